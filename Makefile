@@ -1,0 +1,41 @@
+# medzoo: `make demo` runs the main job, `make test` the tests; both install what they need into .venv first.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+# CPU threads and network are left as they are; tests never contact a hub.
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help install demo test test-slow check format wheel clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+install: $(VENV)/.installed  ## make .venv with everything, once
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medzoo needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade uv
+	$(RUN) -m uv pip install --quiet --python $(RUN) --editable ".[dev]"
+	@touch $@
+
+demo: install    ## pre-train, continue, fine-tune and tabulate on drawn images, under 5 minutes on 2 cores
+	$(RUN) -m medzoo demo --out demo
+
+test: install    ## every test that a laptop can run, in minutes
+	$(RUN) -m pytest -q -m "not gpu" -n auto
+
+check: install   ## ruff (lint and format) and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: install  ## let ruff write the format
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+wheel: install   ## build the wheel, and prove it in an empty environment without the source tree
+	bash tests/wheel.sh
+
+clean:           ## remove what was built (never a result)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,109 @@
+"""One exception class a cause; every message says what happened, where, and how to go on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MedzooError(Exception):
+    """Base of everything medzoo raises on purpose; the command line turns it into exit code 1."""
+
+
+class UsageError(MedzooError):
+    """An option, a name or a configuration file is wrong; the command line exits with 2."""
+
+
+class UnknownNameError(UsageError):
+    """A checkpoint, task, protocol or objective that nobody knows.
+
+    Args:
+        kind: what was looked for, for example "checkpoint".
+        name: what the user typed.
+        known: the names that exist; the nearest ones are suggested.
+        how: a sentence that says where the full list is.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], how: str) -> None:
+        near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"Unknown {kind} {name!r}.{hint} {how}")
+        self.name, self.near = name, near
+
+
+class RegistryError(MedzooError):
+    """A file of facts (hub_configs/*.toml) breaks its schema."""
+
+
+class IntegrityError(MedzooError):
+    """A file is not the file it claims to be: truncated, changed, or with a damaged header."""
+
+
+class WeightsMismatchError(MedzooError):
+    """Names or shapes in a weights file differ from the architecture's."""
+
+
+class WeightsUnavailableError(MedzooError):
+    """The weights are not here and cannot be fetched now; the message says what to do next."""
+
+
+class LicenseError(MedzooError):
+    """The terms of a checkpoint were not accepted, or do not allow what was asked."""
+
+
+class ConversionError(MedzooError):
+    """An upstream file could not be turned into a folder."""
+
+
+class CardError(MedzooError):
+    """A model card lacks a fact that must not be invented (licence, data, name)."""
+
+
+class PublishError(MedzooError):
+    """A folder may not or could not be pushed."""
+
+
+class DataContractError(MedzooError):
+    """A data set is not what its task says: missing files, wrong hash, unknown labels, no patient ids."""
+
+
+class SplitError(DataContractError):
+    """Two splits share a patient (or group)."""
+
+
+class ImageError(DataContractError):
+    """An image file cannot be read, or not without a guess."""
+
+
+class RunFolderError(MedzooError):
+    """The output folder is in use, or holds another run."""
+
+
+class ResumeError(MedzooError):
+    """A run cannot be continued exactly."""
+
+
+class DivergedError(MedzooError):
+    """The loss became NaN or infinite."""
+
+
+class ResultError(MedzooError):
+    """A result file breaks its schema, or two results of one run disagree."""
+
+
+class MissingExtraError(MedzooError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f'{purpose} needs {package}: pip install "medzoo[{extra}]"')
+
+
+def listed(names: Iterable[object], limit: int = 20) -> str:
+    """The first names of a long list and how many more there are, for error messages.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    shown = [str(name) for name in names]
+    more = len(shown) - limit
+    return ", ".join(shown[:limit]) + (f" and {more} more" if more > 0 else "")
