@@ -1,0 +1,114 @@
+"""Options of a recipe from the command line and from `--config FILE.toml`, read by transformers' HfArgumentParser.
+
+A config file becomes arguments placed before the typed ones: types, choices and unknown keys are checked alike,
+and what is typed wins. Wrong usage exits with 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from medzoo.errors import MedzooError, MissingExtraError, UsageError
+
+
+def config_arguments(path: Path) -> list[str]:
+    """A flat TOML file as arguments.
+
+    Raises:
+        UsageError: if the file is missing, is no TOML, or holds tables.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"--config {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} is not TOML: {error}.") from error
+    arguments: list[str] = []
+    for key, value in values.items():
+        flag = f"--{key.replace('-', '_')}"
+        if isinstance(value, dict):
+            raise UsageError(f"--config {path}: {key} is a table; options stand at the top level, one a line.")
+        if isinstance(value, list):
+            arguments += [flag, *map(str, value)]
+        else:
+            arguments += [flag, str(value)]
+    return arguments
+
+
+def _expand_config(arguments: Sequence[str]) -> list[str]:
+    typed, files = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--config":
+            files.append(next(rest, ""))
+        elif argument.startswith("--config="):
+            files.append(argument.partition("=")[2])
+        else:
+            typed.append(argument)
+    return [argument for file in files for argument in config_arguments(Path(file))] + typed
+
+
+def parse(types: Sequence[type], description: str, arguments: Sequence[str] | None = None) -> tuple[Any, ...]:
+    """One instance of each dataclass, from the command line.
+
+    Args:
+        types: dataclasses whose fields are the options.
+        description: the recipe's own header, shown by --help.
+        arguments: by default those of this process.
+    """
+    try:
+        from transformers import HfArgumentParser
+    except ImportError as error:
+        raise MissingExtraError("transformers", "recipes", "A recipe") from error
+    parser = HfArgumentParser(
+        list(types), description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", metavar="FILE.toml", help="options by name; what is typed wins")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        expanded = _expand_config(given)
+    except UsageError as error:
+        parser.error(str(error))
+    # "--learning-rate" and "--learning_rate" are one option
+    parsed = parser.parse_args_into_dataclasses(args=expanded, look_for_args_file=False)
+    return tuple(parsed[: len(types)])
+
+
+def peek(arguments: Sequence[str], name: str) -> str | None:
+    """The value of one option before the parser is built (the method decides which options there are)."""
+    try:
+        given = _expand_config(arguments)
+    except UsageError:
+        return None
+    found = None
+    for position, argument in enumerate(given):
+        if argument == f"--{name}" and position + 1 < len(given):
+            found = given[position + 1]
+        elif argument.startswith(f"--{name}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a recipe's main: errors as one clear line, exit codes as documented (0 done or saved, 1 failed, 2 usage)."""
+    from medzoo.training.runs import Interrupted
+
+    try:
+        main()
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        raise SystemExit(stop.code) from None
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except MedzooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("Stopped. The last whole state stays; the same command goes on from it.", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,52 @@
+"""The main job in miniature, on drawn images: pre-train, continue, publish to a directory, fine-tune, tabulate."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medzoo import paths
+
+if TYPE_CHECKING:
+    from medzoo.bench.table import Table
+
+
+def demo(out: Path, *, device: str = "auto") -> Table:
+    """Run recipes/suites/demo.toml: three pre-trainings, then four checkpoints on three tasks with three seeds.
+
+    Args:
+        out: folder for runs, results, the directory hub and the table.
+        device: "auto" or "cpu".
+
+    Returns:
+        The table; table.md, table.html and table.png lie in `out`.
+    """
+    from medzoo.bench.suite import load_suite
+    from medzoo.bench.table import table
+    from medzoo.zoo.load import load
+
+    from medzoo.bench.engines import fill, hub_name
+    from medzoo.errors import MedzooError
+
+    started = time.monotonic()
+    suite = load_suite(paths.data_dir("recipes") / "suites" / "demo.toml")
+    hub = out / "hub"
+    outcomes, failures = fill(suite, runs=out / "runs", results=out / "results", hub=hub, common={"device": device})
+    made = table(
+        [outcome.path for outcome in outcomes], title=suite.title, checkpoints=suite.labels(), tasks=suite.titles()
+    )
+    files = made.write(out)
+    print(made.to_text())
+    names = [hub_name(suite, str(step["name"])) for step in suite.pretrain]
+    for name in names:
+        model = load(name, hub=hub)
+        print(
+            f"medzoo.load({name!r}, hub={str(hub)!r})  # {model.load_receipt.sha256[:12]}, {hub / name / 'README.md'}"
+        )
+    for file in files.values():
+        print(file)
+    print(f"{len(outcomes)} runs in {time.monotonic() - started:.0f} s; every number is a file below {out / 'results'}")
+    if failures:
+        raise MedzooError("\n".join(["These runs failed:", *failures]))
+    return made

@@ -1,0 +1,123 @@
+"""The batches of an epoch, each a function of (seed, epoch, number): workers and resuming cannot change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from medzoo.data.cache import Decoded
+from torch.utils.data import DataLoader, Dataset
+
+from medzoo.data.counter import order
+from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
+
+Batch = dict[str, Any]
+
+
+class Batches(Dataset):
+    """Item k is the k-th training batch of the epoch that was set.
+
+    Args:
+        data: decoded rows of the training split.
+        augmentation: what may be done to an image.
+        convention: the network's input.
+        size: side of a view, pixels.
+        batch_size: images a step over all processes.
+        seed: the run's seed.
+        views: random views an image; with one, a batch holds "image", with more, "views".
+        rank: this process.
+        world: processes of the launch; each takes an equal share of every batch.
+    """
+
+    def __init__(
+        self,
+        data: Decoded,
+        augmentation: Augmentation,
+        convention: InputConvention,
+        *,
+        size: int,
+        batch_size: int,
+        seed: int,
+        views: int = 1,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.data, self.augmentation, self.convention = data, augmentation, convention
+        self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
+        self.batch_size = min(batch_size, len(data.ids))
+        self.epoch = 0
+        self._order = order(seed, 0, len(data.ids))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, and with it order and augmentations."""
+        self.epoch, self._order = epoch, order(self.seed, epoch, len(self.data.ids))
+
+    def __len__(self) -> int:
+        """Whole batches an epoch; the remainder of the order waits for another epoch's permutation."""
+        return len(self.data.ids) // self.batch_size
+
+    def __getitem__(self, number: int) -> Batch:
+        chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
+        unit = to_unit(self.data.images[chosen], self.data.scale, self.convention.rule)
+        views = [
+            normalise(
+                augment(
+                    unit, self.augmentation, self.size,
+                    seed=self.seed, epoch=self.epoch, indices=chosen, stream=f"view{view}",
+                ),
+                self.convention,
+            )
+            for view in range(self.views)
+        ]  # fmt: skip
+        images: Batch = {"image": views[0]} if self.views == 1 else {"views": views}
+        return {**images, "label": torch.from_numpy(np.asarray(self.data.labels[chosen])), "index": chosen}
+
+    def from_step(self, first: int, workers: int) -> Iterator[Batch]:
+        """The batches of the epoch from number `first` on, made by `workers` processes (0: this one)."""
+        loader = DataLoader(
+            self, batch_size=None, sampler=range(first, len(self)), num_workers=workers,
+            multiprocessing_context="fork" if workers else None,
+        )  # fmt: skip
+        return iter(loader)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """A batch whose tensors lie on the device; images channels last, which convolutions like."""
+
+    def move(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, list):
+            return [move(item) for item in value]
+        if not isinstance(value, torch.Tensor):
+            return value
+        layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
+        return value.to(device, non_blocking=True, memory_format=layout)
+
+    return {key: move(value) for key, value in batch.items()}
+
+
+@torch.inference_mode()
+def evaluate_rows(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    data: Decoded,
+    convention: InputConvention,
+    *,
+    size: int,
+    device: torch.device,
+    batch_size: int = 256,
+    progress: Callable[[int], Any] | None = None,
+) -> np.ndarray:
+    """The network's outputs for every row of a split, in order.
+
+    Returns:
+        (N, outputs) float32.
+    """
+    outputs = []
+    for first in range(0, len(data.ids), batch_size):
+        unit = whole(to_unit(data.images[first : first + batch_size], data.scale, convention.rule), size)
+        batch = to_device({"image": normalise(unit, convention)}, device)
+        outputs.append(model(batch["image"]).float().cpu())
+        if progress is not None:
+            progress(len(unit))
+    return torch.cat(outputs).numpy()

@@ -1,0 +1,94 @@
+"""Frozen, pooled features of a split, computed once for a set of weights and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from medzoo.data.cache import Decoded, decoded
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from medzoo import paths, store
+from medzoo.errors import UsageError
+from medzoo.training.batches import evaluate_rows
+from medzoo.training.inputs import convention_of, input_size
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a split.
+
+    Args:
+        array: (N, D) float32.
+        labels: as the task gives them.
+        ids: one an image, in order.
+        groups: patients, in order.
+    """
+
+    array: np.ndarray
+    labels: np.ndarray
+    ids: list[str]
+    groups: list[str]
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """The sha256 of a model's parameters and buffers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
+            if tensor.ndim
+            else repr(tensor.item()).encode()
+        )
+    return digest.hexdigest()
+
+
+def embed(
+    model: torch.nn.Module,
+    task_split: Decoded | tuple[Any, str],
+    *,
+    batch_size: int = 256,
+    size: int | None = None,
+    device: str | torch.device | None = None,
+    cache: bool = True,
+) -> Features:
+    """Pooled features of every image of a split, from disk if these weights have seen it.
+
+    Args:
+        model: a headless model (`medzoo.load(name)`), used in eval mode.
+        task_split: decoded rows, or (task, "train"), which are decoded at `size`.
+        batch_size: images a forward pass.
+        size: side of the input, pixels; by default the model's.
+        device: where to compute; by default where the model lies.
+        cache: keep and reuse the features.
+
+    Raises:
+        UsageError: if the model gives something else than one vector an image.
+    """
+    side = size or input_size(model)
+    data = task_split if isinstance(task_split, Decoded) else decoded(*task_split, size=side)
+    convention = convention_of(model)
+    place = torch.device(device) if device is not None else next(model.parameters()).device
+    key = {"weights": weights_hash(model), "data": data.sha256, "size": side, "input": repr(convention)}
+    file = paths.home() / "features" / f"{store.sha256_of(key)}.safetensors"
+    if cache and file.is_file():
+        array = load_file(file)["features"]
+    else:
+        model = model.to(place).eval()
+        with tqdm(total=len(data.ids), desc="features", unit="image", disable=None, leave=False) as bar:
+            array = evaluate_rows(
+                model, data, convention, size=side, device=place, batch_size=batch_size, progress=bar.update
+            )
+        if array.ndim != 2:
+            raise UsageError(
+                f"The model gives {array.shape[1:]} an image; embed needs pooled features (num_classes=0)."
+            )
+        if cache:
+            with store.atomic_path(file) as temporary:
+                save_file({"features": array}, temporary)
+    return Features(array, np.asarray(data.labels), list(data.ids), list(data.groups))

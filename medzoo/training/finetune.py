@@ -1,0 +1,87 @@
+"""Fine-tune all layers of a loaded model on a task; the test split is not seen here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from medzoo.data.cache import Decoded
+
+from medzoo.data.views import Augmentation
+from medzoo.training.batches import Batches, evaluate_rows
+from medzoo.training.inputs import convention_of
+from medzoo.training.loop import Fitted, Plan, fit, make_accelerator
+from medzoo.training.objectives.supervised import Objective, Options
+from medzoo.training.protocol import Protocol
+from medzoo.training.runs import RunFolder
+
+Score = Callable[[np.ndarray, np.ndarray], float]
+
+
+def probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
+    """Softmax over classes, or a sigmoid a label: (N, K) in float64."""
+    tensor = torch.from_numpy(logits).double()
+    return (tensor.sigmoid() if kind == "multilabel" else tensor.softmax(1)).numpy()
+
+
+class FineTuner:
+    """One fine-tuning: fit on train, select on validation, then predict whatever is asked.
+
+    Args:
+        model: a timm model with a fresh head.
+        kind: the task's kind.
+        protocol: resolved options.
+        size: side of the input, pixels.
+        device: "auto" or "cpu".
+    """
+
+    def __init__(self, model: torch.nn.Module, kind: str, protocol: Protocol, *, size: int, device: str) -> None:
+        self.model, self.kind, self.protocol, self.size = model, kind, protocol, size
+        self.convention = convention_of(model)
+        self.accelerator = make_accelerator(protocol.precision, device)
+
+    def predict(self, data: Decoded) -> np.ndarray:
+        """Probabilities (N, K) for every row of a split."""
+        self.model.eval()
+        with self.accelerator.autocast():
+            logits = evaluate_rows(self.model, data, self.convention, size=self.size, device=self.accelerator.device)
+        return probabilities(logits, self.kind)
+
+    def fit(
+        self, train: Decoded, validation: Decoded, run: RunFolder, *, seed: int, num_workers: int, score: Score
+    ) -> Fitted:
+        """Train to the end of the protocol and keep the selected epoch's weights in the model.
+
+        Args:
+            train: decoded training rows.
+            validation: decoded rows that choose the epoch.
+            run: the open run folder.
+            seed: of order, augmentation and noise.
+            num_workers: processes that make batches.
+            score: (labels, probabilities) → the higher, the better.
+        """
+        law = self.protocol
+        world = self.accelerator.num_processes
+        batches = Batches(
+            train,
+            Augmentation(min_area=law.min_area, flip=law.flip, brightness=law.brightness, contrast=law.contrast),
+            self.convention,
+            size=self.size,
+            batch_size=law.batch_size,
+            seed=seed,
+            rank=self.accelerator.process_index,
+            world=world,
+        )
+        plan = Plan(
+            epochs=law.epochs, optimizer=law.optimizer, learning_rate=law.learning_rate, weight_decay=law.weight_decay,
+            warmup_epochs=law.warmup_epochs, gradient_clip=law.gradient_clip, seed=seed, num_workers=num_workers,
+        )  # fmt: skip
+        objective = Objective(self.model, Options(label_smoothing=law.label_smoothing), self.kind)
+        labels = np.asarray(validation.labels)
+        fitted = fit(
+            objective, batches, plan, run, self.accelerator, score=lambda: score(labels, self.predict(validation))
+        )
+        if law.selection == "best" and fitted.best:
+            self.model.load_state_dict(fitted.best)
+        return fitted

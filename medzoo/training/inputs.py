@@ -1,0 +1,86 @@
+"""A model's input convention, read from its configuration, and the transform that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
+
+if TYPE_CHECKING:
+    import torch
+
+
+def convention_of(model: torch.nn.Module) -> InputConvention:
+    """Mean, std and rule of a model that medzoo loaded (or of any timm model).
+
+    An input made grey by `in_chans=1` uses the mean over the stored channels' statistics.
+    """
+    config: dict[str, Any] = dict(getattr(model, "pretrained_cfg", {}))
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    channels = _channels(model, len(mean))
+    if channels != len(mean):
+        mean, std = (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
+    rule = getattr(getattr(model, "load_receipt", None), "input_rule", "unit")
+    return InputConvention(mean, std, rule)
+
+
+def _channels(model: torch.nn.Module, default: int) -> int:
+    first = dict(getattr(model, "pretrained_cfg", {})).get("first_conv")
+    name = first[0] if isinstance(first, tuple | list) else first
+    weight = dict(model.named_parameters()).get(f"{name}.weight") if name else None
+    return default if weight is None else int(weight.shape[1])
+
+
+def input_size(model: torch.nn.Module) -> int:
+    """Side of the model's usual input, pixels."""
+    return int(dict(model.pretrained_cfg)["input_size"][-1])  # type: ignore[call-overload]
+
+
+def transform(name_or_model: Any, *, train: bool = False, size: int | None = None) -> Callable[[Any], torch.Tensor]:  # noqa: ANN401
+    """The transform that belongs to a checkpoint: any image → the tensor its network expects.
+
+    Args:
+        name_or_model: a checkpoint's name, or a loaded model.
+        train: draw a random crop and flip (from torch's generator) instead of taking the whole image.
+        size: side of the result, pixels; by default the checkpoint's.
+
+    Returns:
+        A function of a path, a PIL image, a uint8 or uint16 array, or encoded bytes, that gives (C, size, size) float32.
+        The image is resized to a square; its aspect is not kept.
+
+    >>> import numpy as np
+    >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape
+    torch.Size([3, 224, 224])
+    """
+    import numpy as np
+    import torch
+
+    from medzoo.data.pixels import to_pixels
+
+    if isinstance(name_or_model, str):
+        convention, side = _from_name(name_or_model)
+    else:
+        convention, side = convention_of(name_or_model), input_size(name_or_model)
+    side = size or side
+
+    def apply(image: Any) -> torch.Tensor:  # noqa: ANN401
+        pixels = to_pixels(image)
+        low, high = pixels.range
+        unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, convention.rule)
+        if train:
+            draw = int(torch.randint(2**31, (1,)))
+            law = Augmentation(min_area=0.35, flip=0.5)
+            unit = augment(unit, law, side, seed=draw, epoch=0, indices=np.zeros(1, int), stream="transform")
+        else:
+            unit = whole(unit, side)
+        return normalise(unit, convention)[0]
+
+    return apply
+
+
+def _from_name(name: str) -> tuple[InputConvention, int]:
+    from medzoo.zoo.load import describe  # facts without weights
+
+    facts = describe(name)
+    return InputConvention(facts.mean, facts.std, facts.rule), facts.size

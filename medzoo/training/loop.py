@@ -1,0 +1,236 @@
+"""The one training loop: Accelerate steps, exact resume, selection on validation; pre-training and fine-tuning share it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from medzoo.data.counter import noise_seed
+from medzoo.errors import DivergedError, ResumeError, UsageError
+from medzoo.training import resume
+from medzoo.training.batches import Batches, to_device
+from medzoo.training.optim import learning_rate_at, make_optimizer
+from medzoo.training.runs import RunFolder
+
+LOG_EVERY = 10
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train.
+
+    Args:
+        epochs: passes over the training split.
+        optimizer: timm's name of it.
+        learning_rate: the peak of a warmed-up cosine.
+        weight_decay: on weights, not on biases and norms.
+        warmup_epochs: linear warm-up; may be a fraction.
+        gradient_clip: largest norm of the gradient; 0 does not clip.
+        seed: of order, augmentation and noise.
+        num_workers: processes that make batches.
+    """
+
+    epochs: int
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    warmup_epochs: float
+    gradient_clip: float
+    seed: int
+    num_workers: int = 0
+
+
+@dataclass
+class Fitted:
+    """What the loop leaves behind: steps, the scores by epoch, and the best epoch's weights (if selecting)."""
+
+    steps: int
+    resumes: int
+    scores: list[float] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_step: int | None = None
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def make_accelerator(precision: Precision, device: str | None = None) -> Accelerator:
+    """An Accelerator for this process; a second run in one process may ask for another precision.
+
+    Args:
+        precision: "fp32", or "bf16" for autocast.
+        device: "cpu" keeps an accelerator out of use; None or "auto" takes what is there.
+
+    Raises:
+        UsageError: if a launcher asked for more processes than joined, which would train separate copies.
+    """
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=device == "cpu")
+    try:
+        accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"Precision {precision} on device {device or 'auto'} is not possible here: {error}") from error
+    if (wanted := int(os.environ.get("WORLD_SIZE", "1"))) != accelerator.num_processes:
+        raise UsageError(
+            f"The launcher asked for {wanted} processes and {accelerator.num_processes} joined: they would train apart. "
+            "On CPU, launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N."
+        )
+    return accelerator
+
+
+def _save(run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted) -> None:  # noqa: ANN401
+    facts = {"scores": fitted.scores, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step}
+    facts |= {"resumes": fitted.resumes, "identity": run.identity}
+    resume.save_state(run.states, step, model=objective, optimizer=optimizer, best=fitted.best, facts=facts)
+    run.saved(step, steps)
+
+
+def _restore(
+    run: RunFolder, objective: torch.nn.Module, optimizer: torch.optim.Optimizer, main: bool
+) -> tuple[int, Fitted]:
+    state, skipped = resume.load_state(run.states) if run.resume != "never" else (None, [])
+    if main:
+        run.rewind(state.step if state else 0)
+        for line in skipped:
+            run.log({"step": 0, "skipped": line})
+    if state is None:
+        return 0, Fitted(steps=0, resumes=0)
+    if state.facts["identity"] != run.identity:
+        raise ResumeError(
+            f"The state in {run.states} belongs to other options. Repeat those, or start with another --out."
+        )
+    resume.restore(state, objective, optimizer)
+    facts = state.facts
+    fitted = Fitted(
+        0, facts["resumes"] + 1, facts["scores"], facts["best_epoch"], facts["best_step"], state.tensors["best"]
+    )
+    return state.step, fitted
+
+
+def fit(
+    objective: torch.nn.Module,
+    batches: Batches,
+    plan: Plan,
+    run: RunFolder,
+    accelerator: Accelerator,
+    *,
+    score: Callable[[], float] | None = None,
+    keep_best: bool = True,
+) -> Fitted:
+    """Train an objective to the end of its plan, from wherever the run folder stands.
+
+    Args:
+        objective: `forward(batch, step)` gives {"loss": ..., logged values}; `.backbone` is what is kept.
+        batches: the training split.
+        plan: epochs and optimizer.
+        run: the open run folder.
+        accelerator: device, precision, processes.
+        score: called after each epoch; the higher, the better.
+        keep_best: keep the best epoch's backbone in `Fitted.best`; without it scores are only logged.
+
+    Raises:
+        Interrupted: after a signal; the state is saved.
+        DivergedError: when the loss is not finite.
+    """
+    device, main = accelerator.device, accelerator.is_main_process
+    objective.to(device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(objective, plan.optimizer, plan.learning_rate, plan.weight_decay)
+    step, fitted = _restore(run, objective, optimizer, main)
+    model = objective
+    if accelerator.num_processes > 1:
+        model = accelerator.prepare_model(objective)
+    an_epoch = len(batches)
+    steps, warmup = an_epoch * plan.epochs, round(plan.warmup_epochs * an_epoch)
+    bar = tqdm(total=steps, initial=step, unit="step", disable=None if main else True, leave=False, desc=run.path.name)
+
+    while step < steps:
+        epoch = step // an_epoch
+        batches.set_epoch(epoch)
+        objective.train()
+        for batch in batches.from_step(step - epoch * an_epoch, plan.num_workers):
+            # noise is a function of (seed, step), so no generator needs to be saved
+            torch.manual_seed(noise_seed(plan.seed, step, accelerator.process_index))
+            rate = learning_rate_at(step, peak=plan.learning_rate, steps=steps, warmup=warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with accelerator.autocast():
+                values = model(to_device(batch, device), step)
+            accelerator.backward(values["loss"])
+            if plan.gradient_clip:
+                torch.nn.utils.clip_grad_norm_(objective.parameters(), plan.gradient_clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            bar.update()
+            _log(run, values, step, epoch, rate, batch, steps, main)
+            if step % an_epoch == 0:
+                break  # the epoch's score comes before a stop, so that no epoch is scored twice
+            _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
+        if step % an_epoch == 0:
+            if score is not None:
+                _select(fitted, score(), epoch, step, objective, run, main, keep_best)
+            _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
+    bar.close()
+    fitted.steps = steps
+    return fitted
+
+
+def _log(
+    run: RunFolder,
+    values: dict[str, Any],
+    step: int,
+    epoch: int,
+    rate: float,
+    batch: dict[str, Any],
+    steps: int,
+    main: bool,
+) -> None:
+    # a device is asked for its numbers only when they are logged; on the CPU asking costs nothing
+    if values["loss"].device.type != "cpu" and step % LOG_EVERY and step != steps:
+        return
+    loss = float(values["loss"].detach())
+    if not math.isfinite(loss):
+        rows = [int(index) for index in batch["index"][:8]]
+        raise DivergedError(
+            f"The loss is {loss} at step {step} of epoch {epoch} (learning rate {rate:.2g}, rows {rows} ...). "
+            "Try a lower --learning-rate, or --precision fp32."
+        )
+    if main and (step % LOG_EVERY == 0 or step == steps):
+        logged = {key: float(value.detach()) for key, value in values.items()}
+        run.log({"step": step, "epoch": epoch, "learning_rate": rate, **logged})
+
+
+def _select(
+    fitted: Fitted, value: float, epoch: int, step: int, objective: torch.nn.Module, run: RunFolder, main: bool,
+    keep_best: bool,
+) -> None:  # fmt: skip
+    fitted.scores.append(value)
+    if fitted.best_epoch is None or value > fitted.scores[fitted.best_epoch]:
+        fitted.best_epoch, fitted.best_step = epoch, step
+        if keep_best:
+            weights = objective.backbone.state_dict()  # type: ignore[union-attr, operator]
+            fitted.best = {key: copy.deepcopy(tensor.detach().cpu()) for key, tensor in weights.items()}
+    if main:
+        run.log({"step": step, "epoch": epoch, "score": value})
+
+
+def _stop_or_save(
+    run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted, accelerator: Accelerator  # noqa: ANN401
+) -> None:  # fmt: skip
+    wanted = run.stop_wanted(step) is not None
+    if accelerator.num_processes > 1:  # all processes stop at the same step
+        flag = torch.tensor([float(wanted)], device=accelerator.device)
+        wanted = bool(accelerator.reduce(flag, reduction="sum").item() > 0)
+    if accelerator.is_main_process and (wanted or (run.save_due() and step < steps)):
+        _save(run, step, steps, objective, optimizer, fitted)
+    if wanted:
+        accelerator.wait_for_everyone()
+        raise run.interrupted()

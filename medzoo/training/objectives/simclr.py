@@ -1,0 +1,86 @@
+"""SimCLR: two random views of an image attract, those of all other images repel.
+
+Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. Negatives are those of the own process; hue is not jittered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from medzoo.data.views import Augmentation
+
+SUPERVISED = False
+VIEWS = 2
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of SimCLR."""
+
+    temperature: float = field(default=0.2, metadata={"help": "of the similarities"})
+    projection: int = field(default=128, metadata={"help": "width of the projection that the loss sees"})
+    min_area: float = field(default=0.2, metadata={"help": "smallest share of the image a view keeps"})
+    flip: float = field(default=0.5, metadata={"help": "chance of a left-right flip"})
+    tone: float = field(default=0.4, metadata={"help": "strength of brightness, contrast and saturation changes"})
+    blur: float = field(default=0.5, metadata={"help": "chance of a Gaussian blur"})
+    grey: float = field(default=0.2, metadata={"help": "chance of losing colour"})
+
+
+def views(options: Options) -> Augmentation:
+    """The paper's views, with tones drawn for four images of five."""
+    strength = options.tone
+    return Augmentation(
+        min_area=options.min_area, flip=options.flip, brightness=strength, contrast=strength, saturation=strength,
+        tone=0.8, grey=options.grey, blur=options.blur,
+    )  # fmt: skip
+
+
+def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Normalised temperature-scaled cross-entropy of N pairs.
+
+    Args:
+        first: (N, D) projections of one view.
+        second: (N, D) projections of the other.
+        temperature: divides the cosine similarities.
+
+    >>> pair = torch.eye(2)
+    >>> round(float(nt_xent(pair, pair, 1.0)), 4)
+    0.5514
+    """
+    both = F.normalize(torch.cat([first, second]).float(), dim=1)
+    similarity = both @ both.T / temperature
+    similarity.fill_diagonal_(float("-inf"))
+    count = len(first)
+    partner = torch.arange(2 * count, device=both.device).roll(count)
+    return F.cross_entropy(similarity, partner)
+
+
+class Objective(nn.Module):
+    """A headless backbone under a two-layer projection.
+
+    Args:
+        backbone: a timm model that gives pooled features.
+        options: see Options.
+        kind: not used; labels are not looked at.
+    """
+
+    def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
+        super().__init__()
+        self.backbone, self.options = backbone, options
+        width = int(backbone.num_features)  # type: ignore[arg-type]
+        self.projector = nn.Sequential(
+            nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True),
+            nn.Linear(width, options.projection, bias=False),
+        )  # fmt: skip
+
+    def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
+        """The loss of a batch with two "views", each (N,C,H,W)."""
+        first, second = batch["views"]
+        # one pass over both views: batch statistics span them, as in most implementations on one device
+        projected = self.projector(self.backbone(torch.cat([first, second])))
+        return {"loss": nt_xent(*projected.chunk(2), self.options.temperature)}

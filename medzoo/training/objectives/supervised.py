@@ -1,0 +1,55 @@
+"""Supervised classification: cross-entropy, or masked binary cross-entropy for several labels an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from medzoo.data.views import Augmentation
+
+SUPERVISED = True
+VIEWS = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of supervised training."""
+
+    label_smoothing: float = field(default=0.0, metadata={"help": "share of the target spread over all classes"})
+    min_area: float = field(default=0.35, metadata={"help": "smallest share of the image a random crop keeps"})
+    flip: float = field(default=0.5, metadata={"help": "chance of a left-right flip"})
+
+
+def views(options: Options) -> Augmentation:
+    """Random resized crop and flip, as ImageNet training has used since Szegedy et al. 2014."""
+    return Augmentation(min_area=options.min_area, flip=options.flip)
+
+
+class Objective(nn.Module):
+    """The backbone's own head against the labels.
+
+    Args:
+        backbone: a timm model whose head has one output a class.
+        options: see Options.
+        kind: the task's kind: "binary", "multiclass" or "multilabel".
+    """
+
+    def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
+        super().__init__()
+        self.backbone, self.options, self.kind = backbone, options, kind
+
+    def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
+        """The loss of a batch with "image" (N,C,H,W) and "label" ((N,) int, or (N,K) float with NaN for unknown)."""
+        logits = self.backbone(batch["image"]).float()
+        label = batch["label"]
+        if self.kind == "multilabel":
+            known = ~label.isnan()
+            target = torch.where(known, label, 0.0).float()
+            loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+            return {"loss": (loss * known).sum() / known.sum().clamp_min(1)}
+        loss = F.cross_entropy(logits, label, label_smoothing=self.options.label_smoothing)
+        return {"loss": loss, "accuracy": (logits.argmax(1) == label).float().mean()}

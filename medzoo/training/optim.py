@@ -1,0 +1,35 @@
+"""Optimizers by name (timm's), and the learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from timm.optim import create_optimizer_v2
+
+
+def make_optimizer(
+    model: torch.nn.Module, name: str, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Timm's optimizer of this name; biases and norms are not decayed.
+
+    Args:
+        model: its trainable parameters are optimised.
+        name: "adamw", "sgd" (Nesterov, momentum 0.9), "lars", ... as timm knows them.
+        learning_rate: the peak.
+        weight_decay: for weights of two or more dimensions.
+    """
+    return create_optimizer_v2(model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True)
+
+
+def learning_rate_at(step: int, *, peak: float, steps: int, warmup: int) -> float:
+    """Linear warm-up, then half a cosine down to zero at the last step.
+
+    Source: https://arxiv.org/abs/1608.03983 (cosine), https://arxiv.org/abs/1706.02677 (warm-up)
+
+    >>> [round(learning_rate_at(s, peak=1.0, steps=4, warmup=2), 3) for s in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

@@ -1,0 +1,206 @@
+"""Pre-train from random weights, or continue from any checkpoint: options in, a folder with its card out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medzoo.errors import UsageError
+from medzoo.training.objectives import method as find_method
+from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity, trained_name
+
+if TYPE_CHECKING:
+    from medzoo.data.task import Task
+
+
+@dataclass(kw_only=True)
+class PretrainOptions(SharedOptions):
+    """Options of pre-training and continued pre-training."""
+
+    method: str = option("objective: supervised, simclr, ...", "")
+    architecture: str | None = option("architecture family to start at random, for example resnet50")
+    checkpoint: str | None = option("checkpoint to continue from: a name, hf-hub:org/name, or a folder")
+    name: str | None = option("name of the result (default: base, method and data joined)")
+    data_name: str | None = option("short name of the data in the result's name (default: from --task)")
+    license: str = option("licence of the result (an SPDX id); needed before it may be pushed", "unknown")
+    optimizer: str = option("timm's name of it", "adamw")
+    weight_decay: float = option("on weights, not on biases and norms", 0.05)
+    warmup_epochs: float = option("linear warm-up", 1.0)
+    gradient_clip: float = option("largest norm of the gradient, 0 for none", 1.0)
+    out: str = option("folder of the run", "")
+
+    def check(self) -> None:
+        """Refuse what cannot run, before anything is loaded."""
+        super().check()
+        find_method(self.method)
+        if bool(self.architecture) == bool(self.checkpoint):
+            raise UsageError("Give either --architecture (random weights) or --checkpoint (continue from it).")
+        if not self.out:
+            raise UsageError("--out is missing: the folder of the run.")
+
+
+# sizes that suit small experiments; a study states its own
+DEFAULTS = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "bf16"}
+
+
+def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # noqa: ANN401 - the method's own Options
+    """Train a backbone by an objective and leave it as a folder that `medzoo.load` reads.
+
+    Args:
+        options: what to train on what.
+        method_options: the objective's Options; None takes its defaults.
+
+    Returns:
+        The run folder; the checkpoint lies in its `checkpoint/`.
+
+    Raises:
+        UsageError: before anything is loaded, if options cannot work together.
+        Interrupted: after a signal; the same call goes on.
+    """
+    options.check()
+    module = find_method(options.method)
+    task = open_task(options)
+    if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
+        raise UsageError(f"Method {options.method} needs class labels; task {task.name} is {task.kind}.")
+    job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
+    run = job.run_folder()
+    if not run.done:
+        with run.open():
+            job.train(run)
+            job.save(run)
+    return run.path
+
+
+class _Job:
+    """One pre-training: the model it starts from, its resolved options, and what it leaves."""
+
+    def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task) -> None:  # noqa: ANN401
+        import torch
+        from medzoo.zoo.load import load
+
+        from medzoo.training.inputs import input_size
+
+        self.options, self.module, self.chosen, self.task = options, module, chosen, task
+        given = {key: getattr(options, key) for key in DEFAULTS}
+        self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
+        self.base = options.checkpoint or f"{options.architecture}-random"
+        torch.manual_seed(options.seed)  # a random start and a fresh head are drawn from here
+        classes = len(task.classes) if module.SUPERVISED else 0
+        self.model = load(self.base, num_classes=classes, hub=options.hub, accept_license=options.accept_license)
+        self.receipt: Any = self.model.load_receipt
+        self.size = options.size or input_size(self.model)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Every resolved option that may change the weights, the seed and the data apart."""
+        names = ("method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip")
+        own = {name: getattr(self.options, name) for name in names}
+        return {**own, **self.settings, **asdict(self.chosen), "size": self.size}
+
+    @property
+    def name(self) -> str:
+        """The result's name: the user's, or base, method and data joined."""
+        methods = [str(step["method"]) for step in self.receipt.lineage if step.get("method")]
+        data = self.options.data_name or self.task.name
+        return self.options.name or trained_name(self.receipt.name, methods, self.options.method, data)
+
+    def run_folder(self) -> RunFolder:
+        """The run folder with this job's identity."""
+        from medzoo.training.runs import RunFolder
+
+        identity = {
+            "name": self.name,
+            "base": self.receipt.sha256 or self.base,
+            "seed": self.options.seed,
+            "task": task_identity(self.task, self.options, self.size),
+            **self.training,
+        }
+        asked = {**self.options.as_dict(), **asdict(self.chosen)}
+        return RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
+
+    def train(self, run: RunFolder) -> None:
+        """Run the loop; a supervised method logs its accuracy on validation, the last epoch is what is kept."""
+        from medzoo.data.cache import decoded
+
+        from medzoo.training.batches import Batches
+        from medzoo.training.inputs import convention_of
+        from medzoo.training.loop import Plan, fit, make_accelerator
+
+        options, settings, size = self.options, self.settings, self.size
+        accelerator = make_accelerator(settings["precision"], options.device)
+        batches = Batches(
+            decoded(self.task, "train", size=size),
+            self.module.views(self.chosen),
+            convention_of(self.model),
+            size=size,
+            batch_size=settings["batch_size"],
+            seed=options.seed,
+            views=self.module.VIEWS,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        plan = Plan(
+            epochs=settings["epochs"],
+            optimizer=options.optimizer,
+            learning_rate=settings["learning_rate"],
+            weight_decay=options.weight_decay,
+            warmup_epochs=options.warmup_epochs,
+            gradient_clip=options.gradient_clip,
+            seed=options.seed,
+            num_workers=options.num_workers,
+        )
+        objective = self.module.Objective(self.model, self.chosen, self.task.kind)
+        fit(objective, batches, plan, run, accelerator, score=self._score(accelerator), keep_best=False)
+
+    def _score(self, accelerator: Accelerator) -> Callable[[], float] | None:
+        if not self.module.SUPERVISED or self.task.kind == "multilabel" or "validation" not in self.task.splits:
+            return None
+        from medzoo.data.cache import decoded
+
+        from medzoo.training.batches import evaluate_rows
+        from medzoo.training.inputs import convention_of
+
+        rows = decoded(self.task, "validation", size=self.size)
+
+        def accuracy() -> float:
+            self.model.eval()
+            with accelerator.autocast():
+                convention = convention_of(self.model)
+                logits = evaluate_rows(self.model, rows, convention, size=self.size, device=accelerator.device)
+            return float((logits.argmax(1) == rows.labels).mean())
+
+        return accuracy
+
+    def save(self, run: RunFolder) -> None:
+        """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
+        import os
+
+        from medzoo.zoo.folder import save
+
+        from medzoo.training.curves import draw_curves
+
+        if int(os.environ.get("RANK", "0")):
+            return
+        step = {
+            "method": self.options.method,
+            "data": self.options.data_name or slug(self.task.name),
+            "images": len(self.task.splits["train"]),
+            "epochs": self.settings["epochs"],
+        }
+        lineage = [*self.receipt.lineage, step]
+        card: dict[str, Any] = {
+            "name": self.name,
+            "license": self.options.license,
+            "data": [str(row["data"]) for row in lineage],
+            "method": self.options.method,
+            "lineage": lineage,
+            "hyperparameters": {**self.training, "seed": self.options.seed},
+            "input": {"size": self.size},
+        }
+        if self.module.SUPERVISED:
+            card["labels"] = list(self.task.classes)
+            if self.task.kind == "multilabel":
+                card["problem_type"] = "multi_label_classification"
+        save(self.model.cpu().eval(), run.checkpoint, card=card)
+        draw_curves(run)

@@ -1,0 +1,32 @@
+"""Continue the pre-training of any checkpoint on other images; the result's lineage names every step.
+
+    accelerate launch recipes/continue_pretrain.py --checkpoint resnet50-imagenet --method simclr --task folder:CT \
+        --groups patient --epochs 10 --out runs/ct
+    python recipes/continue_pretrain.py --checkpoint demo/resnet18-phantom_natural --hub demo/hub --method simclr \
+        --task phantom_ct --size 48 --out runs/natural_ct
+
+The same objectives and options as recipes/pretrain.py, with --checkpoint (a name, hf-hub:org/name, or a folder) in place
+of --architecture. Input convention and architecture come from the checkpoint. Time is that of pre-training.
+"""
+
+import sys
+
+from medzoo.arguments import parse, peek, run_main
+from medzoo.errors import UsageError
+from medzoo.training.objectives import method
+from medzoo.training.pretrain import PretrainOptions, pretrain
+
+
+def main() -> None:
+    """Parse the options (the method's own among them), train, say where the folder is."""
+    chosen = peek(sys.argv[1:], "method")
+    types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
+    options, *method_options = parse(types, __doc__)
+    if not options.checkpoint:
+        raise UsageError("--checkpoint is missing: what to continue from. To start at random: recipes/pretrain.py.")
+    folder = pretrain(options, *method_options)
+    print(f"checkpoint {folder / 'checkpoint'}  (load it: medzoo.load({str(folder)!r}))")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,29 @@
+"""Pre-train a network from random weights by an objective, and leave it as a checkpoint folder.
+
+    accelerate launch recipes/pretrain.py --method simclr --architecture resnet18 --task phantom_ct --size 48 \
+        --epochs 10 --out runs/ct
+    accelerate launch recipes/pretrain.py --method supervised --architecture resnet50 --task folder:IMAGES --out runs/mine
+
+From a wheel: `accelerate launch -m medzoo.recipes.pretrain ...`. Each method adds its own options: `--method simclr --help`.
+OUT/checkpoint is what `medzoo.load`, timm (`local-dir:`) and transformers read, with its card. Labels of validation,
+if the method is supervised, are only logged; the last epoch is kept. The first command takes about a minute on 2 cores.
+"""
+
+import sys
+
+from medzoo.arguments import parse, peek, run_main
+from medzoo.training.objectives import method
+from medzoo.training.pretrain import PretrainOptions, pretrain
+
+
+def main() -> None:
+    """Parse the options (the method's own among them), train, say where the folder is."""
+    chosen = peek(sys.argv[1:], "method")
+    types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
+    options, *method_options = parse(types, __doc__)
+    folder = pretrain(options, *method_options)
+    print(f"checkpoint {folder / 'checkpoint'}  (load it: medzoo.load({str(folder)!r}))")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,23 @@
+"""Fit a linear probe on a checkpoint's frozen features: how much of a task they hold as they are.
+
+    accelerate launch recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist
+    python recipes/probe.py --checkpoint org/my-net --hub STICK --task parquet:DATA --groups patient_id
+
+Features are computed once for a set of weights and kept; the L2 penalty is chosen on validation, the test split is
+opened once. What to expect: seconds for each further seed or task once the features are there.
+"""
+
+from medzoo.arguments import parse, run_main
+from medzoo.bench.run import CellOptions, run_cell
+
+
+def main() -> None:
+    """Parse the options, run the cell, say where everything is."""
+    (options,) = parse([CellOptions], __doc__)
+    outcome = run_cell(options, mode="linear")
+    found = "already in the store" if outcome.cached else f"run folder {outcome.run}"
+    print(f"{outcome.result['metric']} {outcome.headline:.4f}  ({found}; result {outcome.path})")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,42 @@
+"""Shared fixtures: a private home for every test, no network, and the real images where they exist."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test has its own caches and receipts, and no hub setting of the developer leaks in."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MEDZOO_HOME", str(home))
+    for name in ("MEDZOO_HUB", "MEDZOO_ACCEPT_LICENSE"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections leave this machine only in a test that forgot its loopback server: make that a failure."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> object:
+        host = address[0] if isinstance(address, tuple) else "local"
+        if host not in ("local", "127.0.0.1", "::1", "localhost"):
+            raise OSError(f"a test tried to reach {address!r}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images: MEDZOO_TEST_DATA, by default beside the checkout; skips where absent."""
+    folder = Path(os.environ.get("MEDZOO_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images at {folder} (set MEDZOO_TEST_DATA)")
+    return folder

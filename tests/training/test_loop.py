@@ -1,0 +1,155 @@
+"""The loop resumes bit for bit at every step, selects on the score, and stops on a loss that is not finite."""
+
+import json
+
+import pytest
+import torch
+
+from medzoo.errors import DivergedError, ResumeError
+from medzoo.training import resume
+from medzoo.training.loop import Plan, fit, make_accelerator
+from medzoo.training.objectives import simclr, supervised
+from medzoo.training.runs import Interrupted, RunFolder
+
+PLAN = Plan(
+    epochs=3, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.5, gradient_clip=1.0, seed=0
+)
+STEPS = 12  # 22 images, batches of 5: 4 steps an epoch
+
+
+def objective_of(name, net):
+    if name == "simclr":
+        return simclr.Objective(net(8), simclr.Options(projection=8), "multiclass"), 2
+    return supervised.Objective(net(), supervised.Options(), "multiclass"), 1
+
+
+def run_once(folder, net, make_batches, *, method="supervised", stop=None, plan=PLAN, identity=None, **kwargs):
+    objective, views = objective_of(method, net)
+    run = RunFolder(folder, "finetune", identity or {"method": method}, {})
+    run.stop_at_step = stop
+    calls = []
+
+    def score():
+        calls.append(1)
+        return float(objective.backbone.head.weight.detach().abs().sum())
+
+    with run.open():
+        fitted = fit(objective, make_batches(views), plan, run, make_accelerator("fp32", "cpu"), score=score, **kwargs)
+    return objective, fitted, run
+
+
+def same_weights(one, two):
+    first, second = one.state_dict(), two.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("method", ["supervised", "simclr"])
+@pytest.mark.parametrize("stop", range(1, STEPS + 1))
+def test_resume_is_bitwise_equal_at_every_step(tmp_path, tiny_net, make_batches, method, stop):
+    straight, fitted, run = run_once(tmp_path / "straight", tiny_net, make_batches, method=method)
+    with pytest.raises(Interrupted) as stopped:
+        run_once(tmp_path / "cut", tiny_net, make_batches, method=method, stop=stop)
+    assert stopped.value.code == 0
+    assert json.loads((tmp_path / "cut" / "status.json").read_text())["state"] == "resumable"
+    resumed, again, cut = run_once(tmp_path / "cut", tiny_net, make_batches, method=method)
+    assert same_weights(straight, resumed)
+    assert again.scores == fitted.scores and again.best_epoch == fitted.best_epoch and again.resumes == 1
+    assert all(torch.equal(fitted.best[key], again.best[key]) for key in fitted.best)
+    assert cut.rows() == run.rows()
+    assert cut.status()["state"] == "done" and not (cut.path / "resume").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
+def test_three_stops_and_workers_change_nothing(tmp_path, tiny_net, make_batches, optimizer):
+    plan = Plan(**{**PLAN.__dict__, "optimizer": optimizer})
+    straight, *_ = run_once(tmp_path / "straight", tiny_net, make_batches, plan=plan)
+    for number, stop in enumerate([2, 5, 11]):
+        with pytest.raises(Interrupted):
+            workers = Plan(**{**plan.__dict__, "num_workers": number % 2})
+            run_once(tmp_path / "cut", tiny_net, make_batches, plan=workers, stop=stop)
+    resumed, *_ = run_once(tmp_path / "cut", tiny_net, make_batches, plan=plan)
+    assert same_weights(straight, resumed)
+
+
+def test_seeds_give_different_runs(tmp_path, tiny_net, make_batches):
+    one, *_ = run_once(tmp_path / "one", tiny_net, make_batches)
+    two, *_ = run_once(tmp_path / "two", tiny_net, lambda views: make_batches(views, seed=1))
+    assert not same_weights(one, two)
+
+
+def test_the_best_epoch_is_kept(tmp_path, tiny_net, make_batches):
+    objective, _ = objective_of("supervised", tiny_net)
+    scores = iter([0.2, 0.9, 0.9])
+    seen = []
+
+    def score():
+        seen.append({key: value.clone() for key, value in objective.backbone.state_dict().items()})
+        return next(scores)
+
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    with run.open():
+        fitted = fit(objective, make_batches(), PLAN, run, make_accelerator("fp32", "cpu"), score=score)
+    assert fitted.best_epoch == 1 and fitted.best_step == 8  # of equal scores the earlier
+    assert all(torch.equal(fitted.best[key], seen[1][key]) for key in seen[1])
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches):
+    class Broken(supervised.Objective):
+        def forward(self, batch, step):
+            values = super().forward(batch, step)
+            return {"loss": values["loss"] * (float("nan") if step == 5 else 1.0)}
+
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    with pytest.raises(DivergedError, match="step 6 of epoch 1"), run.open():
+        fit(
+            Broken(tiny_net(), supervised.Options(), "multiclass"),
+            make_batches(),
+            PLAN,
+            run,
+            make_accelerator("fp32", "cpu"),
+        )
+    assert run.status()["state"] == "failed" and "nan" in run.status()["error"]
+
+
+def test_a_damaged_state_is_passed_over(tmp_path, tiny_net, make_batches):
+    straight, *_ = run_once(tmp_path / "straight", tiny_net, make_batches)
+    for stop in (3, 6):
+        with pytest.raises(Interrupted):
+            run_once(tmp_path / "cut", tiny_net, make_batches, stop=stop)
+    newest = resume.states(tmp_path / "cut" / "resume")[0]
+    tensors = newest / "tensors.safetensors"
+    content = bytearray(tensors.read_bytes())
+    content[-5] ^= 1
+    tensors.write_bytes(content)
+    resumed, _, run = run_once(tmp_path / "cut", tiny_net, make_batches)
+    assert same_weights(straight, resumed)
+    assert any("tensors.safetensors" in row.get("skipped", "") for row in run.rows())
+
+
+def test_only_damaged_states_is_an_error_that_touches_nothing(tmp_path, tiny_net, make_batches):
+    with pytest.raises(Interrupted):
+        run_once(tmp_path / "cut", tiny_net, make_batches, stop=3)
+    state = resume.states(tmp_path / "cut" / "resume")[0]
+    (state / "MANIFEST.json").unlink()
+    with pytest.raises(ResumeError, match="another --out"):
+        run_once(tmp_path / "cut", tiny_net, make_batches)
+    assert (state / "tensors.safetensors").is_file()
+
+
+def test_states_hold_no_pickle(tmp_path, tiny_net, make_batches):
+    with pytest.raises(Interrupted):
+        run_once(tmp_path / "cut", tiny_net, make_batches, stop=3)
+    names = {path.name for path in (tmp_path / "cut" / "resume").rglob("*") if path.is_file()}
+    assert names == {"tensors.safetensors", "facts.json", "MANIFEST.json"}
+
+
+def test_resume_from_a_named_state(tmp_path, tiny_net, make_batches):
+    straight, *_ = run_once(tmp_path / "straight", tiny_net, make_batches)
+    with pytest.raises(Interrupted):
+        run_once(tmp_path / "cut", tiny_net, make_batches, stop=7)
+    objective, views = objective_of("supervised", tiny_net)
+    run = RunFolder(tmp_path / "new", "finetune", {"method": "supervised"}, {}, resume=str(tmp_path / "cut"))
+    with run.open():
+        fit(objective, make_batches(views), PLAN, run, make_accelerator("fp32", "cpu"))
+    assert same_weights(straight, objective)
+    assert resume.states(tmp_path / "cut" / "resume")  # the source of the state is left alone
