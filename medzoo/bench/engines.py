@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medzoo.bench.suite import Cell, Suite
 from tqdm import tqdm
 
 from medzoo.bench.run import CellOptions, Outcome, run_cell
-from medzoo.errors import DivergedError, MedzooError, UnknownNameError
+from medzoo.bench.suite import Cell, Suite
+from medzoo.errors import MedzooError, UnknownNameError
 from medzoo.training.pretrain import PretrainOptions, pretrain
 
 
-def pretrain_options(step: dict[str, Any], *, out: Path, common: dict[str, Any]) -> tuple[PretrainOptions, Any]:
+def pretrain_options(step: Mapping[str, Any], *, out: Path, common: dict[str, Any]) -> tuple[PretrainOptions, Any]:
     """A suite's [[pretrain]] step as the options of `pretrain` and of its method.
 
     Raises:
@@ -113,8 +113,7 @@ def fill(
             try:
                 options = cell_options(suite, cell, own, runs=runs, results=results, hub=hub, common=common)
                 outcomes.append(run_cell(options, cell.mode))
-            except DivergedError as error:
-                failures.append(f"{cell.label} on {cell.title}, seed {cell.seed}: {error}")
+                outcomes[-1].raise_if_diverged()
             except MedzooError as error:
                 failures.append(f"{cell.label} on {cell.title}, seed {cell.seed}: {type(error).__name__}: {error}")
     return outcomes, failures

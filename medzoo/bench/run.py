@@ -17,9 +17,9 @@ from medzoo.training.protocol import Mode, Protocol, load_protocol
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
     from medzoo.data.cache import Decoded
     from medzoo.data.task import Task
-
     from medzoo.training.runs import RunFolder
 
 
@@ -56,10 +56,24 @@ class Outcome:
     run: Path | None
     cached: bool
 
+    def __str__(self) -> str:
+        value = "diverged" if self.headline is None else f"{self.headline:.4f}"
+        where = "already in the store" if self.cached else f"run folder {self.run}"
+        return f"{self.result['metric']} {value}  ({where}; result {self.path})"
+
     @property
     def headline(self) -> float | None:
         """The task's primary metric on the test split."""
         return results.headline_value(self.result)
+
+    def raise_if_diverged(self) -> None:
+        """Turn a run without a value into an error, for a shell's exit code.
+
+        Raises:
+            DivergedError: with the reason that the result holds.
+        """
+        if self.result["status"] != "ok":
+            raise DivergedError(f"{self.result['train'].get('reason')} The result is stored: {self.path}")
 
 
 def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
@@ -70,7 +84,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         mode: "finetune" (all layers) or "linear" (a probe on frozen features).
 
     Returns:
-        The outcome; one that the store already holds is returned at once.
+        The outcome; one that the store already holds is returned at once. A run whose loss was not finite is an
+        outcome too, with status "diverged" and without a value.
 
     Raises:
         UsageError: before anything is loaded.
@@ -88,11 +103,11 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         raise UsageError(f"Task {task.name} is {task.kind}; run_cell does classification.")
 
     import torch
-    from medzoo.zoo.load import load
 
     from medzoo.training.features import weights_hash
     from medzoo.training.inputs import input_size
     from medzoo.training.runs import RunFolder
+    from medzoo.zoo.load import load
 
     torch.manual_seed(options.seed)  # a random checkpoint and a fresh head are drawn from here
     classes = len(task.classes) if mode == "finetune" else 0
@@ -107,7 +122,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
             "preprocess_hash": _preprocess_hash(task, size, model),
         },
         "checkpoint": {
-            "id": receipt.name, "weights_sha256": receipt.sha256, "arch": receipt.architecture,
+            "id": receipt.name, "weights_sha256": receipt.sha256 or None, "arch": receipt.architecture,
             "init": "stored" if receipt.sha256 else "random",
         },
         "protocol": {
@@ -116,7 +131,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         "seed": options.seed, "fold": options.fold,
     }  # fmt: skip
     store = results.ResultStore(Path(options.results))
-    if (known := store.get(identity)) is not None and known.get("status") == "ok":
+    if (known := store.get(identity)) is not None and known.get("status") in ("ok", "diverged"):
         return Outcome(known, store.path(identity), None, cached=True)
     run_id = results.run_id(identity)
     out = Path(options.out or Path("runs") / slug(task.name) / slug(receipt.name) / run_id[:16])
@@ -128,19 +143,25 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         options.resume,
     )
     started, clock = datetime.now(UTC), time.monotonic()
-    with store.claim(identity), run.open():
-        cell = _Cell(options, protocol, task, model, size, run, identity)
-        try:
-            result, table = cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))
-        except DivergedError as error:
-            result, table = cell.result("diverged", {}, [], None, {"reason": str(error)}), None
+
+    def put(result: dict[str, Any], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
         result["train"]["wall_s"] = round(time.monotonic() - clock, 1)
         result["provenance"] |= {"started": started.isoformat(), "finished": datetime.now(UTC).isoformat()}
         path = store.put(result, table)
         results.write_copy(run.path / "result.json", result)
-        if result["status"] == "diverged":
-            raise DivergedError(f"{result['train']['reason']} The result is stored as diverged: {path}")
-    return Outcome(result, path, run.path, cached=False)
+        return Outcome(result, path, run.path, cached=False)
+
+    cell = _Cell(options, protocol, task, model, size, run, identity)
+    diverged: list[Outcome] = []
+    try:
+        with store.claim(identity), run.open():
+            try:
+                return put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
+            except DivergedError as error:  # a result like any other: kept and shown, never averaged away
+                diverged.append(put(cell.result("diverged", {}, [], None, {"reason": str(error)}), None))
+                raise
+    except DivergedError:
+        return diverged[0]
 
 
 def _resolved(protocol: Protocol) -> dict[str, Any]:
@@ -148,12 +169,11 @@ def _resolved(protocol: Protocol) -> dict[str, Any]:
 
 
 def _preprocess_hash(task: Task, size: int, model: torch.nn.Module) -> str:
-    from medzoo.data.cache import DECODER
-
     from medzoo import store
+    from medzoo.data.cache import DECODER_VERSION
     from medzoo.training.inputs import convention_of
 
-    return store.sha256_of({"decoder": DECODER, "size": size, "input": repr(convention_of(model))})
+    return store.sha256_of({"decoder": DECODER_VERSION, "size": size, "input": repr(convention_of(model))})
 
 
 class _Cell:
@@ -192,7 +212,7 @@ class _Cell:
             "split": "validation", "metric": self.task.metric, "n_candidates": len(fitted.scores), "test_evaluations": 1,
             "value": None if fitted.best_epoch is None else fitted.scores[fitted.best_epoch],
         }  # fmt: skip
-        train = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
+        train: dict[str, Any] = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
         train["counts"] = {name: len(split) for name, split in self.task.splits.items()}
         outcome = self._finish(test, predicted, selection, train)
         self._save_folder(outcome[0])

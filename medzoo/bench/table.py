@@ -1,0 +1,206 @@
+"""A table of checkpoints x tasks, computed from result files and from nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from medzoo import store
+from medzoo.bench import assemble, metrics
+from medzoo.bench.cells import Cell, Column, Row, Run
+from medzoo.bench.suite import short_task
+from medzoo.errors import MissingExtraError, ResultError, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; every number in it can be followed to the files it was computed from.
+
+    Args:
+        title: above the table.
+        rows: the checkpoints.
+        columns: the tasks, each with its metric and protocol.
+        grid: a cell for each row and column.
+        footnotes: below the table; those about the cells are written by `table`.
+        root: links are relative to this folder until the table is written to one.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    grid: tuple[tuple[Cell, ...], ...]
+    footnotes: tuple[str, ...]
+    root: Path
+
+    @property
+    def generator(self) -> str:
+        """What made the table."""
+        try:
+            return f"medzoo {version('medzoo')}"
+        except PackageNotFoundError:
+            return "medzoo"
+
+    def link(self, path: Path, folder: Path | None = None) -> str:
+        """A result file as a link that holds in `folder`."""
+        try:
+            return quote(Path(os.path.relpath(path, folder or self.root)).as_posix(), safe="/@~")
+        except ValueError:  # another drive
+            return path.resolve().as_uri()
+
+    def to_text(self) -> str:
+        """Plain text for a terminal."""
+        from medzoo.bench.table_text import text
+
+        return text(self)
+
+    def to_markdown(self, folder: Path | None = None) -> str:
+        """Markdown with the runs of each cell as links.
+
+        Args:
+            folder: where the file will lie; links are relative to it.
+        """
+        from medzoo.bench.table_text import markdown
+
+        return markdown(self, folder)
+
+    def to_html(self, folder: Path | None = None) -> str:
+        """One HTML page that needs no network: columns sort, cells open to their runs.
+
+        Args:
+            folder: where the file will lie; links are relative to it.
+        """
+        from medzoo.bench.table_html import html
+
+        return html(self, folder)
+
+    def to_frame(self, form: Literal["long", "wide"] = "long") -> pd.DataFrame:
+        """The table as a pandas frame.
+
+        Args:
+            form: "long" has one row a run; "wide" has mean, sd and n for each cell.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("pandas", "recipes", "A data frame") from error
+        if form == "wide":
+            names = pd.MultiIndex.from_tuples(
+                [(f"{c.title} {c.heading}", c.how, part) for c in self.columns for part in ("mean", "sd", "n")],
+                names=["task", "protocol", "statistic"],
+            )
+            data = [[x for cell in cells for x in (cell.mean, cell.sd, len(cell.values))] for cells in self.grid]
+            return pd.DataFrame(data, index=pd.Index([r.label for r in self.rows], name="checkpoint"), columns=names)
+        names = [
+            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction",
+            "protocol_hash", "metric", "reported", "seed", "fold", "status", "value", "undefined", "n", "n_patients",
+            "n_labels", "run_id", "path",
+        ]  # fmt: skip
+        records = [
+            (
+                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction,
+                c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.status, run.value, run.undefined, run.n,
+                run.n_patients, run.n_labels, run.run_id, None if run.path is None else str(run.path),
+            )
+            for r, cells in zip(self.rows, self.grid, strict=True)
+            for c, cell in zip(self.columns, cells, strict=True)
+            for run in cell.runs
+        ]  # fmt: skip
+        frame = pd.DataFrame(records, columns=["checkpoint", "weights_sha256", "label", *names[3:]])
+        return frame[names]
+
+    def plot(self) -> Figure:
+        """A figure with one panel a column: every run as a dot, mean and sd, and the numbers."""
+        from medzoo.bench.table_plot import figure
+
+        return figure(self)
+
+    def to_png(self, path: Path | str) -> Path:
+        """Write the figure as a PNG file, whole or not at all."""
+        from medzoo.bench.table_plot import png
+
+        store.write_bytes(Path(path), png(self))
+        return Path(path)
+
+    def write(self, folder: Path | str) -> dict[str, Path]:
+        """Write table.md, table.html and table.png.
+
+        Returns:
+            The three paths by "markdown", "html" and "png".
+        """
+        folder = Path(folder)
+        files = {"markdown": folder / "table.md", "html": folder / "table.html", "png": folder / "table.png"}
+        store.write_text(files["markdown"], self.to_markdown(folder))
+        store.write_text(files["html"], self.to_html(folder))
+        self.to_png(files["png"])
+        return files
+
+
+def table(
+    results: assemble.Results,
+    *,
+    checkpoints: Sequence[str] | Mapping[str, str] | None = None,
+    tasks: Sequence[str] | Mapping[str, str] | None = None,
+    metric: str | Mapping[str, str] | None = None,
+    title: str | None = None,
+    footnotes: Sequence[str] = (),
+) -> Table:
+    """Put results side by side: mean ± sample standard deviation over seeds, per checkpoint and task.
+
+    Args:
+        results: the folder of a store; or result files, or dicts (with the file under "path", if there is one).
+        checkpoints: rows in this order, a mapping gives labels; those without results stay, empty. None takes all.
+        tasks: columns in this order, a mapping gives titles. None takes all.
+        metric: shown instead of the tasks' own; a mapping goes by task.
+        title: above the table.
+        footnotes: below the table, after those about the cells.
+
+    Raises:
+        ResultError: if there is nothing to show, or a file given by name breaks the schema.
+        UsageError: for a file that does not exist.
+        UnknownNameError: for an unknown metric.
+    """
+    found, root = assemble.load(results)
+    wanted_rows, wanted_columns = assemble.names(checkpoints), assemble.names(tasks, short=True)
+    by_task = {assemble.key(task): name for task, name in metric.items()} if isinstance(metric, Mapping) else {}
+    for name in {*by_task.values(), *([metric] if isinstance(metric, str) else [])}:
+        metrics.metric(name)
+    runs: dict[tuple[str, str | None, Column], list[Run]] = {}
+    outside: set[str] = set()
+    for path, result in found:
+        checkpoint, task = result["identity"]["checkpoint"], result["identity"]["task"]["id"]
+        row_name, task_name = assemble.match(checkpoint["id"], wanted_rows), assemble.match(task, wanted_columns)
+        if row_name is None or task_name is None:
+            outside.add(f"{checkpoint['id']} on {task}")
+            continue
+        shown = metric if isinstance(metric, str) else by_task.get(assemble.key(task), result["metric"])
+        column = assemble.column_of(result, shown, task_name, wanted_columns.get(task_name, short_task(task)))
+        place = (row_name, checkpoint["weights_sha256"], column)
+        runs.setdefault(place, []).append(assemble.run_of(result, shown, path))
+    if not runs and not (wanted_rows and wanted_columns):
+        there = f" Left out: {listed(sorted(outside), 5)}." if outside else ""
+        raise ResultError(f"There is no result to put into the table.{there}")
+    if metric and not any(run.n for cell in runs.values() for run in cell):
+        raise ResultError(f"No result holds the metric {metric!r}.")
+    rows = assemble.ordered_rows([place[:2] for place in runs], wanted_rows)
+    columns = assemble.ordered_columns([place[2] for place in runs], wanted_columns)
+    grid = tuple(
+        tuple(
+            Cell(tuple(sorted(runs.get((r.checkpoint, r.weights, c), []), key=assemble.place)), c.reported)
+            for c in columns
+        )
+        for r in rows
+    )
+    columns = [
+        replace(c, size=assemble.size_of(cells)) for c, cells in zip(columns, zip(*grid, strict=True), strict=True)
+    ]
+    notes = [*assemble.notes_of(rows, columns, grid, outside), *footnotes]
+    return Table(title or "Results", tuple(rows), tuple(columns), grid, tuple(notes), root)
