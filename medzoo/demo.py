@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medzoo import paths
 
@@ -22,28 +22,29 @@ def demo(out: Path, *, device: str = "auto") -> Table:
     Returns:
         The table; table.md, table.html and table.png lie in `out`.
     """
+    from medzoo.bench.engines import fill, hub_name
     from medzoo.bench.suite import load_suite
     from medzoo.bench.table import table
-    from medzoo.zoo.load import load
-
-    from medzoo.bench.engines import fill, hub_name
     from medzoo.errors import MedzooError
+    from medzoo.zoo.load import load
 
     started = time.monotonic()
     suite = load_suite(paths.data_dir("recipes") / "suites" / "demo.toml")
     hub = out / "hub"
     outcomes, failures = fill(suite, runs=out / "runs", results=out / "results", hub=hub, common={"device": device})
     made = table(
-        [outcome.path for outcome in outcomes], title=suite.title, checkpoints=suite.labels(), tasks=suite.titles()
+        [outcome.path for outcome in outcomes],
+        title=suite.title,
+        checkpoints=suite.labels(),
+        tasks=suite.titles(),
+        metric=suite.metrics(),
     )
     files = made.write(out)
     print(made.to_text())
     names = [hub_name(suite, str(step["name"])) for step in suite.pretrain]
     for name in names:
-        model = load(name, hub=hub)
-        print(
-            f"medzoo.load({name!r}, hub={str(hub)!r})  # {model.load_receipt.sha256[:12]}, {hub / name / 'README.md'}"
-        )
+        receipt: Any = load(name, hub=hub).load_receipt
+        print(f"medzoo.load({name!r}, hub={str(hub)!r})  # {receipt.sha256[:12]}, {hub / name / 'README.md'}")
     for file in files.values():
         print(file)
     print(f"{len(outcomes)} runs in {time.monotonic() - started:.0f} s; every number is a file below {out / 'results'}")

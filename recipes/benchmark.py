@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medzoo.bench.suite import load_suite
-from medzoo.bench.table import table
-
 from medzoo.arguments import parse, run_main
 from medzoo.bench.engines import fill
+from medzoo.bench.suite import load_suite
+from medzoo.bench.table import table
 from medzoo.errors import MedzooError, UsageError
 from medzoo.training.options import option
 
@@ -53,7 +52,11 @@ def main() -> None:
         suite, runs=out / "runs", results=out / "results", hub=out / "hub", common={"device": options.device}
     )
     made = table(
-        [outcome.path for outcome in outcomes], title=suite.title, checkpoints=suite.labels(), tasks=suite.titles()
+        [outcome.path for outcome in outcomes],
+        title=suite.title,
+        checkpoints=suite.labels(),
+        tasks=suite.titles(),
+        metric=suite.metrics(),
     )
     made.write(out)
     print(made.to_text())

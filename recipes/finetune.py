@@ -17,8 +17,8 @@ def main() -> None:
     """Parse the options, run the cell, say where everything is."""
     (options,) = parse([CellOptions], __doc__)
     outcome = run_cell(options, mode="finetune")
-    found = "already in the store" if outcome.cached else f"run folder {outcome.run}"
-    print(f"{outcome.result['metric']} {outcome.headline:.4f}  ({found}; result {outcome.path})")
+    print(outcome)
+    outcome.raise_if_diverged()
 
 
 if __name__ == "__main__":

@@ -40,3 +40,19 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real images at {folder} (set MEDZOO_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory hub with `lab/tiny`: timm's test_resnet at 32 px, weights drawn once."""
+    import timm
+    import torch
+
+    import medzoo
+
+    hub = tmp_path_factory.mktemp("hub")
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=0)
+    card = {"name": "test_resnet-noise", "license": "apache-2.0", "data": ["noise"], "input": {"size": 32}}
+    medzoo.save(model, hub / "lab" / "tiny", card=card)
+    return hub

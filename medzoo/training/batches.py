@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from medzoo.data.cache import Decoded
 from torch.utils.data import DataLoader, Dataset
 
+from medzoo.data.cache import Decoded
 from medzoo.data.counter import order
 from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
 

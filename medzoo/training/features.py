@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from medzoo.data.cache import Decoded, decoded
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from medzoo import paths, store
+from medzoo.data.cache import Decoded, decoded
 from medzoo.errors import UsageError
 from medzoo.training.batches import evaluate_rows
 from medzoo.training.inputs import convention_of, input_size

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from medzoo.data.cache import Decoded
 
+from medzoo.data.cache import Decoded
 from medzoo.data.views import Augmentation
 from medzoo.training.batches import Batches, evaluate_rows
 from medzoo.training.inputs import convention_of

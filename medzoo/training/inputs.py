@@ -21,7 +21,7 @@ def convention_of(model: torch.nn.Module) -> InputConvention:
     channels = _channels(model, len(mean))
     if channels != len(mean):
         mean, std = (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
-    rule = getattr(getattr(model, "load_receipt", None), "input_rule", "unit")
+    rule: Any = getattr(getattr(model, "load_receipt", None), "input_rule", "unit")
     return InputConvention(mean, std, rule)
 
 
@@ -34,7 +34,8 @@ def _channels(model: torch.nn.Module, default: int) -> int:
 
 def input_size(model: torch.nn.Module) -> int:
     """Side of the model's usual input, pixels."""
-    return int(dict(model.pretrained_cfg)["input_size"][-1])  # type: ignore[call-overload]
+    config: Any = model.pretrained_cfg
+    return int(config["input_size"][-1])
 
 
 def transform(name_or_model: Any, *, train: bool = False, size: int | None = None) -> Callable[[Any], torch.Tensor]:  # noqa: ANN401

@@ -87,7 +87,7 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
 
 
 def _save(run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted) -> None:  # noqa: ANN401
-    facts = {"scores": fitted.scores, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step}
+    facts: dict[str, Any] = {"scores": fitted.scores, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step}
     facts |= {"resumes": fitted.resumes, "identity": run.identity}
     resume.save_state(run.states, step, model=objective, optimizer=optimizer, best=fitted.best, facts=facts)
     run.saved(step, steps)
@@ -141,7 +141,7 @@ def fit(
         DivergedError: when the loss is not finite.
     """
     device, main = accelerator.device, accelerator.is_main_process
-    objective.to(device, memory_format=torch.channels_last)
+    objective.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(objective, plan.optimizer, plan.learning_rate, plan.weight_decay)
     step, fitted = _restore(run, objective, optimizer, main)
     model = objective
@@ -216,7 +216,7 @@ def _select(
     if fitted.best_epoch is None or value > fitted.scores[fitted.best_epoch]:
         fitted.best_epoch, fitted.best_step = epoch, step
         if keep_best:
-            weights = objective.backbone.state_dict()  # type: ignore[union-attr, operator]
+            weights = objective.backbone.state_dict()  # type: ignore[union-attr]
             fitted.best = {key: copy.deepcopy(tensor.detach().cpu()) for key, tensor in weights.items()}
     if main:
         run.log({"step": step, "epoch": epoch, "score": value})

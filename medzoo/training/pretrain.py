@@ -11,7 +11,13 @@ from medzoo.training.objectives import method as find_method
 from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity, trained_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from accelerate import Accelerator
+
     from medzoo.data.task import Task
+    from medzoo.training.runs import RunFolder
 
 
 @dataclass(kw_only=True)
@@ -41,7 +47,7 @@ class PretrainOptions(SharedOptions):
 
 
 # sizes that suit small experiments; a study states its own
-DEFAULTS = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "bf16"}
+DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "bf16"}
 
 
 def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # noqa: ANN401 - the method's own Options
@@ -77,9 +83,9 @@ class _Job:
 
     def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task) -> None:  # noqa: ANN401
         import torch
-        from medzoo.zoo.load import load
 
         from medzoo.training.inputs import input_size
+        from medzoo.zoo.load import load
 
         self.options, self.module, self.chosen, self.task = options, module, chosen, task
         given = {key: getattr(options, key) for key in DEFAULTS}
@@ -122,7 +128,6 @@ class _Job:
     def train(self, run: RunFolder) -> None:
         """Run the loop; a supervised method logs its accuracy on validation, the last epoch is what is kept."""
         from medzoo.data.cache import decoded
-
         from medzoo.training.batches import Batches
         from medzoo.training.inputs import convention_of
         from medzoo.training.loop import Plan, fit, make_accelerator
@@ -157,7 +162,6 @@ class _Job:
         if not self.module.SUPERVISED or self.task.kind == "multilabel" or "validation" not in self.task.splits:
             return None
         from medzoo.data.cache import decoded
-
         from medzoo.training.batches import evaluate_rows
         from medzoo.training.inputs import convention_of
 
@@ -176,9 +180,8 @@ class _Job:
         """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
         import os
 
-        from medzoo.zoo.folder import save
-
         from medzoo.training.curves import draw_curves
+        from medzoo.zoo.folder import save
 
         if int(os.environ.get("RANK", "0")):
             return

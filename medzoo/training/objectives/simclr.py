@@ -83,4 +83,5 @@ class Objective(nn.Module):
         first, second = batch["views"]
         # one pass over both views: batch statistics span them, as in most implementations on one device
         projected = self.projector(self.backbone(torch.cat([first, second])))
-        return {"loss": nt_xent(*projected.chunk(2), self.options.temperature)}
+        one, two = projected.chunk(2)
+        return {"loss": nt_xent(one, two, self.options.temperature)}

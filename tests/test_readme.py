@@ -1,0 +1,45 @@
+"""Every Python and shell block of the README runs, in its order, in one empty folder.
+
+Lines that set the house up or take minutes (make ...) are checked to exist instead: `make -n`.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (REPOSITORY / "recipes").is_dir(), reason="a checkout is needed"),
+]
+
+
+def blocks():
+    return [(match[1], match[2]) for match in BLOCK.finditer((REPOSITORY / "README.md").read_text())]
+
+
+def test_the_first_screen_holds_the_two_commands():
+    first_screen = "\n".join((REPOSITORY / "README.md").read_text().splitlines()[:30])
+    assert "make demo" in first_screen and "make test" in first_screen
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "check", "wheel", "install"])
+def test_make_targets_exist(target):
+    assert subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True).returncode == 0
+
+
+def test_blocks_run(tmp_path):
+    (tmp_path / "recipes").symlink_to(REPOSITORY / "recipes")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "MEDZOO_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
+    for kind, text in blocks():
+        if kind == "sh":
+            text = "\n".join(line for line in text.splitlines() if not line.startswith(("make ", "git clone", "cd ")))
+        command = [sys.executable, "-c", text] if kind == "python" else ["bash", "-euo", "pipefail", "-c", text]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{kind} block:\n{text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"

@@ -1,0 +1,116 @@
+"""Pre-training: a folder that loads, a lineage that grows, names that follow the grammar, exact resume."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import medzoo
+from medzoo.errors import RunFolderError, UsageError
+from medzoo.training.objectives import list_methods, method
+from medzoo.training.options import slug, trained_name
+from medzoo.training.pretrain import PretrainOptions, pretrain
+from medzoo.training.runs import Interrupted, RunFolder
+
+
+def options(tiny_hub, folder, **changes) -> PretrainOptions:
+    usual = {
+        "method": "simclr", "checkpoint": "lab/tiny", "hub": str(tiny_hub), "task": "phantom_oct", "size": 32, "epochs": 1,
+        "batch_size": 64, "precision": "fp32", "out": str(folder), "license": "apache-2.0", "fraction": 0.5, "device": "cpu",
+    }  # fmt: skip
+    return PretrainOptions(**{**usual, **changes})
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoint" / "model.safetensors")
+
+
+def equal(one, two) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", list_methods())
+def test_every_method_leaves_a_folder_that_loads(tiny_hub, tmp_path, name):
+    folder = pretrain(options(tiny_hub, tmp_path / "run", method=name))
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
+        "options.toml", "status.json", "log.jsonl", "curves.png", "checkpoint",
+    }  # fmt: skip
+    model = medzoo.load(str(folder))
+    assert model(torch.rand(2, 3, 32, 32)).ndim == 2
+    step = dict(model.load_receipt.lineage[-1])
+    assert step["method"] == name and step["data"] == "phantom_oct" and step["images"] > 0
+    if method(name).SUPERVISED:
+        headed = medzoo.load(str(folder), num_classes="pretrained")
+        assert headed(torch.rand(2, 3, 32, 32)).shape == (2, 4)
+    card = (folder / "checkpoint" / "README.md").read_text()
+    assert 'license: "apache-2.0"' in card and "phantom_oct" in card
+
+
+def test_lineage_and_name_grow(tiny_hub, tmp_path):
+    first = pretrain(options(tiny_hub, tmp_path / "a", method="supervised"))
+    second = pretrain(options(tiny_hub, tmp_path / "b", checkpoint=str(first), task="phantom_ct"))
+    receipt = medzoo.load(str(second)).load_receipt
+    assert receipt.name == "test_resnet-noise-phantom_oct-simclr-phantom_ct"
+    assert [(step.get("method"), step["data"]) for step in receipt.lineage][-2:] == [
+        ("supervised", "phantom_oct"), ("simclr", "phantom_ct"),
+    ]  # fmt: skip
+
+
+def test_the_weights_moved_and_repeat(tiny_hub, tmp_path):
+    start = load_file(tiny_hub / "lab" / "tiny" / "model.safetensors")
+    one, two = (weights(pretrain(options(tiny_hub, tmp_path / name))) for name in "ab")
+    assert equal(one, two) and not equal(start, one)
+
+
+def test_stopped_and_resumed_is_equal(tiny_hub, tmp_path, monkeypatch):
+    straight = weights(pretrain(options(tiny_hub, tmp_path / "straight", epochs=2)))
+    init = RunFolder.__init__
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            RunFolder, "__init__", lambda self, *a, **k: (init(self, *a, **k), setattr(self, "stop_at_step", 3))[0]
+        )
+        with pytest.raises(Interrupted):
+            pretrain(options(tiny_hub, tmp_path / "cut", epochs=2))
+    assert json.loads((tmp_path / "cut" / "status.json").read_text())["state"] == "resumable"
+    assert equal(straight, weights(pretrain(options(tiny_hub, tmp_path / "cut", epochs=2))))
+
+
+def test_a_finished_run_is_not_run_again(tiny_hub, tmp_path):
+    folder = pretrain(options(tiny_hub, tmp_path / "run"))
+    before = (folder / "checkpoint" / "model.safetensors").stat().st_mtime_ns
+    pretrain(options(tiny_hub, tmp_path / "run"))
+    assert (folder / "checkpoint" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(RunFolderError, match="epochs: 1 there, 2 now"):
+        pretrain(options(tiny_hub, tmp_path / "run", epochs=2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "resnet18"}, {"checkpoint": None}, {"out": ""}, {"method": "magic"}, {"task": ""},
+        {"fraction": 0.0}, {"epochs": 0}, {"size": 3}, {"device": "tpu"},
+    ],
+)  # fmt: skip
+def test_wrong_usage_touches_nothing(tiny_hub, tmp_path, changes):
+    with pytest.raises(UsageError):
+        pretrain(options(tiny_hub, tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("resnet50-random", [], "simclr", "radnet1m"), "resnet50-simclr-radnet1m"),
+        (("resnet50-imagenet", ["supervised"], "supervised", "chestxray14"), "resnet50-imagenet-chestxray14"),
+        (("resnet50-simclr-imagenet", ["simclr"], "simclr", "radnet1m"), "resnet50-simclr-imagenet-radnet1m"),
+        (("lab/resnet18-a", ["supervised"], "simclr", "folder:my/CT scans"), "resnet18-a-simclr-ct_scans"),
+    ],
+)
+def test_names(arguments, expected):
+    assert trained_name(*arguments) == expected
+
+
+def test_slug_is_never_empty():
+    assert slug("///") == "data" and slug("parquet:a/B-c.d/") == "b_c_d"
