@@ -1,0 +1,126 @@
+"""An image in memory: its pixels in stored precision, the range of the scale, and notes on what was applied."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medzoo.errors import ImageError
+
+Window = tuple[float, float]
+PIXEL_LIMIT = 89_478_485  # Pillow's own limit before it warns of a decompression bomb
+_RANGES: dict[str, Window] = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's conversion to L
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image in stored precision.
+
+    Args:
+        array: (H, W), (H, W, 3) or (D, H, W).
+        range: lowest and highest value of the scale (not of this image).
+        unit: "HU", "grey" or "rgb".
+        spacing_mm: distance of neighbours along each axis, or None where the file does not say.
+        patient_id: from the file's header, or None.
+        series_id: from the file's header, or None.
+        notes: what was applied or dropped, in order.
+    """
+
+    array: np.ndarray
+    range: Window
+    unit: str
+    spacing_mm: tuple[float, ...] | None = None
+    patient_id: str | None = None
+    series_id: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def from_array(array: np.ndarray, where: str, *, window: Window | None = None) -> Pixels:
+    """Pixels of an array; floats and signed integers need a window, since their type does not say the scale.
+
+    Args:
+        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        where: for messages.
+        window: (low, high) of the scale.
+
+    Raises:
+        ImageError: for another shape, values that are not finite, or an unknown range.
+    """
+    notes: list[str] = []
+    if array.dtype == bool:
+        array, notes = array.astype(np.uint8) * np.uint8(255), ["1 bit stored as 0 and 255"]
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 3 and array.shape[2] == 4:
+        array = array[:, :, :3]
+        notes.append("alpha dropped")
+    if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
+        raise ImageError(f"{where}: has the shape {array.shape}; an image is (H, W), (H, W, 1) or (H, W, 3).")
+    check_size(array.shape[1], array.shape[0], where)
+    if array.dtype.kind not in "uif":
+        raise ImageError(f"{where}: holds {array.dtype}, which is no pixel type.")
+    scale = _RANGES.get(array.dtype.name, window)
+    if scale is None:
+        raise ImageError(
+            f"{where}: holds {array.dtype}, whose range is not known; a guess from the image would change from image "
+            "to image. Give window=(low, high), or store uint8 or uint16."
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ImageError(f"{where}: holds NaN or infinite values.")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    pixels = Pixels(array, scale, "rgb" if array.ndim == 3 else "grey", notes=tuple(notes))
+    return pixels if window is None else apply_window(pixels, window)
+
+
+def apply_window(pixels: Pixels, window: Window) -> Pixels:
+    """Clip to (low, high), which becomes the range; the stored type is kept.
+
+    >>> apply_window(Pixels(np.array([[-1000, 40]], np.int16), (-1024, 3071), "HU"), (-160, 240)).array.tolist()
+    [[-160, 40]]
+    """
+    low, high = float(window[0]), float(window[1])
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ImageError(f"The window {window} should be (low, high) with low < high.")
+    array = pixels.array
+    if array.dtype.kind in "ui":
+        limits = np.iinfo(array.dtype)
+        bounds = max(math.ceil(low), limits.min), min(math.floor(high), limits.max)
+        if bounds[0] > bounds[1]:
+            raise ImageError(f"The window {window} holds no value of {array.dtype}.")
+        array = np.clip(array, *bounds)
+    else:
+        array = np.clip(array, low, high)
+    note = f"window {low:g} to {high:g}"
+    return replace(pixels, array=array, range=(low, high), notes=(*pixels.notes, note))
+
+
+def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
+    """Colour that a task declares to be grey becomes one channel; grey stays one channel.
+
+    Args:
+        pixels: (H, W) or (H, W, 3).
+        channels: 1, 3, or None to leave it.
+    """
+    array = pixels.array
+    if channels != 1 or array.ndim != 3 or array.shape[2] != 3:
+        return pixels
+    if (array[:, :, :1] == array[:, :, 1:]).all():
+        return replace(
+            pixels, array=array[:, :, 0], unit="grey", notes=(*pixels.notes, "three equal channels made one")
+        )
+    grey = array.astype(np.float64) @ _LUMA
+    grey = np.rint(grey) if array.dtype.kind in "ui" else grey
+    note = "colour made grey (BT.601): the task has one channel"
+    return replace(pixels, array=grey.astype(array.dtype), unit="grey", notes=(*pixels.notes, note))
+
+
+def check_size(width: int, height: int, where: str) -> None:
+    """Refuse images that are larger than any image should be."""
+    if width * height > PIXEL_LIMIT:
+        raise ImageError(
+            f"{where}: says it is {width} x {height} pixels, more than {PIXEL_LIMIT:,}: a decompression bomb, or a "
+            "slide that should be cut into tiles first."
+        )

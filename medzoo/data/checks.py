@@ -1,0 +1,201 @@
+"""What must hold before a task exists: ids, groups, splits and labels. Every offender is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.errors import DataContractError, MissingExtraError, SplitError, listed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = ("train", "validation", "test")
+_EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
+
+
+def arrow_table(rows: Mapping[str, Any] | pa.Table) -> pa.Table:
+    """Columns (lists or arrays; labels may be (N, C)) as an Arrow table."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise MissingExtraError("pyarrow", "recipes", "Opening a task") from None
+    if isinstance(rows, pa.Table):
+        return rows
+    columns = {}
+    for name, values in rows.items():
+        if isinstance(values, np.ndarray) and values.ndim == 2:
+            flat = pa.array(values.astype(np.float32).ravel())
+            offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * values.shape[1])
+            columns[name] = pa.ListArray.from_arrays(offsets, flat)
+        else:
+            columns[name] = pa.array(values)
+    return pa.table(columns)
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell says nothing: null, NaN, blanks, "n/a".
+
+    >>> is_empty(" NaN "), is_empty(0)
+    (True, False)
+    """
+    return value is None or value != value or (isinstance(value, str) and value.strip().lower() in _EMPTY)
+
+
+def check_splits(task: str, tables: Mapping[str, pa.Table]) -> None:
+    """Known split names, a training set, the columns that every task has."""
+    unknown = [split for split in tables if split not in (*SPLITS, "all")]
+    if unknown or ("all" in tables and len(tables) > 1):
+        raise DataContractError(f"Task {task}: splits are {listed(tables)}; they should be among {', '.join(SPLITS)}.")
+    if "train" not in tables and "all" not in tables:
+        raise DataContractError(f"Task {task} has no training split; it has {listed(tables) or 'nothing'}.")
+    for split, table in tables.items():
+        missing = [name for name in ("id", "image", "patient_id") if name not in table.column_names]
+        if "label" not in table.column_names and "mask" not in table.column_names:
+            missing.append("label or mask")
+        if missing:
+            hint = (
+                " State a patient or group id for each image, or that there is none." if "patient_id" in missing else ""
+            )
+            raise DataContractError(f"Task {task}, {split}: the columns {', '.join(missing)} are missing.{hint}")
+        if table.num_rows == 0:
+            raise DataContractError(f"Task {task}: the split {split} is empty.")
+
+
+def check_ids(task: str, tables: Mapping[str, pa.Table]) -> None:
+    """Ids are there and unique over all splits."""
+    ids = [value for table in tables.values() for value in table["id"].to_pylist()]
+    if any(is_empty(value) for value in ids):
+        raise DataContractError(f"Task {task}: {sum(is_empty(value) for value in ids)} images have no id.")
+    if len(set(ids)) != len(ids):
+        twice = [value for value, count in Counter(ids).items() if count > 1]
+        raise DataContractError(f"Task {task}: {len(twice)} ids occur more than once: {listed(twice)}.")
+
+
+def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None:
+    """Every image has a group (or the task says that there is none), and no group is in two splits."""
+    holders: dict[str, str] = {}
+    shared: dict[str, set[str]] = {}
+    for split, table in tables.items():
+        values = table["patient_id"].to_pylist()
+        if not groups.startswith("none"):
+            bad = [key for key, value in zip(table["id"].to_pylist(), values, strict=True) if is_empty(value)]
+            if bad:
+                raise DataContractError(
+                    f"Task {task}, {split}: {len(bad)} images have an empty patient (or group) id: {listed(bad)}. "
+                    "Fill it in, or state that there is none."
+                )
+        for value in set(values):
+            if holders.setdefault(value, split) != split:
+                shared.setdefault(value, {holders[value]}).add(split)
+    if shared:
+        named = [f"{group} ({', '.join(sorted(splits))})" for group, splits in sorted(shared.items(), key=str)]
+        raise SplitError(
+            f"Task {task}: {len(shared)} patients (or groups) are in more than one split: {listed(named)}. "
+            "Give a split file that keeps each in one."
+        )
+
+
+def check_labels(
+    task: str, kind: str, classes: tuple[str, ...], tables: Mapping[str, pa.Table]
+) -> dict[str, np.ndarray]:
+    """Labels as arrays, all within the classes, and every class present in training.
+
+    Returns:
+        split → int64 (N,), float32 (N, C) or float32 (N,); nothing for segmentation.
+    """
+    if kind == "segmentation":
+        return {}
+    if kind not in ("binary", "multiclass", "multilabel", "regression"):
+        raise DataContractError(f"Task {task}: unknown kind {kind!r}.")
+    if kind == "binary" and len(classes) != 2:
+        raise DataContractError(f"Task {task} is binary and has {len(classes)} classes: {listed(classes)}.")
+    if len(set(classes)) != len(classes):
+        raise DataContractError(f"Task {task}: a class is listed twice: {listed(classes)}.")
+    labels = {split: _label_array(task, split, kind, classes, table) for split, table in tables.items()}
+    if kind == "regression":
+        return labels
+    first = labels.get("train", labels.get("all"))
+    assert first is not None
+    marked = first == 1 if kind == "multilabel" else first[:, None] == np.arange(len(classes))
+    present = marked.any(axis=0)
+    empty = [name for name, there in zip(classes, present, strict=True) if not there]
+    if empty:
+        raise DataContractError(f"Task {task}: no training image has the class {listed(empty)}.")
+    return labels
+
+
+def _label_array(task: str, split: str, kind: str, classes: tuple[str, ...], table: pa.Table) -> np.ndarray:
+    fast = _plain_numbers(table["label"], len(classes) if kind == "multilabel" else 0)
+    if fast is not None:
+        return _inside(task, split, kind, classes, fast, table["id"])
+    values, ids = table["label"].to_pylist(), table["id"]
+    if kind == "multilabel":
+        wrong = [row for row, value in enumerate(values) if not isinstance(value, list) or len(value) != len(classes)]
+        if wrong:
+            raise DataContractError(
+                f"Task {task}, {split}: {len(wrong)} rows do not have {len(classes)} labels, one a class: "
+                f"{listed(ids[row].as_py() for row in wrong)}."
+            )
+        return _inside(task, split, kind, classes, np.array(values, dtype=np.float32), ids)
+    numbers = (int, float) if kind == "regression" else int
+    wrong = [row for row, value in enumerate(values) if not isinstance(value, numbers) or isinstance(value, bool)]
+    if wrong:
+        named = [f"{ids[row].as_py()}: {values[row]!r}" for row in wrong]
+        raise DataContractError(
+            f"Task {task}, {split}: {len(wrong)} labels are no numbers of a class: {listed(named)}."
+        )
+    return _inside(task, split, kind, classes, np.array(values), ids)
+
+
+def _plain_numbers(column: pa.ChunkedArray, width: int) -> np.ndarray | None:
+    """A column of numbers without nulls, or of lists that are all `width` long; None for anything else."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    types = pa.types
+    if column.null_count:
+        return None
+    if width and (
+        types.is_list(column.type) or types.is_large_list(column.type) or types.is_fixed_size_list(column.type)
+    ):
+        if pc.unique(pc.list_value_length(column)).to_pylist() != [width]:
+            return None
+        flat = pc.list_flatten(column)
+        return flat.to_numpy().astype(np.float32).reshape(-1, width) if not types.is_null(flat.type) else None
+    if not width and (types.is_integer(column.type) or types.is_floating(column.type)):
+        return column.to_numpy()
+    return None
+
+
+def _inside(
+    task: str, split: str, kind: str, classes: tuple[str, ...], array: np.ndarray, ids: pa.ChunkedArray
+) -> np.ndarray:
+    """The labels in their final type, once each is known to be allowed."""
+    if kind == "multilabel":
+        bad = np.argwhere(~(np.isnan(array) | (array == 0) | (array == 1)))
+        if len(bad):
+            named = [f"{ids[row].as_py()}: {classes[column]} = {array[row, column]:g}" for row, column in bad.tolist()]
+            raise DataContractError(
+                f"Task {task}, {split}: {len(named)} labels are not 0, 1 or empty: {listed(named)}. "
+                "(Uncertain labels are -1 and follow the label policy.)"
+            )
+        return array
+    if kind == "regression":
+        missing = [str(ids[row].as_py()) for row in np.flatnonzero(~np.isfinite(array)).tolist()]
+        if missing:
+            raise DataContractError(
+                f"Task {task}, {split}: {len(missing)} images have no finite value: {listed(missing)}."
+            )
+        return array.astype(np.float32)
+    allowed = (array >= 0) & (array < len(classes)) & (array == np.floor(array))
+    outside = [f"{ids[row].as_py()}: {array[row].item()!r}" for row in np.flatnonzero(~allowed).tolist()]
+    if outside:
+        raise DataContractError(
+            f"Task {task}, {split}: {len(outside)} labels are outside the {len(classes)} classes "
+            f"({listed(classes)}): {listed(outside)}."
+        )
+    return array.astype(np.int64)

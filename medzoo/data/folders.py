@@ -1,0 +1,246 @@
+"""Folders of images: class folders (with or without split folders above them), or a CSV that lists them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.checks import is_empty
+from medzoo.data.own import (
+    GROUP_COLUMNS,
+    SPLIT_WORDS,
+    Found,
+    apply_policy,
+    choose_groups,
+    classes_beside,
+    interpret,
+    split_words,
+    stated,
+)
+from medzoo.data.pixels import LATER, SUFFIXES, Pixels, read_image
+from medzoo.errors import DataContractError, UsageError, listed
+
+_IMAGE = ("image", "file", "path", "file_name", "filename", "image_path")
+_TABLES = ("labels.csv", "metadata.csv")
+_KNOWN = {*_IMAGE, *GROUP_COLUMNS, "id", "label", "mask", "split", "sex", "age", "view", "site", "scanner", "fold"}
+
+
+class FileReader:
+    """Images under keys that are paths below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, key: str) -> Pixels:
+        """The image under a key."""
+        return read_image(self.root / key)
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8: 1 where the mask image is not black."""
+        array = read_image(self.root / key).array
+        return (array.max(axis=2) if array.ndim == 3 else array).astype(bool).astype(np.uint8)
+
+
+def read_folder(path: Path, *, groups: str | None, label_policy: str | None) -> Found:
+    """A folder (or a CSV file) as columns.
+
+    Raises:
+        DataContractError: if there is nothing to read, or it is not readable without a guess.
+    """
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _from_csv(path, groups, label_policy)
+    if not path.is_dir():
+        raise DataContractError(f"The folder {path} does not exist. Give the folder that holds class folders or a CSV.")
+    tables = sorted(path.glob("*.csv"))
+    if len(tables) > 1:  # split files and notes may lie beside the labels
+        tables = [table for table in tables if table.name.lower() in _TABLES] or tables
+    if len(tables) > 1:
+        names = listed(table.name for table in tables)
+        raise DataContractError(f"{path} holds {len(tables)} CSV files ({names}); name one of them: folder:FILE.csv.")
+    if tables:
+        return _from_csv(tables[0], groups, label_policy)
+    if label_policy is not None:
+        raise UsageError(f"{path}: class folders have no uncertain labels; leave --label-policy out.")
+    return _from_class_folders(path, groups)
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith((".", "__")))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith((*SUFFIXES, *LATER)) and not name.startswith(".")
+
+
+def _images(folder: Path, root: Path) -> list[str]:
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        found += [(Path(place) / name).relative_to(root).as_posix() for name in sorted(files) if _is_image(name)]
+    return found
+
+
+def _from_class_folders(path: Path, groups: str | None) -> Found:
+    below = _folders(path)
+    split_folders = {folder: SPLIT_WORDS[folder.name.lower()] for folder in below if folder.name.lower() in SPLIT_WORDS}
+    if "train" in split_folders.values():
+        strange = [folder.name for folder in below if folder not in split_folders]
+        if strange:
+            raise DataContractError(
+                f"{path} has split folders and others beside them: {listed(strange)}. Move those away."
+            )
+        if len(set(split_folders.values())) != len(split_folders):
+            raise DataContractError(f"{path} has two folders for one split: {listed(f.name for f in split_folders)}.")
+        parts = {split: folder for folder, split in split_folders.items()}
+    else:
+        parts = {"all": path}
+    rows: dict[str, list[tuple[str, str]]] = {}
+    for split, folder in parts.items():
+        loose = [item.name for item in sorted(folder.iterdir()) if item.is_file() and _is_image(item.name)]
+        if loose:
+            raise DataContractError(
+                f"{folder} holds images outside class folders: {listed(loose)}. Add a CSV, or move them."
+            )
+        rows[split] = [(name, inner.name) for inner in _folders(folder) for name in _images(inner, path)]
+    first = "train" if "train" in parts else "all"
+    classes = tuple(folder.name for folder in _folders(parts[first]))
+    if not rows[first] or not classes:
+        raise DataContractError(
+            f"{path} holds no class folders with images ({', '.join(SUFFIXES)}), and no CSV. Looked for CLASS/IMAGE, "
+            "train/CLASS/IMAGE and *.csv."
+        )
+    column = choose_groups((), groups, path)
+    place = {name: index for index, name in enumerate(classes)}
+    strange_rows = [name for split in rows for name, word in rows[split] if word not in place]
+    if strange_rows:
+        raise DataContractError(
+            f"{path}: {len(strange_rows)} images lie in folders outside the {len(classes)} classes of train "
+            f"({listed(classes)}): {listed(strange_rows)}."
+        )
+    columns = {
+        split: {
+            "id": [name for name, _ in pairs],
+            "image": [name for name, _ in pairs],
+            "label": [place[word] for _, word in pairs],
+            "patient_id": [name for name, _ in pairs],
+        }
+        for split, pairs in rows.items()
+    }
+    files = [name for pairs in rows.values() for name, _ in pairs]
+    kind = "binary" if len(classes) == 2 else "multiclass"
+    return Found(kind, classes, stated(column), columns, path, files, FileReader(path))
+
+
+def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Header and rows of a CSV in UTF-8 (with or without BOM), separated by comma, semicolon or tab.
+
+    Raises:
+        DataContractError: for another encoding, a doubled column, or rows of another length.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataContractError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+    except OSError as error:
+        raise DataContractError(f"{path} cannot be read ({error.strerror or error}).") from error
+    header_line = text.split("\n", 1)[0]
+    separator = max(",;\t", key=header_line.count)
+    try:
+        lines = [
+            line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(line)
+        ]
+    except csv.Error as error:
+        raise DataContractError(f"{path} is no readable CSV ({error}).") from error
+    if not lines:
+        raise DataContractError(f"{path} is empty.")
+    header = [name.strip() for name in lines[0]]
+    twice = [name for name, count in Counter(header).items() if count > 1 or not name]
+    if twice:
+        raise DataContractError(f"{path}: columns must have different names; look at {listed(map(repr, twice))}.")
+    wrong = [f"row {number}" for number, line in enumerate(lines[1:], 1) if len(line) != len(header)]
+    if wrong:
+        raise DataContractError(f"{path}: {len(wrong)} rows do not have {len(header)} fields: {listed(wrong)}.")
+    if len(lines) == 1:
+        raise DataContractError(f"{path} has a header and no rows.")
+    return header, [dict(zip(header, map(str.strip, line), strict=True)) for line in lines[1:]]
+
+
+def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found:
+    header, rows = read_csv(path)
+    image = next((name for name in _IMAGE if name in header), None)
+    if image is None:
+        raise DataContractError(
+            f"{path}: no column says where the images are; name one image. It has {listed(header)}."
+        )
+    root = path.parent
+    keys = [row[image] for row in rows]
+    ids = [row["id"] for row in rows] if "id" in header else keys
+    absent = [key for key in keys if not _is_file(root, key)]
+    if absent:
+        raise DataContractError(f"{path}: {len(absent)} images do not exist below {root}: {listed(absent)}.")
+    group = choose_groups(header, groups, path)
+    table: dict[str, Any] = {"id": ids, "image": keys, "patient_id": [row[group] for row in rows] if group else ids}
+    kind, classes, table["label"] = _labels(path, header, rows, ids, label_policy)
+    extras = [name for name in header if name not in {*table, *classes, image, group, "split"}]
+    table |= {name: [row[name] for row in rows] for name in extras}
+    splits = split_words([row["split"] for row in rows], ids, path) if "split" in header else ["all"] * len(rows)
+    columns: dict[str, dict[str, Any]] = {}
+    for split in dict.fromkeys(splits):
+        chosen = [number for number, word in enumerate(splits) if word == split]
+        columns[split] = {
+            name: values[chosen] if isinstance(values, np.ndarray) else [values[number] for number in chosen]
+            for name, values in table.items()
+        }
+    beside = ["classes.json"] if (root / "classes.json").is_file() else []
+    files = [path.name, *beside, *dict.fromkeys(keys)]
+    return Found(kind, classes, stated(group), columns, root, files, FileReader(root))
+
+
+def _is_file(root: Path, key: str) -> bool:
+    try:
+        return bool(key) and (root / key).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _labels(
+    path: Path, header: list[str], rows: list[dict[str, str]], ids: list[str], label_policy: str | None
+) -> tuple[str, tuple[str, ...], Any]:
+    """One `label` column, or one column a class with 1, 0, -1 (uncertain) or nothing (not annotated)."""
+    named = classes_beside(path.parent)
+    if "label" in header:
+        if label_policy is not None:
+            raise UsageError(f"{path}: a single label has no uncertain values; leave --label-policy out.")
+        return interpret([row["label"] for row in rows], ids, named, path)
+    if named is None:
+        named = tuple(
+            name for name in header if name not in _KNOWN and all(_mark(row[name]) is not None for row in rows)
+        )
+    missing = [name for name in named if name not in header]
+    if missing or not named:
+        raise DataContractError(
+            f"{path}: has neither a column label nor one column a class with 0 and 1"
+            f"{': ' + listed(missing) + ' missing' if missing else ''}. It has {listed(header)}."
+        )
+    marks = [[_mark(row[name]) for name in named] for row in rows]
+    bad = [
+        f"{key}: {name} = {row[name]!r}"
+        for key, row, line in zip(ids, rows, marks, strict=True)
+        for name, mark in zip(named, line, strict=True)
+        if mark is None
+    ]
+    if bad:
+        raise DataContractError(f"{path}: {len(bad)} labels are not 1, 0, -1 or empty: {listed(bad)}.")
+    return "multilabel", named, apply_policy(np.array(marks, dtype=np.float32), label_policy)
+
+
+def _mark(cell: str) -> float | None:
+    if is_empty(cell):
+        return float("nan")
+    return {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}.get(cell)

@@ -1,0 +1,145 @@
+"""What a user's own data say about classes, groups and splits, whatever the files look like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.data.checks import is_empty
+from medzoo.errors import DataContractError, UsageError, listed
+
+if TYPE_CHECKING:
+    from medzoo.data.task import Reader
+
+GROUP_COLUMNS = ("patient_id", "patient", "group")
+POLICIES = {"mask": np.nan, "zero": 0.0, "one": 1.0}
+SPLIT_WORDS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+@dataclass
+class Found:
+    """A data set as read from files, before it is a task."""
+
+    kind: str
+    classes: tuple[str, ...]
+    groups: str
+    columns: dict[str, dict[str, Any]]
+    root: Path
+    files: list[str]
+    reader: Reader
+    notes: list[str] = field(default_factory=list)
+
+
+def choose_groups(names: Sequence[str], groups: str | None, where: object) -> str | None:
+    """The column that groups images of one patient, or None where the user states that there is none.
+
+    Raises:
+        DataContractError: if neither the data nor the user says anything.
+    """
+    if groups == "none":
+        return None
+    if groups is not None:
+        if groups not in names:
+            raise DataContractError(f"{where}: has no column {groups!r} to group by; it has {listed(names) or 'none'}.")
+        return groups
+    for name in GROUP_COLUMNS:
+        if name in names:
+            return name
+    raise DataContractError(
+        f"{where}: nothing says which images belong to one patient, so a split could leak. Add a column "
+        f"{', '.join(GROUP_COLUMNS[:-1])} or {GROUP_COLUMNS[-1]}, name another one with groups=COLUMN (--groups COLUMN), or state "
+        "that there is none with groups=none (--groups none)."
+    )
+
+
+def stated(column: str | None) -> str:
+    """How a task records its groups."""
+    return "none: stated by the user (groups=none)" if column is None else column
+
+
+def split_words(words: Sequence[Any], ids: Sequence[Any], where: object) -> list[str]:
+    """Split names in the usual spellings → train, validation, test."""
+    known = [None if is_empty(word) else SPLIT_WORDS.get(str(word).strip().lower()) for word in words]
+    bad = [f"{key}: {word!r}" for key, word, name in zip(ids, words, known, strict=True) if name is None]
+    if bad:
+        raise DataContractError(
+            f"{where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test."
+        )
+    return [name for name in known if name is not None]
+
+
+def classes_beside(folder: Path) -> tuple[str, ...] | None:
+    """The names in `classes.json`, a JSON list, where there is one."""
+    path = folder / "classes.json"
+    if not path.is_file():
+        return None
+    try:
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataContractError(f"{path} is not readable JSON ({error}).") from error
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise DataContractError(f"{path} should be a list of class names.")
+    return tuple(names)
+
+
+def interpret(
+    values: list[Any], ids: Sequence[Any], named: tuple[str, ...] | None, where: object
+) -> tuple[str, tuple[str, ...], list[Any]]:
+    """One label a row, as strings or numbers → kind, classes and numbers.
+
+    Whole numbers and words are classes (sorted, unless their names are given); other numbers are values to regress.
+    A label outside given names keeps an offending value, which the task's check reports with all others.
+    """
+    empty = [str(key) for key, value in zip(ids, values, strict=True) if is_empty(value)]
+    if empty:
+        raise DataContractError(f"{where}: {len(empty)} rows have no label: {listed(empty)}.")
+    numbers = [_number(value) for value in values]
+    if named is None and all(number is not None for number in numbers):
+        real = [number for number in numbers if number is not None]
+        if any(number != int(number) for number in real):
+            return "regression", (), real
+        unique = sorted({int(number) for number in real})
+        return _kind(len(unique)), tuple(map(str, unique)), [unique.index(int(number)) for number in real]
+    words = [str(value).strip() for value in values]
+    classes = named if named is not None else tuple(sorted(set(words)))
+    place = {word: index for index, word in enumerate(classes)}
+    outside = {word for word in words if word not in place}
+    if outside and all(number is not None and number == int(number) for number in numbers):
+        return _kind(len(classes)), classes, [int(number or 0) for number in numbers]  # numbers of the named classes
+    if outside:
+        bad = [f"{key}: {word!r}" for key, word in zip(ids, words, strict=True) if word in outside]
+        raise DataContractError(
+            f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}."
+        )
+    return _kind(len(classes)), classes, [place[word] for word in words]
+
+
+def _kind(classes: int) -> str:
+    return "binary" if classes == 2 else "multiclass"
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and abs(number) < 2**53 else None
+
+
+def apply_policy(labels: np.ndarray, policy: str | None) -> np.ndarray:
+    """Uncertain labels (-1) of a multilabel set become not annotated, absent or present.
+
+    >>> apply_policy(np.array([[1.0, -1.0]]), "zero").tolist()
+    [[1.0, 0.0]]
+    """
+    if policy is not None and policy not in POLICIES:
+        raise UsageError(f"Unknown label policy {policy!r}; choose {', '.join(POLICIES)}.")
+    return np.where(labels == -1, np.float32(POLICIES[policy or "mask"]), labels).astype(np.float32)

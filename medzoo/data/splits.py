@@ -1,0 +1,216 @@
+"""Splits, folds and fractions by group: ranked by a hash of (purpose, seed, group), so nothing else decides.
+
+A group is a patient, a lesion cluster, or the image itself where the data have no groups. Groups are ranked
+within their class (the most frequent one of their images); multilabel and regression tasks have one stratum.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.data.checks import SPLITS
+from medzoo.errors import DataContractError, UsageError, listed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from medzoo.data.task import Task
+
+FOLDS = 5
+VALIDATION_SHARE = {"train": 0.9, "validation": 0.1}
+ALL_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+EXCLUDED = "excluded"
+Strata = list[list[str]]
+
+
+def arrange(
+    task: Task, *, split_file: str | os.PathLike[str] | None = None, fold: int | None = None, seed: int = 0
+) -> Task:
+    """A task with train, validation and (where it has or can have one) test.
+
+    Args:
+        task: as its family built it.
+        split_file: ids → splits; replaces the task's own.
+        fold: 0 to 4: this fifth of all groups is the test set, the next one validation.
+        seed: of made splits.
+
+    Raises:
+        UsageError: if both a split file and a fold are given, or there is no such fold.
+        DataContractError: if there are too few groups to split.
+    """
+    if fold is not None:
+        if split_file is not None:
+            raise UsageError("--fold makes its own splits; leave --split-file out, or the fold.")
+        if not 0 <= fold < FOLDS:
+            raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.")
+        return _regroup(task, _fold(task, fold, seed), "a fold")
+    if split_file is not None:
+        task = task.with_tables(_from_file(task, Path(split_file).expanduser()))
+    if "all" in task.tables:
+        return _regroup(task, _cut(_strata(task, "all", seed, "split"), ALL_SHARES), "splits")
+    if "validation" not in task.tables:
+        chosen = _cut(_strata(task, "train", seed, "validation"), VALIDATION_SHARE)
+        parts = _divide(task.tables["train"], chosen)
+        rest = {name: table for name, table in task.tables.items() if name != "train"}
+        return task.with_tables(_nonempty(task, parts, "a validation split") | rest)
+    return task
+
+
+def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
+    """Keep a share of the training groups; the other splits stay whole.
+
+    A smaller fraction is a part of every larger one. Every class keeps at least one group.
+
+    Args:
+        task: with a training split.
+        fraction: share of the groups of each class, in (0, 1].
+        seed: of the ranking; the same groups for every checkpoint and training seed.
+    """
+    strata = _strata(task, "train", seed, "fraction")
+    kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
+    rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
+    groups, labels = task.groups("train"), task.labels("train")
+    for index in range(len(task.classes) if task.kind != "regression" else 0):
+        has = labels[:, index] == 1 if task.kind == "multilabel" else labels == index
+        kept.add(min((groups[row] for row in np.flatnonzero(has)), key=rank.__getitem__))
+    rows = [row for row, group in enumerate(groups) if group in kept]
+    return task.with_tables({**task.tables, "train": task.tables["train"].take(rows)})
+
+
+def _rank(purpose: str, seed: int, group: str) -> bytes:
+    return hashlib.sha256(f"{purpose}\0{seed}\0{group}".encode()).digest()
+
+
+def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
+    """Groups of each class, ranked; the largest stratum first."""
+    groups = task.groups(split)
+    if task.kind in ("binary", "multiclass"):
+        votes: dict[str, Counter[int]] = defaultdict(Counter)
+        for group, label in zip(groups, task.labels(split).tolist(), strict=True):
+            votes[group][label] += 1
+        stratum = {group: min(count, key=lambda label: (-count[label], label)) for group, count in votes.items()}
+    else:
+        stratum = dict.fromkeys(groups, 0)
+    strata: dict[int, list[str]] = defaultdict(list)
+    for group, label in stratum.items():
+        strata[label].append(group)
+    ranked = [sorted(members, key=lambda group: _rank(purpose, seed, group)) for _, members in sorted(strata.items())]
+    return sorted(ranked, key=len, reverse=True)
+
+
+def _cut(strata: Strata, shares: dict[str, float]) -> dict[str, str]:
+    """Group → split: each stratum is cut at the shares, train first; a part left empty takes one group of the largest."""
+    chosen: dict[str, str] = {}
+    for ranked in strata:
+        start, share = 0, 0.0
+        for split, part in shares.items():
+            share += part
+            stop = max(1 if start == 0 else start, int(share * len(ranked) + 0.5))
+            chosen |= dict.fromkeys(ranked[start:stop], split)
+            start = stop
+    for split in shares:
+        if split not in chosen.values():
+            spare = [ranked for ranked in strata if sum(chosen[group] == "train" for group in ranked) > 1]
+            if spare:
+                chosen[[group for group in spare[0] if chosen[group] == "train"][-1]] = split
+    return chosen
+
+
+def _fold(task: Task, fold: int, seed: int) -> dict[str, str]:
+    pooled = _pool(task)
+    chosen, dealt = {}, 0
+    for ranked in _strata(pooled, "all", seed, "fold"):
+        for group in ranked:  # dealt on from class to class, so that the folds are of one size
+            place = dealt % FOLDS
+            chosen[group] = "test" if place == fold else "validation" if place == (fold + 1) % FOLDS else "train"
+            dealt += 1
+    return chosen
+
+
+def _pool(task: Task) -> Task:
+    import pyarrow as pa
+
+    if "all" in task.tables:
+        return task
+    return task.with_tables({"all": pa.concat_tables(task.tables.values(), promote_options="default")})
+
+
+def _regroup(task: Task, chosen: dict[str, str], what: str) -> Task:
+    parts = _divide(_pool(task).tables["all"], chosen)
+    return task.with_tables(_nonempty(task, parts, what))
+
+
+def _divide(table: pa.Table, chosen: dict[str, str]) -> dict[str, pa.Table]:
+    rows: dict[str, list[int]] = {split: [] for split in SPLITS if split in set(chosen.values())}
+    for row, group in enumerate(table["patient_id"].to_pylist()):
+        rows[chosen[group]].append(row)
+    return {split: table.take(indices) for split, indices in rows.items()}
+
+
+def _nonempty(task: Task, parts: dict[str, pa.Table], what: str) -> dict[str, pa.Table]:
+    if "train" not in parts or "validation" not in parts:
+        groups = sum(len(set(table["patient_id"].to_pylist())) for table in parts.values())
+        raise DataContractError(f"Task {task.name}: {groups} groups are too few to make {what}. Give a split file.")
+    return parts
+
+
+def _from_file(task: Task, path: Path) -> dict[str, pa.Table]:
+    """The task's rows in the splits that a file names."""
+    assigned = _read_split_file(path)
+    pooled = _pool(task).tables["all"]
+    ids = pooled["id"].to_pylist()
+    wrong = sorted({split for split in assigned.values() if split not in (*SPLITS, EXCLUDED)})
+    if wrong:
+        raise DataContractError(f"{path}: unknown splits {listed(wrong)}; use {', '.join(SPLITS)} or {EXCLUDED}.")
+    unknown = sorted(set(assigned) - set(ids))
+    if unknown:
+        raise DataContractError(f"{path}: {len(unknown)} ids are not in task {task.name}: {listed(unknown)}.")
+    left = [key for key in ids if key not in assigned]
+    if left:
+        raise DataContractError(
+            f"{path}: {len(left)} ids of task {task.name} have no split: {listed(left)}. Name them, if only as {EXCLUDED}."
+        )
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, key in enumerate(ids):
+        rows[assigned[key]].append(row)
+    return {split: pooled.take(rows[split]) for split in SPLITS if rows[split]}
+
+
+def _read_split_file(path: Path) -> dict[str, str]:
+    """JSON {id: split} or {split: [ids]}, or CSV with the columns id and split."""
+    assigned: dict[str, str] = {}
+    pairs: list[tuple[Any, Any]]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            content = json.loads(text)
+            if not isinstance(content, dict):
+                raise ValueError("it should be an object: id → split, or split → list of ids")
+            pairs = []
+            for key, value in content.items():
+                pairs += [(item, key) for item in value] if isinstance(value, list) else [(key, value)]
+        else:
+            rows = list(csv.DictReader(text.splitlines()))
+            if not rows or not {"id", "split"} <= set(rows[0]):
+                raise ValueError("it should have the columns id and split")
+            pairs = [(row["id"], row["split"]) for row in rows]
+    except OSError as error:
+        raise DataContractError(f"The split file {path} cannot be read ({error.strerror or error}).") from error
+    except (ValueError, csv.Error) as error:
+        raise DataContractError(f"The split file {path} is not usable: {error}.") from error
+    twice = []
+    for key, split in pairs:
+        name = {"val": "validation", "valid": "validation"}.get(str(split).strip(), str(split).strip())
+        if assigned.setdefault(str(key), name) != name:
+            twice.append(str(key))
+    if twice:
+        raise DataContractError(f"{path}: {len(twice)} ids are in two splits: {listed(twice)}.")
+    return assigned

@@ -1,0 +1,274 @@
+"""A task: a data set with its split, labels and metric, checked when it is built.
+
+A family of tasks is one file in `medzoo/data/tasks`. It holds `TASKS: dict[str, TaskInfo]`, `load(name, root, *,
+choices) -> Task` and `fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from medzoo.data.checks import SPLITS, arrow_table, check_groups, check_ids, check_labels, check_splits
+from medzoo.data.families import open_family, split_name, task_names
+from medzoo.data.pixels import Pixels, with_channels
+from medzoo.errors import DataContractError, UnknownNameError, UsageError
+from medzoo.store import sha256_of
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+    from medzoo.data.pixels import Window
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """The facts of a task, known without its data.
+
+    Args:
+        name: how it is asked for.
+        title: one line.
+        kind: "binary", "multiclass", "multilabel", "segmentation" or "regression".
+        classes: names in the order of the labels.
+        metric: primary metric, "auroc", "dice" or "mae".
+        unit: what is scored, for example "image".
+        groups: the column or id that groups images of one patient, or "none: ..." with the reason why there is none.
+        channels: 1, 3, or None where the images decide.
+        license: SPDX or Hub id, or a sentence.
+        url: home of the data.
+        citation: how to cite it.
+        how: how to get the data, one sentence.
+        version: changes when the same files would give other numbers.
+        window: (low, high) in the images' unit that reading applies, or None.
+        published: numbers of the authors with their source, or None.
+    """
+
+    name: str
+    title: str
+    kind: str
+    classes: tuple[str, ...]
+    metric: str
+    unit: str
+    groups: str
+    channels: int | None
+    license: str
+    url: str
+    citation: str
+    how: str
+    version: str = "1"
+    window: Window | None = None
+    published: dict[str, Any] | None = None
+
+
+class Reader(Protocol):
+    """Turns the key of an image (a path, or `file#key`) into pixels; used from several threads."""
+
+    def read(self, key: str) -> Pixels:
+        """The image under a key."""
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """The mask under a key: (H, W) uint8."""
+
+
+class Task:
+    """A data set, its split and its labels.
+
+    Args:
+        info: the facts.
+        columns: split → columns. `id`, `image` (a key for the reader), `label` (int, list of float with NaN for "not
+            annotated", or float) or `mask`, `patient_id`, and whatever subgroups need. The single split "all" means that
+            the data come without splits; `load_task` then makes them.
+        reader: gives the pixels of an image key.
+        fingerprint: sha256 over the data's files.
+        name: the name with its choices; by default the info's.
+
+    Raises:
+        DataContractError: for missing ids, groups, labels or classes; all offenders are listed.
+        SplitError: if two splits share a group.
+    """
+
+    def __init__(
+        self,
+        info: TaskInfo,
+        columns: Mapping[str, Mapping[str, Any] | pa.Table],
+        reader: Reader,
+        fingerprint: str,
+        *,
+        name: str | None = None,
+    ) -> None:
+        self.info, self.reader, self.fingerprint = info, reader, fingerprint
+        self.name, self.kind, self.classes = name or info.name, info.kind, info.classes
+        self.metric, self.unit, self.version = info.metric, info.unit, info.version
+        self.tables: dict[str, pa.Table] = {split: arrow_table(columns[split]) for split in sorted(columns, key=_order)}
+        check_splits(self.name, self.tables)
+        check_ids(self.name, self.tables)
+        check_groups(self.name, self.tables, info.groups)
+        self._labels = check_labels(self.name, self.kind, self.classes, self.tables)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {table.num_rows}" for split, table in self.tables.items())
+        return f"Task({self.name}: {self.kind}, {len(self.classes)} classes; {sizes})"
+
+    @cached_property
+    def splits(self) -> dict[str, datasets.Dataset]:
+        """The splits as `datasets.Dataset`, the images as keys."""
+        from datasets import Dataset
+
+        return {
+            split: Dataset(table, fingerprint=sha256_of([self.fingerprint, self.split_hash, split])[:16])
+            for split, table in self.tables.items()
+        }
+
+    @cached_property
+    def split_hash(self) -> str:
+        """The sha256 over sorted (hashed group, split): which patients are where."""
+        pairs = {(sha256_of(group)[:16], split) for split in self.tables for group in set(self.groups(split))}
+        return sha256_of(sorted(pairs))
+
+    def column(self, split: str, name: str) -> list[Any]:
+        """All values of a column of a split."""
+        if split not in self.tables:
+            raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
+        return self.tables[split][name].to_pylist()
+
+    def groups(self, split: str) -> list[str]:
+        """The patient (or group) id of every row."""
+        return self.column(split, "patient_id")
+
+    def labels(self, split: str) -> np.ndarray:
+        """The labels of a split.
+
+        Returns:
+            int64 (N,) for binary and multiclass; float32 (N, C) for multilabel, NaN where not annotated; float32 (N,) for
+            regression.
+        """
+        if split not in self.tables:
+            raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
+        if split not in self._labels:
+            raise UsageError(f"Task {self.name} is a {self.kind} task and has masks, no labels.")
+        return self._labels[split]
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Images of each class (of a multilabel task: with each label present)."""
+        labels = self.labels(split)
+        if self.kind == "multilabel":
+            return dict(zip(self.classes, np.nansum(labels == 1, axis=0).astype(int).tolist(), strict=True))
+        return dict(
+            zip(self.classes, np.bincount(labels.astype(int), minlength=len(self.classes)).tolist(), strict=True)
+        )
+
+    def read(self, split: str, index: int) -> tuple[Pixels, Any]:
+        """Decode one image.
+
+        Returns:
+            the pixels, and the label as `labels(split)[index]` (None for segmentation).
+
+        Raises:
+            ImageError: if the image cannot be read; the message names file and row.
+        """
+        key = self._cell(split, index, "image")
+        pixels = with_channels(self.reader.read(key), self.info.channels)
+        labels = self._labels.get(split)
+        return pixels, None if labels is None else labels[index]
+
+    def read_mask(self, split: str, index: int) -> np.ndarray:
+        """The mask of one image: (H, W) uint8, 0 is background.
+
+        Raises:
+            DataContractError: if the task has no masks.
+        """
+        if split in self.tables and "mask" not in self.tables[split].column_names:
+            raise DataContractError(f"Task {self.name} has no masks.")
+        return self.reader.read_mask(self._cell(split, index, "mask"))
+
+    def with_tables(self, tables: Mapping[str, pa.Table]) -> Task:
+        """The same data in other splits, checked again."""
+        return Task(self.info, tables, self.reader, self.fingerprint, name=self.name)
+
+    def _cell(self, split: str, index: int, column: str) -> str:
+        if split not in self.tables:
+            raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
+        rows = self.tables[split].num_rows
+        if not -rows <= index < rows:
+            raise IndexError(f"Split {split} of {self.name} has {rows} rows; there is no row {index}.")
+        return self.tables[split][column][int(index) % rows].as_py()
+
+
+def _order(split: str) -> int:
+    return SPLITS.index(split) if split in SPLITS else len(SPLITS)
+
+
+def list_tasks() -> list[str]:
+    """The names of all tasks; `folder:PATH` and `parquet:PATH` stand for your own data.
+
+    >>> "pneumoniamnist" in list_tasks()
+    True
+    """
+    return sorted(task_names())
+
+
+def task_info(name: str) -> TaskInfo:
+    """The facts of a task, without its data.
+
+    Raises:
+        UnknownNameError: for a name that no family holds.
+
+    >>> task_info("pneumoniamnist").classes
+    ('normal', 'pneumonia')
+    """
+    base, _, _ = split_name(name)
+    known = task_names()
+    if base not in known:
+        raise UnknownNameError("task", name, known, "`medzoo tasks list` shows all; your own data is folder:PATH.")
+    return replace(open_family(known[base]).TASKS[base])
+
+
+def load_task(
+    name: str,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    split_file: str | os.PathLike[str] | None = None,
+    fold: int | None = None,
+    fraction: float = 1.0,
+    seed: int = 0,
+    label_policy: str | None = None,
+    groups: str | None = None,
+) -> Task:
+    """Open a task: its splits, labels and groups, checked; images stay where they are until read.
+
+    Data without a validation split get one cut from train (10 % of the groups); data without any split get
+    train/validation/test of 70/10/20 %. Both depend on the seed and the group ids alone.
+
+    Args:
+        name: a task, with choices after commas: "phantom_ct", "phantom_ct,n=2000", "folder:PATH", "parquet:PATH".
+        root: the folder that holds the data.
+        split_file: JSON or CSV that maps ids to train, validation, test or excluded.
+        fold: 0 to 4: of five group folds over all data, this is the test set and the next one validation.
+        fraction: share of the training groups to keep; smaller fractions are parts of larger ones, stratified by class.
+        seed: of fractions, folds and made splits (not of training).
+        label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero" or "one".
+        groups: for your own data: the column that groups images of one patient, or "none".
+
+    Raises:
+        UnknownNameError: for a name that no family holds.
+        DataContractError: if the data are missing, or not what the task says.
+
+    >>> load_task("phantom_oct").labels("test").shape
+    (400,)
+    """
+    from medzoo.data.families import load_from_family
+    from medzoo.data.splits import arrange, take_fraction
+
+    if not 0 < fraction <= 1:
+        raise UsageError(f"The fraction is {fraction}; it should be above 0 and at most 1.")
+    task_info(name)
+    pooled = split_file is not None or fold is not None
+    task = load_from_family(name, root=root, label_policy=label_policy, groups=groups, pooled=pooled)
+    task = arrange(task, split_file=split_file, fold=fold, seed=seed)
+    return task if fraction == 1 else take_fraction(task, fraction, seed=seed)

@@ -1,0 +1,163 @@
+"""Phantoms: images drawn by code in four looks, with labels, masks and patients; unlimited, offline, deterministic.
+
+An image depends on (task, data seed, split, number) alone, so a larger training set contains the smaller one and
+the test set never moves. Each patient has three images, which share the anatomy and usually the label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.data.drawing_medical import CHEST, CT, CT_RANGE, OCT
+from medzoo.data.drawing_natural import CLASSES as NATURAL
+from medzoo.data.pixels import Pixels, apply_window
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import UsageError
+from medzoo.store import sha256_of
+
+if TYPE_CHECKING:
+    from medzoo.data.pixels import Window
+
+CHOICES = ("n", "n_validation", "n_test", "image_size", "data_seed")
+VERSION = "1"  # of the drawing code: a changed picture is another data set
+IMAGES_A_PATIENT = 3
+STRAY = 0.25  # share of images whose label is drawn anew instead of being the patient's
+SOFT_TISSUE: Window = (-160.0, 240.0)  # HU, level 40 width 400, the usual abdominal window
+_SIZES = {"phantom_natural": (2000, 200, 400)}
+_MEDICAL_SIZES = (320, 100, 400)
+
+
+def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window: Window | None = None) -> TaskInfo:
+    return TaskInfo(
+        name=name, title=title, kind="binary" if len(classes) == 2 else "multiclass", classes=classes, metric="auroc",
+        unit="image", groups="patient_id", channels=channels, license="Apache-2.0", url="", citation="medzoo's drawings",
+        how="drawn on the fly; choices: " + ", ".join(CHOICES), version=VERSION, window=window,
+    )  # fmt: skip
+
+
+TASKS: dict[str, TaskInfo] = {
+    info.name: info
+    for info in (
+        _info("phantom_natural", "Ten colour textures on cluttered grounds, drawn", NATURAL, 3),
+        _info("phantom_chest", "Chest radiographs with or without an opacity, drawn", CHEST, 1),
+        _info("phantom_ct", "Liver lesions of three kinds in abdominal CT (HU), drawn", CT, 1, SOFT_TISSUE),
+        _info("phantom_oct", "Retinal OCT scans: normal, drusen, fluid, atrophy, drawn", OCT, 1),
+    )
+}
+
+
+def load(
+    name: str,
+    root: Path | None = None,
+    *,
+    n: int | None = None,
+    n_validation: int | None = None,
+    n_test: int | None = None,
+    image_size: int = 64,
+    data_seed: int = 0,
+) -> Task:
+    """A drawn task; nothing is drawn before it is read.
+
+    Args:
+        name: one of the four.
+        root: not needed.
+        n: training images.
+        n_validation: validation images.
+        n_test: test images.
+        image_size: side, pixels.
+        data_seed: another seed is another data set.
+
+    >>> load("phantom_ct", n=6).read("train", 0)[0].range
+    (-160.0, 240.0)
+    """
+    info = TASKS[name]
+    usual = _SIZES.get(name, _MEDICAL_SIZES)
+    sizes = [usual[place] if given is None else given for place, given in enumerate((n, n_validation, n_test))]
+    if min(sizes) < len(info.classes) or image_size < 16:
+        raise UsageError(f"Task {name} needs at least {len(info.classes)} images a split, of 16 pixels or more.")
+    reader = PhantomReader(name, image_size, data_seed)
+    columns = {
+        split: reader.rows(split, count) for split, count in zip(("train", "validation", "test"), sizes, strict=True)
+    }
+    identity = {"name": name, "version": VERSION, "sizes": sizes, "image_size": image_size, "data_seed": data_seed}
+    chosen = {"n": n, "n_validation": n_validation, "n_test": n_test, "image_size": image_size, "data_seed": data_seed}
+    usual_choice = {"image_size": 64, "data_seed": 0}
+    said = [f",{key}={value}" for key, value in chosen.items() if value is not None and value != usual_choice.get(key)]
+    return Task(info, columns, reader, sha256_of(identity), name=name + "".join(said))
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Nothing to write: a phantom has no files."""
+
+
+@dataclass(frozen=True)
+class PhantomReader:
+    """Draws the image of a key `<split>/<number>`."""
+
+    name: str
+    image_size: int
+    data_seed: int
+
+    @property
+    def _stream(self) -> str:
+        return f"{self.name}\0{self.data_seed}"
+
+    def rows(self, split: str, count: int) -> dict[str, list[Any]]:
+        """The columns of a split."""
+        keys = [f"{split}/{index}" for index in range(count)]
+        return {
+            "id": keys,
+            "image": keys,
+            "mask": keys,
+            "label": [self.label(split, index) for index in range(count)],
+            "patient_id": [self._patient(split, index) for index in range(count)],
+        }
+
+    def _patient(self, split: str, index: int) -> str:
+        return f"{split}-p{index // IMAGES_A_PATIENT:05d}"
+
+    def label(self, split: str, index: int) -> int:
+        """The class of an image: its patient's in most cases; patients take turns, so that classes are even."""
+        from medzoo.data.drawing import generator
+
+        classes = len(TASKS[self.name].classes)
+        if index < classes:  # the first images hold every class, however small the data set
+            return index
+        rng = generator(self._stream, split, index, "label")
+        stray = rng.uniform() < STRAY
+        return int(rng.integers(classes)) if stray else (index // IMAGES_A_PATIENT) % classes
+
+    def _draw(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        split, _, number = key.partition("/")
+        index = int(number)
+        stream, patient = self._stream, self._patient(split, index)
+        return _pencil(self.name)(stream, patient, index, self.label(split, index), self.image_size)
+
+    def read(self, key: str) -> Pixels:
+        """The drawn image; CT in Hounsfield units, windowed."""
+        array, _ = self._draw(key)
+        window = TASKS[self.name].window
+        if window is not None:
+            pixels = Pixels(array, (float(CT_RANGE[0]), float(CT_RANGE[1])), "HU")
+            return apply_window(pixels, window)
+        return Pixels(array, (0.0, 255.0), "rgb" if array.ndim == 3 else "grey")
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8, 1 on the finding (or the object)."""
+        return self._draw(key)[1]
+
+
+def _pencil(name: str) -> Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]:
+    from medzoo.data import drawing_medical, drawing_natural
+
+    return {
+        "phantom_natural": drawing_natural.natural,
+        "phantom_chest": drawing_medical.chest,
+        "phantom_ct": drawing_medical.ct,
+        "phantom_oct": drawing_medical.oct_scan,
+    }[name]
