@@ -1,0 +1,260 @@
+"""From a verified folder to the network that was asked for: only the named head and stem may differ from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from medzoo.errors import UsageError, WeightsMismatchError, listed
+from medzoo.zoo import build
+from medzoo.zoo.config import RESERVED, FolderConfig
+from medzoo.zoo.schema import plain
+from medzoo.zoo.weights import compare_names, read_header, read_weights, shapes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from medzoo.zoo.facts import Checkpoint
+    from medzoo.zoo.fetch import Found
+
+STEM_NOTE = "the stem of {stored} channels was turned into {now} as timm does; it is not the same function"
+
+
+@dataclass(frozen=True)
+class LoadReceipt:
+    """What was loaded; `model.load_receipt`.
+
+    Args:
+        name: the checkpoint's name.
+        architecture: timm's name, or a variant's.
+        folder: where the weights lie; None for random ones.
+        sha256: of model.safetensors; empty for random weights.
+        revision: the Hub's commit.
+        lineage: the training steps behind the weights, oldest first.
+        dropped: tensors of the file that the network does not use.
+        fresh: tensors of the network that were drawn, not loaded.
+        notes: what else a reader should know.
+        model_args: keywords of the architecture.
+        input_rule: how the input is scaled to [0, 1].
+        input_clip: lowest and highest HU.
+    """
+
+    name: str
+    architecture: str
+    folder: str | None = None
+    sha256: str = ""
+    revision: str | None = None
+    lineage: tuple[dict[str, Any], ...] = ()
+    dropped: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    input_rule: Literal["unit", "per_image_minmax"] = "unit"
+    input_clip: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the caller of `load` asked for."""
+
+    num_classes: int | Literal["pretrained"]
+    in_chans: int | None
+    features_only: bool
+    out_indices: tuple[int, ...] | None
+    timm_kwargs: Mapping[str, Any]
+
+    def check(self) -> None:
+        """Refuse what no checkpoint could give.
+
+        Raises:
+            UsageError: naming the argument.
+        """
+        classes = self.num_classes
+        if classes != "pretrained" and (isinstance(classes, bool | str) or not 0 <= classes <= 1_000_000):
+            raise UsageError(f"num_classes is {classes!r}; give 0, a number of classes, or 'pretrained'.")
+        if self.in_chans is not None and not 1 <= self.in_chans <= 64:
+            raise UsageError(f"in_chans is {self.in_chans}; give a number of channels, or None for as stored.")
+        if reserved := sorted(RESERVED & set(self.timm_kwargs)):
+            raise UsageError(f"load decides {', '.join(reserved)} itself; it cannot be passed on to timm.")
+        if self.out_indices is not None and not self.features_only:
+            raise UsageError("out_indices needs features_only=True.")
+        if self.features_only and self.num_classes != 0:
+            raise UsageError("features_only gives feature maps; it has no head, so leave num_classes at 0.")
+
+    def keywords(self) -> dict[str, Any]:
+        """What timm is given beside the architecture's own keywords."""
+        extra = dict(self.timm_kwargs)
+        if self.features_only:
+            extra |= {
+                "features_only": True,
+                **({"out_indices": self.out_indices} if self.out_indices is not None else {}),
+            }
+        return extra
+
+
+def draw(entry: Checkpoint, want: Wish) -> nn.Module:
+    """A network with fresh weights from torch's generator, under the checkpoint's input convention."""
+    if want.num_classes == "pretrained":
+        raise UsageError(f"{entry.name} has no stored head; give num_classes a number, or 0 for features.")
+    shape = entry.input
+    channels = want.in_chans or shape.channels
+    cfg = build.timm_config(entry.architecture, shape, num_classes=want.num_classes)
+    cfg = _own_config(cfg, channels, want)
+    arguments = {**entry.model.kwargs, "in_chans": channels, "num_classes": want.num_classes, **want.keywords()}
+    model = build.create(entry.architecture, cfg, arguments)
+    model.eval()
+    kept = {key: value for key, value in arguments.items() if key not in RESERVED}
+    model.load_receipt = LoadReceipt(  # type: ignore[assignment]
+        entry.name, entry.architecture, fresh=tuple(model.state_dict()), model_args=kept, input_rule=shape.rule,
+        input_clip=shape.clip, notes=("random weights, drawn from torch's generator",),
+    )  # fmt: skip
+    return model
+
+
+def assemble(found: Found, config: FolderConfig, want: Wish) -> nn.Module:
+    """The network of a verified folder, with the head and stem that were asked for.
+
+    Args:
+        found: what the name stands for.
+        config: its folder's configuration, the sha256 already checked.
+        want: what was asked for.
+
+    Raises:
+        WeightsMismatchError: if the file's names or shapes are not exactly the architecture's.
+    """
+    empty = _checked_twin(config)
+    stored_head = want.num_classes == "pretrained"
+    if stored_head and not config.num_classes:
+        raise UsageError(f"{config.name} has no stored head; give num_classes a number, or 0 for features.")
+    classes = config.num_classes if want.num_classes == "pretrained" else want.num_classes
+    channels = want.in_chans or config.in_chans
+    state = read_weights(config.weights)
+    notes = list(found.notes)
+    if config.facts is None:
+        notes.append("the folder states no sha256: nobody vouches for its weights but the place they came from")
+    narrow = sorted({str(t.dtype) for t in state.values() if t.is_floating_point() and t.element_size() < 4})
+    if narrow:
+        notes.append(f"stored as {', '.join(narrow)}; loaded as torch.float32")
+        state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    if want.features_only or want.timm_kwargs:
+        from medzoo.zoo.through_timm import through_timm
+
+        model, dropped, fresh, more = through_timm(config, state, want, classes, channels)
+        notes += more
+    else:
+        stored = set(state)
+        model = _direct(config, state, channels, empty)
+        if not stored_head:
+            model.reset_classifier(classes)  # type: ignore[operator]
+        now = set(model.state_dict())
+        heads = config.pretrained_cfg.get("classifier")
+        fresh = [] if stored_head else build.names_under(now, heads)
+        dropped = [] if stored_head else build.names_under(stored, heads)
+        _only_head(stored, now, heads, config)
+    if channels != config.in_chans:
+        notes.append(STEM_NOTE.format(stored=config.in_chans, now=channels))
+    cfg = _own_config(
+        {**config.pretrained_cfg, "architecture": config.architecture, "num_classes": classes}, channels, want
+    )
+    if not stored_head:
+        cfg.pop("label_names", None)
+    if want.features_only:
+        cfg = {key: value for key, value in cfg.items() if key not in ("num_classes", "classifier")}
+    model.pretrained_cfg = model.default_cfg = cfg  # type: ignore[assignment]
+    model.load_receipt = _receipt(found, config, dropped, fresh, notes, want)  # type: ignore[assignment]
+    _nothing_on_meta(model, config)
+    return model.eval()
+
+
+def _checked_twin(config: FolderConfig) -> nn.Module:
+    """The stored network on the meta device, its names and shapes equal to the file's, both ways."""
+    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    empty = build.twin(config.architecture, config.pretrained_cfg, arguments)
+    have = {name: entry.shape for name, entry in read_header(config.weights).items()}
+    compare_names(have, shapes(empty.state_dict().items()), str(config.weights), config.architecture)
+    return empty
+
+
+def _direct(config: FolderConfig, state: dict[str, torch.Tensor], channels: int, empty: nn.Module) -> nn.Module:
+    arguments = {**config.model_args, "in_chans": channels, "num_classes": config.num_classes}
+    if channels != config.in_chans:
+        state = adapt_stem(config, state, channels)
+        return build.filled(config.architecture, config.pretrained_cfg, arguments, state)
+    return build.filled(config.architecture, config.pretrained_cfg, arguments, state, empty)
+
+
+def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels: int) -> dict[str, torch.Tensor]:
+    """The tensors with the stem for another number of channels, as timm turns it.
+
+    Raises:
+        UsageError: if timm cannot.
+    """
+    import inspect
+
+    from timm.models import adapt_input_conv
+
+    base = {"base_chans": config.in_chans} if "base_chans" in inspect.signature(adapt_input_conv).parameters else {}
+    first = config.pretrained_cfg.get("first_conv")
+    names = [first] if isinstance(first, str) else list(first or ())
+    if not names:
+        raise UsageError(f"{config.architecture} names no first convolution; in_chans stays {config.in_chans}.")
+    adapted = dict(state)
+    for name in names:
+        try:
+            adapted[f"{name}.weight"] = adapt_input_conv(channels, state[f"{name}.weight"], **base)
+        except (NotImplementedError, AssertionError, KeyError, ValueError) as error:
+            raise UsageError(f"The stem of {config.name} cannot be turned into {channels} channels: {error}") from error
+    return adapted
+
+
+def _only_head(stored: set[str], now: set[str], heads: object, config: FolderConfig) -> None:
+    foreign = [name for name in stored ^ now if not build.names_under({name}, heads)]
+    if foreign:
+        raise WeightsMismatchError(
+            f"Changing the head of {config.name} changed other tensors too: {listed(sorted(foreign), 6)}."
+        )
+
+
+def _own_config(cfg: Mapping[str, Any], channels: int, want: Wish) -> dict[str, Any]:
+    """Our facts for the network as it is now: channels and size may differ from the file's."""
+    rows = dict(cfg)
+    stored, height, width = rows["input_size"]
+    size = want.timm_kwargs.get("img_size")
+    if size is not None:
+        height, width = (size, size) if isinstance(size, int) else tuple(size)
+    rows["input_size"] = (channels, height, width)
+    if channels != stored:
+        for key in ("mean", "std"):
+            rows[key] = (sum(rows[key]) / len(rows[key]),) * channels
+    return rows
+
+
+def _receipt(
+    found: Found, config: FolderConfig, dropped: list[str], fresh: list[str], notes: list[str], want: Wish
+) -> LoadReceipt:
+    from medzoo import store
+
+    sha256 = config.facts.sha256 if config.facts else store.verified_sha256(config.weights)
+    steps = list(config.facts.lineage) if config.facts else []
+    if steps:
+        steps[-1] = replace(steps[-1], sha256=sha256)
+        if found.revision and "/" in found.name:
+            steps[-1] = replace(steps[-1], repo=found.name, revision=found.revision)
+    arguments = {**config.model_args, **want.timm_kwargs}
+    return LoadReceipt(
+        name=config.name, architecture=config.architecture, folder=str(Path(config.path).resolve()), sha256=sha256,
+        revision=found.revision, lineage=tuple(plain(step) for step in steps), dropped=tuple(dropped), fresh=tuple(fresh),
+        notes=tuple(notes), model_args={key: value for key, value in arguments.items() if key != "in_chans"},
+        input_rule=config.input.rule, input_clip=config.input.clip,
+    )  # fmt: skip
+
+
+def _nothing_on_meta(model: nn.Module, config: FolderConfig) -> None:
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise WeightsMismatchError(
+                f"{name} of {config.name} was not loaded. Please report this; nothing is returned."
+            )

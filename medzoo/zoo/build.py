@@ -1,0 +1,172 @@
+"""Networks from an architecture's name: on the meta device for checks and fast loads, or drawn from torch's generator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from medzoo.errors import UsageError, WeightsMismatchError
+from medzoo.zoo.facts import Input
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def known_architecture(name: str, where: str) -> None:
+    """Refuse an architecture that neither timm nor medzoo's variants have.
+
+    Raises:
+        WeightsMismatchError: naming timm's version.
+    """
+    import timm
+
+    import medzoo.zoo.variants  # noqa: F401 - registers the variants with timm
+
+    if not timm.is_model(name):
+        raise WeightsMismatchError(f"{where} is a {name!r}, which timm {timm.__version__} does not have. Update timm.")
+
+
+def timm_config(
+    architecture: str, shape: Input, *, num_classes: int, license_id: str | None = None, origin: str | None = None
+) -> dict[str, Any]:
+    """A whole pretrained_cfg with a checkpoint's own facts; only the names of layers come from timm's own.
+
+    Args:
+        architecture: timm's name, or a variant's.
+        shape: the input convention.
+        num_classes: of the stored head.
+        license_id: of the weights.
+        origin: address of the weights' authors.
+    """
+    from timm.models import get_pretrained_cfg
+
+    known_architecture(architecture, "The checkpoint")
+    own = get_pretrained_cfg(architecture, allow_unregistered=True)
+    usual = own is not None and own.input_size[-1] == shape.size
+    return {
+        "tag": "medzoo",
+        "custom_load": False,
+        "input_size": (shape.channels, shape.size, shape.size),
+        "fixed_input_size": bool(own.fixed_input_size) if own else False,
+        "interpolation": shape.interpolation or "bilinear",
+        "crop_pct": shape.crop_pct or 1.0,
+        "crop_mode": "center",
+        "mean": shape.mean,
+        "std": shape.std,
+        "num_classes": num_classes,
+        "pool_size": own.pool_size if usual else None,
+        "first_conv": own.first_conv if own else None,
+        "classifier": own.classifier if own else None,
+        **({"license": license_id} if license_id else {}),
+        **({"origin_url": origin} if origin else {}),
+    }
+
+
+def create(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> nn.Module:
+    """A network without stored weights, by timm, in eval mode.
+
+    Args:
+        architecture: timm's name, or a variant's.
+        config: its whole pretrained_cfg.
+        arguments: keywords of the architecture, num_classes and in_chans among them.
+
+    Raises:
+        UsageError: if timm refuses a keyword.
+    """
+    import timm
+
+    known_architecture(architecture, "The checkpoint")
+    try:
+        model: nn.Module = timm.create_model(architecture, pretrained=False, pretrained_cfg=dict(config), **arguments)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise UsageError(f"timm cannot build {architecture} with {dict(arguments)}: {error}") from error
+    return model.eval()
+
+
+def twin(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> nn.Module:
+    """As `create`, on the meta device: names and shapes without memory."""
+    import torch
+
+    with torch.device("meta"):
+        return create(architecture, config, arguments)
+
+
+def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
+    """Put tensors into a network that `twin` built, without drawing weights first.
+
+    Args:
+        model: on the meta device; changed in place.
+        state: exactly the network's tensors.
+
+    Returns:
+        Whether nothing is left on meta. If not, the network must be built in the normal way.
+    """
+    import torch
+
+    model.load_state_dict(dict(state), strict=True, assign=True)
+    for module in model.modules():
+        computed = [name for name, buffer in module._buffers.items() if buffer is not None and buffer.is_meta]
+        for name in computed:  # not stored in files; meta ones compute silent nonsense
+            if not hasattr(module, "init_non_persistent_buffers"):
+                return False
+            module._buffers[name] = torch.empty_like(module._buffers[name], device="cpu")  # type: ignore[arg-type]
+        if computed:
+            module.init_non_persistent_buffers()  # type: ignore[operator]
+    return not any(_meta_tensors(module) for module in model.modules())
+
+
+def _meta_tensors(module: nn.Module) -> list[str]:
+    import torch
+
+    places = {**module._parameters, **module._buffers, **module.__dict__}
+    return [name for name, value in places.items() if isinstance(value, torch.Tensor) and value.is_meta]
+
+
+def filled(
+    architecture: str,
+    config: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    state: Mapping[str, torch.Tensor],
+    empty: nn.Module | None = None,
+) -> nn.Module:
+    """A network with given tensors, which must be exactly its own; torch's generator is not touched.
+
+    Args:
+        architecture: timm's name, or a variant's.
+        config: its whole pretrained_cfg.
+        arguments: keywords of the architecture.
+        state: the tensors; the network takes them over.
+        empty: what `twin` gives for the same arguments, if it was built already.
+    """
+    import torch
+
+    model = empty if empty is not None else twin(architecture, config, arguments)
+    if not fill(model, state):
+        with torch.random.fork_rng(devices=[]):
+            model = create(architecture, config, arguments)
+        model.load_state_dict(dict(state), strict=True)
+    return model
+
+
+def in_chans_of(model: nn.Module) -> int:
+    """Channels that a network's stem takes."""
+    config = getattr(model, "pretrained_cfg", {})
+    first = config.get("first_conv")
+    name = first[0] if isinstance(first, tuple | list) else first
+    if name:
+        weight = dict(model.named_parameters()).get(f"{name}.weight")
+        if weight is not None:
+            groups = getattr(model.get_submodule(name), "groups", 1)
+            return int(weight.shape[1]) * int(groups)
+    return int(getattr(model, "in_chans", 3))
+
+
+def names_under(names: Mapping[str, Any] | set[str], prefixes: object) -> list[str]:
+    """The names that lie under a module, or under one of several.
+
+    >>> names_under({"fc.weight", "fc2.weight"}, "fc")
+    ['fc.weight']
+    """
+    heads = [prefixes] if isinstance(prefixes, str) else [str(prefix) for prefix in prefixes or ()]  # type: ignore[attr-defined]
+    return sorted(name for name in names if any(name.startswith(f"{head}.") for head in heads))

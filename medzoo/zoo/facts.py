@@ -1,0 +1,192 @@
+"""The facts about a checkpoint, as frozen dataclasses: what a TOML file of hub_configs may say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from medzoo.zoo.licenses import License
+from medzoo.zoo.schema import plain
+
+
+@dataclass(frozen=True)
+class Model:
+    """What timm takes beside the architecture's name.
+
+    Args:
+        kwargs: keywords with JSON values (num_heads, img_size, window_size, global_pool).
+    """
+
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+NO_KEYWORDS = Model()
+
+
+@dataclass(frozen=True)
+class Input:
+    """The input convention: RGB scaled to [0, 1], minus mean, over std.
+
+    Args:
+        size: side in pixels.
+        mean: one number a channel.
+        std: one number a channel.
+        channels: 3 or 1.
+        interpolation: of the resize, as timm names it.
+        crop_pct: share of the resized image that the centre crop keeps.
+        rule: what scales to [0, 1]: the range of the type ("unit") or of each image ("per_image_minmax").
+        clip: lowest and highest HU of CT.
+        note: what else should be known.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: Literal[3, 1] = 3
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop_pct: float | None = None
+    rule: Literal["unit", "per_image_minmax"] = "unit"
+    clip: tuple[float, ...] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the weights came to be; an absent fact is unknown.
+
+    Args:
+        method: of the pre-training.
+        data: names of the data sets, in the order of use.
+        modalities: kinds of image it saw.
+        images: how many.
+        epochs: of the last stage.
+        init: what it started from.
+    """
+
+    method: str | None = None
+    data: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    images: int | None = None
+    epochs: int | None = None
+    init: str | None = None
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where the authors published the weights: a url, or a Hub repo with revision and file."""
+
+    format: str
+    access: Literal["direct", "manual", "recipe"]
+    url: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    instructions: str | None = None
+
+
+@dataclass(frozen=True)
+class Citation:
+    """The paper to cite."""
+
+    title: str
+    authors: str | None = None
+    year: int | None = None
+    paper: str | None = None
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Features of three fixed inputs (zoo/golden.py), to see that a network computes what it did at conversion."""
+
+    mean: tuple[float, ...]
+    norm: tuple[float, ...]
+    first: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Where medzoo published the folder."""
+
+    repo: str
+    revision: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that is known about a checkpoint; `print` shows it, `.to_dict()` gives plain data."""
+
+    name: str
+    architecture: str
+    input: Input
+    license: License
+    alias: tuple[str, ...] = ()
+    model: Model = NO_KEYWORDS
+    pretraining: Pretraining | None = None
+    upstream: Upstream | None = None
+    citation: Citation | None = None
+    golden: Golden | None = None
+    hub: Hub | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether it has no weights: `load` draws them from torch's generator."""
+        return self.upstream is None and self.hub is None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Parameters, feature width and usual size of the architecture, from zoo/architectures.json."""
+        return architecture_facts().get(self.architecture, {})
+
+    def lineage(self) -> tuple[dict[str, Any], ...]:
+        """The training steps behind the weights, oldest first; empty for random ones."""
+        past = self.pretraining
+        if past is None:
+            return ()
+        steps: list[dict[str, Any]] = [{"data": data} for data in past.data]
+        last = {
+            "method": past.method,
+            "images": past.images,
+            "epochs": past.epochs,
+            "modalities": list(past.modalities),
+        }
+        last |= {"name": self.name, "license": self.license.id, "redistributable": self.license.redistributable}
+        if past.init:
+            steps[0]["init"] = past.init
+        steps[-1] |= {key: value for key, value in last.items() if value not in (None, [])}
+        return tuple(steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, with what was computed about the architecture; unknown facts are absent."""
+        return {**plain(self), "facts": dict(self.facts)}
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self.to_dict()))
+
+    __repr__ = __str__
+
+
+def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    width = max((len(key) for key in values), default=0) + 2
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if value:
+                yield f"{indent}{key}"
+                yield from _lines(value, indent + "  ")
+        elif key != "first":  # rows of golden features help no reader
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{indent}{key:<{width}}{shown}"
+
+
+@cache
+def architecture_facts() -> dict[str, dict[str, Any]]:
+    """What was computed about each architecture (`python -m medzoo.zoo.architectures` writes it)."""
+    facts: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "architectures.json").read_text())
+    return facts

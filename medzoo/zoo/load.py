@@ -1,0 +1,113 @@
+"""Load a checkpoint by name into a plain timm network, and prove that it loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from medzoo.errors import UsageError
+from medzoo.zoo.facts import Input
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def load(
+    name: str,
+    *,
+    num_classes: int | Literal["pretrained"] = 0,
+    in_chans: int | None = None,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+    revision: str | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    accept_license: bool = False,
+    verify: Literal["receipt", "always"] = "receipt",
+    hub: str | os.PathLike[str] | None = None,
+    **timm_kwargs: Any,  # noqa: ANN401
+) -> nn.Module:
+    """A checkpoint as a plain timm model, in eval mode, with `model.load_receipt` saying what was loaded.
+
+    Args:
+        name: a registry name or alias, hf-hub:org/name@revision, org/name, local-dir:path, a folder or a run folder.
+        num_classes: 0 for pooled features (N, features); "pretrained" for the stored head; a number for a fresh head,
+            drawn from torch's generator.
+        in_chans: channels of the input; None as stored. Another number sums or repeats the stem as timm does.
+        features_only: feature maps of several depths instead, as timm gives them.
+        out_indices: which depths.
+        revision: commit, tag or branch on the Hub; None is the pinned commit.
+        dtype: of the parameters; float32 by default.
+        device: where the model goes; the CPU by default.
+        cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
+        local_files_only: contact nothing.
+        token: of the Hub.
+        accept_license: accept non-commercial or contested terms.
+        verify: "always" hashes the weights again; "receipt" only if size, time or inode of the file changed.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        timm_kwargs: keywords of the architecture (img_size, drop_path_rate, ...).
+
+    Raises:
+        UnknownNameError: if the name means nothing.
+        WeightsUnavailableError: if the weights are not here and cannot be fetched now.
+        LicenseError: if terms have to be accepted first.
+        IntegrityError: if a file is not what it claims to be.
+        WeightsMismatchError: if names or shapes differ from the architecture's.
+
+    >>> import torch
+    >>> load("resnet18-random")(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 512])
+    """
+    from medzoo.zoo import assemble
+    from medzoo.zoo.fetch import locate
+    from medzoo.zoo.fetch import verify as verify_folder
+
+    if verify not in ("receipt", "always"):
+        raise UsageError(f"verify is {verify!r}; choose 'receipt' or 'always'.")
+    want = assemble.Wish(
+        num_classes, in_chans, features_only, tuple(out_indices) if out_indices is not None else None, timm_kwargs
+    )
+    want.check()
+    found = locate(
+        name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
+        accept_license=accept_license, cache_dir=cache_dir,
+    )  # fmt: skip
+    if found.folder is None:
+        assert found.checkpoint is not None
+        model = assemble.draw(found.checkpoint, want)
+    else:
+        model = assemble.assemble(found, verify_folder(found, always=verify == "always"), want)
+    if dtype is not None:
+        model = model.to(dtype=dtype)
+    return model.to(device=device) if device is not None else model
+
+
+def describe(name: str, *, hub: str | os.PathLike[str] | None = None) -> Input:
+    """The input convention of a checkpoint, without its weights (for a registry name) or with only its config.json read.
+
+    Args:
+        name: as for `load`.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+
+    Raises:
+        UnknownNameError: if the name means nothing.
+        WeightsUnavailableError: if its folder is not here.
+
+    >>> describe("resnet50-radimagenet").mean
+    (0.5, 0.5, 0.5)
+    """
+    from medzoo.zoo.registry import info, is_known
+
+    if is_known(name):
+        return info(name).input
+    from medzoo.zoo.config import read_config
+    from medzoo.zoo.fetch import locate
+
+    found = locate(name, hub=hub)
+    assert found.folder is not None
+    return read_config(found.folder).input

@@ -1,0 +1,187 @@
+"""The checkpoints that medzoo knows by name: one TOML file of facts each, read without importing torch."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from medzoo import paths
+from medzoo.errors import RegistryError, UnknownNameError
+from medzoo.zoo.facts import Checkpoint, Pretraining
+from medzoo.zoo.licenses import known_license
+from medzoo.zoo.schema import parse
+
+NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
+HEX40 = re.compile(r"[0-9a-f]{40}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+HOW = "`medzoo list` shows all names."
+
+
+def config_dir() -> Path:
+    """The folder of the TOML files."""
+    return paths.data_dir("hub_configs")
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """One TOML file as a Checkpoint.
+
+    Args:
+        path: the file; its stem is the checkpoint's name.
+
+    Raises:
+        RegistryError: for a name, key, type or combination that the schema does not allow.
+    """
+    if not NAME.fullmatch(path.stem):
+        raise RegistryError(
+            f"{path}: {path.stem!r} is no checkpoint name. It is <architecture>[-<method>]-<data>[-<data>...]: "
+            "small letters and digits, words inside a token joined by _, tokens by -."
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RegistryError(f"{path} is not valid TOML: {error}") from error
+    if "name" in values:
+        raise RegistryError(f"{path}: unknown key 'name'. The name is the file's.")
+    checkpoint = parse(Checkpoint, {"name": path.stem, **values}, str(path))
+    for problem in _problems(checkpoint):
+        raise RegistryError(f"{path}: {problem}")
+    return checkpoint
+
+
+def _problems(entry: Checkpoint) -> Iterator[str]:
+    shape, source, hub = entry.input, entry.upstream, entry.hub
+    if not len(shape.mean) == len(shape.std) == shape.channels:
+        yield f"[input] mean and std need {shape.channels} numbers each, one a channel."
+    if min(shape.std) <= 0:
+        yield "[input] std must be above 0."
+    if shape.clip is not None and not (len(shape.clip) == 2 and shape.clip[0] < shape.clip[1]):
+        yield "[input] clip is a list of two numbers, lowest and highest HU."
+    if not 8 <= shape.size <= 4096:
+        yield f"[input] size is {shape.size}; it should be between 8 and 4096 pixels."
+    if shape.crop_pct is not None and not 0 < shape.crop_pct <= 1:
+        yield f"[input] crop_pct is {shape.crop_pct}; it is a share above 0 and at most 1."
+    if not known_license(entry.license.id):
+        yield f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (zoo/licenses.py lists them)."
+    if source is not None:
+        if source.access == "direct" and not (source.url or (source.hub and source.file)):
+            yield "[upstream] access = 'direct' needs a url, or hub and file."
+        if source.access != "direct" and not source.instructions:
+            yield f"[upstream] access = {source.access!r} needs instructions for the reader."
+        if source.sha256 and not SHA256.fullmatch(source.sha256):
+            yield "[upstream] sha256 is not 64 hexadecimal digits."
+    if source is not None and entry.pretraining is None:
+        yield "[pretraining] is missing, though [upstream] says that there are weights."
+    if entry.pretraining is not None and not entry.pretraining.data:
+        yield "[pretraining] data is empty; name at least one data set."
+    if entry.random != entry.name.endswith("-random"):
+        yield "a name ends in -random exactly if there is no [upstream] and no [hub]."
+    if hub is not None and not (HEX40.fullmatch(hub.revision) and SHA256.fullmatch(hub.sha256) and "/" in hub.repo):
+        yield "[hub] needs repo (org/name), revision (40 hexadecimal digits) and sha256 (64)."
+    for alias in entry.alias:
+        if not NAME.fullmatch(alias):
+            yield f"alias {alias!r} is no checkpoint name."
+
+
+@cache
+def _read_cached(path: Path, mtime_ns: int) -> Checkpoint:
+    return read_checkpoint(path)
+
+
+def _entry(path: Path) -> Checkpoint:
+    return _read_cached(path, path.stat().st_mtime_ns)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def names() -> list[str]:
+    """All checkpoint names, in natural order."""
+    return sorted((path.stem for path in config_dir().glob("*.toml")), key=_natural)
+
+
+def info(name: str) -> Checkpoint:
+    """The facts about a checkpoint.
+
+    Args:
+        name: its name, or an alias.
+
+    Raises:
+        UnknownNameError: with near matches.
+
+    >>> info("resnet50-imagenet").pretraining.method
+    'supervised'
+    """
+    if NAME.fullmatch(name) and (path := config_dir() / f"{name}.toml").is_file():
+        return _entry(path)
+    entries = [_entry(config_dir() / f"{known}.toml") for known in names()]
+    for entry in entries:
+        if name in entry.alias:
+            return entry
+    known = [known for entry in entries for known in (entry.name, *entry.alias)]
+    raise UnknownNameError("checkpoint", name, known, HOW)
+
+
+def is_known(name: str) -> bool:
+    """Whether a name or alias stands in the registry.
+
+    >>> is_known("resnet50-imagenet"), is_known("org/name")
+    (True, False)
+    """
+    try:
+        info(name)
+    except UnknownNameError:
+        return False
+    return True
+
+
+def list_models(
+    pattern: str = "*",
+    *,
+    architecture: str | None = None,
+    method: str | None = None,
+    data: str | None = None,
+    modality: str | None = None,
+    license: str | None = None,
+    redistributable: bool | None = None,
+    downloaded: bool | None = None,
+) -> list[str]:
+    """The names of checkpoints, in natural order.
+
+    Args:
+        pattern: as in a shell, over names and aliases.
+        architecture: the architecture's name; this and the next four may be patterns, and ignore case.
+        method: pre-training method.
+        data: one of the pre-training data sets.
+        modality: one of the kinds of image it saw.
+        license: licence id.
+        redistributable: whether the weights may be published again.
+        downloaded: whether they are on this machine (in the cache or the directory hub).
+
+    >>> list_models("resnet50-*", method="supervised", modality="CT")
+    ['resnet50-radimagenet']
+    """
+    from medzoo.zoo.places import is_downloaded
+
+    def fits(entry: Checkpoint) -> bool:
+        past = entry.pretraining or Pretraining()
+        asked: list[tuple[str | None, tuple[str | None, ...]]] = [
+            (architecture, (entry.architecture,)), (method, (past.method,)), (data, past.data),
+            (modality, past.modalities), (license, (entry.license.id,)),
+        ]  # fmt: skip
+        return (
+            any(fnmatch.fnmatchcase(known, pattern) for known in (entry.name, *entry.alias))
+            and all(want is None or any(_like(have, want) for have in haves) for want, haves in asked)
+            and (redistributable is None or entry.license.redistributable == redistributable)
+            and (downloaded is None or is_downloaded(entry) == downloaded)
+        )
+
+    return [name for name in names() if fits(_entry(config_dir() / f"{name}.toml"))]
+
+
+def _like(have: str | None, want: str) -> bool:
+    return have is not None and fnmatch.fnmatchcase(have.lower(), want.lower())

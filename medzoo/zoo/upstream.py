@@ -1,0 +1,165 @@
+"""From the authors' site: download, remember what came, convert on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from medzoo import store
+from medzoo.errors import IntegrityError, RunFolderError, WeightsUnavailableError
+from medzoo.zoo import hub as real_hub
+from medzoo.zoo.facts import Checkpoint
+from medzoo.zoo.places import cache_root, is_folder
+
+CHUNK = 1024 * 1024  # bytes
+TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
+AGAIN = (408, 425, 429, 500, 502, 503, 504)
+
+
+def from_upstream(
+    entry: Checkpoint,
+    folder: Path,
+    *,
+    token: str | bool | None,
+    offline: bool,
+    cache_dir: str | os.PathLike[str] | None,
+) -> Path:
+    """Fetch what the authors published and convert it.
+
+    Args:
+        entry: the checkpoint.
+        folder: where the converted folder goes.
+        token: of the Hub.
+        offline: contact nothing.
+        cache_dir: medzoo's cache, if not the default.
+
+    Raises:
+        WeightsUnavailableError: for weights that only a person can get, or when there is no network.
+        IntegrityError: if another file came than before, or than the registry says.
+    """
+    from medzoo.zoo.convert import convert_entry
+
+    source = entry.upstream
+    assert source is not None
+    if source.access != "direct":
+        raise WeightsUnavailableError(
+            f"The weights of {entry.name} cannot be fetched by a program. {source.instructions} Then run "
+            f"`medzoo convert {source.file or 'FILE'} {entry.name} --out {folder}`; after that medzoo.load finds them by name."
+        )
+    with _alone(entry, folder) as mine:
+        if not mine:
+            return folder
+        if source.hub:
+            file, commit = real_hub.hub_file(
+                source.hub, source.file or "", source.revision, token=token, offline=offline, cache_dir=cache_dir
+            )
+            if commit != source.revision:
+                print(f"{source.hub}: {source.revision or 'main'} is {commit}", file=sys.stderr)
+            _remember(entry, file, f"hf-hub:{source.hub}/{source.file}", cache_dir)
+            return convert_entry(entry, file, folder, hub=source.hub, revision=commit)
+        if offline or real_hub.told_offline():
+            raise real_hub.not_here(entry.name)
+        url = source.url or ""
+        file = cache_root(cache_dir) / "upstream" / entry.name / Path(urllib.parse.urlparse(url).path).name
+        if not file.is_file():
+            download(url, file)
+        try:
+            _remember(entry, file, url, cache_dir)
+            return convert_entry(entry, file, folder, url=url)
+        finally:
+            with suppress(OSError):  # the converted folder and the receipt stay
+                file.unlink()
+
+
+@contextmanager
+def _alone(entry: Checkpoint, folder: Path) -> Iterator[bool]:
+    """Wait until no other process fetches this checkpoint; False if one of them has brought it meanwhile."""
+    lock, told = folder.with_name(f".{entry.name}.lock"), False
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(store.claim(lock))
+                break
+            except RunFolderError as error:
+                if not told:
+                    print(f"Waiting for another process that fetches {entry.name}: {error}", file=sys.stderr)
+                told = True
+                time.sleep(0.5)
+        yield not is_folder(folder)
+
+
+def download(url: str, path: Path) -> None:
+    """Download a file, whole or not at all, with a bar on a terminal.
+
+    Args:
+        url: its address.
+        path: where it goes.
+
+    Raises:
+        WeightsUnavailableError: after several tries.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _download_once(url, path)
+        except urllib.error.HTTPError as error:
+            if error.code not in AGAIN or attempt == TRIES:
+                raise WeightsUnavailableError(f"{url} answered {error.code} {error.reason}.") from error
+            asked = error.headers.get("Retry-After", "")
+            pause = float(asked) if asked.isdigit() else 2.0**attempt
+        except (urllib.error.URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            if getattr(reason, "errno", None) in (28, 30) or attempt == TRIES:  # no space, or read-only
+                raise WeightsUnavailableError(f"{url} could not be fetched: {reason}.") from error
+            pause = 2.0 ** (attempt - 1)
+        time.sleep(min(pause, PATIENCE))
+    return None
+
+
+def _download_once(url: str, path: Path) -> None:
+    from tqdm.auto import tqdm
+
+    request = urllib.request.Request(url, headers={"User-Agent": "medzoo"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, store.atomic_path(path) as temporary:
+        announced = answer.headers.get("Content-Length")
+        total = int(announced) if announced else None
+        bar = tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None)
+        with bar, temporary.open("wb") as file:
+            while chunk := answer.read(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+        size = temporary.stat().st_size
+        if total is not None and size != total:
+            raise OSError(f"the connection ended after {size} of {total} bytes")
+
+
+def _remember(entry: Checkpoint, file: Path, address: str, cache_dir: str | os.PathLike[str] | None) -> None:
+    """Check a file against the published hashes, and against what came from this address the first time."""
+    source = entry.upstream
+    assert source is not None
+    digest = store.verified_sha256(file)
+    if source.sha256 and digest != source.sha256:
+        raise IntegrityError(f"{address} has the sha256 {digest}; its authors published {source.sha256}.")
+    if source.md5:
+        with file.open("rb") as opened:
+            md5 = hashlib.file_digest(opened, "md5").hexdigest()
+        if not md5.startswith(source.md5):
+            raise IntegrityError(f"{address} has the md5 {md5}; its authors published {source.md5}.")
+    note = cache_root(cache_dir) / "upstream" / f"{entry.name}.json"
+    before: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        before = json.loads(note.read_text())
+    if before.get("address") == address and before.get("sha256") not in (None, digest):
+        raise IntegrityError(
+            f"{address} gave another file than the first time (sha256 {digest}, then {before['sha256']}). "
+            f"If its authors replaced it on purpose, remove {note}."
+        )
+    store.write_json(note, {"address": address, "sha256": digest, "size": file.stat().st_size})

@@ -1,0 +1,188 @@
+"""Weights files: safetensors headers checked before anything else reads them, and tensors checked before they are written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from medzoo.errors import ConversionError, IntegrityError, MedzooError, WeightsMismatchError, listed
+
+if TYPE_CHECKING:
+    import torch
+
+HEADER_LIMIT = 8 * 1024 * 1024  # bytes; a header of 10,000 tensors has about 1 MiB
+TENSOR_LIMIT = 10_000
+# Bytes an element. Source: https://github.com/huggingface/safetensors, README
+DTYPE_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
+}  # fmt: skip
+AGAIN = "Fetch or copy the file again."
+
+
+class Entry(NamedTuple):
+    """Type and shape of a tensor in a file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_header(path: Path) -> dict[str, Entry]:
+    """The names, types and shapes of a safetensors file, from its header alone.
+
+    Args:
+        path: the file.
+
+    Raises:
+        IntegrityError: for a truncated, damaged, oversized or ambiguous header, or a size that does not fit it.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or length > size - 8:
+                raise IntegrityError(f"{path} is no whole safetensors file: {size} bytes, header of {length}. {AGAIN}")
+            if length > HEADER_LIMIT:
+                raise IntegrityError(f"{path} has a header of {length} bytes; medzoo reads at most {HEADER_LIMIT}.")
+            raw = file.read(length)
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read: {error}") from error
+    try:
+        rows = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path} has a damaged header: {error}. {AGAIN}") from error
+    if not isinstance(rows, dict):
+        raise IntegrityError(f"{path} has a header that is no table. {AGAIN}")
+    rows.pop("__metadata__", None)
+    if len(rows) > TENSOR_LIMIT:
+        raise IntegrityError(f"{path} names {len(rows)} tensors; medzoo reads at most {TENSOR_LIMIT}.")
+    entries, spans = {}, []
+    for name, row in rows.items():
+        entries[name], span = _entry(path, name, row)
+        spans.append(span)
+    at = 0
+    for begin, end in sorted(spans):
+        if begin != at:
+            raise IntegrityError(f"{path}: its tensors overlap or leave a hole at byte {at}. {AGAIN}")
+        at = end
+    if at != size - 8 - length:
+        raise IntegrityError(
+            f"{path} is truncated or changed: {size} bytes, but its header needs {8 + length + at}. {AGAIN}"
+        )
+    return entries
+
+
+def _entry(path: Path, name: str, row: Any) -> tuple[Entry, tuple[int, int]]:  # noqa: ANN401
+    try:
+        if set(row) != {"dtype", "shape", "data_offsets"}:
+            raise ValueError(f"keys {sorted(row)}")
+        dtype, (begin, end) = row["dtype"], row["data_offsets"]
+        shape = tuple(row["shape"])
+        if not all(type(number) is int and 0 <= number < 2**62 for number in (*shape, begin, end)):
+            raise ValueError("a negative or non-integer number")
+        if end - begin != math.prod(shape) * DTYPE_BYTES[dtype]:
+            raise ValueError(f"{end - begin} bytes for {dtype} of shape {list(shape)}")
+    except (TypeError, ValueError, KeyError) as error:
+        raise IntegrityError(f"{path}: the header's entry of {name!r} is wrong ({error}). {AGAIN}") from error
+    return Entry(dtype, shape), (begin, end)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    rows = dict(pairs)
+    if len(rows) != len(pairs):
+        raise ValueError("a key stands twice")
+    return rows
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file, on the CPU, in memory of their own.
+
+    A mapped file is faster by the time of a copy, but its tensors are aligned to 8 bytes only, which makes kernels round
+    otherwise than for the same weights elsewhere; and a file that is truncated later would crash the process.
+
+    Raises:
+        IntegrityError: as `read_header`, or if the file changed while it was read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    read_header(path)
+    before = path.stat()
+    try:
+        state: dict[str, torch.Tensor] = {name: row.clone() for name, row in load_file(path, device="cpu").items()}
+    except (SafetensorError, OSError) as error:
+        raise IntegrityError(f"{path} is damaged: {error}. {AGAIN}") from error
+    after = path.stat()
+    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
+        raise IntegrityError(f"{path} changed while it was read. Let its writer finish, then try again.")
+    return state
+
+
+def compare_names(
+    have: Mapping[str, tuple[int, ...]], need: Mapping[str, tuple[int, ...]], where: str, architecture: str
+) -> None:
+    """Names and shapes of a file against those of an architecture, both ways.
+
+    Args:
+        have: shape of each tensor in the file.
+        need: shape of each tensor of the network.
+        where: the file, for the message.
+        architecture: for the message.
+
+    Raises:
+        WeightsMismatchError: with the first names of what is missing, unexpected, or of another shape.
+    """
+    missing = [name for name in need if name not in have]
+    unexpected = [name for name in have if name not in need]
+    shapes = [
+        f"{name} {list(have[name])} instead of {list(need[name])}"
+        for name in need
+        if name in have and have[name] != need[name]
+    ]
+    if missing or unexpected or shapes:
+        parts = [
+            f"{len(rows)} {what}: {listed(rows, 6)}"
+            for what, rows in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+            if rows
+        ]
+        raise WeightsMismatchError(
+            f"{where} does not hold the weights of {architecture}: {'; '.join(parts)}. Nothing was loaded. If it is an "
+            "upstream file, turn it into a folder with `medzoo convert FILE NAME --out DIR`."
+        )
+
+
+def refuse_not_finite(
+    state: Mapping[str, torch.Tensor], where: str, error: type[MedzooError] = ConversionError
+) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        state: tensors by name.
+        where: what they are, for the message.
+        error: the class to raise.
+
+    Raises:
+        MedzooError: of class `error`, naming the tensors.
+    """
+    import torch
+
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
+    if bad:
+        raise error(f"{where} has NaN or infinite values in {len(bad)} tensors: {listed(bad, 6)}.")
+
+
+def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write tensors as safetensors: contiguous, on the CPU, none sharing memory with another."""
+    from safetensors.torch import save_file
+
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    save_file(whole, path, metadata={"format": "pt"})
+
+
+def shapes(state: Iterable[tuple[str, torch.Tensor]]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in state}

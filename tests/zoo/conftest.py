@@ -1,0 +1,51 @@
+"""A small folder to load, made once; tests copy it before they damage it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import medzoo
+
+sys.path.insert(0, str(Path(__file__).parent))
+from zoo_samples import CARD, ENTRY, small_model
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return medzoo.save(small_model(), tmp_path_factory.mktemp("pristine") / "folder", card=CARD)
+
+
+@pytest.fixture
+def folder(pristine: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "folder"
+    shutil.copytree(pristine, target)
+    return target
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of one's own: TOML files that a test writes."""
+    folder = tmp_path / "hub_configs"
+    folder.mkdir()
+    monkeypatch.setattr("medzoo.zoo.registry.config_dir", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def entry(configs: Path):
+    """Write an entry `test_resnet-drawn`."""
+
+    def write(upstream: str, license: str = "MIT", redistributable: bool = True, extra: str = "") -> str:
+        text = ENTRY.format(upstream=upstream, license=license, redistributable=str(redistributable).lower())
+        (configs / "test_resnet-drawn.toml").write_text(text + extra)
+        return "test_resnet-drawn"
+
+    return write

@@ -1,0 +1,125 @@
+"""Downloads from a loopback server: whole or not at all, and the same file as the first time."""
+
+import hashlib
+import http.server
+import json
+import threading
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from zoo_samples import small_model
+
+import medzoo
+from medzoo.errors import IntegrityError, WeightsUnavailableError
+from medzoo.zoo import upstream
+from medzoo.zoo.places import cached_folder
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A site that serves `content`; `script` holds what to do first: a status, or "cut"."""
+    monkeypatch.setattr(upstream.time, "sleep", lambda seconds: None)
+
+    class Site(http.server.BaseHTTPRequestHandler):
+        content, script, hits = b"", [], 0
+
+        def do_GET(self):
+            Site.hits += 1
+            step = Site.script.pop(0) if Site.script else 200
+            self.send_response(200 if step == "cut" else step)
+            if step in (200, "cut"):
+                self.send_header("Content-Length", str(len(Site.content)))
+                self.end_headers()
+                self.wfile.write(Site.content[: len(Site.content) // 2] if step == "cut" else Site.content)
+            else:
+                self.send_header("Retry-After", "1")
+                self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    path = tmp_path / "upstream.safetensors"
+    save_file(small_model(num_classes=7).state_dict(), path)
+    Site.content = path.read_bytes()
+    Site.url = f"http://127.0.0.1:{server.server_port}/weights.safetensors"
+    yield Site
+    server.shutdown()
+    server.server_close()
+
+
+def test_download_convert_load(entry, site, private_home):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    model = medzoo.load(name)
+    assert model.load_receipt.folder == str(cached_folder(name).resolve())
+    assert torch.equal(model.conv1[0].weight, small_model(num_classes=7).conv1[0].weight)
+    assert medzoo.load(name, num_classes="pretrained").fc.weight.shape[0] == 7
+    assert site.hits == 1  # the second came from the cache
+    source = json.loads((cached_folder(name) / "config.json").read_text())["medzoo"]["source"]
+    assert source["url"] == site.url and source["sha256"] == hashlib.sha256(site.content).hexdigest()
+    assert not list((private_home / "upstream" / name).iterdir())  # the upstream file is not kept twice
+    assert medzoo.list_models(downloaded=True) == [name]
+
+
+def test_another_file_than_the_first_time(entry, site):
+    import shutil
+
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    medzoo.load(name)
+    shutil.rmtree(cached_folder(name))
+    site.content = site.content[:-4] + b"\0\0\0\0"
+    with pytest.raises(IntegrityError, match="another file than the first time"):
+        medzoo.load(name)
+    assert not cached_folder(name).exists()
+
+
+@pytest.mark.parametrize("key", ["md5", "sha256"])
+def test_published_hashes_count(entry, site, key):
+    good = hashlib.new(key, site.content).hexdigest()
+    name = entry(f'access = "direct"\nurl = "{site.url}"\n{key} = "{"0" * len(good)}"')
+    with pytest.raises(IntegrityError, match="its authors published 000"):
+        medzoo.load(name)
+    entry(f'access = "direct"\nurl = "{site.url}"\n{key} = "{good}"')
+    folder = medzoo.fetch(name)
+    assert "It has the hash that its authors published." in (folder / "README.md").read_text()
+
+
+def test_retries_and_cut_connections(entry, site):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = [503, "cut", 429]
+    medzoo.load(name)
+    assert site.hits == 4
+
+
+@pytest.mark.parametrize("script", [[404], [500] * 9, ["cut"] * 9])
+def test_in_the_end_a_clear_error_and_nothing_half(entry, site, private_home, script):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = script
+    with pytest.raises(WeightsUnavailableError, match=r"127\.0\.0\.1"):
+        medzoo.load(name)
+    assert site.hits <= 5
+    left = [path for path in private_home.rglob("*") if path.is_file()]
+    assert not [path for path in left if "safetensors" in path.name or path.name.startswith(".tmp-")]
+
+
+def test_four_at_once_download_once(entry, site):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    folders: list = []
+    threads = [threading.Thread(target=lambda: folders.append(medzoo.fetch(name))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert folders == [cached_folder(name)] * 4 and site.hits == 1
+
+
+def test_nobody_answers(entry):
+    name = entry('access = "direct"\nurl = "http://127.0.0.1:9/x.pth"')
+    upstream_tries, upstream.TRIES = upstream.TRIES, 1
+    try:
+        with pytest.raises(WeightsUnavailableError, match="could not be fetched"):
+            medzoo.load(name)
+    finally:
+        upstream.TRIES = upstream_tries
