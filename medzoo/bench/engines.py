@@ -81,6 +81,7 @@ def cell_options(
     mine = cell.checkpoint in own
     return CellOptions(
         **{
+            "keep_weights": False,  # a table of thousands of runs would fill a disk
             **common, "task": cell.task, "protocol": cell.protocol, "seed": cell.seed, "results": str(results),
             "checkpoint": hub_name(suite, cell.checkpoint) if mine else cell.checkpoint, "hub": str(hub) if mine else None,
             "out": str(runs / cell.folder), **cell.options,

@@ -31,6 +31,7 @@ class CellOptions(SharedOptions):
     protocol: str = option("protocol by name, or a TOML file", "medzoo")
     out: str | None = option("folder of the run (default: runs/TASK/CHECKPOINT/ID)")
     results: str = option("store of results", "results")
+    keep_weights: bool = option("leave the fine-tuned net in the run folder's checkpoint/", True)
     license: str = option("licence of the fine-tuned folder (an SPDX id); needed before it may be pushed", "unknown")
 
     def check(self) -> None:
@@ -215,7 +216,8 @@ class _Cell:
         train: dict[str, Any] = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
         train["counts"] = {name: len(split) for name, split in self.task.splits.items()}
         outcome = self._finish(test, predicted, selection, train)
-        self._save_folder(outcome[0])
+        if self.options.keep_weights and tuner.accelerator.is_main_process:
+            self._save_folder(outcome[0])
         return outcome
 
     def probe(self, weights: str) -> tuple[dict[str, Any], Any]:

@@ -1,0 +1,175 @@
+"""One cell: a result with predictions, the test split opened once, exact resume, divergence kept as a result."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import medzoo
+from medzoo.bench import results
+from medzoo.bench.run import CellOptions, run_cell
+from medzoo.errors import DivergedError, MedzooError, RunFolderError, UsageError
+from medzoo.training.runs import Interrupted, RunFolder
+
+
+@pytest.fixture
+def options(tiny_hub, tmp_path):
+    def make(**changes) -> CellOptions:
+        usual = {
+            "checkpoint": "lab/tiny", "hub": str(tiny_hub), "task": "phantom_oct,n=60,n_validation=24,n_test=40", "size": 32,
+            "epochs": 2, "batch_size": 16, "precision": "fp32", "out": str(tmp_path / "run"),
+            "results": str(tmp_path / "results"), "device": "cpu",
+        }  # fmt: skip
+        return CellOptions(**{**usual, **changes})
+
+    return make
+
+
+def test_finetune_leaves_everything(options, tmp_path):
+    outcome = run_cell(options())
+    assert 0 <= outcome.headline <= 1 and not outcome.cached
+    stored = json.loads(outcome.path.read_text())
+    results.validate(stored)
+    assert stored["status"] == "ok" and stored["selection"]["split"] == "validation"
+    assert stored["selection"]["test_evaluations"] == 1 and stored["selection"]["n_candidates"] == 2
+    assert (
+        stored["identity"]["checkpoint"]["weights_sha256"]
+        == medzoo.load("lab/tiny", hub=options().hub).load_receipt.sha256
+    )
+    assert str(tmp_path) not in outcome.path.read_text()
+    assert {path.name for path in outcome.run.iterdir() if not path.name.startswith(".")} == {
+        "options.toml", "status.json", "log.jsonl", "curves.png", "checkpoint", "result.json",
+    }  # fmt: skip
+    model = medzoo.load(str(outcome.run), num_classes="pretrained")
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 4)
+
+
+def test_predictions_give_the_number_again(options):
+    pandas = pytest.importorskip("pandas")
+    outcome = run_cell(options())
+    frame = pandas.read_parquet(results.predictions_path(outcome.path))
+    task = medzoo.load_task(options().task)
+    columns = [name for name in frame.columns if name.startswith("prob")]
+    assert len(frame) == 40 and len(columns) == 4
+    from medzoo.bench.metrics import compute, headline
+
+    rows = compute(task.kind, task.classes, task.labels("test"), frame[columns].to_numpy(), None)
+    assert headline(rows, "auroc")["value"] == pytest.approx(outcome.headline, abs=1e-6)
+
+
+def test_the_same_run_is_not_run_twice(options, monkeypatch):
+    first = run_cell(options())
+    monkeypatch.setattr("medzoo.training.finetune.FineTuner.fit", lambda *a, **k: pytest.fail("ran again"))
+    again = run_cell(options())
+    assert again.cached and again.headline == first.headline
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"epochs": 1}, {"size": 40}, {"fraction": 0.5}, {"learning_rate": 1e-3}]
+)
+def test_what_may_change_the_number_is_another_run(options, tmp_path, change):
+    first = run_cell(options())
+    other = run_cell(options(**change, out=str(tmp_path / "other")))
+    assert other.path != first.path
+    with pytest.raises(RunFolderError, match="holds another run"):
+        run_cell(options(**change, results=str(tmp_path / "elsewhere")))
+
+
+def test_seeds_repeat_and_workers_change_nothing(options, tmp_path):
+    one = run_cell(options())
+    two = run_cell(options(out=str(tmp_path / "b"), results=str(tmp_path / "b results"), num_workers=2))
+    assert one.result["predictions"]["sha256"] == two.result["predictions"]["sha256"]
+    assert one.result["run_id"] == two.result["run_id"]
+
+
+def test_random_checkpoints_draw_from_the_seed(options, tmp_path):
+    usual = {"checkpoint": "resnet18-random", "epochs": 1, "keep_weights": False}
+    runs = [
+        run_cell(options(**usual, seed=seed, out=str(tmp_path / f"{k}"), results=str(tmp_path / f"r{k}")))
+        for k, seed in enumerate([0, 0, 1])
+    ]
+    digests = [run.result["predictions"]["sha256"] for run in runs]
+    assert digests[0] == digests[1] != digests[2]
+    assert runs[0].result["identity"]["checkpoint"]["weights_sha256"] is None
+    assert not (runs[0].run / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 6])
+def test_stopped_and_resumed_gives_the_same_predictions(options, tmp_path, monkeypatch, stop):
+    straight = run_cell(options(out=str(tmp_path / "straight"), results=str(tmp_path / "other")))
+    init = RunFolder.__init__
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            RunFolder, "__init__", lambda self, *a, **k: (init(self, *a, **k), setattr(self, "stop_at_step", stop))[0]
+        )
+        with pytest.raises(Interrupted):
+            run_cell(options())
+    assert not list((tmp_path / "results").rglob("*.json"))  # neither a result nor a claim is left
+    resumed = run_cell(options())
+    assert resumed.result["predictions"]["sha256"] == straight.result["predictions"]["sha256"]
+    assert resumed.result["train"]["resumes"] == 1
+
+
+def test_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
+    from medzoo.training.objectives.supervised import Objective
+
+    plain = Objective.forward
+    monkeypatch.setattr(
+        Objective, "forward", lambda self, batch, step: {"loss": plain(self, batch, step)["loss"] * np.nan}
+    )
+    outcome = run_cell(options())
+    assert outcome.result["status"] == "diverged" and outcome.headline is None and "diverged" in str(outcome)
+    with pytest.raises(DivergedError, match="step 1"):
+        outcome.raise_if_diverged()
+    assert run_cell(options()).cached
+    assert json.loads((outcome.run / "status.json").read_text())["state"] == "failed"
+
+
+def test_the_test_split_waits_for_the_selection(options, monkeypatch):
+    from medzoo.data import cache
+    from medzoo.training.finetune import FineTuner
+
+    order = []
+    decoded, fit = cache.decoded, FineTuner.fit
+    monkeypatch.setattr(cache, "decoded", lambda task, split, **k: (order.append(split), decoded(task, split, **k))[1])
+    monkeypatch.setattr(FineTuner, "fit", lambda self, *a, **k: (fit(self, *a, **k), order.append("selected"))[0])
+    run_cell(options())
+    assert order.count("test") == 1 and order.index("test") > order.index("selected")
+
+
+def test_a_probe_reuses_its_features(options, tmp_path, monkeypatch):
+    first = run_cell(options(), mode="linear")
+    assert first.result["selection"]["regularisation"] > 0 and first.result["identity"]["protocol"]["mode"] == "linear"
+    monkeypatch.setattr("medzoo.training.features.evaluate_rows", lambda *a, **k: pytest.fail("embedded again"))
+    again = run_cell(options(seed=1, out=str(tmp_path / "b")), mode="linear")
+    assert again.result["predictions"]["sha256"] == first.result["predictions"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"checkpoint": ""}, "--checkpoint"),
+        ({"task": ""}, "--task"),
+        ({"protocol": "nope"}, "nope"),
+        ({"fraction": 2.0}, "--fraction"),
+    ],
+)
+def test_wrong_usage_touches_nothing(options, tmp_path, change, message):
+    with pytest.raises(UsageError, match=message):
+        run_cell(options(**change))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut"])
+def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_path, damage):
+    import shutil
+
+    shutil.copytree(tiny_hub, tmp_path / "hub")
+    file = tmp_path / "hub" / "lab" / "tiny" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
+    with pytest.raises(MedzooError, match=r"model\.safetensors"):
+        run_cell(options(hub=str(tmp_path / "hub")))
+    assert not (tmp_path / "run").exists()

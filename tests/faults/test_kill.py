@@ -1,0 +1,118 @@
+"""Runs that are stopped from outside: kill -9 at any moment, SIGTERM, Ctrl-C, a launcher that dies. Nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from medzoo.paths import data_dir
+
+pytestmark = pytest.mark.slow
+RECIPE = data_dir("recipes") / "finetune.py"
+# A state after every step, so that a kill can fall into a write as well as between two; slowed down, to be caught.
+CHILD = f"""
+import runpy, sys, time
+import medzoo.training.runs as runs, medzoo.training.objectives.supervised as supervised
+runs.SAVE_SECONDS = 0.0
+forward = supervised.Objective.forward
+def slow(self, batch, step):
+    time.sleep(0.05)
+    return forward(self, batch, step)
+supervised.Objective.forward = slow
+runpy.run_path({str(RECIPE)!r}, run_name="__main__")
+"""
+
+
+@pytest.fixture
+def arguments(tiny_hub, tmp_path):
+    def make(name: str) -> list[str]:
+        return [
+            "--checkpoint", "lab/tiny", "--hub", str(tiny_hub), "--task", "phantom_oct,n=60,n_validation=24,n_test=40",
+            "--size", "32", "--epochs", "8", "--batch-size", "16", "--precision", "fp32", "--device", "cpu",
+            "--out", str(tmp_path / name), "--results", str(tmp_path / f"{name}-results"),
+        ]  # fmt: skip
+
+    return make
+
+
+def start(arguments: list[str]) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        states = list((run / "resume").glob("step-*"))
+        if any(int(state.name.split("-")[1]) >= step for state in states):
+            return
+        time.sleep(0.005)
+    pytest.fail(f"no state of step {step}: {process.stderr.read() if process.poll() is not None else 'timeout'}")
+
+
+def check_whole(folder: Path) -> None:
+    """Every file that has its name is whole; half ones carry the temporary prefix."""
+    for path in folder.rglob("*.json"):
+        if not any(part.startswith(".tmp-") for part in path.parts):
+            json.loads(path.read_text())
+
+
+def digest(results: Path) -> str:
+    (path,) = results.glob("*@*/**/*.json")
+    return json.loads(path.read_text())["predictions"]["sha256"]
+
+
+def test_kill_9_again_and_again(arguments, tmp_path):
+    straight = start(arguments("straight"))
+    assert straight.wait(300) == 0, straight.stderr.read()
+    for step in (2, 9, 17):
+        process = start(arguments("killed"))
+        wait_for_step(tmp_path / "killed", step, process)
+        time.sleep(0.01 * step)
+        process.kill()
+        process.wait()
+        check_whole(tmp_path / "killed")
+        check_whole(tmp_path / "killed-results")
+        assert json.loads((tmp_path / "killed" / "status.json").read_text())["state"] == "running"
+    last = start(arguments("killed"))
+    assert last.wait(300) == 0, last.stderr.read()
+    assert digest(tmp_path / "killed-results") == digest(tmp_path / "straight-results")
+    status = json.loads((tmp_path / "killed" / "status.json").read_text())
+    assert status["state"] == "done"
+    assert json.loads((tmp_path / "killed" / "result.json").read_text())["train"]["resumes"] >= 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_says_how_to_go_on(arguments, tmp_path, number, code):
+    process = start(arguments("run"))
+    wait_for_step(tmp_path / "run", 3, process)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == code and "same command goes on" in error and "Traceback" not in error
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "resumable"
+
+
+def test_a_dead_launcher_leaves_a_resumable_run(arguments, tmp_path):
+    child = tmp_path / "child.py"
+    child.write_text(CHILD)
+    accelerate = Path(sys.executable).with_name("accelerate")
+    launcher = subprocess.Popen(
+        [accelerate, "launch", "--cpu", str(child), *arguments("run")], stderr=subprocess.PIPE, text=True
+    )
+    wait_for_step(tmp_path / "run", 3, launcher)
+    pid = json.loads((tmp_path / "run" / "status.json").read_text())["pid"]
+    assert pid != launcher.pid
+    launcher.kill()
+    launcher.wait()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "resumable":
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail("the run went on without its launcher")
