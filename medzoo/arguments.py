@@ -7,9 +7,11 @@ and what is typed wins. Wrong usage exits with 2.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +98,11 @@ def peek(arguments: Sequence[str], name: str) -> str | None:
 
 def run_main(main: Callable[[], None]) -> None:
     """Run a recipe's main: errors as one clear line, exit codes as documented (0 done or saved, 1 failed, 2 usage)."""
-    from medzoo.training.runs import Interrupted
+    from medzoo.training.runs import Interrupted, is_main_process
 
     try:
-        main()
+        with nullcontext() if is_main_process() else redirect_stdout(io.StringIO()):
+            main()
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.code) from None

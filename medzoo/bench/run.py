@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from medzoo.bench import metrics, results
 from medzoo.errors import DivergedError, UsageError
 from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity, trained_name
 from medzoo.training.protocol import Mode, Protocol, load_protocol
+from medzoo.training.runs import is_main_process
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,8 +94,6 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         Interrupted: after a signal; the same call goes on.
     """
     options.check()
-    if options.device == "cpu":
-        os.environ.setdefault("ACCELERATE_USE_CPU", "true")
     protocol = load_protocol(
         options.protocol, mode, epochs=options.epochs, size=options.size, batch_size=options.batch_size,
         learning_rate=options.learning_rate, precision=options.precision,
@@ -103,18 +102,16 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     if task.kind not in ("binary", "multiclass", "multilabel"):
         raise UsageError(f"Task {task.name} is {task.kind}; run_cell does classification.")
 
-    import torch
-
     from medzoo.training.features import weights_hash
-    from medzoo.training.inputs import input_size
+    from medzoo.training.inputs import load_at_size
     from medzoo.training.runs import RunFolder
-    from medzoo.zoo.load import load
 
-    torch.manual_seed(options.seed)  # a random checkpoint and a fresh head are drawn from here
     classes = len(task.classes) if mode == "finetune" else 0
-    model = load(options.checkpoint, num_classes=classes, hub=options.hub, accept_license=options.accept_license)
+    model, size = load_at_size(
+        options.checkpoint, num_classes=classes, size=protocol.size or None, seed=options.seed, hub=options.hub,
+        accept_license=options.accept_license,
+    )  # fmt: skip
     receipt: Any = model.load_receipt
-    size = protocol.size or input_size(model)
     data = task_identity(task, options, size)
     identity = {
         "task": {"id": task.name, "version": task.version},
@@ -145,9 +142,13 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     )
     started, clock = datetime.now(UTC), time.monotonic()
 
+    main = is_main_process()
+
     def put(result: dict[str, Any], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
         result["train"]["wall_s"] = round(time.monotonic() - clock, 1)
         result["provenance"] |= {"started": started.isoformat(), "finished": datetime.now(UTC).isoformat()}
+        if not main:  # the other processes of a launch have the same numbers; one of them writes
+            return Outcome(result, store.path(identity), run.path, cached=False)
         path = store.put(result, table)
         results.write_copy(run.path / "result.json", result)
         return Outcome(result, path, run.path, cached=False)
@@ -155,7 +156,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     cell = _Cell(options, protocol, task, model, size, run, identity)
     diverged: list[Outcome] = []
     try:
-        with store.claim(identity), run.open():
+        with store.claim(identity) if main else nullcontext(), run.open():
             try:
                 return put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
             except DivergedError as error:  # a result like any other: kept and shown, never averaged away
@@ -167,6 +168,11 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
 
 def _resolved(protocol: Protocol) -> dict[str, Any]:
     return {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
+
+
+def _trained_by(protocol: Protocol) -> dict[str, Any]:
+    options = {key: value for key, value in asdict(protocol).items() if key != "regularisation"}
+    return {("protocol" if key == "name" else key): value for key, value in options.items()}
 
 
 def _preprocess_hash(task: Task, size: int, model: torch.nn.Module) -> str:
@@ -286,7 +292,7 @@ class _Cell:
             "method": "supervised",
             "lineage": lineage,
             "labels": list(self.task.classes),
-            "hyperparameters": {**_resolved(self.protocol), "seed": self.options.seed},
+            "hyperparameters": {**_trained_by(self.protocol), "seed": self.options.seed},
             "input": {"size": self.size},
             "results": [
                 {

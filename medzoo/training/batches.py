@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from medzoo.data.cache import Decoded
 from medzoo.data.counter import order
 from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
+from medzoo.errors import UsageError
 
 Batch = dict[str, Any]
 
@@ -47,6 +48,11 @@ class Batches(Dataset):
         self.data, self.augmentation, self.convention = data, augmentation, convention
         self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
         self.batch_size = min(batch_size, len(data.ids))
+        if self.batch_size % world:
+            raise UsageError(
+                f"A batch of {self.batch_size} images cannot be shared equally by {world} processes; choose a --batch-size "
+                "that they divide."
+            )
         self.epoch = 0
         self._order = order(seed, 0, len(data.ids))
 

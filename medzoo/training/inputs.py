@@ -38,6 +38,37 @@ def input_size(model: torch.nn.Module) -> int:
     return int(config["input_size"][-1])
 
 
+def load_at_size(
+    name: str, *, num_classes: int, size: int | None, seed: int, hub: str | None, accept_license: bool
+) -> tuple[torch.nn.Module, int]:
+    """A checkpoint for training at a size: nets whose size is fixed (ViT, Swin) get their position tables resized.
+
+    Args:
+        name: as for `medzoo.load`.
+        num_classes: of the fresh head; 0 for features.
+        size: side of the input, pixels; None takes the checkpoint's.
+        seed: of a fresh head, and of all weights of a random checkpoint.
+        hub: directory that plays the Hub.
+        accept_license: accept non-commercial or contested terms.
+
+    Returns:
+        The model, and the side of its input.
+    """
+    import torch
+
+    from medzoo.zoo.load import load
+
+    def draw(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
+        torch.manual_seed(seed)
+        return load(name, num_classes=num_classes, hub=hub, accept_license=accept_license, **architecture)
+
+    model = draw()
+    config: Any = model.pretrained_cfg
+    if size and size != input_size(model) and config.get("fixed_input_size"):
+        model = draw(img_size=size)
+    return model, size or input_size(model)
+
+
 def transform(name_or_model: Any, *, train: bool = False, size: int | None = None) -> Callable[[Any], torch.Tensor]:  # noqa: ANN401
     """The transform that belongs to a checkpoint: any image → the tensor its network expects.
 

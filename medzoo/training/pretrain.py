@@ -82,20 +82,18 @@ class _Job:
     """One pre-training: the model it starts from, its resolved options, and what it leaves."""
 
     def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task) -> None:  # noqa: ANN401
-        import torch
-
-        from medzoo.training.inputs import input_size
-        from medzoo.zoo.load import load
+        from medzoo.training.inputs import load_at_size
 
         self.options, self.module, self.chosen, self.task = options, module, chosen, task
         given = {key: getattr(options, key) for key in DEFAULTS}
         self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
         self.base = options.checkpoint or f"{options.architecture}-random"
-        torch.manual_seed(options.seed)  # a random start and a fresh head are drawn from here
         classes = len(task.classes) if module.SUPERVISED else 0
-        self.model = load(self.base, num_classes=classes, hub=options.hub, accept_license=options.accept_license)
+        self.model, self.size = load_at_size(
+            self.base, num_classes=classes, size=options.size, seed=options.seed, hub=options.hub,
+            accept_license=options.accept_license,
+        )  # fmt: skip
         self.receipt: Any = self.model.load_receipt
-        self.size = options.size or input_size(self.model)
 
     @property
     def training(self) -> dict[str, Any]:
@@ -178,12 +176,11 @@ class _Job:
 
     def save(self, run: RunFolder) -> None:
         """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
-        import os
-
         from medzoo.training.curves import draw_curves
+        from medzoo.training.runs import is_main_process
         from medzoo.zoo.folder import save
 
-        if int(os.environ.get("RANK", "0")):
+        if not is_main_process():
             return
         step = {
             "method": self.options.method,

@@ -57,6 +57,11 @@ def _launcher_parent() -> int | None:
     return os.getppid() if "ACCELERATE_MIXED_PRECISION" in os.environ else None
 
 
+def is_main_process() -> bool:
+    """Whether this process writes: the only one, or the first of a launch."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 class RunFolder:
     """The folder `--out` of one run.
 
@@ -78,7 +83,6 @@ class RunFolder:
         self._stop: str | None = None
         self._parent = _launcher_parent()
         self._saved = time.monotonic()
-        self._rank = int(os.environ.get("RANK", "0"))
 
     @property
     def states(self) -> Path:
@@ -138,7 +142,7 @@ class RunFolder:
     @contextmanager
     def open(self) -> Iterator[RunFolder]:
         """Take the folder, note every way the block can end in status.json, and turn signals into a saved stop."""
-        if self._rank:  # the other processes of a launch only listen for signals
+        if not is_main_process():  # the other processes of a launch only listen for signals
             with self._signals():
                 yield self
             return

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from medzoo.errors import UsageError
+
 
 def collect(batches, first=0, workers=0):
     return [(batch["image"], batch["label"], batch["index"]) for batch in batches.from_step(first, workers)]
@@ -36,7 +38,7 @@ def test_epochs_and_seeds_differ(make_batches):
     assert not same(collect(one), collect(two)) and not same(collect(one), collect(other))
 
 
-@pytest.mark.parametrize("world", [2, 5])
+@pytest.mark.parametrize("world", [1, 5])
 def test_processes_share_each_batch(make_batches, world):
     whole = collect(make_batches())
     shares = [collect(make_batches(rank=rank, world=world)) for rank in range(world)]
@@ -59,3 +61,8 @@ def test_a_batch_larger_than_the_data_is_the_data(rows, make_batches):
 def test_two_views_differ(make_batches):
     first, second = make_batches(views=2)[0]["views"]
     assert first.shape == second.shape == (5, 3, 16, 16) and not torch.equal(first, second)
+
+
+def test_unequal_shares_are_refused(make_batches):
+    with pytest.raises(UsageError, match="shared equally by 2"):
+        make_batches(rank=0, world=2)

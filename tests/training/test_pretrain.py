@@ -114,3 +114,16 @@ def test_names(arguments, expected):
 
 def test_slug_is_never_empty():
     assert slug("///") == "data" and slug("parquet:a/B-c.d/") == "b_c_d"
+
+
+def test_a_net_of_fixed_size_learns_at_another(tiny_hub, tmp_path):
+    import timm
+
+    net = timm.create_model("test_vit", num_classes=0)
+    medzoo.save(net, tmp_path / "vit", card={"name": "test_vit-noise", "license": "apache-2.0", "data": ["noise"]})
+    folder = pretrain(
+        options(tiny_hub, tmp_path / "run", checkpoint=str(tmp_path / "vit"), method="supervised", size=48)
+    )
+    model = medzoo.load(str(folder))
+    assert model(torch.rand(2, 3, 48, 48)).shape == (2, net.num_features)
+    assert dict(model.pretrained_cfg)["input_size"][-1] == 48
