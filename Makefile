@@ -23,7 +23,7 @@ demo: install    ## pre-train, continue, fine-tune and tabulate on drawn images,
 	$(RUN) -m medzoo demo --out demo
 
 test: install    ## every test that a laptop can run, in minutes
-	$(RUN) -m pytest -q -m "not gpu" -n auto
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not gpu" -n auto
 
 check: install   ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .
