@@ -65,9 +65,7 @@ def test_the_same_run_is_not_run_twice(options, monkeypatch):
     assert again.cached and again.headline == first.headline
 
 
-@pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"epochs": 1}, {"size": 40}, {"fraction": 0.5}, {"learning_rate": 1e-3}]
-)
+@pytest.mark.parametrize("change", [{"seed": 1, "epochs": 1}, {"size": 40}, {"fraction": 0.5}])
 def test_what_may_change_the_number_is_another_run(options, tmp_path, change):
     first = run_cell(options())
     other = run_cell(options(**change, out=str(tmp_path / "other")))
@@ -95,7 +93,7 @@ def test_random_checkpoints_draw_from_the_seed(options, tmp_path):
     assert not (runs[0].run / "checkpoint").exists()
 
 
-@pytest.mark.parametrize("stop", [1, 3, 4, 6])
+@pytest.mark.parametrize("stop", [2, 6])
 def test_stopped_and_resumed_gives_the_same_predictions(options, tmp_path, monkeypatch, stop):
     straight = run_cell(options(out=str(tmp_path / "straight"), results=str(tmp_path / "other")))
     init = RunFolder.__init__

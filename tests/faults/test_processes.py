@@ -20,7 +20,7 @@ def launch(tiny_hub, tmp_path, *flags: str, **environment: str) -> subprocess.Co
         "--out", str(tmp_path / "run"), "--results", str(tmp_path / "results"),
     ]  # fmt: skip
     command = [*flags, str(data_dir("recipes") / "finetune.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=600)
 
 
 def test_two_processes_make_one_result(tiny_hub, tmp_path):
