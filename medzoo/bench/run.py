@@ -154,6 +154,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         return Outcome(result, path, run.path, cached=False)
 
     cell = _Cell(options, protocol, task, model, size, run, identity)
+    for split in task.splits:  # decoding looks at no label; an unreadable image is found before hours of training
+        cell.decoded(split)
     diverged: list[Outcome] = []
     try:
         with store.claim(identity) if main else nullcontext(), run.open():
@@ -193,7 +195,8 @@ class _Cell:
         self.options, self.protocol, self.task, self.model, self.size = options, protocol, task, model, size
         self.run, self.identity = run, identity
 
-    def _decoded(self, split: str) -> Decoded:
+    def decoded(self, split: str) -> Decoded:
+        """The rows of a split at the run's size."""
         from medzoo.data.cache import decoded
 
         return decoded(self.task, split, size=self.size)
@@ -208,12 +211,12 @@ class _Cell:
 
         tuner = FineTuner(self.model, self.task.kind, self.protocol, size=self.size, device=self.options.device)
         fitted = tuner.fit(
-            self._decoded("train"), self._decoded("validation"), self.run, seed=self.options.seed,
+            self.decoded("train"), self.decoded("validation"), self.run, seed=self.options.seed,
             num_workers=self.options.num_workers, score=self._score,
         )  # fmt: skip
         if tuner.accelerator.is_main_process:
             draw_curves(self.run)
-        test = self._decoded("test")
+        test = self.decoded("test")
         predicted = tuner.predict(test)
         selection = {
             "split": "validation", "metric": self.task.metric, "n_candidates": len(fitted.scores), "test_evaluations": 1,
@@ -237,7 +240,7 @@ class _Cell:
         def features(split: str) -> tuple[np.ndarray, np.ndarray]:
             with accelerator.autocast():
                 rows = embed(
-                    self.model, self._decoded(split), size=self.size, batch_size=self.protocol.batch_size,
+                    self.model, self.decoded(split), size=self.size, batch_size=self.protocol.batch_size,
                     device=accelerator.device, cache=self.protocol.precision == "fp32",
                 )  # fmt: skip
             return rows.array, rows.labels
@@ -252,7 +255,7 @@ class _Cell:
         }  # fmt: skip
         train = {"converged": probe.converged, "state_sha256": weights}
         train["counts"] = {name: len(split) for name, split in self.task.splits.items()}
-        return self._finish(self._decoded("test"), probe.predict(features("test")[0]), selection, train)
+        return self._finish(self.decoded("test"), probe.predict(features("test")[0]), selection, train)
 
     def _finish(
         self, test: Decoded, predicted: np.ndarray, selection: dict[str, Any], train: dict[str, Any]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
+    from medzoo.data.cache import Decoded
     from medzoo.data.task import Task
     from medzoo.training.runs import RunFolder
 
@@ -72,6 +73,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
     if not run.done:
+        job.rows()  # an unreadable image is found before the folder is anybody's
         with run.open():
             job.train(run)
             job.save(run)
@@ -123,9 +125,14 @@ class _Job:
         asked = {**self.options.as_dict(), **asdict(self.chosen)}
         return RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
 
+    def rows(self) -> Decoded:
+        """The training rows at the job's size."""
+        from medzoo.data.cache import decoded
+
+        return decoded(self.task, "train", size=self.size)
+
     def train(self, run: RunFolder) -> None:
         """Run the loop; a supervised method logs its accuracy on validation, the last epoch is what is kept."""
-        from medzoo.data.cache import decoded
         from medzoo.training.batches import Batches
         from medzoo.training.inputs import convention_of
         from medzoo.training.loop import Plan, fit, make_accelerator
@@ -133,7 +140,7 @@ class _Job:
         options, settings, size = self.options, self.settings, self.size
         accelerator = make_accelerator(settings["precision"], options.device)
         batches = Batches(
-            decoded(self.task, "train", size=size),
+            self.rows(),
             self.module.views(self.chosen),
             convention_of(self.model),
             size=size,

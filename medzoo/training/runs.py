@@ -129,6 +129,9 @@ class RunFolder:
                     "Choose an empty or new folder for --out; nothing was touched."
                 )
             return
+        kept = [name for name in (_STATES, "checkpoint", "result.json") if (self.path / name).exists()]
+        if status.get("state") == "failed" and not kept:
+            return  # it failed before there was anything to lose
         if status.get("identity") != self.identity:
             old = status.get("identity") or {}
             keys = sorted(key for key in {*old, *self.identity} if old.get(key) != self.identity.get(key))

@@ -124,16 +124,15 @@ def test_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
     assert json.loads((outcome.run / "status.json").read_text())["state"] == "failed"
 
 
-def test_the_test_split_waits_for_the_selection(options, monkeypatch):
-    from medzoo.data import cache
+def test_the_test_split_is_predicted_once_after_the_selection(options, monkeypatch):
     from medzoo.training.finetune import FineTuner
 
     order = []
-    decoded, fit = cache.decoded, FineTuner.fit
-    monkeypatch.setattr(cache, "decoded", lambda task, split, **k: (order.append(split), decoded(task, split, **k))[1])
+    predict, fit = FineTuner.predict, FineTuner.fit
+    monkeypatch.setattr(FineTuner, "predict", lambda self, data: (order.append(len(data.ids)), predict(self, data))[1])
     monkeypatch.setattr(FineTuner, "fit", lambda self, *a, **k: (fit(self, *a, **k), order.append("selected"))[0])
     run_cell(options())
-    assert order.count("test") == 1 and order.index("test") > order.index("selected")
+    assert order == [24, 24, "selected", 40]  # validation after each epoch, then the test split
 
 
 def test_a_probe_reuses_its_features(options, tmp_path, monkeypatch):
@@ -170,4 +169,20 @@ def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_pa
     file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
     with pytest.raises(MedzooError, match=r"model\.safetensors"):
         run_cell(options(hub=str(tmp_path / "hub")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path):
+    from PIL import Image
+
+    from medzoo.errors import ImageError
+
+    for number in range(12):
+        folder = tmp_path / "images" / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), number * 20, np.uint8)).save(folder / f"{number}.png")
+    broken = tmp_path / "images" / "class0" / "4.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    with pytest.raises(ImageError, match=r"4\.png"):
+        run_cell(options(task=f"folder:{tmp_path / 'images'}", groups="none"))
     assert not (tmp_path / "run").exists()

@@ -124,3 +124,13 @@ VALUES = st.one_of(
 @given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.one_of(VALUES, st.lists(VALUES))))
 def test_options_survive_toml(options):
     assert tomllib.loads(to_toml(options)) == options
+
+
+def test_a_run_that_failed_before_it_had_anything_gives_its_folder_up(tmp_path):
+    with pytest.raises(ValueError), RunFolder(tmp_path, "finetune", IDENTITY, {}).open():
+        raise ValueError
+    with RunFolder(tmp_path, "finetune", {**IDENTITY, "seed": 1}, {}).open() as run:
+        (tmp_path / "result.json").write_text("{}")
+    assert run.status()["identity"]["seed"] == 1
+    with pytest.raises(RunFolderError), RunFolder(tmp_path, "finetune", IDENTITY, {}).open():
+        pass
