@@ -22,32 +22,25 @@ def demo(out: Path, *, device: str = "auto") -> Table:
     Returns:
         The table; table.md, table.html and table.png lie in `out`.
     """
-    from medzoo.bench.engines import fill, hub_name
+    from medzoo.bench.engines import fill_table, hub_name
     from medzoo.bench.suite import load_suite
-    from medzoo.bench.table import table
     from medzoo.errors import MedzooError
     from medzoo.zoo.load import load
 
     started = time.monotonic()
     suite = load_suite(paths.data_dir("recipes") / "suites" / "demo.toml")
+    filled = fill_table(suite, out, device=device)
+    print(filled.table.to_text())
     hub = out / "hub"
-    outcomes, failures = fill(suite, runs=out / "runs", results=out / "results", hub=hub, common={"device": device})
-    made = table(
-        [outcome.path for outcome in outcomes],
-        title=suite.title,
-        checkpoints=suite.labels(),
-        tasks=suite.titles(),
-        metric=suite.metrics(),
-    )
-    files = made.write(out)
-    print(made.to_text())
-    names = [hub_name(suite, str(step["name"])) for step in suite.pretrain]
-    for name in names:
+    for step in suite.pretrain:
+        name = hub_name(suite, str(step["name"]))
         receipt: Any = load(name, hub=hub).load_receipt
         print(f"medzoo.load({name!r}, hub={str(hub)!r})  # {receipt.sha256[:12]}, {hub / name / 'README.md'}")
-    for file in files.values():
+    for file in filled.files.values():
         print(file)
-    print(f"{len(outcomes)} runs in {time.monotonic() - started:.0f} s; every number is a file below {out / 'results'}")
-    if failures:
-        raise MedzooError("\n".join(["These runs failed:", *failures]))
-    return made
+    print(
+        f"{len(filled.outcomes)} runs in {time.monotonic() - started:.0f} s; every number is a file below {out / 'results'}"
+    )
+    if filled.failures:
+        raise MedzooError("\n".join(["These runs failed:", *filled.failures]))
+    return filled.table

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from medzoo.arguments import parse, run_main
-from medzoo.bench.engines import fill
+from medzoo.bench.engines import fill_table
 from medzoo.bench.suite import load_suite
-from medzoo.bench.table import table
 from medzoo.errors import MedzooError, UsageError
 from medzoo.training.options import option
 
@@ -48,23 +47,12 @@ def main() -> None:
         for cell in suite.cells():
             print(f"{cell.label} on {cell.title}, seed {cell.seed}")
         return
-    outcomes, failures = fill(
-        suite, runs=out / "runs", results=out / "results", hub=out / "hub", common={"device": options.device}
-    )
-    made = table(
-        [outcome.path for outcome in outcomes],
-        title=suite.title,
-        checkpoints=suite.labels(),
-        tasks=suite.titles(),
-        metric=suite.metrics(),
-    )
-    made.write(out)
-    print(made.to_text())
-    print(
-        f"{len(outcomes)} results, {sum(outcome.cached for outcome in outcomes)} of them from the store; table: {out}/table.html"
-    )
-    if failures:
-        raise MedzooError("\n".join(["These runs failed:", *failures]))
+    filled = fill_table(suite, out, device=options.device)
+    print(filled.table.to_text())
+    known = sum(outcome.cached for outcome in filled.outcomes)
+    print(f"{len(filled.outcomes)} results, {known} of them from the store; table: {filled.files['html']}")
+    if filled.failures:
+        raise MedzooError("\n".join(["These runs failed:", *filled.failures]))
 
 
 if __name__ == "__main__":

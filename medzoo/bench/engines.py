@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -13,6 +13,9 @@ from medzoo.bench.run import CellOptions, Outcome, run_cell
 from medzoo.bench.suite import Cell, Suite
 from medzoo.errors import MedzooError, UnknownNameError
 from medzoo.training.pretrain import PretrainOptions, pretrain
+
+if TYPE_CHECKING:
+    from medzoo.bench.table import Table
 
 
 def pretrain_options(step: Mapping[str, Any], *, out: Path, common: dict[str, Any]) -> tuple[PretrainOptions, Any]:
@@ -118,3 +121,32 @@ def fill(
             except MedzooError as error:
                 failures.append(f"{cell.label} on {cell.title}, seed {cell.seed}: {type(error).__name__}: {error}")
     return outcomes, failures
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """A filled suite: its table, the files it was written to, the outcomes, and a line for each run that failed."""
+
+    table: Table
+    files: dict[str, Path]
+    outcomes: list[Outcome]
+    failures: list[str]
+
+
+def fill_table(suite: Suite, out: Path, *, device: str = "auto") -> Filled:
+    """Fill a suite below `out` (runs/, results/, hub/) and write its table there.
+
+    Args:
+        suite: what the table holds.
+        out: folder of everything.
+        device: "auto" or "cpu".
+    """
+    from medzoo.bench.table import table
+
+    results = Path(suite.results) if suite.results else out / "results"
+    outcomes, failures = fill(suite, runs=out / "runs", results=results, hub=out / "hub", common={"device": device})
+    made = table(
+        [outcome.path for outcome in outcomes], title=suite.title, checkpoints=suite.labels(), tasks=suite.titles(),
+        metric=suite.metrics(),
+    )  # fmt: skip
+    return Filled(made, made.write(out), outcomes, failures)
