@@ -7,6 +7,7 @@ and what is typed wins. Wrong usage exits with 2.
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import sys
 import tomllib
@@ -77,7 +78,14 @@ def parse(types: Sequence[type], description: str, arguments: Sequence[str] | No
     except UsageError as error:
         parser.error(str(error))
     # "--learning-rate" and "--learning_rate" are one option
-    parsed = parser.parse_args_into_dataclasses(args=expanded, look_for_args_file=False)
+    *parsed, unknown = parser.parse_args_into_dataclasses(
+        args=expanded, look_for_args_file=False, return_remaining_strings=True
+    )
+    if unknown:
+        known = [flag for action in parser._actions for flag in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=2)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        parser.error(f"unknown option {unknown[0]}.{hint} --help lists all.")
     return tuple(parsed[: len(types)])
 
 
