@@ -216,18 +216,19 @@ def claim(path: Path, *, lease: float = 3600.0) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time(), "token": uuid.uuid4().hex}
-    for _ in range(3):
+    for attempt in range(100):
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
-            if _claim_is_live(path, lease):
+            time.sleep(0.001 * attempt)
+            holder = _holder(path)
+            if holder is None:  # given back in this moment
+                continue
+            if _claim_is_live(path, holder, lease):
                 raise RunFolderError(
-                    f"{path} is held by {path.read_text().strip()}. Wait for that process, or remove the file if it is gone."
+                    f"{path} is held by {holder or 'a process that just began'}. Wait for it, or remove the file if it is gone."
                 ) from None
-            with suppress(FileNotFoundError):  # rename, so that only one of two takers wins
-                stale = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-stale")
-                os.rename(path, stale)
-                stale.unlink()
+            _set_aside(path, holder)
             continue
         with os.fdopen(handle, "w") as file:
             json.dump(mine, file)
@@ -242,14 +243,33 @@ def claim(path: Path, *, lease: float = 3600.0) -> Iterator[None]:
                 path.unlink()
 
 
-def _claim_is_live(path: Path, lease: float) -> bool:
+def _holder(path: Path) -> str | None:
     try:
-        holder = json.loads(path.read_text())
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _set_aside(path: Path, judged: str) -> None:
+    """Remove a dead claim; if a live one had taken its place meanwhile, put that back."""
+    aside = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-stale")
+    with suppress(FileNotFoundError):  # of several takers only one renames
+        os.rename(path, aside)
+        if _holder(aside) != judged:
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        aside.unlink()
+
+
+def _claim_is_live(path: Path, content: str, lease: float) -> bool:
+    try:
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return False
-    except (OSError, ValueError):
-        return path.exists() and time.time() - path.stat().st_mtime < 5  # just created, not yet written
+    try:
+        holder = json.loads(content)
+    except ValueError:
+        return age < 5  # just created, not yet written
     if holder.get("host") == socket.gethostname():
         return process_alive(int(holder.get("pid", -1)))
     return age < lease

@@ -53,6 +53,11 @@ def tiny_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hub = tmp_path_factory.mktemp("hub")
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=0)
-    card = {"name": "test_resnet-noise", "license": "apache-2.0", "data": ["noise"], "input": {"size": 32}}
+    card = {
+        "name": "test_resnet-noise",
+        "license": "apache-2.0",
+        "data": ["noise"],
+        "input": {"size": 32, "crop_pct": 1.0},
+    }
     medzoo.save(model, hub / "lab" / "tiny", card=card)
     return hub

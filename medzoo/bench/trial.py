@@ -135,7 +135,7 @@ class Trial:
             "lineage": lineage,
             "labels": list(self.task.classes),
             "hyperparameters": {**_trained_by(self.protocol), "seed": self.options.seed},
-            "input": {"size": self.size},
+            "input": {"size": self.size, "crop_pct": 1.0, "interpolation": "bilinear"},
             "results": [
                 {
                     "task": self.task.name,

@@ -79,7 +79,7 @@ def transform(name_or_model: Any, *, train: bool = False, size: int | None = Non
 
     Returns:
         A function of a path, a PIL image, a uint8 or uint16 array, or encoded bytes, that gives (C, size, size) float32.
-        The image is resized to a square; its aspect is not kept.
+        The image is resized to a square, whole: its aspect is not kept and no border is cut off (timm's `crop_pct` would).
 
     >>> import numpy as np
     >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape

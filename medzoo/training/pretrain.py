@@ -203,7 +203,7 @@ class _Job:
             "method": self.options.method,
             "lineage": lineage,
             "hyperparameters": {**self.training, "seed": self.options.seed},
-            "input": {"size": self.size},
+            "input": {"size": self.size, "crop_pct": 1.0, "interpolation": "bilinear"},
         }
         if self.module.SUPERVISED:
             card["labels"] = list(self.task.classes)
