@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from medzoo.data.cache import Decoded
 from torch import nn
 
+from medzoo.data.cache import Decoded
 from medzoo.data.views import Augmentation, InputConvention
 from medzoo.training.batches import Batches
 
