@@ -5,7 +5,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# shared machines are noisy: how long an example takes says nothing
+settings.register_profile("medzoo", deadline=None)
+settings.load_profile("medzoo")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
