@@ -106,7 +106,7 @@ def _save(run: RunFolder, step: int, steps: int, objective: torch.nn.Module, opt
 def _restore(
     run: RunFolder, objective: torch.nn.Module, optimizer: torch.optim.Optimizer, main: bool
 ) -> tuple[int, Fitted]:
-    state, skipped = resume.load_state(run.states) if run.resume != "never" else (None, [])
+    state, skipped = resume.load_state(run.source) if run.resume != "never" else (None, [])
     if main:
         run.rewind(state.step if state else 0)
         for line in skipped:
@@ -115,7 +115,7 @@ def _restore(
         return 0, Fitted(steps=0, resumes=0)
     if state.facts["identity"] != run.identity:
         raise ResumeError(
-            f"The state in {run.states} belongs to other options. Repeat those, or start with another --out."
+            f"The state in {run.source} belongs to other options. Repeat those, or start with another --out."
         )
     resume.restore(state, objective, optimizer)
     facts = state.facts

@@ -86,9 +86,14 @@ class RunFolder:
 
     @property
     def states(self) -> Path:
-        """Where resumable states lie: in the folder, or where --resume PATH points."""
-        if self.resume in ("auto", "never"):
-            return self.path / _STATES
+        """Where this run's resumable states are written."""
+        return self.path / _STATES
+
+    @property
+    def source(self) -> Path:
+        """Where the state to go on from lies: here, or where --resume PATH points, which is only read."""
+        if self.resume in ("auto", "never") or self.states.is_dir():
+            return self.states
         chosen = Path(self.resume)
         if not chosen.is_dir():
             raise ResumeError(
@@ -166,8 +171,7 @@ class RunFolder:
                 self.note("failed", error=f"{type(error).__name__}: {error}")
                 raise
             self.note("done")
-            if self.resume in ("auto", "never"):
-                shutil.rmtree(self.path / _STATES, ignore_errors=True)
+            shutil.rmtree(self.states, ignore_errors=True)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

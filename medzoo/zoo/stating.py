@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 # What a keyword says about training, not about the stored function.
-TRAINING_ONLY = re.compile(r"(.*_)?drop(_path|_block)?(_rate)?")
 UNSTATED = "Nobody stated mean and std: they are those of timm's configuration of the architecture."
 
 

@@ -1,6 +1,7 @@
 """The loop resumes bit for bit at every step, selects on the score, and stops on a loss that is not finite."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -147,9 +148,13 @@ def test_resume_from_a_named_state(tmp_path, tiny_net, make_batches):
     straight, *_ = run_once(tmp_path / "straight", tiny_net, make_batches)
     with pytest.raises(Interrupted):
         run_once(tmp_path / "cut", tiny_net, make_batches, stop=7)
-    objective, views = objective_of("supervised", tiny_net)
-    run = RunFolder(tmp_path / "new", "finetune", {"method": "supervised"}, {}, resume=str(tmp_path / "cut"))
-    with run.open():
-        fit(objective, make_batches(views), PLAN, run, make_accelerator("fp32", "cpu"))
+    before = {path: path.read_bytes() for path in (tmp_path / "cut").rglob("*") if path.is_file()}
+    for stop in (9, None):  # stopped once more on the way: its own state counts then
+        objective, views = objective_of("supervised", tiny_net)
+        run = RunFolder(tmp_path / "new", "finetune", {"method": "supervised"}, {}, resume=str(tmp_path / "cut"))
+        run.stop_at_step = stop
+        with nullcontext() if stop is None else pytest.raises(Interrupted), run.open():
+            fit(objective, make_batches(views), PLAN, run, make_accelerator("fp32", "cpu"))
     assert same_weights(straight, objective)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "cut").rglob("*") if path.is_file()}
     assert resume.states(tmp_path / "cut" / "resume")  # the source of the state is left alone

@@ -113,7 +113,7 @@ def test_the_log_survives_a_cut_line_and_rewinds(tmp_path):
 
 def test_a_wrong_resume_path_is_an_error(tmp_path):
     with pytest.raises(ResumeError, match="not a folder"):
-        _ = RunFolder(tmp_path, "finetune", IDENTITY, {}, resume=str(tmp_path / "nowhere")).states
+        _ = RunFolder(tmp_path, "finetune", IDENTITY, {}, resume=str(tmp_path / "nowhere")).source
 
 
 VALUES = st.one_of(
