@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from medzoo.zoo.assemble import LoadReceipt
 
 CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-# What a keyword says about training, not about the stored function.
 UNSTATED = "Nobody stated mean and std: they are those of timm's configuration of the architecture."
 
 
