@@ -77,10 +77,24 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where the authors published the weights: a url, or a Hub repo with revision and file."""
+    """Where the authors published the weights: a url, or a Hub repo with revision and file.
 
-    format: str
+    Args:
+        access: whether a program can fetch them, a person has to, or nobody published them and a recipe makes them.
+        format: of medzoo/zoo/convert/formats; absent where the file's layout is not known.
+        also: formats in which other holders publish the very same weights.
+        url: address of the file; for "manual", of the page that leads to it.
+        hub: Hub repository.
+        revision: its commit.
+        file: name of the file.
+        sha256: of the file, as published.
+        md5: of the file, as published; the first digits are enough.
+        instructions: what a person does, or the recipe's command.
+    """
+
     access: Literal["direct", "manual", "recipe"]
+    format: str | None = None
+    also: tuple[str, ...] = ()
     url: str | None = None
     hub: str | None = None
     revision: str | None = None

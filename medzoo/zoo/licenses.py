@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from medzoo import paths, store
 from medzoo.errors import CardError, LicenseError
@@ -92,26 +94,38 @@ def require_acceptance(name: str, license: License, accepted: bool = False) -> N
     if not license.needs_acceptance:
         return
     note = paths.home() / "accepted" / f"{name}.json"
-    terms = {"name": name, "license": license.id, "url": license.url, "note": license.note}
-    named = {part.strip() for part in os.environ.get("MEDZOO_ACCEPT_LICENSE", "").split(",")}
-    if accepted or named & {name, "all"}:
-        with suppress(OSError):  # a read-only home asks again next time
-            if not note.is_file():
+    terms = {"name": name, "license": license.id, "url": license.url}
+    remembered = _read(note) == terms  # other terms at another address are asked for again
+    if accepted or (not remembered and name in _accepted_by_environment(name)):
+        if not remembered:
+            with suppress(OSError):  # a read-only home asks again next time
                 store.write_json(note, terms)
         return
-    with suppress(OSError):
-        if store.canonical_json(terms) == _spelling(note.read_text()):
-            return
-    said = f" {license.note}" if license.note else ""
-    raise LicenseError(
-        f"The weights of {name} are under {license.id}: {license.url or 'no terms were published'}.{said} If you accept the "
-        f"terms, pass accept_license=True (--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all)."
-    )
+    if not remembered:
+        raise LicenseError(
+            f"The weights of {name} {_stated(license)} If you accept the terms, pass accept_license=True "
+            f"(--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all)."
+        )
 
 
-def _spelling(text: str) -> str:
-    import json
+def _accepted_by_environment(name: str) -> set[str]:
+    """The checkpoint names behind MEDZOO_ACCEPT_LICENSE, whose entries may be aliases; `name` among them for "all"."""
+    from medzoo.zoo import registry
 
-    with suppress(ValueError):
-        return store.canonical_json(json.loads(text))
-    return ""
+    entries = {part.strip() for part in os.environ.get("MEDZOO_ACCEPT_LICENSE", "").split(",")} - {""}
+    if entries & {name, "all"}:
+        return {name}
+    return {registry.info(entry).name for entry in entries if registry.is_known(entry)}
+
+
+def _stated(license: License) -> str:
+    words = {"unknown": "carry no stated licence", "other": "are under terms of their own"}
+    said = words.get(license.id.lower(), f"are under {license.id}")
+    return f"{said}: {license.url or 'no terms were published'}.{f' {license.note}' if license.note else ''}"
+
+
+def _read(note: Path) -> object:
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

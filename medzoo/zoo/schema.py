@@ -5,14 +5,23 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from medzoo.errors import MedzooError, RegistryError
 
 T = TypeVar("T")
+Reader = Callable[[Any], Any]
 SCALARS = (str, int, float, bool)
+
+
+class _WrongError(Exception):
+    """A value that does not fit; the place grows from the inside out, so that right values cost no text."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.place, self.what = "", what
 
 
 def parse(cls: type[T], values: Any, where: str, error: type[MedzooError] = RegistryError) -> T:  # noqa: ANN401
@@ -34,58 +43,126 @@ def parse(cls: type[T], values: Any, where: str, error: type[MedzooError] = Regi
     >>> parse(Point, {"x": 1}, "here")
     Point(x=1, name=None)
     """
-    if not isinstance(values, Mapping):
-        raise error(f"{where} should be a table of keys, not {values!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    for key in values:
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), list(fields), n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise error(f"{where}: unknown key {key!r}.{hint} Known keys: {', '.join(fields)}.")
-    for name, field in fields.items():
-        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if needed and name not in values:
-            raise error(f"{where}: the key {name!r} is missing.")
-    hints = _hints(cls)  # type: ignore[arg-type]
-    return cls(**{key: _value(hints[key], value, f"{where}: {key}", error) for key, value in values.items()})
+    try:
+        read: T = _reader(cls)(values)  # type: ignore[arg-type]
+    except _WrongError as wrong:
+        raise error(f"{where}{wrong.place}{wrong.what}") from None
+    return read
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
-def _value(kind: Any, value: Any, where: str, error: type[MedzooError]) -> Any:  # noqa: ANN401
+def _reader(kind: Any) -> Reader:  # noqa: ANN401
+    """A function that reads values of a type; types are looked into once, not once a value."""
     if dataclasses.is_dataclass(kind):
-        return parse(kind, value, where, error)  # type: ignore[arg-type]
+        return _table_reader(kind)  # type: ignore[arg-type]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        options = [option for option in arguments if option is not type(None)]
-        if value is None and len(options) < len(arguments):
-            return None
-        for option in options[:-1]:
-            try:
-                return _value(option, value, where, error)
-            except error:
-                continue
-        return _value(options[-1], value, where, error)
+        return _union_reader(arguments)
     if origin is Literal:
-        if value not in arguments or isinstance(value, bool):
-            raise error(f"{where} is {value!r}; it should be one of {', '.join(map(repr, arguments))}.")
-        return value
+        return _literal_reader(arguments)
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise error(f"{where} is {value!r}; it should be a list.")
-        return tuple(_value(arguments[0], item, f"{where}[{index}]", error) for index, item in enumerate(value))
+        return _list_reader(arguments[0])
     if origin is Mapping or kind is Mapping or origin is dict:
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise error(f"{where} is {value!r}; it should be a table.")
-        return dict(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in SCALARS and (not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))):
-        raise error(f"{where} is {value!r}; it should be of type {kind.__name__}.")
-    return value
+        return _read_mapping
+    if kind in SCALARS:
+        return _scalar_reader(kind)
+    return lambda value: value
+
+
+def _table_reader(cls: type) -> Reader:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    needed = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    hints = get_type_hints(cls)
+    readers = {name: _reader(hints[name]) for name in fields}
+
+    def read(values: Any) -> Any:  # noqa: ANN401
+        if not isinstance(values, Mapping):
+            raise _WrongError(f" should be a table of keys, not {values!r}.")
+        for key in values:
+            if key not in readers:
+                near = difflib.get_close_matches(str(key), list(fields), n=1, cutoff=0.5)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise _WrongError(f": unknown key {key!r}.{hint} Known keys: {', '.join(fields)}.")
+        for name in needed:
+            if name not in values:
+                raise _WrongError(f": the key {name!r} is missing.")
+        rows = {}
+        for key, value in values.items():
+            try:
+                rows[key] = readers[key](value)
+            except _WrongError as wrong:
+                wrong.place = f": {key}{wrong.place}"
+                raise
+        return cls(**rows)
+
+    return read
+
+
+def _union_reader(arguments: tuple[Any, ...]) -> Reader:
+    *first, last = [_reader(option) for option in arguments if option is not type(None)]
+    optional = type(None) in arguments
+
+    def read(value: Any) -> Any:  # noqa: ANN401
+        if value is None and optional:
+            return None
+        for option in first:
+            try:
+                return option(value)
+            except _WrongError:
+                continue
+        return last(value)
+
+    return read
+
+
+def _literal_reader(choices: tuple[Any, ...]) -> Reader:
+    def read(value: Any) -> Any:  # noqa: ANN401
+        if value not in choices or isinstance(value, bool):
+            raise _WrongError(f" is {value!r}; it should be one of {', '.join(map(repr, choices))}.")
+        return value
+
+    return read
+
+
+def _list_reader(kind: Any) -> Reader:  # noqa: ANN401
+    item = _reader(kind)
+
+    def read(value: Any) -> Any:  # noqa: ANN401
+        if not isinstance(value, list | tuple):
+            raise _WrongError(f" is {value!r}; it should be a list.")
+        rows = []
+        try:
+            for row in value:
+                rows.append(item(row))  # noqa: PERF401 - the error below has to know how far it came
+        except _WrongError as wrong:
+            wrong.place = f"[{len(rows)}]{wrong.place}"
+            raise
+        return tuple(rows)
+
+    return read
+
+
+def _scalar_reader(kind: type) -> Reader:
+    def read(value: Any) -> Any:  # noqa: ANN401
+        if type(value) is kind:
+            return value
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _WrongError(f" is {value!r}; it should be of type {kind.__name__}.")
+        return value
+
+    return read
+
+
+def _read_mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _WrongError(f" is {value!r}; it should be a table.")
+    return dict(value)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
