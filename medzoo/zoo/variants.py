@@ -1,25 +1,41 @@
 """Networks that timm lacks, made from timm's by editing attributes and registered with timm.
 
 Outside medzoo, `import medzoo.zoo.variants` comes first; then `timm.create_model("resnet18_cifar")` and folders that name
-such an architecture work as any other.
+such an architecture work as any other. What timm takes as a keyword (num_heads, window_size) is no variant.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from timm.layers import Conv2dSame, ConvNormAct, create_pool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, is_model, register_model
-from timm.models.resnet import BasicBlock, ResNet
+from timm.models.densenet import DenseNet
+from timm.models.inception_v3 import InceptionV3
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
+from torch.nn import functional
 
-__all__ = ["ResNetSmallImage"]  # register_model appends the names it registers
+# register_model appends the names it registers
+__all__ = ["DenseNetKeras", "InceptionV3Keras", "ResNetSame", "ResNetSamePool", "ResNetSmallImage", "ResNetV1"]
 
+KERAS_EPS = 1.001e-5  # https://github.com/keras-team/keras/blob/master/keras/src/applications/resnet.py
+
+_RESNET = {
+    "input_size": (3, 224, 224), "pool_size": (7, 7), "interpolation": "bilinear", "crop_pct": 0.875,
+    "first_conv": "conv1", "classifier": "fc",
+}  # fmt: skip
 default_cfgs = generate_default_cfgs(
     {
-        "resnet18_cifar.untrained": {
-            "input_size": (3, 32, 32), "pool_size": (4, 4), "interpolation": "bilinear", "crop_pct": 1.0,
-            "first_conv": "conv1", "classifier": "fc",
+        "resnet18_cifar.untrained": {**_RESNET, "input_size": (3, 32, 32), "pool_size": (4, 4), "crop_pct": 1.0},
+        "resnet50_v1.untrained": _RESNET,
+        "resnet50_same.untrained": _RESNET,
+        "resnet50_samepool.untrained": _RESNET,
+        "densenet121_keras.untrained": {**_RESNET, "first_conv": "features.conv0", "classifier": "classifier"},
+        "inception_v3_keras.untrained": {
+            **_RESNET, "input_size": (3, 299, 299), "pool_size": (8, 8), "first_conv": "Conv2d_1a_3x3.conv",
         },
     }
 )  # fmt: skip
@@ -44,16 +60,143 @@ class ResNetSmallImage(ResNet):
             stage["reduction"] = max(1, stage["reduction"] // (2 if stage["module"] == "act1" else 4))
 
 
-def resnet18_cifar(pretrained: bool = False, **kwargs: Any) -> torch.nn.Module:  # noqa: ANN401
+class ResNetV1(ResNet):
+    """A ResNet that halves in the first 1x1 convolution of a stage, not in the 3x3; with Keras' BatchNorm eps.
+
+    Source: https://arxiv.org/abs/1512.03385 and https://keras.io/api/applications/resnet; timm and torchvision build "v1.5".
+    """
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **kwargs)
+        for stage in (self.layer2, self.layer3, self.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = stage[0].conv2.stride, stage[0].conv1.stride
+        _set_eps(self, KERAS_EPS)
+
+
+class ResNetSamePool(ResNet):
+    """A ResNet whose max pool pads as TensorFlow's "SAME": on even sizes nothing before, one row and column behind.
+
+    Source: https://github.com/google-research/simclr/blob/master/resnet.py (its convolutions pad as PyTorch's).
+    """
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **kwargs)
+        self.maxpool = create_pool2d("max", 3, stride=2, padding="same")
+
+
+class ResNetSame(ResNetSamePool):
+    """A ResNet whose strided convolutions and max pool all pad as TensorFlow's "SAME".
+
+    Source: https://github.com/google-deepmind/deepmind-research/blob/master/byol/utils/networks.py (Haiku's default).
+    """
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **kwargs)
+        self.conv1 = _padded_same(self.conv1)  # type: ignore[has-type]
+        for stage in (self.layer2, self.layer3, self.layer4):
+            stage[0].conv2 = _padded_same(stage[0].conv2)
+
+
+class DenseNetKeras(DenseNet):
+    """A DenseNet with Keras' BatchNorm eps.
+
+    Source: https://keras.io/api/applications/densenet
+    """
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **kwargs)
+        _set_eps(self, KERAS_EPS)
+
+
+class InceptionV3Keras(InceptionV3):
+    """An Inception-v3 whose 3x3 average pools leave the padding out of the mean.
+
+    Source: https://keras.io/api/applications/inceptionv3 (TensorFlow's average pool); timm's divides by nine everywhere.
+    """
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **kwargs)
+        for block in self.children():
+            if isinstance(branch := getattr(block, "branch_pool", None), ConvNormAct):
+                branch.__class__ = _AfterPool
+
+
+class _AfterPool(ConvNormAct):
+    """The convolution behind timm's average pool, which counts padding; it divides by the share that is image first."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        share = functional.avg_pool2d(torch.ones_like(x[:1, :1]), kernel_size=3, stride=1, padding=1)
+        after: torch.Tensor = super().forward(x / share)
+        return after
+
+
+def _set_eps(model: nn.Module, eps: float) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = eps
+
+
+def _padded_same(old: nn.Conv2d) -> Conv2dSame:
+    new = Conv2dSame(
+        old.in_channels, old.out_channels, old.kernel_size, stride=old.stride, bias=False,
+        device=old.weight.device, dtype=old.weight.dtype,
+    )  # fmt: skip
+    new.weight = old.weight
+    return new
+
+
+def resnet18_cifar(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401
     """ResNet-18 for small images.
 
     >>> import timm
     >>> timm.create_model("resnet18_cifar", num_classes=0)(torch.zeros(1, 3, 28, 28)).shape
     torch.Size([1, 512])
     """
-    arguments = {"block": BasicBlock, "layers": (2, 2, 2, 2), **kwargs}
-    return build_model_with_cfg(ResNetSmallImage, "resnet18_cifar", pretrained, **arguments)
+    return _resnet(ResNetSmallImage, "resnet18_cifar", pretrained, BasicBlock, (2, 2, 2, 2), kwargs)
 
 
-if not is_model("resnet18_cifar"):  # a reloaded module does not register twice
-    register_model(resnet18_cifar)
+def resnet50_v1(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401
+    """ResNet-50 as Keras builds it."""
+    return _resnet(ResNetV1, "resnet50_v1", pretrained, Bottleneck, (3, 4, 6, 3), kwargs)
+
+
+def resnet50_same(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401
+    """ResNet-50 with TensorFlow's padding in all strided layers (BYOL)."""
+    return _resnet(ResNetSame, "resnet50_same", pretrained, Bottleneck, (3, 4, 6, 3), kwargs)
+
+
+def resnet50_samepool(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401
+    """ResNet-50 with TensorFlow's padding in the max pool (SimCLR)."""
+    return _resnet(ResNetSamePool, "resnet50_samepool", pretrained, Bottleneck, (3, 4, 6, 3), kwargs)
+
+
+def densenet121_keras(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401
+    """DenseNet-121 as Keras builds it."""
+    arguments = {"growth_rate": 32, "block_config": (6, 12, 24, 16), "feature_cfg": {"flatten_sequential": True}}
+    return build_model_with_cfg(DenseNetKeras, "densenet121_keras", pretrained, **arguments, **kwargs)
+
+
+def inception_v3_keras(pretrained: bool = False, **kwargs: Any) -> nn.Module:  # noqa: ANN401
+    """Inception-v3 as Keras builds it."""
+    return build_model_with_cfg(InceptionV3Keras, "inception_v3_keras", pretrained, **kwargs)
+
+
+def _resnet(
+    cls: type[ResNet],
+    name: str,
+    pretrained: bool,
+    block: type[nn.Module],
+    layers: tuple[int, ...],
+    kwargs: dict[str, Any],
+) -> nn.Module:
+    return build_model_with_cfg(cls, name, pretrained, **{"block": block, "layers": layers, **kwargs})
+
+
+VARIANTS: tuple[Callable[..., nn.Module], ...] = (
+    resnet18_cifar, resnet50_v1, resnet50_same, resnet50_samepool, densenet121_keras, inception_v3_keras,
+)  # fmt: skip
+
+
+for _variant in VARIANTS:
+    if not is_model(_variant.__name__):  # a reloaded module does not register twice
+        register_model(_variant)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from medzoo import store
 from medzoo.errors import ConversionError, UsageError, WeightsMismatchError, listed
-from medzoo.zoo.convert.read import read_tensors
-from medzoo.zoo.convert.rules import FORMATS, Drop, Format, strip_optional, translate
 from medzoo.zoo.facts import Checkpoint, Upstream
-from medzoo.zoo.registry import info
+from medzoo.zoo.places import cached_folder
+from medzoo.zoo.registry import info, names
 
 if TYPE_CHECKING:
     import torch
 
+    from medzoo.zoo.convert.rules import Format
 
-def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[str]) -> Path:
+
+def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[str] | None = None) -> Path:
     """Turn an upstream file that you have into a folder that medzoo, timm and transformers load.
 
     Args:
-        file: as its authors published it.
+        file: as its authors published it; of a TensorFlow checkpoint the prefix, the folder or the zip.
         name: the checkpoint it is.
-        out: the folder to write.
+        out: the folder to write; by default medzoo's own, so that `medzoo.load(name)` finds it.
 
     Returns:
         The folder.
@@ -33,7 +35,31 @@ def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[s
         ConversionError: if the file is not of the checkpoint's format: a key that no rule names, a tensor that is
             missing or of another shape, NaN or infinity, or a file that would need code to be read.
     """
-    return convert_entry(info(name), Path(file).expanduser(), Path(out).expanduser())
+    entry = info(name)
+    folder = cached_folder(entry.name) if out is None else Path(out).expanduser()
+    return convert_entry(entry, Path(file).expanduser(), folder)
+
+
+def recognise(file: str | os.PathLike[str]) -> list[str]:
+    """The formats whose rules name every key of a file; what a network needs is not looked at.
+
+    Args:
+        file: a weights file.
+
+    Returns:
+        Ids of medzoo.zoo.convert.formats, the plain "timm" (which takes any names) last.
+
+    Raises:
+        ConversionError: if it cannot be read.
+    """
+    from medzoo.zoo.convert.child import Request
+    from medzoo.zoo.convert.sandbox import read_apart
+
+    with tempfile.TemporaryDirectory() as folder:
+        answer = read_apart(Request(str(Path(file).expanduser().absolute()), (), folder))
+    if answer.error:
+        raise ConversionError(answer.error)
+    return sorted(answer.looks_like, key=lambda name: name == "timm")
 
 
 def convert_entry(
@@ -47,6 +73,8 @@ def convert_entry(
 ) -> Path:
     """As `convert`, for an entry; `url`, or `hub` and `revision`, say where medzoo itself fetched the file."""
     from medzoo.zoo.config import FolderConfig, Source, Step
+    from medzoo.zoo.convert.formats import FORMATS
+    from medzoo.zoo.convert.read import files_of
     from medzoo.zoo.folder import write_folder
     from medzoo.zoo.schema import parse, plain
     from medzoo.zoo.stating import facts_of, read_card
@@ -54,69 +82,80 @@ def convert_entry(
     upstream = entry.upstream
     if upstream is None:
         raise UsageError(f"{entry.name} has no upstream file; medzoo.load({entry.name!r}) draws its weights.")
-    if upstream.format not in FORMATS:
+    if upstream.format is None:
         raise ConversionError(
-            f"{entry.name}: medzoo has no rules for the format {upstream.format!r}; it has {listed(FORMATS)}."
+            f"{entry.name}: the layout of its file is not known, so medzoo has no rules for it. {upstream.instructions or ''}"
         )
-    rules = FORMATS[upstream.format]
-    state = _renamed(read_tensors(file), rules, f"{file} (format {upstream.format})")
-    state, classes, config = _fitted(state, rules, entry, file)
-    digest = store.sha256_file(file)
+    asked = (upstream.format, *upstream.also)
+    if unknown := [name for name in asked if name not in FORMATS]:
+        raise ConversionError(f"{entry.name}: medzoo has no format {unknown[0]!r}; it has {listed(FORMATS, 80)}.")
+    state, read_as = _read(entry, file, asked, out)
+    state, entry, classes, config = _fitted(state, FORMATS[read_as], entry, file)
+    parts = files_of(file)
+    digest = _sha256(parts)
     source = Source(
-        upstream.format,
-        file.name,
-        digest,
-        file.stat().st_size,
-        _as_published(file, digest, upstream),
-        url,
-        hub,
-        revision,
-    )
+        read_as, file.name, digest, sum(part.stat().st_size for part in parts), _as_published(file, digest, upstream),
+        url, hub, revision,
+    )  # fmt: skip
     lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
     facts = facts_of(read_card(entry), entry.input, lineage, source)
     arguments = dict(entry.model.kwargs) | ({"in_chans": entry.input.channels} if entry.input.channels != 3 else {})
     return write_folder(state, out, FolderConfig(Path(), entry.architecture, classes, arguments, config, facts=facts))
 
 
+def _read(entry: Checkpoint, file: Path, formats: tuple[str, ...], out: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """The file's tensors under timm's names, and the format that it has; read in a process of its own."""
+    from medzoo.zoo.convert.child import STATE, Request
+    from medzoo.zoo.convert.sandbox import read_apart
+    from medzoo.zoo.weights import read_weights
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tmp-convert-", dir=out.parent) as folder:
+        answer = read_apart(Request(str(file.absolute()), formats, folder))
+        if answer.format is None:
+            raise ConversionError(f"{answer.error}{_hint(answer.looks_like)} Nothing was written.")
+        return read_weights(Path(folder) / STATE), answer.format
+
+
+def _hint(looks_like: tuple[str, ...]) -> str:
+    found = [name for name in looks_like if name != "timm"]
+    if not found:
+        return ""
+    owners = [name for name in names() if (source := info(name).upstream) and source.format in found]
+    whose = f", as of {listed(owners, 6)}" if owners else ""
+    return f" Its keys are those of {listed(found, 4)}{whose}: is it another checkpoint's file?"
+
+
+def _sha256(parts: tuple[Path, ...]) -> str:
+    """Of the bytes of all parts, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as opened:
+            while chunk := opened.read(1024 * 1024):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _as_published(file: Path, digest: str, upstream: Upstream) -> bool | None:
     if upstream.sha256:
         return digest == upstream.sha256
-    if upstream.md5:
+    if upstream.md5 and file.is_file():
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "md5").hexdigest().startswith(upstream.md5)
     return None
 
 
-def _renamed(tensors: dict[str, torch.Tensor], rules: Format, where: str) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = {}
-    foreign, dropped = [], []
-    for key, stored in strip_optional(tensors, rules.optional).items():
-        new = translate(key, rules)
-        if new is None:
-            foreign.append(stored)
-        elif isinstance(new, Drop):
-            dropped.append(f"{stored} ({new.why})")
-        elif new in state:
-            raise ConversionError(f"{where}: two keys become {new}.")
-        else:
-            state[new] = tensors[stored]
-    if foreign or not state:
-        raise ConversionError(
-            f"{where}: {len(foreign)} keys fit no rule: {listed(foreign, 6)}. {len(state)} keys are kept, {len(dropped)} are "
-            "dropped by a rule. Nothing was written. Is it another file than this checkpoint's?"
-        )
-    return state
-
-
 def _fitted(
     state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path
-) -> tuple[dict[str, torch.Tensor], int, dict[str, object]]:
-    """The tensors as the network needs them, the width of the stored head, and timm's configuration."""
+) -> tuple[dict[str, torch.Tensor], Checkpoint, int, dict[str, Any]]:
+    """The tensors as the network needs them, the entry as the file decides it, the head's width, timm's configuration."""
     import torch
 
     from medzoo.zoo import build
     from medzoo.zoo.weights import compare_names, refuse_not_finite, shapes
 
+    if rules.adapt:
+        entry = _adapted(entry, rules.adapt(state))
     shape, terms = entry.input, entry.license
     source = entry.upstream
     origin = (source.url or (f"https://huggingface.co/{source.hub}" if source.hub else None)) if source else None
@@ -140,4 +179,12 @@ def _fitted(
     if rules.bgr:
         first = f"{config['first_conv']}.weight"
         state[first] = state[first].flip(1)
-    return state, classes, config
+    return state, entry, classes, config
+
+
+def _adapted(entry: Checkpoint, keywords: dict[str, Any]) -> Checkpoint:
+    if not keywords:
+        return entry
+    model = dataclasses.replace(entry.model, kwargs={**entry.model.kwargs, **keywords})
+    size = int(keywords.get("img_size", entry.input.size))
+    return dataclasses.replace(entry, model=model, input=dataclasses.replace(entry.input, size=size))

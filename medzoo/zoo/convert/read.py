@@ -1,107 +1,132 @@
-"""Read upstream files without running anything that they hold: tensors by their dotted path, and nothing else."""
+"""Read upstream files without running anything that they hold: tensors by their path in the file, and nothing else."""
 
 from __future__ import annotations
 
+import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medzoo.errors import ConversionError, IntegrityError, listed
-from medzoo.zoo.weights import read_weights
+from medzoo.zoo.convert import tensorbundle
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
-UNPACKED_LIMIT = 64 * 1024**3  # bytes of a torch file, unpacked
+TORCH_LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first object of torch.save before torch 1.6, a number
+UNPACKED_LIMIT = 64 * 1024**3  # bytes of an archive, unpacked
 RATIO_LIMIT = 20  # weights hardly compress; more is a bomb
-NESTING = 8
+SMALL = 1024 * 1024  # bytes; below, the ratio says nothing
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a torch (zip or legacy) or safetensors file, by dotted path, on the CPU.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of an upstream file, by their path in it, on the CPU.
 
     Args:
-        path: the file.
+        path: a torch file (zip or legacy), a pickle of arrays, safetensors, HDF5 (Keras), or a TensorFlow checkpoint: its
+            prefix, one of its files, or the folder or zip that holds them.
 
     Raises:
-        ConversionError: if it is none of these, is damaged, or needs code to be read; the message names that code.
+        ConversionError: if it is none of these, is damaged, too large unpacked, or needs code to be read; the message names
+            that code.
     """
+    kind, reader = _reader(path)
+    try:
+        tensors = reader(path)
+    except IntegrityError as error:
+        raise ConversionError(str(error)) from error
+    if not tensors:
+        raise ConversionError(f"{path} holds no tensors; it was read as {kind}.")
+    return tensors
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that make up what a person named: several for a TensorFlow checkpoint, otherwise the one."""
+    return (path,) if path.is_file() and not tensorbundle.is_bundle(path) else tensorbundle.files_of(path)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= path.stat().st_size
+
+
+def _reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
+    if tensorbundle.is_bundle(path):
+        return "a TensorFlow checkpoint", tensorbundle.read_bundle
     if not path.is_file():
         raise ConversionError(f"There is no file {path}.")
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
         raise ConversionError(f"{path} is empty. Download it again.")
-    if start.lstrip()[:1] == b"<":
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         raise ConversionError(
             f"{path} is a web page, not weights: the download needs a login or a confirmation. Open its address in a browser."
         )
     if start.startswith(b"\x89HDF"):
-        raise ConversionError(f"{path} is an HDF5 (Keras) file; medzoo cannot convert this format yet.")
-    if _looks_like_safetensors(start, path.stat().st_size):
-        try:
-            return read_weights(path)
-        except IntegrityError as error:
-            raise ConversionError(str(error)) from error
-    loaded = _torch_file(path)
-    tensors = dict(_walk(loaded, "", 0))
-    if not tensors:
-        raise ConversionError(f"{path} holds no tensors ({type(loaded).__name__}).")
-    return tensors
+        from medzoo.zoo.convert.hdf5 import read_hdf5
+
+        return "HDF5", read_hdf5
+    if is_safetensors(path):
+        from medzoo.zoo.weights import read_weights
+
+        return "safetensors", read_weights
+    if start.startswith(b"PK"):
+        return _zip_reader(path)
+    if start.startswith(b"\x80") and TORCH_LEGACY not in start[:16]:
+        from medzoo.zoo.convert.pickles import read_pickle
+
+        return "a pickle", read_pickle
+    if start.startswith(b"\x80"):
+        from medzoo.zoo.convert.torch_files import read_torch
+
+        return "a torch file", read_torch
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")) or tarfile.is_tarfile(path):
+        raise ConversionError(f"{path} is an archive. Unpack it, and name the weights file inside.")
+    raise ConversionError(
+        f"{path} is no readable weights file: neither torch, safetensors, HDF5, a pickle nor a TensorFlow checkpoint. "
+        "Download it again."
+    )
 
 
-def _looks_like_safetensors(start: bytes, size: int) -> bool:
-    return len(start) > 9 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size
-
-
-def _torch_file(path: Path) -> Any:  # noqa: ANN401
-    import torch
-
-    _refuse_bomb(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes the reader raise
-        needs = _unsafe(path)
-        if needs:
+def _zip_reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
+    names = _members(path)
+    if any(name.endswith("/data.pkl") for name in names):
+        if any(name.endswith("/constants.pkl") for name in names):
             raise ConversionError(
-                f"{path} needs code to be read ({listed(needs, 8)}), and medzoo runs none. Open it in a sandbox of your own, "
-                "and save its tensors with safetensors.torch.save_file."
-            ) from error
-        first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise ConversionError(f"{path} is no readable torch or safetensors file: {first} Download it again.") from error
+                f"{path} is a TorchScript program, which would run to be read. medzoo takes weights only."
+            )
+        from medzoo.zoo.convert.torch_files import read_torch
+
+        return "a torch file", read_torch
+    if any(name.endswith(".index") for name in names):
+        return "a zipped TensorFlow checkpoint", tensorbundle.read_zipped_bundle
+    raise ConversionError(
+        f"{path} is an archive of {len(names)} files, no torch file. Unpack it, and name the weights file inside: "
+        f"{listed(names, 8)}."
+    )
 
 
-def _unsafe(path: Path) -> list[str]:
-    from torch.serialization import get_unsafe_globals_in_checkpoint
-
-    try:
-        return [str(name) for name in get_unsafe_globals_in_checkpoint(str(path))]
-    except Exception:  # a legacy or damaged file; torch's own message has to do
-        return []
-
-
-def _refuse_bomb(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        return
+def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
+            entries = archive.infolist()
     except zipfile.BadZipFile as error:
-        raise ConversionError(f"{path} is a damaged archive: {error}. Download it again.") from error
-    size = path.stat().st_size
-    if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(size, 1024 * 1024):
+        raise ConversionError(
+            f"{path} is no readable archive, so no torch file: {error}. Download it again."
+        ) from error
+    unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+    if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(size, SMALL):
         raise ConversionError(f"{path} has {size} bytes and would unpack to {unpacked}; that is no weights file.")
+    return list(_named(entries))
 
 
-def _walk(value: Any, at: str, depth: int) -> Iterator[tuple[str, torch.Tensor]]:  # noqa: ANN401
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        yield at, value.detach()
-    elif isinstance(value, Mapping) and depth < NESTING:
-        for key, row in value.items():
-            yield from _walk(row, f"{at}.{key}" if at else str(key), depth + 1)
-    elif isinstance(value, list | tuple) and depth < NESTING:
-        for index, row in enumerate(value):
-            yield from _walk(row, f"{at}.[{index}]", depth + 1)
+def _named(entries: list[zipfile.ZipInfo]) -> Iterator[str]:
+    for entry in entries:
+        if not entry.is_dir():
+            yield entry.filename

@@ -1,0 +1,81 @@
+"""HDF5 files as Keras writes them: numeric data sets, read by h5py; no link, filter or reference is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medzoo.errors import ConversionError, MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BUILT_IN_FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, lzf; others load a shared library
+UNPACKED_LIMIT = 16 * 1024**3  # bytes
+RATIO_LIMIT = 20  # weights hardly compress; more is a bomb
+SMALL = 1024 * 1024  # bytes; below, the ratio says nothing
+DATASETS, DEPTH = 20_000, 32
+
+
+def read_hdf5(path: Path) -> dict[str, Tensor]:
+    """All numeric data sets of an HDF5 file, by path.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConversionError: if it is damaged, links to other places, or would unpack to far more than it weighs.
+        MissingExtraError: without h5py.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("h5py", "convert", "Reading HDF5 (Keras) files") from error
+    import torch
+
+    limit = min(UNPACKED_LIMIT, RATIO_LIMIT * max(path.stat().st_size, SMALL))
+    tensors: dict[str, Tensor] = {}
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            found = list(_datasets(file, "", 0))
+            size = sum(dataset.size * dataset.dtype.itemsize for _, dataset in found)
+            if size > limit or len(found) > DATASETS:
+                raise ConversionError(
+                    f"{path} has {path.stat().st_size} bytes and would unpack to {size} in {len(found)} data sets; that is no "
+                    "weights file."
+                )
+            for name, dataset in found:
+                array = dataset[()]
+                tensors[name] = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")).copy())
+    except ConversionError as error:
+        raise ConversionError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise ConversionError(f"{path} is no readable HDF5 file: {str(error)[:300]}. Download it again.") from error
+    return tensors
+
+
+def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    import h5py
+
+    if depth > DEPTH:
+        raise ConversionError(f"groups lie more than {DEPTH} deep in each other at {at}; that is no weights file.")
+    for name in group:
+        where = f"{at}/{name}" if at else name
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ConversionError(f"{where} is a link to another place or file. medzoo follows none.")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            yield from _datasets(item, where, depth + 1)
+        elif isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
+            _refuse_tricks(item, where)
+            yield where, item
+
+
+def _refuse_tricks(dataset: Any, where: str) -> None:  # noqa: ANN401
+    if dataset.external or dataset.is_virtual:
+        raise ConversionError(f"{where} lies in another file. medzoo follows no links.")
+    plist = dataset.id.get_create_plist()
+    filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
+    if strange := filters - BUILT_IN_FILTERS:
+        raise ConversionError(f"{where} is packed by the HDF5 filter {min(strange)}, which would load a plugin.")

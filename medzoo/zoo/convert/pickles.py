@@ -1,0 +1,269 @@
+"""Pickles, read by an unpickler that imports nothing: it knows a short table of names, and all others are refused.
+
+Numbers come out as tensors. Everything else that research code left in its files (options, optimiser states, whole
+networks) becomes an inert stand-in that keeps what it was given and does nothing with it.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import pickle
+import re
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from medzoo.errors import ConversionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+NESTING = 24  # a network's modules lie deeper in each other than its keys have dots
+OBJECTS = 2_000_000  # an optimiser's state of a large network has some thousands
+DTYPE = re.compile(r"[<>=|]?[biufc]\d{1,2}")
+
+
+class StandIn:
+    """Takes the place of any class or function; keeps arguments and state, and runs nothing."""
+
+    arguments: tuple[object, ...]
+
+    def __new__(cls, *arguments: object, **_: object) -> StandIn:
+        """Any arguments do."""
+        made = super().__new__(cls)
+        made.arguments = arguments
+        return made
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+    def append(self, _: object) -> None:
+        """For pickles that fill a list."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self.__dict__.setdefault("items", {})[key] = value
+
+    def content(self) -> object:
+        """What it was given."""
+        return [self.__dict__.get("state"), self.__dict__.get("items"), self.arguments]
+
+
+class ModuleStandIn(StandIn):
+    """Takes the place of a torch.nn.Module: its tensors are those of state_dict(), under the same names."""
+
+    def content(self) -> object:
+        """The parameters, buffers and children, as torch keeps them."""
+        state = self.__dict__.get("state")
+        if not isinstance(state, dict):
+            return None
+        left_out = state.get("_non_persistent_buffers_set") or ()
+        buffers = {name: row for name, row in (state.get("_buffers") or {}).items() if name not in left_out}
+        return {**(state.get("_parameters") or {}), **buffers, **(state.get("_modules") or {})}
+
+
+class ArrayStandIn:
+    """Takes the place of numpy.ndarray while it is rebuilt; only plain numbers are."""
+
+    array: np.ndarray[Any, Any]
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+        import numpy as np
+
+        *_, shape, dtype, fortran, raw = state
+        if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, DtypeStandIn):
+            raise ConversionError("an array of Python objects, which only code can read.")
+        flat = np.frombuffer(bytes(raw), dtype.numpy())
+        self.array = flat.reshape(tuple(shape), order="F" if fortran else "C").copy()
+
+
+class DtypeStandIn:
+    """Takes the place of numpy.dtype."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        if not (isinstance(name, str) and DTYPE.fullmatch(name)):
+            raise ConversionError(f"an array of type {name!r}, which is no number.")
+        self.name, self.order = name.lstrip("<>=|"), "="
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+        self.order = "=" if state[1] not in ("<", ">") else state[1]
+
+    def numpy(self) -> np.dtype[Any]:
+        """The type itself."""
+        import numpy as np
+
+        return np.dtype(self.order + self.name)
+
+
+def _empty_array(*_: object) -> ArrayStandIn:
+    return ArrayStandIn()
+
+
+def _scalar(dtype: DtypeStandIn, raw: bytes) -> float | int | bool:
+    import numpy as np
+
+    number: float = np.frombuffer(raw, dtype.numpy())[0].item()
+    return number
+
+
+def _array_through(_: object, arguments: object, state: object, *__: object) -> ArrayStandIn:
+    """As dill and jax write an array: numpy's function, its arguments, its state."""
+    made = ArrayStandIn()
+    made.__setstate__(state)
+    return made
+
+
+def _named_tuple(*fields: str) -> type:
+    def make(_: type, *values: object) -> dict[str, object]:
+        return dict(zip(fields, values, strict=False))
+
+    return type("NamedTupleStandIn", (), {"__new__": make})
+
+
+def _byte_string(text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise ConversionError(f"bytes encoded as {encoding!r}.")
+    return text.encode("latin1")
+
+
+def _codec(text: str, encoding: str = "latin1", *_: object) -> bytes:
+    return _byte_string(text, encoding)
+
+
+BYOL_STATE = _named_tuple("online_params", "target_params", "online_state", "target_state", "opt_state")
+# (module, name) that files of the formats in zoo/convert/formats name, and what they get for it
+TABLE: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("collections", "defaultdict"): StandIn,
+    ("builtins", "set"): set, ("__builtin__", "set"): set, ("builtins", "slice"): StandIn,
+    ("_codecs", "encode"): _codec,
+    ("argparse", "Namespace"): StandIn,
+    ("yacs.config", "CfgNode"): collections.OrderedDict,
+    ("pathlib", "PosixPath"): StandIn, ("pathlib", "PurePosixPath"): StandIn, ("pathlib", "WindowsPath"): StandIn,
+    ("pathlib._local", "PosixPath"): StandIn,
+    ("numpy", "ndarray"): ArrayStandIn, ("numpy", "dtype"): DtypeStandIn,
+    ("byol.byol_experiment", "_ByolExperimentState"): BYOL_STATE,
+    ("byol_experiment", "_ByolExperimentState"): BYOL_STATE,
+    ("dill._dill", "_create_array"): _array_through, ("dill.dill", "_create_array"): _array_through,
+    ("jax._src.array", "_reconstruct_array"): _array_through,
+    ("jax._src.device_array", "reconstruct_device_array"): _array_through,
+    ("jax.interpreters.xla", "reconstruct_device_array"): _array_through,
+    ("torch.serialization", "_get_layout"): StandIn,
+}  # fmt: skip
+for _core in ("numpy.core.multiarray", "numpy._core.multiarray"):
+    TABLE |= {(_core, "_reconstruct"): _empty_array, (_core, "scalar"): _scalar}
+# packages whose classes become stand-ins, and torch's functions that only put a tensor together
+STAND_INS = {
+    "torchxrayvision": ModuleStandIn, "torchvision.models": ModuleStandIn, "torch.nn.modules": ModuleStandIn,
+    "byol": StandIn, "optax": StandIn, "haiku": StandIn, "jax": StandIn,
+}  # fmt: skip
+TORCH_REBUILDS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """Finds only what the table names."""
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        """The stand-in for a class or function.
+
+        Raises:
+            ConversionError: for every other name; nothing is imported to find out what it is.
+        """
+        if (module, name) in TABLE:
+            return TABLE[module, name]
+        if module == "torch._utils" and name in TORCH_REBUILDS:
+            import torch
+
+            return getattr(torch._utils, name)
+        if module == "torch":
+            import torch
+
+            if name in ("Size", "device"):
+                return tuple if name == "Size" else StandIn
+            if isinstance(found := getattr(torch, name, None), torch.dtype):
+                return found
+        if module.startswith("numpy.dtypes") or (module == "numpy" and name.startswith(("float", "int"))):
+            return StandIn
+        for package, stand_in in STAND_INS.items():
+            if module == package or module.startswith(f"{package}."):
+                return stand_in
+        raise ConversionError(
+            f"It needs code to be read ({module}.{name}), and medzoo runs none. Open it in a sandbox of your own, and save "
+            "its tensors with safetensors.torch.save_file."
+        )
+
+
+RESTRICTED = types.ModuleType("restricted_pickle")  # what torch.load takes for pickle
+RESTRICTED.Unpickler = RestrictedUnpickler  # type: ignore[attr-defined]
+RESTRICTED.load = lambda file, **options: RestrictedUnpickler(file, **options).load()  # type: ignore[attr-defined]
+RESTRICTED.UnpicklingError = pickle.UnpicklingError  # type: ignore[attr-defined]
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """All arrays of a plain pickle (of any protocol, also dill's), as tensors by dotted path.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConversionError: if it is damaged, or names code that has no stand-in.
+    """
+    with path.open("rb") as file:
+        try:
+            loaded = _load(file)
+        except ConversionError as error:
+            raise ConversionError(f"{path}: {error}") from error
+        except Exception as error:  # whatever a damaged pickle makes the reader raise
+            what = str(error).strip() or type(error).__name__
+            raise ConversionError(
+                f"{path} is no readable pickle of arrays: {what[:300]}. Download it again."
+            ) from error
+    return tensors_in(loaded, path)
+
+
+def _load(file: BinaryIO | io.BytesIO) -> Any:  # noqa: ANN401
+    return RestrictedUnpickler(file).load()
+
+
+def tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:
+    """All tensors and arrays of a loaded object, by dotted path; numbers and texts are left out.
+
+    Args:
+        loaded: nested mappings, lists, stand-ins.
+        path: the file it came from, for the message.
+
+    Raises:
+        ConversionError: if it holds more objects than a checkpoint can.
+    """
+    tensors: dict[str, Tensor] = {}
+    for count, (key, value) in enumerate(_walk(loaded, "", 0)):
+        if count > OBJECTS:
+            raise ConversionError(f"{path} holds more than {OBJECTS} objects; that is no weights file.")
+        if value is not None:
+            tensors[key] = value
+    return tensors
+
+
+def _walk(value: object, at: str, depth: int) -> Iterator[tuple[str, Tensor | None]]:
+    import torch
+
+    yield at, None  # counted
+    if isinstance(value, torch.Tensor):
+        yield at, value.detach()
+    elif isinstance(value, ArrayStandIn):
+        if "array" in value.__dict__:
+            yield at, torch.from_numpy(value.array.astype(value.array.dtype.newbyteorder("=")))
+    elif depth < NESTING:
+        if isinstance(value, StandIn):
+            value = value.content()
+        if isinstance(value, Mapping):
+            for key, row in value.items():
+                yield from _walk(row, f"{at}.{key}" if at else str(key), depth + 1)
+        elif isinstance(value, list | tuple):
+            for index, row in enumerate(value):
+                yield from _walk(row, f"{at}.[{index}]" if at else f"[{index}]", depth + 1)

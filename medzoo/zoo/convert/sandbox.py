@@ -1,0 +1,137 @@
+"""The child process in which foreign files are read: no network, no processes, no writing elsewhere, bounded memory and time.
+
+The readers run nothing that a file holds; this is the second wall, for faults of the libraries below them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from medzoo.errors import ConversionError
+from medzoo.zoo.convert.child import ANSWER, Answer, Request, answer
+from medzoo.zoo.convert.read import files_of, is_safetensors
+
+MEMORY = 6 * 1024**3  # bytes above what the libraries need, and 4 times the file
+SECONDS = 900  # of computing; the largest files take some tens
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+FORBIDDEN = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "os.kill", "os.remove",
+    "os.rename", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "shutil.", "ctypes.dlopen", "pty.",
+    "webbrowser.", "ftplib.", "smtplib.", "urllib.",
+)  # fmt: skip
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def read_apart(request: Request) -> Answer:
+    """The answer to a request, from a process of its own.
+
+    Safetensors are read here: their format is numbers and a checked header, there is nothing to keep apart.
+
+    Args:
+        request: the file, the formats, and an empty folder of ours.
+
+    Raises:
+        ConversionError: if the process broke a limit or died.
+    """
+    if is_safetensors(Path(request.file)):
+        return answer(request)
+    folder = Path(request.folder)
+    asked = folder / "request.json"
+    asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": str(folder), "TMPDIR": str(folder),
+        "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "medzoo.zoo.convert.child", str(asked)],
+        env=variables, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if done.returncode == 0:
+        said = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+        return Answer(said["format"], said["error"], tuple(said["looks_like"]))
+    raise ConversionError(f"{request.file} was given up: {_why(done)} Nothing of it was used.")
+
+
+def _why(done: subprocess.CompletedProcess[str]) -> str:
+    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
+    if "MemoryError" in last or "memory" in last.lower():
+        return "reading it takes far more memory than it has bytes."
+    if done.returncode == -getattr(signal, "SIGXCPU", 0):
+        return f"reading it takes more than {SECONDS} s."
+    if done.returncode < 0:
+        return f"the process that read it died of signal {-done.returncode}."
+    return f"the process that read it failed ({last[:300]})."
+
+
+def confine(file: Path, folder: Path) -> None:
+    """Bind this process: from here on it can read, compute, and write below `folder`.
+
+    Args:
+        file: what will be read; its size sets the memory.
+        folder: the only place to write to.
+    """
+    _import_first()
+    size = sum(part.stat().st_size for part in files_of(file))
+    with suppress(ImportError):  # absent on Windows, where the hook below remains
+        import resource
+
+        _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
+        _limit(resource.RLIMIT_CPU, SECONDS)
+        _limit(resource.RLIMIT_FSIZE, 4 * size + 1024**3)
+        _limit(resource.RLIMIT_NOFILE, 256)
+        _limit(resource.RLIMIT_CORE, 0)
+    home = os.path.realpath(folder)
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, mode, flags = arguments
+            writes = bool(set(mode or "") & set("wax+")) or bool((flags or 0) & WRITING)
+            if writes and not (isinstance(path, str | bytes | os.PathLike) and _inside(path, home)):
+                raise PermissionError(f"a foreign file's reader may not write {path!r}")
+        elif event.startswith(FORBIDDEN) and not (
+            event.startswith(("os.remove", "os.rmdir", "shutil.")) and _inside(arguments[0], home)
+        ):
+            raise PermissionError(f"a foreign file's reader may not call {event}")
+
+    sys.addaudithook(watch)
+
+
+def _inside(path: Any, home: str) -> bool:  # noqa: ANN401
+    return os.path.realpath(os.fsdecode(path)).startswith(home + os.sep)
+
+
+def _import_first() -> None:
+    """What loads libraries, before loading them is forbidden and memory is counted."""
+    import numpy as np
+    import safetensors.torch  # noqa: F401
+    import torch
+    import torch.serialization
+
+    with suppress(ImportError):
+        import h5py  # noqa: F401
+    torch.from_numpy(np.zeros(1)).permute(0).contiguous()
+
+
+def _address_space() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):  # no Linux: a limit that any build of torch fits below
+        return 64 * 1024**3
+
+
+def _limit(what: int, value: int) -> None:
+    import resource
+
+    with suppress(ValueError, OSError):  # a system that does not know this limit, or has a lower one
+        resource.setrlimit(what, (value, value))
