@@ -57,6 +57,8 @@ class StandIn:
 class ModuleStandIn(StandIn):
     """Takes the place of a torch.nn.Module: its tensors are those of state_dict(), under the same names."""
 
+    dump_patches = False  # torch's reader of old files asks, and would write to the disk
+
     def content(self) -> object:
         """The parameters, buffers and children, as torch keeps them."""
         state = self.__dict__.get("state")
@@ -111,6 +113,12 @@ def _scalar(dtype: DtypeStandIn, raw: bytes) -> float | int | bool:
     return number
 
 
+def _from_buffer(raw: object, dtype: object, shape: object, order: str) -> ArrayStandIn:
+    made = ArrayStandIn()
+    made.__setstate__((shape, dtype, order == "F", raw))
+    return made
+
+
 def _array_through(_: object, arguments: object, state: object, *__: object) -> ArrayStandIn:
     """As dill and jax write an array: numpy's function, its arguments, its state."""
     made = ArrayStandIn()
@@ -155,8 +163,11 @@ TABLE: dict[tuple[str, str], Any] = {
     ("jax.interpreters.xla", "reconstruct_device_array"): _array_through,
     ("torch.serialization", "_get_layout"): StandIn,
 }  # fmt: skip
-for _core in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    TABLE |= {(_core, "_reconstruct"): _empty_array, (_core, "scalar"): _scalar}
+for _core in ("numpy.core", "numpy._core"):
+    TABLE |= {
+        (f"{_core}.multiarray", "_reconstruct"): _empty_array, (f"{_core}.multiarray", "scalar"): _scalar,
+        (f"{_core}.numeric", "_frombuffer"): _from_buffer,
+    }  # fmt: skip
 # packages whose classes become stand-ins, and torch's functions that only put a tensor together
 STAND_INS = {
     "torchxrayvision": ModuleStandIn, "torchvision.models": ModuleStandIn, "torch.nn.modules": ModuleStandIn,
