@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,18 +115,30 @@ def _zip_reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
 def _members(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except zipfile.BadZipFile as error:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+            if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(size, SMALL):
+                raise ConversionError(
+                    f"{path} has {size} bytes and would unpack to {unpacked}; that is no weights file."
+                )
+            damaged = [entry.filename for entry in entries if not _is_whole(archive, entry)]
+    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
         raise ConversionError(
             f"{path} is no readable archive, so no torch file: {error}. Download it again."
         ) from error
-    unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
-    if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(size, SMALL):
-        raise ConversionError(f"{path} has {size} bytes and would unpack to {unpacked}; that is no weights file.")
-    return list(_named(entries))
+    if damaged and len(damaged) < len(entries):  # torch can be told to write no checksums; then none is right
+        raise ConversionError(f"{path} is damaged: the checksum of {listed(damaged, 3)} is wrong. Download it again.")
+    return [entry.filename for entry in entries]
 
 
-def _named(entries: list[zipfile.ZipInfo]) -> Iterator[str]:
-    for entry in entries:
-        if not entry.is_dir():
-            yield entry.filename
+def _is_whole(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    """Whether a member has its checksum; torch's own reader does not look."""
+    try:
+        with archive.open(entry) as member:
+            while member.read(SMALL):
+                pass
+    except zipfile.BadZipFile as error:
+        if "CRC" not in str(error):
+            raise
+        return False
+    return True

@@ -86,7 +86,7 @@ def confine(file: Path, folder: Path) -> None:
         import resource
 
         _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
-        _limit(resource.RLIMIT_CPU, SECONDS)
+        _limit(resource.RLIMIT_CPU, SECONDS, grace=60)  # the second limit ends it by a signal that says nothing
         _limit(resource.RLIMIT_FSIZE, 4 * size + 1024**3)
         _limit(resource.RLIMIT_NOFILE, 256)
         _limit(resource.RLIMIT_CORE, 0)
@@ -130,8 +130,8 @@ def _address_space() -> int:
         return 64 * 1024**3
 
 
-def _limit(what: int, value: int) -> None:
+def _limit(what: int, value: int, grace: int = 0) -> None:
     import resource
 
     with suppress(ValueError, OSError):  # a system that does not know this limit, or has a lower one
-        resource.setrlimit(what, (value, value))
+        resource.setrlimit(what, (value, value + grace))

@@ -106,7 +106,10 @@ def read_zipped_bundle(path: Path) -> dict[str, Tensor]:
             if name == indexes[0] or name.startswith(f"{prefix}.data-"):
                 with archive.open(name) as packed, (Path(folder) / Path(name).name).open("wb") as file:
                     shutil.copyfileobj(packed, file)
-        return read_bundle(Path(folder) / Path(prefix).name)
+        try:
+            return read_bundle(Path(folder) / Path(prefix).name)
+        except ConversionError as error:
+            raise ConversionError(f"{path}: {str(error).replace(folder + '/', '')}") from error
 
 
 def _scratch() -> str | None:
