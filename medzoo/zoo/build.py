@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import UsageError, WeightsMismatchError
@@ -11,6 +12,9 @@ from medzoo.zoo.facts import Input
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+FILLS = ("normal_", "uniform_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "div_")
+FILLS_OF_NN = ("kaiming_normal_", "kaiming_uniform_")  # torch asks the mode before it looks into them
 
 
 def known_architecture(name: str, where: str) -> None:
@@ -88,8 +92,30 @@ def twin(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, A
     """As `create`, on the meta device: names and shapes without memory."""
     import torch
 
-    with torch.device("meta"):
+    with torch.device("meta"), _without_drawing():
         return create(architecture, config, arguments)
+
+
+def _without_drawing() -> AbstractContextManager[object]:
+    """Leave out what fills tensors on the meta device: they hold no numbers, and the calls cost most of the building."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    fills = {getattr(torch.Tensor, name) for name in FILLS} | {nn_init for nn_init in map(_nn_init, FILLS_OF_NN)}
+
+    class WithoutDrawing(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+            if func in fills and (args[0] if args else kwargs["tensor"]).is_meta:
+                return args[0] if args else kwargs["tensor"]
+            return func(*args, **(kwargs or {}))
+
+    return WithoutDrawing()
+
+
+def _nn_init(name: str) -> Any:  # noqa: ANN401
+    from torch.nn import init
+
+    return getattr(init, name)
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:

@@ -132,6 +132,8 @@ def is_known(name: str) -> bool:
     >>> is_known("resnet50-imagenet"), is_known("org/name")
     (True, False)
     """
+    if not NAME.fullmatch(name):  # a path or a repository; no file has to be read to know
+        return False
     try:
         info(name)
     except UnknownNameError:
@@ -163,7 +165,7 @@ def list_models(
         downloaded: whether they are on this machine (in the cache or the directory hub).
 
     >>> list_models("resnet50-*", method="supervised", modality="CT")
-    ['resnet50-radimagenet']
+    ['resnet50-radimagenet', 'resnet50-radimagenet_keras']
     """
     from medzoo.zoo.places import is_downloaded
 
