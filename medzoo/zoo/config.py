@@ -63,7 +63,7 @@ class Source:
     """The upstream file that a folder was converted from.
 
     Args:
-        format: of zoo/convert/rules.py.
+        format: the name of its layout, a key of medzoo.zoo.convert.formats.FORMATS.
         file: its name.
         sha256: of its bytes.
         size: in bytes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,10 @@ def _with_stand_ins(path: Path) -> Any:  # noqa: ANN401
     import torch
 
     try:
-        # the pickle module below resolves no name but those of its own short table
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=pickles.RESTRICTED)
+        with warnings.catch_warnings():  # torch compares a pickled class' source with its stand-in's, which means nothing
+            warnings.simplefilter("ignore", torch.serialization.SourceChangeWarning)
+            # the pickle module below resolves no name but those of its own short table
+            return torch.load(path, map_location="cpu", weights_only=False, pickle_module=pickles.RESTRICTED)
     except ConversionError as error:
         raise ConversionError(f"{path}: {error}") from error
     except Exception as error:
