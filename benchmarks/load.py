@@ -43,7 +43,7 @@ def prepare(architecture: str, folder: Path) -> None:
     torch.save(model.state_dict(), folder / "weights.pth")
 
 
-def loader(way: str, architecture: str, folder: Path):  # noqa: ANN201
+def loader(way: str, architecture: str, folder: Path):
     """A function that loads once."""
     import timm
     import torch
@@ -57,7 +57,9 @@ def loader(way: str, architecture: str, folder: Path):  # noqa: ANN201
         return lambda: load(str(folder / "folder"))
     if way == "timm":
         config = {"file": str(folder / "folder" / "model.safetensors"), "num_classes": 0}
-        return lambda: timm.create_model(architecture, pretrained=True, num_classes=0, pretrained_cfg_overlay=config).eval()
+        return lambda: timm.create_model(
+            architecture, pretrained=True, num_classes=0, pretrained_cfg_overlay=config
+        ).eval()
 
     def by_hand() -> torch.nn.Module:
         model = timm.create_model(architecture, num_classes=0)
@@ -91,8 +93,14 @@ def apart(way: str, architecture: str, folder: Path, runs: int, home: Path) -> d
 
 def listing(runs: int) -> float:
     """Median CPU milliseconds of the first list of all entries in a process."""
-    code = "import time, medzoo; f = medzoo.list_models; t = time.process_time(); f(method='simclr'); print(time.process_time() - t)"
-    done = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(runs + 1)]
+    code = (
+        "import time, medzoo; f = medzoo.list_models; t = time.process_time(); f(method='simclr'); "
+        "print(time.process_time() - t)"
+    )
+    done = [
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        for _ in range(runs + 1)
+    ]
     return 1000 * statistics.median(float(row.stdout) for row in done[1:])
 
 
@@ -134,15 +142,19 @@ def markdown(rows: list[dict[str, object]], listed: float) -> str:
     lines = [
         "# Loading: CPU time, one thread", "",
         "`python benchmarks/load.py --out benchmarks/results/load.md`; the ratios count, the milliseconds are this machine's.", "",
-        "| network | call | medzoo ms | timm ms | torch ms | medzoo / timm | target | medzoo / torch |", "|---|---|---|---|---|---|---|---|",
+        "| network | call | medzoo ms | timm ms | torch ms | medzoo / timm | target | medzoo / torch |",
+        "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for row in rows:
-        lines.append(
-            "| {architecture} | {call} | {medzoo_ms:.0f} | {timm_ms:.0f} | {torch_ms:.0f} | {over_timm:.2f} | {target:.2f} | "
-            "{over_torch:.2f} |".format(**row)
-        )
+    cells = (
+        "| {architecture} | {call} | {medzoo_ms:.0f} | {timm_ms:.0f} | {torch_ms:.0f} | {over_timm:.2f} | {target:.2f} | "
+        "{over_torch:.2f} |"
+    )
+    lines += [cells.format(**row) for row in rows]
     lines += ["", f"Listing all entries with a filter, first call of a process: {listed:.0f} ms (target 50).", ""]
-    lines += [f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}, {platform.machine()}.", ""]
+    lines += [
+        f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}, {platform.machine()}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -150,7 +162,13 @@ def main() -> None:
     """Measure and print."""
     if sys.argv[1:2] == ["--worker"]:
         way, architecture, folder, runs = sys.argv[2:6]
-        print(json.dumps(worker(way, architecture, Path(folder), int(runs)) if int(runs) else first_only(way, architecture, folder)))
+        print(
+            json.dumps(
+                worker(way, architecture, Path(folder), int(runs))
+                if int(runs)
+                else first_only(way, architecture, folder)
+            )
+        )
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))

@@ -51,12 +51,15 @@ def list_command(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("checkpoint", "method", "data", "licence", box=None, pad_edge=False)
+    from medzoo.zoo.places import availability
+
+    table = Table("checkpoint", "method", "data", "licence", "weights", box=None, pad_edge=False)
     for name in names:
         checkpoint = info(name)
         past = checkpoint.pretraining
         method_shown = (past.method or "-") if past else "-"
-        table.add_row(name, method_shown, " + ".join(past.data) if past else "-", checkpoint.license.id)
+        shown = " + ".join(past.data) if past else "-"
+        table.add_row(name, method_shown, shown, checkpoint.license.id, availability(checkpoint))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     if not names:
         raise UsageError(f"No checkpoint fits {pattern!r} with these filters; `medzoo list` shows all.")
@@ -65,11 +68,15 @@ def list_command(
 
 @app.command()
 def info(name: str, as_json: AsJson = False) -> None:
-    """Show the facts about a checkpoint."""
+    """Show the facts about a checkpoint, and what to do to use it."""
+    from medzoo.zoo.places import next_step
     from medzoo.zoo.registry import info as describe
 
     checkpoint = describe(name)
-    _json(checkpoint.to_dict()) if as_json else print(checkpoint)
+    if as_json:
+        return _json(checkpoint.to_dict())
+    print(f"{checkpoint}\n\nto use it: {next_step(checkpoint)}")
+    return None
 
 
 @app.command()
@@ -88,12 +95,105 @@ def fetch(
 
 @app.command()
 def convert(
-    file: Path, name: str, out: Annotated[Path, typer.Option(help="folder to write")], accept_license: Accept = False
+    file: Annotated[Path, typer.Argument(help="the file as its authors published it (of TensorFlow: folder or zip)")],
+    name: Annotated[str, typer.Argument(help="the checkpoint it is")],
+    out: Annotated[Path | None, typer.Option(help="folder to write; by default where medzoo.load looks")] = None,
 ) -> None:
-    """Turn an upstream file that you have into a verified folder."""
+    """Turn an upstream file that you have into a verified folder; nothing in the file is run.
+
+    Example: medzoo convert ResNet50.pt resnet50-radimagenet
+    """
     from medzoo.zoo.convert import convert as turn
 
     print(turn(file, name, out=out))
+
+
+@app.command()
+def check(
+    names: Annotated[list[str], typer.Argument(help="checkpoints by name, folders, or run folders")],
+    hub: Hub = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove checkpoints that are here: hash, names, shapes, finite numbers, input convention, stored features.
+
+    Example: medzoo check resnet50-radimagenet runs/finetune
+    """
+    from medzoo.zoo.check import check as prove
+
+    reports = [prove(name, hub=hub) for name in names]
+    if as_json:
+        _json([report.to_dict() for report in reports])
+    else:
+        print("\n\n".join(map(str, reports)))
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)
+
+
+Numbers = Annotated[str, typer.Option(help="one number a channel, joined by commas: 0.485,0.456,0.406")]
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="your weights: .pth, .pt, .safetensors, .h5, ...")],
+    name: Annotated[str, typer.Argument(help="the new name: <architecture>[-<method>]-<data>")],
+    license: Annotated[str, typer.Option(help="licence id of the weights; 'unknown' if nobody stated one")],
+    data: Annotated[list[str], typer.Option(help="what it was pre-trained on; repeat in the order of use")],
+    mean: Numbers,
+    std: Numbers,
+    size: Annotated[int, typer.Option(help="side of the input, pixels")] = 224,
+    architecture: Annotated[str | None, typer.Option(help="timm's name; by default the name's first token")] = None,
+    model: Annotated[str | None, typer.Option(help='keywords of the architecture as JSON: {"num_heads": 12}')] = None,
+    format: Annotated[str | None, typer.Option(help="layout of the file; by default told from its names")] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="where the net's names begin in the file: state_dict.module.; looked for by default"),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="names that are no part of the net, as regular expression")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="what scales to [0, 1]: unit or per_image_minmax")] = "unit",
+    method: Annotated[str | None, typer.Option(help="of the pre-training")] = None,
+    modality: Annotated[list[str] | None, typer.Option(help="kind of image it saw; may be repeated")] = None,
+    images: Annotated[int | None, typer.Option(help="how many it saw")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of the pre-training")] = None,
+    init: Annotated[str | None, typer.Option(help="what it started from")] = None,
+    license_url: Annotated[str | None, typer.Option(help="where the terms stand")] = None,
+    redistributable: Annotated[bool, typer.Option(help="the weights may be published again")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="write over your own older entry of this name")] = False,
+) -> None:
+    """Give a checkpoint of your own a name, so that load, recipes and tables take it as any other.
+
+    Example: medzoo add best.pth resnet50-simclr-ours --license cc-by-4.0 --data ours
+    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+    """
+    from medzoo.zoo.add import add as enter
+
+    keywords = _keywords(model)
+    rows = {key: _numbers(text, key) for key, text in (("mean", mean), ("std", std))}
+    report = enter(
+        file, name, license=license, data=data, mean=rows["mean"], std=rows["std"], size=size, architecture=architecture,
+        model_kwargs=keywords, format=format, prefix=prefix, drop=drop or (), rule=rule, method=method, modalities=modality or (),  # type: ignore[arg-type]
+        images=images, epochs=epochs, init=init, license_url=license_url, redistributable=redistributable,
+        replace_old=replace,
+    )  # fmt: skip
+    print(f"{report}\n\nto use it: medzoo.load({name!r})")
+
+
+def _numbers(text: str, key: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--{key} is {text!r}; give numbers joined by commas, for example 0.5,0.5,0.5.") from None
+
+
+def _keywords(text: str | None) -> dict[str, Any]:
+    try:
+        rows = json.loads(text or "{}")
+    except ValueError as error:
+        raise UsageError(f"--model is no JSON: {error}") from None
+    if not isinstance(rows, dict):
+        raise UsageError('--model is a JSON table, for example {"num_heads": 12}.')
+    return rows
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The command line: exit codes, JSON for scripts, one clear line for a failure."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -85,3 +86,48 @@ def test_a_failure_is_one_line_and_exit_1(run, tmp_path):
 def test_table_of_an_empty_store(run, tmp_path):
     code, _, err = run("table", str(tmp_path / "nowhere"))
     assert code == 2 and "Traceback" not in err
+
+
+def test_list_says_how_each_comes_here(run, private_home):
+    rows = {line.split()[0]: line.split()[-2:] for line in run("list")[1].splitlines()[1:] if line.strip()}
+    assert rows["resnet50-random"][-1] == "drawn" and rows["resnet50-mocov2-imagenet"][-1] == "download"
+    assert rows["resnet50-radimagenet"] == ["by", "hand"] and rows["vit_small-mocov3-chestxray14"][-1] == "recipe"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("resnet50-random", "medzoo.load('resnet50-random')"),
+        ("resnet50-mocov2-imagenet", "medzoo fetch resnet50-mocov2-imagenet --accept-license"),
+        ("resnet50-radimagenet", "medzoo convert ResNet50.pt resnet50-radimagenet"),
+        ("vit_small-mocov3-chestxray14", "accelerate launch recipes/pretrain.py"),
+    ],
+)
+def test_info_ends_with_the_next_step(run, private_home, name, says):
+    assert says in run("info", name)[1].split("to use it: ")[1]
+
+
+def test_check_passes_or_exits_1(run, tiny_hub, tmp_path):
+    code, out, _ = run("check", str(tiny_hub / "lab" / "tiny"), "resnet18-random")
+    assert code == 0 and out.count("PASS") > 6 and "FAIL" not in out
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_hub / "lab" / "tiny", broken)
+    (broken / "model.safetensors").write_bytes(b"<html>")
+    code, out, _ = run("check", str(broken), "--json")
+    assert code == 1 and json.loads(out)[0]["passed"] is False
+    assert run("check", "resnet50-nothing")[0] == 2
+
+
+def test_add_and_convert(run, private_home, tmp_path, tiny_hub):
+    weights = tiny_hub / "lab" / "tiny" / "model.safetensors"
+    facts = json.loads((weights.parent / "config.json").read_text())
+    name = f"{facts['architecture']}-ours"
+    arguments = ("add", str(weights), name, "--license", "mit", "--data", "ours", "--size", "64")
+    assert run(*arguments, "--mean", "0.5,0.5,0.5")[0] == 2  # no std
+    assert run(*arguments, "--mean", "half", "--std", "1,1,1")[0] == 2
+    assert run(*arguments, "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--model", "[1]")[0] == 2
+    code, out, err = run(*arguments, "--mean", "0.5,0.5,0.5", "--std", "1,1,1")
+    assert code == 0 and f"medzoo.load('{name}')" in out, err
+    assert run("check", name)[0] == 0 and name in run("list", "*-ours")[1]
+    code, out, _ = run("convert", str(weights), name)
+    assert code == 0 and str(private_home) in out

@@ -31,25 +31,23 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the run is whole and
 
 
 def to_toml(options: dict[str, Any]) -> str:
-    """Flat options as TOML; absent values (None) are left out.
+    """Options as TOML; absent values (None) are left out, and a path is written as text.
 
     >>> print(to_toml({"task": "oct", "seed": 0, "root": None}), end="")
     task = "oct"
     seed = 0
     """
-    return "".join(f"{key} = {_toml_value(value)}\n" for key, value in options.items() if value is not None)
+    import tomli_w
+
+    return tomli_w.dumps(_stated(options))
 
 
-def _toml_value(value: Any) -> str:  # noqa: ANN401 - any JSON-like value
-    if isinstance(value, bool):
-        return "true" if value else "false"
+def _stated(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k)} = {_toml_value(v)}" for k, v in value.items() if v is not None) + "}"
+        return {key: _stated(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, int | float):
-        return repr(value)
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        return [_stated(item) for item in value]
+    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def _launcher_parent() -> int | None:

@@ -101,7 +101,7 @@ def _without_drawing() -> AbstractContextManager[object]:
     import torch
     from torch.overrides import TorchFunctionMode
 
-    fills = {getattr(torch.Tensor, name) for name in FILLS} | {nn_init for nn_init in map(_nn_init, FILLS_OF_NN)}
+    fills = {getattr(torch.Tensor, name) for name in FILLS} | set(map(_nn_init, FILLS_OF_NN))
 
     class WithoutDrawing(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401

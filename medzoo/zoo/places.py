@@ -40,6 +40,43 @@ def is_downloaded(checkpoint: Checkpoint) -> bool:
     return checkpoint.hub is not None and _in_hub_cache(checkpoint)
 
 
+def availability(checkpoint: Checkpoint) -> str:
+    """How a checkpoint comes to this machine, in a word.
+
+    Returns:
+        "drawn" (random weights), "here", "download" (by itself), "by hand" (a form or a share that needs a person) or
+        "recipe" (nobody published it; a command trains it).
+    """
+    if checkpoint.random:
+        return "drawn"
+    if is_downloaded(checkpoint):
+        return "here"
+    if checkpoint.hub is not None or checkpoint.upstream is None or checkpoint.upstream.access == "direct":
+        return "download"
+    return "by hand" if checkpoint.upstream.access == "manual" else "recipe"
+
+
+def next_step(checkpoint: Checkpoint, folder: Path | None = None) -> str:
+    """What a person does to use a checkpoint, in a sentence or two.
+
+    Args:
+        checkpoint: its facts.
+        folder: where a converted file goes, if not where medzoo looks by itself.
+    """
+    how, name, source = availability(checkpoint), checkpoint.name, checkpoint.upstream
+    if how in ("drawn", "here"):
+        return f"medzoo.load({name!r})"
+    if how == "download":
+        terms = " --accept-license" if checkpoint.license.needs_acceptance else ""
+        return f"medzoo.load({name!r}) fetches it; so does `medzoo fetch {name}{terms}`, ahead of time."
+    assert source is not None
+    said = source.instructions or ""
+    if how == "recipe" or source.format is None:
+        return said
+    out = f" --out {folder}" if folder is not None else ""
+    return f"{said} Then run `medzoo convert {source.file or 'FILE'} {name}{out}`; after that medzoo.load finds it by name."
+
+
 def _in_hub_cache(checkpoint: Checkpoint) -> bool:
     from huggingface_hub import try_to_load_from_cache
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,19 @@ HOW = "`medzoo list` shows all names."
 
 
 def config_dir() -> Path:
-    """The folder of the TOML files."""
+    """The folder of the TOML files that ship with medzoo."""
     return paths.data_dir("hub_configs")
+
+
+def own_dir() -> Path:
+    """The folder of a person's own entries (`medzoo add` writes them), beside the cache."""
+    return paths.home() / "hub_configs"
+
+
+def _files() -> dict[str, Path]:
+    """Each name's file; a person's own entry cannot take the name of a shipped one."""
+    own, shipped = own_dir(), config_dir()
+    return {path.stem: path for folder in (own, shipped) for path in folder.glob("*.toml")}
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -101,7 +113,19 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 def names() -> list[str]:
     """All checkpoint names, in natural order."""
-    return sorted((path.stem for path in config_dir().glob("*.toml")), key=_natural)
+    return sorted(_files(), key=_natural)
+
+
+def _entries() -> Iterator[Checkpoint]:
+    """All entries; a broken file of the user's own is told about and left out, so that the others stay usable."""
+    files = _files()
+    for name in sorted(files, key=_natural):
+        try:
+            yield _entry(files[name])
+        except RegistryError as error:
+            if files[name].parent != own_dir():
+                raise
+            warnings.warn(f"left out: {error}", stacklevel=3)
 
 
 def info(name: str) -> Checkpoint:
@@ -112,13 +136,16 @@ def info(name: str) -> Checkpoint:
 
     Raises:
         UnknownNameError: with near matches.
+        RegistryError: if its file is broken.
 
     >>> info("resnet50-imagenet").pretraining.method
     'supervised'
     """
-    if NAME.fullmatch(name) and (path := config_dir() / f"{name}.toml").is_file():
-        return _entry(path)
-    entries = [_entry(config_dir() / f"{known}.toml") for known in names()]
+    if NAME.fullmatch(name):
+        for folder in (config_dir(), own_dir()):
+            if (path := folder / f"{name}.toml").is_file():
+                return _entry(path)
+    entries = list(_entries())
     for entry in entries:
         if name in entry.alias:
             return entry
@@ -182,7 +209,7 @@ def list_models(
             and (downloaded is None or is_downloaded(entry) == downloaded)
         )
 
-    return [name for name in names() if fits(_entry(config_dir() / f"{name}.toml"))]
+    return [entry.name for entry in _entries() if fits(entry)]
 
 
 def _like(have: str | None, want: str) -> bool:

@@ -18,7 +18,7 @@ from medzoo import store
 from medzoo.errors import IntegrityError, RunFolderError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.places import cache_root, is_folder
+from medzoo.zoo.places import cache_root, is_folder, next_step
 
 CHUNK = 1024 * 1024  # bytes
 TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
@@ -51,9 +51,9 @@ def from_upstream(
     source = entry.upstream
     assert source is not None
     if source.access != "direct":
+        shown = None if cache_dir is None else folder
         raise WeightsUnavailableError(
-            f"The weights of {entry.name} cannot be fetched by a program. {source.instructions} Then run "
-            f"`medzoo convert {source.file or 'FILE'} {entry.name} --out {folder}`; after that medzoo.load finds them by name."
+            f"The weights of {entry.name} cannot be fetched by a program. {next_step(entry, shown)}"
         )
     with _alone(entry, folder) as mine:
         if not mine:

@@ -113,7 +113,7 @@ def test_offline_says_how_to_go_on(entry, monkeypatch):
 @pytest.mark.parametrize("redistributable", [True, False])
 def test_manual_weights_say_how(entry, redistributable):
     name = entry(MANUAL, redistributable=redistributable)
-    with pytest.raises(WeightsUnavailableError, match=f"Write to the authors.*medzoo convert their.pt {name} --out"):
+    with pytest.raises(WeightsUnavailableError, match=f"Write to the authors.*medzoo convert their.pt {name}"):
         medzoo.load(name)
     with pytest.raises(WeightsUnavailableError, match="medzoo convert"):
         medzoo.fetch(name, local_files_only=True)

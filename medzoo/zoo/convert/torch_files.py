@@ -41,7 +41,9 @@ def _with_stand_ins(path: Path) -> Any:  # noqa: ANN401
     import torch
 
     try:
-        with warnings.catch_warnings():  # torch compares a pickled class' source with its stand-in's, which means nothing
+        with (
+            warnings.catch_warnings()
+        ):  # torch compares a pickled class' source with its stand-in's, which means nothing
             warnings.simplefilter("ignore", torch.serialization.SourceChangeWarning)
             # the pickle module below resolves no name but those of its own short table
             return torch.load(path, map_location="cpu", weights_only=False, pickle_module=pickles.RESTRICTED)

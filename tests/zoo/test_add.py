@@ -1,0 +1,183 @@
+import json
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+import medzoo
+from medzoo import paths
+from medzoo.errors import CardError, ConversionError, MedzooError, RegistryError, UnknownNameError, UsageError
+from medzoo.zoo.add import add
+from medzoo.zoo.registry import own_dir
+
+FACTS = {"license": "cc-by-4.0", "data": ["ours"], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "size": 64}
+NAME = "test_resnet-simclr-ours"
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(1)
+    return timm.create_model("test_resnet", num_classes=0).eval()
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    path = tmp_path / "best.pth"
+    torch.save({"epoch": 3, "state_dict": model.state_dict()}, path)
+    return path
+
+
+def left_behind() -> list[str]:
+    home = paths.home()
+    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()) if home.exists() else []
+
+
+def test_one_command_makes_a_checkpoint_like_any_other(file, model, private_home, no_network):
+    report = add(file, NAME, method="simclr", images=1234, epochs=100, **FACTS)
+    assert report.passed and report.name == NAME and NAME in medzoo.list_models(method="simclr")
+    entry = medzoo.info(NAME)
+    assert (
+        entry.input.mean == (0.4, 0.5, 0.6) and entry.pretraining.images == 1234 and entry.architecture == "test_resnet"
+    )
+    loaded = medzoo.load(NAME)
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(loaded(x), model(x)) and loaded.load_receipt.lineage[-1]["data"] == "ours"
+    assert medzoo.transform(NAME)(torch.zeros(3, 80, 80, dtype=torch.uint8)).shape == (3, 64, 64)
+
+
+def test_safetensors_and_a_head(tmp_path, private_home):
+    net = timm.create_model("test_vit", num_classes=5)
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    add(tmp_path / "net.safetensors", "test_vit-ours", **{**FACTS, "size": 160})
+    assert medzoo.load("test_vit-ours", num_classes="pretrained").get_classifier().out_features == 5
+
+
+def test_the_architecture_may_be_named_otherwise(file, private_home):
+    add(file, "mynet-ours", architecture="test_resnet", **FACTS)
+    assert medzoo.load("mynet-ours").load_receipt.architecture == "test_resnet"
+
+
+def test_an_upstream_format_is_recognised(private_home, tmp_path):
+    net = timm.create_model("resnet50", num_classes=0)
+    state = {f"module.encoder_q.{key}": value for key, value in net.state_dict().items()}
+    state |= {f"module.encoder_k.{key}": value * 2 for key, value in net.state_dict().items() if value.ndim}
+    for side in ("q", "k"):
+        for layer, shape in (("0", (2048, 2048)), ("2", (128, 2048))):
+            state[f"module.encoder_{side}.fc.{layer}.weight"] = torch.zeros(shape)
+            state[f"module.encoder_{side}.fc.{layer}.bias"] = torch.zeros(shape[0])
+    state |= {"module.queue": torch.zeros(128, 65536), "module.queue_ptr": torch.zeros(1, dtype=torch.long)}
+    torch.save({"state_dict": state}, tmp_path / "moco.pth.tar")
+    add(tmp_path / "moco.pth.tar", "resnet50-mocov2-ours", **FACTS)
+    assert medzoo.info("resnet50-mocov2-ours").upstream.format == "moco-v2"
+
+
+@pytest.mark.parametrize("prefix", ["model.", "state_dict.module.", "model_state_dict.backbone."])
+def test_the_network_is_found_inside_a_training_checkpoint(model, tmp_path, private_home, prefix):
+    *outer, inner = prefix.rstrip(".").split(".")
+    rows = {f"{inner}.{name}": tensor for name, tensor in model.state_dict().items()}
+    rows["head_of_mine.weight"] = torch.zeros(3)
+    held = {outer[0]: rows} if outer else rows
+    torch.save({"epoch": 3, "optimizer": {"state": {0: {"exp_avg": torch.ones(4)}}}, **held}, tmp_path / "last.pth")
+    assert add(tmp_path / "last.pth", NAME, **FACTS).passed
+    assert torch.equal(medzoo.load(NAME)(torch.ones(1, 3, 64, 64)), model(torch.ones(1, 3, 64, 64)))
+
+
+def test_a_moving_average_beside_the_weights_is_asked_about(model, tmp_path, private_home):
+    average = {name: tensor * 0.5 for name, tensor in model.state_dict().items()}
+    torch.save({"state_dict": model.state_dict(), "state_dict_ema": average}, tmp_path / "last.pth")
+    with pytest.raises(UsageError, match=r"several ways.*--prefix state_dict\.,.*--prefix state_dict_ema\."):
+        add(tmp_path / "last.pth", NAME, **FACTS)
+    assert left_behind() == []
+    add(tmp_path / "last.pth", NAME, prefix="state_dict_ema.", **FACTS)
+    assert torch.equal(medzoo.load(NAME).state_dict()["conv1.0.weight"], average["conv1.0.weight"])
+
+
+def test_what_is_no_part_of_the_network_is_dropped_only_when_told(model, tmp_path, private_home):
+    torch.save(model.state_dict() | {"projector.0.weight": torch.zeros(3)}, tmp_path / "last.pth")
+    with pytest.raises(ConversionError, match=r"1 unexpected: projector"):
+        add(tmp_path / "last.pth", NAME, **FACTS)
+    with pytest.raises(UsageError, match="regular expression"):
+        add(tmp_path / "last.pth", NAME, drop=["("], **FACTS)
+    with pytest.raises(ConversionError, match="no tensor below"):
+        add(tmp_path / "last.pth", NAME, prefix="net.", **FACTS)
+    assert add(tmp_path / "last.pth", NAME, drop=[r"projector\."], **FACTS).passed
+
+
+def test_an_older_entry_is_replaced_only_when_told(file, private_home, tmp_path):
+    add(file, NAME, **FACTS)
+    with pytest.raises(UsageError, match=r"already.*--replace"):
+        add(file, NAME, **FACTS)
+    other = timm.create_model("test_resnet", num_classes=0)
+    torch.save(other.state_dict(), tmp_path / "other.pth")
+    add(tmp_path / "other.pth", NAME, replace_old=True, **FACTS)
+    assert torch.equal(medzoo.load(NAME).state_dict()["conv1.0.weight"], other.state_dict()["conv1.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "error", "says"),
+    [
+        ("resnet50-imagenet", {}, UsageError, "medzoo's own"),
+        ("resnet50-mocov2", {}, UsageError, "medzoo's own"),  # an alias
+        ("NoName", {}, UsageError, "no checkpoint name"),
+        ("../resnet50-x", {}, UsageError, "no checkpoint name"),
+        ("test_resnet-random", {}, UsageError, "no weights"),
+        ("nonet-ours", {}, UsageError, "no architecture of timm"),
+        (NAME, {"license": "free"}, CardError, "no known licence"),
+        (NAME, {"license": ""}, CardError, "no licence"),
+        (NAME, {"mean": [0.5]}, RegistryError, "one a channel"),
+        (NAME, {"std": [0.0, 1, 1]}, RegistryError, "above 0"),
+        (NAME, {"data": []}, RegistryError, "data"),
+        (NAME, {"rule": "guess"}, RegistryError, "unit"),
+        (NAME, {"architecture": "resnet50"}, ConversionError, "missing"),
+        (NAME, {"format": "no-such"}, MedzooError, "no format"),
+        (NAME, {"model_kwargs": {"nonsense": 1}}, MedzooError, "nonsense"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(file, private_home, name, change, error, says):
+    with pytest.raises(error, match=says):
+        add(file, name, **{**FACTS, **change})
+    assert left_behind() == [] and name not in [row for row in medzoo.list_models() if "ours" in row]
+
+
+@pytest.mark.parametrize(
+    "content", [b"<!DOCTYPE html><html>sign in</html>", b"", b"PK\x03\x04 not a zip", b"\x80\x02."]
+)
+def test_what_is_no_weights_file(tmp_path, private_home, content):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(ConversionError, match=r"x\.pth"):
+        add(tmp_path / "x.pth", NAME, **FACTS)
+    assert left_behind() == []
+    with pytest.raises(UsageError, match="no file"):
+        add(tmp_path / "absent.pth", NAME, **FACTS)
+
+
+def test_not_a_number_is_refused(model, tmp_path, private_home):
+    state = model.state_dict()
+    state["layer1.0.conv1.weight"][0] = float("nan")
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ConversionError, match="NaN"):
+        add(tmp_path / "x.pth", NAME, **FACTS)
+    assert left_behind() == []
+
+
+def test_a_failing_disk_leaves_the_older_entry(file, private_home, monkeypatch):
+    add(file, NAME, **FACTS)
+    before = (own_dir() / f"{NAME}.toml").read_text(), left_behind()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("medzoo.zoo.add.os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        add(file, NAME, replace_old=True, **{**FACTS, "size": 96})
+    assert ((own_dir() / f"{NAME}.toml").read_text(), left_behind()) == before
+    assert medzoo.load(NAME) is not None
+
+
+def test_removed_by_hand_it_is_unknown_again(file, private_home):
+    add(file, NAME, **FACTS)
+    (own_dir() / f"{NAME}.toml").unlink()
+    with pytest.raises(UnknownNameError):
+        medzoo.info(NAME)
+    assert json.loads((paths.home() / "checkpoints" / NAME / "config.json").read_text())["medzoo"]["name"] == NAME
