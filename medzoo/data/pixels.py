@@ -111,8 +111,9 @@ def to_pixels(image: Any, *, window: Window | None = None) -> Pixels:  # noqa: A
     if isinstance(image, np.ndarray):
         return from_array(image, "array", window=window)
     if type(image).__module__ == "torch" and hasattr(image, "numpy"):
-        array = image.detach().cpu().numpy()
-        if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+        plain = image.detach().cpu()
+        array = (plain.float() if str(plain.dtype) == "torch.bfloat16" else plain).numpy()
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):  # torch's order, also for an image as narrow as that
             array = np.moveaxis(array, 0, -1)
         return from_array(array, "tensor", window=window)
     raise ImageError(f"A {type(image).__name__} is no image: give a path, bytes, a PIL image, an array or a tensor.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
+from medzoo.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -69,17 +71,31 @@ def load_at_size(
     return model, size or input_size(model)
 
 
-def transform(name_or_model: Any, *, train: bool = False, size: int | None = None) -> Callable[[Any], torch.Tensor]:  # noqa: ANN401
+def transform(
+    name_or_model: str | os.PathLike[str] | torch.nn.Module,
+    *,
+    train: bool = False,
+    size: int | None = None,
+    window: tuple[float, float] | None = None,
+) -> Callable[[Any], torch.Tensor]:
     """The transform that belongs to a checkpoint: any image → the tensor its network expects.
 
+    Integers are scaled by the range of their type, so that 16 bits are never clipped; an image of floats or int16 does not
+    say its range, and is refused until you do. CT in Hounsfield units is clipped first where the checkpoint's was.
+
     Args:
-        name_or_model: a checkpoint's name, or a loaded model.
+        name_or_model: a checkpoint's name, a folder, or a loaded model.
         train: draw a random crop and flip (from torch's generator) instead of taking the whole image.
         size: side of the result, pixels; by default the checkpoint's.
+        window: (low, high) of values whose type does not say it; values beyond are clipped.
 
     Returns:
-        A function of a path, a PIL image, a uint8 or uint16 array, or encoded bytes, that gives (C, size, size) float32.
-        The image is resized to a square, whole: its aspect is not kept and no border is cut off (timm's `crop_pct` would).
+        A function of a path, a PIL image, an array (H, W) or (H, W, 3), a tensor (C, H, W), Pixels, or encoded bytes, that
+        gives (C, size, size) float32. The image is resized to a square, whole: its aspect is not kept and no border is cut
+        off (timm's `crop_pct` would). Grey is repeated to colour, colour becomes luminance for a network of one channel.
+
+    Raises:
+        ImageError: (the function) for what is no image, or has an unknown range.
 
     >>> import numpy as np
     >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape
@@ -88,16 +104,19 @@ def transform(name_or_model: Any, *, train: bool = False, size: int | None = Non
     import numpy as np
     import torch
 
-    from medzoo.data.pixels import to_pixels
+    from medzoo.data.pixels import apply_window, to_pixels
 
-    if isinstance(name_or_model, str):
-        convention, side = _from_name(name_or_model)
-    else:
-        convention, side = convention_of(name_or_model), input_size(name_or_model)
-    side = size or side
+    convention, side, clip = _facts(name_or_model)
+    side = side if size is None else size
+    if type(side) is not int or not 1 <= side <= 16_384:
+        raise UsageError(f"size is {side!r}; give the side of the result in pixels.")
 
     def apply(image: Any) -> torch.Tensor:  # noqa: ANN401
-        pixels = to_pixels(image)
+        pixels = to_pixels(image, window=window)
+        if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
+            raise ImageError(f"A volume of shape {pixels.array.shape} is no image; give one slice of it.")
+        if clip is not None and pixels.unit == "HU" and window is None:
+            pixels = apply_window(pixels, clip)
         low, high = pixels.range
         unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, convention.rule)
         if train:
@@ -111,8 +130,20 @@ def transform(name_or_model: Any, *, train: bool = False, size: int | None = Non
     return apply
 
 
-def _from_name(name: str) -> tuple[InputConvention, int]:
-    from medzoo.zoo.load import describe  # facts without weights
+def _facts(name_or_model: Any) -> tuple[InputConvention, int, tuple[float, float] | None]:  # noqa: ANN401
+    """The convention, the side, and the HU that CT is clipped to."""
+    if isinstance(name_or_model, str | os.PathLike):
+        from medzoo.zoo.load import describe  # facts without weights
 
-    facts = describe(name)
-    return InputConvention(facts.mean, facts.std, facts.rule), facts.size
+        facts = describe(os.fspath(name_or_model))
+        return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip)
+    if not hasattr(name_or_model, "pretrained_cfg"):
+        raise UsageError(
+            f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model."
+        )
+    clip = getattr(getattr(name_or_model, "load_receipt", None), "input_clip", None)
+    return convention_of(name_or_model), input_size(name_or_model), _pair(clip)
+
+
+def _pair(clip: tuple[float, ...] | None) -> tuple[float, float] | None:
+    return None if clip is None else (clip[0], clip[1])

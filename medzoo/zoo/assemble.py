@@ -11,7 +11,7 @@ from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo import build
 from medzoo.zoo.config import RESERVED, FolderConfig
 from medzoo.zoo.schema import plain
-from medzoo.zoo.weights import compare_names, read_header, read_weights, shapes
+from medzoo.zoo.weights import compare_names, read_weights, shapes
 
 if TYPE_CHECKING:
     import torch
@@ -125,13 +125,13 @@ def assemble(found: Found, config: FolderConfig, want: Wish) -> nn.Module:
     Raises:
         WeightsMismatchError: if the file's names or shapes are not exactly the architecture's.
     """
-    empty = _checked_twin(config)
     stored_head = want.num_classes == "pretrained"
     if stored_head and not config.num_classes:
         raise UsageError(f"{config.name} has no stored head; give num_classes a number, or 0 for features.")
     classes = config.num_classes if want.num_classes == "pretrained" else want.num_classes
     channels = want.in_chans or config.in_chans
     state = read_weights(config.weights)
+    empty = _checked_twin(config, state)
     notes = list(found.notes)
     if config.facts is None:
         notes.append("the folder states no sha256: nobody vouches for its weights but the place they came from")
@@ -144,6 +144,7 @@ def assemble(found: Found, config: FolderConfig, want: Wish) -> nn.Module:
 
         model, dropped, fresh, more = through_timm(config, state, want, classes, channels)
         notes += more
+        _nothing_on_meta(model, config)
     else:
         stored = set(state)
         model = _direct(config, state, channels, empty)
@@ -165,16 +166,14 @@ def assemble(found: Found, config: FolderConfig, want: Wish) -> nn.Module:
         cfg = {key: value for key, value in cfg.items() if key not in ("num_classes", "classifier")}
     model.pretrained_cfg = model.default_cfg = cfg  # type: ignore[assignment]
     model.load_receipt = _receipt(found, config, dropped, fresh, notes, want)  # type: ignore[assignment]
-    _nothing_on_meta(model, config)
     return model.eval()
 
 
-def _checked_twin(config: FolderConfig) -> nn.Module:
+def _checked_twin(config: FolderConfig, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """The stored network on the meta device, its names and shapes equal to the file's, both ways."""
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
     empty = build.twin(config.architecture, config.pretrained_cfg, arguments)
-    have = {name: entry.shape for name, entry in read_header(config.weights).items()}
-    compare_names(have, shapes(empty.state_dict().items()), str(config.weights), config.architecture)
+    compare_names(shapes(state.items()), shapes(empty.state_dict().items()), str(config.weights), config.architecture)
     return empty
 
 

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 import medzoo
-from medzoo.errors import MedzooError
+from medzoo.data.arrays import Pixels
+from medzoo.errors import ImageError, MedzooError, UsageError
 from medzoo.training.inputs import convention_of, input_size
 
 
@@ -68,3 +71,108 @@ def test_grey_stems_take_grey(tiny_hub):
     model = medzoo.load("lab/tiny", hub=tiny_hub, in_chans=1)
     assert convention_of(model).channels == 1 and input_size(model) == 32
     assert model(medzoo.transform(model)(grey())[None]).shape == (1, model.num_features)
+
+
+def unit_of(view, name="resnet18-random"):
+    """What stood before mean and std."""
+    facts = medzoo.info(name).input
+    return view * torch.tensor(facts.std).view(-1, 1, 1) + torch.tensor(facts.mean).view(-1, 1, 1)
+
+
+@pytest.mark.parametrize("window", [(0.0, 1.0), (-1.0, 1.0), (0, 4095)])
+def test_a_stated_range_is_taken(window):
+    low, high = window
+    image = (grey() / 255 * (high - low) + low).astype(np.float32)
+    view = medzoo.transform("resnet18-random", size=40, window=window)
+    expected = medzoo.transform("resnet18-random", size=40)(grey())
+    for given_image in (image, torch.from_numpy(image), torch.from_numpy(image)[None].bfloat16()):
+        assert (view(given_image) - expected).abs().max() < 0.03
+    assert torch.equal(view(np.full((4, 4), high + 1e6, np.float32)), view(np.full((4, 4), high, np.float32)))
+
+
+@given(
+    arrays.arrays(np.uint16, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
+    | arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
+)
+def test_no_value_of_an_integer_image_is_clipped(image):
+    if image.shape[0] != image.shape[1]:
+        image = np.repeat(
+            np.repeat(image, image.shape[1], 0), image.shape[0], 1
+        )  # square, so that nothing is resampled
+    unit = unit_of(medzoo.transform("resnet18-random", size=image.shape[0])(image))
+    expected = torch.from_numpy(image.astype(np.float64) / np.iinfo(image.dtype).max).float()
+    assert (unit - expected).abs().max() < 1e-5
+
+
+@given(arrays.arrays(np.uint8, (5, 7, 3)))
+def test_a_tensor_in_torchs_order_is_the_array(image):
+    view = medzoo.transform("resnet18-random", size=7)
+    assert torch.equal(view(torch.from_numpy(image).permute(2, 0, 1)), view(image))
+
+
+def test_a_narrow_tensor_is_read_in_torchs_order():
+    image = np.random.default_rng(0).integers(0, 256, (9, 3, 3), dtype=np.uint8)  # 9 high, 3 wide, colour
+    view = medzoo.transform("resnet18-random", size=6)
+    assert torch.equal(view(torch.from_numpy(image).permute(2, 0, 1)), view(image))
+
+
+def test_one_channel_and_another_scale():
+    """torchxrayvision's nets take one channel from -1024 to 1024; colour becomes its luminance."""
+    view = medzoo.transform("densenet121-cxr_all_xrv", size=8)
+    black, white = view(np.zeros((8, 8), np.uint8)), view(np.full((8, 8), 255, np.uint8))
+    assert black.shape == (1, 8, 8) and black.unique().item() == -1024 and white.unique().item() == 1024
+    green = view(np.stack([np.zeros((8, 8)), np.full((8, 8), 255), np.zeros((8, 8))], -1).astype(np.uint8))
+    assert green.mean().item() == pytest.approx((2 * 0.587 - 1) * 1024, abs=0.01)
+
+
+def test_hounsfield_units_are_clipped_where_the_checkpoint_was():
+    name = "resnet50-simclr-radnet12m"
+    array = np.array([[-3000, -1024], [3072, 20_000]], np.int16)
+    view = medzoo.transform(name, size=2)
+    pixels = Pixels(array, (-32768, 32767), "HU")
+    clipped = Pixels(np.clip(array, -1024, 3072), (-32768, 32767), "HU")
+    assert torch.equal(view(pixels), view(clipped)) and view(pixels).unique().numel() == 2
+    assert medzoo.transform("resnet18-random", size=2)(pixels).unique().numel() > 6  # no clip is stated
+    assert view(Pixels(array, (-32768, 32767), "grey")).unique().numel() > 2  # no Hounsfield units
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1", "I;16", "CMYK", "YCbCr", "HSV", "I", "F"])
+def test_every_mode_of_pillow_or_a_sentence(mode):
+    image = (
+        Image.fromarray(grey(dtype=np.uint16, top=65535)) if mode == "I;16" else Image.fromarray(grey()).convert(mode)
+    )
+    if mode in ("I", "F"):
+        with pytest.raises(ImageError, match="range is not known"):
+            medzoo.transform("resnet18-random", size=40)(image)
+        return
+    unit = unit_of(medzoo.transform("resnet18-random", size=40)(image))
+    expected = torch.from_numpy((grey() > 127).astype(np.float32) if mode == "1" else grey() / 255)
+    assert (unit.mean() - expected.mean()).abs() < 0.03
+    assert mode == "1" or (unit - expected).abs().max() < 0.03
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        None, 3, "no-such.png", b"", b"<html>", np.zeros((2, 3, 4, 5), np.uint8), np.zeros((0, 4), np.uint8),
+        np.full((4, 4), np.nan), np.zeros((4, 4), complex), np.zeros((4, 4), object), torch.zeros(2, 5, 5),
+        Pixels(np.zeros((3, 4, 5), np.uint8), (0, 255), "grey"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_image_gets_a_sentence(image):
+    with pytest.raises(MedzooError) as caught:
+        medzoo.transform("resnet18-random")(image)
+    assert len(str(caught.value)) > 20
+
+
+def test_names_folders_and_models(tiny_hub):
+    folder = tiny_hub / "lab" / "tiny"
+    model = medzoo.load(str(folder))
+    views = [medzoo.transform(place)(grey()) for place in (folder, str(folder), f"local-dir:{folder}", model)]
+    assert all(torch.equal(view, views[0]) for view in views)
+    for wrong in (3, torch.nn.Linear(2, 2), None):
+        with pytest.raises(UsageError, match="input convention"):
+            medzoo.transform(wrong)
+    with pytest.raises(UsageError, match="size"):
+        medzoo.transform("resnet18-random", size=0)

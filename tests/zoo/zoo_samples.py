@@ -15,8 +15,12 @@ CARD = {
 
 def small_model(architecture: str = "test_resnet", num_classes: int = 3, seed: int = 0, **arguments) -> torch.nn.Module:
     torch.manual_seed(seed)
-    model = timm.create_model(architecture, num_classes=num_classes, **arguments).eval()
-    for name, buffer in model.named_buffers():  # statistics that a wrong load would not have
+    return draw_statistics(timm.create_model(architecture, num_classes=num_classes, **arguments).eval())
+
+
+def draw_statistics(model: torch.nn.Module) -> torch.nn.Module:
+    """Give normalisation, tokens and heads values that a wrong load would not have."""
+    for name, buffer in model.named_buffers():
         if name.endswith("running_var"):
             buffer.uniform_(0.5, 1.5)
         elif name.endswith("running_mean"):
