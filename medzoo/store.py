@@ -159,7 +159,8 @@ def sweep(folder: Path, older_than: float = ORPHAN_SECONDS) -> int:
     return removed
 
 
-def _fingerprint(path: Path) -> dict[str, int]:
+def fingerprint(path: Path) -> dict[str, int]:
+    """Size, time of change and inode of a file: what tells, without hashing, that it is another one now."""
     status = path.stat()
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
 
@@ -174,7 +175,7 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
     path = path.resolve()
     name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
     note = paths.home() / "receipts" / f"{name}.json"
-    before = _fingerprint(path)
+    before = fingerprint(path)
     if not always:
         receipt = _receipts_in_memory.get(name)
         if receipt is None:
@@ -183,7 +184,7 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
         if isinstance(receipt, dict) and all(receipt.get(key) == value for key, value in before.items()):
             return str(receipt["sha256"])
     digest = sha256_file(path)
-    if _fingerprint(path) != before:
+    if fingerprint(path) != before:
         raise IntegrityError(f"{path} changed while it was being hashed. Let its writer finish, then try again.")
     receipt = {"path": str(path), "sha256": digest, **before}
     _receipts_in_memory[name] = receipt

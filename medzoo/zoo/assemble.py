@@ -114,15 +114,17 @@ def draw(entry: Checkpoint, want: Wish) -> nn.Module:
     return model
 
 
-def assemble(found: Found, config: FolderConfig, want: Wish) -> nn.Module:
+def assemble(found: Found, config: FolderConfig, want: Wish, hashed: Mapping[str, int]) -> nn.Module:
     """The network of a verified folder, with the head and stem that were asked for.
 
     Args:
         found: what the name stands for.
         config: its folder's configuration, the sha256 already checked.
         want: what was asked for.
+        hashed: the weights file's fingerprint from before it was hashed.
 
     Raises:
+        IntegrityError: if the file is another one by now.
         WeightsMismatchError: if the file's names or shapes are not exactly the architecture's.
     """
     stored_head = want.num_classes == "pretrained"
@@ -130,7 +132,7 @@ def assemble(found: Found, config: FolderConfig, want: Wish) -> nn.Module:
         raise UsageError(f"{config.name} has no stored head; give num_classes a number, or 0 for features.")
     classes = config.num_classes if want.num_classes == "pretrained" else want.num_classes
     channels = want.in_chans or config.in_chans
-    state = read_weights(config.weights)
+    state = read_weights(config.weights, hashed)
     empty = _checked_twin(config, state)
     notes = list(found.notes)
     if config.facts is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import UsageError, WeightsMismatchError
 from medzoo.zoo.facts import Input
+from medzoo.zoo.weights import compare_names
 
 if TYPE_CHECKING:
     import torch
@@ -130,7 +131,7 @@ def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
     """
     import torch
 
-    model.load_state_dict(dict(state), strict=True, assign=True)
+    _assign(model, state)
     for module in model.modules():
         computed = [name for name, buffer in module._buffers.items() if buffer is not None and buffer.is_meta]
         for name in computed:  # not stored in files; meta ones compute silent nonsense
@@ -140,6 +141,27 @@ def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
         if computed:
             module.init_non_persistent_buffers()  # type: ignore[operator]
     return not any(_meta_tensors(module) for module in model.modules())
+
+
+def _assign(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """What `load_state_dict(strict=True, assign=True)` does, without the hooks that cost most of its time."""
+    import torch
+
+    have: dict[str, tuple[int, ...]] = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    need: dict[str, tuple[int, ...]] = {}
+    made: dict[int, nn.Parameter] = {}  # tied parameters stay one
+    for path, module in model.named_modules():
+        here = f"{path}." if path else ""
+        for key, old in module._parameters.items():
+            if old is not None and (tensor := state.get(here + key)) is not None:
+                module._parameters[key] = made.setdefault(id(old), torch.nn.Parameter(tensor, old.requires_grad))
+            if old is not None:
+                need[here + key] = tuple(old.shape)
+        for key, buffer in module._buffers.items():
+            if buffer is not None and key not in module._non_persistent_buffers_set:
+                module._buffers[key] = state.get(here + key, buffer)
+                need[here + key] = tuple(buffer.shape)
+    compare_names(have, need, "The state", type(model).__name__)
 
 
 def _meta_tensors(module: nn.Module) -> list[str]:

@@ -63,9 +63,11 @@ def load(
     >>> load("resnet18-random")(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 512])
     """
+    from medzoo import store
     from medzoo.zoo import assemble
     from medzoo.zoo.fetch import locate
     from medzoo.zoo.fetch import verify as verify_folder
+    from medzoo.zoo.places import WEIGHTS
 
     if verify not in ("receipt", "always"):
         raise UsageError(f"verify is {verify!r}; choose 'receipt' or 'always'.")
@@ -81,7 +83,9 @@ def load(
         assert found.checkpoint is not None
         model = assemble.draw(found.checkpoint, want)
     else:
-        model = assemble.assemble(found, verify_folder(found, always=verify == "always"), want)
+        hashed = store.fingerprint(weights) if (weights := found.folder / WEIGHTS).is_file() else {}
+        config = verify_folder(found, always=verify == "always")
+        model = assemble.assemble(found, config, want, hashed)
     if dtype is not None:
         model = model.to(dtype=dtype)
     return model.to(device=device) if device is not None else model

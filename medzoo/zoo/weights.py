@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from medzoo import store
 from medzoo.errors import ConversionError, IntegrityError, MedzooError, WeightsMismatchError, listed
 
 if TYPE_CHECKING:
@@ -98,27 +99,30 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return rows
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path, hashed: Mapping[str, int] | None = None) -> dict[str, torch.Tensor]:
     """All tensors of a safetensors file, on the CPU, in memory of their own.
 
     A mapped file is faster by the time of a copy, but its tensors are aligned to 8 bytes only, which makes kernels round
     otherwise than for the same weights elsewhere; and a file that is truncated later would crash the process.
 
+    Args:
+        path: the file.
+        hashed: what `store.fingerprint` said before its sha256 was checked: it must still be that very file.
+
     Raises:
-        IntegrityError: as `read_header`, or if the file changed while it was read.
+        IntegrityError: as `read_header`, or if the file changed since it was hashed or while it was read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     read_header(path)
-    before = path.stat()
+    before = hashed or store.fingerprint(path)
     try:
         state: dict[str, torch.Tensor] = {name: row.clone() for name, row in load_file(path, device="cpu").items()}
     except (SafetensorError, OSError) as error:
         raise IntegrityError(f"{path} is damaged: {error}. {AGAIN}") from error
-    after = path.stat()
-    if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
-        raise IntegrityError(f"{path} changed while it was read. Let its writer finish, then try again.")
+    if store.fingerprint(path) != before:
+        raise IntegrityError(f"{path} changed while it was checked and read. Let its writer finish, then try again.")
     return state
 
 

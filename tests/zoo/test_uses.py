@@ -14,11 +14,11 @@ from zoo_samples import draw_statistics
 import medzoo
 import medzoo.zoo.variants
 from medzoo.errors import UsageError
+from medzoo.training.segmenters import segmenter
 from medzoo.zoo import build
 from medzoo.zoo.assemble import Wish, draw
 
 LABELS = ["normal", "abnormal", "unsure"]
-NO_MAPS = {"inception_resnet_v2"}  # networks of which timm gives no feature maps
 
 
 def _cases() -> dict[str, str]:
@@ -57,11 +57,12 @@ class Sample:
         self.head = set(build.names_under(set(self.state), classifier))
         first = self.model.pretrained_cfg["first_conv"]
         self.stem = {f"{part}.weight" for part in ([first] if isinstance(first, str) else first)}
-        self.channels, self.size = self.entry.input.channels, self.entry.input.size
+        self.channels = self.entry.input.channels
+        self.side = self.entry.input.size if self.entry.facts["fixed_size"] else 96  # small where any size will do
 
     def batch(self, channels: int | None = None, size: int | None = None) -> torch.Tensor:
         generator = torch.Generator().manual_seed(1)
-        side = size or self.size
+        side = size or self.side
         return torch.randn(1, channels or self.channels, side, side, generator=generator)
 
     def load(self, **wishes):
@@ -113,10 +114,6 @@ def test_channels(sample, channels):
 
 
 def test_feature_maps(sample):
-    if sample.entry.architecture in NO_MAPS:
-        with pytest.raises(UsageError, match="timm cannot build"):
-            sample.load(features_only=True)
-        return
     everything = sample.load(features_only=True)
     chosen = sample.load(features_only=True, out_indices=(1, 2))
     x = sample.batch()
@@ -124,13 +121,13 @@ def test_feature_maps(sample):
     assert len(two) == 2 and len(maps) == len(everything.feature_info.channels())
     for out, width, reduction in zip(two, chosen.feature_info.channels(), chosen.feature_info.reduction(), strict=True):
         nchw = out if out.shape[1] == width else out.permute(0, 3, 1, 2)  # Swin's are NHWC
-        assert nchw.shape[1] == width and abs(nchw.shape[-1] - sample.size / reduction) <= 1
+        assert nchw.shape[1] == width and -4 <= nchw.shape[-1] - sample.side / reduction <= 1  # Inceptions do not pad
     assert everything.load_receipt.fresh == chosen.load_receipt.fresh == ()
 
 
 def test_another_size(sample):
     fixed = sample.entry.facts["fixed_size"]
-    side = (448 if "swin" in sample.entry.architecture else 224 if sample.size > 224 else 160) if fixed else 96
+    side = (448 if "swin" in sample.entry.architecture else 224 if sample.side > 224 else 160) if fixed else 128
     model = sample.load(img_size=side) if fixed else sample.load()
     assert model(sample.batch(size=side)).shape == (1, sample.entry.facts["features"])
     if fixed:
@@ -145,7 +142,7 @@ def test_another_size(sample):
 
 def test_type_device_and_compile(sample):
     half = sample.load(dtype=torch.bfloat16, device="cpu")
-    out = half(sample.batch(size=None).bfloat16())
+    out = half(sample.batch().bfloat16())
     assert out.dtype == torch.bfloat16 and torch.isfinite(out.float()).all()
     model = sample.load()
     compiled = torch.compile(model, backend="eager")  # the whole graph is captured; no compiler is needed
@@ -186,3 +183,18 @@ def test_the_card_names_the_import_that_a_variant_needs(sample):
     card = (sample.folder / "README.md").read_text()
     ours = {variant.__name__ for variant in medzoo.zoo.variants.VARIANTS}
     assert ("import medzoo.zoo.variants" in card) == (sample.entry.architecture in ours)
+
+
+def test_as_the_encoder_of_a_segmenter(sample):
+    """A DPT for plain transformers, else a U-Net and a UPerNet; smp's own U-Net refuses the former."""
+    plain = hasattr(sample.model, "cls_token")
+    side = 224 if sample.entry.facts["fixed_size"] else 96
+    for decoder in ("dpt",) if plain else ("unet", "upernet"):
+        model = segmenter(str(sample.folder), 4, decoder=decoder, size=side)
+        assert model(sample.batch(size=side)).shape == (1, 4, side, side)
+        assert model.load_receipt.fresh == ()
+        stored = {name.rpartition("model.")[2] for name in model.encoder.state_dict()}
+        assert len(stored) > 0.8 * len(sample.state.keys() - sample.head)
+    wrong = "unet" if plain else "dpt"
+    with pytest.raises(UsageError, match="its decoder is"):
+        segmenter(str(sample.folder), 4, decoder=wrong)
