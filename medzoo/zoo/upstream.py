@@ -1,4 +1,4 @@
-"""From the authors' site: download, remember what came, convert on this machine."""
+"""From the authors' site: fetch, remember what came, convert on this machine."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import json
 import os
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,12 +15,9 @@ from pathlib import Path
 from medzoo import store
 from medzoo.errors import IntegrityError, RunFolderError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
+from medzoo.zoo.download import download
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.places import cache_root, is_folder, next_step
-
-CHUNK = 1024 * 1024  # bytes
-TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
-AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
 def from_upstream(
@@ -95,50 +90,6 @@ def _alone(entry: Checkpoint, folder: Path) -> Iterator[bool]:
                 told = True
                 time.sleep(0.5)
         yield not is_folder(folder)
-
-
-def download(url: str, path: Path) -> None:
-    """Download a file, whole or not at all, with a bar on a terminal.
-
-    Args:
-        url: its address.
-        path: where it goes.
-
-    Raises:
-        WeightsUnavailableError: after several tries.
-    """
-    for attempt in range(1, TRIES + 1):
-        try:
-            return _download_once(url, path)
-        except urllib.error.HTTPError as error:
-            if error.code not in AGAIN or attempt == TRIES:
-                raise WeightsUnavailableError(f"{url} answered {error.code} {error.reason}.") from error
-            asked = error.headers.get("Retry-After", "")
-            pause = float(asked) if asked.isdigit() else 2.0**attempt
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            if getattr(reason, "errno", None) in (28, 30) or attempt == TRIES:  # no space, or read-only
-                raise WeightsUnavailableError(f"{url} could not be fetched: {reason}.") from error
-            pause = 2.0 ** (attempt - 1)
-        time.sleep(min(pause, PATIENCE))
-    return None
-
-
-def _download_once(url: str, path: Path) -> None:
-    from tqdm.auto import tqdm
-
-    request = urllib.request.Request(url, headers={"User-Agent": "medzoo"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, store.atomic_path(path) as temporary:
-        announced = answer.headers.get("Content-Length")
-        total = int(announced) if announced else None
-        bar = tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None)
-        with bar, temporary.open("wb") as file:
-            while chunk := answer.read(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-        size = temporary.stat().st_size
-        if total is not None and size != total:
-            raise OSError(f"the connection ended after {size} of {total} bytes")
 
 
 def _remember(entry: Checkpoint, file: Path, address: str, cache_dir: str | os.PathLike[str] | None) -> None:

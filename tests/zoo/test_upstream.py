@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import threading
+import types
 
 import pytest
 import torch
@@ -12,27 +13,40 @@ from zoo_samples import small_model
 
 import medzoo
 from medzoo.errors import IntegrityError, WeightsUnavailableError
-from medzoo.zoo import upstream
+from medzoo.zoo import download
 from medzoo.zoo.places import cached_folder
 
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A site that serves `content`; `script` holds what to do first: a status, or "cut"."""
-    monkeypatch.setattr(upstream.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
 
     class Site(http.server.BaseHTTPRequestHandler):
-        content, script, hits = b"", [], 0
+        content, script, hits, tag, ranges = b"", [], 0, '"first"', []
 
         def do_GET(self):
             Site.hits += 1
             step = Site.script.pop(0) if Site.script else 200
-            self.send_response(200 if step == "cut" else step)
-            if step in (200, "cut"):
-                self.send_header("Content-Length", str(len(Site.content)))
+            begin = 0
+            asked = self.headers.get("Range")
+            if asked and Site.tag and self.headers.get("If-Range") == Site.tag and step in (200, "cut"):
+                begin = int(asked.removeprefix("bytes=").rstrip("-"))
+            Site.ranges.append(begin)
+            body = Site.content[begin:]
+            if step in (200, "cut", "page"):
+                self.send_response(206 if begin else 200)
+                if begin:
+                    size = len(Site.content)
+                    self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
+                self.send_header("Content-Type", "text/html" if step == "page" else "application/octet-stream")
+                self.send_header("Content-Length", str(len(body)))
+                if Site.tag:
+                    self.send_header("ETag", Site.tag)
                 self.end_headers()
-                self.wfile.write(Site.content[: len(Site.content) // 2] if step == "cut" else Site.content)
+                self.wfile.write(body[: len(body) // 2] if step == "cut" else body)
             else:
+                self.send_response(step)
                 self.send_header("Retry-After", "1")
                 self.end_headers()
 
@@ -101,7 +115,7 @@ def test_in_the_end_a_clear_error_and_nothing_half(entry, site, private_home, sc
         medzoo.load(name)
     assert site.hits <= 5
     left = [path for path in private_home.rglob("*") if path.is_file()]
-    assert not [path for path in left if "safetensors" in path.name or path.name.startswith(".tmp-")]
+    assert not [path for path in left if path.suffix == ".safetensors" or path.name.startswith(".tmp-")]
 
 
 def test_four_at_once_download_once(entry, site):
@@ -115,11 +129,66 @@ def test_four_at_once_download_once(entry, site):
     assert folders == [cached_folder(name)] * 4 and site.hits == 1
 
 
-def test_nobody_answers(entry):
+def test_nobody_answers(entry, monkeypatch):
     name = entry('access = "direct"\nurl = "http://127.0.0.1:9/x.pth"')
-    upstream_tries, upstream.TRIES = upstream.TRIES, 1
-    try:
-        with pytest.raises(WeightsUnavailableError, match="could not be fetched"):
-            medzoo.load(name)
-    finally:
-        upstream.TRIES = upstream_tries
+    monkeypatch.setattr(download, "TRIES", 1)
+    with pytest.raises(WeightsUnavailableError, match="could not be fetched"):
+        medzoo.load(name)
+
+
+def test_a_cut_download_goes_on_where_it_broke(entry, site):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = ["cut", "cut"]
+    medzoo.load(name)
+    half = len(site.content) // 2
+    assert site.ranges == [0, half, half + (len(site.content) - half) // 2]
+
+
+def test_another_day_goes_on_too(entry, site, private_home):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = ["cut"] + [500] * 4
+    with pytest.raises(WeightsUnavailableError):
+        medzoo.load(name)
+    medzoo.load(name)
+    assert site.ranges[-1] == len(site.content) // 2
+    assert not list((private_home / "upstream" / name).iterdir())
+
+
+@pytest.mark.parametrize("tag", ['"second"', None, 'W/"first"'])
+def test_a_file_that_may_have_changed_meanwhile_begins_anew(entry, site, tag):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    if tag != '"second"':
+        site.tag = tag
+    site.script = ["cut"] + [500] * 4
+    with pytest.raises(WeightsUnavailableError):
+        medzoo.load(name)
+    site.tag = tag
+    model = medzoo.load(name)
+    assert site.ranges[-1] == 0 and model.load_receipt.sha256
+
+
+def test_a_beginning_that_does_not_fit_is_thrown_away(entry, site, private_home):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    place = private_home / "upstream" / name
+    place.mkdir(parents=True)
+    (place / "weights.safetensors.part").write_bytes(b"x" * 10)
+    (place / "weights.safetensors.part.json").write_text(json.dumps({"url": site.url, "validator": '"first"'}))
+    site.script = [416]
+    medzoo.load(name)
+    assert site.ranges == [0, 0]
+
+
+def test_a_web_page_is_no_file_and_is_not_asked_for_twice(entry, site):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = ["page"]
+    with pytest.raises(WeightsUnavailableError, match=r"web page.*medzoo convert"):
+        medzoo.load(name)
+    assert site.hits == 1
+
+
+def test_a_full_disk_is_told_before_the_first_byte(entry, site, monkeypatch):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
+    with pytest.raises(WeightsUnavailableError, match=r"needs [\d,]+ bytes more.*MEDZOO_HOME"):
+        medzoo.load(name)
+    assert site.hits == 1
