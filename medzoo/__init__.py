@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task, load_task
     from medzoo.training.features import embed
     from medzoo.training.inputs import transform
+    from medzoo.training.segmenters import segmenter
+    from medzoo.zoo.add import add
+    from medzoo.zoo.check import check
     from medzoo.zoo.convert import convert
     from medzoo.zoo.fetch import fetch
     from medzoo.zoo.folder import save
@@ -31,9 +34,12 @@ _PLACES = {
     "load": "medzoo.zoo.load",
     "fetch": "medzoo.zoo.fetch",
     "convert": "medzoo.zoo.convert",
+    "check": "medzoo.zoo.check",
+    "add": "medzoo.zoo.add",
     "save": "medzoo.zoo.folder",
     "push": "medzoo.zoo.publish",
     "transform": "medzoo.training.inputs",
+    "segmenter": "medzoo.training.segmenters",
     "embed": "medzoo.training.features",
     "load_task": "medzoo.data.task",
     "Task": "medzoo.data.task",
@@ -46,6 +52,8 @@ __all__ = [
     "Pixels",
     "Task",
     "__version__",
+    "add",
+    "check",
     "convert",
     "embed",
     "errors",
@@ -57,6 +65,7 @@ __all__ = [
     "push",
     "read_image",
     "save",
+    "segmenter",
     "table",
     "transform",
 ]

@@ -18,6 +18,7 @@ from medzoo.training.segmenters import segmenter
 from medzoo.zoo import build
 from medzoo.zoo.assemble import Wish, draw
 
+pytestmark = pytest.mark.slow
 LABELS = ["normal", "abnormal", "unsure"]
 
 
