@@ -10,6 +10,7 @@ from zoo_samples import small_model
 
 import medzoo
 from medzoo.errors import ConversionError, UnknownNameError, UsageError
+from medzoo.zoo.assemble import Wish, draw
 from medzoo.zoo.convert import recognise
 from medzoo.zoo.convert.read import read_tensors
 
@@ -130,7 +131,7 @@ def test_names_that_have_nothing_to_convert(tmp_path):
     with pytest.raises(ConversionError, match="no file"):
         medzoo.convert(tmp_path / "x", "resnet50-imagenet", out=tmp_path / "f")
     with pytest.raises(ConversionError, match="layout of its file is not known"):
-        medzoo.convert(tmp_path / "x", "vit_small-sit-imagenet", out=tmp_path / "f")
+        medzoo.convert(tmp_path / "x", "vit_small-gmml-imagenet-oct", out=tmp_path / "f")
 
 
 def test_another_checkpoints_file_is_named(configs, tmp_path):
@@ -215,3 +216,46 @@ def test_the_window_is_read_from_the_bias_table(configs, tmp_path, rows, window,
     with torch.inference_mode():
         assert torch.equal(loaded(batch), model(batch))
     assert medzoo.transform(str(folder))(np.zeros((8, 8), np.uint8)).shape == (3, size, size)
+
+
+# Layouts that are known from their authors' training code: (checkpoint, what the file holds around the network's names)
+TRAINING_FILES = {
+    "vit_small-sit-imagenet": (
+        "teacher.module.backbone.",
+        {
+            "student.module.backbone.cls_token": (1, 1, 384), "student.module.head.mlp.0.weight": (4096, 384),
+            "teacher.module.head.mlp.0.weight": (4096, 384), "teacher.module.head_recons.mlp.0.weight": (384, 384),
+            "teacher.module.head_recons.convTrans.weight": (384, 3, 16, 16), "optimizer.state.0.exp_avg": (3,),
+        },
+    ),
+    "vit_base-simmim-imagenet": (
+        "model.encoder.",
+        {
+            "model.encoder.mask_token": (1, 1, 768), "model.decoder.0.weight": (768, 768, 1, 1),
+            "model.encoder.rel_pos_bias.relative_position_index": (197, 197), "optimizer.state.0.exp_avg": (3,),
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINING_FILES)
+def test_layouts_of_training_code(name, tmp_path, private_home):
+    prefix, around = TRAINING_FILES[name]
+    torch.manual_seed(0)
+    entry = medzoo.info(name)
+    model = draw(entry, Wish(0, None, False, None, {}))
+    state = {prefix + key: tensor for key, tensor in model.state_dict().items()}
+    nested: dict = {"epoch": 800}
+    for key, tensor in (state | {key: torch.zeros(shape) for key, shape in around.items()}).items():
+        top, _, rest = key.partition(".")
+        nested.setdefault(top, {})[rest] = tensor
+    torch.save(nested, tmp_path / "training.pth")
+    medzoo.convert(tmp_path / "training.pth", name)
+    loaded = medzoo.load(name, accept_license=True).state_dict()
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in model.state_dict().items())
+    nested[prefix.partition(".")[0]]["stranger.weight"] = torch.zeros(2)
+    torch.save(nested, tmp_path / "training.pth")
+    with pytest.raises(ConversionError, match="stranger"):
+        medzoo.convert(tmp_path / "training.pth", name)

@@ -62,7 +62,6 @@ DATA = {
 # SimMIM's ViT-B is built as BEiT's is: relative position bias, no position embedding
 OTHER_FAMILY = {"vit_base-simmim-imagenet": "beit_base"}
 # nobody here saw the file, and no manifest of it exists
-LAYOUT_UNKNOWN = {"vit_base-simmim-imagenet", "vit_small-sit-imagenet"}
 SECTIONS = ["model", "input", "pretraining", "upstream", "license", "citation", "golden", "hub"]
 
 
@@ -150,7 +149,7 @@ def test_the_format_is_known(name):
 
     source = medzoo.info(name).upstream
     assert set(source.also) <= set(FORMATS)
-    if source.access == "recipe" or name in LAYOUT_UNKNOWN:
+    if source.access == "recipe":
         assert source.format is None
     else:
         assert source.format in FORMATS

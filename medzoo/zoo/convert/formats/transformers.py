@@ -151,4 +151,29 @@ FORMATS = {
         adapt=steps.swin_window,
         source=SIMMIM,
     ),
+    "simmim-vit-base": Format(
+        drop=(
+            *TRAINING,
+            Drop(
+                r"model\.(module\.)?encoder\.rel_pos_bias\.relative_position_index$", "buffer that the network computes"
+            ),
+            Drop(r"model\.(module\.)?encoder\.mask_token$", "token of masked patches"),
+            Drop(r"model\.(module\.)?decoder\.", "decoder of the pre-training"),
+        ),
+        keep=(Keep(r"model\.(module\.)?encoder\.(?=(cls_token$|patch_embed\.|rel_pos_bias\.|blocks\.|norm\.))"),),
+        needs=(r"encoder\.rel_pos_bias\.relative_position_bias_table$",),
+        source=SIMMIM,
+    ),
+    "sit": Format(
+        drop=(
+            *TRAINING,
+            Drop(r"student\.", "student; the teacher is the network"),
+            Drop(r"teacher\.(module\.)?head\.", "projection head of the contrastive loss"),
+            Drop(r"teacher\.(module\.)?head_recons\.", "head of the reconstruction"),
+            Drop(r"fp16_scaler(\.|$)", "state of the training"),
+        ),
+        keep=(Keep(rf"teacher\.(module\.)?backbone\.{VIT}"),),
+        needs=(r"^teacher\.(module\.)?head_recons\.",),
+        source="https://github.com/Sara-Ahmed/SiT/blob/main/main.py",
+    ),
 }
