@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from medzoo import store
-from medzoo.errors import IntegrityError, RunFolderError, WeightsUnavailableError
+from medzoo.errors import ConversionError, IntegrityError, RunFolderError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
 from medzoo.zoo.download import download
 from medzoo.zoo.facts import Checkpoint
@@ -41,8 +41,6 @@ def from_upstream(
         WeightsUnavailableError: for weights that only a person can get, or when there is no network.
         IntegrityError: if another file came than before, or than the registry says.
     """
-    from medzoo.zoo.convert import convert_entry
-
     source = entry.upstream
     assert source is not None
     if source.access != "direct":
@@ -59,8 +57,9 @@ def from_upstream(
             )
             if commit != source.revision:
                 print(f"{source.hub}: {source.revision or 'main'} is {commit}", file=sys.stderr)
-            _remember(entry, file, f"hf-hub:{source.hub}/{source.file}", cache_dir)
-            return convert_entry(entry, file, folder, hub=source.hub, revision=commit)
+            return _converted(
+                entry, file, folder, f"hf-hub:{source.hub}/{source.file}", cache_dir, hub=source.hub, revision=commit
+            )
         if offline or real_hub.told_offline():
             raise real_hub.not_here(entry.name)
         url = source.url or ""
@@ -68,11 +67,22 @@ def from_upstream(
         if not file.is_file():
             download(url, file)
         try:
-            _remember(entry, file, url, cache_dir)
-            return convert_entry(entry, file, folder, url=url)
-        finally:
-            with suppress(OSError):  # the converted folder and the receipt stay
-                file.unlink()
+            converted = _converted(entry, file, folder, url, cache_dir, url=url)
+        except IntegrityError:
+            _remove(file)
+            raise
+        except ConversionError as error:
+            # the file came whole; another medzoo may read it without a second download
+            raise ConversionError(
+                f"{error} What was downloaded stays at {file}; remove it to fetch it again."
+            ) from error
+        _remove(file)  # the converted folder and the receipt stay
+        return converted
+
+
+def _remove(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink()
 
 
 @contextmanager
@@ -92,8 +102,31 @@ def _alone(entry: Checkpoint, folder: Path) -> Iterator[bool]:
         yield not is_folder(folder)
 
 
-def _remember(entry: Checkpoint, file: Path, address: str, cache_dir: str | os.PathLike[str] | None) -> None:
-    """Check a file against the published hashes, and against what came from this address the first time."""
+def _converted(
+    entry: Checkpoint, file: Path, folder: Path, address: str, cache_dir: str | os.PathLike[str] | None, *,
+    url: str | None = None, hub: str | None = None, revision: str | None = None,
+) -> Path:  # fmt: skip
+    """Check a file against the published hashes and against what came from this address before; convert it, remember it."""
+    from medzoo.zoo.convert import convert_entry
+
+    digest, note = _published(entry, file, address), cache_root(cache_dir) / "upstream" / f"{entry.name}.json"
+    before: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        before = json.loads(note.read_text())
+    if before.get("address") == address and before.get("sha256") not in (None, digest):
+        raise IntegrityError(
+            f"{address} gave another file than the first time (sha256 {digest}, then {before['sha256']}). "
+            f"If its authors replaced it on purpose, remove {note}."
+        )
+    size = file.stat().st_size
+    converted = convert_entry(entry, file, folder, url=url, hub=hub, revision=revision)
+    # only a file that was right is trusted the next time
+    store.write_json(note, {"address": address, "sha256": digest, "size": size})
+    return converted
+
+
+def _published(entry: Checkpoint, file: Path, address: str) -> str:
+    """The sha256 of a file that has the hashes which its authors published, if they did."""
     source = entry.upstream
     assert source is not None
     digest = store.verified_sha256(file)
@@ -104,13 +137,4 @@ def _remember(entry: Checkpoint, file: Path, address: str, cache_dir: str | os.P
             md5 = hashlib.file_digest(opened, "md5").hexdigest()
         if not md5.startswith(source.md5):
             raise IntegrityError(f"{address} has the md5 {md5}; its authors published {source.md5}.")
-    note = cache_root(cache_dir) / "upstream" / f"{entry.name}.json"
-    before: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        before = json.loads(note.read_text())
-    if before.get("address") == address and before.get("sha256") not in (None, digest):
-        raise IntegrityError(
-            f"{address} gave another file than the first time (sha256 {digest}, then {before['sha256']}). "
-            f"If its authors replaced it on purpose, remove {note}."
-        )
-    store.write_json(note, {"address": address, "sha256": digest, "size": file.stat().st_size})
+    return digest

@@ -1,6 +1,8 @@
 import argparse
 import collections
+import collections.abc
 import pickle
+import sys
 import types
 
 import numpy as np
@@ -83,11 +85,67 @@ def test_stand_ins_do_nothing(tmp_path, monkeypatch):
         ("optax._src", types.ModuleType("optax._src")),
         ("optax._src.transform", inner),
     ):
-        monkeypatch.setitem(__import__("sys").modules, name, module)
+        monkeypatch.setitem(sys.modules, name, module)
     file = dumped(tmp_path, {"opt": state({"w": np.ones(2, "f4")}), "w": np.zeros(2, "f4")})
     monkeypatch.undo()
     found = read_pickle(file)
     assert torch.equal(found["w"], torch.zeros(2)) and len(found) == 2  # the optimiser's numbers lie below `opt`
+
+
+@pytest.mark.parametrize("name", ["frozendict", "FlatMapping", "FlatMap"])
+def test_haikus_mappings_are_their_dictionaries(tmp_path, monkeypatch, name):
+    """Haiku's parameters were no plain dictionaries until 2021; each class pickles as itself and a dictionary."""
+
+    class Frozen(collections.abc.Mapping):
+        def __init__(self, rows):
+            self.rows = rows
+
+        def __getitem__(self, key):
+            return self.rows[key]
+
+        def __iter__(self):
+            return iter(self.rows)
+
+        def __len__(self):
+            return len(self.rows)
+
+        def __reduce__(self):
+            return Frozen, (self.rows,)
+
+    module = types.ModuleType("haiku._src.data_structures")
+    setattr(module, name, Frozen)
+    Frozen.__module__, Frozen.__qualname__ = module.__name__, name
+    for part in ("haiku", "haiku._src"):
+        monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    file = dumped(tmp_path, {"params": Frozen({"net/~/conv": Frozen({"w": np.ones(2, "f4")})})})
+    monkeypatch.undo()
+    assert read_pickle(file).keys() == {"params.net/~/conv.w"}
+
+
+def test_named_tuples_that_dill_describes(tmp_path, monkeypatch):
+    """dill writes a class that it cannot import as a call: its name, its fields and its module."""
+    dill = types.ModuleType("dill._dill")
+
+    def _create_namedtuple(name, fields, module, defaults=None):
+        return collections.namedtuple(name, fields)
+
+    dill._create_namedtuple = _create_namedtuple
+    _create_namedtuple.__module__, _create_namedtuple.__qualname__ = "dill._dill", "_create_namedtuple"
+    monkeypatch.setitem(sys.modules, "dill", types.ModuleType("dill"))
+    monkeypatch.setitem(sys.modules, "dill._dill", dill)
+    State = collections.namedtuple("State", ["online_params", "opt_state"])
+
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, value):
+            if value is State:
+                return _create_namedtuple, ("State", ("online_params", "opt_state"), "__main__", None)
+            return NotImplemented
+
+    with (tmp_path / "file.pkl").open("wb") as file:
+        Pickler(file, protocol=2).dump({"experiment_state": State({"w": np.ones(2, "f4")}, None)})
+    monkeypatch.undo()
+    assert read_pickle(tmp_path / "file.pkl").keys() == {"experiment_state.online_params.w"}
 
 
 def test_many_references_to_one_list_end_in_a_sentence(tmp_path, monkeypatch):
@@ -140,7 +198,7 @@ def test_whole_pickled_networks(tmp_path, monkeypatch, legacy, package):
     module = types.ModuleType(package)
     module.Net = Net
     for part in (package.partition(".")[0], package):
-        monkeypatch.setitem(__import__("sys").modules, part, module)
+        monkeypatch.setitem(sys.modules, part, module)
     monkeypatch.setattr(Net, "__module__", package)
     model = Net()
     torch.save(model, tmp_path / "net.pt", _use_new_zipfile_serialization=not legacy)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from zoo_samples import small_model
 
 import medzoo
-from medzoo.errors import IntegrityError, WeightsUnavailableError
+from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
 from medzoo.zoo import download
 from medzoo.zoo.places import cached_folder
 
@@ -87,6 +87,32 @@ def test_another_file_than_the_first_time(entry, site):
     with pytest.raises(IntegrityError, match="another file than the first time"):
         medzoo.load(name)
     assert not cached_folder(name).exists()
+
+
+def test_a_file_that_does_not_fit_is_not_fetched_twice(entry, site, private_home):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    good = site.content
+    site.content = good.replace(b'"fc.bias"', b'"fc.bios"')
+    for _ in range(2):
+        with pytest.raises(ConversionError, match=r"fc\.bios.*stays at .*weights\.safetensors; remove it"):
+            medzoo.load(name)
+    assert site.hits == 1
+    (private_home / "upstream" / name / "weights.safetensors").unlink()
+    site.content = good
+    assert medzoo.load(name) is not None and site.hits == 2
+
+
+def test_an_interrupted_conversion_keeps_the_download(entry, site, monkeypatch):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("medzoo.zoo.convert.convert_entry", stop)
+        with pytest.raises(KeyboardInterrupt):
+            medzoo.load(name)
+    assert medzoo.load(name) is not None and site.hits == 1
 
 
 @pytest.mark.parametrize("key", ["md5", "sha256"])

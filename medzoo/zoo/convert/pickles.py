@@ -69,6 +69,14 @@ class ModuleStandIn(StandIn):
         return {**(state.get("_parameters") or {}), **buffers, **(state.get("_modules") or {})}
 
 
+class MappingStandIn(StandIn):
+    """Takes the place of an immutable mapping that was pickled as its class and a dictionary; it is that dictionary."""
+
+    def content(self) -> object:
+        """The dictionary."""
+        return self.arguments[0] if self.arguments and isinstance(self.arguments[0], Mapping) else super().content()
+
+
 class ArrayStandIn:
     """Takes the place of numpy.ndarray while it is rebuilt; only plain numbers are."""
 
@@ -133,6 +141,14 @@ def _named_tuple(*fields: str) -> type:
     return type("NamedTupleStandIn", (), {"__new__": make})
 
 
+def _create_named_tuple(_: object, fields: object, *__: object) -> type:
+    """As dill writes a named tuple of a module that it does not import: name, fields, module, defaults."""
+    names = fields.split() if isinstance(fields, str) else fields
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ConversionError("a named tuple without field names.")
+    return _named_tuple(*names)
+
+
 def _byte_string(text: str, encoding: str) -> bytes:
     if encoding not in ("latin1", "latin-1"):
         raise ConversionError(f"bytes encoded as {encoding!r}.")
@@ -161,8 +177,12 @@ TABLE: dict[tuple[str, str], Any] = {
     ("jax._src.array", "_reconstruct_array"): _array_through,
     ("jax._src.device_array", "reconstruct_device_array"): _array_through,
     ("jax.interpreters.xla", "reconstruct_device_array"): _array_through,
+    ("dill._dill", "_create_namedtuple"): _create_named_tuple, ("dill.dill", "_create_namedtuple"): _create_named_tuple,
     ("torch.serialization", "_get_layout"): StandIn,
+    ("torch.nn.backends.thnn", "_get_thnn_function_backend"): StandIn,  # in modules of torch before 1.4
 }  # fmt: skip
+# Haiku's parameters, in the file of 2020. Source: https://github.com/google-deepmind/dm-haiku/blob/main/haiku/_src/data_structures.py
+TABLE |= {("haiku._src.data_structures", name): MappingStandIn for name in ("frozendict", "FlatMapping", "FlatMap")}
 for _core in ("numpy.core", "numpy._core"):
     TABLE |= {
         (f"{_core}.multiarray", "_reconstruct"): _empty_array, (f"{_core}.multiarray", "scalar"): _scalar,
