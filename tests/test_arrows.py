@@ -11,7 +11,7 @@ RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
 FILES = PACKAGE + RECIPES
 # Who stands above whom. A room imports from its own floor only itself; zoo and data share a floor and do not know each other.
 FLOOR = {"errors": 0, "paths": 1, "store": 1, "zoo": 2, "data": 2, "training": 3, "bench": 4, "analysis": 5, "top": 6}
-TOP = {"__init__", "__main__", "cli", "demo", "arguments"}  # thin files beside the rooms
+TOP = {"__init__", "__main__", "cli", "commands", "demo", "arguments"}  # thin files beside the rooms
 
 
 def room_of(module: str) -> str:

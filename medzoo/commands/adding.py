@@ -1,0 +1,76 @@
+"""A checkpoint of one's own under a name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medzoo.errors import UsageError
+
+Numbers = Annotated[str, typer.Option(help="one number a channel, joined by commas: 0.485,0.456,0.406")]
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="your weights: .pth, .pt, .safetensors, .h5, ...")],
+    name: Annotated[str, typer.Argument(help="the new name: <architecture>[-<method>]-<data>")],
+    license: Annotated[str, typer.Option(help="licence id of the weights; 'unknown' if nobody stated one")],
+    data: Annotated[list[str], typer.Option(help="what it was pre-trained on; repeat in the order of use")],
+    mean: Numbers,
+    std: Numbers,
+    size: Annotated[int, typer.Option(help="side of the input, pixels")] = 224,
+    architecture: Annotated[str | None, typer.Option(help="timm's name; by default the name's first token")] = None,
+    model: Annotated[str | None, typer.Option(help='keywords of the architecture as JSON: {"num_heads": 12}')] = None,
+    format: Annotated[str | None, typer.Option(help="layout of the file; by default told from its names")] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="where the net's names begin in the file: state_dict.module.; looked for by default"),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="names that are no part of the net, as regular expression")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="what scales to [0, 1]: unit or per_image_minmax")] = "unit",
+    method: Annotated[str | None, typer.Option(help="of the pre-training")] = None,
+    modality: Annotated[list[str] | None, typer.Option(help="kind of image it saw; may be repeated")] = None,
+    images: Annotated[int | None, typer.Option(help="how many it saw")] = None,
+    epochs: Annotated[int | None, typer.Option(help="of the pre-training")] = None,
+    init: Annotated[str | None, typer.Option(help="what it started from")] = None,
+    license_url: Annotated[str | None, typer.Option(help="where the terms stand")] = None,
+    redistributable: Annotated[bool, typer.Option(help="the weights may be published again")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="write over your own older entry of this name")] = False,
+) -> None:
+    """Give a checkpoint of your own a name, so that load, recipes and tables take it as any other.
+
+    Example: medzoo add best.pth resnet50-simclr-ours --license cc-by-4.0 --data ours
+    --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+    """
+    from medzoo.zoo.add import add as enter
+
+    keywords = _keywords(model)
+    rows = {key: _numbers(text, key) for key, text in (("mean", mean), ("std", std))}
+    report = enter(
+        file, name, license=license, data=data, mean=rows["mean"], std=rows["std"], size=size, architecture=architecture,
+        model_kwargs=keywords, format=format, prefix=prefix, drop=drop or (), rule=rule, method=method, modalities=modality or (),  # type: ignore[arg-type]
+        images=images, epochs=epochs, init=init, license_url=license_url, redistributable=redistributable,
+        replace_old=replace,
+    )  # fmt: skip
+    print(f"{report}\n\nto use it: medzoo.load({name!r})")
+
+
+def _numbers(text: str, key: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--{key} is {text!r}; give numbers joined by commas, for example 0.5,0.5,0.5.") from None
+
+
+def _keywords(text: str | None) -> dict[str, Any]:
+    try:
+        rows = json.loads(text or "{}")
+    except ValueError as error:
+        raise UsageError(f"--model is no JSON: {error}") from None
+    if not isinstance(rows, dict):
+        raise UsageError('--model is a JSON table, for example {"num_heads": 12}.')
+    return rows

@@ -1,0 +1,106 @@
+"""Find checkpoints, bring them here, and prove them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medzoo.commands.shared import Accept, AsJson, Hub, print_json
+from medzoo.errors import UsageError
+
+
+def list_(
+    pattern: Annotated[str, typer.Argument(help="names as in a shell: 'resnet50-*'")] = "*",
+    architecture: Annotated[str | None, typer.Option(help="timm's name of the net")] = None,
+    method: Annotated[str | None, typer.Option(help="pre-training method")] = None,
+    data: Annotated[str | None, typer.Option(help="pre-training data")] = None,
+    modality: Annotated[str | None, typer.Option(help="kind of image it has seen")] = None,
+    license: Annotated[str | None, typer.Option(help="licence id")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the checkpoints, with where they come from and their licence."""
+    from medzoo.zoo.registry import info, list_models
+
+    names = list_models(
+        pattern, architecture=architecture, method=method, data=data, modality=modality, license=license
+    )
+    if as_json:
+        return print_json([info(name).to_dict() for name in names])
+    from rich.console import Console
+    from rich.table import Table
+
+    from medzoo.zoo.places import availability
+
+    table = Table("checkpoint", "method", "data", "licence", "weights", box=None, pad_edge=False)
+    for name in names:
+        checkpoint = info(name)
+        past = checkpoint.pretraining
+        method_shown = (past.method or "-") if past else "-"
+        shown = " + ".join(past.data) if past else "-"
+        table.add_row(name, method_shown, shown, checkpoint.license.id, availability(checkpoint))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if not names:
+        raise UsageError(f"No checkpoint fits {pattern!r} with these filters; `medzoo list` shows all.")
+    return None
+
+
+def info(name: str, as_json: AsJson = False) -> None:
+    """Show the facts about a checkpoint, and what to do to use it."""
+    from medzoo.zoo.places import next_step
+    from medzoo.zoo.registry import info as describe
+
+    checkpoint = describe(name)
+    if as_json:
+        return print_json(checkpoint.to_dict())
+    print(f"{checkpoint}\n\nto use it: {next_step(checkpoint)}")
+    return None
+
+
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="checkpoints, by name")],
+    to: Annotated[Path | None, typer.Option(help="fill this directory hub, for a machine without network")] = None,
+    hub: Hub = None,
+    accept_license: Accept = False,
+) -> None:
+    """Bring verified checkpoints here, or into a directory hub that a machine without network can use."""
+    from medzoo.zoo.fetch import fetch as bring
+
+    for name in names:
+        print(bring(name, to=to, hub=hub, accept_license=accept_license))
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(help="the file as its authors published it (of TensorFlow: folder or zip)")],
+    name: Annotated[str, typer.Argument(help="the checkpoint it is")],
+    out: Annotated[Path | None, typer.Option(help="folder to write; by default where medzoo.load looks")] = None,
+) -> None:
+    """Turn an upstream file that you have into a verified folder; nothing in the file is run.
+
+    Example: medzoo convert ResNet50.pt resnet50-radimagenet
+    """
+    from medzoo.zoo.convert import convert as turn
+
+    print(turn(file, name, out=out))
+
+
+def check(
+    names: Annotated[list[str], typer.Argument(help="checkpoints by name, folders, or run folders")],
+    hub: Hub = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove checkpoints that are here: hash, names, shapes, finite numbers, input convention, stored features.
+
+    Example: medzoo check resnet50-radimagenet runs/finetune
+    """
+    from medzoo.zoo.check import check as prove
+
+    reports = [prove(name, hub=hub) for name in names]
+    if as_json:
+        print_json([report.to_dict() for report in reports])
+    else:
+        print("\n\n".join(map(str, reports)))
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)

@@ -1,0 +1,18 @@
+"""Options that several commands have, and how they print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
+Hub = Annotated[Path | None, typer.Option(help="directory that plays the Hub (also MEDZOO_HUB)")]
+Accept = Annotated[bool, typer.Option(help="accept the terms of non-commercial or contested weights")]
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401
+    """Indented JSON; what JSON has no word for, as text."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
