@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medzoo.commands.shared import Hub
+from medzoo.errors import UsageError
 
 
 def push(
@@ -24,8 +25,37 @@ def push(
     print(publish(folder, repo_id, private=not public, create_pr=create_pr, dry_run=dry_run, hub=hub))
 
 
-def card(folder_or_name: str) -> None:
-    """Print the model card of a folder or a checkpoint."""
-    from medzoo.zoo.cards import card_of
+def card(
+    names: Annotated[list[str] | None, typer.Argument(help="folders, run folders, or checkpoints by name")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="only judge: these cards, or all that stand in model_cards")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="write model_cards/NAME.md of these checkpoints, or of all (in a checkout)")
+    ] = False,
+) -> None:
+    """Print model cards, or hold them to their facts; nothing is asked of the Hub.
 
-    print(card_of(folder_or_name))
+    Example: medzoo card resnet50-radimagenet; medzoo card --check
+    """
+    from medzoo.zoo import cards
+    from medzoo.zoo.card_checks import problems
+    from medzoo.zoo.registry import info
+    from medzoo.zoo.registry import names as all_names
+
+    if check:
+        texts = {name: cards.card_of(name) for name in names or ()}
+        if not names:
+            texts = {path.name: path.read_text(encoding="utf-8") for path in cards.committed_cards().values()}
+        found = [f"{name}: {problem}" for name, text in texts.items() for problem in problems(text)]
+        found += [] if names else cards.untrue_cards()
+        print("\n".join(found) or f"{len(texts)} cards hold")
+        raise typer.Exit(1 if found else 0)
+    if write:
+        for name in names or all_names():
+            print(cards.write_card(info(name)))
+        return
+    if not names:
+        raise UsageError("Name a folder or a checkpoint, or use --check or --write.")
+    for name in names:
+        print(cards.card_of(name))

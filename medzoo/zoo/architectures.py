@@ -20,7 +20,7 @@ def compute(architecture: str) -> dict[str, Any]:
     import timm
     import torch
 
-    import medzoo.zoo.variants  # noqa: F401 - registers the variants with timm
+    import medzoo.zoo.variants
 
     with torch.device("meta"):
         model = timm.create_model(architecture, num_classes=0)
@@ -32,6 +32,7 @@ def compute(architecture: str) -> dict[str, Any]:
         "fixed_size": bool(config.get("fixed_input_size", False)),
         "first_conv": config["first_conv"],
         "classifier": config["classifier"],
+        "variant": timm.models.model_entrypoint(architecture).__module__ == medzoo.zoo.variants.__name__,
     }
 
 

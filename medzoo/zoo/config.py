@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medzoo.errors import IntegrityError
+from medzoo.zoo.card_rows import ResultRow
 from medzoo.zoo.facts import Citation, Golden, Input
 from medzoo.zoo.licenses import License
 from medzoo.zoo.places import CONFIG, WEIGHTS
@@ -94,7 +95,8 @@ class Facts:
     input: Rule = Rule()
     lineage: tuple[Step, ...] = ()
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    results: tuple[Mapping[str, Any], ...] = ()
+    results: tuple[ResultRow, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     golden: Golden | None = None
     source: Source | None = None
     citation: Citation | None = None

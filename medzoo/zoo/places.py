@@ -47,23 +47,28 @@ def availability(checkpoint: Checkpoint) -> str:
         "drawn" (random weights), "here", "download" (by itself), "by hand" (a form or a share that needs a person) or
         "recipe" (nobody published it; a command trains it).
     """
+    return "here" if not checkpoint.random and is_downloaded(checkpoint) else published(checkpoint)
+
+
+def published(checkpoint: Checkpoint) -> str:
+    """As `availability`, of a machine that has nothing yet: "drawn", "download", "by hand" or "recipe"."""
     if checkpoint.random:
         return "drawn"
-    if is_downloaded(checkpoint):
-        return "here"
     if checkpoint.hub is not None or checkpoint.upstream is None or checkpoint.upstream.access == "direct":
         return "download"
     return "by hand" if checkpoint.upstream.access == "manual" else "recipe"
 
 
-def next_step(checkpoint: Checkpoint, folder: Path | None = None) -> str:
+def next_step(checkpoint: Checkpoint, folder: Path | None = None, *, here: bool = True) -> str:
     """What a person does to use a checkpoint, in a sentence or two.
 
     Args:
         checkpoint: its facts.
         folder: where a converted file goes, if not where medzoo looks by itself.
+        here: whether what this machine has counts; False says what a person does who has nothing yet.
     """
-    how, name, source = availability(checkpoint), checkpoint.name, checkpoint.upstream
+    how = availability(checkpoint) if here else published(checkpoint)
+    name, source = checkpoint.name, checkpoint.upstream
     if how in ("drawn", "here"):
         return f"medzoo.load({name!r})"
     if how == "download":

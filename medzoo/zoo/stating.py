@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import CardError, UsageError, WeightsMismatchError
+from medzoo.zoo.card_rows import ResultRow, check_rows
 from medzoo.zoo.config import PROBLEMS, RESERVED, SCHEMA, Facts, FolderConfig, Rule, Source, Step
 from medzoo.zoo.facts import NO_KEYWORDS, Checkpoint, Citation, Input, Model
 from medzoo.zoo.licenses import License, check_license
@@ -55,7 +58,8 @@ class Card:
     input: CardInput = CardInput()
     model: Model = NO_KEYWORDS
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    results: tuple[Mapping[str, Any], ...] = ()
+    results: tuple[ResultRow, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     citation: Citation | None = None
     note: str | None = None
 
@@ -94,7 +98,22 @@ def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
     data = (read.data,) if isinstance(read.data, str) else read.data
     if read.problem_type is not None and read.problem_type not in PROBLEMS:
         raise CardError(f"The card's problem_type is {read.problem_type!r}; it is one of {', '.join(PROBLEMS)}.")
-    return replace(read, license=terms, data=data)
+    return replace(read, license=terms, data=data, results=check_rows(read.results))
+
+
+def written_with() -> dict[str, str]:
+    """Versions of what a folder is written with; no name of a machine or a person.
+
+    >>> sorted(written_with())
+    ['medzoo', 'python', 'safetensors', 'timm', 'torch']
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in ("medzoo", "torch", "timm", "safetensors"):
+        with suppress(PackageNotFoundError):
+            rows[package] = version(package)
+    return rows
 
 
 def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> Facts:
@@ -103,7 +122,8 @@ def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source
     return Facts(
         schema=SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
         input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters),
-        results=card.results, source=source, citation=card.citation, note=card.note,
+        results=card.results, environment=dict(card.environment) or written_with(), source=source, citation=card.citation,
+        note=card.note,
     )  # fmt: skip
 
 

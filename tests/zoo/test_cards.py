@@ -1,10 +1,20 @@
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo.errors import CardError
-from medzoo.zoo.cards import card_of
+from medzoo.zoo import cards, registry
+from medzoo.zoo.assemble import Wish, draw
+from medzoo.zoo.card_checks import problems
+from medzoo.zoo.cards import card_of, committed_cards, data_facts, render_entry, untrue_cards
 from medzoo.zoo.licenses import check_license
+from medzoo.zoo.places import cached_folder
+from medzoo.zoo.scan import scan
 
 yaml = pytest.importorskip("yaml")
 
@@ -40,8 +50,10 @@ def test_a_full_card(tmp_path):
     assert front["base_model"] == ["org/base"] and front["pipeline_tag"] == "image-classification"
     metric = front["model-index"][0]["results"][0]["metrics"][0]
     assert metric == {"type": "auroc", "value": 0.91234, "args": {"n": 100}}
+    assert front["base_model_relation"] == "finetune" and front["datasets"] == ["ILSVRC/imagenet-1k"]
     phrases = [
-        "| imagenet | mocov2 | not known | 800 |",
+        "[ImageNet-1k (ILSVRC 2012)](https://www.image-net.org/download.php) | non-commercial research",
+        "mocov2 | not known | 800 |",
         "learning_rate | 0.001",
         "0.9123",
         "A paper, 2020",
@@ -56,7 +68,7 @@ def test_a_full_card(tmp_path):
 def test_nothing_is_invented(tmp_path):
     front, text = card(tmp_path)
     assert set(front) == {"license", "library_name", "pipeline_tag", "tags"}
-    assert "| 1 | drawn | supervised | not known | not known | apache-2.0 |" in text
+    assert "| 1 | drawn | not known | supervised | not known | not known | apache-2.0 |" in text
     assert "No score was measured" in text and "## Cite" not in text and "imagenet" not in text.lower()
 
 
@@ -92,6 +104,73 @@ def test_the_hub_client_reads_the_front_matter(tmp_path):
     )
     data = ModelCard.load(folder / "README.md").data
     assert data.license == "apache-2.0" and data.eval_results[0].metric_value == 0.5
+
+
+NAMES = registry.names()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_has_a_card(name):
+    entry = medzoo.info(name)
+    text = render_entry(entry)
+    assert problems(text) == [] and scan(text, name) == []
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == entry.license.id.lower()
+    assert "None" not in text and "\n\n\n" not in text and f"# {name}" in text
+    assert entry.random or entry.citation.title in text
+    assert all(data in data_facts() for data in (entry.pretraining.data if entry.pretraining else ()))
+    assert ("import medzoo.zoo.variants" in text) == (entry.facts["variant"] and not entry.random)
+    assert entry.license.redistributable or "may not be published again" in text
+
+
+def test_the_committed_cards_say_what_the_facts_say():
+    assert set(committed_cards()) == set(NAMES), "run `medzoo card --write`"
+    assert untrue_cards() == [], "run `medzoo card --write`"
+
+
+def test_a_committed_card_that_is_not_true_is_named(tmp_path, monkeypatch):
+    changed = (real_cards := committed_cards())["resnet50-random"].read_text().replace("224 x 224", "256 x 256")
+    (tmp_path / "resnet50-random.md").write_text(changed)
+    (tmp_path / "resnet50-nothing.md").write_text("x")
+    monkeypatch.setattr(cards, "committed_cards", lambda: {path.stem: path for path in sorted(tmp_path.glob("*.md"))})
+    assert len(real_cards) > 90
+    nothing, drawn = untrue_cards()
+    assert "no checkpoint resnet50-nothing" in nothing and "'| size | 256 x 256 pixels |'; the facts give" in drawn
+
+
+def blocks(text):
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def run_blocks(text, home):
+    """Every example of a card, as a reader would paste it into a fresh Python."""
+    found = blocks(text)
+    assert len(found) == 3
+    for block in found:
+        code = (
+            block + "\nimport torch\nsize = SIZE\nprint(tuple(model.eval()(torch.zeros(1, 3, size, size))[0].shape))\n"
+        )
+        size = int(re.search(r"\| size \| (\d+)", text)[1])
+        environment = {**os.environ, "MEDZOO_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("SIZE", str(size))], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{block}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["test_resnet", "resnet18_cifar"])
+def test_the_examples_of_a_folder_run(tmp_path, private_home, architecture):
+    folder = medzoo.save(small_model(architecture), tmp_path / "f", card={**CARD, "input": {"size": 64}})
+    run_blocks((folder / "README.md").read_text().replace("path/to/this/folder", str(folder)), private_home)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18-imagenet", "resnet50-byol-imagenet", "vit_small-mocov3-imagenet"])
+def test_the_examples_of_a_name_run(private_home, name):
+    entry = medzoo.info(name)
+    medzoo.save(draw(entry, Wish(0, None, False, None, {})), cached_folder(name), card=entry)
+    run_blocks(render_entry(entry), private_home)
 
 
 def test_card_of_a_name_and_of_a_run_folder(tmp_path):
