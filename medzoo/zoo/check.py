@@ -76,6 +76,7 @@ class _Subject:
 
     folder: Path
     entry: Checkpoint | None
+    revision: str | None = None  # the Hub's commit, if the folder came from there
     config: FolderConfig | None = None
     header: bool = False
     state: dict[str, torch.Tensor] | None = None
@@ -121,14 +122,14 @@ def check(
     text, path = os.fspath(name), Path(name).expanduser()
     if path.is_dir() and _registered(text) is None:  # a broken folder gets a report, not an error
         folder: Path | None = path / "checkpoint" if (path / "checkpoint").is_dir() else path
-        entry = None
+        entry = revision = None
     else:
         found = locate(text, hub=hub, cache_dir=cache_dir, download=False, accept_license=True)
-        folder, entry = found.folder, found.checkpoint
+        folder, entry, revision = found.folder, found.checkpoint, found.revision
     if folder is None:
         assert entry is not None
         return _drawn(entry)
-    subject = _Subject(folder, entry)
+    subject = _Subject(folder, entry, revision)
     rows = tuple(_row(label, step, subject) for label, step in STEPS)
     known = subject.config.name if subject.config else (entry.name if entry else folder.resolve().name)
     return CheckReport(known, str(folder.resolve()), rows)
@@ -201,7 +202,7 @@ def _sha256(subject: _Subject) -> str:
     digest = store.verified_sha256(config.weights, always=True)
     pin = subject.entry.hub if subject.entry else None
     claims = [(config.facts.sha256, "config.json")] if config.facts else []
-    claims += [(pin.sha256, "the registry")] if pin else []
+    claims += [(pin.sha256, "the registry")] if pin and subject.revision == pin.revision else []
     for want, where in claims:
         if want != digest:
             raise IntegrityError(f"The file has {digest} and {where} says {want}: it was changed or damaged.")

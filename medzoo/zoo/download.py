@@ -1,17 +1,20 @@
-"""Files from the authors' sites: resumed where they broke off, tried again, whole in the end or not there."""
+"""Files over HTTP: resumed where they broke off, tried again, whole in the end or not there."""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from medzoo import store
 from medzoo.errors import WeightsUnavailableError
@@ -19,13 +22,35 @@ from medzoo.errors import WeightsUnavailableError
 CHUNK = 1024 * 1024  # bytes
 TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
+SLOWEST, GRACE = 1024, 60.0  # bytes a second, after so many seconds: slower is as good as silence
 
 
-class _RefusedError(Exception):
-    """What trying again does not mend."""
+class RefusedError(WeightsUnavailableError):
+    """What trying again does not mend; `status` is the site's answer, 0 if it is not one of HTTP."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
-def download(url: str, path: Path) -> None:
+class _SameSite(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, and takes no login to another site."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if new is not None and _origin(new.full_url) != _origin(req.full_url):
+            new.remove_header("Authorization")
+        return new
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) -> None:
     """Download a file, with a bar on a terminal.
 
     What came before a failure stays in `<path>.part`; the next try, also of another day, goes on behind it if the site
@@ -34,44 +59,56 @@ def download(url: str, path: Path) -> None:
     Args:
         url: its address.
         path: where it goes.
+        headers: to send along; a login is not taken to another site.
 
     Raises:
-        WeightsUnavailableError: after several tries; or at once if the site sends a web page, or the disk is full.
+        WeightsUnavailableError: after several tries without progress; or at once (RefusedError) if the site says no, sends a
+            web page, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, TRIES + 1):
+    tried, had = 0, -1
+    while True:
+        tried, had = (tried + 1, had) if _has(path) <= had else (1, _has(path))
         try:
-            return _once(url, path)
-        except _RefusedError as error:
-            raise WeightsUnavailableError(str(error)) from None
+            return _once(url, path, headers or {})
         except urllib.error.HTTPError as error:
             if error.code == 416:  # what we have is no beginning of what they have
                 _forget(path)
-            elif error.code not in AGAIN or attempt == TRIES:
-                raise WeightsUnavailableError(f"{url} answered {error.code} {error.reason}.") from error
-            asked = error.headers.get("Retry-After", "")
-            pause = float(asked) if asked.isdigit() else 2.0**attempt
+            elif error.code not in AGAIN or tried == TRIES:
+                raise RefusedError(f"{url} answered {error.code} {error.reason}.", error.code) from error
+            pause = wait_after(error.headers.get("Retry-After"), tried)
         except (urllib.error.URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
-            if getattr(reason, "errno", None) in (28, 30) or attempt == TRIES:  # no space, or read-only
+            if getattr(reason, "errno", None) in (28, 30) or tried == TRIES:  # no space, or read-only
                 raise WeightsUnavailableError(f"{url} could not be fetched: {reason}. {_kept(path)}") from error
-            pause = 2.0 ** (attempt - 1)
-        time.sleep(min(pause, PATIENCE))
-    raise WeightsUnavailableError(f"{url} could not be fetched in {TRIES} tries. {_kept(path)}")
+            pause = wait_after(None, tried - 1)
+        time.sleep(pause)
 
 
-def _once(url: str, path: Path) -> None:
+def wait_after(asked: str | None, tried: int) -> float:
+    """Seconds to wait before the next try: what the site asks for, else twice as long each time; never over two minutes.
+
+    >>> wait_after("100000", 1)
+    120.0
+    """
+    if asked and asked.strip().isdigit():
+        return min(float(asked), PATIENCE)
+    return min(2.0**tried * random.uniform(0.75, 1.25), PATIENCE)  # many machines do not come back in the same moment
+
+
+def _once(url: str, path: Path, extra: Mapping[str, str]) -> None:
     from tqdm.auto import tqdm
 
     part, note = _part(path), _note(path)
     known = _read(note)
-    have = part.stat().st_size if part.is_file() and known.get("url") == url and known.get("validator") else 0
-    headers = {"User-Agent": "medzoo", "Accept-Encoding": "identity"}
+    have = _has(path) if known.get("url") == url else 0
+    headers = {"User-Agent": "medzoo", "Accept-Encoding": "identity", **extra}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": known["validator"]}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
+    opener = urllib.request.build_opener(_SameSite)
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
         if answer.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
-            raise _RefusedError(
+            raise RefusedError(
                 f"{url} answered with a web page instead of the file (a login, a notice, or a page that has moved). "
                 "Open it in a browser, and give the file to `medzoo convert`."
             )
@@ -85,10 +122,15 @@ def _once(url: str, path: Path) -> None:
         _room(path, total, have)
         store.write_json(note, {"url": url, "validator": _validator(answer.headers)})
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=path.name, disable=None)
+        started, came = time.monotonic(), 0
         with bar, part.open("ab" if goes_on else "wb") as file:
-            while chunk := answer.read(CHUNK):
+            while chunk := answer.read1(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
+                came += len(chunk)
+                lasted = time.monotonic() - started
+                if lasted > GRACE and came < SLOWEST * lasted:
+                    raise OSError(f"only {came:,} bytes came in {lasted:.0f} s")
     size = part.stat().st_size
     if total is not None and size != total:
         if size > total:
@@ -108,6 +150,13 @@ def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.part.json")
 
 
+def _has(path: Path) -> int:
+    """Bytes behind which the next try can go on."""
+    with suppress(OSError):
+        return _part(path).stat().st_size if _read(_note(path)).get("validator") else 0
+    return 0
+
+
 def _read(note: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         rows = json.loads(note.read_text(encoding="utf-8"))
@@ -121,8 +170,7 @@ def _forget(path: Path) -> None:
 
 
 def _kept(path: Path) -> str:
-    part = _part(path)
-    size = part.stat().st_size if part.is_file() else 0
+    size = _has(path)
     return f"{size:,} bytes are kept; the same command goes on behind them." if size else "Try again later."
 
 
@@ -141,7 +189,7 @@ def _begins_at(headers: HTTPMessage) -> int | None:
 def _room(path: Path, total: int | None, have: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if total is not None and total - have > free:
-        raise _RefusedError(
+        raise RefusedError(
             f"{path.name} needs {total - have:,} bytes more, and the disk of {path.parent} has {free:,}. "
             "Free some, or set MEDZOO_HOME to another disk."
         )

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import shutil
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,8 +188,16 @@ def _registered(
         return _from_directory(directory, f"{ORGANISATION}/{entry.name}", entry, revision)
     if entry.hub is not None:
         pin = revision or entry.hub.revision
-        folder, commit = real_hub.snapshot(entry.hub.repo, pin, token=token, offline=offline, cache_dir=cache_dir)
-        return Found(entry.name, folder, entry, commit)
+        try:
+            folder, commit = real_hub.snapshot(entry.hub.repo, pin, token=token, offline=offline, cache_dir=cache_dir)
+            return Found(entry.name, folder, entry, commit)
+        except WeightsUnavailableError as error:
+            upstream = entry.upstream
+            if revision is not None or offline or upstream is None or upstream.access != "direct":
+                raise
+            print(f"{error} Its authors' own file is taken instead.", file=sys.stderr)
+            brought = from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir)
+            return Found(entry.name, brought, entry)
     if revision is not None:
         raise UsageError(f"{entry.name} has no copy on the Hub, so it has no revision {revision!r}.")
     return Found(entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry)
@@ -209,7 +218,7 @@ def verify(found: Found, *, always: bool = False) -> FolderConfig:
     digest = store.verified_sha256(config.weights, always=always)
     pin = found.checkpoint.hub if found.checkpoint else None
     wanted = [(config.facts.sha256, "its config.json")] if config.facts else []
-    if pin is not None and found.revision in (None, pin.revision):
+    if pin is not None and found.revision == pin.revision:  # a copy converted here may be packed otherwise
         wanted.append((pin.sha256, "the registry"))
     for want, where in wanted:
         if digest != want:

@@ -1,17 +1,39 @@
-"""The real Hub: snapshots of a repository's three files, and errors that say how to go on."""
+"""The Hugging Face Hub: which commit a name stands for, and its files, every byte checked against what the Hub says it holds.
+
+huggingface_hub answers who, what and which commit. The bytes are fetched here, because its client takes a body with a changed
+bit, begins anew after a kill, and waits for as long as a server asks. What it has in its own cache is used as it is.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from medzoo.errors import LicenseError, WeightsUnavailableError
-from medzoo.zoo.places import CARD, CONFIG, WEIGHTS, cache_root
+from medzoo import store
+from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError
+from medzoo.zoo.download import AGAIN, TRIES, RefusedError, download, wait_after
+from medzoo.zoo.places import CARD, CONFIG, WEIGHTS, cache_root, snapshot_folder
+from medzoo.zoo.registry import HEX40
 
+T = TypeVar("T")
 TRUE = ("1", "ON", "YES", "TRUE")
+ANSWER_SECONDS = 8.0  # longer than any healthy Hub takes to answer a question
+
+
+class Remote(NamedTuple):
+    """A file as the Hub describes it."""
+
+    name: str
+    size: int | None
+    sha256: str | None
+    git: str | None
 
 
 def told_offline() -> bool:
@@ -28,11 +50,6 @@ def not_here(name: str) -> WeightsUnavailableError:
     )
 
 
-def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
-    """Where huggingface_hub keeps its files; None is its own default."""
-    return cache_root(cache_dir) / "hub" if cache_dir is not None else None
-
-
 def snapshot(
     repo: str,
     revision: str | None,
@@ -45,7 +62,7 @@ def snapshot(
 
     Args:
         repo: org/name.
-        revision: commit, branch or tag; None is the head of main.
+        revision: commit, branch or tag; None is the head of main on the first call, and that same commit from then on.
         token: of the Hub.
         offline: contact nothing.
         cache_dir: medzoo's cache, if not the default.
@@ -55,19 +72,10 @@ def snapshot(
 
     Raises:
         WeightsUnavailableError: naming the cause and what to do.
+        LicenseError: if the Hub wants its terms accepted.
+        IntegrityError: if what came is not what the Hub says it holds.
     """
-    from huggingface_hub import snapshot_download
-
-    folder = _guarded(
-        snapshot_download, offline or told_offline(), repo, revision, token=token,
-        allow_patterns=[WEIGHTS, CONFIG, CARD], cache_dir=hub_cache(cache_dir),
-    )  # fmt: skip
-    path = Path(folder)
-    if not (path / WEIGHTS).is_file() or not (path / CONFIG).is_file():
-        raise WeightsUnavailableError(f"{repo} on the Hub has no {WEIGHTS} with {CONFIG}; medzoo reads nothing else.")
-    if revision != path.name and not offline:
-        print(f"{repo}: {revision or 'main'} is {path.name}", file=sys.stderr)
-    return path, path.name
+    return _files(repo, (WEIGHTS, CONFIG), (CARD,), revision, token=token, offline=offline, cache_dir=cache_dir)
 
 
 def hub_file(
@@ -80,32 +88,179 @@ def hub_file(
     cache_dir: str | os.PathLike[str] | None,
 ) -> tuple[Path, str]:
     """One file of a repository and its commit; errors as `snapshot`."""
+    folder, commit = _files(repo, (file,), (), revision, token=token, offline=offline, cache_dir=cache_dir)
+    return folder / file, commit
+
+
+def _files(
+    repo: str, needed: Sequence[str], wanted: Sequence[str], revision: str | None, *, token: str | bool | None,
+    offline: bool, cache_dir: str | os.PathLike[str] | None,
+) -> tuple[Path, str]:  # fmt: skip
+    root = snapshot_folder(repo, "", cache_dir)
+    note = root / f"{(revision or 'first').replace('/', '--')}.json"
+    offline = offline or told_offline()
+    known = revision if revision and HEX40.fullmatch(revision) else None
+    if known is None and (revision is None or offline):  # a branch that was named is looked at again each time
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            known = str(json.loads(note.read_text(encoding="utf-8"))["commit"])
+    if known and (folder := _here(repo, known, needed, root, cache_dir)):
+        return folder, known
+    if offline:
+        folder = _here(repo, known or revision, needed, root, cache_dir)
+        if folder is None:
+            raise not_here(repo)
+        return folder, folder.name
+    commit, files = _ask(repo, known or revision, token)
+    if missing := [name for name in needed if name not in files]:
+        also = "; medzoo reads nothing else" if WEIGHTS in missing else ""
+        raise WeightsUnavailableError(f"{repo} on the Hub has no {' and no '.join(missing)} at {commit}{also}.")
+    folder = _here(repo, commit, needed, root, cache_dir) or root / commit
+    if not all((folder / name).is_file() for name in needed):
+        chosen = [files[name] for name in (*needed, *wanted) if name in files]
+        with alone(root / f".{commit}.lock", repo):
+            if not all((folder / name).is_file() for name in needed):
+                _bring(repo, commit, chosen, folder, token)
+    if commit != revision:
+        print(f"{repo}: {revision or 'main'} is {commit}", file=sys.stderr)
+        with suppress(OSError):  # a read-only cache asks again next time
+            store.write_json(note, {"repo": repo, "revision": revision, "commit": commit})
+    return folder, commit
+
+
+def _here(
+    repo: str, revision: str | None, needed: Sequence[str], root: Path, cache_dir: str | os.PathLike[str] | None
+) -> Path | None:
+    """The files in our cache, or in that of huggingface_hub; it may hold a file that we never fetched."""
+    ours = root / (revision or "")
+    if revision and all((ours / name).is_file() for name in needed):
+        return ours
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    quiet = offline or told_offline()
-    path = _guarded(hf_hub_download, quiet, repo, revision, filename=file, token=token, cache_dir=hub_cache(cache_dir))
-    snapshot_folder = Path(path).parents[len(Path(file).parts) - 1]
-    return Path(path), snapshot_folder.name
+    with suppress(LocalEntryNotFoundError, OSError, ValueError):
+        cached = [
+            Path(hf_hub_download(repo, name, revision=revision, local_files_only=True, cache_dir=hub_cache(cache_dir)))
+            for name in needed
+        ]
+        folders = {path.parents[len(Path(name).parts) - 1] for path, name in zip(cached, needed, strict=True)}
+        return folders.pop() if len(folders) == 1 else None
+    return None
 
 
-def _guarded(call: Callable[..., str], quiet: bool, repo: str, revision: str | None, **arguments: Any) -> str:  # noqa: ANN401
+def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
+    """Where huggingface_hub keeps its files; None is its own default."""
+    return cache_root(cache_dir) / "hub" if cache_dir is not None else None
+
+
+def _ask(repo: str, revision: str | None, token: str | bool | None) -> tuple[str, dict[str, Remote]]:
+    """The commit behind a revision, and its files with size and hash, in one question."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token, library_name="medzoo")
+    facts: Any = _told(
+        lambda: api.model_info(repo, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS), repo, revision
+    )
+    files = {}
+    for row in facts.siblings or ():
+        sha256 = (row.lfs["sha256"] if isinstance(row.lfs, dict) else row.lfs.sha256) if row.lfs else None
+        files[row.rfilename] = Remote(row.rfilename, row.size, sha256, row.blob_id)
+    return str(facts.sha), files
+
+
+def _told(call: Callable[[], T], repo: str, revision: str | None) -> T:
+    """What the Hub answers: tried again if it is busy, and given up at once if nobody is there."""
     from huggingface_hub import errors
 
-    try:
-        return call(repo_id=repo, revision=revision, local_files_only=quiet, **arguments)
-    except errors.GatedRepoError as error:
-        raise LicenseError(
-            f"{repo} on the Hub asks you to accept its terms: open https://huggingface.co/{repo}, then `hf auth login`."
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise WeightsUnavailableError(f"The Hub has no repository {repo}, or your token may not read it.") from error
-    except errors.RevisionNotFoundError as error:
-        raise WeightsUnavailableError(f"{repo} on the Hub has no revision {revision!r}.") from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        if quiet:
-            raise not_here(repo) from error
-        raise WeightsUnavailableError(f"The Hub cannot be reached for {repo}: {error}") from error
-    except errors.EntryNotFoundError as error:
-        raise WeightsUnavailableError(f"{repo} on the Hub lacks a file that is needed: {error}") from error
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise WeightsUnavailableError(f"{repo} could not be fetched from the Hub: {error}. Try again.") from error
+    for attempt in range(1, TRIES + 1):
+        try:
+            return call()
+        except errors.GatedRepoError as error:
+            raise _gated(repo) from error
+        except errors.RepositoryNotFoundError as error:
+            raise WeightsUnavailableError(
+                f"The Hub has no repository {repo}, or your token may not read it."
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            raise WeightsUnavailableError(f"{repo} on the Hub has no revision {revision!r}.") from error
+        except errors.HfHubHTTPError as error:
+            status = error.response.status_code
+            if status not in AGAIN or attempt == TRIES:
+                raise WeightsUnavailableError(f"The Hub answered {status} for {repo}: {error}") from error
+            time.sleep(wait_after(error.response.headers.get("Retry-After"), attempt))
+        except Exception as error:  # httpx's own, by whichever name the installed version has
+            what = str(error).strip() or type(error).__name__
+            raise WeightsUnavailableError(
+                f"The Hub cannot be reached for {repo} ({what[:200]}). If this machine has no network, set HF_HUB_OFFLINE=1; "
+                f"`medzoo fetch {repo} --to DIR` elsewhere makes a directory that works here as MEDZOO_HUB."
+            ) from error
+    raise AssertionError("unreachable")
+
+
+def _gated(repo: str) -> LicenseError:
+    return LicenseError(
+        f"{repo} on the Hub asks you to accept its terms: open https://huggingface.co/{repo}, then `hf auth login`."
+    )
+
+
+def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token: str | bool | None) -> None:
+    """Fetch files into a folder that appears when all are whole; parts stay for the next try."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    login = {key: value for key, value in build_hf_headers(token=token).items() if key.lower() == "authorization"}
+    parts = folder.with_name(f".{commit}.part")
+    for file in files:
+        path = parts / file.name
+        for last in (False, True):  # what came wrong is fetched once more
+            if path.is_file() and _is_right(path, file):
+                break
+            with suppress(FileNotFoundError):
+                path.unlink()
+            try:
+                download(hf_hub_url(repo, file.name, revision=commit), path, headers=login)
+            except RefusedError as error:
+                if error.status in (401, 403):
+                    raise _gated(repo) from error
+                raise
+            if last and not _is_right(path, file):
+                path.unlink()
+                raise IntegrityError(
+                    f"{file.name} of {repo} came twice with other bytes than the Hub says it holds ({file.sha256 or file.git}). "
+                    "It was thrown away; try again later, or from another network."
+                )
+    store.fsync_folder(parts)
+    os.replace(parts, folder)
+    store.fsync_folder(folder.parent)
+
+
+def _is_right(path: Path, file: Remote) -> bool:
+    if file.size is not None and path.stat().st_size != file.size:
+        return False
+    if file.sha256:
+        return store.sha256_file(path) == file.sha256
+    if file.git:
+        content = path.read_bytes()  # only small files are kept by git itself
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == file.git
+    return True
+
+
+@contextmanager
+def alone(lock: Path, what: str) -> Iterator[None]:
+    """Wait until no other process brings the same thing.
+
+    Args:
+        lock: the claim's file.
+        what: for the message.
+    """
+    told = False
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(store.claim(lock))
+                break
+            except RunFolderError as error:
+                if not told:
+                    print(f"Waiting for another process that fetches {what}: {error}", file=sys.stderr)
+                told = True
+                time.sleep(0.5)
+        yield

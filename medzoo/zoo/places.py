@@ -82,8 +82,16 @@ def next_step(checkpoint: Checkpoint, folder: Path | None = None, *, here: bool 
     return f"{said} Then run `medzoo convert {source.file or 'FILE'} {name}{out}`; after that medzoo.load finds it by name."
 
 
+def snapshot_folder(repo: str, commit: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Where the files of a repository at a commit lie."""
+    return cache_root(cache_dir) / "snapshots" / repo.replace("/", "--") / commit
+
+
 def _in_hub_cache(checkpoint: Checkpoint) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     pin = checkpoint.hub
-    return pin is not None and isinstance(try_to_load_from_cache(pin.repo, WEIGHTS, revision=pin.revision), str)
+    if pin is None:
+        return False
+    cached = try_to_load_from_cache(pin.repo, WEIGHTS, revision=pin.revision)  # huggingface_hub's own
+    return is_folder(snapshot_folder(pin.repo, pin.revision)) or isinstance(cached, str)

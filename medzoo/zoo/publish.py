@@ -13,8 +13,9 @@ from medzoo.errors import LicenseError, PublishError, UsageError
 from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
-from medzoo.zoo.folder import FILES, save
-from medzoo.zoo.places import CARD, CONFIG, WEIGHTS, is_folder
+from medzoo.zoo.folder import save
+from medzoo.zoo.places import CARD, is_folder
+from medzoo.zoo.upload import Upload, card_for, commit, prepare
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +33,10 @@ def push(
     dry_run: bool = False,
     hub: str | os.PathLike[str] | None = None,
 ) -> str:
-    """Publish a checkpoint's three files in one commit, or copy them into a directory hub.
+    """Publish a checkpoint in one commit, or copy it into a directory hub; pushing the same again changes nothing.
+
+    What goes up is an allow-list (weights, configuration, card, LICENSE, NOTICE, evaluation files), looked through for tokens,
+    places of this machine and identifiers of patients.
 
     Args:
         directory_or_model: a folder, a run folder, or a model (then `card` is needed).
@@ -42,7 +46,7 @@ def push(
         revision: branch to commit to; by default main.
         create_pr: open a pull request instead.
         token: of the Hub.
-        dry_run: check everything, and write nothing.
+        dry_run: check everything, contact nothing and write nothing.
         hub: directory that plays the Hub; by default MEDZOO_HUB. It is yours, so it also takes what may not be published.
 
     Returns:
@@ -50,7 +54,7 @@ def push(
 
     Raises:
         LicenseError: if the weights, or those they grew out of, may not be published, or their licence is unknown.
-        PublishError: if the Hub refuses.
+        PublishError: if something must not leave this machine, or the Hub refuses.
     """
     check_repo(repo_id)
     if revision is not None:
@@ -68,10 +72,23 @@ def push(
     return _push(Path(directory_or_model), repo_id, private, revision, create_pr, token, dry_run, hub)
 
 
-def _push(
-    folder: Path, repo_id: str, private: bool, revision: str | None, create_pr: bool, token: str | bool | None,
-    dry_run: bool, hub: str | os.PathLike[str] | None,
-) -> str:  # fmt: skip
+def plan_push(directory: str | os.PathLike[str], repo_id: str) -> Upload:
+    """What `push` would put up, judged; `.describe()` shows it.
+
+    Args:
+        directory: a folder or a run folder.
+        repo_id: org/name.
+
+    Raises:
+        LicenseError: as `push`.
+        PublishError: as `push`.
+    """
+    folder, config = _verified(Path(directory))
+    may_publish(config)
+    return prepare(folder, config, check_repo(repo_id))
+
+
+def _verified(folder: Path) -> tuple[Path, FolderConfig]:
     if not is_folder(folder) and is_folder(folder / "checkpoint"):
         folder = folder / "checkpoint"
     config = verify(Found(str(folder), folder), always=True)
@@ -79,20 +96,37 @@ def _push(
         raise PublishError(
             f"{folder} was not written by medzoo and states no licence; save the model with a card first."
         )
+    return folder, config
+
+
+def _push(
+    folder: Path, repo_id: str, private: bool, revision: str | None, create_pr: bool, token: str | bool | None,
+    dry_run: bool, hub: str | os.PathLike[str] | None,
+) -> str:  # fmt: skip
+    folder, config = _verified(folder)
     directory = paths.directory_hub(hub)
     if directory is not None:
         target = directory / repo_id
         if not dry_run:
             copy_folder(folder, target)
-            _readdress(config, target, repo_id)
+            store.write_bytes(target / CARD, card_for(config, target, repo_id))
         return str(target)
-    _may_publish(config)
+    may_publish(config)
+    upload = prepare(folder, config, repo_id)
     if dry_run:
         return f"https://huggingface.co/{repo_id}"
-    return _commit(folder, config, repo_id, private, revision, create_pr, token)
+    done = commit(
+        upload, f"Publish {config.name}", private=private, revision=revision, create_pr=create_pr, token=token
+    )
+    return done.address
 
 
-def _may_publish(config: FolderConfig) -> None:
+def may_publish(config: FolderConfig) -> None:
+    """Refuse weights whose licence, or that of weights behind them, does not allow another publication.
+
+    Raises:
+        LicenseError: naming which and why.
+    """
     facts = config.facts
     assert facts is not None
     if facts.license.id.lower() == "unknown":
@@ -104,47 +138,3 @@ def _may_publish(config: FolderConfig) -> None:
             f"The weights of {facts.name} may not be published again ({facts.license.note or facts.license.id}).{which} "
             "Others can convert their own copy; a directory hub (hub=DIR) on your machines can hold this one."
         )
-
-
-def _card(config: FolderConfig, folder: Path, repo_id: str) -> bytes:
-    """The card with the repository's address, unless a person edited it."""
-    from medzoo.zoo.cards import render
-
-    path = folder / CARD
-    written = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return (render(config, repo=repo_id) if written in ("", render(config)) else written).encode()
-
-
-def _readdress(config: FolderConfig, target: Path, repo_id: str) -> None:
-    store.write_bytes(target / CARD, _card(config, target, repo_id))
-
-
-def _commit(
-    folder: Path,
-    config: FolderConfig,
-    repo_id: str,
-    private: bool,
-    revision: str | None,
-    create_pr: bool,
-    token: str | bool | None,
-) -> str:
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    api = HfApi(token=token, library_name="medzoo")
-    # An open file goes up by LFS in the one commit; a path would go through Xet, whose uploads come in parts.
-    with (folder / WEIGHTS).open("rb") as weights:
-        content = {WEIGHTS: weights, CONFIG: (folder / CONFIG).read_bytes(), CARD: _card(config, folder, repo_id)}
-        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content[name]) for name in FILES]  # type: ignore[arg-type]
-        try:
-            api.create_repo(repo_id, private=private, exist_ok=True)
-            if revision is not None and not revision.startswith("refs/"):
-                api.create_branch(repo_id, branch=revision, exist_ok=True)
-            commit = api.create_commit(
-                repo_id, operations, commit_message=f"Publish {config.name}", revision=revision, create_pr=create_pr
-            )
-        except (HfHubHTTPError, OSError, ValueError) as error:
-            raise PublishError(
-                f"The Hub did not take {repo_id}: {error} (log in with `hf auth login`, or pass token=)."
-            ) from error
-    return str(commit.pr_url or commit.commit_url)

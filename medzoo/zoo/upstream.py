@@ -6,14 +6,12 @@ import hashlib
 import json
 import os
 import sys
-import time
 import urllib.parse
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from medzoo import store
-from medzoo.errors import ConversionError, IntegrityError, RunFolderError, WeightsUnavailableError
+from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
 from medzoo.zoo.download import download
 from medzoo.zoo.facts import Checkpoint
@@ -48,8 +46,8 @@ def from_upstream(
         raise WeightsUnavailableError(
             f"The weights of {entry.name} cannot be fetched by a program. {next_step(entry, shown)}"
         )
-    with _alone(entry, folder) as mine:
-        if not mine:
+    with real_hub.alone(folder.with_name(f".{entry.name}.lock"), entry.name):
+        if is_folder(folder):  # another process brought it meanwhile
             return folder
         if source.hub:
             file, commit = real_hub.hub_file(
@@ -83,23 +81,6 @@ def from_upstream(
 def _remove(file: Path) -> None:
     with suppress(OSError):
         file.unlink()
-
-
-@contextmanager
-def _alone(entry: Checkpoint, folder: Path) -> Iterator[bool]:
-    """Wait until no other process fetches this checkpoint; False if one of them has brought it meanwhile."""
-    lock, told = folder.with_name(f".{entry.name}.lock"), False
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(store.claim(lock))
-                break
-            except RunFolderError as error:
-                if not told:
-                    print(f"Waiting for another process that fetches {entry.name}: {error}", file=sys.stderr)
-                told = True
-                time.sleep(0.5)
-        yield not is_folder(folder)
 
 
 def _converted(

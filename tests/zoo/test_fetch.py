@@ -20,7 +20,7 @@ def no_hub(monkeypatch):
     def refuse(*arguments, **keywords):
         raise AssertionError("something else was contacted")
 
-    monkeypatch.setattr(hub, "_guarded", refuse)
+    monkeypatch.setattr(hub, "_ask", refuse)
     monkeypatch.setattr(upstream, "download", refuse)
 
 

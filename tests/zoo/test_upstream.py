@@ -23,7 +23,7 @@ def site(tmp_path, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
 
     class Site(http.server.BaseHTTPRequestHandler):
-        content, script, hits, tag, ranges = b"", [], 0, '"first"', []
+        content, script, hits, tag, ranges, asked = b"", [], 0, '"first"', [], "1"
 
         def do_GET(self):
             Site.hits += 1
@@ -47,7 +47,7 @@ def site(tmp_path, monkeypatch):
                 self.wfile.write(body[: len(body) // 2] if step == "cut" else body)
             else:
                 self.send_response(step)
-                self.send_header("Retry-After", "1")
+                self.send_header("Retry-After", Site.asked)
                 self.end_headers()
 
         def log_message(self, *arguments):
@@ -136,7 +136,7 @@ def test_retries_and_cut_connections(entry, site):
 @pytest.mark.parametrize("script", [[404], [500] * 9, ["cut"] * 9])
 def test_in_the_end_a_clear_error_and_nothing_half(entry, site, private_home, script):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
-    site.script = script
+    site.script, site.tag = script, None  # without a validator no try gets further than the one before
     with pytest.raises(WeightsUnavailableError, match=r"127\.0\.0\.1"):
         medzoo.load(name)
     assert site.hits <= 5
@@ -170,9 +170,64 @@ def test_a_cut_download_goes_on_where_it_broke(entry, site):
     assert site.ranges == [0, half, half + (len(site.content) - half) // 2]
 
 
+def test_a_line_that_breaks_often_gets_there(entry, site):
+    """Tries are counted anew after each that got further."""
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = ["cut", 500, 503] * 4
+    assert medzoo.load(name) is not None and site.hits == 13
+
+
+@pytest.mark.parametrize(("asked", "waits"), [("7", 7.0), ("100000", 120.0)])
+def test_a_site_that_asks_to_wait_is_obeyed_within_bounds(entry, site, monkeypatch, asked, waits):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script, site.asked = [429], asked
+    slept = []
+    monkeypatch.setattr(download.time, "sleep", slept.append)
+    assert medzoo.load(name) is not None and slept == [waits]
+
+
+def test_a_drip_is_as_good_as_silence(entry, site, monkeypatch):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.tag = None
+    monkeypatch.setattr(download, "GRACE", -1.0)
+    monkeypatch.setattr(download, "SLOWEST", 10**15)
+    with pytest.raises(WeightsUnavailableError, match=r"only [\d,]+ bytes came in"):
+        medzoo.load(name)
+
+
+def test_a_login_is_not_taken_to_another_site(tmp_path):
+    seen = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.server.server_port, self.headers.get("Authorization"), self.headers.get("User-Agent")))
+            if self.path == "/here":
+                self.send_response(302)
+                self.send_header("Location", f"http://127.0.0.1:{servers[1].server_port}/there")
+                self.end_headers()
+            else:
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+        def log_message(self, *arguments):
+            pass
+
+    servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) for _ in range(2)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{servers[0].server_port}/here"
+    download.download(url, tmp_path / "x", headers={"Authorization": "Bearer hf_x"})
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    assert [login for _, login, _ in seen] == ["Bearer hf_x", None] and seen[1][2] == "medzoo"
+
+
 def test_another_day_goes_on_too(entry, site, private_home):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
-    site.script = ["cut"] + [500] * 4
+    site.script = ["cut"] + [500] * 5
     with pytest.raises(WeightsUnavailableError):
         medzoo.load(name)
     medzoo.load(name)
@@ -185,7 +240,7 @@ def test_a_file_that_may_have_changed_meanwhile_begins_anew(entry, site, tag):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     if tag != '"second"':
         site.tag = tag
-    site.script = ["cut"] + [500] * 4
+    site.script = ["cut"] + [500] * 5
     with pytest.raises(WeightsUnavailableError):
         medzoo.load(name)
     site.tag = tag
