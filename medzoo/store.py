@@ -1,4 +1,4 @@
-"""Files that are never half written: temporary file, fsync, rename; manifests, claims and receipts."""
+"""Files that are never half written: temporary file, fsync, rename; manifests and receipts. Claims are in claims.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-import socket
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,11 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from medzoo import paths
-from medzoo.errors import IntegrityError, RunFolderError
+from medzoo.claims import claim, process_alive
+from medzoo.errors import IntegrityError
+
+__all__ = [
+    "atomic_folder", "atomic_path", "canonical_json", "claim", "fingerprint", "fsync_file", "fsync_folder", "process_alive",
+    "sha256_file", "sha256_of", "sweep", "verified_sha256", "verify_manifest", "write_bytes", "write_json", "write_text",
+]  # fmt: skip
 
 MANIFEST = "MANIFEST.json"
 TEMPORARY = ".tmp-"
-ORPHAN_SECONDS = 24 * 3600
+ORPHAN_SECONDS, SWAP_SECONDS = 24 * 3600, 60
+_OLD = "-old-"
+_AT_CWD, _SWAP = -100, 2  # of renameat2 and renamex_np: paths from here, exchange
 _receipts_in_memory: dict[str, dict[str, Any]] = {}
 
 
@@ -113,21 +121,39 @@ def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
             }
             write_json(temporary / MANIFEST, {"schema": "medzoo.manifest/1", "files": rows})
         fsync_folder(temporary)
-        old = None
-        if folder.exists():
-            old = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-old")
-            os.replace(folder, old)
-        try:
+        if not folder.exists():
             os.replace(temporary, folder)
-        except OSError:
-            if old is not None:
-                os.replace(old, folder)
-            raise
-        fsync_folder(folder.parent)
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
+        elif not _exchange(temporary, folder):
+            _replace_in_two_steps(temporary, folder)
+        fsync_folder(folder.parent)  # after an exchange `temporary` holds the old folder, and goes
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step of the file system; False where it has none."""
+    import ctypes
+
+    arguments = (os.fsencode(one), os.fsencode(other))
+    with suppress(OSError, AttributeError, ValueError):
+        system = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "linux":
+            return bool(system.renameat2(_AT_CWD, arguments[0], _AT_CWD, arguments[1], _SWAP) == 0)
+        if sys.platform == "darwin":
+            return bool(system.renamex_np(*arguments, _SWAP) == 0)
+    return False
+
+
+def _replace_in_two_steps(new: Path, folder: Path) -> None:
+    """Where folders cannot change places: a kill between the steps leaves the old one beside, and `sweep` puts it back."""
+    old = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{_OLD}{folder.name}"[:200])
+    os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def verify_manifest(folder: Path) -> None:
@@ -149,11 +175,19 @@ def verify_manifest(folder: Path) -> None:
 
 
 def sweep(folder: Path, older_than: float = ORPHAN_SECONDS) -> int:
-    """Remove temporary files and folders that a killed process left behind; returns how many."""
+    """Remove temporary files and folders that a killed process left behind; returns how many.
+
+    A folder that was moved aside for one that never came is put back instead.
+    """
     removed = 0
     for path in folder.glob(f"{TEMPORARY}*"):
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > older_than:
+            age = time.time() - path.stat().st_mtime
+            _, moved, name = path.name.partition(_OLD)
+            if moved and not (folder / name).exists():
+                if age > SWAP_SECONDS:
+                    os.rename(path, folder / name)
+            elif age > older_than:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 removed += 1
     return removed
@@ -191,89 +225,6 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
     with suppress(OSError):  # a read-only home keeps receipts in memory only
         write_json(note, receipt)
     return digest
-
-
-def process_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    with suppress(OSError):  # a zombie has ended, though its number is still taken
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return True
-
-
-@contextmanager
-def claim(path: Path, *, lease: float = 3600.0) -> Iterator[None]:
-    """Hold `path` as a lock file while the block runs, so that two workers never do the same work.
-
-    A claim of a dead process of this host, or one of another host older than `lease` seconds, is taken over.
-
-    Raises:
-        RunFolderError: if a live process holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time(), "token": uuid.uuid4().hex}
-    for attempt in range(100):
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
-            time.sleep(0.001 * attempt)
-            holder = _holder(path)
-            if holder is None:  # given back in this moment
-                continue
-            if _claim_is_live(path, holder, lease):
-                raise RunFolderError(
-                    f"{path} is held by {holder or 'a process that just began'}. Wait for it, or remove the file if it is gone."
-                ) from None
-            _set_aside(path, holder)
-            continue
-        with os.fdopen(handle, "w") as file:
-            json.dump(mine, file)
-        break
-    else:
-        raise RunFolderError(f"{path} is contended by several processes; try again.")
-    try:
-        yield
-    finally:
-        with suppress(OSError, ValueError):
-            if json.loads(path.read_text()).get("token") == mine["token"]:
-                path.unlink()
-
-
-def _holder(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        return None
-
-
-def _set_aside(path: Path, judged: str) -> None:
-    """Remove a dead claim; if a live one had taken its place meanwhile, put that back."""
-    aside = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-stale")
-    with suppress(FileNotFoundError):  # of several takers only one renames
-        os.rename(path, aside)
-        if _holder(aside) != judged:
-            with suppress(FileExistsError):
-                os.link(aside, path)
-        aside.unlink()
-
-
-def _claim_is_live(path: Path, content: str, lease: float) -> bool:
-    try:
-        age = time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return False
-    try:
-        holder = json.loads(content)
-    except ValueError:
-        return age < 5  # just created, not yet written
-    if holder.get("host") == socket.gethostname():
-        return process_alive(int(holder.get("pid", -1)))
-    return age < lease
 
 
 def _umask() -> int:

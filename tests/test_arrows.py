@@ -10,7 +10,18 @@ PACKAGE = sorted((ROOT / "medzoo").rglob("*.py"))
 RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
 FILES = PACKAGE + RECIPES
 # Who stands above whom. A room imports from its own floor only itself; zoo and data share a floor and do not know each other.
-FLOOR = {"errors": 0, "paths": 1, "store": 1, "zoo": 2, "data": 2, "training": 3, "bench": 4, "analysis": 5, "top": 6}
+FLOOR = {
+    "errors": 0,
+    "paths": 1,
+    "claims": 1,
+    "store": 1,
+    "zoo": 2,
+    "data": 2,
+    "training": 3,
+    "bench": 4,
+    "analysis": 5,
+    "top": 6,
+}
 TOP = {"__init__", "__main__", "cli", "commands", "demo", "arguments"}  # thin files beside the rooms
 
 
@@ -62,7 +73,7 @@ def test_arrows_run_one_way(path):
             assert mine == "top", f"{path}:{line} imports the package from inside; import the module"
             continue
         allowed = theirs == mine or FLOOR[theirs] < FLOOR[mine]
-        if {mine, theirs} == {"paths", "store"}:
+        if mine == "store" and theirs in ("paths", "claims"):
             allowed = True
         assert allowed, f"{path}:{line}: {mine} may not import {theirs} ({module})"
 

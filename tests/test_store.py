@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
-from medzoo import paths, store
+from medzoo import claims, paths, store
 from medzoo.errors import IntegrityError, RunFolderError
 
 OPERATIONS = ("chmod", "fsync", "replace")
@@ -49,7 +50,7 @@ def test_a_file_is_old_or_new_at_every_crash_point(tmp_path, monkeypatch, number
 
 
 @pytest.mark.parametrize("number", range(16))
-def test_a_folder_is_old_or_new_or_recognisably_moved_at_every_crash_point(tmp_path, monkeypatch, number):
+def test_a_folder_is_old_or_new_at_every_crash_point(tmp_path, monkeypatch, number):
     folder = tmp_path / "state"
     for text in ("old", "new"):
         with monkeypatch.context() as patch:
@@ -61,11 +62,33 @@ def test_a_folder_is_old_or_new_or_recognisably_moved_at_every_crash_point(tmp_p
                     (temporary / "y").write_text(text)
             except Crash:
                 pass
-    found = [path for path in (folder, *tmp_path.glob(f"{store.TEMPORARY}*-old")) if path.exists()]
-    assert found  # between the two renames the old folder stands beside its place
-    for path in found[:1]:
-        store.verify_manifest(path)
-        assert (path / "x").read_text() == (path / "y").read_text()
+    store.verify_manifest(folder)
+    assert (folder / "x").read_text() == (folder / "y").read_text()
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_where_folders_cannot_change_places_a_sweep_puts_the_old_one_back(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(store, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(store, "SWAP_SECONDS", -1)
+    folder = tmp_path / "state"
+    for text in ("old", "new"):
+        with monkeypatch.context() as patch, contextlib.suppress(Crash):
+            if text == "new":
+                crash_at(patch, number)
+            with store.atomic_folder(folder, manifest=True) as temporary:
+                (temporary / "x").write_text(text)
+    store.sweep(tmp_path)
+    store.verify_manifest(folder)
+
+
+def test_two_folders_change_places_at_once(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+    if not store._exchange(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("this file system cannot")
+    assert (tmp_path / "a" / "x").read_text() == "b" and (tmp_path / "b" / "x").read_text() == "a"
+    assert not store._exchange(tmp_path / "a", tmp_path / "none")
 
 
 def test_an_error_leaves_nothing_behind(tmp_path):
@@ -157,6 +180,28 @@ def test_a_foreign_claim_expires(tmp_path):
     old = time.time() - 200
     os.utime(path, (old, old))
     with store.claim(path, lease=100):
+        pass
+
+
+def test_the_heart_of_a_claim_beats(tmp_path):
+    path = tmp_path / "x.json"
+    with store.claim(path, lease=0.5):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "host": "elsewhere"}))
+        time.sleep(1.2)  # longer than the lease: only its beat keeps it
+        with pytest.raises(RunFolderError), store.claim(path, lease=0.5):
+            pass
+    time.sleep(0.3)
+    assert not path.exists()
+
+
+def test_a_process_number_that_was_given_out_again(tmp_path):
+    path = tmp_path / "x.json"
+    host = {"host": socket.gethostname(), "pid": os.getpid()}
+    path.write_text(json.dumps({**host, "born": claims.process_birth(os.getpid())}))
+    with pytest.raises(RunFolderError), store.claim(path):
+        pass
+    path.write_text(json.dumps({**host, "born": "1"}))  # another process had this number
+    with store.claim(path):
         pass
 
 
