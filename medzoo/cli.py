@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands import adding, checkpoints, publishing, results, tasks
+from medzoo.commands import adding, checkpoints, doctor, publishing, results, tasks
 
 app = typer.Typer(
     name="medzoo",
@@ -23,6 +23,7 @@ app.command()(checkpoints.info)
 app.command()(checkpoints.fetch)
 app.command()(checkpoints.convert)
 app.command()(checkpoints.check)
+app.command()(doctor.doctor)
 app.command()(adding.add)
 app.command()(publishing.card)
 app.command()(publishing.push)

@@ -1,0 +1,36 @@
+"""Whether medzoo works on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from medzoo.commands.shared import AsJson, print_json
+
+
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="make no connection")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether medzoo works on this machine, which checkpoints can be used now, and what mends the rest.
+
+    Paste its output into an issue: it names no host and no user, and holds no token.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from medzoo.zoo.doctor import diagnose
+
+    screen = Console(highlight=False)
+    with Console(stderr=True).status("Looking at this machine (importing torch takes a few seconds)"):
+        report = diagnose(offline=offline)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        text = Text(report.to_text(min(screen.width, 120) if screen.is_terminal else 110))
+        for word, colour in (("PASS", "green"), ("WARN", "yellow"), ("FAIL", "bold red"), (" +fix: .*", "cyan")):
+            text.highlight_regex(rf"(?m)^{word}", colour)
+        screen.print(text, soft_wrap=True)
+    if not report.passed:
+        raise typer.Exit(1)
