@@ -115,7 +115,7 @@ def _set_aside(path: Path, judged: str) -> None:
     with suppress(FileNotFoundError):  # of several takers only one renames
         os.rename(path, aside)
         if _holder(aside) != judged:
-            with suppress(FileExistsError):
+            with suppress(OSError):  # taken again already, or a disk without links
                 os.link(aside, path)
         aside.unlink()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands import adding, checkpoints, doctor, publishing, results, tasks
+from medzoo.commands import adding, cache, checkpoints, doctor, publishing, results, tasks
 
 app = typer.Typer(
     name="medzoo",
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 tasks_app = typer.Typer(help="Downstream tasks.", no_args_is_help=True)
+cache_app = typer.Typer(help="What medzoo keeps on this machine.", no_args_is_help=True)
 
 app.command("list")(checkpoints.list_)
 app.command()(checkpoints.info)
@@ -27,7 +28,12 @@ app.command()(doctor.doctor)
 app.command()(adding.add)
 app.command()(publishing.card)
 app.command()(publishing.push)
+app.command()(publishing.publish)
 app.command()(results.table)
+app.add_typer(cache_app, name="cache")
+cache_app.command("list")(cache.list_)
+cache_app.command()(cache.verify)
+cache_app.command()(cache.prune)
 app.add_typer(tasks_app, name="tasks")
 tasks_app.command("list")(tasks.list_)
 tasks_app.command("info")(tasks.info)

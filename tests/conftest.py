@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["hub_fixture"]
 # shared machines are noisy: how long an example takes says nothing
 settings.register_profile("medzoo", deadline=None)
 settings.load_profile("medzoo")

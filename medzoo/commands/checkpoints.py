@@ -60,16 +60,45 @@ def info(name: str, as_json: AsJson = False) -> None:
 
 
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="checkpoints, by name")],
+    names: Annotated[list[str] | None, typer.Argument(help="checkpoints, by name")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="all that a program can fetch, and all that is here (with --to)")
+    ] = False,
     to: Annotated[Path | None, typer.Option(help="fill this directory hub, for a machine without network")] = None,
     hub: Hub = None,
     accept_license: Accept = False,
 ) -> None:
-    """Bring verified checkpoints here, or into a directory hub that a machine without network can use."""
+    """Bring verified checkpoints here, or into a directory hub that a machine without network can use.
+
+    Example: medzoo fetch --all --to /media/stick --accept-license; elsewhere: export MEDZOO_HUB=/media/stick
+    """
     from medzoo.zoo.fetch import fetch as bring
 
+    if everything:
+        return _mirror(names, to, accept_license)
+    if not names:
+        raise UsageError("Name checkpoints, or use --all --to DIR.")
     for name in names:
         print(bring(name, to=to, hub=hub, accept_license=accept_license))
+    return None
+
+
+def _mirror(names: list[str] | None, to: Path | None, accept_license: bool) -> None:
+    from medzoo.zoo.mirror import mirror
+
+    if names or to is None:
+        raise UsageError("--all goes with --to DIR and without names.")
+    rows = []
+    for row in mirror(to, accept_license=accept_license):
+        rows.append(row)
+        print(f"{row.result:<13}  {row.name}  {row.detail}", flush=True)
+    counts = {result: sum(row.result == result for row in rows) for result in dict.fromkeys(row.result for row in rows)}
+    print(
+        ", ".join(f"{count} {result}" for result, count in counts.items())
+        + f"; use it elsewhere: export MEDZOO_HUB={to}"
+    )
+    if counts.get("failed"):
+        raise typer.Exit(1)
 
 
 def convert(

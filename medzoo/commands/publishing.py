@@ -12,17 +12,56 @@ from medzoo.errors import UsageError
 
 
 def push(
-    folder: Path,
+    folder: Annotated[Path, typer.Argument(help="a checkpoint's folder, or a run folder")],
     repo_id: Annotated[str, typer.Argument(help="org/name")],
     hub: Hub = None,
-    public: Annotated[bool, typer.Option(help="make the repository public")] = False,
-    create_pr: Annotated[bool, typer.Option(help="open a pull request instead of committing")] = False,
-    dry_run: Annotated[bool, typer.Option(help="only list what would go up")] = False,
+    private: Annotated[bool, typer.Option("--private/--public", help="of a repository that is created")] = True,
+    revision: Annotated[str | None, typer.Option(help="branch to commit to; by default main")] = None,
+    pr: Annotated[bool, typer.Option("--pr", help="open a pull request instead of committing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only show the files and the card that would go up")
+    ] = False,
 ) -> None:
-    """Publish a folder (or a run folder) to the Hub, or to a directory hub."""
-    from medzoo.zoo.publish import push as publish
+    """Publish a folder to the Hub in one commit, or copy it to a directory hub; the same again changes nothing.
 
-    print(publish(folder, repo_id, private=not public, create_pr=create_pr, dry_run=dry_run, hub=hub))
+    Example: medzoo push runs/finetune lab/resnet50-ours --dry-run
+    """
+    from medzoo import paths
+    from medzoo.zoo.publish import plan_push
+    from medzoo.zoo.publish import push as publish_folder
+
+    if dry_run and paths.directory_hub(hub) is None:
+        print(plan_push(folder, repo_id).describe())
+        return
+    print(
+        publish_folder(
+            folder, repo_id, private=private, revision=revision, create_pr=pr, dry_run=dry_run, hub=hub,
+        )
+    )  # fmt: skip
+
+
+def publish(
+    name: Annotated[str, typer.Argument(help="a checkpoint of the registry")],
+    repo: Annotated[str | None, typer.Option(help="org/name; by default medzoo/NAME")] = None,
+    license_file: Annotated[Path | None, typer.Option(help="the licence's text (MIT and BSD ask for it)")] = None,
+    private: Annotated[bool, typer.Option("--private/--public", help="of a repository that is created")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only show the files and the card that would go up")
+    ] = False,
+) -> None:
+    """Publish a named checkpoint as its licence asks, and pin the commit in its facts (for those who keep the registry).
+
+    Example: medzoo publish resnet50-swav-imagenet --dry-run
+    """
+    from medzoo.zoo.release import publish as release
+
+    done = release(name, repo=repo, license_file=license_file, private=private, dry_run=dry_run)
+    if done.pushed is None:
+        print(done.upload.describe())
+        return
+    print(f"{done.pushed.address}{' (was there already)' if done.pushed.unchanged else ''}")
+    for path in done.written:
+        print(path)
 
 
 def card(

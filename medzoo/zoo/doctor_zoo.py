@@ -15,17 +15,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medzoo import paths, store
+from medzoo import claims, paths, store
 from medzoo.errors import MedzooError, listed
-from medzoo.zoo import licenses, registry
+from medzoo.zoo import registry
 from medzoo.zoo.doctor_rows import DoctorRow, counted, in_bytes, in_shell
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.hub import told_offline
+from medzoo.zoo.licenses import is_accepted
 from medzoo.zoo.places import availability, is_folder
 
 BY_STICK = "medzoo fetch NAME --to DIR"
 HOW = "Fill a folder where there is a network, bring it here, and set MEDZOO_HUB to it."
-LEASE = 3600.0  # seconds after which a lock of another machine is stale
 RUNNING = 180.0  # seconds: a .part file that changed since is being fetched (zoo/download.py pauses up to 120)
 
 
@@ -166,7 +166,7 @@ def checkpoints(*, offline: bool) -> Iterator[DoctorRow]:
     ways: dict[str, list[Checkpoint]] = {"drawn": [], "here": [], "download": [], "by hand": [], "recipe": []}
     for entry in _entries()[0]:
         ways[availability(entry)].append(entry)
-    refused = [entry for entry in ways["here"] if not _accepted(entry)]
+    refused = [entry for entry in ways["here"] if not is_accepted(entry.name, entry.license)]
     files = [entry for entry in ways["here"] if entry not in refused]
     alone = offline or paths.directory_hub() is not None
     warned = offline and not files and paths.directory_hub() is None
@@ -181,7 +181,7 @@ def checkpoints(*, offline: bool) -> Iterator[DoctorRow]:
         detail = f"{_some(refused, 10)}: here, but load wants you to read and accept the terms (`medzoo info NAME`)."
         accept = f"export MEDZOO_ACCEPT_LICENSE={','.join(_names(refused))}"
         yield DoctorRow("licences", "WARN", detail, accept, _names(refused))
-    asked = sum(not _accepted(entry) for entry in ways["download"])
+    asked = sum(not is_accepted(entry.name, entry.license) for entry in ways["download"])
     terms = f" {asked} of them ask you to accept their terms then (--accept-license)." if asked else ""
     for way, check, how in (
         ("download", "by download", "only where there is a network" if alone else "fetched when they are first loaded"),
@@ -199,16 +199,6 @@ def _names(entries: list[Checkpoint]) -> tuple[str, ...]:
 
 def _some(entries: list[Checkpoint], limit: int = 2) -> str:
     return listed(_names(entries), limit)
-
-
-def _accepted(entry: Checkpoint) -> bool:
-    """Whether `licenses.require_acceptance` would let it pass; unlike that, it does not write down what the environment says."""
-    terms = {"name": entry.name, "license": entry.license.id, "url": entry.license.url}
-    return (
-        not entry.license.needs_acceptance
-        or licenses._read(paths.home() / "accepted" / f"{entry.name}.json") == terms
-        or entry.name in licenses._accepted_by_environment(entry.name)
-    )
 
 
 def leftovers() -> Iterator[DoctorRow]:
@@ -257,12 +247,10 @@ def _changed(path: Path) -> float:
 
 
 def _live(lock: Path) -> bool:
-    """Whether the process that holds a lock runs; one of another machine is judged by the lock's age."""
-    with suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
-        holder = json.loads(lock.read_text())
-        if holder.get("host") == socket.gethostname():
-            return store.process_alive(int(holder["pid"]))
-    return time.time() - _changed(lock) < LEASE
+    try:
+        return claims.is_live(lock, lock.read_text().strip())
+    except OSError:
+        return True  # gone since, or not ours to judge
 
 
 def _size(path: Path) -> int:

@@ -75,7 +75,8 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) 
             if error.code == 416:  # what we have is no beginning of what they have
                 _forget(path)
             elif error.code not in AGAIN or tried == TRIES:
-                raise RefusedError(f"{url} answered {error.code} {error.reason}.", error.code) from error
+                kept = f" {_kept(path)}" if _has(path) else ""
+                raise RefusedError(f"{url} answered {error.code} {error.reason}.{kept}", error.code) from error
             pause = wait_after(error.headers.get("Retry-After"), tried)
         except (urllib.error.URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)

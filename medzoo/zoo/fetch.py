@@ -161,7 +161,9 @@ def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revisi
         return Found(repo, folder, entry, None, notes)
     if not directory.is_dir():
         raise WeightsUnavailableError(f"The directory hub {directory} does not exist (--hub, MEDZOO_HUB).")
-    here = sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in directory.glob("*/*/config.json"))
+    here: list[str] = []
+    with suppress(OSError):  # a folder may go while it is looked into
+        here = sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in directory.glob("*/*/config.json"))
     near = difflib.get_close_matches(repo, here, n=2)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     name = entry.name if entry else repo

@@ -93,9 +93,8 @@ def require_acceptance(name: str, license: License, accepted: bool = False) -> N
     """
     if not license.needs_acceptance:
         return
-    note = paths.home() / "accepted" / f"{name}.json"
-    terms = {"name": name, "license": license.id, "url": license.url}
-    remembered = _read(note) == terms  # other terms at another address are asked for again
+    note, terms = _note(name), _terms(name, license)
+    remembered = _read(note) == terms
     if accepted or (not remembered and name in _accepted_by_environment(name)):
         if not remembered:
             with suppress(OSError):  # a read-only home asks again next time
@@ -106,6 +105,28 @@ def require_acceptance(name: str, license: License, accepted: bool = False) -> N
             f"The weights of {name} {_stated(license)} If you accept the terms, pass accept_license=True "
             f"(--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all)."
         )
+
+
+def is_accepted(name: str, license: License) -> bool:
+    """Whether `require_acceptance` would let a checkpoint pass; nothing is written down.
+
+    >>> is_accepted("resnet50-imagenet", License("bsd-3-clause", redistributable=True))
+    True
+    """
+    return (
+        not license.needs_acceptance
+        or _read(_note(name)) == _terms(name, license)
+        or name in _accepted_by_environment(name)
+    )
+
+
+def _note(name: str) -> Path:
+    return paths.home() / "accepted" / f"{name}.json"
+
+
+def _terms(name: str, license: License) -> dict[str, str | None]:
+    """What was accepted: other terms at another address are asked for again."""
+    return {"name": name, "license": license.id, "url": license.url}
 
 
 def _accepted_by_environment(name: str) -> set[str]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from medzoo import store
 from medzoo.errors import LicenseError, PublishError, UsageError
+from medzoo.zoo import registry
 from medzoo.zoo.cards import committed_cards, write_card
 from medzoo.zoo.facts import Checkpoint, Golden, Hub
 from medzoo.zoo.fetch import check_repo, locate, verify
 from medzoo.zoo.places import ORGANISATION, WEIGHTS
 from medzoo.zoo.publish import may_publish
-from medzoo.zoo.registry import config_dir, info, read_checkpoint
+from medzoo.zoo.registry import info, read_checkpoint
 from medzoo.zoo.upload import Pushed, Upload, commit, prepare
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def write_pin(entry: Checkpoint, pin: Hub, golden: Golden | None) -> tuple[Path,
     Raises:
         PublishError: if the file cannot be written; the message holds the lines to add.
     """
-    path = config_dir() / f"{entry.name}.toml"
+    path = registry.config_dir() / f"{entry.name}.toml"
     tables = ([_golden_table(golden)] if golden else []) + [_hub_table(pin)]
     lines = "\n".join(tables)
     try:

@@ -144,7 +144,6 @@ def commit(
         PublishError: if the Hub refuses, or somebody committed meanwhile.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi(token=token, library_name="medzoo")
     try:
@@ -168,13 +167,17 @@ def commit(
                 create_pr=create_pr,
                 parent_commit=head.sha,
             )
-    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+    except (
+        Exception
+    ) as error:  # the client's, the system's, and httpx's own, by whichever name the installed version has
         if getattr(getattr(error, "response", None), "status_code", None) == COMMITTED_MEANWHILE:
             raise PublishError(
                 f"Somebody else committed to {upload.repo} meanwhile. Nothing was written; look at it and push again."
             ) from error
+        what = str(error).strip() or type(error).__name__
         raise PublishError(
-            f"The Hub did not take {upload.repo}: {error} (log in with `hf auth login`, or pass token=)."
+            f"The Hub did not take {upload.repo}: {what} (log in with `hf auth login`, or pass token=). Push again: what is "
+            "there already is not sent twice."
         ) from error
     return Pushed(str(done.pr_url if create_pr else done.commit_url), str(done.oid))
 

@@ -1,65 +1,126 @@
+"""Pushes to the loopback Hub, over HTTP and by the real client, and into directories."""
+
 import json
-from types import SimpleNamespace
 
 import pytest
+import torch
+from huggingface_hub import HfApi
+from safetensors.torch import load_file, save_file
 from zoo_samples import CARD, small_model
 
 import medzoo
+from medzoo import store
 from medzoo.errors import CardError, IntegrityError, LicenseError, PublishError, UnknownNameError, UsageError
+from medzoo.zoo import upload
+from medzoo.zoo.publish import plan_push
 
 
-class FakeApi:
-    """What HfApi is asked to do; the loopback Hub comes with its own tests."""
+def held(repo="org/name", revision=None):
+    """The files of a repository at the loopback Hub, with their sizes."""
+    return {row.rfilename: row.size for row in HfApi().repo_info(repo, revision=revision, files_metadata=True).siblings}
 
-    calls: list = []  # noqa: RUF012
 
-    def __init__(self, **arguments):
-        self.calls.clear()
-
-    def create_repo(self, repo_id, **arguments):
-        self.calls.append(("create_repo", repo_id, arguments))
-
-    def create_branch(self, repo_id, **arguments):
-        self.calls.append(("create_branch", repo_id, arguments))
-
-    def create_commit(self, repo_id, operations, **arguments):
-        files = {operation.path_in_repo: operation.path_or_fileobj for operation in operations}
-        sizes = {
-            name: len(content if isinstance(content, bytes) else content.read()) for name, content in files.items()
-        }
-        self.calls.append(("create_commit", repo_id, {**arguments, "files": sizes}))
-        card = files["README.md"].decode()
-        self.calls.append(("card", card, {}))
-        return SimpleNamespace(
-            pr_url="https://hub/pr/1" if arguments["create_pr"] else None, commit_url="https://hub/commit/1"
-        )
+def commits(repo="org/name"):
+    return [row.title for row in HfApi().list_repo_commits(repo)]
 
 
 @pytest.fixture
-def api(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.HfApi", FakeApi)
-    FakeApi.calls.clear()
-    return FakeApi
+def hub(hub_server):
+    for name in ("org",):
+        hub_server.members[name] = {hub_server.owner}
+    return hub_server
 
 
-def test_one_commit_of_three_files(pristine, folder, api):
+def test_one_commit_of_the_allowed_files(pristine, folder, hub):
     (folder / "optimizer.bin").write_text("private")
     address = medzoo.push(folder, "org/name")
-    assert address == "https://hub/commit/1"
-    (create, _, how), (commit, _, what), (_, card, _) = api.calls
-    assert (create, commit) == ("create_repo", "create_commit") and how["private"] is True
-    assert set(what["files"]) == {"model.safetensors", "config.json", "README.md"}
-    assert what["files"]["model.safetensors"] == (pristine / "model.safetensors").stat().st_size
+    files = held()
+    assert set(files) == {"model.safetensors", "config.json", "README.md", ".gitattributes"}
+    assert files["model.safetensors"] == (pristine / "model.safetensors").stat().st_size
+    info = HfApi().repo_info("org/name")
+    assert info.private and address.endswith(info.sha) and commits()[0] == "Publish test_resnet-drawn"
+    assert len([entry for entry in hub.requests("POST", "*/commit/*") if entry.status == 200]) == 1
+    model = medzoo.load("org/name")
+    assert torch.equal(model.conv1[0].weight, load_file(folder / "model.safetensors")["conv1.0.weight"])
+    card = (store_of(model) / "README.md").read_text()
     assert 'medzoo.load("org/name")' in card and "hf-hub:org/name" in card
 
 
-def test_branch_and_pull_request(folder, api):
-    assert medzoo.push(folder, "org/name", create_pr=True, private=False) == "https://hub/pr/1"
+def store_of(model):
+    from pathlib import Path
+
+    return Path(model.load_receipt.folder)
+
+
+def test_the_same_again_changes_nothing(folder, hub):
+    first = medzoo.push(folder, "org/name")
+    assert medzoo.push(folder, "org/name") == first and commits().count("Publish test_resnet-drawn") == 1
+    config = json.loads((folder / "config.json").read_text())
+    config["medzoo"]["note"] = "another note"
+    (folder / "config.json").write_text(json.dumps(config))
+    medzoo.push(folder, "org/name")
+    assert commits().count("Publish test_resnet-drawn") == 2
+    assert len(hub.requests("PUT")) == 1  # the weights went up once
+
+
+def test_somebody_commits_meanwhile(folder, hub, monkeypatch):
+    medzoo.push(folder, "org/name")
+    (folder / "README.md").write_text((folder / "README.md").read_text() + "\nMore.\n")
+    seen = upload._changed
+
+    def look_and_be_overtaken(*given):
+        found = seen(*given)
+        HfApi().upload_file(path_or_fileobj=b"x", path_in_repo="notes.txt", repo_id="org/name")
+        return found
+
+    monkeypatch.setattr(upload, "_changed", look_and_be_overtaken)
+    with pytest.raises(PublishError, match="Somebody else committed"):
+        medzoo.push(folder, "org/name")
+    assert commits()[0] != "Publish test_resnet-drawn"
+    monkeypatch.setattr(upload, "_changed", seen)
+    medzoo.push(folder, "org/name")
+    assert "notes.txt" in held()  # what others put there stays
+
+
+def test_branch_pull_request_and_publicity(folder, hub):
+    medzoo.push(folder, "org/name", private=False)
+    assert not HfApi().repo_info("org/name").private
+    (folder / "README.md").write_text((folder / "README.md").read_text() + "\nMore.\n")
+    address = medzoo.push(folder, "org/name", create_pr=True)
+    assert "discussions/1" in address and held(revision="refs/pr/1")
     medzoo.push(folder, "org/name", revision="v2")
-    assert [name for name, _, _ in api.calls][:2] == ["create_repo", "create_branch"]
+    assert held(revision="v2")["README.md"] == held(revision="refs/pr/1")["README.md"] != held()["README.md"]
 
 
-def test_a_model_is_pushed_with_its_card(tmp_path, api):
+@pytest.mark.parametrize(
+    ("path", "method", "kind"),
+    [
+        ("*/repos/create", "POST", "reset"),
+        ("*/commit/*", "POST", "reset"),
+        ("*/preupload/*", None, "status"),
+        ("*", "PUT", "reset"),
+    ],
+)
+def test_a_broken_push_says_so_and_the_next_goes_on(folder, hub, path, method, kind, client_waits):
+    options = {"at": 0} if kind == "reset" else {"code": 500}
+    hub.fault(kind, path=path, method=method, times=20, **options)
+    with pytest.raises(PublishError, match="Push again"):
+        medzoo.push(folder, "org/name")
+    hub.heal()
+    medzoo.push(folder, "org/name")
+    assert commits().count("Publish test_resnet-drawn") == 1
+    assert medzoo.load("org/name") is not None
+
+
+@pytest.mark.parametrize("who", ["reader", "stranger"])
+def test_a_token_without_the_right(folder, hub, who):
+    with pytest.raises(PublishError, match=r"hf auth login"):
+        medzoo.push(folder, "org/name", token=getattr(hub, who))
+    with pytest.raises(PublishError, match=r"hf auth login"):
+        medzoo.push(folder, "org/name", token="hf_wrong")
+
+
+def test_a_model_is_pushed_with_its_card(tmp_path, hub):
     medzoo.push(small_model(), "org/name", card=CARD)
     with pytest.raises(UsageError, match="needs its card"):
         medzoo.push(small_model(), "org/name")
@@ -68,10 +129,50 @@ def test_a_model_is_pushed_with_its_card(tmp_path, api):
     assert medzoo.push(small_model(), "org/name", card=CARD, hub=tmp_path) == str(tmp_path / "org" / "name")
 
 
-def test_dry_run_writes_nothing(folder, api, tmp_path):
+def test_a_dry_run_contacts_nobody_and_writes_nothing(folder, hub, tmp_path):
+    (folder / "optimizer.bin").write_text("private")
     medzoo.push(folder, "org/name", dry_run=True)
     medzoo.push(folder, "org/name", dry_run=True, hub=tmp_path / "hub")
-    assert not api.calls and not (tmp_path / "hub").exists()
+    assert hub.log == [] and not (tmp_path / "hub").exists()
+    shown = plan_push(folder, "org/name").describe()
+    digest = store.sha256_file(folder / "model.safetensors")
+    assert digest in shown and "stays here: optimizer.bin" in shown and "# test_resnet-drawn" in shown
+
+
+LEAKS = {
+    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a place of this machine": "/mnt/ward3/scans/x.png",
+    "an identifier of a patient": "PatientID: 4711",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LEAKS)
+@pytest.mark.parametrize("where", ["card", "config", "metadata", "notice"])
+def test_what_must_not_leave_stays(folder, hub, what, where):
+    if where == "card":
+        (folder / "README.md").write_text((folder / "README.md").read_text() + f"\n{LEAKS[what]}\n")
+    elif where == "notice":
+        (folder / "NOTICE").write_text(LEAKS[what])
+    elif where == "config":
+        rows = json.loads((folder / "config.json").read_text())
+        rows["medzoo"]["hyperparameters"] = {"note": LEAKS[what]}
+        (folder / "config.json").write_text(json.dumps(rows))
+    else:
+        save_file(load_file(folder / "model.safetensors"), folder / "model.safetensors", metadata={"x": LEAKS[what]})
+        rows = json.loads((folder / "config.json").read_text())
+        rows["medzoo"]["sha256"] = store.sha256_file(folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(rows))
+    for dry in (True, False):
+        with pytest.raises(PublishError, match=what) as caught:
+            medzoo.push(folder, "org/name", dry_run=dry)
+    assert hub.log == [] and LEAKS["a Hugging Face token"] not in str(caught.value)
+
+
+def test_a_card_that_is_wrong_stays(folder, hub):
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace('license: "apache-2.0"', "license: free"))
+    with pytest.raises(PublishError, match="no id of the Hub"):
+        medzoo.push(folder, "org/name")
+    assert hub.log == []
 
 
 @pytest.mark.parametrize(
@@ -82,17 +183,17 @@ def test_dry_run_writes_nothing(folder, api, tmp_path):
         {"lineage": [{"data": "a", "name": "base", "redistributable": False}, {"data": "drawn"}]},
     ],
 )
-def test_what_may_not_be_published_stays(card, tmp_path, api):
+def test_what_may_not_be_published_stays(card, tmp_path, hub):
     folder = medzoo.save(small_model(), tmp_path / "f", card={**CARD, **card})
     with pytest.raises(LicenseError):
         medzoo.push(folder, "org/name")
     with pytest.raises(LicenseError):
         medzoo.push(folder, "org/name", dry_run=True)
-    assert not api.calls
+    assert hub.log == []
     medzoo.push(folder, "org/name", hub=tmp_path / "hub")  # one's own directory is no publication
 
 
-def test_what_grew_out_of_barred_weights_is_barred(tmp_path, api):
+def test_what_grew_out_of_barred_weights_is_barred(tmp_path, hub):
     base = {**CARD, "license": {"id": "other", "redistributable": False, "url": "https://example.org"}}
     folder = medzoo.save(small_model(), tmp_path / "f", card=base)
     grown = {**CARD, "name": "test_resnet-drawn-b", "license": "mit", "data": ["drawn", "b"]}
@@ -101,16 +202,16 @@ def test_what_grew_out_of_barred_weights_is_barred(tmp_path, api):
         medzoo.push(more, "org/name")
 
 
-def test_a_damaged_folder_is_not_published(folder, api, tmp_path):
+def test_a_damaged_folder_is_not_published(folder, hub, tmp_path):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
-    for hub in (None, tmp_path / "hub"):
+    for directory in (None, tmp_path / "hub"):
         with pytest.raises(IntegrityError):
-            medzoo.push(folder, "org/name", hub=hub)
-    assert not api.calls and not (tmp_path / "hub").exists()
+            medzoo.push(folder, "org/name", hub=directory)
+    assert hub.log == [] and not (tmp_path / "hub").exists()
 
 
-def test_a_folder_without_facts(folder, api):
+def test_a_folder_without_facts(folder, hub):
     rows = json.loads((folder / "config.json").read_text())
     rows.pop("medzoo")
     (folder / "config.json").write_text(json.dumps(rows))
@@ -138,13 +239,3 @@ def test_pushing_again_replaces(folder, tmp_path):
     medzoo.load("org/name", hub=tmp_path)
     medzoo.push(tmp_path / "org" / "name", "org/name", hub=tmp_path)  # onto itself
     medzoo.load("org/name", hub=tmp_path)
-
-
-def test_the_hub_refuses(folder, monkeypatch):
-    class Refusing(FakeApi):
-        def create_repo(self, repo_id, **arguments):
-            raise OSError("403 forbidden")
-
-    monkeypatch.setattr("huggingface_hub.HfApi", Refusing)
-    with pytest.raises(PublishError, match=r"403 forbidden.*hf auth login"):
-        medzoo.push(folder, "org/name")
