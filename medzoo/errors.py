@@ -87,8 +87,16 @@ class DivergedError(MedzooError):
     """The loss became NaN or infinite."""
 
 
+class WorkerError(MedzooError):
+    """A helper process ended or hangs."""
+
+
 class ResultError(MedzooError):
     """A result file breaks its schema, or two results of one run disagree."""
+
+
+class OtherVersionError(ResultError):
+    """A result was written by another version of medzoo, in a form that this one does not read."""
 
 
 class MissingExtraError(MedzooError):

@@ -161,7 +161,7 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         validate(result)
     except ResultError as error:
-        raise ResultError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     return dict(result)
 
 

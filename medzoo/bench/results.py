@@ -25,7 +25,7 @@ from medzoo.bench.record import (
     write_copy,
 )  # fmt: skip
 from medzoo.bench.schema import run_id, validate
-from medzoo.errors import ResultError, RunFolderError
+from medzoo.errors import OtherVersionError, ResultError, RunFolderError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,6 +144,9 @@ class ResultStore:
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
             return read_result(path)
+        except OtherVersionError as error:  # whole, for a medzoo that knows it: it stays where it is
+            warnings.warn(f"{error} It is not counted.", stacklevel=3)
+            return None
         except ResultError as error:
             moved = self._quarantine(path)
             warnings.warn(f"{error} It is not counted{f' and now lies at {moved}' if moved else ''}.", stacklevel=3)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medzoo import store
-from medzoo.errors import ResultError, listed
+from medzoo.errors import OtherVersionError, ResultError, listed
 
 SCHEMA = "medzoo.result/1"
 STATUSES = ("ok", "diverged", "failed")
@@ -123,6 +123,11 @@ def validate(result: Mapping[str, Any]) -> None:
     Raises:
         ResultError: naming the field by its path, what was expected, and what stands there.
     """
+    written = result.get("schema") if isinstance(result, Mapping) else None
+    if isinstance(written, str) and written != SCHEMA and written.startswith("medzoo.result/"):
+        raise OtherVersionError(
+            f"It was written in the form {written}; this medzoo reads {SCHEMA}. Update it (pip install --upgrade medzoo)."
+        )
     _check(result, RESULT, "")
     if (right := run_id(result["identity"])) != result["run_id"]:
         raise ResultError(f"run_id is {result['run_id'][:16]}…, its identity gives {right[:16]}…: one was edited.")

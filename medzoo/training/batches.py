@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, Dataset
 from medzoo.data.cache import Decoded
 from medzoo.data.counter import order
 from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
-from medzoo.errors import UsageError
+from medzoo.errors import UsageError, WorkerError
 
 Batch = dict[str, Any]
+SILENCE = 600  # seconds without a batch after which a process counts as hanging
 
 
 class Batches(Dataset):
@@ -81,12 +82,24 @@ class Batches(Dataset):
         return {**images, "label": torch.from_numpy(np.asarray(self.data.labels[chosen])), "index": chosen}
 
     def from_step(self, first: int, workers: int) -> Iterator[Batch]:
-        """The batches of the epoch from number `first` on, made by `workers` processes (0: this one)."""
+        """The batches of the epoch from number `first` on, made by `workers` processes (0: this one).
+
+        Raises:
+            WorkerError: if one of the processes ended, or made nothing for ten minutes.
+        """
         loader = DataLoader(
             self, batch_size=None, sampler=range(first, len(self)), num_workers=workers,
-            multiprocessing_context="fork" if workers else None,
+            multiprocessing_context="fork" if workers else None, timeout=SILENCE if workers else 0,
         )  # fmt: skip
-        return iter(loader)
+        try:
+            yield from loader
+        except RuntimeError as error:
+            if not workers or "DataLoader" not in str(error):
+                raise
+            raise WorkerError(
+                f"A process that makes batches ended or hangs ({str(error).splitlines()[0][:200]}); out of memory is the usual "
+                "cause. What was saved stays: run the same command again, with a smaller --num-workers (0 needs none)."
+            ) from error
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

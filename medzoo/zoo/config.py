@@ -202,6 +202,12 @@ def read_config(folder: Path) -> FolderConfig:
     architecture = rows.get("architecture")
     if not isinstance(architecture, str) or not ARCHITECTURE.fullmatch(architecture):
         raise IntegrityError(f"{path}: architecture is {architecture!r}; it should be the name of a timm architecture.")
+    written = rows["medzoo"].get("schema") if isinstance(rows.get("medzoo"), dict) else None
+    if isinstance(written, str) and written.startswith("medzoo.folder/") and written != SCHEMA:
+        raise IntegrityError(
+            f"{path} was written in the form {written}; this medzoo reads {SCHEMA}. Update it (pip install --upgrade medzoo), or "
+            "let the medzoo that wrote it write it again."
+        )
     facts = parse(Facts, rows["medzoo"], f"{path}: medzoo", IntegrityError) if "medzoo" in rows else None
     if facts is not None and not SHA256.fullmatch(facts.sha256):
         raise IntegrityError(f"{path}: medzoo: sha256 is not 64 hexadecimal digits.")

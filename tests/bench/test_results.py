@@ -74,7 +74,7 @@ def test_predictions_hold_salted_ids_masks_and_one_column_a_class():
         (("hostname",), "x", "hostname is no field"),
         (("run_id",), "0" * 64, "one was edited"),
         (("identity", "seed"), 5, "one was edited"),
-        (("schema",), "medzoo.result/2", "schema should be 'medzoo.result/1'"),
+        (("schema",), "medzoo.result/2", "form medzoo.result/2; this medzoo reads"),
     ],
 )
 def test_validate_names_the_offending_field(make_run, path, value, words):

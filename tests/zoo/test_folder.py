@@ -105,7 +105,7 @@ def change(folder, edit):
 BREAK = {
     "unknown fact": (lambda rows: rows["medzoo"].update(factory="os.system"), "unknown key 'factory'"),
     "unknown step": (lambda rows: rows["medzoo"]["lineage"][0].update(script="x"), "unknown key 'script'"),
-    "other schema": (lambda rows: rows["medzoo"].update(schema="medzoo.folder/9"), "schema is 'medzoo.folder/9'"),
+    "other schema": (lambda rows: rows["medzoo"].update(schema="medzoo.folder/9"), "form medzoo.folder/9"),
     "no sha": (lambda rows: rows["medzoo"].pop("sha256"), "'sha256' is missing"),
     "code as architecture": (lambda rows: rows.update(architecture="os.path:join"), "architecture is"),
     "reserved keyword": (lambda rows: rows.update(model_args={"checkpoint_path": "/x"}), "checkpoint_path"),

@@ -66,7 +66,7 @@ def test_the_head_is_looked_up_once(site, pristine, capsys):
     shutil.rmtree(other)
 
 
-def test_offline_makes_no_connection(site, pristine, monkeypatch):
+def test_f24_offline_makes_no_connection(site, pristine, monkeypatch):
     import socket
 
     model = medzoo.load("lab/net")
@@ -97,12 +97,12 @@ def test_what_huggingface_hub_has_is_used(site, pristine, private_home):
 
 
 @pytest.mark.parametrize("kind", ["flip", "short", "reset", "length"])
-def test_one_broken_answer_is_mended(site, pristine, private_home, kind):
+def test_f21_f23_one_broken_answer_is_mended(site, pristine, private_home, kind):
     site.fault(kind, times=1)
     assert right(medzoo.load("lab/net"), pristine) and parts(private_home) == []
 
 
-def test_bytes_that_stay_wrong_are_refused(site, private_home):
+def test_f02_bytes_that_stay_wrong_are_refused(site, private_home):
     site.fault("flip", times=None)
     with pytest.raises(IntegrityError, match="came twice with other bytes"):
         medzoo.load("lab/net")
@@ -112,7 +112,7 @@ def test_bytes_that_stay_wrong_are_refused(site, private_home):
 
 
 @pytest.mark.parametrize("at", [10_000, 50_000])
-def test_a_download_goes_on_where_a_kill_left_it(site, pristine, private_home, at):
+def test_f26_a_download_goes_on_where_it_broke(site, pristine, private_home, at):
     site.fault("short", times=1, at=at)
     site.fault("reset", times=None, at=0)
     with pytest.raises(WeightsUnavailableError, match=r"50,000 bytes are kept|10,000 bytes are kept"):
@@ -126,7 +126,7 @@ def test_a_download_goes_on_where_a_kill_left_it(site, pristine, private_home, a
 
 @pytest.mark.parametrize(("code", "headers"), [(500, {}), (503, {}), (429, {"Retry-After": "100000"}), (408, {})])
 @pytest.mark.parametrize("path", ["*/resolve/*", "/api/models/*"])
-def test_a_busy_hub_is_asked_again(site, pristine, monkeypatch, code, headers, path):
+def test_f22_a_busy_hub_is_asked_again(site, pristine, monkeypatch, code, headers, path):
     slept = []
     monkeypatch.setattr(download.time, "sleep", slept.append)
     site.fault("status", path=path, times=2, code=code, headers=headers)
@@ -135,14 +135,14 @@ def test_a_busy_hub_is_asked_again(site, pristine, monkeypatch, code, headers, p
 
 
 @pytest.mark.parametrize("path", ["*/resolve/*", "/api/models/*"])
-def test_a_hub_that_stays_busy_is_given_up_clearly(site, path):
+def test_f22_a_hub_that_stays_busy_is_given_up_clearly(site, path):
     site.fault("status", path=path, times=None, code=503)
     with pytest.raises(WeightsUnavailableError, match="503"):
         medzoo.load("lab/net")
     assert len(site.log) <= 8
 
 
-def test_a_hub_that_is_silent_is_given_up(site, monkeypatch):
+def test_f21_a_hub_that_is_silent_is_given_up(site, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
     monkeypatch.setattr(download, "TRIES", 2)
     site.fault("stall", times=None, seconds=2)
@@ -150,7 +150,7 @@ def test_a_hub_that_is_silent_is_given_up(site, monkeypatch):
         medzoo.load("lab/net")
 
 
-def test_an_unreachable_hub_costs_no_patience(monkeypatch, hub_server):
+def test_f24_an_unreachable_hub_costs_no_patience(monkeypatch, hub_server):
     hub_server.close()
     start = time.monotonic()
     with pytest.raises(
@@ -186,7 +186,7 @@ def test_a_repository_of_something_else(hub_server):
         medzoo.load("lab/text")
 
 
-def test_a_full_disk_is_told_before_the_first_byte(site, private_home, monkeypatch):
+def test_f27_a_full_disk_is_told_before_the_first_byte(site, private_home, monkeypatch):
     from types import SimpleNamespace
 
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
@@ -205,7 +205,7 @@ print(json.dumps([str(folder), store.sha256_file(folder / "model.safetensors")])
 
 
 @pytest.mark.slow
-def test_eight_processes_one_download_and_eight_equal_hashes(site, pristine, private_home):
+def test_f25_eight_processes_one_download_and_eight_equal_hashes(site, pristine, private_home):
     environment = site.child_environment() | {"MEDZOO_HOME": str(private_home)}
     racers = [
         subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True, env=os.environ | environment)
@@ -217,7 +217,7 @@ def test_eight_processes_one_download_and_eight_equal_hashes(site, pristine, pri
 
 
 @pytest.mark.parametrize("revision", ["../../../../tmp/x", "/etc/passwd", "-rf", "a..b", "a b", "x\n", "refs/../.."])
-def test_revisions_that_would_leave_the_cache(site, revision):
+def test_f17_revisions_that_would_leave_the_cache(site, revision):
     for call in (
         lambda: medzoo.load("lab/net", revision=revision),
         lambda: medzoo.push("x", "lab/net", revision=revision),
@@ -227,7 +227,7 @@ def test_revisions_that_would_leave_the_cache(site, revision):
     assert site.log == []
 
 
-def test_a_cache_that_cannot_be_written_serves_what_it_has(site, pristine, private_home, monkeypatch):
+def test_f29_a_cache_that_cannot_be_written_serves_what_it_has(site, pristine, private_home, monkeypatch):
     medzoo.load("lab/net")
     monkeypatch.setattr(store, "atomic_path", None)  # nothing may be written any more
     monkeypatch.setattr(hub.store, "write_json", None)

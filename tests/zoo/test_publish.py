@@ -52,7 +52,7 @@ def store_of(model):
     return Path(model.load_receipt.folder)
 
 
-def test_the_same_again_changes_nothing(folder, hub):
+def test_f44_the_same_again_changes_nothing(folder, hub):
     first = medzoo.push(folder, "org/name")
     assert medzoo.push(folder, "org/name") == first and commits().count("Publish test_resnet-drawn") == 1
     config = json.loads((folder / "config.json").read_text())
@@ -63,7 +63,7 @@ def test_the_same_again_changes_nothing(folder, hub):
     assert len(hub.requests("PUT")) == 1  # the weights went up once
 
 
-def test_somebody_commits_meanwhile(folder, hub, monkeypatch):
+def test_f44_somebody_commits_meanwhile(folder, hub, monkeypatch):
     medzoo.push(folder, "org/name")
     (folder / "README.md").write_text((folder / "README.md").read_text() + "\nMore.\n")
     seen = upload._changed
@@ -101,7 +101,7 @@ def test_branch_pull_request_and_publicity(folder, hub):
         ("*", "PUT", "reset"),
     ],
 )
-def test_a_broken_push_says_so_and_the_next_goes_on(folder, hub, path, method, kind, client_waits):
+def test_f44_a_broken_push_says_so_and_the_next_goes_on(folder, hub, path, method, kind, client_waits):
     options = {"at": 0} if kind == "reset" else {"code": 500}
     hub.fault(kind, path=path, method=method, times=20, **options)
     with pytest.raises(PublishError, match="Push again"):
@@ -113,7 +113,7 @@ def test_a_broken_push_says_so_and_the_next_goes_on(folder, hub, path, method, k
 
 
 @pytest.mark.parametrize("who", ["reader", "stranger"])
-def test_a_token_without_the_right(folder, hub, who):
+def test_f44_a_token_without_the_right(folder, hub, who):
     with pytest.raises(PublishError, match=r"hf auth login"):
         medzoo.push(folder, "org/name", token=getattr(hub, who))
     with pytest.raises(PublishError, match=r"hf auth login"):
@@ -147,7 +147,7 @@ LEAKS = {
 
 @pytest.mark.parametrize("what", LEAKS)
 @pytest.mark.parametrize("where", ["card", "config", "metadata", "notice"])
-def test_what_must_not_leave_stays(folder, hub, what, where):
+def test_f45_what_must_not_leave_stays(folder, hub, what, where):
     if where == "card":
         (folder / "README.md").write_text((folder / "README.md").read_text() + f"\n{LEAKS[what]}\n")
     elif where == "notice":

@@ -26,7 +26,7 @@ TOKEN = "hf_" + "aB3dE5gH" * 4
         ("1.2.840.113619.2.55.3.2831", "a DICOM UID"), ("by DOE^Jane".replace("DOE", "Doe"), "a DICOM name"),
     ],
 )  # fmt: skip
-def test_what_is_found(line, what):
+def test_f45_what_is_found(line, what):
     found = scan(f"first\n{line}\nlast", "README.md")
     assert what in [finding.what for finding in found] and "line 2" in str(found[0])
     assert TOKEN not in "".join(map(str, found))  # the message itself can be shown

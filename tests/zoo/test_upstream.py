@@ -178,7 +178,7 @@ def test_a_line_that_breaks_often_gets_there(entry, site):
 
 
 @pytest.mark.parametrize(("asked", "waits"), [("7", 7.0), ("100000", 120.0)])
-def test_a_site_that_asks_to_wait_is_obeyed_within_bounds(entry, site, monkeypatch, asked, waits):
+def test_f22_a_site_that_asks_to_wait_is_obeyed_within_bounds(entry, site, monkeypatch, asked, waits):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     site.script, site.asked = [429], asked
     slept = []
@@ -186,7 +186,7 @@ def test_a_site_that_asks_to_wait_is_obeyed_within_bounds(entry, site, monkeypat
     assert medzoo.load(name) is not None and slept == [waits]
 
 
-def test_a_drip_is_as_good_as_silence(entry, site, monkeypatch):
+def test_f21_a_drip_is_as_good_as_silence(entry, site, monkeypatch):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     site.tag = None
     monkeypatch.setattr(download, "GRACE", -1.0)
@@ -267,7 +267,7 @@ def test_a_web_page_is_no_file_and_is_not_asked_for_twice(entry, site):
     assert site.hits == 1
 
 
-def test_a_full_disk_is_told_before_the_first_byte(entry, site, monkeypatch):
+def test_f27_a_full_disk_is_told_before_the_first_byte(entry, site, monkeypatch):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
     with pytest.raises(WeightsUnavailableError, match=r"needs [\d,]+ bytes more.*MEDZOO_HOME"):
