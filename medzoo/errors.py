@@ -91,6 +91,10 @@ class WorkerError(MedzooError):
     """A helper process ended or hangs."""
 
 
+class DeviceMemoryError(MedzooError):
+    """A training step does not fit into the device's memory."""
+
+
 class ResultError(MedzooError):
     """A result file breaks its schema, or two results of one run disagree."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from medzoo.data.counter import noise_seed
-from medzoo.errors import DivergedError, ResumeError, UsageError
+from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError, UsageError
 from medzoo.training import resume
 from medzoo.training.batches import Batches, to_device
 from medzoo.training.optim import learning_rate_at, make_optimizer
@@ -149,6 +150,7 @@ def fit(
     Raises:
         Interrupted: after a signal; the state is saved.
         DivergedError: when the loss is not finite.
+        DeviceMemoryError: when a step does not fit into memory.
     """
     device, main = accelerator.device, accelerator.is_main_process
     objective.to(device).to(memory_format=torch.channels_last)
@@ -171,12 +173,13 @@ def fit(
             rate = learning_rate_at(step, peak=plan.learning_rate, steps=steps, warmup=warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with accelerator.autocast():
-                values = model(to_device(batch, device), step)
-            accelerator.backward(values["loss"])
-            if plan.gradient_clip:
-                torch.nn.utils.clip_grad_norm_(objective.parameters(), plan.gradient_clip)
-            optimizer.step()
+            with _in_memory(batches.batch_size, step):
+                with accelerator.autocast():
+                    values = model(to_device(batch, device), step)
+                accelerator.backward(values["loss"])
+                if plan.gradient_clip:
+                    torch.nn.utils.clip_grad_norm_(objective.parameters(), plan.gradient_clip)
+                optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
             bar.update()
@@ -191,6 +194,21 @@ def fit(
     bar.close()
     fitted.steps = steps
     return fitted
+
+
+@contextmanager
+def _in_memory(batch_size: int, step: int) -> Iterator[None]:
+    """Say what to do when a step does not fit; no batch is made smaller silently, which would be another training."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise DeviceMemoryError(
+            f"A step of {batch_size} images does not fit into memory (step {step}). What was saved stays. Start again with a "
+            "smaller --batch-size or --size, or --precision bf16, in another --out: it is another training, so its result "
+            "stands beside, not in place of, that of the larger batch."
+        ) from error
 
 
 def _log(

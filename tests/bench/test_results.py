@@ -222,7 +222,7 @@ def test_broken_files_go_to_quarantine_and_are_reported(store, make_run, identit
     assert store.put(*make_run()) == path and len(store.all()) == 2
 
 
-def test_half_written_files_and_strangers_are_no_results(store, make_run):
+def test_f42_half_written_files_and_strangers_are_no_results(store, make_run):
     path = store.put(*make_run())
     path.with_name(".tmp-123-abc.json").write_text("{")
     path.with_name("notes.json").write_text("{")
@@ -231,7 +231,7 @@ def test_half_written_files_and_strangers_are_no_results(store, make_run):
     assert ResultStore(store.root / "nowhere").all() == []
 
 
-def test_writers_in_parallel_leave_one_whole_result(store, make_run):
+def test_f41_writers_in_parallel_leave_one_whole_result(store, make_run):
     runs = [make_run(value=0.5 + i % 2 / 4) for i in range(8)]
     errors = []
 
@@ -253,7 +253,7 @@ def test_writers_in_parallel_leave_one_whole_result(store, make_run):
     assert not list((store.root / "claims").iterdir())
 
 
-def test_a_run_is_claimed_once(store, identity):
+def test_f41_a_run_is_claimed_once(store, identity):
     with store.claim(identity()):
         with store.claim(identity(seed=1)):
             pass

@@ -109,7 +109,7 @@ def test_stopped_and_resumed_gives_the_same_predictions(options, tmp_path, monke
     assert resumed.result["train"]["resumes"] == 1
 
 
-def test_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
+def test_f35_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
     from medzoo.training.objectives.supervised import Objective
 
     plain = Objective.forward
@@ -172,7 +172,7 @@ def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path):
+def test_f31_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path):
     from PIL import Image
 
     from medzoo.errors import ImageError

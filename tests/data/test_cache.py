@@ -104,7 +104,7 @@ def test_a_grey_task_keeps_colour_files_at_one_channel():
 
 
 @pytest.mark.parametrize("damage", ["truncate", "header", "empty", "other"])
-def test_a_damaged_file_is_built_again(damage):
+def test_f32_a_damaged_file_is_built_again(damage):
     task = load_task(TINY)
     good = np.array(decoded(task, "test", size=16).images)
     (path,) = (paths.home() / "decoded").glob("*.safetensors")
@@ -145,7 +145,7 @@ def test_usage():
         decoded(make(train=rows(["a", "b"], [0, 1])), "test", size=8)
 
 
-def test_a_full_disk_is_a_clear_error_and_leaves_nothing(monkeypatch):
+def test_f28_a_full_disk_is_a_clear_error_and_leaves_nothing(monkeypatch):
     def full(self, at, given):
         raise OSError(28, "No space left on device")
 

@@ -120,7 +120,7 @@ def test_spellings_of_a_csv(tmp_path, change):
         (lambda t: t.encode() + b"\xff", DataContractError, "not UTF-8"),
     ],
 )
-def test_broken_csvs_name_every_offender(tmp_path, change, error, cause):
+def test_f34_broken_csvs_name_every_offender(tmp_path, change, error, cause):
     with pytest.raises(error, match=cause):
         load_task(csv_folder(tmp_path, change(GOOD)))
 
@@ -166,7 +166,7 @@ def test_numbers_with_fractions_are_regression(tmp_path):
     assert task.kind == "regression" and task.metric == "mae" and task.labels("train").tolist() == [1.5, -2]
 
 
-def test_an_unreadable_image_names_its_file(tmp_path):
+def test_f31_an_unreadable_image_names_its_file(tmp_path):
     task = load_task(csv_folder(tmp_path, GOOD))
     (tmp_path / "c.png").write_bytes(b"<html>")
     with pytest.raises(ImageError, match=r"c.png: is an HTML page"):

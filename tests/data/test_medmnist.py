@@ -22,7 +22,7 @@ def test_there_are_twelve_with_four_files_each():
     assert task_info("pathmnist").groups.startswith("none: MedMNIST")
 
 
-def test_a_wrong_md5_is_refused_with_both(tmp_path):
+def test_f32_a_wrong_md5_is_refused_with_both(tmp_path):
     medmnist.fake(tmp_path, 8, name="pneumoniamnist")
     with pytest.raises(DataContractError, match="the official file has 28209eda62fecd6e6a2d98b1501bb15f") as caught:
         load_task("pneumoniamnist", root=tmp_path)

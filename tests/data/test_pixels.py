@@ -24,7 +24,7 @@ def encoded(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def test_sixteen_bit_png_keeps_every_level(tmp_path):
+def test_f33_sixteen_bit_png_keeps_every_level(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "ramp.png")
     pixels = read_image(tmp_path / "ramp.png")
     assert pixels.array.dtype == np.uint16 and (pixels.array == RAMP).all()
@@ -66,7 +66,7 @@ def test_alpha_is_dropped_with_a_note_that_says_whether_it_mattered(mode, channe
     assert "not opaque" in decode_bytes(encoded(image), "x").notes[0]
 
 
-def test_palette_and_cmyk_become_rgb_with_a_note():
+def test_f33_palette_and_cmyk_become_rgb_with_a_note():
     palette = decode_bytes(encoded(Image.fromarray(COLOUR).quantize(8)), "x")
     assert palette.array.shape == (20, 35, 3) and palette.notes == ("palette applied",)
     cmyk = decode_bytes(encoded(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"), "x")
@@ -74,7 +74,7 @@ def test_palette_and_cmyk_become_rgb_with_a_note():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(orientation):
+def test_f33_exif_orientation_is_applied(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     pixels = decode_bytes(encoded(Image.fromarray(GREY), "PNG", exif=exif), "x")
@@ -86,7 +86,7 @@ def test_exif_orientation_is_applied(orientation):
     assert bool(pixels.notes) == (orientation != 1)
 
 
-def test_several_frames_need_a_choice(tmp_path):
+def test_f33_several_frames_need_a_choice(tmp_path):
     frames = [Image.fromarray(GREY // (n + 1)) for n in range(3)]
     frames[0].save(tmp_path / "stack.tif", save_all=True, append_images=frames[1:])
     with pytest.raises(ImageError, match=r"stack.tif: holds 3 frames; say which"):
@@ -118,7 +118,7 @@ def bomb():
         (bomb(), "decompression bomb"),
     ],
 )  # fmt: skip
-def test_broken_files_name_file_and_cause(tmp_path, data, cause):
+def test_f31_broken_files_name_file_and_cause(tmp_path, data, cause):
     (tmp_path / "scan.jpg").write_bytes(data)
     with pytest.raises(ImageError, match=cause) as caught:
         read_image(tmp_path / "scan.jpg")
@@ -133,7 +133,7 @@ def test_a_missing_file_and_a_format_for_later_are_clear(tmp_path):
         read_image(tmp_path / "a.nii.gz")
 
 
-def test_floats_need_a_range(tmp_path):
+def test_f33_floats_need_a_range(tmp_path):
     Image.fromarray(GREY.astype(np.float32) - 20).save(tmp_path / "f.tif")
     with pytest.raises(ImageError, match="range is not known"):
         read_image(tmp_path / "f.tif")

@@ -71,7 +71,7 @@ def test_unknown_names_and_choices():
         load_task("phantom_ct", fraction=0)
 
 
-def test_a_patient_in_two_splits_is_named():
+def test_f34_a_patient_in_two_splits_is_named():
     with pytest.raises(SplitError, match=r"p1 \(test, train\)"):
         make(train=rows(["a", "b"], [0, 1], ["p1", "p2"]), test=rows(["c"], [0], ["p1"]))
 
@@ -85,7 +85,7 @@ def test_a_task_needs_groups_or_a_statement():
             make(train=rows(["a", "b"], [0, 1], ["p", empty]))
 
 
-def test_labels_outside_the_classes_are_listed():
+def test_f34_labels_outside_the_classes_are_listed():
     with pytest.raises(DataContractError, match=r"2 labels are outside the 2 classes \(no, yes\): b: 2, c: -1"):
         make(train=rows(["a", "b", "c"], [0, 2, -1]))
     multi = INFO.__class__(**{**INFO.__dict__, "kind": "multilabel"})

@@ -68,7 +68,7 @@ def digest(results: Path) -> str:
     return json.loads(path.read_text())["predictions"]["sha256"]
 
 
-def test_kill_9_again_and_again(arguments, tmp_path):
+def test_f37_f38_kill_9_again_and_again(arguments, tmp_path):
     (options,) = parse([CellOptions], "", arguments("straight"))
     straight = run_cell(options)
     for step in (2, 13):
@@ -89,7 +89,7 @@ def test_kill_9_again_and_again(arguments, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_saves_and_says_how_to_go_on(arguments, tmp_path, number, code):
+def test_f38_a_signal_saves_and_says_how_to_go_on(arguments, tmp_path, number, code):
     process = start(arguments("run"))
     wait_for_step(tmp_path / "run", 3, process)
     process.send_signal(number)
@@ -98,7 +98,7 @@ def test_a_signal_saves_and_says_how_to_go_on(arguments, tmp_path, number, code)
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "resumable"
 
 
-def test_a_dead_launcher_leaves_a_resumable_run(arguments, tmp_path):
+def test_f38_a_dead_launcher_leaves_a_resumable_run(arguments, tmp_path):
     child = tmp_path / "child.py"
     child.write_text(CHILD)
     accelerate = Path(sys.executable).with_name("accelerate")

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from medzoo.errors import DivergedError, ResumeError
+from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
 from medzoo.training import resume
 from medzoo.training.loop import Plan, fit, make_accelerator
 from medzoo.training.objectives import simclr, supervised
@@ -46,7 +46,7 @@ def same_weights(one, two):
 
 @pytest.mark.parametrize("method", ["supervised", "simclr"])
 @pytest.mark.parametrize("stop", range(1, STEPS + 1))
-def test_resume_is_bitwise_equal_at_every_step(tmp_path, tiny_net, make_batches, method, stop):
+def test_f38_resume_is_bitwise_equal_at_every_step(tmp_path, tiny_net, make_batches, method, stop):
     straight, fitted, run = run_once(tmp_path / "straight", tiny_net, make_batches, method=method)
     with pytest.raises(Interrupted) as stopped:
         run_once(tmp_path / "cut", tiny_net, make_batches, method=method, stop=stop)
@@ -94,7 +94,7 @@ def test_the_best_epoch_is_kept(tmp_path, tiny_net, make_batches):
     assert all(torch.equal(fitted.best[key], seen[1][key]) for key in seen[1])
 
 
-def test_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches):
+def test_f35_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches):
     class Broken(supervised.Objective):
         def forward(self, batch, step):
             values = super().forward(batch, step)
@@ -112,7 +112,27 @@ def test_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches):
     assert run.status()["state"] == "failed" and "nan" in run.status()["error"]
 
 
-def test_a_damaged_state_is_passed_over(tmp_path, tiny_net, make_batches):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_f36_memory_that_runs_out(tmp_path, tiny_net, make_batches, error):
+    class Large(supervised.Objective):
+        def forward(self, batch, step):
+            if step == 3:
+                raise error
+            return super().forward(batch, step)
+
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    objective = Large(tiny_net(), supervised.Options(), "multiclass")
+    with (
+        pytest.raises(DeviceMemoryError, match=r"5 images does not fit into memory \(step 3\).*--batch-size"),
+        run.open(),
+    ):
+        fit(objective, make_batches(), PLAN, run, make_accelerator("fp32", "cpu"))
+
+
+def test_f39_a_damaged_state_is_passed_over(tmp_path, tiny_net, make_batches):
     straight, *_ = run_once(tmp_path / "straight", tiny_net, make_batches)
     for stop in (3, 6):
         with pytest.raises(Interrupted):
@@ -127,7 +147,7 @@ def test_a_damaged_state_is_passed_over(tmp_path, tiny_net, make_batches):
     assert any("tensors.safetensors" in row.get("skipped", "") for row in run.rows())
 
 
-def test_only_damaged_states_is_an_error_that_touches_nothing(tmp_path, tiny_net, make_batches):
+def test_f39_only_damaged_states_is_an_error_that_touches_nothing(tmp_path, tiny_net, make_batches):
     with pytest.raises(Interrupted):
         run_once(tmp_path / "cut", tiny_net, make_batches, stop=3)
     state = resume.states(tmp_path / "cut" / "resume")[0]

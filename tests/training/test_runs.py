@@ -24,7 +24,7 @@ def test_a_folder_of_strangers_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_another_run_is_named_and_left_alone(tmp_path):
+def test_f40_another_run_is_named_and_left_alone(tmp_path):
     with RunFolder(tmp_path / "run", "finetune", IDENTITY, {"seed": 0}).open() as run:
         run.log({"step": 1})
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
@@ -42,7 +42,7 @@ def test_never_wants_a_new_folder(tmp_path):
             pass
 
 
-def test_two_processes_do_not_share_a_folder(tmp_path):
+def test_f41_two_processes_do_not_share_a_folder(tmp_path):
     with RunFolder(tmp_path, "finetune", IDENTITY, {}).open():
         with pytest.raises(RunFolderError, match="held by"), RunFolder(tmp_path, "finetune", IDENTITY, {}).open():
             pass
