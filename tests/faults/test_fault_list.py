@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from list_faults import faults, numbers, table
-from list_faults import tests as tests_by_number
+from list_faults import tests as by_number
 
 ROOT = Path(__file__).resolve().parents[2]
-FOUND = tests_by_number()
+FOUND = by_number()
 
 
 def test_the_list_is_whole():
