@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 tasks_app = typer.Typer(help="Downstream tasks.", no_args_is_help=True)
+results_app = typer.Typer(help="Results of runs: list, judge, exchange.", no_args_is_help=True)
 cache_app = typer.Typer(help="What medzoo keeps on this machine.", no_args_is_help=True)
 
 app.command("list")(checkpoints.list_)
@@ -37,6 +38,13 @@ cache_app.command()(cache.prune)
 app.add_typer(tasks_app, name="tasks")
 tasks_app.command("list")(tasks.list_)
 tasks_app.command("info")(tasks.info)
+app.add_typer(results_app, name="results")
+results_app.command("list")(results.list_)
+results_app.command()(results.check)
+results_app.command("import")(results.import_)
+results_app.command()(results.export)
+results_app.command()(results.push)
+results_app.command()(results.pull)
 
 
 @app.command()

@@ -1,14 +1,17 @@
-"""What goes up to the Hub: an allow-list of files, looked through for what must not leave, in one guarded commit."""
+"""What goes up to the Hub: an allow-list of files, looked through for what must not leave, in one guarded commit.
+
+`prepare` and `commit` are of a checkpoint's folder; `look` and `add`, of which they are made, serve data sets too.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from medzoo import store
 from medzoo.errors import PublishError, listed
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 TERMS = ("LICENSE", "NOTICE")  # what a licence may ask to stand beside the weights
 COMMITTED_MEANWHILE = 412
+Kind = Literal["model", "dataset"]
+HELD_OPEN = 100  # files
 
 
 @dataclass(frozen=True)
@@ -143,60 +148,151 @@ def commit(
     Raises:
         PublishError: if the Hub refuses, or somebody committed meanwhile.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    head = look(upload.repo, private=private, revision=revision, token=token)
+    return add(head, {WEIGHTS: upload.weights, **upload.texts}, message, create_pr=create_pr, token=token)
+
+
+class Held(NamedTuple):
+    """A file as the Hub holds it; the hash is the sha256 of an LFS file, and git's own of another."""
+
+    size: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """A repository as it stood when we looked.
+
+    Args:
+        repo: org/name.
+        kind: of the repository.
+        revision: branch, or None for main.
+        commit: 40 hexadecimal digits; empty in a repository without any.
+        files: what it holds, by path.
+        address: of the repository.
+    """
+
+    repo: str
+    kind: Kind
+    revision: str | None
+    commit: str
+    files: Mapping[str, Held]
+    address: str
+
+    def holds(self, name: str, content: bytes | Path) -> bool:
+        """Whether a file is there with exactly this content."""
+        there = self.files.get(name)
+        if there is None:
+            return False
+        if isinstance(content, Path):
+            return there.hash == store.verified_sha256(content)
+        return there.hash in (_git_hash(content), hashlib.sha256(content).hexdigest())
+
+
+def look(
+    repo: str,
+    *,
+    kind: Kind = "model",
+    private: bool = True,
+    revision: str | None = None,
+    token: str | bool | None = None,
+) -> Head:
+    """What a repository holds that is about to be written to; it is created if there is none.
+
+    Args:
+        repo: org/name.
+        kind: of the repository.
+        private: of a repository that is created.
+        revision: branch, created if there is none; by default main.
+        token: of the Hub.
+
+    Raises:
+        PublishError: if the Hub refuses.
+    """
+    from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="medzoo")
-    try:
-        api.create_repo(upload.repo, private=private, exist_ok=True)
+    with _refusals(repo):
+        api.create_repo(repo, private=private, exist_ok=True, repo_type=kind)
         if revision is not None and not revision.startswith("refs/"):
-            api.create_branch(upload.repo, branch=revision, exist_ok=True)
-        head = api.repo_info(upload.repo, revision=revision, files_metadata=True)
-        changed = _changed(upload, head)
-        if not changed and head.sha:
-            return Pushed(f"{api.endpoint}/{upload.repo}/commit/{head.sha}", head.sha, unchanged=True)
-        with ExitStack() as opened:
-            # An open file goes up by LFS in the one commit; a path would go through Xet, whose uploads come in parts.
-            weights: Any = opened.enter_context(upload.weights.open("rb"))
-            content: dict[str, Any] = {WEIGHTS: weights, **upload.texts}
-            operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content[name]) for name in changed]
-            done = api.create_commit(
-                upload.repo,
-                operations,
-                commit_message=message,
-                revision=revision,
-                create_pr=create_pr,
-                parent_commit=head.sha,
-            )
-    except (
-        Exception
-    ) as error:  # the client's, the system's, and httpx's own, by whichever name the installed version has
-        if getattr(getattr(error, "response", None), "status_code", None) == COMMITTED_MEANWHILE:
-            raise PublishError(
-                f"Somebody else committed to {upload.repo} meanwhile. Nothing was written; look at it and push again."
-            ) from error
-        what = str(error).strip() or type(error).__name__
-        raise PublishError(
-            f"The Hub did not take {upload.repo}: {what} (log in with `hf auth login`, or pass token=). Push again: what is "
-            "there already is not sent twice."
-        ) from error
+            api.create_branch(repo, branch=revision, exist_ok=True, repo_type=kind)
+        facts = api.repo_info(repo, revision=revision, files_metadata=True, repo_type=kind)
+    return head_of(facts, repo, kind, revision, api.endpoint)
+
+
+def head_of(facts: Any, repo: str, kind: Kind, revision: str | None, endpoint: str) -> Head:  # noqa: ANN401
+    """What the Hub's answer to `repo_info(files_metadata=True)` says of a repository."""
+    files = {}
+    for row in facts.siblings or ():
+        lfs = (row.lfs["sha256"] if isinstance(row.lfs, dict) else row.lfs.sha256) if row.lfs else None
+        files[row.rfilename] = Held(int(row.size or 0), str(lfs or row.blob_id))
+    prefix = "" if kind == "model" else f"{kind}s/"
+    return Head(repo, kind, revision, str(facts.sha or ""), files, f"{endpoint}/{prefix}{repo}")
+
+
+def add(
+    head: Head,
+    files: Mapping[str, bytes | Path],
+    message: str,
+    *,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+) -> Pushed:
+    """Put files up in one commit that follows the one we saw, or do nothing if they are there already; nothing is removed.
+
+    Args:
+        head: what `look` saw.
+        files: their contents, or where they lie on this machine, by their path in the repository.
+        message: of the commit.
+        create_pr: open a pull request instead.
+        token: of the Hub.
+
+    Raises:
+        PublishError: if the Hub refuses, or somebody committed meanwhile.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    changed = _changed(files, head)
+    if not changed and head.commit:
+        return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
+    api = HfApi(token=token, library_name="medzoo")
+    with _refusals(head.repo), ExitStack() as opened:
+        # An open file goes up by LFS in the one commit; a path would go through Xet, whose uploads come in parts. Many files
+        # go as paths all the same: a process may not hold thousands open.
+        few = len(changed) <= HELD_OPEN
+        ready: list[tuple[str, Any]] = [
+            (name, opened.enter_context(row.open("rb")) if few and isinstance(row, Path) else row)
+            for name, row in changed
+        ]
+        done = api.create_commit(
+            head.repo, [CommitOperationAdd(name, row) for name, row in ready], commit_message=message, repo_type=head.kind,
+            revision=head.revision, create_pr=create_pr, parent_commit=head.commit or None,
+        )  # fmt: skip
     return Pushed(str(done.pr_url if create_pr else done.commit_url), str(done.oid))
 
 
-def _changed(upload: Upload, head: Any) -> list[str]:  # noqa: ANN401 - ModelInfo
-    """The files that the repository does not hold already: by sha256 (LFS) or by git's own hash."""
-    there = {
-        file.rfilename: file.lfs["sha256"]
-        if isinstance(file.lfs, dict)
-        else file.lfs.sha256
-        if file.lfs
-        else file.blob_id
-        for file in head.siblings or ()
-    }
-    changed = [] if there.get(WEIGHTS) == upload.sha256 else [WEIGHTS]
-    for name, content in upload.texts.items():
-        same = (_git_hash(content), hashlib.sha256(content).hexdigest())
-        changed += [] if there.get(name) in same else [name]
-    return changed
+@contextmanager
+def _refusals(repo: str) -> Iterator[None]:
+    """Every way in which a push fails, as one that says how to go on."""
+    try:
+        yield
+    except PublishError:
+        raise
+    except Exception as error:  # the client's, the system's, and httpx's own, by whichever name it has
+        if getattr(getattr(error, "response", None), "status_code", None) == COMMITTED_MEANWHILE:
+            raise PublishError(
+                f"Somebody else committed to {repo} meanwhile. Nothing was written; look at it and push again."
+            ) from error
+        what = str(error).strip() or type(error).__name__
+        raise PublishError(
+            f"The Hub did not take {repo}: {what} (log in with `hf auth login`, or pass token=). Push again: what is "
+            "there already is not sent twice."
+        ) from error
+
+
+def _changed(files: Mapping[str, bytes | Path], head: Head) -> list[tuple[str, bytes | Path]]:
+    """The files that the repository does not hold already."""
+    return [(name, content) for name, content in files.items() if not head.holds(name, content)]
 
 
 def _git_hash(content: bytes) -> str:
