@@ -114,7 +114,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     identity = {
         "task": {"id": task.name, "version": task.version},
         "dataset": {
-            "fingerprint": task.fingerprint, "split_hash": task.split_hash, "label_policy": options.label_policy,
+            "fingerprint": task.fingerprint, "split_hash": task.split_hash, "label_policy": task.label_policy,
             "preprocess_hash": _preprocess_hash(task, size, model),
         },
         "checkpoint": {

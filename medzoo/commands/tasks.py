@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from medzoo.commands.shared import AsJson, print_json
 
 
@@ -27,6 +29,14 @@ def info(name: str, as_json: AsJson = False) -> None:
     if as_json:
         return print_json(facts)
     for key, value in facts.items():
-        if value not in (None, "", ()):
-            print(f"{key:10} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+        if value not in (None, "", (), False):
+            print(f"{key:10} {_worded(value)}")
     return None
+
+
+def _worded(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_worded(inner)}" for key, inner in value.items())
+    return str(value).replace("\n", "\n" + " " * 11)

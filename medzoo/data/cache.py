@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo import paths
+from medzoo.data.policy import draw_soft
 from medzoo.errors import DataContractError, ImageError, UsageError
 from medzoo.store import atomic_path, sha256_of
 
 if TYPE_CHECKING:
     from medzoo.data.pixels import Pixels
+    from medzoo.data.policy import Policy
     from medzoo.data.task import Task
 
 DECODER_VERSION = "1"  # changes when the same file would give other rows
@@ -47,6 +49,8 @@ class Decoded:
         groups: patient (or group) of the rows.
         scale: 255 or 65535; images / scale is in [0, 1] of the pixels' range.
         sha256: content key.
+        uncertain: (N, C), which labels `policy` draws in training; None unless it is "soft".
+        policy: of uncertain labels, where the task has some.
     """
 
     images: np.ndarray
@@ -55,6 +59,21 @@ class Decoded:
     groups: list[str]
     scale: float
     sha256: str
+    uncertain: np.ndarray | None = None
+    policy: Policy | None = None
+
+    def labels_of(self, chosen: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """The training labels of some rows in an epoch: soft ones are drawn by (seed, epoch, row).
+
+        Args:
+            chosen: (N,) rows.
+            seed: of the run.
+            epoch: pass over the data.
+        """
+        labels = np.asarray(self.labels[chosen])
+        if self.policy is None or self.uncertain is None:
+            return labels
+        return draw_soft(labels, self.uncertain[chosen], self.policy, seed=seed, epoch=epoch, indices=chosen)
 
 
 def decoded(
@@ -99,7 +118,8 @@ def decoded(
             raise ImageError(f"{path} was damaged right after it was written: is the disk full or failing?")
     labels = task.labels(split) if task.kind != "segmentation" else np.zeros(len(ids), np.int64)
     scale = float(np.iinfo(images.dtype).max)
-    return Decoded(images, labels, ids, [str(group) for group in task.groups(split)], scale, key)
+    groups = [str(group) for group in task.groups(split)]
+    return Decoded(images, labels, ids, groups, scale, key, task.uncertain(split), task.policy)
 
 
 def content_key(task: Task, split: str, size: int) -> str:

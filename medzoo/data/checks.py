@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.data.problems import complain
 from medzoo.errors import DataContractError, MissingExtraError, SplitError, listed
 
 if TYPE_CHECKING:
@@ -62,17 +63,17 @@ def check_splits(task: str, tables: Mapping[str, pa.Table]) -> None:
             )
             raise DataContractError(f"Task {task}, {split}: the columns {', '.join(missing)} are missing.{hint}")
         if table.num_rows == 0:
-            raise DataContractError(f"Task {task}: the split {split} is empty.")
+            complain(DataContractError(f"Task {task}: the split {split} is empty."))
 
 
 def check_ids(task: str, tables: Mapping[str, pa.Table]) -> None:
     """Ids are there and unique over all splits."""
     ids = [value for table in tables.values() for value in table["id"].to_pylist()]
     if any(is_empty(value) for value in ids):
-        raise DataContractError(f"Task {task}: {sum(is_empty(value) for value in ids)} images have no id.")
+        complain(DataContractError(f"Task {task}: {sum(is_empty(value) for value in ids)} images have no id."))
     if len(set(ids)) != len(ids):
         twice = [value for value, count in Counter(ids).items() if count > 1]
-        raise DataContractError(f"Task {task}: {len(twice)} ids occur more than once: {listed(twice)}.")
+        complain(DataContractError(f"Task {task}: {len(twice)} ids occur more than once: {listed(twice)}."))
 
 
 def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None:
@@ -84,18 +85,22 @@ def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None
         if not groups.startswith("none"):
             bad = [key for key, value in zip(table["id"].to_pylist(), values, strict=True) if is_empty(value)]
             if bad:
-                raise DataContractError(
-                    f"Task {task}, {split}: {len(bad)} images have an empty patient (or group) id: {listed(bad)}. "
-                    "Fill it in, or state that there is none."
+                complain(
+                    DataContractError(
+                        f"Task {task}, {split}: {len(bad)} images have an empty patient (or group) id: {listed(bad)}. "
+                        "Fill it in, or state that there is none."
+                    )
                 )
         for value in set(values):
             if holders.setdefault(value, split) != split:
                 shared.setdefault(value, {holders[value]}).add(split)
     if shared:
         named = [f"{group} ({', '.join(sorted(splits))})" for group, splits in sorted(shared.items(), key=str)]
-        raise SplitError(
-            f"Task {task}: {len(shared)} patients (or groups) are in more than one split: {listed(named)}. "
-            "Give a split file that keeps each in one."
+        complain(
+            SplitError(
+                f"Task {task}: {len(shared)} patients (or groups) are in more than one split: {listed(named)}. "
+                "Give a split file that keeps each in one."
+            )
         )
 
 
@@ -108,6 +113,8 @@ def check_labels(
         split → int64 (N,), float32 (N, C) or float32 (N,); nothing for segmentation.
     """
     if kind == "segmentation":
+        if not classes or len(classes) > 254:
+            raise DataContractError(f"Task {task} marks {len(classes)} classes in its masks; it should be 1 to 254.")
         return {}
     if kind not in ("binary", "multiclass", "multilabel", "regression"):
         raise DataContractError(f"Task {task}: unknown kind {kind!r}.")
@@ -115,20 +122,24 @@ def check_labels(
         raise DataContractError(f"Task {task} is binary and has {len(classes)} classes: {listed(classes)}.")
     if len(set(classes)) != len(classes):
         raise DataContractError(f"Task {task}: a class is listed twice: {listed(classes)}.")
-    labels = {split: _label_array(task, split, kind, classes, table) for split, table in tables.items()}
-    if kind == "regression":
-        return labels
+    labels = {}
+    for split, table in tables.items():
+        array = _label_array(task, split, kind, classes, table)
+        if array is not None:
+            labels[split] = array
     first = labels.get("train", labels.get("all"))
-    assert first is not None
+    if kind == "regression" or first is None:
+        return labels
     marked = first == 1 if kind == "multilabel" else first[:, None] == np.arange(len(classes))
     present = marked.any(axis=0)
     empty = [name for name, there in zip(classes, present, strict=True) if not there]
     if empty:
-        raise DataContractError(f"Task {task}: no training image has the class {listed(empty)}.")
+        complain(DataContractError(f"Task {task}: no training image has the class {listed(empty)}."))
     return labels
 
 
-def _label_array(task: str, split: str, kind: str, classes: tuple[str, ...], table: pa.Table) -> np.ndarray:
+def _label_array(task: str, split: str, kind: str, classes: tuple[str, ...], table: pa.Table) -> np.ndarray | None:
+    """The labels of a split; None where some are no labels and `complain` went on."""
     fast = _plain_numbers(table["label"], len(classes) if kind == "multilabel" else 0)
     if fast is not None:
         return _inside(task, split, kind, classes, fast, table["id"])
@@ -136,18 +147,22 @@ def _label_array(task: str, split: str, kind: str, classes: tuple[str, ...], tab
     if kind == "multilabel":
         wrong = [row for row, value in enumerate(values) if not isinstance(value, list) or len(value) != len(classes)]
         if wrong:
-            raise DataContractError(
-                f"Task {task}, {split}: {len(wrong)} rows do not have {len(classes)} labels, one a class: "
-                f"{listed(ids[row].as_py() for row in wrong)}."
+            complain(
+                DataContractError(
+                    f"Task {task}, {split}: {len(wrong)} rows do not have {len(classes)} labels, one a class: "
+                    f"{listed(ids[row].as_py() for row in wrong)}."
+                )
             )
+            return None
         return _inside(task, split, kind, classes, np.array(values, dtype=np.float32), ids)
     numbers = (int, float) if kind == "regression" else int
     wrong = [row for row, value in enumerate(values) if not isinstance(value, numbers) or isinstance(value, bool)]
     if wrong:
         named = [f"{ids[row].as_py()}: {values[row]!r}" for row in wrong]
-        raise DataContractError(
-            f"Task {task}, {split}: {len(wrong)} labels are no numbers of a class: {listed(named)}."
+        complain(
+            DataContractError(f"Task {task}, {split}: {len(wrong)} labels are no numbers of a class: {listed(named)}.")
         )
+        return None
     return _inside(task, split, kind, classes, np.array(values), ids)
 
 
@@ -173,29 +188,38 @@ def _plain_numbers(column: pa.ChunkedArray, width: int) -> np.ndarray | None:
 
 def _inside(
     task: str, split: str, kind: str, classes: tuple[str, ...], array: np.ndarray, ids: pa.ChunkedArray
-) -> np.ndarray:
+) -> np.ndarray | None:
     """The labels in their final type, once each is known to be allowed."""
     if kind == "multilabel":
         bad = np.argwhere(~(np.isnan(array) | (array == 0) | (array == 1)))
         if len(bad):
             named = [f"{ids[row].as_py()}: {classes[column]} = {array[row, column]:g}" for row, column in bad.tolist()]
-            raise DataContractError(
-                f"Task {task}, {split}: {len(named)} labels are not 0, 1 or empty: {listed(named)}. "
-                "(Uncertain labels are -1 and follow the label policy.)"
+            complain(
+                DataContractError(
+                    f"Task {task}, {split}: {len(named)} labels are not 0, 1 or empty: {listed(named)}. "
+                    "(Uncertain labels are -1 and follow the label policy.)"
+                )
             )
+            return None
         return array
     if kind == "regression":
         missing = [str(ids[row].as_py()) for row in np.flatnonzero(~np.isfinite(array)).tolist()]
         if missing:
-            raise DataContractError(
-                f"Task {task}, {split}: {len(missing)} images have no finite value: {listed(missing)}."
+            complain(
+                DataContractError(
+                    f"Task {task}, {split}: {len(missing)} images have no finite value: {listed(missing)}."
+                )
             )
+            return None
         return array.astype(np.float32)
     allowed = (array >= 0) & (array < len(classes)) & (array == np.floor(array))
     outside = [f"{ids[row].as_py()}: {array[row].item()!r}" for row in np.flatnonzero(~allowed).tolist()]
     if outside:
-        raise DataContractError(
-            f"Task {task}, {split}: {len(outside)} labels are outside the {len(classes)} classes "
-            f"({listed(classes)}): {listed(outside)}."
+        complain(
+            DataContractError(
+                f"Task {task}, {split}: {len(outside)} labels are outside the {len(classes)} classes "
+                f"({listed(classes)}): {listed(outside)}."
+            )
         )
+        return None
     return array.astype(np.int64)

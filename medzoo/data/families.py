@@ -80,9 +80,12 @@ def load_from_family(
         if key not in family.CHOICES:
             known = ", ".join(family.CHOICES) or "none"
             raise UsageError(f"Task {base} has no choice {key!r}; it has {known}.")
-        if not value.isdecimal():
+        words = family.CHOICES[key]
+        if words is None and not value.isdecimal():
             raise UsageError(f"Task {name!r}: {key}={value!r} should be a whole number.")
-        options[key] = int(value)
+        if words is not None and value not in words:
+            raise UsageError(f"Task {name!r}: {key}={value!r} should be one of {', '.join(words)}.")
+        options[key] = int(value) if words is None else value
     for key, given in (("label_policy", label_policy), ("groups", groups)):
         if given is None:
             continue

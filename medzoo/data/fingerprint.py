@@ -14,14 +14,19 @@ from medzoo.store import sha256_file, sha256_of, verified_sha256, write_json
 _FEW = 64  # up to here each file has its own receipt; a folder of images has one for all
 
 
-def fingerprint(root: Path, names: Iterable[str]) -> str:
+def fingerprint(root: Path, names: Iterable[str], images: Iterable[str] | None = None) -> str:
     """The sha256 over sorted (relative path, sha256 of the bytes).
 
     Args:
         root: the data's folder; where it lies does not matter.
         names: paths below it.
+        images: of a large set, the paths that go in with their size instead of their hash: hundreds of gigabytes are not read
+            to open a task. The store of decoded images hashes what it reads.
     """
     ordered = sorted(set(names))
+    if images is not None:
+        sizes = [[name, (root / name).stat().st_size] for name in sorted(set(images)) if (root / name).is_file()]
+        return sha256_of([[[name, verified_sha256(root / name)] for name in ordered], sizes])
     if len(ordered) <= _FEW:
         return sha256_of([[name, verified_sha256(root / name)] for name in ordered])
     return sha256_of([[name, digest] for name, digest in _hash_many(root, ordered)])

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medzoo.data.checks import is_empty
+from medzoo.data.csv_files import read_csv
+from medzoo.data.disk import FileReader
 from medzoo.data.own import (
     GROUP_COLUMNS,
     SPLIT_WORDS,
     Found,
-    apply_policy,
     choose_groups,
     classes_beside,
     interpret,
     split_words,
     stated,
 )
-from medzoo.data.pixels import LATER, SUFFIXES, Pixels, read_image
+from medzoo.data.pixels import LATER, SUFFIXES
+from medzoo.data.tables import MARKS, by_split, marks
 from medzoo.errors import DataContractError, UsageError, listed
 
 _IMAGE = ("image", "file", "path", "file_name", "filename", "image_path")
 _TABLES = ("labels.csv", "metadata.csv")
 _KNOWN = {*_IMAGE, *GROUP_COLUMNS, "id", "label", "mask", "split", "sex", "age", "view", "site", "scanner", "fold"}
-
-
-class FileReader:
-    """Images under keys that are paths below a folder."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def read(self, key: str) -> Pixels:
-        """The image under a key."""
-        return read_image(self.root / key)
-
-    def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8: 1 where the mask image is not black."""
-        array = read_image(self.root / key).array
-        return (array.max(axis=2) if array.ndim == 3 else array).astype(bool).astype(np.uint8)
 
 
 def read_folder(path: Path, *, groups: str | None, label_policy: str | None) -> Found:
@@ -137,40 +118,6 @@ def _from_class_folders(path: Path, groups: str | None) -> Found:
     return Found(kind, classes, stated(column), columns, path, files, FileReader(path))
 
 
-def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and rows of a CSV in UTF-8 (with or without BOM), separated by comma, semicolon or tab.
-
-    Raises:
-        DataContractError: for another encoding, a doubled column, or rows of another length.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataContractError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
-    except OSError as error:
-        raise DataContractError(f"{path} cannot be read ({error.strerror or error}).") from error
-    header_line = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header_line.count)
-    try:
-        lines = [
-            line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(line)
-        ]
-    except csv.Error as error:
-        raise DataContractError(f"{path} is no readable CSV ({error}).") from error
-    if not lines:
-        raise DataContractError(f"{path} is empty.")
-    header = [name.strip() for name in lines[0]]
-    twice = [name for name, count in Counter(header).items() if count > 1 or not name]
-    if twice:
-        raise DataContractError(f"{path}: columns must have different names; look at {listed(map(repr, twice))}.")
-    wrong = [f"row {number}" for number, line in enumerate(lines[1:], 1) if len(line) != len(header)]
-    if wrong:
-        raise DataContractError(f"{path}: {len(wrong)} rows do not have {len(header)} fields: {listed(wrong)}.")
-    if len(lines) == 1:
-        raise DataContractError(f"{path} has a header and no rows.")
-    return header, [dict(zip(header, map(str.strip, line), strict=True)) for line in lines[1:]]
-
-
 def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found:
     header, rows = read_csv(path)
     image = next((name for name in _IMAGE if name in header), None)
@@ -190,13 +137,7 @@ def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found
     extras = [name for name in header if name not in {*table, *classes, image, group, "split"}]
     table |= {name: [row[name] for row in rows] for name in extras}
     splits = split_words([row["split"] for row in rows], ids, path) if "split" in header else ["all"] * len(rows)
-    columns: dict[str, dict[str, Any]] = {}
-    for split in dict.fromkeys(splits):
-        chosen = [number for number, word in enumerate(splits) if word == split]
-        columns[split] = {
-            name: values[chosen] if isinstance(values, np.ndarray) else [values[number] for number in chosen]
-            for name, values in table.items()
-        }
+    columns = by_split(table, splits)
     beside = ["classes.json"] if (root / "classes.json").is_file() else []
     files = [path.name, *beside, *dict.fromkeys(keys)]
     return Found(kind, classes, stated(group), columns, root, files, FileReader(root))
@@ -220,7 +161,9 @@ def _labels(
         return interpret([row["label"] for row in rows], ids, named, path)
     if named is None:
         named = tuple(
-            name for name in header if name not in _KNOWN and all(_mark(row[name]) is not None for row in rows)
+            name
+            for name in header
+            if name not in _KNOWN and all(row[name] in MARKS or is_empty(row[name]) for row in rows)
         )
     missing = [name for name in named if name not in header]
     if missing or not named:
@@ -228,19 +171,4 @@ def _labels(
             f"{path}: has neither a column label nor one column a class with 0 and 1"
             f"{': ' + listed(missing) + ' missing' if missing else ''}. It has {listed(header)}."
         )
-    marks = [[_mark(row[name]) for name in named] for row in rows]
-    bad = [
-        f"{key}: {name} = {row[name]!r}"
-        for key, row, line in zip(ids, rows, marks, strict=True)
-        for name, mark in zip(named, line, strict=True)
-        if mark is None
-    ]
-    if bad:
-        raise DataContractError(f"{path}: {len(bad)} labels are not 1, 0, -1 or empty: {listed(bad)}.")
-    return "multilabel", named, apply_policy(np.array(marks, dtype=np.float32), label_policy)
-
-
-def _mark(cell: str) -> float | None:
-    if is_empty(cell):
-        return float("nan")
-    return {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}.get(cell)
+    return "multilabel", named, marks(rows, named, ids, path)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.checks import is_empty
-from medzoo.errors import DataContractError, UsageError, listed
+from medzoo.errors import DataContractError, listed
 
 if TYPE_CHECKING:
     from medzoo.data.task import Reader
 
 GROUP_COLUMNS = ("patient_id", "patient", "group")
-POLICIES = {"mask": np.nan, "zero": 0.0, "one": 1.0}
 SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test",
@@ -132,14 +131,3 @@ def _number(value: Any) -> float | None:  # noqa: ANN401
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) and abs(number) < 2**53 else None
-
-
-def apply_policy(labels: np.ndarray, policy: str | None) -> np.ndarray:
-    """Uncertain labels (-1) of a multilabel set become not annotated, absent or present.
-
-    >>> apply_policy(np.array([[1.0, -1.0]]), "zero").tolist()
-    [[1.0, 0.0]]
-    """
-    if policy is not None and policy not in POLICIES:
-        raise UsageError(f"Unknown label policy {policy!r}; choose {', '.join(POLICIES)}.")
-    return np.where(labels == -1, np.float32(POLICIES[policy or "mask"]), labels).astype(np.float32)

@@ -16,7 +16,6 @@ import numpy as np
 from medzoo.data.own import (
     SPLIT_WORDS,
     Found,
-    apply_policy,
     choose_groups,
     classes_beside,
     interpret,
@@ -249,7 +248,7 @@ def _labels(
                 f"{path}: labels are lists and nothing names them; put a list of names in classes.json."
             )
         kind, classes = "multilabel", named
-        result = apply_policy(_lists(values, ids, classes, _class_names(feature) is not None, path), label_policy)
+        result = _lists(values, ids, classes, _class_names(feature) is not None, path)
     elif label_policy is not None:
         raise UsageError(f"{path}: a single label has no uncertain values; leave --label-policy out.")
     elif named is not None and all(isinstance(value, int | None) for value in values):

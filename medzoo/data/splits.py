@@ -1,23 +1,23 @@
 """Splits, folds and fractions by group: ranked by a hash of (purpose, seed, group), so nothing else decides.
 
 A group is a patient, a lesion cluster, or the image itself where the data have no groups. Groups are ranked
-within their class (the most frequent one of their images); multilabel and regression tasks have one stratum.
+within their class (the most frequent one of their images; of several labels the rarest that they have); segmentation and
+regression have one stratum.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medzoo.data.checks import SPLITS
-from medzoo.errors import DataContractError, UsageError, listed
+from medzoo.data.split_files import read_splits
+from medzoo.errors import DataContractError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 FOLDS = 5
 VALIDATION_SHARE = {"train": 0.9, "validation": 0.1}
 ALL_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
-EXCLUDED = "excluded"
 Strata = list[list[str]]
 
 
@@ -38,22 +37,20 @@ def arrange(
 
     Args:
         task: as its family built it.
-        split_file: ids → splits; replaces the task's own.
-        fold: 0 to 4: this fifth of all groups is the test set, the next one validation.
+        split_file: ids → splits, or a folder of lists (split_files.py); replaces the task's own.
+        fold: 0 to 4: this fifth of all groups is the test set, the next one validation; with a folder of lists, its fold.
         seed: of made splits.
 
     Raises:
         UsageError: if both a split file and a fold are given, or there is no such fold.
         DataContractError: if there are too few groups to split.
     """
-    if fold is not None:
-        if split_file is not None:
-            raise UsageError("--fold makes its own splits; leave --split-file out, or the fold.")
+    if split_file is not None:
+        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold))
+    elif fold is not None:
         if not 0 <= fold < FOLDS:
             raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.")
         return _regroup(task, _fold(task, fold, seed), "a fold")
-    if split_file is not None:
-        task = task.with_tables(_from_file(task, Path(split_file).expanduser()))
     if "all" in task.tables:
         return _regroup(task, _cut(_strata(task, "all", seed, "split"), ALL_SHARES), "splits")
     if "validation" not in task.tables:
@@ -77,8 +74,9 @@ def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
     strata = _strata(task, "train", seed, "fraction")
     kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
     rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
-    groups, labels = task.groups("train"), task.labels("train")
-    for index in range(len(task.classes) if task.kind != "regression" else 0):
+    groups = task.groups("train")
+    for index in range(len(task.classes) if task.kind in ("binary", "multiclass", "multilabel") else 0):
+        labels = task.labels("train")
         has = labels[:, index] == 1 if task.kind == "multilabel" else labels == index
         kept.add(min((groups[row] for row in np.flatnonzero(has)), key=rank.__getitem__))
     rows = [row for row, group in enumerate(groups) if group in kept]
@@ -92,11 +90,18 @@ def _rank(purpose: str, seed: int, group: str) -> bytes:
 def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
     """Groups of each class, ranked; the largest stratum first."""
     groups = task.groups(split)
+    stratum: dict[str, int] = {}
     if task.kind in ("binary", "multiclass"):
         votes: dict[str, Counter[int]] = defaultdict(Counter)
         for group, label in zip(groups, task.labels(split).tolist(), strict=True):
             votes[group][label] += 1
         stratum = {group: min(count, key=lambda label: (-count[label], label)) for group, count in votes.items()}
+    elif task.kind == "multilabel":
+        labels = task.labels(split)
+        rarity = np.argsort(np.argsort((labels == 1).sum(axis=0), kind="stable"))  # 0 is the rarest label
+        for group, row in zip(groups, labels, strict=True):
+            rarest = min(rarity[row == 1].tolist(), default=len(rarity))
+            stratum[group] = min(rarest, stratum.get(group, len(rarity)))
     else:
         stratum = dict.fromkeys(groups, 0)
     strata: dict[int, list[str]] = defaultdict(list)
@@ -162,55 +167,12 @@ def _nonempty(task: Task, parts: dict[str, pa.Table], what: str) -> dict[str, pa
     return parts
 
 
-def _from_file(task: Task, path: Path) -> dict[str, pa.Table]:
-    """The task's rows in the splits that a file names."""
-    assigned = _read_split_file(path)
+def _from_file(task: Task, path: Path, fold: int | None) -> dict[str, pa.Table]:
+    """The task's rows in the splits that a file, or a folder of lists, names."""
     pooled = _pool(task).tables["all"]
     ids = pooled["id"].to_pylist()
-    wrong = sorted({split for split in assigned.values() if split not in (*SPLITS, EXCLUDED)})
-    if wrong:
-        raise DataContractError(f"{path}: unknown splits {listed(wrong)}; use {', '.join(SPLITS)} or {EXCLUDED}.")
-    unknown = sorted(set(assigned) - set(ids))
-    if unknown:
-        raise DataContractError(f"{path}: {len(unknown)} ids are not in task {task.name}: {listed(unknown)}.")
-    left = [key for key in ids if key not in assigned]
-    if left:
-        raise DataContractError(
-            f"{path}: {len(left)} ids of task {task.name} have no split: {listed(left)}. Name them, if only as {EXCLUDED}."
-        )
+    assigned = read_splits(path, ids, task.name, fold)
     rows: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate(ids):
         rows[assigned[key]].append(row)
     return {split: pooled.take(rows[split]) for split in SPLITS if rows[split]}
-
-
-def _read_split_file(path: Path) -> dict[str, str]:
-    """JSON {id: split} or {split: [ids]}, or CSV with the columns id and split."""
-    assigned: dict[str, str] = {}
-    pairs: list[tuple[Any, Any]]
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".json":
-            content = json.loads(text)
-            if not isinstance(content, dict):
-                raise ValueError("it should be an object: id → split, or split → list of ids")
-            pairs = []
-            for key, value in content.items():
-                pairs += [(item, key) for item in value] if isinstance(value, list) else [(key, value)]
-        else:
-            rows = list(csv.DictReader(text.splitlines()))
-            if not rows or not {"id", "split"} <= set(rows[0]):
-                raise ValueError("it should have the columns id and split")
-            pairs = [(row["id"], row["split"]) for row in rows]
-    except OSError as error:
-        raise DataContractError(f"The split file {path} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, csv.Error) as error:
-        raise DataContractError(f"The split file {path} is not usable: {error}.") from error
-    twice = []
-    for key, split in pairs:
-        name = {"val": "validation", "valid": "validation"}.get(str(split).strip(), str(split).strip())
-        if assigned.setdefault(str(key), name) != name:
-            twice.append(str(key))
-    if twice:
-        raise DataContractError(f"{path}: {len(twice)} ids are in two splits: {listed(twice)}.")
-    return assigned

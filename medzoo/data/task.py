@@ -1,7 +1,9 @@
 """A task: a data set with its split, labels and metric, checked when it is built.
 
-A family of tasks is one file in `medzoo/data/tasks`. It holds `TASKS: dict[str, TaskInfo]`, `load(name, root, *,
-choices) -> Task` and `fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout.
+A family of tasks is one file in `medzoo/data/tasks`. It holds `TASKS: dict[str, TaskInfo]`, `CHOICES` (what may follow the
+name after a comma → its words, or None for a whole number), `load(name, root, *, choices) -> Task` and
+`fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout. `load` takes `label_policy` where labels
+may be uncertain, and `pooled` where the data bring splits of their own (then all rows are "all": a split file replaces them).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from medzoo.data.pixels import Window
+    from medzoo.data.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class TaskInfo:
         version: changes when the same files would give other numbers.
         window: (low, high) in the images' unit that reading applies, or None.
         published: numbers of the authors with their source, or None.
+        layout: the folder after unpacking, as a tree: what `root` should hold.
+        split: where the splits come from.
+        uncertain: whether labels may be uncertain (-1), so that a label policy decides.
+        scored: the classes whose mean is the primary metric; all of them if empty.
+        regions: of a segmentation, what is scored: name → values of the mask that it joins; each class by itself if None.
+        note: what a user should know about these data.
     """
 
     name: str
@@ -64,6 +73,12 @@ class TaskInfo:
     version: str = "1"
     window: Window | None = None
     published: dict[str, Any] | None = None
+    layout: str = ""
+    split: str = ""
+    uncertain: bool = False
+    scored: tuple[str, ...] = ()
+    regions: Mapping[str, tuple[int, ...]] | None = None
+    note: str = ""
 
 
 class Reader(Protocol):
@@ -73,7 +88,7 @@ class Reader(Protocol):
         """The image under a key."""
 
     def read_mask(self, key: str) -> np.ndarray:
-        """The mask under a key: (H, W) uint8."""
+        """The mask under a key: (H, W) uint8, 0 for background and k for class k, counted from 1."""
 
 
 class Task:
@@ -87,6 +102,7 @@ class Task:
         reader: gives the pixels of an image key.
         fingerprint: sha256 over the data's files.
         name: the name with its choices; by default the info's.
+        policy: what was done with uncertain labels; None where there are none.
 
     Raises:
         DataContractError: for missing ids, groups, labels or classes; all offenders are listed.
@@ -101,8 +117,9 @@ class Task:
         fingerprint: str,
         *,
         name: str | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        self.info, self.reader, self.fingerprint = info, reader, fingerprint
+        self.info, self.reader, self.fingerprint, self.policy = info, reader, fingerprint, policy
         self.name, self.kind, self.classes = name or info.name, info.kind, info.classes
         self.metric, self.unit, self.version = info.metric, info.unit, info.version
         self.tables: dict[str, pa.Table] = {split: arrow_table(columns[split]) for split in sorted(columns, key=_order)}
@@ -154,6 +171,17 @@ class Task:
             raise UsageError(f"Task {self.name} is a {self.kind} task and has masks, no labels.")
         return self._labels[split]
 
+    @property
+    def label_policy(self) -> str | None:
+        """What was done with uncertain labels, in words; None where the task has none."""
+        return None if self.policy is None else str(self.policy)
+
+    def uncertain(self, split: str) -> np.ndarray | None:
+        """Which labels the policy "soft" draws anew in every epoch: bool (N, C); None under any other policy."""
+        if self.policy is None or self.policy.kind != "soft":
+            return None
+        return np.array(self.column(split, "uncertain"), dtype=bool).reshape(-1, len(self.classes))
+
     def counts(self, split: str) -> dict[str, int]:
         """Images of each class (of a multilabel task: with each label present)."""
         labels = self.labels(split)
@@ -189,7 +217,7 @@ class Task:
 
     def with_tables(self, tables: Mapping[str, pa.Table]) -> Task:
         """The same data in other splits, checked again."""
-        return Task(self.info, tables, self.reader, self.fingerprint, name=self.name)
+        return Task(self.info, tables, self.reader, self.fingerprint, name=self.name, policy=self.policy)
 
     def _cell(self, split: str, index: int, column: str) -> str:
         if split not in self.tables:
@@ -248,11 +276,14 @@ def load_task(
     Args:
         name: a task, with choices after commas: "phantom_ct", "phantom_ct,n=2000", "folder:PATH", "parquet:PATH".
         root: the folder that holds the data.
-        split_file: JSON or CSV that maps ids to train, validation, test or excluded.
-        fold: 0 to 4: of five group folds over all data, this is the test set and the next one validation.
+        split_file: JSON or CSV that maps ids to train, validation, test or excluded; or a folder with one list a split
+            (train.txt, val.csv, ...), as the studies publish them.
+        fold: 0 to 4: of five group folds over all data, this is the test set and the next one validation. With a folder of
+            lists that hold folds (train_fold1.csv), which of them.
         fraction: share of the training groups to keep; smaller fractions are parts of larger ones, stratified by class.
         seed: of fractions, folds and made splits (not of training).
-        label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero" or "one".
+        label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero", "one", or in training a number
+            drawn anew for every image and epoch ("soft", "soft:LOW:HIGH").
         groups: for your own data: the column that groups images of one patient, or "none".
 
     Raises:

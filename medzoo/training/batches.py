@@ -79,7 +79,8 @@ class Batches(Dataset):
             for view in range(self.views)
         ]  # fmt: skip
         images: Batch = {"image": views[0]} if self.views == 1 else {"views": views}
-        return {**images, "label": torch.from_numpy(np.asarray(self.data.labels[chosen])), "index": chosen}
+        labels = self.data.labels_of(chosen, seed=self.seed, epoch=self.epoch)
+        return {**images, "label": torch.from_numpy(labels), "index": chosen}
 
     def from_step(self, first: int, workers: int) -> Iterator[Batch]:
         """The batches of the epoch from number `first` on, made by `workers` processes (0: this one).

@@ -27,7 +27,9 @@ class SharedOptions:
     split_file: str | None = option("JSON or CSV file that says which image is in which split")
     fold: int | None = option("which fold of a cross-validation by group")
     fraction: float = option("share of the training patients to use", 1.0)
-    label_policy: str | None = option("what to do with uncertain labels, where a task has them")
+    label_policy: str | None = option(
+        "uncertain labels, where a task has them: mask (default), zero, one, soft or soft:LOW:HIGH"
+    )
     seed: int = option("of head, order, augmentation and noise", 0)
     epochs: int | None = option("passes over the training split")
     size: int | None = option("side of the input, pixels (default: the checkpoint's)")
@@ -79,7 +81,7 @@ def task_identity(task: Task, options: SharedOptions, size: int) -> dict[str, An
     """What of the data may change a number."""
     return {
         "id": task.name, "version": task.version, "fingerprint": task.fingerprint, "split_hash": task.split_hash,
-        "fold": options.fold, "fraction": options.fraction, "label_policy": options.label_policy, "size": size,
+        "fold": options.fold, "fraction": options.fraction, "label_policy": task.label_policy, "size": size,
     }  # fmt: skip
 
 

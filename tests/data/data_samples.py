@@ -36,4 +36,6 @@ def fake_task(name, root, n=12, seed=0):
         return load_task(name.replace("PATH", str(root)))
     if hasattr(family, "_md5"):
         return family.load(name, root, check_md5=False)
-    return load_task(f"{name},n=12,n_validation=10,n_test=10")
+    if name.startswith("phantom"):
+        return load_task(f"{name},n=12,n_validation=10,n_test=10")
+    return load_task(name, root=root)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.data.fingerprint import fingerprint
+from medzoo.data.policy import parse_policy
+from medzoo.data.tables import settle_column
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError
 
-CHOICES = ()
+CHOICES: dict[str, None] = {}
 
 
 def _info(name: str, title: str, how: str) -> TaskInfo:
@@ -51,7 +53,7 @@ def load(
         root: folder that a relative path starts from; by default the working folder.
         path: of the data.
         groups: column that groups images of one patient, or "none"; by default patient_id, patient or group.
-        label_policy: what uncertain labels (-1) of a multilabel set become: "mask", "zero" or "one".
+        label_policy: what uncertain labels (-1) of a multilabel set become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
         pooled: join the splits into one, for a split file or folds.
 
     Raises:
@@ -81,7 +83,12 @@ def load(
         hashed = fingerprint(found.root, found.files)
     except OSError as error:
         raise DataContractError(f"{place}: a file cannot be read ({error}).") from error
-    return Task(info, found.columns, found.reader, hashed)
+    if found.kind != "multilabel":
+        return Task(info, found.columns, found.reader, hashed)
+    policy = parse_policy(label_policy)
+    for rows in found.columns.values():
+        settle_column(rows, policy)
+    return Task(info, found.columns, found.reader, hashed, policy=policy)
 
 
 def _pool(columns: dict[str, dict]) -> dict:

@@ -25,7 +25,7 @@ from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError
 from medzoo.store import atomic_path, verified_sha256, write_json
 
-CHOICES = ("size",)
+CHOICES = {"size": None}
 SIZES = (28, 64, 128, 224)
 URL = "https://zenodo.org/records/10519652/files/"
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}

@@ -23,7 +23,7 @@ from medzoo.store import sha256_of
 if TYPE_CHECKING:
     from medzoo.data.pixels import Window
 
-CHOICES = ("n", "n_validation", "n_test", "image_size", "data_seed")
+CHOICES = dict.fromkeys(("n", "n_validation", "n_test", "image_size", "data_seed"))
 VERSION = "1"  # of the drawing code: a changed picture is another data set
 IMAGES_A_PATIENT = 3
 STRAY = 0.25  # share of images whose label is drawn anew instead of being the patient's

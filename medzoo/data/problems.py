@@ -1,0 +1,46 @@
+"""Problems of a data set: the first one is an error, unless somebody wants to hear all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from medzoo.errors import DataContractError
+
+_heard: ContextVar[list[DataContractError] | None] = ContextVar("heard", default=None)
+
+
+def complain(error: DataContractError) -> None:
+    """Raise an error, or note it and let the caller go on as well as it can.
+
+    Args:
+        error: with all offenders of its kind in its message.
+
+    Raises:
+        DataContractError: the error, outside of `collecting`.
+    """
+    heard = _heard.get()
+    if heard is None:
+        raise error
+    heard.append(error)
+
+
+@contextmanager
+def collecting() -> Iterator[list[DataContractError]]:
+    """Gather what `complain` is told while the block runs; an error that is raised all the same ends it and is gathered too.
+
+    >>> with collecting() as found:
+    ...     complain(DataContractError("one"))
+    ...     raise DataContractError("two")
+    >>> [str(error) for error in found]
+    ['one', 'two']
+    """
+    found: list[DataContractError] = []
+    token = _heard.set(found)
+    try:
+        yield found
+    except DataContractError as error:
+        found.append(error)
+    finally:
+        _heard.reset(token)
