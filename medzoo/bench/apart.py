@@ -18,6 +18,7 @@ from medzoo.errors import ResultError
 
 MEMORY = 4 * 1024**3  # bytes above what the libraries need
 SECONDS = 120  # of computing, and 10 for each file
+KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # no tokens
 
 
 def harmful(paths: Sequence[Path], *, predictions: bool = True, memory: int = MEMORY) -> dict[Path, str]:
@@ -46,7 +47,8 @@ def _first_read(paths: Sequence[Path], predictions: bool, memory: int) -> tuple[
     asked = json.dumps(
         {"files": [str(path.absolute()) for path in paths], "predictions": predictions, "memory": memory}
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "medzoo.bench.apart"],
         input=asked, env=environment, capture_output=True, text=True, errors="replace", check=False,

@@ -52,16 +52,37 @@ def take(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) -> 
         files: all files at hand, by their place in the repository.
     """
     taken = Taken()
-    harm = harmful([path for name, path in files.items() if PREDICTION.fullmatch(name)])
+    new = set(lacking(store, runs, files))
+    harm = harmful([files[beside] for name in new if (beside := predictions_file(name)) in files])
     for name in runs:
         try:
             result = parse_result(files[name].read_bytes())
             if (right := run_file(result["identity"], replicate_of(name))) != name:
                 raise ResultError(f"It should lie at {right}, by its identity.")
-            _put(store, taken, result, _predictions(result, files.get(predictions_file(name)), harm))
+            table = _predictions(result, files.get(predictions_file(name)), harm) if name in new else None
+            _put(store, taken, result, table)
         except ResultError as error:
             taken.left_out.append(f"{name}: {error}")
     return taken
+
+
+def lacking(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) -> list[str]:
+    """The runs that a store does not have; only their predictions are needed.
+
+    Args:
+        store: where they would go.
+        runs: the files of runs.
+        files: where they lie, by their place in the repository.
+    """
+
+    def has(name: str) -> bool:
+        try:
+            result = parse_result(files[name].read_bytes())
+        except ResultError:
+            return True  # it is not taken, whatever its predictions are
+        return any(same_run(there, result) for there in _held(store.path(result["identity"])).values())
+
+    return [name for name in runs if not has(name)]
 
 
 def import_results(source: Path | str, store: ResultStore | Path | str) -> Taken:

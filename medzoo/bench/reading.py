@@ -20,6 +20,7 @@ FOOTER_LIMIT, UNPACKED_LIMIT = 8 * 1024 * 1024, 1024 * 1024 * 1024  # bytes
 ROWS, COLUMNS, CELLS = 5_000_000, 3_000, 100_000_000
 ID = re.compile(r"[0-9a-f]{32}")
 INTEGERS = 2**63
+TEXT_LIMIT = 4_000  # characters: what is searched for secrets must not take for ever
 
 
 def parse_result(content: bytes) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def parse_result(content: bytes) -> dict[str, Any]:
         raise ResultError(f"It has {len(content):,} bytes; a result has at most {JSON_LIMIT:,}.")
     try:
         result = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_refuse, parse_int=_integer)
+        _short(result)
     except (ValueError, RecursionError) as error:
         raise ResultError(f"It is no plain JSON: {error}") from error
     validate(result)
@@ -49,6 +51,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {key!r:.80} stands twice")
         rows[key] = value
     return rows
+
+
+def _short(value: object) -> None:
+    for part in [value] if isinstance(value, str) else value if isinstance(value, list) else ():
+        if isinstance(part, str) and len(part) > TEXT_LIMIT:
+            raise ValueError(f"a text has {len(part):,} characters, and at most {TEXT_LIMIT:,} are read")
+        if not isinstance(part, str):
+            _short(part)
+    for key, part in value.items() if isinstance(value, dict) else ():
+        _short(key)
+        _short(part)
 
 
 def _refuse(constant: str) -> float:

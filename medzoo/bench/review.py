@@ -106,12 +106,19 @@ def _judged(contribution: Contribution, token: str | bool | None) -> list[Findin
     harm = harmful([contribution.files[name] for name in sorted(predictions)])
     asked: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(runs):
-        found += [Finding(name, check, message) for check, message in _run(name, contribution, asked, token)]
         beside = contribution.files.get(predictions_file(name))
         if beside in harm:
             found.append(Finding(predictions_file(name), "harm", harm[beside]))
-        elif isinstance(result := _parsed(contribution.files[name]), dict):
-            found += [Finding(name, check, message) for check, message in check_numbers(result, beside)]
+        try:
+            result = parse_result(contribution.files[name].read_bytes())
+        except ResultError as error:
+            found.append(Finding(name, "schema", str(error)))
+            continue
+        told = [
+            *_run(name, result, contribution, asked, token),
+            *(check_numbers(result, beside) if beside not in harm else ()),
+        ]
+        found += [Finding(name, check, message) for check, message in told]
     mine = {predictions_file(name) for name in runs}
     for name in sorted(set(predictions) - mine):
         found.append(Finding(name, "orphan", "No run of this contribution names these predictions."))
@@ -119,12 +126,9 @@ def _judged(contribution: Contribution, token: str | bool | None) -> list[Findin
 
 
 def _run(
-    name: str, contribution: Contribution, asked: dict[str, list[tuple[str, str]]], token: str | bool | None
-) -> Iterator[tuple[str, str]]:
-    result = _parsed(contribution.files[name])
-    if isinstance(result, str):
-        yield "schema", result
-        return
+    name: str, result: Mapping[str, Any], contribution: Contribution, asked: dict[str, list[tuple[str, str]]],
+    token: str | bool | None,
+) -> Iterator[tuple[str, str]]:  # fmt: skip
     yield from (("scan", told) for told in telling(result, "It says"))
     yield from _place(name, result, contribution)
     yield from check_task(result)
@@ -133,14 +137,6 @@ def _run(
         asked[checkpoint] = list(check_checkpoint(result, token))
     yield from asked[checkpoint]
     yield from _status(result)
-
-
-def _parsed(path: Path) -> dict[str, Any] | str:
-    """A result, or why it is none."""
-    try:
-        return parse_result(path.read_bytes())
-    except ResultError as error:
-        return str(error)
 
 
 def _place(name: str, result: Mapping[str, Any], contribution: Contribution) -> Iterator[tuple[str, str]]:

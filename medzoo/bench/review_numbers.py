@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,13 +108,13 @@ def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:
 
 def _compared(stated: Sequence[Mapping[str, Any]], computed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     right = {(row["name"], row["label"]): row for row in computed}
-    names = [(row["name"], row["label"]) for row in stated]
+    names = Counter((row["name"], row["label"]) for row in stated)
     for key in right:
         if key not in names:
             yield "metrics", f"{_named(*key)} is missing."
     for row in stated:
         key = (row["name"], row["label"])
-        if key not in right or names.count(key) > 1:
+        if key not in right or names[key] > 1:
             yield (
                 "metrics",
                 f"{_named(*key)} {'stands twice' if key in right else 'cannot be computed from predictions'}.",

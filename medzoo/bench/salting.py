@@ -71,20 +71,33 @@ def store_salt(root: Path) -> str:
     path = salt_path(root)
     if not root.is_dir():
         raise UsageError(f"{root} is no folder; name a store of results.")
+    if not path.exists():
+        try:
+            _write_once(path, f"{secrets.token_hex(32)}\n")
+        except OSError as error:
+            raise UsageError(
+                f"The salt of this store cannot be kept at {path} ({error.strerror}). Name a file: --salt-file FILE."
+            ) from error
+    return read_salt(path)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole; another process that was first wins."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read_salt(path)
-    except OSError as error:
-        raise UsageError(
-            f"The salt of this store cannot be kept at {path} ({error.strerror}). Name a file: --salt-file FILE."
-        ) from error
-    salt = secrets.token_hex(32)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{salt}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return salt
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)  # unlike a rename, this fails if the file is there
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            os.rename(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def is_salted(table: pa.Table) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medzoo.bench.flat import flat_table
-from medzoo.bench.intake import Taken, take
+from medzoo.bench.intake import Taken, lacking, take
 from medzoo.bench.layout import (
     CARD,
     EVAL,
@@ -25,7 +27,7 @@ from medzoo.bench.layout import (
     same_run,
 )
 from medzoo.bench.outgoing import Outgoing, outgoing
-from medzoo.bench.reading import parse_result
+from medzoo.bench.reading import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.bench.record import parquet_bytes
 from medzoo.bench.remote import bring, check_repo, repository
 from medzoo.bench.results import ResultStore
@@ -35,6 +37,7 @@ from medzoo.zoo.upload import Head, Pushed, add, look
 
 Token = str | bool | None
 FORBIDDEN = 403
+REPLICATE = re.compile(r"(\.r[0-9]+)?\.json$")
 
 
 @dataclass(frozen=True)
@@ -112,17 +115,23 @@ def push_results(
 
 def _fresh(ready: Iterable[Outgoing], head: Head, token: Token) -> tuple[list[Outgoing], list[str]]:
     """The runs that the repository lacks, each under a name that is free there; and which are there otherwise."""
+    there: dict[str, list[str]] = {}
+    for name in head.files:
+        if RUN.fullmatch(name):
+            there.setdefault(REPLICATE.sub(".json", name), []).append(name)
     fresh: list[Outgoing] = []
-    notes, taken = [], set(head.files)
+    others: list[tuple[Outgoing, list[str]]] = []
     for one in ready:
-        first = run_file(one.result["identity"])
-        rivals = [name for name in head.files if name.startswith(first.removesuffix("json")) and RUN.fullmatch(name)]
+        rivals = there.get(run_file(one.result["identity"]), [])
         same = next((name for name in rivals if head.holds(name, one.content)), None)
-        if same is not None:
-            if one.predictions and predictions_file(same) not in head.files:
-                fresh.append(replace(one, file=same))
-            continue
-        like = next((name for name in rivals if _agrees(head, name, one.result, token)), None)
+        if same is None:
+            others.append((one, rivals))
+        elif one.predictions and predictions_file(same) not in head.files:
+            fresh.append(replace(one, file=same))
+    results = dict(_valid(bring(head, {name for _, rivals in others for name in rivals}, token=token)))
+    notes, taken = [], set(head.files)
+    for one, rivals in others:
+        like = next((name for name in rivals if name in results and same_run(results[name], one.result)), None)
         if like is not None:
             notes.append(f"{like} is there with the same numbers and predictions under another salt; it stays as it is")
             continue
@@ -132,13 +141,6 @@ def _fresh(ready: Iterable[Outgoing], head: Head, token: Token) -> tuple[list[Ou
         taken.add(file := run_file(one.result["identity"], number))
         fresh.append(replace(one, file=file))
     return fresh, notes
-
-
-def _agrees(head: Head, name: str, result: Mapping[str, Any], token: Token) -> bool:
-    try:
-        return same_run(parse_result(bring(head, [name], token=token)[name].read_bytes()), result)
-    except ResultError:
-        return False
 
 
 def _commit(fresh: list[Outgoing], head: Head, license: str, token: Token) -> Pushed:
@@ -162,16 +164,15 @@ def _propose(fresh: list[Outgoing], head: Head, token: Token) -> Pushed:
     if not fresh:
         return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
     api = HfApi(token=token, library_name="medzoo")
-    with_title: list[int] = []
-    try:
+    mine: list[int] = []
+    with suppress(HfHubHTTPError, OSError):  # the next step says what is wrong
+        me = api.whoami()["name"]
         rows = api.get_repo_discussions(
             head.repo, repo_type="dataset", discussion_type="pull_request", discussion_status="open"
         )
-        with_title = [row.num for row in rows if row.title == _title(fresh)]
-    except (HfHubHTTPError, OSError):
-        pass  # the next step says what is wrong
-    if with_title:
-        return Pushed(f"{head.address}/discussions/{with_title[0]}", "", unchanged=True)
+        mine = [row.num for row in rows if row.title == _title(fresh) and row.author == me]
+    if mine:
+        return Pushed(f"{head.address}/discussions/{mine[0]}", "", unchanged=True)
     files = {name: content for one in fresh for name, content in one.files().items()}
     return add(head, files, _title(fresh), create_pr=True, token=token)
 
@@ -236,5 +237,15 @@ def pull_results(
         raise ResultError(
             f"{repo} holds no runs (nothing of the form {RUNS}/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json)."
         )
-    wanted = [*runs, *(name for name in head.files if PREDICTION.fullmatch(name))]
-    return take(ResultStore(store_root), runs, bring(head, wanted, token=token))
+    store, large = ResultStore(store_root), {}
+    for name, file in head.files.items():
+        limit = JSON_LIMIT if RUN.fullmatch(name) else PARQUET_LIMIT if PREDICTION.fullmatch(name) else file.size
+        if file.size > limit:
+            large[name] = f"{name}: It has {file.size:,} bytes; at most {limit:,} are taken."
+    runs = [name for name in runs if name not in large]
+    files = bring(head, runs, token=token)
+    beside = [predictions_file(name) for name in lacking(store, runs, files)]
+    files |= bring(head, [name for name in beside if name in head.files and name not in large], token=token)
+    taken = take(store, runs, files)
+    taken.left_out += large.values()
+    return taken

@@ -171,8 +171,8 @@ def push(
     """Put the runs of a store into a data set repository, in one commit; the same again changes nothing.
 
     With the runs go their predictions. Ids of images and patients are hashed with a secret salt, which stays on this machine:
-    keep the file STORE.salt, or later runs cannot be compared with these case by case. Labels and probabilities go up as they
-    are: whether the terms of a data set allow that is for you to know.
+    keep the file STORE.salt, or later runs cannot be compared with these case by case (one --salt-file serves several stores).
+    Labels and probabilities go up as they are: whether the terms of a data set allow that is for you to know.
 
     Example: medzoo results push results lab/results --dry-run; medzoo results push results medzoo/results --pr
     """

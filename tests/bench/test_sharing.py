@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -225,6 +226,7 @@ def test_the_card_and_eval_yaml(hub_server, store):
         push_results(store, REPO, salt=SALT, license="free")
 
 
+@pytest.mark.filterwarnings("ignore:Warnings while validating metadata")
 def test_what_people_write_into_the_card_stays(hub_server, store, tmp_path):
     push_results(store, REPO, salt=SALT)
     text = contents()["README.md"].decode().replace("## Use", "Our own words, of /data/ward.\n\n## Use")
@@ -268,6 +270,37 @@ def test_pull_keeps_other_numbers_as_a_replicate_and_a_failed_run_makes_way(hub_
     assert taken.replicates == 1 and len(taken.added) == RUNS - 1 and len(target.all()) == RUNS
     assert mine.with_name(f"{mine.stem}.r2.json").is_file()
     assert all(row["status"] != "failed" for _, row in target.all())
+
+
+def test_pull_fetches_predictions_of_new_runs_only(hub_server, store, tmp_path):
+    push_results(store, REPO, salt=SALT)
+    target = ResultStore(tmp_path / "pulled")
+    for path, result in store.all():
+        if result["identity"]["seed"] != 1 and result["predictions"]["sha256"]:
+            target.put(result, pq.read_table(predictions_path(path)))
+    taken = pull_results(REPO, target.root)
+    assert (len(taken.added), taken.known) == (5, 3)
+    assert len({row.path for row in hub_server.requests("GET", "*/resolve/*.parquet")}) == 3
+
+
+def test_pull_takes_nothing_that_is_too_large(hub_server, store, tmp_path, monkeypatch):
+    sent = push_results(store, REPO, salt=SALT)
+    largest = max(
+        (row["lfs"]["size"], row["path"]) for row in listing() if row["lfs"] and "predictions/" in row["path"]
+    )
+    monkeypatch.setattr(sharing, "PARQUET_LIMIT", largest[0] - 1)
+    big = sent.added[0].rpartition("/")[0] + "/0123456789abcdef.json"
+    api = HfApi()
+    api.upload_file(path_or_fileobj=b" " * 2**20 + b"{}", path_in_repo=big, repo_id=REPO, repo_type="dataset")
+    taken = pull_results(REPO, tmp_path / "pulled")
+    words = " ".join(taken.left_out)
+    assert f"{big}: It has 1,048,578 bytes" in words and f"{largest[1]}: It has" in words and "missing" in words
+    assert not hub_server.requests("GET", f"*/{big.rpartition('/')[2]}")
+
+
+def listing():
+    rows = HfApi().list_repo_tree(REPO, repo_type="dataset", recursive=True)
+    return [{"path": row.path, "lfs": row.lfs and {"size": row.lfs.size}} for row in rows if hasattr(row, "blob_id")]
 
 
 def test_pull_takes_what_is_whole_and_tells_of_the_rest(hub_server, store, tmp_path):
@@ -377,6 +410,7 @@ def test_a_pull_request_holds_the_runs_only_and_is_opened_once(hub_server, store
     HfApi().merge_pull_request(REPO, 1, repo_type="dataset")
     done = push_results(other, REPO, salt="the stranger's secret", create_pr=True, token=hub_server.stranger)
     assert done.unchanged and done.known == 1
+    assert len(list(HfApi().get_repo_discussions(REPO, repo_type="dataset"))) == 1
     renewed = push_results(ResultStore(empty(tmp_path)), REPO, salt=SALT)  # those who keep it renew the table
     assert renewed.added == () and not renewed.unchanged and commits()[0] == "Table of the runs"
     assert len(read_flat_of(contents()["results.parquet"])) == RUNS + 1
@@ -509,6 +543,10 @@ def test_the_salt_of_a_store_is_drawn_once_for_its_owner_alone(store):
     first = store_salt(store.root)
     assert path.parent == store.root.parent and stat.S_IMODE(path.stat().st_mode) == 0o600
     assert store_salt(store.root) == first == read_salt(path) and len(first) == 64
+    assert [row.name for row in path.parent.iterdir() if "salt" in row.name] == [path.name]
+    path.unlink()
+    with ThreadPoolExecutor(8) as pool:  # of many at once one draws, and all have the same
+        assert len(set(pool.map(store_salt, [store.root] * 16))) == 1
     path.write_text("medzoo\n")
     with pytest.raises(UsageError, match="should have 16 or more"):
         store_salt(store.root)
