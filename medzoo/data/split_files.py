@@ -196,7 +196,7 @@ def _form(parts: int, stem: bool) -> Callable[[str], str]:
         tail = path.parts[-parts:] if parts else path.parts
         short = PurePosixPath(*tail) if tail else path
         suffix = short.suffix.lower()
-        known = len(suffix) in (4, 5) and suffix[1:].isalpha()  # a UID has points, and no extension
+        known = 4 <= len(suffix) <= 6 and suffix[1:].isalpha()  # a UID has points, and no extension
         return str(short.with_suffix("")) if stem and known else str(short)
 
     return form
