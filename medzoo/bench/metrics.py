@@ -96,6 +96,7 @@ def compute(
     labels: np.ndarray,
     probabilities: np.ndarray,
     groups: Sequence[str] | None = None,
+    scored: Sequence[str] = (),
 ) -> list[Row]:
     """All metrics of one split.
 
@@ -105,6 +106,7 @@ def compute(
         labels: (N,) class numbers, or (N, C) of 0, 1 and NaN for "not annotated".
         probabilities: (N,) or (N, 2) for binary, (N, K) for multiclass, (N, C) for multilabel; in [0, 1].
         groups: the patient of each row; None if each row is its own.
+        scored: of a multilabel task, the labels that the means hold; all of them if empty.
 
     Returns:
         Rows with name, label (None for the whole task), value (None where undefined, with the reason in
@@ -117,12 +119,16 @@ def compute(
     >>> headline(rows, "auroc")["value"], headline(rows, "accuracy")["n"]
     (1.0, 3)
     """
-    if kind not in _KINDS:
-        raise ResultError(f"No metrics for tasks of kind {kind!r} yet; there are some for {', '.join(_KINDS)}.")
+    if kind not in (*_KINDS, "multilabel"):
+        raise ResultError(
+            f"No metrics for tasks of kind {kind!r} yet; there are some for {', '.join(_KINDS)}, multilabel."
+        )
     truth, scores = _checked(kind, classes, np.asarray(labels), np.asarray(probabilities, dtype=np.float64))
     if groups is not None and len(groups) != len(truth):
         raise ResultError(f"{len(groups)} groups for {len(truth)} rows: each row needs its patient.")
     patients = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if kind == "multilabel":
+        return _multilabel(classes, truth, scores, patients, scored)
     return _KINDS[kind](classes, truth, scores, patients)
 
 
@@ -140,7 +146,12 @@ def headline(rows: Sequence[Mapping[str, Any]], name: str) -> Row:
 
 
 def validation_score(
-    kind: str, classes: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, name: str
+    kind: str,
+    classes: Sequence[str],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    name: str,
+    scored: Sequence[str] = (),
 ) -> float:
     """The number by which a protocol selects: the task's metric, negated where lower is better.
 
@@ -150,11 +161,12 @@ def validation_score(
         labels: as for `compute`.
         probabilities: as for `compute`.
         name: the metric.
+        scored: as for `compute`.
 
     Raises:
         ResultError: if the metric is undefined on this split, since then nothing can be selected on it.
     """
-    row = headline(compute(kind, classes, labels, probabilities), name)
+    row = headline(compute(kind, classes, labels, probabilities, scored=scored), name)
     if row["value"] is None:
         raise ResultError(
             f"{metric(name).title} cannot select on these {row['n']} validation rows: {row['undefined']}. "
@@ -253,7 +265,9 @@ def _multiclass(classes: Sequence[str], truth: np.ndarray, scores: np.ndarray, p
     ]
 
 
-def _multilabel(classes: Sequence[str], truth: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> list[Row]:
+def _multilabel(
+    classes: Sequence[str], truth: np.ndarray, scores: np.ndarray, patients: np.ndarray, scored: Sequence[str]
+) -> list[Row]:
     each: list[Row] = []
     for k, name in enumerate(classes):
         known = ~np.isnan(truth[:, k])
@@ -262,7 +276,8 @@ def _multilabel(classes: Sequence[str], truth: np.ndarray, scores: np.ndarray, p
         # at the threshold itself MedMNIST says yes for several labels and no for one
         share = float(((score >= THRESHOLD) == right).mean()) if known.any() else None
         each.append(_row("accuracy", name, share, who, int(right.sum()), undefined="no case was annotated"))
-    return [*(_macro(name, each, patients) for name in ("auroc", "auprc", "accuracy")), *each]
+    counted = [row for row in each if not scored or row["label"] in scored]
+    return [*(_macro(name, counted, patients) for name in ("auroc", "auprc", "accuracy")), *each]
 
 
-_KINDS = {"binary": _binary, "multiclass": _multiclass, "multilabel": _multilabel}
+_KINDS = {"binary": _binary, "multiclass": _multiclass}

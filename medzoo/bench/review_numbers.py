@@ -73,7 +73,7 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         return
     facts = known_task(result)
     if facts is not None:
-        if (facts.kind == "multilabel") != (kind == "multilabel") or classes != facts.classes:
+        if (facts.kind == "multilabel") != (kind == "multilabel") or classes != (facts.classes or classes):
             yield (
                 "columns",
                 f"The classes of a {facts.kind} task should be {listed(facts.classes)}; they are {listed(classes)}.",
@@ -85,7 +85,7 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
     if problems:
         return
     try:
-        computed = metrics.compute(kind, classes, labels, scores, patients)
+        computed = metrics.compute(kind, classes, labels, scores, patients, facts.scored if facts else ())
     except ResultError as error:
         yield "metrics", f"The metrics cannot be computed from the predictions: {error}"
         return

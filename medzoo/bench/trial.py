@@ -41,7 +41,8 @@ class Trial:
         return decoded(self.task, split, size=self.size)
 
     def _score(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
-        return metrics.validation_score(self.task.kind, self.task.classes, labels, probabilities, self.task.metric)
+        task = self.task
+        return metrics.validation_score(task.kind, task.classes, labels, probabilities, task.metric, task.info.scored)
 
     def finetune(self) -> tuple[dict[str, Any], Any]:
         """Train, select on validation, save the folder, then open the test split, once."""
@@ -99,7 +100,9 @@ class Trial:
     def _finish(
         self, test: Decoded, predicted: np.ndarray, selection: dict[str, Any], train: dict[str, Any]
     ) -> tuple[dict[str, Any], Any]:
-        rows = metrics.compute(self.task.kind, self.task.classes, test.labels, predicted, test.groups)
+        rows = metrics.compute(
+            self.task.kind, self.task.classes, test.labels, predicted, test.groups, self.task.info.scored
+        )  # fmt: skip
         table = results.predictions(self.task.classes, self.task.kind, test.ids, test.groups, test.labels, predicted)
         return self.result("ok", selection, rows, table, train), table
 

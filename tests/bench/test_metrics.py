@@ -157,3 +157,15 @@ def test_published_aurocs_of_chexnet_are_reproduced(real_data):
     whole = metrics.headline(rows, "auroc")
     assert whole["value"] == pytest.approx(np.mean(list(published.values())), abs=1e-7)
     assert (whole["n"], whole["n_labels"], whole["n_patients"]) == (22433, 14, len(set(patients)))
+
+
+def test_means_hold_the_scored_labels_and_every_label_has_its_rows():
+    labels = np.array([[0, 1, 1], [1, 0, 0], [0, 1, 0], [1, 1, 1]], float)
+    scores = np.array([[0.2, 0.1, 0.9], [0.9, 0.8, 0.3], [0.4, 0.3, 0.2], [0.7, 0.2, 0.8]])
+    rows = metrics.compute("multilabel", ("a", "b", "c"), labels, scores, scored=("a", "c"))
+    each = {row["label"]: row["value"] for row in rows if row["name"] == "auroc"}
+    assert each["b"] == 0 and each[None] == (each["a"] + each["c"]) / 2 == 1
+    assert (
+        metrics.headline(rows, "auroc")["n_labels"] == 2
+        and metrics.headline(metrics.compute("multilabel", ("a", "b", "c"), labels, scores), "auroc")["n_labels"] == 3
+    )
