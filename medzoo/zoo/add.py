@@ -127,14 +127,17 @@ def add(
         table["upstream"]["format"] = chosen
         _entry(table, Path(work) / f"{name}.toml")
         report = check(folder)
-        if not report.passed:  # convert has proved it already, so this says that the disk or the machine is at fault
+        # convert has proved it already, so this says that the disk or the machine is at fault; an entry that is to be
+        # replaced still stands, and may say otherwise
+        if any(row.result == "FAIL" and row.check != "registry" for row in report.rows):
             raise ConversionError(f"The converted folder does not hold what it should:\n{report}")
         home = cached_folder(name)
         home.parent.mkdir(parents=True, exist_ok=True)
         with store.atomic_folder(home) as target:
             shutil.copytree(folder, target, dirs_exist_ok=True)
-        os.replace(Path(work) / f"{name}.toml", own_dir() / f"{name}.toml")
-    require_acceptance(name, entry.license, accepted=True)  # of one's own weights nobody asks again
+        require_acceptance(name, entry.license, accepted=True)  # of one's own weights nobody asks again
+        os.replace(Path(work) / f"{name}.toml", own_dir() / f"{name}.toml")  # last: with it the name exists
+        store.fsync_folder(own_dir())
     return check(name)
 
 

@@ -142,7 +142,7 @@ def committed_cards() -> dict[str, Path]:
     """The cards that stand in model_cards, by the name of the checkpoint."""
     return {
         path.stem: path
-        for path in sorted(paths.data_dir("model_cards").glob("*.md"))
+        for path in sorted(paths.data_dir("model_cards").glob("[!.]*.md"))  # none that a kill left half written
         if path.stem not in ("template", "README")
     }
 

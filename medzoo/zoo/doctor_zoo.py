@@ -131,7 +131,7 @@ def _entries() -> tuple[list[Checkpoint], list[tuple[Path, str]]]:
     whole: dict[str, Checkpoint] = {}
     broken = []
     for folder in (registry.config_dir(), registry.own_dir()):
-        for path in sorted(folder.glob("*.toml")):
+        for path in sorted(folder.glob("[!.]*.toml")):
             try:
                 whole.setdefault(path.stem, registry.read_checkpoint(path))
             except (MedzooError, OSError) as error:

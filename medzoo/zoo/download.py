@@ -121,6 +121,8 @@ def _once(url: str, path: Path, extra: Mapping[str, str]) -> None:
         announced = answer.headers.get("Content-Length")
         total = have + int(announced) if announced and announced.isdigit() else None
         _room(path, total, have)
+        if not goes_on:
+            _forget(path)  # or a kill could leave the beginning of another file beside the new note
         store.write_json(note, {"url": url, "validator": _validator(answer.headers)})
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=path.name, disable=None)
         started, came = time.monotonic(), 0
@@ -168,6 +170,14 @@ def _read(note: Path) -> dict[str, Any]:
 def _forget(path: Path) -> None:
     for piece in (_part(path), _note(path)):
         piece.unlink(missing_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a download that has been used, with all that belongs to it."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        _forget(path)
+        store.sweep(path.parent, older_than=0)
 
 
 def _kept(path: Path) -> str:

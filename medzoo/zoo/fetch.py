@@ -18,8 +18,8 @@ from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.folder import FILES, read_folder
 from medzoo.zoo.licenses import require_acceptance
-from medzoo.zoo.places import ORGANISATION, cached_folder, is_folder
-from medzoo.zoo.registry import HEX40, HOW, info, is_known, names
+from medzoo.zoo.places import CARD, ORGANISATION, cached_folder, is_folder
+from medzoo.zoo.registry import HEX40, HOW, info, is_known, names, refuse_mixture
 from medzoo.zoo.upstream import from_upstream
 
 PathLike = str | os.PathLike[str]
@@ -230,6 +230,7 @@ def verify(found: Found, *, always: bool = False) -> FolderConfig:
             )
     if found.checkpoint is not None and config.facts is not None and config.facts.name != found.checkpoint.name:
         raise IntegrityError(f"{found.folder} holds {config.facts.name}, not {found.checkpoint.name}.")
+    refuse_mixture(found.checkpoint, config.architecture, config.input)
     return config
 
 
@@ -270,21 +271,24 @@ def fetch(
     config = verify(found, always=to is not None)
     if to is None:
         return found.folder
-    registered = found.checkpoint.name if found.checkpoint else None
-    repo = f"{ORGANISATION}/{registered}" if registered else found.name
+    repo = f"{ORGANISATION}/{found.checkpoint.name}" if found.checkpoint else found.name
     if not REPO.fullmatch(repo):
         repo = f"local/{config.name}"
     return copy_folder(found.folder, Path(to).expanduser() / check_repo(repo))
 
 
-def copy_folder(source: Path, target: Path) -> Path:
-    """Copy the files of a checkpoint's folder, whole or not at all, and verify the copy."""
+def copy_folder(source: Path, target: Path, card: bytes | None = None) -> Path:
+    """Copy the files of a checkpoint's folder, with another card if one is given, whole or not at all; verify the copy."""
     if target.exists() and target.resolve() == source.resolve():
+        if card is not None:
+            store.write_bytes(target / CARD, card)
         return target
     with store.atomic_folder(target) as folder:
         for file in FILES:
             if (source / file).is_file():
                 shutil.copyfile(source / file, folder / file)
+        if card is not None:
+            (folder / CARD).write_bytes(card)
         config = read_folder(folder)
         if config.facts is not None and store.sha256_file(config.weights) != config.facts.sha256:
             raise IntegrityError(

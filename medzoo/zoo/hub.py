@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -209,6 +210,7 @@ def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token:
 
     login = {key: value for key, value in build_hf_headers(token=token).items() if key.lower() == "authorization"}
     parts = folder.with_name(f".{commit}.part")
+    files = [file for file in files if not ((folder / file.name).is_file() and _is_right(folder / file.name, file))]
     for file in files:
         path = parts / file.name
         for last in (False, True):  # what came wrong is fetched once more
@@ -228,9 +230,20 @@ def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token:
                     f"{file.name} of {repo} came twice with other bytes than the Hub says it holds ({file.sha256 or file.git}). "
                     "It was thrown away; try again later, or from another network."
                 )
-    store.fsync_folder(parts)
-    os.replace(parts, folder)
-    store.fsync_folder(folder.parent)
+    whole = {parts / file.name for file in files}
+    for path in [*parts.rglob("*")]:
+        if path.is_file() and path not in whole:  # a kill came between a file and its note
+            path.unlink()
+    if not folder.exists():
+        store.fsync_folder(parts)
+        os.replace(parts, folder)
+        store.fsync_folder(folder.parent)
+        return
+    for file in reversed(files):  # other files of this commit came before; what is needed comes last, so that a kill shows
+        (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(parts / file.name, folder / file.name)
+    store.fsync_folder(folder)
+    shutil.rmtree(parts, ignore_errors=True)
 
 
 def _is_right(path: Path, file: Remote) -> bool:

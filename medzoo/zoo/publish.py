@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo import paths, store
+from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UsageError
 from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
 from medzoo.zoo.folder import save
-from medzoo.zoo.places import CARD, is_folder
+from medzoo.zoo.places import is_folder
 from medzoo.zoo.upload import Upload, card_for, commit, prepare
 
 if TYPE_CHECKING:
@@ -108,8 +108,7 @@ def _push(
     if directory is not None:
         target = directory / repo_id
         if not dry_run:
-            copy_folder(folder, target)
-            store.write_bytes(target / CARD, card_for(config, target, repo_id))
+            copy_folder(folder, target, card_for(config, folder, repo_id))
         return str(target)
     may_publish(config)
     upload = prepare(folder, config, repo_id)

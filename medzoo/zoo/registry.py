@@ -11,14 +11,15 @@ from functools import cache
 from pathlib import Path
 
 from medzoo import paths
-from medzoo.errors import RegistryError, UnknownNameError
-from medzoo.zoo.facts import Checkpoint, Pretraining
+from medzoo.errors import IntegrityError, RegistryError, UnknownNameError
+from medzoo.zoo.facts import Checkpoint, Input, Pretraining
 from medzoo.zoo.licenses import known_license
 from medzoo.zoo.schema import parse
 
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
 HEX40 = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+CONVENTION = ("mean", "std", "channels", "rule", "clip")  # of images that weights were made for
 HOW = "`medzoo list` shows all names."
 
 
@@ -33,9 +34,9 @@ def own_dir() -> Path:
 
 
 def _files() -> dict[str, Path]:
-    """Each name's file; a person's own entry cannot take the name of a shipped one."""
+    """Each name's file; a person's own entry cannot take the name of a shipped one, and what a kill left half done is none."""
     own, shipped = own_dir(), config_dir()
-    return {path.stem: path for folder in (own, shipped) for path in folder.glob("*.toml")}
+    return {path.stem: path for folder in (own, shipped) for path in folder.glob("[!.]*.toml")}
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -166,6 +167,31 @@ def is_known(name: str) -> bool:
     except UnknownNameError:
         return False
     return True
+
+
+def refuse_mixture(entry: Checkpoint | None, architecture: str, shape: Input) -> None:
+    """Refuse a folder that says otherwise than the entry of one's own that names it.
+
+    `medzoo add --replace` writes the folder, then the entry; weights under another normalisation would be wrong and look right.
+
+    Args:
+        entry: of the name, if it has one; what ships with medzoo may be newer than a folder.
+        architecture: that the folder states.
+        shape: its input convention.
+
+    Raises:
+        IntegrityError: naming what differs.
+    """
+    if entry is None:
+        return
+    path = own_dir() / f"{entry.name}.toml"
+    off = [key for key in CONVENTION if getattr(shape, key) != getattr(entry.input, key)]
+    off += ["architecture"] if architecture != entry.architecture else []
+    if off and path.is_file():
+        raise IntegrityError(
+            f"The folder of {entry.name} and its entry {path} differ in {', '.join(off)}: `medzoo add` was stopped between the "
+            "two, or one was edited. Run it again, with --replace."
+        )
 
 
 def list_models(

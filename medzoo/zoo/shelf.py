@@ -158,7 +158,7 @@ def prune(
     if missing := [name for name in names if name not in found]:
         raise UsageError(f"There is no {', '.join(missing)} in the cache; `medzoo cache list` shows what is.")
     old = time.time() - PART_SECONDS
-    chosen += [item for item in here if not item.whole and item not in chosen and _last_change(item.path) < old]
+    chosen += [item for item in here if item not in chosen and _is_left(item, root) and _last_change(item.path) < old]
     known = {item.path for item in chosen}
     orphans = [path for path in _orphans(root, old) if path not in known]
     chosen += [Item("left over", str(path.relative_to(root)), path, _size(path), whole=False) for path in orphans]
@@ -173,9 +173,15 @@ def prune(
     return chosen
 
 
+def _is_left(item: Item, root: Path) -> bool:
+    """Whether an item is unfinished, or a download that was converted and not let go because of a kill."""
+    used = item.kind == "download" and is_folder(root / "checkpoints" / item.path.parent.name)
+    return used or not item.whole
+
+
 def _orphans(root: Path, before: float) -> Iterator[Path]:
-    for pattern in (f"{store.TEMPORARY}*", f"*/{store.TEMPORARY}*"):
-        for path in root.glob(pattern):
+    for depth in ("", "*/", "*/*/"):
+        for path in root.glob(f"{depth}{store.TEMPORARY}*"):
             moved_aside = "-old-" in path.name  # store.sweep decides about it
             with suppress(OSError):
                 if not moved_aside and path.lstat().st_mtime < before:

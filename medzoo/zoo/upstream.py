@@ -13,7 +13,7 @@ from pathlib import Path
 from medzoo import store
 from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
-from medzoo.zoo.download import download
+from medzoo.zoo.download import discard, download
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.places import cache_root, is_folder, next_step
 
@@ -67,20 +67,15 @@ def from_upstream(
         try:
             converted = _converted(entry, file, folder, url, cache_dir, url=url)
         except IntegrityError:
-            _remove(file)
+            discard(file)
             raise
         except ConversionError as error:
             # the file came whole; another medzoo may read it without a second download
             raise ConversionError(
                 f"{error} What was downloaded stays at {file}; remove it to fetch it again."
             ) from error
-        _remove(file)  # the converted folder and the receipt stay
+        discard(file)  # the converted folder and the receipt stay
         return converted
-
-
-def _remove(file: Path) -> None:
-    with suppress(OSError):
-        file.unlink()
 
 
 def _converted(
