@@ -13,7 +13,8 @@ from medzoo.bench.layout import STORED, predictions_file, replicate_of, run_file
 from medzoo.bench.reading import read_predictions
 from medzoo.bench.record import parquet_bytes, read_result
 from medzoo.bench.results import predictions_path
-from medzoo.bench.salting import check_salt, is_salted, salted
+from medzoo.bench.review_identity import known_task
+from medzoo.bench.salting import check_salt, has_labels, is_salted, salted, without_labels
 from medzoo.bench.telling import telling
 from medzoo.errors import PublishError, ResultError, UsageError, listed
 
@@ -94,7 +95,12 @@ def _outgoing(path: Path, result: dict[str, Any], folder: Path, salt: str) -> tu
         except ResultError as error:
             raise ResultError(f"{beside}: {error}") from error
         columns = table.column_names
-        store.write_bytes(target, beside.read_bytes() if is_salted(table) else parquet_bytes(salted(table, salt)))
+        facts = known_task(result)
+        if facts is not None and facts.labels_stay and has_labels(table):
+            content = parquet_bytes(without_labels(salted(table, salt)))
+        else:
+            content = beside.read_bytes() if is_salted(table) else parquet_bytes(salted(table, salt))
+        store.write_bytes(target, content)
         result = result | {"predictions": {"sha256": store.sha256_file(target), "rows": table.num_rows}}
     text = json.dumps(result, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     store.write_text(folder / file, text)

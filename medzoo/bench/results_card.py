@@ -60,6 +60,7 @@ medzoo results push my_results {{repo}} --pr
   who pushed: runs of one person can be compared case by case, and the ids lead to no image and no patient. (Whoever has the
   images and the checkpoint can still recognise a case by its probabilities.)
 - `{TABLE}`: all runs as one table. Rows with `reported` true were copied from publications: they are in no mean.
+- Where the terms of a data set keep its labels from being published, predictions hold ids and probabilities alone.
 - The terms of the data sets behind the tasks hold for their labels too.
 """
 

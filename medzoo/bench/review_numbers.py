@@ -13,7 +13,7 @@ from medzoo import store
 from medzoo.bench import metrics
 from medzoo.bench.reading import read_predictions, unpacked
 from medzoo.bench.review_identity import known_task
-from medzoo.bench.salting import is_salted
+from medzoo.bench.salting import has_labels, is_salted
 from medzoo.errors import ResultError, listed
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         )
     if len(table["sample"].unique()) != table.num_rows:
         yield "counts", "A case stands twice in the predictions."
+    if not has_labels(table):
+        yield (
+            "labels",
+            "It comes without the labels of its cases, so nobody can compute its numbers again without the data.",
+        )
+        return
     try:
         kind, classes, labels, scores, patients = unpacked(table)
     except ResultError as error:

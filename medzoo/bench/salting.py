@@ -132,3 +132,13 @@ def salted(table: pa.Table, salt: str) -> pa.Table:
         table = table.set_column(table.schema.get_field_index(name), name, pa.array(made, pa.string()))
     ordered = table.sort_by([("sample", "ascending")]).combine_chunks()
     return ordered.replace_schema_metadata(dict([MARK]))
+
+
+def without_labels(table: pa.Table) -> pa.Table:
+    """Predictions of data whose terms keep labels from being published: ids and probabilities alone."""
+    return table.select([name for name in table.column_names if name.partition(":")[0] not in ("label", "mask")])
+
+
+def has_labels(table: pa.Table) -> bool:
+    """Whether predictions hold the labels of their cases."""
+    return any(name.partition(":")[0] == "label" for name in table.column_names)

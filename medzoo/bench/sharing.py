@@ -73,7 +73,8 @@ def push_results(
     """Put a store's runs into a data set repository in one commit; the same again changes nothing, and nothing is removed.
 
     What leaves: every run that did not fail, and the label and probability of each test case under ids that only your salt
-    makes. Whoever has the images and the checkpoint can still recognise a case by its probabilities.
+    makes; no labels of data whose terms forbid it (`TaskInfo.labels_stay`). Whoever has the images and the checkpoint can
+    still recognise a case by its probabilities.
 
     A run that is there already stays as it is; one that came out differently goes beside it as a replicate. With the runs go
     their predictions under a salt of your own, and what is made from all runs of the repository: results.parquet,

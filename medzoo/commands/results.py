@@ -172,7 +172,8 @@ def push(
 
     With the runs go their predictions. Ids of images and patients are hashed with a secret salt, which stays on this machine:
     keep the file STORE.salt, or later runs cannot be compared with these case by case (one --salt-file serves several stores).
-    Labels and probabilities go up as they are: whether the terms of a data set allow that is for you to know.
+    Labels stay here where the terms of a data set demand it (`medzoo tasks info NAME`: labels_stay). Of your own data labels and
+    probabilities go up as they are: whether that is allowed is for you to know.
 
     Example: medzoo results push results lab/results --dry-run; medzoo results push results medzoo/results --pr
     """

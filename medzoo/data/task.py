@@ -56,6 +56,7 @@ class TaskInfo:
         scored: the classes whose mean is the primary metric; all of them if empty.
         regions: of a segmentation, what is scored: name → values of the mask that it joins; each class by itself if None.
         note: what a user should know about these data.
+        labels_stay: whether their terms keep the labels of single cases from being published (`medzoo results push` obeys).
     """
 
     name: str
@@ -79,6 +80,7 @@ class TaskInfo:
     scored: tuple[str, ...] = ()
     regions: Mapping[str, tuple[int, ...]] | None = None
     note: str = ""
+    labels_stay: bool = False
 
 
 class Reader(Protocol):

@@ -8,6 +8,7 @@ import shutil
 import stat
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -25,8 +26,10 @@ from medzoo.bench.layout import predictions_file, run_file
 from medzoo.bench.reading import read_predictions
 from medzoo.bench.record import parquet_bytes
 from medzoo.bench.results import ResultStore, predictions_path
+from medzoo.bench.review import review_store
 from medzoo.bench.salting import is_salted, read_salt, salt_path, salted, store_salt
 from medzoo.bench.sharing import pull_results, push_results
+from medzoo.data.task import task_info
 from medzoo.errors import IntegrityError, PublishError, ResultError, UsageError
 from medzoo.zoo import upload
 
@@ -602,3 +605,18 @@ def test_a_repository_that_cannot_be_named(store):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store.all()
+
+
+def test_labels_that_may_not_be_published_stay_here(hub_server, store, tmp_path, monkeypatch):
+    stay = lambda name: replace(task_info(name), labels_stay=True)  # noqa: E731
+    monkeypatch.setattr("medzoo.bench.review_identity.task_info", stay)
+    push_results(store, REPO, salt=SALT)
+    target = ResultStore(tmp_path / "pulled")
+    assert len(pull_results(REPO, target.root).added) == RUNS and told(target) == told(store)
+    kept = [path for path, result in target.all() if result["predictions"]["sha256"]]
+    for path in kept:
+        names = read_predictions(predictions_path(path)).column_names
+        assert names[:2] == ["sample", "patient"] and all(name.startswith("probability:") for name in names[2:])
+    findings, _ = review_store(store.root)
+    assert kept and {row.check for row in findings if "without the labels" in row.message} == {"labels"}
+    assert push_results(target, REPO, salt="somebody else's secret").unchanged
