@@ -34,7 +34,8 @@ __all__ = [
     "ResultStore", "environment", "headline_value", "make_result", "predictions", "predictions_path", "read_result",
     "run_id", "safe_name", "validate", "write_copy",
 ]  # fmt: skip
-NOT_COMPARED = ("environment", "provenance", "train")  # may differ between two honest runs of one identity
+# May differ between two honest runs of one identity; that is compared by its key, since weights may have lain elsewhere.
+NOT_COMPARED = ("environment", "provenance", "train", "identity")
 _NAME = re.compile(r"[0-9a-f]{16}(\.r[0-9]+)?\.json")
 
 

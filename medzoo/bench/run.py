@@ -120,6 +120,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         "checkpoint": {
             "id": receipt.name, "weights_sha256": receipt.sha256 or None, "arch": receipt.architecture,
             "init": "stored" if receipt.sha256 else "random",
+            **({"repo": receipt.repo, "revision": receipt.revision} if receipt.repo else {}),
         },
         "protocol": {
             "id": protocol.name, "hash": protocol.hash(), "label_fraction": options.fraction, "mode": mode, "size": size,

@@ -106,6 +106,8 @@ _PATHS = re.compile(
 def run_id(identity: Mapping[str, Any]) -> str:
     """The key of a run: the sha256 of the canonical spelling of everything that may change its number.
 
+    Where the same weights or data lay (repo, revision) changes none, so it stands in the identity and not in the key.
+
     Raises:
         ResultError: if the identity breaks its schema, or names a place of this machine.
     """
@@ -114,7 +116,9 @@ def run_id(identity: Mapping[str, Any]) -> str:
         table, key = field.split(".")
         if without_paths(text := identity[table][key]) != text:
             raise ResultError(f"identity.{field} is the path {text!r}; results carry names, not places of one machine.")
-    return store.sha256_of(identity)
+    checkpoint = {key: value for key, value in identity["checkpoint"].items() if key not in ("repo", "revision")}
+    dataset = {key: value for key, value in identity["dataset"].items() if key != "source_revision"}
+    return store.sha256_of({**identity, "checkpoint": checkpoint, "dataset": dataset})
 
 
 def validate(result: Mapping[str, Any]) -> None:

@@ -280,3 +280,19 @@ def test_a_copy_is_checked_too(tmp_path, make_run):
         results.read_result(tmp_path / "absent.json")
     with pytest.raises(ResultError, match="is missing"):
         results.write_copy(tmp_path / "bad.json", {"schema": "medzoo.result/1"})
+
+
+def test_where_the_weights_lay_is_no_part_of_the_key(tmp_path, identity, make_run):
+    here = identity()
+    there = {**here, "checkpoint": {**here["checkpoint"], "repo": "lab/net", "revision": "0" * 40}}
+    assert results.run_id(here) == results.run_id(there)
+    assert results.run_id({**here, "checkpoint": {**here["checkpoint"], "weights_sha256": "1" * 64}}) != results.run_id(
+        here
+    )
+    store = results.ResultStore(tmp_path)
+    result, table = make_run()
+    moved = {
+        **result,
+        "identity": {**result["identity"], "checkpoint": {**result["identity"]["checkpoint"], "repo": "lab/net"}},
+    }
+    assert store.put(result, table) == store.put(moved, table) and len(store.all(replicates=True)) == 1
