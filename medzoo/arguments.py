@@ -16,7 +16,7 @@ from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from medzoo.errors import MedzooError, MissingExtraError, UsageError
+from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
 
 
 def config_arguments(path: Path) -> list[str]:
@@ -119,6 +119,16 @@ def run_main(main: Callable[[], None]) -> None:
         raise SystemExit(2) from None
     except MedzooError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        print(
+            f"error: No space left on the disk{where}. What was there before is as it was. Free some (`medzoo cache prune` "
+            "removes leftovers), then run the same command again.",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("Stopped. The last whole state stays; the same command goes on from it.", file=sys.stderr)

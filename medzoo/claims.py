@@ -80,8 +80,12 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
                 ) from None
             _set_aside(path, holder)
             continue
-        with os.fdopen(handle, "w") as file:
-            json.dump(mine, file)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(mine, file)
+        except OSError:  # a full disk: nobody holds it
+            path.unlink(missing_ok=True)
+            raise
         break
     else:
         raise RunFolderError(f"{path} is contended by several processes; try again.")

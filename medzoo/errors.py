@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import re
 from collections.abc import Iterable
 
 
@@ -108,6 +111,37 @@ class MissingExtraError(MedzooError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f'{purpose} needs {package}: pip install "medzoo[{extra}]"')
+
+
+class DiskFullError(MedzooError, OSError):
+    """A disk or a quota has no room for what should be written; what was there before is as it was.
+
+    Args:
+        path: what should be written.
+        free: bytes that were free.
+    """
+
+    def __init__(self, path: object, free: int) -> None:
+        super().__init__(
+            f"No space left for {path}: it needs more than the {free:,} bytes that are free on its disk, or than your quota "
+            "leaves. What was there before is as it was. Free some space (`medzoo cache prune` removes leftovers) or choose "
+            "another disk, then do the same again."
+        )
+        self.errno, self.strerror = errno.ENOSPC, os.strerror(errno.ENOSPC)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room left, on the disk, in a quota or for a file of this size.
+
+    >>> is_disk_full(OSError(errno.ENOSPC, "")), is_disk_full(OSError(errno.ENOENT, ""))
+    (True, False)
+    """
+    told = re.search(r"\(os error (\d+)\)", str(error))  # as safetensors says it, in a class of its own
+    code = int(told[1]) if told else getattr(error, "errno", None)
+    return code in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from medzoo import paths
 from medzoo.claims import claim, process_alive
-from medzoo.errors import IntegrityError
+from medzoo.errors import DiskFullError, IntegrityError, is_disk_full
 
 __all__ = [
     "atomic_folder", "atomic_path", "canonical_json", "claim", "fingerprint", "fsync_file", "fsync_folder", "process_alive",
@@ -68,14 +68,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; on leaving without an error it becomes `path` at once.
 
     Modes follow the umask, also for libraries that create private files (safetensors writes 0600).
+
+    Raises:
+        DiskFullError: if there is no room; nothing has changed then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"[:200])
     try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        fsync_file(temporary)
-        os.replace(temporary, path)
+        with _told_if_full(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            os.chmod(temporary, 0o666 & ~_umask())
+            fsync_file(temporary)
+            os.replace(temporary, path)
         fsync_folder(path.parent)
     finally:
         with suppress(FileNotFoundError):
@@ -104,30 +108,50 @@ def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
 
     With `manifest`, sizes and sha256 of all files are written last, so that a reader can tell a whole folder.
     An existing `folder` is replaced, and kept until the new one stands.
+
+    Raises:
+        DiskFullError: if there is no room; nothing has changed then.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{folder.name}"[:200])
-    temporary.mkdir()
     try:
-        yield temporary
-        contents = sorted(path for path in temporary.rglob("*") if path.is_file())
-        for path in contents:
-            os.chmod(path, 0o666 & ~_umask())
-            fsync_file(path)
-        if manifest:
-            rows = {
-                str(path.relative_to(temporary)): {"size": path.stat().st_size, "sha256": sha256_file(path)}
-                for path in contents
-            }
-            write_json(temporary / MANIFEST, {"schema": "medzoo.manifest/1", "files": rows})
-        fsync_folder(temporary)
-        if not folder.exists():
-            os.replace(temporary, folder)
-        elif not _exchange(temporary, folder):
-            _replace_in_two_steps(temporary, folder)
+        with _told_if_full(folder, temporary):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
+            contents = sorted(path for path in temporary.rglob("*") if path.is_file())
+            for path in contents:
+                os.chmod(path, 0o666 & ~_umask())
+                fsync_file(path)
+            if manifest:
+                rows = {
+                    str(path.relative_to(temporary)): {"size": path.stat().st_size, "sha256": sha256_file(path)}
+                    for path in contents
+                }
+                write_json(temporary / MANIFEST, {"schema": "medzoo.manifest/1", "files": rows})
+            fsync_folder(temporary)
+            if not folder.exists():
+                os.replace(temporary, folder)
+            elif not _exchange(temporary, folder):
+                _replace_in_two_steps(temporary, folder)
         fsync_folder(folder.parent)  # after an exchange `temporary` holds the old folder, and goes
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _told_if_full(path: Path, temporary: Path) -> Iterator[None]:
+    """Say what had no room, instead of the words of whoever wrote to the temporary place."""
+    try:
+        yield
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        free = 0
+        with suppress(OSError):
+            free = shutil.disk_usage(path.parent).free
+            parts = [part for part in (temporary, *temporary.rglob("*")) if part.is_file()]
+            free += sum(part.stat().st_size for part in parts)  # what was written so far is about to go
+        raise DiskFullError(path, free) from error
 
 
 def _exchange(one: Path, other: Path) -> bool:

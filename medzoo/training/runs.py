@@ -166,7 +166,8 @@ class RunFolder:
                 self.note("resumable")
                 raise
             except BaseException as error:
-                self.note("failed", error=f"{type(error).__name__}: {error}")
+                with suppress(OSError):  # a full disk may be the reason; what is raised says so
+                    self.note("failed", error=f"{type(error).__name__}: {error}")
                 raise
             self.note("done")
             shutil.rmtree(self.states, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from medzoo import store
-from medzoo.errors import WeightsUnavailableError
+from medzoo.errors import WeightsUnavailableError, is_disk_full
 
 CHUNK = 1024 * 1024  # bytes
 TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
@@ -80,7 +81,13 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) 
             pause = wait_after(error.headers.get("Retry-After"), tried)
         except (urllib.error.URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
-            if getattr(reason, "errno", None) in (28, 30) or tried == TRIES:  # no space, or read-only
+            if is_disk_full(reason):
+                free = shutil.disk_usage(path.parent).free
+                raise RefusedError(
+                    f"{path.name} of {url} has no room: the disk of {path.parent} is full ({free:,} bytes are free). "
+                    f"{_kept(path)} Free some, or set MEDZOO_HOME to another disk."
+                ) from error
+            if getattr(reason, "errno", None) == errno.EROFS or tried == TRIES:
                 raise WeightsUnavailableError(f"{url} could not be fetched: {reason}. {_kept(path)}") from error
             pause = wait_after(None, tried - 1)
         time.sleep(pause)
@@ -126,14 +133,19 @@ def _once(url: str, path: Path, extra: Mapping[str, str]) -> None:
         store.write_json(note, {"url": url, "validator": _validator(answer.headers)})
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=path.name, disable=None)
         started, came = time.monotonic(), 0
-        with bar, part.open("ab" if goes_on else "wb") as file:
-            while chunk := answer.read1(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-                came += len(chunk)
-                lasted = time.monotonic() - started
-                if lasted > GRACE and came < SLOWEST * lasted:
-                    raise OSError(f"only {came:,} bytes came in {lasted:.0f} s")
+        try:
+            with bar, part.open("ab" if goes_on else "wb") as file:
+                while chunk := answer.read1(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+                    came += len(chunk)
+                    lasted = time.monotonic() - started
+                    if lasted > GRACE and came < SLOWEST * lasted:
+                        raise OSError(f"only {came:,} bytes came in {lasted:.0f} s")
+        except OSError as error:
+            if total is None and is_disk_full(error):
+                _forget(path)  # nobody knows whether it would ever fit
+            raise
     size = part.stat().st_size
     if total is not None and size != total:
         if size > total:
