@@ -186,3 +186,18 @@ def test_f31_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path
     with pytest.raises(ImageError, match=r"4\.png"):
         run_cell(options(task=f"folder:{tmp_path / 'images'}", groups="none"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_result_of_a_hub_checkpoint_names_its_commit_and_others_can_judge_it(
+    hub_server, private_home, options, tiny_hub, monkeypatch
+):
+    from medzoo.bench.review import review_store
+
+    medzoo.push(tiny_hub / "lab" / "tiny", "lab/net", private=False)
+    outcome = run_cell(options(checkpoint="lab/net", hub=None, epochs=1))
+    checkpoint = outcome.result["identity"]["checkpoint"]
+    assert checkpoint["repo"] == "lab/net" and len(checkpoint["revision"]) == 40
+    findings, stays = review_store(options().results)
+    assert [row for row in findings if row.check in ("checkpoint", "sources", "metrics")] == [] and stays == []
+    from_folder = run_cell(options(epochs=1))
+    assert from_folder.cached and from_folder.path == outcome.path
