@@ -72,7 +72,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         DiskFullError: if there is no room; nothing has changed then.
     """
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"[:200])
+    temporary = _beside(path, "-")
     try:
         with _told_if_full(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
     Raises:
         DiskFullError: if there is no room; nothing has changed then.
     """
-    temporary = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{folder.name}"[:200])
+    temporary = _beside(folder, "-")
     try:
         with _told_if_full(folder, temporary):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +136,14 @@ def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
         fsync_folder(folder.parent)  # after an exchange `temporary` holds the old folder, and goes
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path, mark: str) -> Path:
+    """A temporary name in the same folder; the file system counts bytes, of which a letter may have four."""
+    name = f"{TEMPORARY}{uuid.uuid4().hex[:12]}{mark}{path.name}"
+    while len(os.fsencode(name)) > 200:
+        name = name[:-1]
+    return path.with_name(name)
 
 
 @contextmanager
@@ -170,7 +178,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _replace_in_two_steps(new: Path, folder: Path) -> None:
     """Where folders cannot change places: a kill between the steps leaves the old one beside, and `sweep` puts it back."""
-    old = folder.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}{_OLD}{folder.name}"[:200])
+    old = _beside(folder, _OLD)
     os.replace(folder, old)
     try:
         os.replace(new, folder)
