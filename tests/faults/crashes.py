@@ -109,7 +109,8 @@ class Harness:
         """Judge what each crash point of an act leaves: before each call that changes the disk, and inside of each write.
 
         A child stops at each point while this process looks at the disk; what it sees is what a kill leaves there. With
-        `kills`, one child more for each k ends at its k-th call, until one is not killed, and is judged as well.
+        `kills`, one child more for each k ends at its k-th call, until one is not killed; what it leaves is judged as well,
+        and told as `not_shown` if no stop had shown it.
 
         Returns:
             Numbers of points, how often the old, the new or nothing was found, and every failure with its k and call.
@@ -145,6 +146,8 @@ class Harness:
         counts = {"points": len(stopped), "kills": len(points) - len(stopped), "calls": stopped[-1].k - 1}
         row = {"scenario": name, **counts, "states": len(verdicts), "ends": dict(ends), "failures": failures}
         row["unflushed"] = unflushed(point.call for point in stopped)
+        shown = {point.state for point in stopped}
+        row["not_shown"] = [f"k = {point.k}: {point.call}" for point in points if point.state not in shown]
         return {**row, "seconds": round(time.monotonic() - start, 1)}
 
     def _restore(self, now: Path, kept: Path) -> None:

@@ -99,6 +99,7 @@ def sweep(shim, server, tmp_path_factory):
         print({key: value for key, value in row.items() if key != "failures"})  # pytest -rP shows the numbers
         assert not row["failures"], json.dumps(row["failures"][:5], indent=1)
         assert not row["unflushed"], row["unflushed"]
+        assert not row["not_shown"], row["not_shown"]
         return row
 
     yield one
