@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo import claims, paths, store
-from medzoo.errors import MedzooError, UsageError
+from medzoo.errors import MedzooError, UsageError, listed
 from medzoo.zoo.places import cache_root, is_folder
 
 # Folders of the home, and what their entries are. A person's own entries (hub_configs) and consents (accepted) are no cache.
@@ -21,6 +22,7 @@ KINDS = {
     "checkpoints": "checkpoint", "snapshots": "from the Hub", "upstream": "download", "decoded": "decoded images",
     "features": "features", "data": "data set",
 }  # fmt: skip
+_STATED = re.compile(r"-([0-9a-f]{64})\.safetensors")  # a file whose name holds its sha256, as those of decoded images
 PART_SECONDS = 24 * 3600.0  # a download that nobody went on with for a day
 
 
@@ -110,7 +112,7 @@ def _size(path: Path) -> int:
 def verify_shelf(
     items: Iterable[Item] | None = None, cache_dir: str | os.PathLike[str] | None = None
 ) -> Iterator[Verdict]:
-    """Hash checkpoints again and compare with what they state.
+    """Hash checkpoints and decoded images again and compare with what they state.
 
     Args:
         items: of `shelf`; by default all of it.
@@ -119,6 +121,8 @@ def verify_shelf(
     from medzoo.zoo.fetch import Found, verify
 
     for item in shelf(cache_dir) if items is None else items:
+        if item.kind == "decoded images":
+            yield _verify_decoded(item)
         if item.kind not in ("checkpoint", "from the Hub"):
             continue
         if not item.whole:
@@ -134,6 +138,20 @@ def verify_shelf(
             stated = config.facts is not None
             detail = f"sha256 {config.facts.sha256}" if config.facts else "it states no sha256"
             yield Verdict(item, "PASS" if stated else "SKIP", detail)
+
+
+def _verify_decoded(item: Item) -> Verdict:
+    """Whether the parts of a store of decoded images have the sha256 of their names."""
+    stated = {path: found[1] for path in _below(item.path) if (found := _STATED.search(path.name))}
+    if not stated:
+        return Verdict(item, "SKIP", "it states no sha256")
+    try:
+        wrong = [path.name for path, digest in stated.items() if store.verified_sha256(path, always=True) != digest]
+    except (MedzooError, OSError) as error:
+        return Verdict(item, "FAIL", str(error))
+    if wrong:
+        return Verdict(item, "FAIL", f"damaged: {listed(wrong, 3)}; what uses it next decodes those images again")
+    return Verdict(item, "PASS", f"{len(stated)} parts have the sha256 of their names")
 
 
 def prune(
@@ -176,7 +194,8 @@ def prune(
 def _is_left(item: Item, root: Path) -> bool:
     """Whether an item is unfinished, or a download that was converted and not let go because of a kill."""
     used = item.kind == "download" and is_folder(root / "checkpoints" / item.path.parent.name)
-    return used or not item.whole
+    earlier = item.kind == "decoded images" and item.path.is_file()  # a store was one file once; nothing reads it now
+    return used or earlier or not item.whole
 
 
 def _orphans(root: Path, before: float) -> Iterator[Path]:
@@ -189,7 +208,7 @@ def _orphans(root: Path, before: float) -> Iterator[Path]:
 
 
 def _dead_locks(root: Path) -> Iterator[Path]:
-    for path in (*root.glob("checkpoints/.*.lock"), *root.glob("snapshots/*/.*.lock")):
+    for path in (*root.glob("*/.*.lock"), *root.glob("*/*/.*.lock")):
         with suppress(OSError):
             if not claims.is_live(path, path.read_text().strip()):
                 yield path

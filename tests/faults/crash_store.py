@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from crash_samples import TESTS, Swept, absent, prune, tree
 from crashes import Scenario
@@ -18,7 +20,7 @@ from crashes import Scenario
 from medzoo import store
 from medzoo.bench.results import ResultStore, predictions_path
 from medzoo.data import cache as images
-from medzoo.data.task import load_task
+from medzoo.data.task import Task, load_task
 from medzoo.errors import WeightsUnavailableError
 from medzoo.training import resume
 
@@ -184,11 +186,19 @@ class Decode(Swept):
         super().__init__(absent=True)
 
     def act(self, folder: Path) -> None:
-        images.decoded(load_task(TASK), "train", size=16)
+        decode(load_task(TASK))
 
     def read(self, folder: Path) -> Any:
         task = load_task(TASK)
-        for path in (folder / "home" / "decoded").glob("[!.]*"):
-            key = images.content_key(task, "train", 16)
-            return images._open(path, key, task.tables["train"].num_rows, 16).tolist()
-        return absent("decoded images")
+        reader = type(task.reader)
+        kept, reader.read = reader.read, lambda *_: absent("decoded images")  # what is here, and nothing new
+        try:
+            return np.asarray(decode(task)[:]).tolist()
+        finally:
+            reader.read = kept
+
+
+def decode(task: Task) -> Any:
+    """Decode in this process: another one would not be watched."""
+    alone = {"workers": 1} if "workers" in inspect.signature(images.decoded).parameters else {}
+    return images.decoded(task, "train", size=16, **alone).images
