@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import io
+import os
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -104,8 +105,34 @@ def peek(arguments: Sequence[str], name: str) -> str | None:
     return found
 
 
+def said_by_system(error: OSError) -> str:
+    """What the operating system refused, in a sentence with the path, and what may be done about it.
+
+    Args:
+        error: as it was raised.
+
+    >>> said_by_system(PermissionError(13, "Permission denied", "/data/x"))
+    '/data/x: Permission denied.'
+    """
+    from medzoo.paths import home
+
+    said = error.strerror or str(error) or type(error).__name__
+    places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    sentence = f"{' and '.join(places)}: {said}." if places else f"{said}."
+    if any(Path(place).absolute().is_relative_to(home()) for place in places):
+        sentence += f" medzoo keeps its files in {home()} (MEDZOO_HOME); make it a folder that you may write to."
+    return sentence
+
+
 def run_main(main: Callable[[], None]) -> None:
-    """Run a recipe's main: errors as one clear line, exit codes as documented (0 done or saved, 1 failed, 2 usage)."""
+    """Run a recipe's main: errors as one clear line, exit codes as documented (0 done or saved, 1 failed, 2 usage).
+
+    Args:
+        main: what to run.
+
+    Raises:
+        SystemExit: with the exit code, if it did not end well.
+    """
     from medzoo.training.runs import Interrupted, is_main_process
 
     try:
@@ -121,6 +148,9 @@ def run_main(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
+        if isinstance(error, OSError) and not is_disk_full(error):
+            print(f"error: {said_by_system(error)}", file=sys.stderr)
+            raise SystemExit(1) from None
         if not is_disk_full(error):
             raise
         where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""

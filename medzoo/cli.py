@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands import adding, cache, checkpoints, doctor, publishing, results, tasks
+from medzoo.commands import adding, cache, checkpoints, doctor, publishing, results, shards, tasks
 
 app = typer.Typer(
     name="medzoo",
@@ -38,6 +38,9 @@ cache_app.command()(cache.prune)
 app.add_typer(tasks_app, name="tasks")
 tasks_app.command("list")(tasks.list_)
 tasks_app.command("info")(tasks.info)
+tasks_app.command()(tasks.check)
+tasks_app.command()(tasks.duplicates)
+app.command()(shards.shards)
 app.add_typer(results_app, name="results")
 results_app.command("list")(results.list_)
 results_app.command()(results.check)
@@ -45,6 +48,23 @@ results_app.command("import")(results.import_)
 results_app.command()(results.export)
 results_app.command()(results.push)
 results_app.command()(results.pull)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import medzoo
+
+        print(f"medzoo {medzoo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="print medzoo's version and exit", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Pre-trained checkpoints for medical imaging: verified, comparable, reproducible."""
 
 
 @app.command()

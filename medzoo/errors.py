@@ -28,7 +28,8 @@ class UnknownNameError(UsageError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], how: str) -> None:
-        near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+        spelled = {one.lower(): one for one in known}  # capitals are no other name
+        near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         super().__init__(f"Unknown {kind} {name!r}.{hint} {how}")
         self.name, self.near = name, near

@@ -18,15 +18,24 @@ def data_dir(name: str) -> Path:
 
 
 def home() -> Path:
-    """The folder of caches and receipts: `MEDZOO_HOME`, by default beside the Hugging Face cache."""
+    """The folder of caches and receipts, absolute: `MEDZOO_HOME`, by default beside the Hugging Face cache."""
     if explicit := os.environ.get("MEDZOO_HOME"):
-        return Path(explicit).expanduser()
+        return absolute(explicit)
     caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    hugging_face = Path(os.environ.get("HF_HOME", caches / "huggingface")).expanduser()
+    hugging_face = absolute(os.environ.get("HF_HOME", caches / "huggingface"))
     return hugging_face.parent / "medzoo"
 
 
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """A path as a person gives it, absolute and without `~`: what a process in another folder understands alike.
+
+    >>> absolute("x").is_absolute()
+    True
+    """
+    return Path(path).expanduser().absolute()
+
+
 def directory_hub(hub: str | os.PathLike[str] | None = None) -> Path | None:
-    """The directory that plays the Hub: the argument, else `MEDZOO_HUB`, else none (the real Hub)."""
+    """The directory that plays the Hub, absolute: the argument, else `MEDZOO_HUB`, else none (the real Hub)."""
     chosen = hub if hub is not None else os.environ.get("MEDZOO_HUB")
-    return Path(chosen).expanduser() if chosen else None
+    return absolute(chosen) if chosen else None

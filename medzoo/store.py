@@ -20,7 +20,8 @@ from medzoo.errors import DiskFullError, IntegrityError, is_disk_full
 
 __all__ = [
     "atomic_folder", "atomic_path", "canonical_json", "claim", "fingerprint", "fsync_file", "fsync_folder", "process_alive",
-    "sha256_file", "sha256_of", "sweep", "verified_sha256", "verify_manifest", "write_bytes", "write_json", "write_text",
+    "remember_sha256", "sha256_file", "sha256_of", "sweep", "verified_sha256", "verify_manifest", "write_bytes", "write_json",
+    "write_text",
 ]  # fmt: skip
 
 MANIFEST = "MANIFEST.json"
@@ -206,13 +207,18 @@ def verify_manifest(folder: Path) -> None:
             raise IntegrityError(f"{path} is not the file that {MANIFEST} lists ({row['size']} bytes).")
 
 
-def sweep(folder: Path, older_than: float = ORPHAN_SECONDS) -> int:
+def sweep(folder: Path, older_than: float = ORPHAN_SECONDS, *, start: str = TEMPORARY) -> int:
     """Remove temporary files and folders that a killed process left behind; returns how many.
 
     A folder that was moved aside for one that never came is put back instead.
+
+    Args:
+        folder: where they lie.
+        older_than: age in seconds that shows that nobody works on them.
+        start: only of names that begin so.
     """
     removed = 0
-    for path in folder.glob(f"{TEMPORARY}*"):
+    for path in folder.glob(f"{start}*"):
         with suppress(OSError):
             age = time.time() - path.stat().st_mtime
             _, moved, name = path.name.partition(_OLD)
@@ -239,8 +245,7 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
         always: hash again even with a valid receipt.
     """
     path = path.resolve()
-    name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
-    note = paths.home() / "receipts" / f"{name}.json"
+    name, note = _receipt(path)
     before = fingerprint(path)
     if not always:
         receipt = _receipts_in_memory.get(name)
@@ -252,11 +257,33 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
     digest = sha256_file(path)
     if fingerprint(path) != before:
         raise IntegrityError(f"{path} changed while it was being hashed. Let its writer finish, then try again.")
-    receipt = {"path": str(path), "sha256": digest, **before}
+    _remember(path, digest, before)
+    return digest
+
+
+def remember_sha256(path: Path, digest: str) -> None:
+    """Leave a receipt for a file whose sha256 is known, for example since it was just written.
+
+    Args:
+        path: the file.
+        digest: its sha256.
+    """
+    path = path.resolve()
+    _remember(path, digest, fingerprint(path))
+
+
+def _remember(path: Path, digest: str, state: dict[str, int]) -> None:
+    name, note = _receipt(path)
+    receipt = {"path": str(path), "sha256": digest, **state}
     _receipts_in_memory[name] = receipt
     with suppress(OSError):  # a read-only home keeps receipts in memory only
         write_json(note, receipt)
-    return digest
+
+
+def _receipt(path: Path) -> tuple[str, Path]:
+    """A receipt's name and file."""
+    name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
+    return name, paths.home() / "receipts" / f"{name}.json"
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medzoo.commands.shared import working
 from medzoo.errors import UsageError
 
 Numbers = Annotated[str, typer.Option(help="one number a channel, joined by commas: 0.485,0.456,0.406")]
@@ -32,6 +33,15 @@ def add(
         list[str] | None, typer.Option(help="names that are no part of the net, as regular expression")
     ] = None,
     rule: Annotated[str, typer.Option(help="what scales to [0, 1]: unit or per_image_minmax")] = "unit",
+    clip: Annotated[str | None, typer.Option(help="lowest and highest HU, for CT: -1024,3072")] = None,
+    interpolation: Annotated[
+        str | None, typer.Option(help="of the resize in its training: nearest, bilinear, bicubic or lanczos")
+    ] = None,
+    crop_pct: Annotated[float | None, typer.Option(help="share of the side that its centre crop kept")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="what an output of the file's classifier means; repeat in its order")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="text file of the labels instead, one a line")] = None,
     method: Annotated[str | None, typer.Option(help="of the pre-training")] = None,
     modality: Annotated[list[str] | None, typer.Option(help="kind of image it saw; may be repeated")] = None,
     images: Annotated[int | None, typer.Option(help="how many it saw")] = None,
@@ -49,14 +59,30 @@ def add(
     from medzoo.zoo.add import add as enter
 
     keywords = _keywords(model)
-    rows = {key: _numbers(text, key) for key, text in (("mean", mean), ("std", std))}
-    report = enter(
-        file, name, license=license, data=data, mean=rows["mean"], std=rows["std"], size=size, architecture=architecture,
-        model_kwargs=keywords, format=format, prefix=prefix, drop=drop or (), rule=rule, method=method, modalities=modality or (),  # type: ignore[arg-type]
-        images=images, epochs=epochs, init=init, license_url=license_url, redistributable=redistributable,
-        replace_old=replace,
-    )  # fmt: skip
+    numbers = {
+        key: _numbers(text, key) for key, text in (("mean", mean), ("std", std), ("clip", clip)) if text is not None
+    }
+    outputs = _labels(label, labels)
+    with working(f"Reading {file.name} and proving what comes of it"):
+        report = enter(
+            file, name, license=license, data=data, mean=numbers["mean"], std=numbers["std"], size=size,
+            architecture=architecture, model_kwargs=keywords, format=format, prefix=prefix, drop=drop or (),
+            interpolation=interpolation, crop_pct=crop_pct, rule=rule, clip=numbers.get("clip"),  # type: ignore[arg-type]
+            method=method, modalities=modality or (), images=images, epochs=epochs, init=init, license_url=license_url,
+            redistributable=redistributable, labels=outputs, replace_old=replace,
+        )  # fmt: skip
     print(f"{report}\n\nto use it: medzoo.load({name!r})")
+
+
+def _labels(typed: list[str] | None, file: Path | None) -> list[str]:
+    if file is None:
+        return typed or []
+    if typed:
+        raise UsageError("Give --label or --labels FILE, not both.")
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {file} cannot be read as text: {error}") from error
 
 
 def _numbers(text: str, key: str) -> list[float]:

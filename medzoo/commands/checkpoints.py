@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import Accept, AsJson, Hub, print_json
+from medzoo.commands.shared import Accept, AsJson, Hub, print_json, working
 from medzoo.errors import UsageError
 
 
 def list_(
-    pattern: Annotated[str, typer.Argument(help="names as in a shell: 'resnet50-*'")] = "*",
+    pattern: Annotated[str, typer.Argument(help="a part of the name, or as in a shell: 'resnet50-*'")] = "*",
     architecture: Annotated[str | None, typer.Option(help="timm's name of the net")] = None,
     method: Annotated[str | None, typer.Option(help="pre-training method")] = None,
     data: Annotated[str | None, typer.Option(help="pre-training data")] = None,
@@ -47,15 +47,35 @@ def list_(
     return None
 
 
-def info(name: str, as_json: AsJson = False) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help="a checkpoint, a folder or run folder, or org/name in a directory hub")],
+    hub: Hub = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the facts about a checkpoint, and what to do to use it."""
-    from medzoo.zoo.places import next_step
+    from medzoo import paths
+    from medzoo.zoo.facts import as_text
+    from medzoo.zoo.hints import refuse_weights_file
+    from medzoo.zoo.places import folder_of, next_step
     from medzoo.zoo.registry import info as describe
+    from medzoo.zoo.registry import is_known
 
+    folder = None if is_known(name) else folder_of(name, hub)
+    if folder is not None:
+        from medzoo.zoo.folder_facts import folder_facts
+
+        rows = folder_facts(folder)
+        return print_json(rows) if as_json else print(as_text(rows))
+    if "/" in name and paths.directory_hub(hub) is not None:
+        from medzoo.zoo.fetch import locate
+
+        locate(name, hub=hub, download=False)  # says what is in the directory hub instead
+    if not is_known(name):
+        refuse_weights_file(name)
     checkpoint = describe(name)
     if as_json:
         return print_json(checkpoint.to_dict())
-    print(f"{checkpoint}\n\nto use it: {next_step(checkpoint)}")
+    print(f"{checkpoint}\n\nto use it: {next_step(checkpoint, hub=hub)}")
     return None
 
 
@@ -112,7 +132,9 @@ def convert(
     """
     from medzoo.zoo.convert import convert as turn
 
-    print(turn(file, name, out=out))
+    with working(f"Reading {file.name} and proving what comes of it"):
+        folder = turn(file, name, out=out)
+    print(folder)
 
 
 def check(

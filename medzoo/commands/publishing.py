@@ -66,6 +66,7 @@ def publish(
 
 def card(
     names: Annotated[list[str] | None, typer.Argument(help="folders, run folders, or checkpoints by name")] = None,
+    hub: Hub = None,
     check: Annotated[
         bool, typer.Option("--check", help="only judge: these cards, or all that stand in model_cards")
     ] = False,
@@ -83,7 +84,7 @@ def card(
     from medzoo.zoo.registry import names as all_names
 
     if check:
-        texts = {name: cards.card_of(name) for name in names or ()}
+        texts = {name: cards.card_of(name, hub=hub) for name in names or ()}
         if not names:
             texts = {path.name: path.read_text(encoding="utf-8") for path in cards.committed_cards().values()}
         found = [f"{name}: {problem}" for name, text in texts.items() for problem in problems(text)]
@@ -97,4 +98,4 @@ def card(
     if not names:
         raise UsageError("Name a folder or a checkpoint, or use --check or --write.")
     for name in names:
-        print(cards.card_of(name))
+        print(cards.card_of(name, hub=hub))

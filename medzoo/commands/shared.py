@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,3 +19,19 @@ Accept = Annotated[bool, typer.Option(help="accept the terms of non-commercial o
 def print_json(value: Any) -> None:  # noqa: ANN401
     """Indented JSON; what JSON has no word for, as text."""
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on stderr that something takes its time; nothing where that is no terminal.
+
+    Args:
+        what: is done meanwhile.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield

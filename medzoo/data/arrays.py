@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medzoo.data.rescale import rescaled
+from medzoo.data.windows import Window, WindowChoice, limits_of
 from medzoo.errors import ImageError
 
-Window = tuple[float, float]
 PIXEL_LIMIT = 89_478_485  # Pillow's own limit before it warns of a decompression bomb
+VOLUME_LIMIT = 1 << 30  # voxels read at once: 2,000 slices of 512 x 512 fit twice
 _RANGES: dict[str, Window] = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's conversion to L
 
@@ -38,13 +40,14 @@ class Pixels:
     notes: tuple[str, ...] = ()
 
 
-def from_array(array: np.ndarray, where: str, *, window: Window | None = None) -> Pixels:
+def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = None, volume: bool = False) -> Pixels:
     """Pixels of an array; floats and signed integers need a window, since their type does not say the scale.
 
     Args:
         array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         where: for messages.
-        window: (low, high) of the scale.
+        window: (low, high) of the scale; the name of a CT window says that the values are HU.
+        volume: take three dimensions as (D, H, W).
 
     Raises:
         ImageError: for another shape, values that are not finite, or an unknown range.
@@ -52,38 +55,53 @@ def from_array(array: np.ndarray, where: str, *, window: Window | None = None) -
     notes: list[str] = []
     if array.dtype == bool:
         array, notes = array.astype(np.uint8) * np.uint8(255), ["1 bit stored as 0 and 255"]
-    if array.ndim == 3 and array.shape[2] == 1:
+    if array.ndim == 3 and array.shape[2] == 1 and not volume:
         array = array[:, :, 0]
-    if array.ndim == 3 and array.shape[2] == 4:
+    if array.ndim == 3 and array.shape[2] == 4 and not volume:
         array = array[:, :, :3]
         notes.append("alpha dropped")
-    if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
+    flat = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    if 0 in array.shape or not (array.ndim == 3 if volume else flat):
         raise ImageError(f"{where}: has the shape {array.shape}; an image is (H, W), (H, W, 1) or (H, W, 3).")
-    check_size(array.shape[1], array.shape[0], where)
+    check_size(array.shape[-1 if volume else 1], array.shape[-2 if volume else 0], where)
     if array.dtype.kind not in "uif":
         raise ImageError(f"{where}: holds {array.dtype}, which is no pixel type.")
-    scale = _RANGES.get(array.dtype.name, window)
+    scale = _RANGES.get(array.dtype.name, limits_of(window) if window is not None else None)
     if scale is None:
         raise ImageError(
             f"{where}: holds {array.dtype}, whose range is not known; a guess from the image would change from image "
-            "to image. Give window=(low, high), or store uint8 or uint16."
+            "to image. Give window=(low, high), for CT in HU also by name (window='lung'), or store uint8 or uint16."
         )
+    unit = "rgb" if array.ndim == 3 and not volume else "grey"
+    if isinstance(window, str) and unit == "grey" and array.dtype.name not in _RANGES:
+        unit = "HU"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ImageError(f"{where}: holds NaN or infinite values.")
+        raise ImageError(f"{where}: holds NaN or infinite values; store a number in their place.")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    pixels = Pixels(array, scale, "rgb" if array.ndim == 3 else "grey", notes=tuple(notes))
-    return pixels if window is None else apply_window(pixels, window)
+    pixels = Pixels(array, scale, unit, notes=tuple(notes))
+    return pixels if window is None else apply_window(pixels, window, where)
 
 
-def apply_window(pixels: Pixels, window: Window) -> Pixels:
+def apply_window(pixels: Pixels, window: WindowChoice, where: str = "The image") -> Pixels:
     """Clip to (low, high), which becomes the range; the stored type is kept.
+
+    Args:
+        pixels: in the unit that the window is meant in.
+        window: (low, high), or the name of a CT window for pixels in HU.
+        where: for messages.
+
+    Raises:
+        ImageError: for a window that is none or holds no value of the type, or a named one of pixels that are not HU.
 
     >>> apply_window(Pixels(np.array([[-1000, 40]], np.int16), (-1024, 3071), "HU"), (-160, 240)).array.tolist()
     [[-160, 40]]
     """
-    low, high = float(window[0]), float(window[1])
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ImageError(f"The window {window} should be (low, high) with low < high.")
+    low, high = limits_of(window)
+    if isinstance(window, str) and pixels.unit != "HU":
+        raise ImageError(
+            f"{where}: the window {window!r} is one of CT in HU, and these pixels are {pixels.unit} ({pixels.array.dtype}). "
+            "Give window=(low, high) in their own scale."
+        )
     array = pixels.array
     if array.dtype.kind in "ui":
         limits = np.iinfo(array.dtype)
@@ -93,7 +111,8 @@ def apply_window(pixels: Pixels, window: Window) -> Pixels:
         array = np.clip(array, *bounds)
     else:
         array = np.clip(array, low, high)
-    note = f"window {low:g} to {high:g}"
+    name = f"{window}, " if isinstance(window, str) else ""
+    note = f"window {name}{low:g} to {high:g}"
     return replace(pixels, array=array, range=(low, high), notes=(*pixels.notes, note))
 
 
@@ -115,6 +134,33 @@ def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
     grey = np.rint(grey) if array.dtype.kind in "ui" else grey
     note = "colour made grey (BT.601): the task has one channel"
     return replace(pixels, array=grey.astype(array.dtype), unit="grey", notes=(*pixels.notes, note))
+
+
+def grey_if_equal(array: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Greys that were saved with a palette or with alpha (masks as GIF, radiographs as RGBA) become one channel again.
+
+    Args:
+        array: (H, W, 3).
+        notes: what was done is added to it.
+    """
+    if not (array[:, :, :1] == array[:, :, 1:]).all():
+        return array
+    notes.append("three equal channels made one")
+    return np.ascontiguousarray(array[:, :, 0])
+
+
+def inverted(pixels: Pixels, note: str) -> Pixels:
+    """The negative: what was lowest on the scale is highest.
+
+    Args:
+        pixels: grey, within their range.
+        note: why.
+
+    >>> inverted(Pixels(np.array([[0, 250]], np.uint8), (0, 255), "grey"), "MinIsWhite").array.tolist()
+    [[255, 5]]
+    """
+    array = rescaled(pixels.array, -1, sum(pixels.range), pixels.range)
+    return replace(pixels, array=array, notes=(*pixels.notes, note))
 
 
 def check_size(width: int, height: int, where: str) -> None:

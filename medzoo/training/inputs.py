@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
 from medzoo.errors import ImageError, UsageError
+from medzoo.zoo.rule_notes import from_notes
 
 if TYPE_CHECKING:
     import torch
 
+    from medzoo.data.arrays import Pixels
+    from medzoo.data.windows import WindowChoice
+
+SIXTEEN_BITS = (0.0, 65535.0)
+
 
 def convention_of(model: torch.nn.Module) -> InputConvention:
-    """Mean, std and rule of a model that medzoo loaded (or of any timm model).
+    """Mean, std and rule of a model that medzoo loaded (or of any timm model; one from a medzoo folder notes its rule).
 
     An input made grey by `in_chans=1` uses the mean over the stored channels' statistics.
+
+    Args:
+        model: with a `pretrained_cfg`.
     """
     config: dict[str, Any] = dict(getattr(model, "pretrained_cfg", {}))
     mean, std = tuple(config["mean"]), tuple(config["std"])
     channels = _channels(model, len(mean))
     if channels != len(mean):
         mean, std = (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
-    rule: Any = getattr(getattr(model, "load_receipt", None), "input_rule", "unit")
-    return InputConvention(mean, std, rule)
+    return InputConvention(mean, std, _rule_of(model)[0])
+
+
+def _rule_of(model: torch.nn.Module) -> tuple[Any, tuple[float, ...] | None]:
+    """What scales to [0, 1] and the HU that CT is clipped to: of the receipt, or of the notes that timm kept."""
+    receipt = getattr(model, "load_receipt", None)
+    if receipt is not None:
+        return receipt.input_rule, receipt.input_clip
+    return from_notes(dict(getattr(model, "pretrained_cfg", {})))
 
 
 def _channels(model: torch.nn.Module, default: int) -> int:
@@ -76,25 +93,32 @@ def transform(
     *,
     train: bool = False,
     size: int | None = None,
-    window: tuple[float, float] | None = None,
+    window: WindowChoice | None = None,
+    hub: str | os.PathLike[str] | None = None,
 ) -> Callable[[Any], torch.Tensor]:
     """The transform that belongs to a checkpoint: any image → the tensor its network expects.
 
     Integers are scaled by the range of their type, so that 16 bits are never clipped; an image of floats or int16 does not
     say its range, and is refused until you do. CT in Hounsfield units is clipped first where the checkpoint's was.
+    Of uint16 that fills only the lower quarter of its range (12 to 14 bits in 16) a UserWarning names the window to give.
 
     Args:
-        name_or_model: a checkpoint's name, a folder, or a loaded model.
+        name_or_model: a checkpoint's name, a folder, or a loaded model (also one that timm loaded from a medzoo folder).
         train: draw a random crop and flip (from torch's generator) instead of taking the whole image.
         size: side of the result, pixels; by default the checkpoint's.
-        window: (low, high) of values whose type does not say it; values beyond are clipped.
+        window: (low, high) of values whose type does not say it, or for CT in Hounsfield units the name of a window ("lung");
+            values beyond are clipped.
+        hub: directory that plays the Hub, for a name that lies there; by default MEDZOO_HUB.
 
     Returns:
         A function of a path, a PIL image, an array (H, W) or (H, W, 3), a tensor (C, H, W), Pixels, or encoded bytes, that
-        gives (C, size, size) float32. The image is resized to a square, whole: its aspect is not kept and no border is cut
-        off (timm's `crop_pct` would). Grey is repeated to colour, colour becomes luminance for a network of one channel.
+        gives (C, size, size) float32. The whole image is squashed to a square, with antialiased bilinear weights whatever
+        `interpolation` the checkpoint states: its aspect is not kept and no border is cut off. timm's own transform and
+        transformers' AutoImageProcessor resize and crop as the authors did (`interpolation`, `crop_pct`) instead. Grey is
+        repeated to colour, colour becomes luminance for a network of one channel.
 
     Raises:
+        UsageError: for a size or a window that is none, or what has no input convention.
         ImageError: (the function) for what is no image, or has an unknown range.
 
     >>> import numpy as np
@@ -106,13 +130,16 @@ def transform(
 
     from medzoo.data.pixels import apply_window, to_pixels
 
-    convention, side, clip = _facts(name_or_model)
+    convention, side, clip = _facts(name_or_model, hub)
     side = side if size is None else size
     if type(side) is not int or not 1 <= side <= 16_384:
         raise UsageError(f"size is {side!r}; give the side of the result in pixels.")
+    window = _window(window)
 
     def apply(image: Any) -> torch.Tensor:  # noqa: ANN401
         pixels = to_pixels(image, window=window)
+        if window is None and convention.rule == "unit" and (fitting := _bits_left_empty(pixels)):
+            warnings.warn(fitting, UserWarning, stacklevel=2)
         if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
             raise ImageError(f"A volume of shape {pixels.array.shape} is no image; give one slice of it.")
         if clip is not None and pixels.unit == "HU" and window is None:
@@ -130,19 +157,50 @@ def transform(
     return apply
 
 
-def _facts(name_or_model: Any) -> tuple[InputConvention, int, tuple[float, float] | None]:  # noqa: ANN401
+def _window(window: WindowChoice | None) -> WindowChoice | None:
+    """Two finite rising numbers, the name of a CT window, or None."""
+    from medzoo.data.windows import limits_of
+
+    if window is None:
+        return None
+    try:
+        limits = limits_of(window)
+    except ImageError as error:
+        raise UsageError(
+            f"window is {window!r}; give (low, high), two finite numbers with low < high, or the name of a CT window."
+        ) from error
+    return window if isinstance(window, str) else limits
+
+
+def _bits_left_empty(pixels: Pixels) -> str:
+    """What to say of uint16 whose values need 9 to 14 bits; empty if there is nothing to say."""
+    if pixels.array.dtype.name != "uint16" or pixels.range != SIXTEEN_BITS:
+        return ""
+    top = int(pixels.array.max())
+    if not 255 < top < 2**14:
+        return ""
+    high = next(2**bits - 1 for bits in (12, 13, 14) if top < 2**bits)
+    return (
+        f"A uint16 image reaches {100 * (high + 1) / 2**16:.3g} % of its range at most, and comes out nearly black: it seems "
+        f"to hold {high.bit_length()} bits or fewer in 16. Give their range: medzoo.transform(..., window=(0, {high}))."
+    )
+
+
+def _facts(
+    name_or_model: Any,  # noqa: ANN401
+    hub: str | os.PathLike[str] | None,
+) -> tuple[InputConvention, int, tuple[float, float] | None]:
     """The convention, the side, and the HU that CT is clipped to."""
     if isinstance(name_or_model, str | os.PathLike):
         from medzoo.zoo.load import describe  # facts without weights
 
-        facts = describe(os.fspath(name_or_model))
+        facts = describe(os.fspath(name_or_model), hub=hub)
         return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip)
     if not hasattr(name_or_model, "pretrained_cfg"):
         raise UsageError(
             f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model."
         )
-    clip = getattr(getattr(name_or_model, "load_receipt", None), "input_clip", None)
-    return convention_of(name_or_model), input_size(name_or_model), _pair(clip)
+    return convention_of(name_or_model), input_size(name_or_model), _pair(_rule_of(name_or_model)[1])
 
 
 def _pair(clip: tuple[float, ...] | None) -> tuple[float, float] | None:

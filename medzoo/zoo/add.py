@@ -6,16 +6,20 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from medzoo import store
-from medzoo.errors import ConversionError, UsageError, listed
+from medzoo import paths, store
+from medzoo.errors import ConversionError, IntegrityError, RegistryError, UsageError, listed
 from medzoo.zoo import build
-from medzoo.zoo.check import CheckReport, check
-from medzoo.zoo.convert import convert_entry, look
+from medzoo.zoo.check import check
+from medzoo.zoo.check_rows import CheckReport, CheckRow
+from medzoo.zoo.convert import Converted, convert_file, look
+from medzoo.zoo.convert.misfits import NOTHING
+from medzoo.zoo.convert.tensorbundle import is_bundle
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.licenses import check_license, require_acceptance
 from medzoo.zoo.places import WEIGHTS, cached_folder
@@ -49,6 +53,7 @@ def add(
     init: str | None = None,
     license_url: str | None = None,
     redistributable: bool = False,
+    labels: Sequence[str] = (),
     replace_old: bool = False,
 ) -> CheckReport:
     """Give a checkpoint of your own a name: from then on `medzoo.load(name)`, recipes and tables take it as any other.
@@ -61,12 +66,13 @@ def add(
         name: the new name, <architecture>[-<method>]-<data>[-<data>...]; not one of medzoo's own.
         license: SPDX or Hub id of the weights; "unknown" says that nobody stated one.
         data: what it was pre-trained on, in the order of use.
-        mean: of the normalisation, one number a channel (1 or 3), of inputs in [0, 1].
+        mean: of the normalisation, one number a channel (1 or 3), of inputs in [0, 1]; divide what is stated for 0 to 255.
         std: as mean.
         size: side of the input, pixels.
         architecture: timm's name; by default the name's first token.
         format: of medzoo.zoo.convert.formats; by default it is told from the file's names.
-        prefix: where in the file the network's names begin ("state_dict.module."); by default it is looked for.
+        prefix: where in the file the network's names begin ("state_dict.module.", the last dot may be absent); by default it
+            is looked for.
         drop: regular expressions of names below the prefix that are no part of the network (a projection head).
         model_kwargs: keywords of the architecture (num_heads, img_size, ...).
         interpolation: of the resize.
@@ -80,32 +86,33 @@ def add(
         init: what it started from.
         license_url: where the terms stand.
         redistributable: whether the weights may be published again.
+        labels: what the outputs of the file's classifier mean, in its order.
         replace_old: write over your own older entry of this name.
 
     Returns:
-        What `check` found about the new folder.
+        What `check` found about the new folder, and the file's tensors that were left out.
 
     Raises:
-        UsageError: for a name that is taken or outside the grammar, an unknown architecture, or a file that holds the
-            network several times (weights and their moving average).
+        UsageError: for a name that is taken or outside the grammar, an unknown architecture, statistics that are not of
+            inputs in [0, 1], or a file that holds the network several times (weights and their moving average).
         CardError: for an unknown licence.
         RegistryError: for facts that contradict one another.
         ConversionError: if the file does not hold the network's weights.
     """
-    path = Path(file).expanduser()
-    if not path.exists():
+    path = paths.absolute(file)
+    if not path.exists() and not is_bundle(path):
         raise UsageError(f"There is no file {path}.")
     _free(name, replace_old)
+    mean, std = _statistics(mean, "mean"), _statistics(std, "std")
     architecture = architecture or name.partition("-")[0]
     _architecture(architecture, name)
     channels = len(mean)
     table: dict[str, Any] = {
         "architecture": architecture,
-        "model": {"kwargs": dict(model_kwargs or {})} if model_kwargs else None,
+        "model": {"kwargs": dict(model_kwargs or {}) or None, "labels": list(labels)} if model_kwargs or labels else None,
         "input": {
-            "size": size, "channels": channels, "mean": [float(value) for value in mean],
-            "std": [float(value) for value in std], "interpolation": interpolation, "crop_pct": crop_pct, "rule": rule,
-            "clip": [float(value) for value in clip] if clip is not None else None,
+            "size": size, "channels": channels, "mean": mean, "std": std, "interpolation": interpolation, "crop_pct": crop_pct,
+            "rule": rule, "clip": [float(value) for value in clip] if clip is not None else None,
         },
         "pretraining": {
             "method": method, "data": [data] if isinstance(data, str) else list(data), "modalities": list(modalities),
@@ -121,9 +128,9 @@ def add(
         },
     }  # fmt: skip
     own_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-add-", dir=own_dir().parent) as work:
+    with tempfile.TemporaryDirectory(prefix=".tmp-add-", dir=own_dir().parent) as work, _told(work, name):
         entry = _entry(table, Path(work) / f"{name}.toml")
-        folder, chosen = _converted(entry, path, Path(work), format, prefix, _rules(drop))
+        (folder, left_out), chosen = _converted(entry, path, Path(work), format, prefix, _rules(drop))
         table["upstream"]["format"] = chosen
         _entry(table, Path(work) / f"{name}.toml")
         report = check(folder)
@@ -138,7 +145,41 @@ def add(
         require_acceptance(name, entry.license, accepted=True)  # of one's own weights nobody asks again
         os.replace(Path(work) / f"{name}.toml", own_dir() / f"{name}.toml")  # last: with it the name exists
         store.fsync_folder(own_dir())
-    return check(name)
+    report = check(name)
+    return replace(report, rows=(*report.rows, _left_out(left_out, path)))
+
+
+def _left_out(names: Sequence[str], file: Path) -> CheckRow:
+    count = f"{len(names)} tensor{'s' if len(names) > 1 else ''}"
+    said = f"{count} of {file.name}: {listed(names, 6)}" if names else f"every tensor of {file.name} is in the folder"
+    return CheckRow("left out", "PASS", said)
+
+
+@contextmanager
+def _told(work: str, name: str) -> Iterator[None]:
+    """Errors as a person needs them: no place that is gone when they read it, and whether anything was written."""
+    try:
+        yield
+    except (UsageError, ConversionError, RegistryError, IntegrityError) as error:
+        text = str(error).replace(f"{Path(work) / name}.toml", name).replace(work, name)
+        kept = text if text.endswith(NOTHING) or not isinstance(error, ConversionError) else f"{text} {NOTHING}"
+        raise type(error)(kept) from error
+
+
+def _statistics(values: object, key: str) -> list[float]:
+    """Mean or std as numbers, of inputs in [0, 1]."""
+    try:
+        rows = [float(value) for value in values]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise UsageError(f"{key} is {values!r}; give one number a channel, such as (0.485, 0.456, 0.406).") from None
+    if not rows:
+        raise UsageError(f"{key} is empty; give one number a channel (1 or 3).")
+    if key == "mean" and not all(0 <= value <= 1 for value in rows):
+        raise UsageError(
+            f"mean is {rows}; mean and std are of inputs in [0, 1]. Divide both by 255 if they were stated for 0 to 255; "
+            "for inputs from -1 to 1, mean and std are 0.5."
+        )
+    return rows
 
 
 def _free(name: str, replace_old: bool) -> None:
@@ -197,21 +238,21 @@ def _rules(drop: Sequence[str]) -> tuple[str, ...]:
 
 def _converted(
     entry: Checkpoint, path: Path, work: Path, asked: str | None, prefix: str | None, drop: tuple[str, ...]
-) -> tuple[Path, str]:
+) -> tuple[Converted, str]:
     """The folder, and the format in which the file was read; of several that fit, all must say the same."""
     assert entry.upstream is not None
     ways = [(asked or "timm", prefix or "")] if asked or prefix is not None else _ways(entry, path, drop)
-    made: dict[tuple[str, str], Path] = {}
+    made: dict[tuple[str, str], Converted] = {}
     errors: list[ConversionError] = []
     for number, (name, below) in enumerate(ways):
         told = replace(entry, upstream=replace(entry.upstream, format=name))
         try:
-            made[name, below] = convert_entry(told, path, work / str(number), prefix=below, drop=drop)
+            made[name, below] = convert_file(told, path, work / str(number), prefix=below, drop=drop, own=True)
         except ConversionError as error:
             errors.append(error)
     if not made:
         raise errors[-1]
-    if len({store.sha256_file(folder / WEIGHTS) for folder in made.values()}) > 1:
+    if len({store.sha256_file(result.folder / WEIGHTS) for result in made.values()}) > 1:
         said = listed([f"--format {name}" + (f" --prefix {below}" if below else "") for name, below in made], 8)
         raise UsageError(f"{path} can be read in several ways that give different weights: {said}. Say which it is.")
     chosen = min(made, key=lambda way: (way[0] != "timm", way))
@@ -232,4 +273,5 @@ def _ways(entry: Checkpoint, path: Path, drop: tuple[str, ...]) -> list[tuple[st
     names = set(seen.names)
     starts = [name.removesuffix(need[0]) for name in seen.names if f".{name}".endswith(f".{need[0]}")]
     found = [start for start in starts if all(start + name in names for name in need)]
-    return [*known, *(("timm", start) for start in found)] or [("timm", "")]
+    nearest = max(starts, key=lambda start: sum(start + name in names for name in need), default="")
+    return [*known, *(("timm", start) for start in found)] or [("timm", nearest)]  # whose message helps most

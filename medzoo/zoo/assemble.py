@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from medzoo.zoo.fetch import Found
 
 STEM_NOTE = "the stem of {stored} channels was turned into {now} as timm does; it is not the same function"
+FOREIGN_HASH = "converted from {file}, which has another hash than its authors published: changed, or another release"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class LoadReceipt:
         model_args: keywords of the architecture.
         input_rule: how the input is scaled to [0, 1].
         input_clip: lowest and highest HU.
+        repo: on the Hub, where `revision` is a commit of it.
     """
 
     name: str
@@ -54,6 +57,14 @@ class LoadReceipt:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_rule: Literal["unit", "per_image_minmax"] = "unit"
     input_clip: tuple[float, ...] | None = None
+    repo: str | None = None
+
+    def __repr__(self) -> str:
+        """What a person reads; the tensors' names stay in `.dropped` and `.fresh`."""
+        return (
+            f"LoadReceipt(name={self.name!r}, architecture={self.architecture!r}, sha256={self.sha256[:12]!r}, "
+            f"notes={self.notes!r})"
+        )
 
 
 @dataclass(frozen=True)
@@ -72,15 +83,17 @@ class Wish:
         Raises:
             UsageError: naming the argument.
         """
-        classes = self.num_classes
-        if classes != "pretrained" and (isinstance(classes, bool | str) or not 0 <= classes <= 1_000_000):
+        classes: object = self.num_classes
+        if classes != "pretrained" and not (_is_whole_number(classes) and 0 <= classes <= 1_000_000):  # type: ignore[operator]
             raise UsageError(f"num_classes is {classes!r}; give 0, a number of classes, or 'pretrained'.")
-        if self.in_chans is not None and not 1 <= self.in_chans <= 64:
-            raise UsageError(f"in_chans is {self.in_chans}; give a number of channels, or None for as stored.")
+        if self.in_chans is not None and not (_is_whole_number(self.in_chans) and 1 <= self.in_chans <= 64):
+            raise UsageError(f"in_chans is {self.in_chans!r}; give a number of channels, or None for as stored.")
         if reserved := sorted(RESERVED & set(self.timm_kwargs)):
             raise UsageError(f"load decides {', '.join(reserved)} itself; it cannot be passed on to timm.")
         if self.out_indices is not None and not self.features_only:
             raise UsageError("out_indices needs features_only=True.")
+        if self.out_indices is not None and not (self.out_indices and all(map(_is_whole_number, self.out_indices))):
+            raise UsageError(f"out_indices is {self.out_indices!r}; give the numbers of the depths, such as (1, 4).")
         if self.features_only and self.num_classes != 0:
             raise UsageError("features_only gives feature maps; it has no head, so leave num_classes at 0.")
 
@@ -93,6 +106,10 @@ class Wish:
                 **({"out_indices": self.out_indices} if self.out_indices is not None else {}),
             }
         return extra
+
+
+def _is_whole_number(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def draw(entry: Checkpoint, want: Wish) -> nn.Module:
@@ -157,7 +174,9 @@ def assemble(found: Found, config: FolderConfig, want: Wish, hashed: Mapping[str
         fresh = [] if stored_head else build.names_under(now, heads)
         dropped = [] if stored_head else build.names_under(stored, heads)
         _only_head(stored, now, heads, config)
-    if channels != config.in_chans:
+    if config.facts and config.facts.source and config.facts.source.as_published is False:
+        notes.append(FOREIGN_HASH.format(file=config.facts.source.file))
+    if channels != config.in_chans and not _same_on_grey(config, channels):
         notes.append(STEM_NOTE.format(stored=config.in_chans, now=channels))
     cfg = _own_config(
         {**config.pretrained_cfg, "architecture": config.architecture, "num_classes": classes}, channels, want
@@ -185,6 +204,14 @@ def _direct(config: FolderConfig, state: dict[str, torch.Tensor], channels: int,
         state = adapt_stem(config, state, channels)
         return build.filled(config.architecture, config.pretrained_cfg, arguments, state)
     return build.filled(config.architecture, config.pretrained_cfg, arguments, state, empty)
+
+
+def _same_on_grey(config: FolderConfig, channels: int) -> bool:
+    """Whether the summed stem answers to a grey image as the stored one does to the image repeated.
+
+    With one mean and std for all channels, each sees the same number x, and the sum over w·x is (the sum over w)·x.
+    """
+    return channels == 1 and len(set(config.input.mean)) == 1 and len(set(config.input.std)) == 1
 
 
 def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels: int) -> dict[str, torch.Tensor]:
@@ -250,6 +277,7 @@ def _receipt(
         revision=found.revision, lineage=tuple(plain(step) for step in steps), dropped=tuple(dropped), fresh=tuple(fresh),
         notes=tuple(notes), model_args={key: value for key, value in arguments.items() if key != "in_chans"},
         input_rule=config.input.rule, input_clip=config.input.clip,
+        repo=found.name if found.revision and "/" in found.name else None,
     )  # fmt: skip
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import UsageError, WeightsMismatchError
 from medzoo.zoo.facts import Input
+from medzoo.zoo.rule_notes import to_notes
 from medzoo.zoo.weights import compare_names
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+REFUSALS = (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError)  # as timm says no
 FILLS = ("normal_", "uniform_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "div_")
 FILLS_OF_NN = ("kaiming_normal_", "kaiming_uniform_")  # torch asks the mode before it looks into them
 
@@ -65,6 +67,7 @@ def timm_config(
         "classifier": own.classifier if own else None,
         **({"license": license_id} if license_id else {}),
         **({"origin_url": origin} if origin else {}),
+        **({"notes": notes} if (notes := to_notes(shape.rule, shape.clip)) else {}),
     }
 
 
@@ -84,9 +87,21 @@ def create(architecture: str, config: Mapping[str, Any], arguments: Mapping[str,
     known_architecture(architecture, "The checkpoint")
     try:
         model: nn.Module = timm.create_model(architecture, pretrained=False, pretrained_cfg=dict(config), **arguments)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise UsageError(f"timm cannot build {architecture} with {dict(arguments)}: {error}") from error
+    except REFUSALS as error:
+        raise refused(architecture, arguments, error) from error
     return model.eval()
+
+
+def refused(what: str, arguments: Mapping[str, Any], error: Exception) -> UsageError:
+    """The error for keywords that timm does not take.
+
+    Args:
+        what: the architecture or the checkpoint.
+        arguments: the keywords.
+        error: what timm raised.
+    """
+    depths = " (out_indices counts the depths from 0; without it all are given)" if "out_indices" in arguments else ""
+    return UsageError(f"timm cannot build {what} with {dict(arguments)}: {str(error)[:800]}{depths}")
 
 
 def twin(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -107,7 +108,8 @@ def render_entry(entry: Checkpoint) -> str:
     facts = replace(facts, sha256=pin.sha256 if pin else "", environment={}, citation=entry.citation)
     place, kind = (pin.repo, "repo") if pin else (entry.name, "name")
     obtain = None if pin or entry.random else next_step(entry, here=False)
-    return _render(Subject(facts, entry.architecture, entry.input, 0, (), None, place, kind, obtain))
+    labels = entry.model.labels
+    return _render(Subject(facts, entry.architecture, entry.input, len(labels), labels, None, place, kind, obtain))
 
 
 def _random(entry: Checkpoint) -> dict[str, Any]:
@@ -116,26 +118,25 @@ def _random(entry: Checkpoint) -> dict[str, Any]:
     return {"name": entry.name, "license": entry.license, "data": ["nothing"], "input": plain(entry.input)}
 
 
-def card_of(folder_or_name: str) -> str:
+def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -> str:
     """The card of a folder, or of a checkpoint by name: its README.md, or what the registry's facts say.
 
     Args:
-        folder_or_name: a folder, a run folder, or a checkpoint's name.
+        folder_or_name: a folder, a run folder, a checkpoint's name, or org/name in a directory hub.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
 
     Raises:
         UnknownNameError: for an unknown name.
     """
-    from medzoo.zoo.places import CARD, is_folder
-    from medzoo.zoo.registry import info
+    from medzoo.zoo.places import CARD, folder_of
+    from medzoo.zoo.registry import info, is_known
 
-    path = Path(folder_or_name)
-    for folder in (path, path / "checkpoint"):
-        if is_folder(folder):
-            card = folder / CARD
-            if not card.is_file():
-                raise CardError(f"{folder} has no {CARD}.")
-            return card.read_text(encoding="utf-8")
-    return render_entry(info(folder_or_name))
+    folder = folder_of(info(folder_or_name).name if is_known(folder_or_name) else folder_or_name, hub)
+    if folder is None:
+        return render_entry(info(folder_or_name))
+    if not (folder / CARD).is_file():
+        raise CardError(f"{folder} has no {CARD}.")
+    return (folder / CARD).read_text(encoding="utf-8")
 
 
 def committed_cards() -> dict[str, Path]:
@@ -196,11 +197,25 @@ def _render(subject: Subject) -> str:
         front=_front_matter(subject), card=subject, facts=facts, input=subject.input, unknown=UNKNOWN,
         variant=known.get("variant", False) or (not known and _is_variant(subject.architecture)),
         parameters=known.get("parameters"), features=known.get("features"), data=data_facts(),
-        head=HEADS.get(subject.problem_type or "", "single-label"), results=check_rows(facts.results),
+        head=_head(subject), own_rule=_own_rule(subject.input), results=check_rows(facts.results),
         bibtex=_bibtex(facts.citation) if facts.citation else None,
         binding=[step for step in facts.lineage if _binds(step.license) and step.name != facts.name],
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _own_rule(shape: Input) -> str:
+    """What the input needs that timm's transform and transformers' do not have; empty for the plain rule."""
+    rows = ["the stretching by each image's own minimum and maximum"] if shape.rule == "per_image_minmax" else []
+    rows += ["the clipping of Hounsfield units"] if shape.clip else []
+    return " and ".join(rows)
+
+
+def _head(subject: Subject) -> str:
+    """The kind of classifier, as far as it is known: of a head that others trained nobody stated it."""
+    if subject.problem_type is None:
+        return "" if subject.facts.source or subject.kind == "name" else "single-label "
+    return f"{HEADS.get(subject.problem_type, 'single-label')} "
 
 
 @cache

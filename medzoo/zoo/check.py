@@ -4,70 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from medzoo import store
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, WeightsMismatchError
+from medzoo.zoo.check_rows import CheckReport, CheckRow
 from medzoo.zoo.config import FolderConfig, read_config
 from medzoo.zoo.facts import Checkpoint
+from medzoo.zoo.hints import text_of
 from medzoo.zoo.places import CARD
 from medzoo.zoo.registry import info
 
 if TYPE_CHECKING:
     import torch
 
-Result = Literal["PASS", "FAIL", "SKIP"]
 # What could run code if another tool loaded it from the folder.
 RUNNABLE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".tar", ".h5")
 
 
-@dataclass(frozen=True)
-class CheckRow:
-    """One promise and whether it holds.
-
-    Args:
-        check: what was looked at.
-        result: PASS, FAIL, or SKIP where it could not or need not be looked at.
-        detail: what was found, in a sentence.
-    """
-
-    check: str
-    result: Result
-    detail: str
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """What `check` found; `print` shows it as a table.
-
-    Args:
-        name: of the checkpoint.
-        folder: where it lies; None for random weights.
-        rows: one for each promise.
-    """
-
-    name: str
-    folder: str | None
-    rows: tuple[CheckRow, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing failed."""
-        return all(row.result != "FAIL" for row in self.rows)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {"name": self.name, "folder": self.folder, "passed": self.passed, "rows": [asdict(r) for r in self.rows]}
-
-    def __str__(self) -> str:
-        lines = [f"{row.result}  {row.check:<14} {row.detail}" for row in self.rows]
-        return "\n".join([f"{self.name}  {self.folder or 'random weights'}", *lines])
-
-
 class _Skip(Exception):  # noqa: N818 - no error
     """This promise need not be looked at, for a reason."""
+
+
+class _Warn(Exception):  # noqa: N818 - no error
+    """Nothing is broken, and a person should know."""
 
 
 @dataclass
@@ -119,7 +81,8 @@ def check(
     """
     from medzoo.zoo.fetch import locate
 
-    text, path = os.fspath(name), Path(name).expanduser()
+    text = text_of(name)
+    path = Path(text).expanduser()
     if path.is_dir() and _registered(text) is None:  # a broken folder gets a report, not an error
         folder: Path | None = path / "checkpoint" if (path / "checkpoint").is_dir() else path
         entry = revision = None
@@ -140,6 +103,8 @@ def _row(label: str, step: Callable[[_Subject], str], subject: _Subject) -> Chec
         return CheckRow(label, "PASS", step(subject))
     except _Skip as reason:
         return CheckRow(label, "SKIP", str(reason))
+    except _Warn as reason:
+        return CheckRow(label, "WARN", str(reason))
     except MedzooError as error:
         return CheckRow(label, "FAIL", str(error))
 
@@ -209,6 +174,18 @@ def _sha256(subject: _Subject) -> str:
     if not claims:
         raise _Skip(f"nobody states one; the file has {digest}")
     return f"{digest}, as in {' and '.join(where for _, where in claims)}"
+
+
+def _as_published(subject: _Subject) -> str:
+    facts = subject.known().facts
+    source = facts.source if facts else None
+    if source is None:
+        raise _Skip("it was not converted from a file of others")
+    if source.as_published is None:
+        raise _Skip(f"the authors published no hash of {source.file}")
+    if not source.as_published:
+        raise _Warn(f"{source.file} has another hash than its authors published (sha256 {source.sha256})")
+    return f"{source.file} has the hash that its authors published"
 
 
 def _names(subject: _Subject) -> str:
@@ -289,6 +266,7 @@ def _golden(subject: _Subject) -> str:
 
 
 STEPS: tuple[tuple[str, Callable[[_Subject], str]], ...] = (
-    ("files", _files), ("configuration", _config), ("header", _header), ("sha256", _sha256), ("names, shapes", _names),
+    ("files", _files), ("configuration", _config), ("header", _header), ("sha256", _sha256),
+    ("as published", _as_published), ("names, shapes", _names),
     ("finite", _finite), ("labels", _labels), ("registry", _registry), ("golden", _golden),
 )  # fmt: skip

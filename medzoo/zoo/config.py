@@ -15,6 +15,7 @@ from medzoo.zoo.facts import Citation, Golden, Input
 from medzoo.zoo.licenses import License
 from medzoo.zoo.places import CONFIG, WEIGHTS
 from medzoo.zoo.registry import SHA256
+from medzoo.zoo.rule_notes import from_notes
 from medzoo.zoo.schema import parse, plain
 
 SCHEMA: Literal["medzoo.folder/1"] = "medzoo.folder/1"
@@ -145,7 +146,8 @@ class FolderConfig:
     @property
     def input(self) -> Input:
         """The input convention."""
-        cfg, rule = self.pretrained_cfg, self.facts.input if self.facts else Rule()
+        cfg = self.pretrained_cfg
+        rule = self.facts.input if self.facts else Rule(*from_notes(cfg))
         return Input(
             size=int(cfg["input_size"][-1]), mean=tuple(cfg["mean"]), std=tuple(cfg["std"]),
             channels=self.in_chans,  # type: ignore[arg-type]

@@ -15,13 +15,15 @@ from medzoo.zoo.schema import plain
 
 @dataclass(frozen=True)
 class Model:
-    """What timm takes beside the architecture's name.
+    """What timm takes beside the architecture's name, and what the stored head says.
 
     Args:
         kwargs: keywords with JSON values (num_heads, img_size, window_size, global_pool).
+        labels: what the outputs of the stored head mean, in its order; absent where nobody stated it.
     """
 
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 NO_KEYWORDS = Model()
@@ -182,9 +184,23 @@ class Checkpoint:
         return {**plain(self), "facts": dict(self.facts)}
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self.to_dict()))
+        return as_text(self.to_dict())
 
     __repr__ = __str__
+
+
+def as_text(values: Mapping[str, Any]) -> str:
+    """Nested facts as indented lines, for people.
+
+    Args:
+        values: plain dictionaries and lists.
+
+    >>> print(as_text({"name": "x", "input": {"mean": [0.5, 0.5]}}))
+    name   x
+    input
+      mean  0.5, 0.5
+    """
+    return "\n".join(_lines(values))
 
 
 def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
@@ -195,6 +211,11 @@ def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
                 yield f"{indent}{key}"
                 yield from _lines(value, indent + "  ")
         elif key != "first":  # rows of golden features help no reader
+            if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+                for number, row in enumerate(value, start=1):
+                    yield f"{indent}{key} {number}"
+                    yield from _lines(row, indent + "  ")
+                continue
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             yield f"{indent}{key:<{width}}{shown}"
 

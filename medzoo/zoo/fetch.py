@@ -17,8 +17,9 @@ from medzoo.zoo import hub as real_hub
 from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.folder import FILES, read_folder
+from medzoo.zoo.hints import refuse_weights_file, text_of
 from medzoo.zoo.licenses import require_acceptance
-from medzoo.zoo.places import CARD, ORGANISATION, cached_folder, is_folder
+from medzoo.zoo.places import CARD, ORGANISATION, cached_folder, elsewhere, is_folder
 from medzoo.zoo.registry import HEX40, HOW, info, is_known, names, refuse_mixture
 from medzoo.zoo.upstream import from_upstream
 
@@ -101,7 +102,7 @@ def locate(
         WeightsUnavailableError: if it is not here and cannot be fetched now.
         LicenseError: if terms have to be accepted first.
     """
-    name = os.fspath(name)
+    name = text_of(name)
     if not name or len(name) > 4096 or "\n" in name or "\0" in name:
         raise UnknownNameError("checkpoint", name[:200], names(), HOW)
     directory = paths.directory_hub(hub)
@@ -120,6 +121,8 @@ def locate(
         in_hub = directory is not None and REPO.fullmatch(name) and is_folder(directory / name)
         if here and not in_hub:
             return _from_path(path, name)
+        if not in_hub:
+            refuse_weights_file(name)
         if "/" not in name or name.startswith((".", "/", "~")):
             if "/" in name or os.sep in name:
                 raise WeightsUnavailableError(f"There is no folder {path}.")
@@ -134,12 +137,9 @@ def locate(
     if directory is not None:
         return _from_directory(directory, repo, None, revision)
     folder, commit = real_hub.snapshot(repo, revision, token=token, offline=offline, cache_dir=cache_dir)
-    note = (
-        ()
-        if revision and HEX40.fullmatch(revision)
-        else (f"{repo} was taken at {commit}, the head of {revision or 'main'}",)
-    )
-    return Found(repo, folder, None, commit, note)
+    pinned = revision is not None and HEX40.fullmatch(revision)
+    head = revision or "main when it was first asked for"
+    return Found(repo, folder, None, commit, () if pinned else (f"{repo} was taken at {commit}, the head of {head}",))
 
 
 def _from_path(path: Path, name: str) -> Found:
@@ -169,7 +169,7 @@ def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revisi
     name = entry.name if entry else repo
     raise WeightsUnavailableError(
         f"The directory hub {directory} has no {repo}.{hint} While it is set nothing else is contacted. "
-        f"Fill it where there is a network: medzoo fetch {name} --to {directory}"
+        f"Fill it where there is a network: `medzoo fetch {name} --to {directory}`. {elsewhere(entry) if entry else ''}".rstrip()
     )
 
 

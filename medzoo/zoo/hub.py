@@ -42,12 +42,17 @@ def told_offline() -> bool:
     return any(os.environ.get(key, "").upper() in TRUE for key in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
-def not_here(name: str) -> WeightsUnavailableError:
-    """The error for weights that are neither cached nor allowed to be fetched."""
+def not_here(name: str, more: str = "") -> WeightsUnavailableError:
+    """The error for weights that are neither cached nor allowed to be fetched.
+
+    Args:
+        name: of the checkpoint, or the repository.
+        more: another way to get them, as a sentence.
+    """
     return WeightsUnavailableError(
         f"The weights of {name} are not on this machine, and the network is off (local_files_only or HF_HUB_OFFLINE). "
         f"Where there is one, run `medzoo fetch {name}`; or fill a directory with `medzoo fetch {name} --to DIR`, carry it "
-        "here, and set MEDZOO_HUB=DIR."
+        f"here, and set MEDZOO_HUB=DIR. {more}".rstrip()
     )
 
 

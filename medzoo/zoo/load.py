@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import UsageError
@@ -22,7 +22,7 @@ def load(
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
     revision: str | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: str | torch.device | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
@@ -38,11 +38,16 @@ def load(
         name: a registry name or alias, hf-hub:org/name@revision, org/name, local-dir:path, a folder or a run folder.
         num_classes: 0 for pooled features (N, features); "pretrained" for the stored head; a number for a fresh head,
             drawn from torch's generator.
-        in_chans: channels of the input; None as stored. Another number sums or repeats the stem as timm does.
+        in_chans: channels of the input; None as stored. Another number sums or repeats the stem as timm does; the receipt
+            says so where that is another function (the sum for a grey image is the same one if all channels share mean and std).
         features_only: feature maps of several depths instead, as timm gives them.
-        out_indices: which depths.
-        revision: commit, tag or branch on the Hub; None is the pinned commit.
-        dtype: of the parameters; float32 by default.
+        out_indices: which depths, counted from 0.
+        revision: commit, tag or branch on the Hub. None is the commit that the registry pins; for a repository without a pin
+            it is the commit at its head when this machine first asked: printed, noted in the cache and in the receipt, and
+            taken from then on, whatever the head is later. A branch that you name ("main") is looked up each time. Weights
+            that are converted from their authors' repository keep to their first commit in the same way, and a file that is
+            another one at the same address is refused.
+        dtype: of the parameters, as torch's or by its name ("float16"); float32 by default.
         device: where the model goes; the CPU by default.
         cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
         local_files_only: contact nothing.
@@ -53,6 +58,7 @@ def load(
         timm_kwargs: keywords of the architecture (img_size, drop_path_rate, ...).
 
     Raises:
+        UsageError: for an argument that makes no sense, or the name of a weights file.
         UnknownNameError: if the name means nothing.
         WeightsUnavailableError: if the weights are not here and cannot be fetched now.
         LicenseError: if terms have to be accepted first.
@@ -71,9 +77,8 @@ def load(
 
     if verify not in ("receipt", "always"):
         raise UsageError(f"verify is {verify!r}; choose 'receipt' or 'always'.")
-    want = assemble.Wish(
-        num_classes, in_chans, features_only, tuple(out_indices) if out_indices is not None else None, timm_kwargs
-    )
+    kind = _dtype(dtype)
+    want = assemble.Wish(num_classes, in_chans, features_only, _indices(out_indices), timm_kwargs)
     want.check()
     found = locate(
         name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
@@ -86,9 +91,28 @@ def load(
         hashed = store.fingerprint(weights) if (weights := found.folder / WEIGHTS).is_file() else {}
         config = verify_folder(found, always=verify == "always")
         model = assemble.assemble(found, config, want, hashed)
-    if dtype is not None:
-        model = model.to(dtype=dtype)
+    if kind is not None:
+        model = model.to(dtype=kind)
     return model.to(device=device) if device is not None else model
+
+
+def _dtype(dtype: object) -> torch.dtype | None:
+    import torch
+
+    if dtype is None:
+        return None
+    kind = getattr(torch, dtype.removeprefix("torch."), None) if isinstance(dtype, str) else dtype
+    if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
+        raise UsageError(f"dtype is {dtype!r}; give a floating type of torch, for example 'float16' or torch.bfloat16.")
+    return kind
+
+
+def _indices(given: object) -> tuple[int, ...] | None:
+    if given is None:
+        return None
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(f"out_indices is {given!r}; give the numbers of the depths, for example (1, 4).")
+    return tuple(given)
 
 
 def describe(name: str, *, hub: str | os.PathLike[str] | None = None) -> Input:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ ORGANISATION = "medzoo"
 
 
 def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The folder below which medzoo keeps what it fetched or converted."""
-    return Path(cache_dir).expanduser() if cache_dir is not None else paths.home()
+    """The folder below which medzoo keeps what it fetched or converted, absolute."""
+    return paths.absolute(cache_dir) if cache_dir is not None else paths.home()
 
 
 def cached_folder(name: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -30,24 +31,59 @@ def is_folder(path: Path) -> bool:
     return (path / CONFIG).is_file() and (path / WEIGHTS).is_file()
 
 
-def is_downloaded(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint's weights are on this machine: drawn, cached, or in the directory hub."""
+def hub_folder(name: str, hub: str | os.PathLike[str] | None = None) -> Path | None:
+    """The folder that a name has in the directory hub; None without such a hub, or if the folder is not there.
+
+    Args:
+        name: org/name, or the registry's name.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+    """
+    directory = paths.directory_hub(hub)
+    if directory is None or ".." in name:
+        return None
+    folder = directory / (name if "/" in name else f"{ORGANISATION}/{name}")
+    inside = folder.resolve().is_relative_to(directory.resolve())
+    return folder if inside and is_folder(folder) else None
+
+
+def folder_of(name: str, hub: str | os.PathLike[str] | None = None) -> Path | None:
+    """The checkpoint's folder behind a path, a run folder's path, or a name in the directory hub; None if there is none.
+
+    Args:
+        name: what a person typed.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+    """
+    path = Path(name).expanduser()
+    places = (path, path / "checkpoint", hub_folder(name, hub))
+    return next((place for place in places if place is not None and is_folder(place)), None)
+
+
+def is_downloaded(checkpoint: Checkpoint, hub: str | os.PathLike[str] | None = None) -> bool:
+    """Whether a checkpoint's weights are on this machine: drawn, cached, or in the directory hub.
+
+    Args:
+        checkpoint: its facts.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+    """
     if checkpoint.random or is_folder(cached_folder(checkpoint.name)):
         return True
-    hub = paths.directory_hub()
-    if hub is not None:
-        return is_folder(hub / ORGANISATION / checkpoint.name)
+    if paths.directory_hub(hub) is not None:
+        return hub_folder(checkpoint.name, hub) is not None
     return checkpoint.hub is not None and _in_hub_cache(checkpoint)
 
 
-def availability(checkpoint: Checkpoint) -> str:
+def availability(checkpoint: Checkpoint, hub: str | os.PathLike[str] | None = None) -> str:
     """How a checkpoint comes to this machine, in a word.
+
+    Args:
+        checkpoint: its facts.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
 
     Returns:
         "drawn" (random weights), "here", "download" (by itself), "by hand" (a form or a share that needs a person) or
-        "recipe" (nobody published it; a command trains it).
+        "recipe" (nobody published it, and a training would have to make it).
     """
-    return "here" if not checkpoint.random and is_downloaded(checkpoint) else published(checkpoint)
+    return "here" if not checkpoint.random and is_downloaded(checkpoint, hub) else published(checkpoint)
 
 
 def published(checkpoint: Checkpoint) -> str:
@@ -59,18 +95,21 @@ def published(checkpoint: Checkpoint) -> str:
     return "by hand" if checkpoint.upstream.access == "manual" else "recipe"
 
 
-def next_step(checkpoint: Checkpoint, folder: Path | None = None, *, here: bool = True) -> str:
+def next_step(
+    checkpoint: Checkpoint, folder: Path | None = None, *, here: bool = True, hub: str | os.PathLike[str] | None = None
+) -> str:
     """What a person does to use a checkpoint, in a sentence or two.
 
     Args:
         checkpoint: its facts.
         folder: where a converted file goes, if not where medzoo looks by itself.
         here: whether what this machine has counts; False says what a person does who has nothing yet.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
     """
-    how = availability(checkpoint) if here else published(checkpoint)
+    how = availability(checkpoint, hub) if here else published(checkpoint)
     name, source = checkpoint.name, checkpoint.upstream
     if how in ("drawn", "here"):
-        return f"medzoo.load({name!r})"
+        return f"medzoo.load({name!r}, hub={os.fspath(hub)!r})" if hub and how == "here" else f"medzoo.load({name!r})"
     if how == "download":
         terms = " --accept-license" if checkpoint.license.needs_acceptance else ""
         return f"medzoo.load({name!r}) fetches it; so does `medzoo fetch {name}{terms}`, ahead of time."
@@ -80,6 +119,24 @@ def next_step(checkpoint: Checkpoint, folder: Path | None = None, *, here: bool 
         return said
     out = f" --out {folder}" if folder is not None else ""
     return f"{said} Then run `medzoo convert {source.file or 'FILE'} {name}{out}`; after that medzoo.load finds it by name."
+
+
+def elsewhere(checkpoint: Checkpoint) -> str:
+    """How a machine without network gets a checkpoint's weights by its authors' file, in a sentence; empty if it cannot.
+
+    Args:
+        checkpoint: its facts.
+    """
+    source = checkpoint.upstream
+    if source is None or source.format is None or source.access == "recipe":
+        return ""
+    if source.access == "manual":
+        return next_step(checkpoint, here=False)
+    address, file = source.url or "", source.file
+    if source.hub:
+        address = f"https://huggingface.co/{source.hub}/resolve/{source.revision or 'main'}/{file}"
+    file = file or Path(urllib.parse.urlsplit(address).path).name
+    return f"Or download {address} elsewhere, bring the file here, then `medzoo convert {file} {checkpoint.name}`."
 
 
 def snapshot_folder(repo: str, commit: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from medzoo import paths
-from medzoo.errors import IntegrityError, RegistryError, UnknownNameError
+from medzoo.errors import IntegrityError, RegistryError, UnknownNameError, UsageError
 from medzoo.zoo.facts import Checkpoint, Input, Pretraining
 from medzoo.zoo.licenses import known_license
 from medzoo.zoo.schema import parse
@@ -88,8 +88,15 @@ def _problems(entry: Checkpoint) -> Iterator[str]:
             yield "[upstream] sha256 is not 64 hexadecimal digits."
     if source is not None and entry.pretraining is None:
         yield "[pretraining] is missing, though [upstream] says that there are weights."
-    if entry.pretraining is not None and not entry.pretraining.data:
+    past = entry.pretraining
+    if past is not None and not past.data:
         yield "[pretraining] data is empty; name at least one data set."
+    for key, count in (("images", past.images), ("epochs", past.epochs)) if past is not None else ():
+        if count is not None and count <= 0:
+            yield f"[pretraining] {key} is {count}; it should be above 0, or absent where nobody knows it."
+    labels = entry.model.labels
+    if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
+        yield "[model] labels should be different texts, one for each output of the stored head, in its order."
     if entry.random != entry.name.endswith("-random"):
         yield "a name ends in -random exactly if there is no [upstream] and no [hub]."
     if hub is not None and not (HEX40.fullmatch(hub.revision) and SHA256.fullmatch(hub.sha256) and "/" in hub.repo):
@@ -136,12 +143,15 @@ def info(name: str) -> Checkpoint:
         name: its name, or an alias.
 
     Raises:
+        UsageError: if it is no text.
         UnknownNameError: with near matches.
         RegistryError: if its file is broken.
 
     >>> info("resnet50-imagenet").pretraining.method
     'supervised'
     """
+    if not isinstance(name, str):
+        raise UsageError(f"The name is {name!r}; give the name of a checkpoint. {HOW}")
     if NAME.fullmatch(name):
         for folder in (config_dir(), own_dir()):
             if (path := folder / f"{name}.toml").is_file():
@@ -208,7 +218,7 @@ def list_models(
     """The names of checkpoints, in natural order.
 
     Args:
-        pattern: as in a shell, over names and aliases.
+        pattern: as in a shell, over names and aliases; without * ? [ a part of the name is enough; case is ignored.
         architecture: the architecture's name; this and the next four may be patterns, and ignore case.
         method: pre-training method.
         data: one of the pre-training data sets.
@@ -222,6 +232,9 @@ def list_models(
     """
     from medzoo.zoo.places import is_downloaded
 
+    if not re.search(r"[*?[]", pattern):
+        pattern = f"*{pattern}*"
+
     def fits(entry: Checkpoint) -> bool:
         past = entry.pretraining or Pretraining()
         asked: list[tuple[str | None, tuple[str | None, ...]]] = [
@@ -229,7 +242,7 @@ def list_models(
             (modality, past.modalities), (license, (entry.license.id,)),
         ]  # fmt: skip
         return (
-            any(fnmatch.fnmatchcase(known, pattern) for known in (entry.name, *entry.alias))
+            any(_like(known, pattern) for known in (entry.name, *entry.alias))
             and all(want is None or any(_like(have, want) for have in haves) for want, haves in asked)
             and (redistributable is None or entry.license.redistributable == redistributable)
             and (downloaded is None or is_downloaded(entry) == downloaded)

@@ -15,6 +15,7 @@ from medzoo.zoo.card_rows import ResultRow, check_rows
 from medzoo.zoo.config import PROBLEMS, RESERVED, SCHEMA, Facts, FolderConfig, Rule, Source, Step
 from medzoo.zoo.facts import NO_KEYWORDS, Checkpoint, Citation, Input, Model
 from medzoo.zoo.licenses import License, check_license
+from medzoo.zoo.rule_notes import from_notes
 from medzoo.zoo.schema import parse, plain
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
     receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
     shape = _input(read, config, channels, receipt, model)
     arguments = _arguments(model, read, channels, shape)
+    if not read.labels and len(read.model.labels) == classes and receipt and not receipt.fresh:
+        read = replace(read, labels=read.model.labels)  # the stored head, under the facts of its checkpoint
     if classes and len(read.labels) != classes:
         raise CardError(
             f"The model has {classes} outputs and the card {len(read.labels)} labels. Name them: labels=[...], "
@@ -185,13 +188,13 @@ def _input(
             f"The card says size {stated.size}, and the model takes {own[0]} only. Build it with img_size={stated.size}."
         )
     mean, std = (_fit(row, channels) for row in (stated.mean or config["mean"], stated.std or config["std"]))
+    rule, clip = (receipt.input_rule, receipt.input_clip) if receipt else from_notes(config)
     return Input(
         size=int(stated.size or (own[0] if own else config["input_size"][-1])), mean=mean, std=std,
         channels=channels,  # type: ignore[arg-type]
         interpolation=stated.interpolation or config.get("interpolation"),
         crop_pct=stated.crop_pct or config.get("crop_pct"),
-        rule=stated.rule or (receipt.input_rule if receipt else "unit"),
-        clip=stated.clip or (receipt.input_clip if receipt else None),
+        rule=stated.rule or rule, clip=stated.clip or clip,
         note=stated.note or (None if receipt or stated.mean else UNSTATED),
     )  # fmt: skip
 

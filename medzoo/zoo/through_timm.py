@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from medzoo.errors import UsageError, WeightsMismatchError, listed
+from medzoo.errors import WeightsMismatchError, listed
 from medzoo.zoo import build
 from medzoo.zoo.config import FolderConfig
 
@@ -61,8 +61,8 @@ def through_timm(
         model: nn.Module = timm.create_model(
             config.architecture, pretrained=True, pretrained_cfg=cfg, **arguments, **source
         )
-    except (TypeError, ValueError, AssertionError, RuntimeError, KeyError, AttributeError) as error:
-        raise UsageError(f"timm cannot build {config.name} with {arguments}: {str(error)[:800]}") from error
+    except build.REFUSALS as error:
+        raise build.refused(config.name, arguments, error) from error
     expected = adapt_stem(config, state, channels) if channels != config.in_chans else state
     arrived = _Arrivals(model, expected, config)
     heads = config.pretrained_cfg.get("classifier")

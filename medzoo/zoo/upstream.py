@@ -15,7 +15,7 @@ from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableErr
 from medzoo.zoo import hub as real_hub
 from medzoo.zoo.download import discard, download
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.places import cache_root, is_folder, next_step
+from medzoo.zoo.places import cache_root, elsewhere, is_folder, next_step
 
 
 def from_upstream(
@@ -49,21 +49,30 @@ def from_upstream(
     with real_hub.alone(folder.with_name(f".{entry.name}.lock"), entry.name):
         if is_folder(folder):  # another process brought it meanwhile
             return folder
+        offline = offline or real_hub.told_offline()
         if source.hub:
-            file, commit = real_hub.hub_file(
-                source.hub, source.file or "", source.revision, token=token, offline=offline, cache_dir=cache_dir
-            )
+            try:
+                file, commit = real_hub.hub_file(
+                    source.hub, source.file or "", source.revision, token=token, offline=offline, cache_dir=cache_dir
+                )
+            except WeightsUnavailableError as error:
+                if offline:
+                    raise real_hub.not_here(entry.name, elsewhere(entry)) from error
+                raise WeightsUnavailableError(f"{error} {elsewhere(entry)}") from error
             if commit != source.revision:
                 print(f"{source.hub}: {source.revision or 'main'} is {commit}", file=sys.stderr)
             return _converted(
                 entry, file, folder, f"hf-hub:{source.hub}/{source.file}", cache_dir, hub=source.hub, revision=commit
             )
-        if offline or real_hub.told_offline():
-            raise real_hub.not_here(entry.name)
+        if offline:
+            raise real_hub.not_here(entry.name, elsewhere(entry))
         url = source.url or ""
         file = cache_root(cache_dir) / "upstream" / entry.name / Path(urllib.parse.urlparse(url).path).name
         if not file.is_file():
-            download(url, file)
+            try:
+                download(url, file)
+            except WeightsUnavailableError as error:
+                raise WeightsUnavailableError(f"{error} {elsewhere(entry)}") from error
         try:
             converted = _converted(entry, file, folder, url, cache_dir, url=url)
         except IntegrityError:

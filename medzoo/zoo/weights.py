@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -126,10 +127,53 @@ def read_weights(path: Path, hashed: Mapping[str, int] | None = None) -> dict[st
     return state
 
 
+@dataclass(frozen=True)
+class Differences:
+    """How the tensors of a file differ from an architecture's; false if they do not, and text for a message.
+
+    Args:
+        missing: names that the file lacks.
+        unexpected: names that the architecture lacks.
+        shapes: names of another shape, with both shapes.
+    """
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.shapes)
+
+    def __str__(self) -> str:
+        shapes = [f"{name} {list(have)} instead of {list(need)}" for name, (have, need) in self.shapes.items()]
+        return "; ".join(
+            f"{len(rows)} {what}: {listed(rows, 6)}"
+            for what, rows in (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes))
+            if rows
+        )
+
+
+def differences(have: Mapping[str, tuple[int, ...]], need: Mapping[str, tuple[int, ...]]) -> Differences:
+    """Names and shapes of a file against those of an architecture, both ways.
+
+    Args:
+        have: shape of each tensor in the file.
+        need: shape of each tensor of the network.
+
+    >>> print(differences({"a": (1,), "c": (1,)}, {"a": (2,), "b": (1,)}))
+    1 missing: b; 1 unexpected: c; 1 of another shape: a [1] instead of [2]
+    """
+    return Differences(
+        tuple(name for name in need if name not in have),
+        tuple(name for name in have if name not in need),
+        {name: (have[name], need[name]) for name in need if name in have and have[name] != need[name]},
+    )
+
+
 def compare_names(
     have: Mapping[str, tuple[int, ...]], need: Mapping[str, tuple[int, ...]], where: str, architecture: str
 ) -> None:
-    """Names and shapes of a file against those of an architecture, both ways.
+    """Refuse a file whose names or shapes are not an architecture's.
 
     Args:
         have: shape of each tensor in the file.
@@ -140,21 +184,9 @@ def compare_names(
     Raises:
         WeightsMismatchError: with the first names of what is missing, unexpected, or of another shape.
     """
-    missing = [name for name in need if name not in have]
-    unexpected = [name for name in have if name not in need]
-    shapes = [
-        f"{name} {list(have[name])} instead of {list(need[name])}"
-        for name in need
-        if name in have and have[name] != need[name]
-    ]
-    if missing or unexpected or shapes:
-        parts = [
-            f"{len(rows)} {what}: {listed(rows, 6)}"
-            for what, rows in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-            if rows
-        ]
+    if off := differences(have, need):
         raise WeightsMismatchError(
-            f"{where} does not hold the weights of {architecture}: {'; '.join(parts)}. Nothing was loaded. If it is an "
+            f"{where} does not hold the weights of {architecture}: {off}. Nothing was loaded. If it is an "
             "upstream file, turn it into a folder with `medzoo convert FILE NAME --out DIR`."
         )
 

@@ -1,5 +1,10 @@
 """The transform that belongs to a checkpoint: the right scale for any kind of image."""
 
+import inspect
+import subprocess
+import sys
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +95,7 @@ def test_a_stated_range_is_taken(window):
     assert torch.equal(view(np.full((4, 4), high + 1e6, np.float32)), view(np.full((4, 4), high, np.float32)))
 
 
+@pytest.mark.filterwarnings("ignore:A uint16 image")
 @given(
     arrays.arrays(np.uint16, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
     | arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
@@ -176,3 +182,66 @@ def test_names_folders_and_models(tiny_hub):
             medzoo.transform(wrong)
     with pytest.raises(UsageError, match="size"):
         medzoo.transform("resnet18-random", size=0)
+
+
+@pytest.mark.parametrize(
+    ("top", "high"), [(256, 4095), (4000, 4095), (4095, 4095), (4096, 8191), (9000, 16383), (16383, 16383)]
+)
+def test_few_bits_in_sixteen_get_a_warning_that_names_the_window(top, high, tmp_path):
+    view = medzoo.transform("resnet18-random", size=40)
+    image = grey(dtype=np.uint16, top=top)
+    Image.fromarray(image).save(tmp_path / "x.png")
+    for given_image in (image, torch.from_numpy(image), Image.fromarray(image), tmp_path / "x.png"):
+        with pytest.warns(UserWarning, match=rf"nearly black.*window=\(0, {high}\)"):
+            dark = view(given_image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bright = medzoo.transform("resnet18-random", size=40, window=(0, high))(image)
+    assert (unit_of(bright) - unit_of(dark) * 65535 / high).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "image",
+    [grey(), grey(dtype=np.uint16, top=255), grey(dtype=np.uint16, top=16384), grey(dtype=np.uint16, top=65535)],
+)
+def test_full_ranges_and_eight_bits_get_no_warning(image):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        medzoo.transform("resnet18-random", size=40)(image)
+        medzoo.transform("resnet50-simclr-radnet12m", size=40)(grey(dtype=np.uint16, top=4000))  # stretched anyway
+
+
+def test_one_place_warns_once_in_a_process():
+    code = (
+        "import numpy as np, medzoo; view = medzoo.transform('resnet18-random', size=8)\n"
+        "for top in (3000, 3500, 4000): view(np.full((8, 8), top, np.uint16))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.count("UserWarning") == 1
+
+
+@pytest.mark.parametrize(
+    "window",
+    [(0,), (0, 1, 2), (1, 1), (5, 1), (0, np.inf), (np.nan, 1), (None, 1), ("a", "b"), 3, {"low": 0}, [], "no-window"],
+    ids=repr,
+)
+def test_a_window_is_two_finite_rising_numbers(window):
+    with pytest.raises(UsageError, match="window"):
+        medzoo.transform("resnet18-random", window=window)
+    assert medzoo.transform("resnet18-random", size=4, window=np.array([0, 9]))(np.zeros((4, 4))).shape == (3, 4, 4)
+
+
+def test_a_name_in_a_directory_hub(tiny_hub, monkeypatch):
+    ours = medzoo.transform("lab/tiny", hub=tiny_hub)(grey())
+    assert torch.equal(ours, medzoo.transform(tiny_hub / "lab" / "tiny")(grey()))
+    monkeypatch.setenv("MEDZOO_HUB", str(tiny_hub))
+    assert torch.equal(ours, medzoo.transform("lab/tiny")(grey()))
+
+
+def test_the_whole_image_is_squashed():
+    """No border is cut off, and the aspect is not kept: the docstring and the cards say so."""
+    wide = np.zeros((20, 80), np.uint8)
+    wide[:, :8] = 255  # a tenth at the left, which a centre crop would lose
+    unit = unit_of(medzoo.transform("resnet18-random", size=20)(wide))
+    assert unit[0, :, 0].min() > 0.99 and unit[0, :, 3:].max() < 0.01 and unit.mean() == pytest.approx(0.1, abs=0.01)
+    assert "squashed" in inspect.getdoc(medzoo.transform) and "bilinear" in inspect.getdoc(medzoo.transform)

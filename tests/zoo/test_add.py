@@ -181,3 +181,98 @@ def test_removed_by_hand_it_is_unknown_again(file, private_home):
     with pytest.raises(UnknownNameError):
         medzoo.info(NAME)
     assert json.loads((paths.home() / "checkpoints" / NAME / "config.json").read_text())["medzoo"]["name"] == NAME
+
+
+def test_an_older_entry_is_replaced_with_other_facts(file, model, private_home, tmp_path):
+    """The old entry still stands while the new folder is checked, and says otherwise."""
+    add(file, NAME, **FACTS)
+    other = timm.create_model("test_vit", num_classes=0)
+    torch.save(other.state_dict(), tmp_path / "other.pth")
+    facts = {
+        **FACTS,
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.5] * 3,
+        "size": 160,
+        "rule": "per_image_minmax",
+        "license": "mit",
+    }
+    report = add(tmp_path / "other.pth", NAME, architecture="test_vit", replace_old=True, **facts)
+    assert report.passed and {row.check: row.result for row in report.rows}["registry"] == "PASS"
+    entry, loaded = medzoo.info(NAME), medzoo.load(NAME)
+    assert (entry.architecture, entry.input.mean, entry.license.id) == ("test_vit", (0.1, 0.2, 0.3), "mit")
+    assert loaded.load_receipt.input_rule == "per_image_minmax" and loaded.pretrained_cfg["mean"] == (0.1, 0.2, 0.3)
+    assert torch.equal(loaded.cls_token, other.cls_token)
+    assert add(file, NAME, replace_old=True, **FACTS).passed  # and back
+    assert torch.equal(medzoo.load(NAME)(torch.ones(1, 3, 64, 64)), model(torch.ones(1, 3, 64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"mean": [123.675, 116.28, 103.53]}, r"mean is \[123\.675.*Divide both by 255"),
+        ({"mean": [-0.1, 0.5, 0.5]}, r"inputs in \[0, 1\]"),
+        ({"mean": [float("nan"), 0.5, 0.5]}, r"inputs in \[0, 1\]"),
+        ({"mean": 0.5}, "mean is 0.5; give one number a channel"),
+        ({"std": ["a", "b", "c"]}, "std is.*give one number a channel"),
+        ({"mean": []}, "mean is empty"),
+        ({"images": 0}, "images is 0; it should be above 0"),
+        ({"epochs": -5}, "epochs is -5; it should be above 0"),
+        ({"labels": ["a", "a"]}, "labels should be different"),
+    ],
+)
+def test_numbers_that_cannot_be(file, private_home, change, says):
+    with pytest.raises((UsageError, RegistryError), match=says) as caught:
+        add(file, NAME, **{**FACTS, **change})
+    assert "tmp-add" not in str(caught.value) and left_behind() == []
+
+
+def test_the_report_names_what_was_left_out(model, tmp_path, private_home):
+    state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    torch.save({**state, "model.head.weight": torch.zeros(2), "ema.x": torch.zeros(1)}, tmp_path / "last.pth")
+    report = add(tmp_path / "last.pth", NAME, drop=[r"head\."], **FACTS)
+    row = report.rows[-1]
+    assert (row.check, row.result) == ("left out", "PASS") and report.passed
+    assert row.detail == "2 tensors of last.pth: model.head.weight, ema.x" and "model.head.weight" in str(report)
+    torch.save(model.state_dict(), tmp_path / "last.pth")
+    row = add(tmp_path / "last.pth", NAME, replace_old=True, **FACTS).rows[-1]
+    assert row.detail == "every tensor of last.pth is in the folder"
+
+
+@pytest.mark.parametrize("prefix", ["module", "module.", "net.module", ""])
+def test_a_prefix_may_lack_its_dot(model, tmp_path, private_home, prefix):
+    names = model.state_dict().items()
+    start = prefix + "." if prefix and not prefix.endswith(".") else prefix
+    torch.save({start + name: tensor for name, tensor in names}, tmp_path / "last.pth")
+    assert add(tmp_path / "last.pth", NAME, prefix=prefix, **FACTS).passed
+
+
+def test_what_does_not_fit_leads_to_the_option_that_helps(model, tmp_path, private_home):
+    def says(state, match, name=NAME, **change):
+        torch.save(state, tmp_path / "last.pth")
+        with pytest.raises(ConversionError, match=match) as caught:
+            add(tmp_path / "last.pth", name, **{**FACTS, **change})
+        text = str(caught.value)
+        assert text.endswith(" Nothing was written.") and text.count("Nothing was") == 1
+        assert "tmp-add" not in text and "medzoo convert" not in text and left_behind() == []
+
+    state = model.state_dict()
+    says(state | {"head.0.weight": torch.zeros(2), "proj.bias": torch.zeros(2)}, r"--drop 'head\\\.' --drop 'proj\\\.'")
+    vit = {"size": 160, "name": "test_vit-ours"}
+    tokens = timm.create_model("test_vit", num_classes=0).state_dict()
+    pooled = timm.create_model("test_vit", num_classes=0, global_pool="avg").state_dict()
+    says({f"model.{name}": row for name, row in pooled.items()}, r"""--model '\{"global_pool": "avg"\}'""", **vit)
+    says(tokens, r"""--model '\{"global_pool": "token"\}'""", model_kwargs={"global_pool": "avg"}, **vit)
+    grey = timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict()
+    says(grey, "one channel: give one mean and one std")
+    says(state, "three channels: give three numbers", mean=[0.5], std=[0.5])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConversionError, match=r"is empty.*Nothing was written\.$"):
+        add(tmp_path / "empty", NAME, **FACTS)
+
+
+def test_grey_stems_and_pooled_tokens_then_go_in(tmp_path, private_home):
+    torch.save(timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict(), tmp_path / "grey.pth")
+    assert add(tmp_path / "grey.pth", NAME, **{**FACTS, "mean": [0.5], "std": [0.25]}).passed
+    torch.save(timm.create_model("test_vit", num_classes=0, global_pool="avg").state_dict(), tmp_path / "vit.pth")
+    facts = {**FACTS, "size": 160, "model_kwargs": {"global_pool": "avg"}}
+    assert add(tmp_path / "vit.pth", "test_vit-ours", **facts).passed

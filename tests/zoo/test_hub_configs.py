@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import re
+from pathlib import Path
 
 import pytest
 
@@ -221,3 +222,16 @@ def _check_recipe(entry, told):
     written = importlib.util.find_spec(f"medzoo.training.objectives.{options['method']}") is not None
     assert written != ("objective yet" in told)
     assert told.endswith(f"{options['out']}/checkpoint.")
+
+
+def test_the_readme_promises_no_objective_that_is_missing():
+    """The row of those that nobody published names the methods that medzoo lacks, and no method that it has."""
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    if not readme.is_file():
+        pytest.skip("a checkout is needed")
+    row = next(line for line in readme.read_text().splitlines() if line.startswith("| recipe |"))
+    missing = {medzoo.info(name).pretraining.method for name in TERMS["recipe"]}
+    there = {method for method in missing if importlib.util.find_spec(f"medzoo.training.objectives.{method}")}
+    lacking = re.sub(r"[^a-z0-9]", "", row.lower().partition("it has no ")[2].partition(" objective")[0])
+    assert f"| {len(TERMS['recipe'])} |" in row
+    assert all(method in lacking for method in missing - there) and not any(method in lacking for method in there)

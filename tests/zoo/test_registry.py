@@ -84,6 +84,8 @@ redistributable = true
         (("[input]", "[input]\nchannels = 2"), "one of 3, 1"),
         (("[input]", "[input"), "not valid TOML"),
         (("[license]", "[upstream]\nformat='timm'\naccess='direct'\n[license]"), "needs a url"),
+        (("[license]", "[pretraining]\ndata=['x']\nimages=0\n[license]"), "images is 0; it should be above 0"),
+        (("[license]", "[pretraining]\ndata=['x']\nepochs=-1\n[license]"), "epochs is -1; it should be above 0"),
         (("[license]", "[hub]\nrepo='a'\nrevision='1'\nsha256='2'\nsize=1\n[license]"), "random|hub"),
     ],
 )

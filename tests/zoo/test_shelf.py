@@ -142,3 +142,33 @@ def test_fetch_all(registry_of_three, tmp_path, monkeypatch):
     assert f"export MEDZOO_HUB={tmp_path / 'stick'}" in done.output
     for wrong in (["fetch", "--all"], ["fetch"], ["fetch", "--all", "x", "--to", str(tmp_path)]):
         assert isinstance(run(app, wrong).exception, UsageError)
+
+
+def test_f32_decoded_images_are_listed_verified_and_pruned(private_home):
+    from medzoo.data.cache import decoded
+    from medzoo.data.task import load_task
+
+    decoded(load_task("phantom_oct,n=8,n_validation=4,n_test=4"), "train", size=16)
+    (item,) = shelf()
+    assert item.kind == "decoded images" and item.name.startswith("phantom_oct-16px-") and item.whole
+    (verdict,) = verify_shelf()
+    assert verdict.result == "PASS" and "1 parts" in verdict.detail
+    (part,) = item.path.iterdir()
+    kept = part.stat()
+    content = bytearray(part.read_bytes())
+    content[5000] ^= 1
+    part.write_bytes(content)
+    os.utime(part, ns=(kept.st_atime_ns, kept.st_mtime_ns))  # rot, which leaves no other trace
+    (verdict,) = verify_shelf()
+    assert verdict.result == "FAIL" and part.name in verdict.detail
+    earlier = private_home / "decoded" / "phantom_oct-train-16-0123456789abcdef.safetensors"
+    earlier.write_bytes(b"x")
+    age(earlier)
+    left = item.path / f"{store.TEMPORARY}1-part"
+    left.write_bytes(b"x")
+    age(left)
+    assert [verdict.result for verdict in verify_shelf()] == ["FAIL", "SKIP"]
+    prune()
+    assert not earlier.exists() and not left.exists() and part.exists()
+    prune([item.name])
+    assert shelf() == []

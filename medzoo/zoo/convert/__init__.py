@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from medzoo.errors import ConversionError, UsageError, WeightsMismatchError, listed
-from medzoo.zoo.facts import Checkpoint, Upstream
-from medzoo.zoo.places import cached_folder
-from medzoo.zoo.registry import info, names
+from medzoo import paths, store
+from medzoo.errors import ConversionError, UsageError, listed
+from medzoo.zoo.convert.hashes import as_published, sha256_of_parts
+from medzoo.zoo.convert.misfits import (
+    NOTHING,
+    common_start,
+    of_network,
+    other_layout,
+    refuse_other_file,
+    require_file,
+    to_leave_out,
+    told_hash,
+)
+from medzoo.zoo.facts import Checkpoint
+from medzoo.zoo.places import cached_folder, is_folder
+from medzoo.zoo.registry import info
 
 if TYPE_CHECKING:
     import torch
@@ -20,25 +33,45 @@ if TYPE_CHECKING:
     from medzoo.zoo.convert.child import Answer
     from medzoo.zoo.convert.rules import Format
 
+TEMPORARY = f"{store.TEMPORARY}convert-"
+
+
+class Converted(NamedTuple):
+    """A folder that was written, and the names of the file's tensors that are not in it."""
+
+    folder: Path
+    left_out: tuple[str, ...]
+
 
 def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[str] | None = None) -> Path:
     """Turn an upstream file that you have into a folder that medzoo, timm and transformers load.
 
+    A file with another hash than its authors published is converted all the same: stderr, `medzoo check` and the load receipt
+    say so.
+
     Args:
         file: as its authors published it; of a TensorFlow checkpoint the prefix, the folder or the zip.
         name: the checkpoint it is.
-        out: the folder to write; by default medzoo's own, so that `medzoo.load(name)` finds it.
+        out: the folder to write; by default medzoo's own, so that `medzoo.load(name)` finds it. An older checkpoint in it is
+            replaced, and stderr says so.
 
     Returns:
-        The folder.
+        The folder, absolute.
 
     Raises:
+        UsageError: if the file carries the name under which another checkpoint's was published, or the folder holds
+            something else.
         ConversionError: if the file is not of the checkpoint's format: a key that no rule names, a tensor that is
             missing or of another shape, NaN or infinity, or a file that would need code to be read.
     """
-    entry = info(name)
-    folder = cached_folder(entry.name) if out is None else Path(out).expanduser()
-    return convert_entry(entry, Path(file).expanduser(), folder)
+    entry, path = info(name), paths.absolute(file)
+    folder = cached_folder(entry.name) if out is None else paths.absolute(out)
+    refuse_other_file(path, entry)
+    replaced = is_folder(folder)
+    convert_entry(entry, path, folder)
+    if replaced:
+        print(f"The checkpoint that was in {folder} is replaced.", file=sys.stderr)
+    return folder
 
 
 def recognise(file: str | os.PathLike[str]) -> list[str]:
@@ -53,7 +86,7 @@ def recognise(file: str | os.PathLike[str]) -> list[str]:
     Raises:
         ConversionError: if it cannot be read.
     """
-    return sorted(look(Path(file).expanduser()).looks_like, key=lambda name: name == "timm")
+    return sorted(look(paths.absolute(file)).looks_like, key=lambda name: name == "timm")
 
 
 def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
@@ -69,6 +102,7 @@ def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
     from medzoo.zoo.convert.child import Request
     from medzoo.zoo.convert.sandbox import read_apart
 
+    require_file(file)
     with tempfile.TemporaryDirectory() as folder:
         answer = read_apart(Request(str(file.absolute()), (), folder, drop=drop))
     if answer.error:
@@ -98,7 +132,49 @@ def convert_entry(
         revision: that repository's commit.
         prefix: take only the tensors whose names begin so, without it.
         drop: regular expressions of names to leave out, on top of the format's.
+
+    Raises:
+        ConversionError: as `convert`.
+        UsageError: for an entry without upstream file, or a folder that holds something else.
     """
+    return convert_file(entry, file, out, (url, hub, revision), prefix=prefix, drop=drop).folder
+
+
+def convert_file(
+    entry: Checkpoint,
+    file: Path,
+    out: Path,
+    origin: tuple[str | None, str | None, str | None] = (None, None, None),
+    *,
+    prefix: str = "",
+    drop: tuple[str, ...] = (),
+    own: bool = False,
+) -> Converted:
+    """As `convert_entry`, and what was left out.
+
+    Args:
+        entry: the checkpoint.
+        file: the upstream file.
+        out: the folder to write.
+        origin: address, Hub repository and its commit, where medzoo itself fetched the file.
+        prefix: as for `convert_entry`.
+        drop: as for `convert_entry`.
+        own: whether the file is being added, so that messages speak of its options.
+
+    Raises:
+        ConversionError: as `convert`.
+        UsageError: for an entry without upstream file, or a folder that holds something else.
+    """
+    try:
+        return _converted(entry, file, out, origin, prefix, drop, own)
+    except ConversionError as error:
+        raise ConversionError(f"{str(error).removesuffix(NOTHING).rstrip()} {NOTHING}") from error
+
+
+def _converted(
+    entry: Checkpoint, file: Path, out: Path, origin: tuple[str | None, str | None, str | None], prefix: str,
+    drop: tuple[str, ...], own: bool,
+) -> Converted:  # fmt: skip
     from medzoo.zoo.config import FolderConfig, Source, Step
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.read import files_of
@@ -113,75 +189,67 @@ def convert_entry(
         raise ConversionError(
             f"{entry.name}: the layout of its file is not known, so medzoo has no rules for it. {upstream.instructions or ''}"
         )
+    require_file(file)
     asked = (upstream.format, *upstream.also)
     if unknown := [name for name in asked if name not in FORMATS]:
         raise ConversionError(f"{entry.name}: medzoo has no format {unknown[0]!r}; it has {listed(FORMATS, 80)}.")
-    state, read_as = _read(entry, file, asked, out, prefix, drop)
-    state, entry, classes, config = _fitted(state, FORMATS[read_as], entry, file)
+    state, answer = _read(file, asked, out, prefix, drop, own)
+    read_as = str(answer.format)
+    state, entry, classes, config = _fitted(state, FORMATS[read_as], entry, file, own)
     parts = files_of(file)
-    digest = _sha256(parts)
-    source = Source(
-        read_as, file.name, digest, sum(part.stat().st_size for part in parts), _as_published(file, digest, upstream),
-        url, hub, revision,
-    )  # fmt: skip
+    digest = sha256_of_parts(parts)
+    size, published = sum(part.stat().st_size for part in parts), as_published(file, digest, upstream)
+    source = Source(read_as, file.name, digest, size, published, *origin)
     lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
     facts = facts_of(read_card(entry), entry.input, lineage, source)
     arguments = dict(entry.model.kwargs) | ({"in_chans": entry.input.channels} if entry.input.channels != 3 else {})
-    return write_folder(state, out, FolderConfig(Path(), entry.architecture, classes, arguments, config, facts=facts))
+    written = FolderConfig(
+        Path(), entry.architecture, classes, arguments, config, _labels(entry, classes, file), facts=facts
+    )
+    folder = write_folder(state, out, written)
+    if published is False:
+        told_hash(file, entry)
+    return Converted(folder, answer.left_out)
+
+
+def _labels(entry: Checkpoint, classes: int, file: Path) -> tuple[str, ...]:
+    """What the outputs of the stored head mean, if anybody stated it."""
+    labels = entry.model.labels
+    if labels and len(labels) != classes:
+        has = f"a head of {classes} outputs" if classes else "no head"
+        raise ConversionError(f"{file} has {has}, and the labels that {entry.name} states are {len(labels)} in number.")
+    return labels
 
 
 def _read(
-    entry: Checkpoint, file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...]
-) -> tuple[dict[str, torch.Tensor], str]:
+    file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...], own: bool
+) -> tuple[dict[str, torch.Tensor], Answer]:
     """The file's tensors under timm's names, and the format that it has; read in a process of its own."""
     from medzoo.zoo.convert.child import STATE, Request
     from medzoo.zoo.convert.sandbox import read_apart
     from medzoo.zoo.weights import read_weights
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-convert-", dir=out.parent) as folder:
+    with suppress(OSError):
+        store.sweep(out.parent, start=TEMPORARY)  # what a kill left behind
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out.parent) as folder:
         answer = read_apart(Request(str(file.absolute()), formats, folder, prefix, drop))
         if answer.format is None:
-            raise ConversionError(f"{answer.error}{_hint(answer.looks_like)} Nothing was written.")
-        return read_weights(Path(folder) / STATE), answer.format
-
-
-def _hint(looks_like: tuple[str, ...]) -> str:
-    found = [name for name in looks_like if name != "timm"]
-    if not found:
-        return ""
-    owners = [name for name in names() if (source := info(name).upstream) and source.format in found]
-    whose = f", as of {listed(owners, 6)}" if owners else ""
-    return f" Its keys are those of {listed(found, 4)}{whose}: is it another checkpoint's file?"
-
-
-def _sha256(parts: tuple[Path, ...]) -> str:
-    """Of the bytes of all parts, one after the other."""
-    digest = hashlib.sha256()
-    for part in parts:
-        with part.open("rb") as opened:
-            while chunk := opened.read(1024 * 1024):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _as_published(file: Path, digest: str, upstream: Upstream) -> bool | None:
-    if upstream.sha256:
-        return digest == upstream.sha256
-    if upstream.md5 and file.is_file():
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "md5").hexdigest().startswith(upstream.md5)
-    return None
+            network = set(answer.names) - set(answer.foreign)
+            below = "" if own else common_start(network)
+            hint = other_layout(answer.looks_like) or to_leave_out(answer.foreign, network, file, own=own, below=below)
+            raise ConversionError(f"{answer.error}{hint}")
+        return read_weights(Path(folder) / STATE), answer
 
 
 def _fitted(
-    state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path
+    state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path, own: bool
 ) -> tuple[dict[str, torch.Tensor], Checkpoint, int, dict[str, Any]]:
     """The tensors as the network needs them, the entry as the file decides it, the head's width, timm's configuration."""
     import torch
 
     from medzoo.zoo import build
-    from medzoo.zoo.weights import compare_names, refuse_not_finite, shapes
+    from medzoo.zoo.weights import differences, refuse_not_finite, shapes
 
     if rules.adapt:
         entry = _adapted(entry, rules.adapt(state))
@@ -197,12 +265,11 @@ def _fitted(
     counters = {name: tensor for name, tensor in need.items() if name.endswith("num_batches_tracked")}
     if rules.counters and not counters.keys() & state.keys():
         state |= {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in counters.items()}
-    try:
-        compare_names(
-            shapes(state.items()), shapes(need.items()), f"{path}, renamed by its format's rules,", entry.architecture
+    if off := differences(shapes(state.items()), shapes(need.items())):
+        raise ConversionError(
+            f"{path}, renamed by its format's rules, does not hold the weights of {entry.architecture}: {off}."
+            f"{of_network(off, need, path, config, own=own)}"
         )
-    except WeightsMismatchError as error:
-        raise ConversionError(str(error)) from error
     refuse_not_finite(state, str(path))
     state = {name: tensor.to(need[name].dtype) for name, tensor in state.items()}
     if rules.bgr:

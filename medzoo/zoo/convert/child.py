@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from medzoo.errors import ConversionError, MedzooError
+from medzoo.errors import ConversionError, MedzooError, listed
 from medzoo.zoo.convert.formats import FORMATS
 from medzoo.zoo.convert.read import read_tensors
-from medzoo.zoo.convert.rules import apply, fits
+from medzoo.zoo.convert.rules import apply, fits, plan
 
 STATE, ANSWER = "state.safetensors", "answer.json"
 
@@ -24,7 +25,7 @@ class Request:
         file: the foreign file.
         formats: tried in order; none if only the format is asked for.
         folder: where the answer goes.
-        prefix: only the tensors whose names begin so are looked at, without it.
+        prefix: only the tensors whose names begin so are looked at, without it; a whole word may lack its dot.
         drop: regular expressions; names that one of them matches from their start are left out.
     """
 
@@ -44,12 +45,16 @@ class Answer:
         error: why none does.
         looks_like: the formats whose rules name all keys of the file.
         names: of the tensors that were looked at.
+        foreign: of these, the names that the first format has no rule for, although it has for others.
+        left_out: names of the file's tensors that are not among the result.
     """
 
     format: str | None = None
     error: str | None = None
     looks_like: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def answer(request: Request) -> Answer:
@@ -57,15 +62,19 @@ def answer(request: Request) -> Answer:
     from safetensors.torch import save_file
 
     try:
-        tensors = read_tensors(Path(request.file))
+        stored = read_tensors(Path(request.file))
     except MedzooError as error:
         return Answer(error=str(error))
+    names = tuple(stored)
+    prefix = _whole_words(request.prefix, names)
     tensors = {
-        key.removeprefix(request.prefix): tensor for key, tensor in tensors.items() if key.startswith(request.prefix)
+        key.removeprefix(prefix): tensor
+        for key, tensor in stored.items()
+        if key.startswith(prefix) and not any(re.match(rule, key.removeprefix(prefix)) for rule in request.drop)
     }
-    tensors = {key: tensor for key, tensor in tensors.items() if not any(re.match(rule, key) for rule in request.drop)}
+    del stored  # an optimiser's state may be twice the network
     if not tensors:
-        return Answer(error=f"{request.file} has no tensor below {request.prefix!r}.")
+        return Answer(error=f"{request.file} has no tensor below {request.prefix!r}: it has {listed(names, 4)}.")
     errors = []
     for name in request.formats:
         try:
@@ -75,10 +84,27 @@ def answer(request: Request) -> Answer:
             continue
         # tensors of a file may share memory, which safetensors refuses
         save_file({key: tensor.contiguous().clone() for key, tensor in state.items()}, Path(request.folder) / STATE)
-        return Answer(format=name)
+        used = {prefix + key for key in plan(tensors, FORMATS[name]).names.values()}
+        return Answer(format=name, left_out=tuple(key for key in names if key not in used))
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     fitting = tuple(name for name in FORMATS if fits(shapes, FORMATS[name]))
-    return Answer(error=errors[0] if errors else None, looks_like=fitting, names=tuple(tensors))
+    foreign = _foreign(tensors, request.formats[0]) if request.formats else ()
+    return Answer(None, errors[0] if errors else None, fitting, tuple(tensors), foreign)
+
+
+def _whole_words(prefix: str, names: Iterable[str]) -> str:
+    """A prefix with the dot (or slash) that a person left out, if the names have one there."""
+    if not prefix or prefix.endswith((".", "/")):
+        return prefix
+    return next((prefix + end for end in "./" if any(name.startswith(prefix + end) for name in names)), prefix)
+
+
+def _foreign(names: Iterable[str], format: str) -> tuple[str, ...]:
+    try:
+        sorted_ = plan(names, FORMATS[format])
+    except ConversionError:
+        return ()
+    return sorted_.foreign if sorted_.names else ()
 
 
 if __name__ == "__main__":

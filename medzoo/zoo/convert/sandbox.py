@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,16 @@ def read_apart(request: Request) -> Answer:
     Raises:
         ConversionError: if the process broke a limit or died.
     """
+    # the other process works in another folder
+    folder = Path(request.folder).absolute()
+    request = replace(request, file=str(Path(request.file).absolute()), folder=str(folder))
     if is_safetensors(Path(request.file)):
         return answer(request)
-    folder = Path(request.folder)
     asked = folder / "request.json"
     asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
     variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     variables |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HOME": str(folder), "TMPDIR": str(folder),
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "HOME": str(folder), "TMPDIR": str(folder),
         "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
@@ -58,7 +60,8 @@ def read_apart(request: Request) -> Answer:
     )  # fmt: skip
     if done.returncode == 0:
         said = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-        return Answer(said["format"], said["error"], tuple(said["looks_like"]), tuple(said["names"]))
+        rows = (tuple(said[key]) for key in ("looks_like", "names", "foreign", "left_out"))
+        return Answer(said["format"], said["error"], *rows)
     raise ConversionError(f"{request.file} was given up: {_why(done)} Nothing of it was used.")
 
 

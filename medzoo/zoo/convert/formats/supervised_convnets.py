@@ -33,13 +33,12 @@ def inat(prefix: str) -> Format:
     )
 
 
-def asu(classes: int) -> Format:
-    """The ASU zoo's ResNet-50; its classifier is Sequential(Linear, Sigmoid), or plain."""
-    inside = r"state_dict\.(module\.)?"
+def asu(inside: str, classes: int) -> Format:
+    """The ASU zoo's ResNet-50, wrapped for several GPUs or not; its classifier is Sequential(Linear, Sigmoid), or plain."""
     return Format(
         drop=TRAINING,
         keep=(Keep(inside + RESNET), Keep(rf"{inside}fc\.(0\.)?(?=(weight|bias)$)", "fc.")),
-        needs=(r"\.fc\.(0\.)?weight$",),
+        needs=(rf"^{inside}fc\.(0\.)?weight$",),
         shapes=((r"\.fc\.(0\.)?weight$", (classes, 2048)),),
         head=True,
         source=ASU,
@@ -70,8 +69,8 @@ FORMATS = {
     ),
     "inat2021-supervised": inat(r"(module\.)?"),
     "inat2021-mini-supervised-scratch": inat(r"(module\.)?"),
-    "jliang-imagenet-chestxray14": asu(14),
-    "jliang-imagenet-chexpert": asu(-100),
+    "jliang-imagenet-chestxray14": asu(r"state_dict\.", 14),
+    "jliang-imagenet-chexpert": asu(r"state_dict\.module\.", -100),
     "jliang-convnext-base-mimic": Format(
         drop=TRAINING,
         keep=(Keep(r"(state_dict|model)\.(module\.)?(?=(stem|stages|head)\.)"),),

@@ -1,0 +1,98 @@
+"""What a caller of `load` may say, what is refused with a sentence, and what the receipt says of it."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from zoo_samples import CARD, small_model
+
+import medzoo
+from medzoo.errors import UsageError
+
+SAME = {**CARD, "input": {"size": 64, "mean": [0.5] * 3, "std": [0.25] * 3}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"num_classes": None}, "num_classes is None"),
+        ({"num_classes": 2.0}, r"num_classes is 2\.0"),
+        ({"num_classes": float("nan")}, "num_classes is nan"),
+        ({"num_classes": [2]}, r"num_classes is \[2\]"),
+        ({"in_chans": 1.0}, r"in_chans is 1\.0"),
+        ({"in_chans": "3"}, "in_chans is '3'"),
+        ({"dtype": "float17"}, "dtype is 'float17'.*float16"),
+        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"dtype": torch.int64}, "floating type"),
+        ({"dtype": "nn"}, "dtype is 'nn'"),
+        ({"dtype": 16}, "dtype is 16"),
+        ({"out_indices": 3}, "out_indices is 3"),
+        ({"out_indices": "12"}, "out_indices is '12'"),
+        ({"out_indices": ()}, "out_indices is"),
+        ({"out_indices": (1.5,)}, "out_indices is"),
+        ({"out_indices": (99,)}, r"cannot build.*out_indices counts the depths"),
+        ({"out_indices": (-99,)}, r"cannot build.*out_indices counts the depths"),
+    ],
+)
+@pytest.mark.parametrize("name", ["stored", "resnet18_cifar-random", "vit_small-random"])
+def test_what_makes_no_sense_gets_a_sentence(folder, name, arguments, says):
+    if "out_indices" in arguments:
+        arguments = {**arguments, "features_only": True}
+    with pytest.raises(UsageError, match=says):
+        medzoo.load(str(folder) if name == "stored" else name, **arguments)
+
+
+def test_numbers_of_numpy_are_numbers(folder):
+    assert medzoo.load(str(folder), num_classes=np.int64(2)).fc.weight.shape[0] == 2
+
+
+@pytest.mark.parametrize("name", [None, 3, ["resnet18-random"], object()])
+def test_a_name_is_text(name):
+    for call in (medzoo.load, medzoo.info, medzoo.check, medzoo.fetch):
+        with pytest.raises(UsageError, match="The name is"):
+            call(name)
+
+
+@pytest.mark.parametrize("name", ["float16", "torch.float16", "bfloat16", "float64"])
+def test_types_by_their_name(folder, name):
+    model = medzoo.load(str(folder), dtype=name)
+    assert next(model.parameters()).dtype == getattr(torch, name.removeprefix("torch."))
+
+
+@pytest.mark.parametrize("wish", [{}, {"features_only": True}])
+def test_a_summed_stem_is_the_same_function_of_grey_where_channels_agree(tmp_path, wish):
+    folder = medzoo.save(small_model(), tmp_path / "same", card=SAME)
+    colour, grey = medzoo.load(str(folder), **wish), medzoo.load(str(folder), in_chans=1, **wish)
+    assert not any("not the same function" in note for note in grey.load_receipt.notes)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    with torch.inference_mode():
+        outputs = [model(medzoo.transform(model)(image)[None]) for model in (colour, grey)]
+    for one, other in zip(*(rows if isinstance(rows, list) else [rows] for rows in outputs), strict=True):
+        assert (one - other).abs().max() <= 1e-4 * one.abs().max()
+
+
+def test_and_it_is_another_where_they_do_not(folder, tmp_path):
+    same = medzoo.save(small_model(), tmp_path / "same", card=SAME)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    colour, grey = medzoo.load(str(folder)), medzoo.load(str(folder), in_chans=1)  # a mean and std for each channel
+    assert any("not the same function" in note for note in grey.load_receipt.notes)
+    with torch.inference_mode():
+        one, other = (model(medzoo.transform(model)(image)[None]) for model in (colour, grey))
+    assert (one - other).abs().max() > 1e-3 * one.abs().max()
+    assert any("not the same function" in note for note in medzoo.load(str(same), in_chans=4).load_receipt.notes)
+
+
+def test_a_receipt_is_read_at_a_glance(folder):
+    for wish in ({}, {"num_classes": 2}, {"features_only": True}):
+        receipt = medzoo.load(str(folder), **wish).load_receipt
+        assert repr(receipt) == (
+            f"LoadReceipt(name='test_resnet-drawn', architecture='test_resnet', sha256='{receipt.sha256[:12]}', notes=())"
+        )
+    assert "fc.weight" in medzoo.load(str(folder), num_classes=2).load_receipt.fresh
+    assert len(repr(medzoo.load("resnet18-random").load_receipt)) < 200
+
+
+def test_the_docstring_says_how_commits_are_kept():
+    text = inspect.getdoc(medzoo.load)
+    assert "first asked" in text and "taken from then on" in text and "looked up each time" in text
