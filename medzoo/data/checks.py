@@ -82,16 +82,16 @@ def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None
     shared: dict[str, set[str]] = {}
     for split, table in tables.items():
         values = table["patient_id"].to_pylist()
-        if not groups.startswith("none"):
+        distinct = set(values)
+        if not groups.startswith("none") and any(map(is_empty, distinct)):
             bad = [key for key, value in zip(table["id"].to_pylist(), values, strict=True) if is_empty(value)]
-            if bad:
-                complain(
-                    DataContractError(
-                        f"Task {task}, {split}: {len(bad)} images have an empty patient (or group) id: {listed(bad)}. "
-                        "Fill it in, or state that there is none."
-                    )
+            complain(
+                DataContractError(
+                    f"Task {task}, {split}: {len(bad)} images have an empty patient (or group) id: {listed(bad)}. "
+                    "Fill it in, or state that there is none."
                 )
-        for value in set(values):
+            )
+        for value in distinct:
             if holders.setdefault(value, split) != split:
                 shared.setdefault(value, {holders[value]}).add(split)
     if shared:
@@ -130,8 +130,7 @@ def check_labels(
     first = labels.get("train", labels.get("all"))
     if kind == "regression" or first is None:
         return labels
-    marked = first == 1 if kind == "multilabel" else first[:, None] == np.arange(len(classes))
-    present = marked.any(axis=0)
+    present = (first == 1).any(axis=0) if kind == "multilabel" else np.bincount(first, minlength=len(classes)) > 0
     empty = [name for name, there in zip(classes, present, strict=True) if not there]
     if empty:
         complain(DataContractError(f"Task {task}: no training image has the class {listed(empty)}."))

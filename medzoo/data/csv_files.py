@@ -11,6 +11,8 @@ from pathlib import Path
 from medzoo.data.problems import complain
 from medzoo.errors import DataContractError, listed
 
+_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".dcm", ".npy")
+
 
 def read_text(path: Path) -> str:
     """A UTF-8 text (with or without BOM).
@@ -72,7 +74,8 @@ def read_csv(path: Path, need: Sequence[str] = ()) -> tuple[list[str], list[dict
 def read_list(path: Path) -> list[list[str]]:
     """The lines of a list without a header, split at commas, or else at blanks.
 
-    File names may hold blanks; a line with a comma is split at commas alone.
+    File names may hold blanks: a line with a comma is split at commas alone, and one whose only file ending is its last
+    word's is one name.
 
     Raises:
         DataContractError: if it cannot be read, or is empty.
@@ -80,4 +83,17 @@ def read_list(path: Path) -> list[list[str]]:
     lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         raise DataContractError(f"{path} is empty.")
-    return [[part.strip() for part in line.split(",")] if "," in line else line.split() for line in lines]
+    return [_fields(line) for line in lines]
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line.
+
+    >>> _fields("a (1).png"), _fields("a.png 0 1"), _fields("a (1).png,0")
+    (['a (1).png'], ['a.png', '0', '1'], ['a (1).png', '0'])
+    """
+    if "," in line:
+        return [part.strip() for part in line.split(",")]
+    parts = line.split()
+    named = [part.lower().endswith(_ENDINGS) for part in parts]
+    return [line] if named[-1] and not any(named[:-1]) else parts

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.pixels import Pixels, read_image
+from medzoo.data.pixels import Pixels, WindowChoice, read_image
 from medzoo.data.problems import complain
+from medzoo.data.windows import ANY
 from medzoo.errors import DataContractError, listed
 
 
@@ -18,18 +19,28 @@ class FileReader:
 
     Args:
         root: the folder.
+        window: (low, high), or the name of a CT window, that images, not masks, are clipped to.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    apart = True  # keys are files, so that several processes may read at once
+
+    def __init__(self, root: Path, window: WindowChoice | None = None) -> None:
+        self.root, self.window = root, window
 
     def read(self, key: str) -> Pixels:
         """The image under a key."""
-        return read_image(self.root / key)
+        return read_image(self.root / key, window=self.window)
+
+    def raw(self, key: str) -> bytes | None:
+        """The encoded image as it lies on the disk; None where a key is no file of its own."""
+        try:
+            return (self.root / key).read_bytes()
+        except OSError:
+            return None
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 1 where the mask image is not black."""
-        array = read_image(self.root / key).array
+        array = read_image(self.root / key, window=ANY).array
         return (array.max(axis=2) if array.ndim == 3 else array).astype(bool).astype(np.uint8)
 
 
@@ -64,6 +75,35 @@ def find_one(root: Path, names: Sequence[str], task: str) -> Path:
             return root / name
     raise DataContractError(
         f"Task {task}: {root} holds none of {listed(names)}. `medzoo tasks info {task}` shows the layout that is expected."
+    )
+
+
+def find_folder(root: Path, inside: Sequence[str], outer: Sequence[str], task: str) -> Path:
+    """The folder that a data set's own paths start from: the root itself, or an outer folder in it.
+
+    Args:
+        root: as the user gave it.
+        inside: names of which this folder holds at least one.
+        outer: names of the outer folders that the data are unpacked with.
+        task: for the message.
+
+    Raises:
+        DataContractError: if none of the folders holds one of the names, or several do.
+    """
+    found = [
+        folder
+        for folder in (root, *(root / name for name in outer))
+        if any((folder / name).exists() for name in inside)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise DataContractError(
+            f"Task {task}: {root} holds none of {listed(inside)}, and neither does a folder {listed(outer)} in it. "
+            f"`medzoo tasks info {task}` shows the layout that is expected."
+        )
+    raise DataContractError(
+        f"Task {task}: {root} holds more than one copy: {listed(found)}. Give one of these folders."
     )
 
 
@@ -121,13 +161,13 @@ def need_files(root: Path, keys: Iterable[str], task: str, what: str = "images")
     Raises:
         DataContractError: with the first of the missing files (outside of `problems.collecting`).
     """
-    listings: dict[Path, set[str]] = {}
+    listings: dict[str, set[str]] = {}
 
     def there(key: str) -> bool:
-        folder, name = (root / key).parent, Path(key).name
+        folder, _, name = key.rpartition("/")
         if folder not in listings:
             try:
-                with os.scandir(folder) as entries:
+                with os.scandir(root / folder) as entries:
                     listings[folder] = {entry.name for entry in entries}
             except OSError:
                 listings[folder] = set()

@@ -41,10 +41,15 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     ('phantom_ct', None, {'n': '2000'})
     >>> split_name("folder:scans/knee")
     ('folder:PATH', 'scans/knee', {})
+    >>> split_name("folder:scans/chest,window=lung")
+    ('folder:PATH', 'scans/chest', {'window': 'lung'})
+    >>> split_name("rsna_pe,window=-160:240")
+    ('rsna_pe', None, {'window': '-160:240'})
     """
     prefix, colon, path = name.partition(":")
-    if colon:
-        return f"{prefix}:PATH", path, {}
+    if colon and "," not in prefix:  # a colon after a comma is part of a choice, as in window=-160:240
+        place, found, window = path.rpartition(",window=")  # of paths, which may hold commas, the one choice there is
+        return f"{prefix}:PATH", place if found else path, {"window": window} if found else {}
     base, *rest = name.split(",")
     choices: dict[str, str] = {}
     for part in rest:
@@ -53,6 +58,17 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
             raise UsageError(f"Task {name!r}: {part!r} should be key=value, once each, as in phantom_ct,n=2000.")
         choices[key] = value
     return base, None, choices
+
+
+def _chosen(name: str, key: str, value: str, words: Any) -> Any:  # noqa: ANN401
+    """A choice as the family takes it: a whole number, one of its words, or what its function makes of the text."""
+    if callable(words):
+        return words(value)
+    if words is None and not value.isdecimal():
+        raise UsageError(f"Task {name!r}: {key}={value!r} should be a whole number.")
+    if words is not None and value not in words:
+        raise UsageError(f"Task {name!r}: {key}={value!r} should be one of {', '.join(words)}.")
+    return int(value) if words is None else value
 
 
 def load_from_family(
@@ -80,12 +96,7 @@ def load_from_family(
         if key not in family.CHOICES:
             known = ", ".join(family.CHOICES) or "none"
             raise UsageError(f"Task {base} has no choice {key!r}; it has {known}.")
-        words = family.CHOICES[key]
-        if words is None and not value.isdecimal():
-            raise UsageError(f"Task {name!r}: {key}={value!r} should be a whole number.")
-        if words is not None and value not in words:
-            raise UsageError(f"Task {name!r}: {key}={value!r} should be one of {', '.join(words)}.")
-        options[key] = int(value) if words is None else value
+        options[key] = _chosen(name, key, value, family.CHOICES[key])
     for key, given in (("label_policy", label_policy), ("groups", groups)):
         if given is None:
             continue

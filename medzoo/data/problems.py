@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from medzoo.errors import DataContractError
+from medzoo.errors import DataContractError, listed
 
 _heard: ContextVar[list[DataContractError] | None] = ContextVar("heard", default=None)
 
@@ -24,6 +24,26 @@ def complain(error: DataContractError) -> None:
     if heard is None:
         raise error
     heard.append(error)
+
+
+def complain_of(offenders: Collection[object], what: str) -> None:
+    """Complain of offenders by name, if there are any.
+
+    Args:
+        offenders: ids, rows or files.
+        what: the sentence before their names, with their number.
+
+    Raises:
+        DataContractError: the error, outside of `collecting`.
+
+    >>> with collecting() as found:
+    ...     complain_of([], "0 rows are empty")
+    ...     complain_of(["a", "b"], "2 rows are empty")
+    >>> [str(error) for error in found]
+    ['2 rows are empty: a, b.']
+    """
+    if offenders:
+        complain(DataContractError(f"{what}: {listed(offenders)}."))
 
 
 @contextmanager

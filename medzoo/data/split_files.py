@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from medzoo.data.checks import SPLITS
-from medzoo.data.csv_files import read_csv, read_list
+from medzoo.data.csv_files import read_csv, read_list, read_text
 from medzoo.data.tables import EXCLUDED
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -33,6 +33,9 @@ NAMES = (
     "imageid",
     "dicom_id",
 )
+# Where a line without a header has the name: first field; first word, before labels joined by commas (MedFMC); second word,
+# after the patient (COVIDx). (Split at blanks even where there is a comma, number of the field.)
+_FIELDS = ((False, 0), (True, 0), (True, 1))
 _FOLD = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)
 _WORDS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
           "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
@@ -108,8 +111,7 @@ def _once(pairs: Iterable[tuple[str, str]], path: Path) -> dict[str, str]:
 
 def _from_lists(folder: Path, ids: list[str], task: str, fold: int | None) -> dict[str, str]:
     files = _list_files(folder, fold)
-    named = _once(((name, split) for file, split in files for name in _names(file)), folder)
-    by_key, key_of = _matching(ids, list(named))
+    named, by_key, key_of = _read_lists(files, folder, ids)
     absent = [name for name in named if key_of(name) not in by_key]
     if absent:
         raise DataContractError(
@@ -160,15 +162,44 @@ def _list_files(folder: Path, fold: int | None) -> list[tuple[Path, str]]:
     return [(file, split) for file, split, _ in found]
 
 
-def _names(file: Path) -> list[str]:
-    """The names in a list: the column that holds paths, else the first field of each line."""
+def _read_lists(
+    files: list[tuple[Path, str]], folder: Path, ids: list[str]
+) -> tuple[dict[str, str], dict[str, str], Callable[[str], str]]:
+    """Names → splits, and how names meet ids, by the first way to read the lists under which all names do; else the best way."""
+    best: tuple[int, dict[str, str], dict[str, str], Callable[[str], str]] | None = None
+    problem: DataContractError | None = None
+    for field in _FIELDS:
+        pairs = [(name, split) for file, split in files for name in _names(file, field)]
+        if field != _FIELDS[0] and 2 * len({name for name, _ in pairs}) <= len(pairs):
+            continue  # no such field, or one of labels
+        try:
+            named = _once(pairs, folder)
+        except DataContractError as error:  # a first field may be a patient's, who is in two lists
+            problem = error
+            continue
+        by_key, key_of = _matching(ids, list(named))
+        hits = sum(key_of(name) in by_key for name in named)
+        if hits == len(named):
+            return named, by_key, key_of
+        if best is None or hits > best[0]:
+            best = (hits, named, by_key, key_of)
+    if problem is not None and (best is None or not best[0]):
+        raise problem
+    assert best is not None
+    return best[1:]
+
+
+def _names(file: Path, field: tuple[bool, int]) -> list[str]:
+    """The names in a list: the column that holds paths, else one field of each line."""
     first = read_list(file)[0]
     if file.suffix.lower() == ".csv" and {cell.lower() for cell in first} & set(NAMES):
         header, rows = read_csv(file)
         lower = {name.lower(): name for name in reversed(header)}
         column = lower[next(name for name in NAMES if name in lower)]
         return [row[column] for row in rows]
-    return [line[0] for line in read_list(file)]
+    blanks, place = field
+    lines = [line.split() for line in read_text(file).splitlines()] if blanks else read_list(file)
+    return [line[place] for line in lines if len(line) > place]
 
 
 def _matching(ids: list[str], named: list[str]) -> tuple[dict[str, str], Callable[[str], str]]:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.checks import SPLITS
+from medzoo.data.counts import check_share
 from medzoo.data.split_files import read_splits
+from medzoo.data.tables import UNCERTAIN
 from medzoo.errors import DataContractError, UsageError
 
 if TYPE_CHECKING:
@@ -75,12 +77,25 @@ def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
     kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
     rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
     groups = task.groups("train")
-    for index in range(len(task.classes) if task.kind in ("binary", "multiclass", "multilabel") else 0):
-        labels = task.labels("train")
-        has = labels[:, index] == 1 if task.kind == "multilabel" else labels == index
-        kept.add(min((groups[row] for row in np.flatnonzero(has)), key=rank.__getitem__))
+    for members in _members(task):
+        kept.add(min((groups[row] for row in members.tolist()), key=rank.__getitem__))
     rows = [row for row, group in enumerate(groups) if group in kept]
-    return task.with_tables({**task.tables, "train": task.tables["train"].take(rows)})
+    part = task.with_tables({**task.tables, "train": task.tables["train"].take(rows)})
+    check_share(task, part, kept)
+    return part
+
+
+def _members(task: Task) -> list[np.ndarray]:
+    """Of each class that training has, the rows of its images; nothing for masks and numbers."""
+    if task.kind == "multilabel":
+        present = _present(task, "train")
+        return [np.flatnonzero(column) for column in present.T if column.any()]
+    if task.kind in ("binary", "multiclass"):
+        labels = task.labels("train")
+        order = np.argsort(labels, kind="stable")  # one pass: of 10,000 classes and millions of images too
+        parts = np.split(order, np.searchsorted(labels[order], np.arange(1, len(task.classes))))
+        return [rows for rows in parts if len(rows)]
+    return []
 
 
 def _rank(purpose: str, seed: int, group: str) -> bytes:
@@ -97,10 +112,10 @@ def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
             votes[group][label] += 1
         stratum = {group: min(count, key=lambda label: (-count[label], label)) for group, count in votes.items()}
     elif task.kind == "multilabel":
-        labels = task.labels(split)
-        rarity = np.argsort(np.argsort((labels == 1).sum(axis=0), kind="stable"))  # 0 is the rarest label
-        for group, row in zip(groups, labels, strict=True):
-            rarest = min(rarity[row == 1].tolist(), default=len(rarity))
+        present = _present(task, split)
+        rarity = np.argsort(np.argsort(present.sum(axis=0), kind="stable"))  # 0 is the rarest label
+        for group, row in zip(groups, present, strict=True):
+            rarest = min(rarity[row].tolist(), default=len(rarity))
             stratum[group] = min(rarest, stratum.get(group, len(rarity)))
     else:
         stratum = dict.fromkeys(groups, 0)
@@ -109,6 +124,14 @@ def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
         strata[label].append(group)
     ranked = [sorted(members, key=lambda group: _rank(purpose, seed, group)) for _, members in sorted(strata.items())]
     return sorted(ranked, key=len, reverse=True)
+
+
+def _present(task: Task, split: str) -> np.ndarray:
+    """Which labels are certainly present: bool (N, C), the same under every label policy, and so are the splits."""
+    present = task.labels(split) == 1
+    if task.policy is not None and UNCERTAIN in task.tables[split].column_names:
+        present &= ~np.array(task.column(split, UNCERTAIN), dtype=bool).reshape(present.shape)
+    return present
 
 
 def _cut(strata: Strata, shares: dict[str, float]) -> dict[str, str]:

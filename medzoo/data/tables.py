@@ -18,7 +18,7 @@ from medzoo.data.task import Reader, Task, TaskInfo
 from medzoo.errors import DataContractError, listed
 
 EXCLUDED = "excluded"
-UNCERTAIN = "uncertain"  # the column that says, for soft labels, which are drawn in training
+UNCERTAIN = "uncertain"  # which labels are drawn in training ("soft"), or are 1 by the policy alone ("one")
 MARKS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}
 
 
@@ -71,7 +71,7 @@ def make_task(
 def settle_column(columns: dict[str, Any], policy: Policy) -> None:
     """Turn the uncertain labels (-1) of the column `label` into what the policy says."""
     columns["label"], uncertain = settle(np.asarray(columns["label"], dtype=np.float32), policy)
-    if policy.kind == "soft":
+    if policy.kind in ("soft", "one"):
         columns[UNCERTAIN] = uncertain.tolist()
 
 
@@ -152,3 +152,12 @@ def keep(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str, Any]:
         name: values[chosen] if isinstance(values, np.ndarray) else [values[number] for number in chosen]
         for name, values in columns.items()
     }
+
+
+def spelled(name: str, chosen: Mapping[str, object], usual: Mapping[str, object]) -> str:
+    """A task's name with the choices that differ from the usual ones.
+
+    >>> spelled("chexpert", {"view": "frontal", "blank": "zero"}, {"view": "all", "blank": "zero"})
+    'chexpert,view=frontal'
+    """
+    return name + "".join(f",{key}={value}" for key, value in chosen.items() if value != usual[key])

@@ -1,0 +1,224 @@
+"""COVIDx CT of COVID-Net CT: normal, pneumonia and COVID-19 in axial slices of chest CT, with official lists by patient.
+
+Home, lists and patients: https://github.com/haydengunraj/COVIDNet-CT (docs/dataset.md, splits/, metadata.csv). Paper:
+https://doi.org/10.3389/fmed.2021.729287. A line is `file class xmin ymin xmax ymax`. File names begin with the patient, in a form
+that differs from source to source (dataset_construction/); read so, the lists have the numbers of patients that dataset.md states.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.columns import numbers, read_columns
+from medzoo.data.csv_files import read_list
+from medzoo.data.disk import FileReader, need_files, need_folder
+from medzoo.data.listing import folders_in
+from medzoo.data.pixels import Pixels
+from medzoo.data.problems import complain_of
+from medzoo.data.tables import keep, make_task, spelled
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError, ImageError, listed
+
+VERSIONS = ("1", "2A", "2B", "3A", "3B")
+CHOICES = {"version": VERSIONS, "crop": ("none", "box")}
+CLASSES = ("Normal", "Pneumonia", "COVID-19")
+WORDS = {"train": "train", "val": "validation", "test": "test"}
+# CNCB, COVID-CT-MD, iCTCF, STOIC, LIDC-IDRI, TCIA, MosMed, COVID-19-CT-Seg (two), Radiopaedia, Stony Brook; COVID-CTset counts
+# its patients over all of its folders, so that normal1_patient190 and normal5_patient190 are one.
+_PATIENT = re.compile(
+    r"((?:NCP|CP|Normal)_\d+|COVIDCTMD-[A-Za-z]*\d+|HUST-Patient\d+|STOIC-\d+|LIDC-IDRI-\d+|volume-covid19-A-\d+|study_\d+"
+    r"|coronacases_\d+|radiopaedia_\d+_\d+|radiopaedia-\d+|A\d{6})(?=[-_.])"
+    r"|(?:\d+covid|(?:cd)?normal(?:cd)?\d*)_(patient\d+)_"
+)
+
+TASKS: dict[str, TaskInfo] = {
+    "covidx_ct": TaskInfo(
+        name="covidx_ct", title="normal, pneumonia and COVID-19 in chest CT slices (COVIDx CT), official lists",
+        kind="multiclass", classes=CLASSES, metric="auroc", unit="image", groups="patient, from the file name", channels=1,
+        license="the terms of each source, some non-commercial: "
+        "https://github.com/haydengunraj/COVIDNet-CT/blob/master/docs/licenses_acknowledgements.md",
+        url="https://github.com/haydengunraj/COVIDNet-CT/blob/master/docs/dataset.md",
+        citation="Gunraj et al., COVID-Net CT-2, Frontiers in Medicine 8 (2022) 729287, https://doi.org/10.3389/fmed.2021.729287",
+        how="Download https://www.kaggle.com/hgunraj/covidxct (B variants are built with the authors' notebook) and unpack it.",
+        layout="""ROOT/
+  train_COVIDx_CT-2A.txt   (file class xmin ymin xmax ymax)
+  val_COVIDx_CT-2A.txt
+  test_COVIDx_CT-2A.txt
+  metadata.csv             (may be missing; sex and age of some patients)
+  2A_images/NCP_96_1328_0032.png   (any one folder)""",
+        split="official, by patient: the lists train, val and test of the version that is there (or that version= names).",
+        note="Version 2A has 25,486 validation and 25,658 test slices; 3A has 357,518, 33,725 and 33,781 slices of 4,249, 560 and "
+        "503 patients. Sources differ between classes, so that a model may learn the source. crop=box cuts each slice to the "
+        "box of its line, as COVID-Net CT does before it resizes. Krones et al. pre-train on these data.",
+    ),
+}  # fmt: skip
+
+
+class BoxReader(FileReader):
+    """Images under keys `path#xmin,ymin,xmax,ymax`, each cut to its box; the last column and row are not in it.
+
+    Args:
+        root: the folder.
+    """
+
+    def read(self, key: str) -> Pixels:
+        """The image under a key, cut to its box."""
+        path, _, box = key.partition("#")
+        pixels = super().read(path)
+        left, top, right, bottom = map(int, box.split(","))
+        height, width = pixels.array.shape[:2]
+        if right > width or bottom > height:
+            raise ImageError(
+                f"{self.root / path}: is {width} x {height} pixels, and its box ends at {right} x {bottom}."
+            )
+        note = f"cut to x {left} to {right}, y {top} to {bottom}"
+        return replace(
+            pixels, array=np.ascontiguousarray(pixels.array[top:bottom, left:right]), notes=(*pixels.notes, note)
+        )
+
+
+def load(
+    name: str, root: Path | None = None, *, version: str | None = None, crop: str = "none", pooled: bool = False
+) -> Task:
+    """A version of COVIDx CT under its official lists.
+
+    Args:
+        name: "covidx_ct".
+        root: the folder that holds the lists and one folder of images.
+        version: "1", "2A", "2B", "3A" or "3B"; by default the only one whose lists are there.
+        crop: "box" cuts each slice to the box of its line.
+        pooled: leave out the official split.
+
+    Raises:
+        DataContractError: for missing files, malformed lines, and file names that no source has.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    version_read = _version(root, name, version)
+    lists = {word: f"{word}_COVIDx_CT-{version_read}.txt" for word in WORDS}
+    files, labels, boxes, words = _rows(root, lists)
+    folder = _folder(root, name, files[0], version_read)
+    matches = [_PATIENT.match(file) for file in files]
+    odd = [file for file, match in zip(files, matches, strict=True) if match is None]
+    complain_of(odd, f"Task {name}: {len(odd)} files are named as by no source, so nothing says their patient")
+    patients = ["" if match is None else match[1] or match[2] for match in matches]
+    people, tables = _people(root)
+    columns: dict[str, Any] = {
+        "id": files,
+        "image": [f"{folder}{file}" for file in files],
+        "label": labels,
+        "patient_id": patients,
+        "sex": [people.get(patient, (None, None))[0] for patient in patients],
+        "age": [people.get(patient, (None, None))[1] for patient in patients],
+        "split": words,
+    }
+    absent = need_files(root, columns["image"], name)
+    there = [bool(patient) and key not in absent for patient, key in zip(patients, columns["image"], strict=True)]
+    if crop == "box":
+        columns["image"] = [f"{key}#{box}" for key, box in zip(columns["image"], boxes, strict=True)]
+    columns = keep(columns, there)
+    reader = BoxReader(root) if crop == "box" else None
+    said = spelled(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
+    return make_task(
+        info, columns, columns.pop("split"), root, [*lists.values(), *tables], reader=reader, pooled=pooled, name=said
+    )  # fmt: skip
+
+
+def _version(root: Path, task: str, chosen: str | None) -> str:
+    there = [one for one in VERSIONS if all((root / f"{word}_COVIDx_CT-{one}.txt").is_file() for word in WORDS)]
+    if chosen is not None and chosen not in there:
+        raise DataContractError(f"Task {task}: {root} does not hold the three lists *_COVIDx_CT-{chosen}.txt.")
+    if not there:
+        raise DataContractError(
+            f"Task {task}: {root} does not hold the three lists of any version, for example train_COVIDx_CT-2A.txt. "
+            f"`medzoo tasks info {task}` shows the layout."
+        )
+    if len(there) > 1 and chosen is None:
+        said = listed(f"{task},version={one}" for one in there)
+        raise DataContractError(f"Task {task}: {root} holds the lists of {len(there)} versions; say which: {said}.")
+    return chosen or there[0]
+
+
+def _rows(root: Path, lists: dict[str, str]) -> tuple[list[str], list[int], list[str], list[str]]:
+    """File, class, box and split of every line."""
+    files, labels, boxes, words, bad = [], [], [], [], []
+    for word, file in lists.items():
+        for line in read_list(root / file):
+            known = len(line) == 6 and all(cell.isdecimal() for cell in line[1:]) and int(line[1]) < len(CLASSES)
+            if not known or int(line[2]) >= int(line[4]) or int(line[3]) >= int(line[5]):
+                bad.append(f"{file}: {' '.join(line)}")
+                continue
+            files.append(line[0])
+            labels.append(int(line[1]))
+            boxes.append(",".join(line[2:]))
+            words.append(WORDS[word])
+    complain_of(bad, f"{root}: {len(bad)} lines are not `file class xmin ymin xmax ymax`")
+    if not files:
+        raise DataContractError(f"{root}: the lists {listed(lists.values())} name no image.")
+    return files, labels, boxes, words
+
+
+def _folder(root: Path, task: str, file: str, version: str) -> str:
+    """The folder of the images, with a slash: the version's own, or the only one that holds the first file."""
+    own = f"{version}_images"
+    names = [own, *(name for name in folders_in(root) if name != own)]
+    there = [f"{name}/" for name in names if (root / name / file).is_file()]
+    if (root / file).is_file():
+        return ""
+    if not there:
+        looked = [name for name in names if (root / name).is_dir()]
+        raise DataContractError(
+            f"Task {task}: {file} is in none of the folders of {root}: {listed(looked) or 'there are none'}."
+        )
+    return there[0]
+
+
+def _people(root: Path) -> tuple[dict[str, tuple[str | None, float | None]], list[str]]:
+    """Sex and age of each patient by the metadata, and the name of that table; nothing without it."""
+    path = root / "metadata.csv"
+    if not path.is_file():
+        return {}, []
+    table = read_columns(path, ("patient id", "sex", "age"))
+    sexes = [sex if sex in ("M", "F") else None for sex in table["sex"]]
+    ages = numbers(table["age"], 0, 120)
+    return dict(zip(table["patient id"], zip(sexes, ages, strict=True), strict=True)), [path.name]
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny version 2A: PNG files of noise, the three lists and the metadata.
+
+    Args:
+        root: folder.
+        n: training slices; at least 60.
+        seed: of the noise and the names.
+        name: ignored; there is one task.
+    """
+    from medzoo.data.fake_files import save_picture
+
+    rng = np.random.default_rng(seed)
+    people = ["patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality"]
+    scan = int(rng.integers(1000, 9000))
+    for word, count in (("train", max(n, 60)), ("val", 12), ("test", 12)):
+        lines = []
+        for number in range(count):
+            label, person = number // 2 % 3, f"{('train', 'val', 'test').index(word)}{number // 2:03d}"
+            patient = f"{('Normal', 'CP', 'NCP')[label]}_{person}"
+            stem = (
+                f"{patient}_{scan}"
+                if number % 4
+                else f"{('normal1', 'normal2', '137covid')[label]}_patient{person}_SR_2"
+            )
+            file = f"{stem}_{number:04d}.png"
+            save_picture(root / "2A_images" / file, rng)
+            lines.append(f"{file} {label} 1 2 {20 + number % 12} 30")
+            if number % 2:
+                people.append(
+                    f"{patient},CNCB,China,{'FM'[number // 2 % 2]},{30 + number},{CLASSES[label]},Yes,Expert,Axial,CT"
+                )
+        (root / f"{word}_COVIDx_CT-2A.txt").write_text("\n".join(lines) + "\n")
+    (root / "metadata.csv").write_text("\n".join(people) + "\n")

@@ -1,0 +1,177 @@
+"""RSNA Pneumonia Detection Challenge: normal, abnormal without opacity, and lung opacity in chest radiographs of the NIH.
+
+Home: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge. Paper: https://doi.org/10.1148/ryai.2019180041. Terms:
+https://www.rsna.org/education/ai-resources-and-training/ai-image-challenge/rsna-pneumonia-detection-challenge-2018. The studies'
+lists were read from https://github.com/jlianglab/BenchmarkTransformers (dataset/RSNAPneumonia_*.txt), stage_2_train_labels.csv
+from https://github.com/mlmed/torchxrayvision; the two agree in all 26,684 images.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.columns import read_columns
+from medzoo.data.copies import stems, which_copy
+from medzoo.data.csv_files import read_list, read_text
+from medzoo.data.disk import find_folder, need_folder
+from medzoo.data.problems import complain_of
+from medzoo.data.tables import keep, make_task, numbered, spelled
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError
+
+CHOICES = {"images": ("dicom", "png")}
+CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")  # the order of the studies' lists: 0, 1, 2
+CLASS_TABLE, BOX_TABLE = "stage_2_detailed_class_info.csv", "stage_2_train_labels.csv"
+# https://s3.amazonaws.com/east1.public.rsna.org/AI/2018/pneumonia-challenge-dataset-mappings_2018.json
+MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
+LISTS = {word: f"RSNAPneumonia_{word}.txt" for word in ("train", "val", "test")}
+FOLDERS = {"dicom": ("stage_2_train_images", (".dcm",)), "png": ("stage_2_train_images_png", (".png",))}
+
+TASKS: dict[str, TaskInfo] = {
+    "rsna_pneumonia": TaskInfo(
+        name="rsna_pneumonia", title="3 classes of lung opacity in chest radiographs (RSNA 2018)", kind="multiclass",
+        classes=CLASSES, metric="accuracy", unit="image", channels=1,
+        groups=f"the NIH patient where {MAPPING} is there; else patientId, which names one image",
+        license="academic, commercial and other use with attribution, by RSNA's terms of use for the challenge",
+        url="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge",
+        citation="Shih et al., Augmenting the NIH chest radiograph dataset with expert annotations of possible pneumonia, "
+        "Radiology: Artificial Intelligence 2019, https://doi.org/10.1148/ryai.2019180041",
+        how="Join the challenge at https://www.kaggle.com/c/rsna-pneumonia-detection-challenge, and download and unpack its data.",
+        layout="""ROOT/   (or the folder that holds rsna-pneumonia-detection-challenge)
+  stage_2_detailed_class_info.csv     (patientId,class; or, instead, the studies' three lists)
+  stage_2_train_labels.csv            (patientId,x,y,width,height,Target; may be missing)
+  stage_2_train_images/0004cfab-14fd-4e49-80ba-63a80b6bddd6.dcm   (or the studies' copies: stage_2_train_images_png/*.png)
+  pneumonia-challenge-dataset-mappings_2018.json   (may be missing; which NIH patient an image is of)""",
+        split="made: 70, 10 and 20 % (the challenge's own test labels are not published). The studies' lists (21,295, 2,680 and "
+        "2,709 images): --split-file FOLDER with RSNAPneumonia_{train,val,test}.txt.",
+        note="26,684 images: 8,851 normal, 11,821 not normal, 6,012 with opacity; the tables have one row a box, so several for an "
+        "image. All images are of ChestX-ray14: what was pre-trained on it has seen them. A patientId is one image, and a "
+        "patient of the NIH may have several: with RSNA's mapping file in ROOT, splits are made by NIH patient, and lists "
+        "that put one patient into two splits are refused; without it they may share patients unseen.",
+    ),
+}  # fmt: skip
+
+
+def load(name: str, root: Path | None = None, *, images: str | None = None) -> Task:
+    """The challenge's training images, which are all that have labels.
+
+    Args:
+        name: "rsna_pneumonia".
+        root: the unpacked data, or the folder that holds them.
+        images: "dicom" or "png" copies; by default whichever is there.
+
+    Raises:
+        DataContractError: for missing files, unknown classes, and images with two classes.
+    """
+    info = TASKS[name]
+    outer = ("rsna-pneumonia-detection-challenge",)
+    base = find_folder(need_folder(root, name, info.how), (CLASS_TABLE, LISTS["train"]), outer, name)
+    folder, endings = FOLDERS[which_copy(base, {form: folder for form, (folder, _) in FOLDERS.items()}, name, images)]
+    files = stems(base, folder, endings)
+    labels, tables = _labels(base, name)
+    absent = [key for key in labels if key not in files]
+    complain_of(absent, f"Task {name}: {len(absent)} of {len(labels)} images are not in {base / folder}")
+    ids = [key for key in labels if key in files]
+    patients = _patients(base, ids, name)
+    columns: dict[str, Any] = {
+        "id": ids,
+        "image": [files[key] for key in ids],
+        "label": [labels[key] for key in ids],
+        "patient_id": patients or ids,
+    }
+    if not all(columns["patient_id"]):
+        columns = keep(columns, [bool(patient) for patient in columns["patient_id"]])
+    said = spelled(name, {"images": images}, {"images": None})
+    return make_task(info, columns, None, base, [*tables, *([MAPPING] if patients else [])], name=said)
+
+
+def _labels(base: Path, task: str) -> tuple[dict[str, int], list[str]]:
+    """Image id → class, and the tables that say so."""
+    if not (base / CLASS_TABLE).exists():
+        return _from_lists(base, task), list(LISTS.values())
+    table = read_columns(base / CLASS_TABLE, ("patientId", "class"))
+    ids = table["patientId"]
+    classes = numbered(table["class"], CLASSES, ids, base / CLASS_TABLE)
+    found: dict[str, int] = {}
+    conflicts = [key for key, label in zip(ids, classes, strict=True) if found.setdefault(key, label) != label]
+    complain_of(conflicts, f"{base / CLASS_TABLE}: {len(conflicts)} rows give an image a second class")
+    if not (base / BOX_TABLE).exists():
+        return found, [CLASS_TABLE]
+    boxes = read_columns(base / BOX_TABLE, ("patientId", "Target"))
+    odd = sorted(
+        {
+            key
+            for key, target in zip(boxes["patientId"], boxes["Target"], strict=True)
+            if found.get(key, -1) != 2 and target == "1"
+        }
+    )
+    complain_of(odd, f"{base / BOX_TABLE}: {len(odd)} images have a box and are not {CLASSES[2]!r} in {CLASS_TABLE}")
+    return found, [CLASS_TABLE, BOX_TABLE]
+
+
+def _from_lists(base: Path, task: str) -> dict[str, int]:
+    """Image id → class by the studies' lists: `uuid.png 0`."""
+    found: dict[str, int] = {}
+    bad = []
+    for file in LISTS.values():
+        if not (base / file).exists():
+            raise DataContractError(
+                f"Task {task}: {base} holds no {CLASS_TABLE}, and of the lists instead of it no {file}."
+            )
+        for line in read_list(base / file):
+            if len(line) != 2 or line[1] not in ("0", "1", "2"):
+                bad.append(f"{file}: {' '.join(line)}")
+                continue
+            found[line[0].rpartition("/")[2].removesuffix(".png")] = int(line[1])
+    complain_of(bad, f"Task {task}: {len(bad)} lines are not a name and a class from 0 to 2")
+    return found
+
+
+def _patients(base: Path, ids: list[str], task: str) -> list[str] | None:
+    """The NIH patient of each image; None without the mapping file."""
+    path = base / MAPPING
+    if not path.exists():
+        return None
+    try:
+        known = {str(row["subset_img_id"]): str(row["img_id"]).partition("_")[0] for row in json.loads(read_text(path))}
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataContractError(f"{path}: is no list of rows with subset_img_id and img_id ({error!r}).") from error
+    left = [key for key in ids if not known.get(key)]
+    complain_of(left, f"Task {task}: {len(left)} images are not in {path.name}")
+    return [known.get(key, "") for key in ids]
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set: DICOM files of noise and the two tables, opacities with two boxes each.
+
+    Args:
+        root: folder.
+        n: images; at least 30.
+        seed: of the noise and the ids.
+        name: ignored; there is one task.
+    """
+    import uuid
+
+    from medzoo.data.fake_files import save_dicom
+
+    rng = np.random.default_rng(seed)
+    classes, boxes = ["patientId,class"], ["patientId,x,y,width,height,Target"]
+    for number in range(max(n, 30)):
+        key, label = str(uuid.UUID(bytes=rng.bytes(16))), number % 3
+        save_dicom(
+            root / FOLDERS["dicom"][0] / f"{key}.dcm",
+            rng,
+            modality="CR",
+            bits=8,
+            PatientSex="FM"[number % 2],
+            PatientAge="058Y",
+        )
+        for _ in range(2 if label == 2 else 1):
+            classes.append(f"{key},{CLASSES[label]}")
+            boxes.append(f"{key},{'3.0,4.0,9.0,12.0,1' if label == 2 else ',,,,0'}")
+    (root / CLASS_TABLE).write_text("\n".join(classes) + "\n")
+    (root / BOX_TABLE).write_text("\n".join(boxes) + "\n")

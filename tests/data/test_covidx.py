@@ -1,0 +1,110 @@
+import shutil
+
+import pytest
+
+from medzoo.data.task import load_task
+from medzoo.data.tasks import covidx
+from medzoo.data.tasks.covidx import CLASSES, _lines
+from medzoo.errors import DataContractError, SplitError, UsageError
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    found = {}
+    for name in CLASSES:
+        found[name] = tmp_path_factory.mktemp(name)
+        covidx.fake(found[name], 12, name=name)
+    return found
+
+
+@pytest.fixture
+def copy(roots, tmp_path):
+    shutil.copytree(roots["covidx"], tmp_path / "root")
+    return tmp_path / "root"
+
+
+def test_lines_are_read_from_their_end(tmp_path):
+    (tmp_path / "l.txt").write_text(
+        "\ufeff3 SARS-Fig8a-day0.jpeg pneumonia cohen\r\nCOVID 70 COVID(70).png COVID-19 sirm\r\n\r\n47c7 47c7.png normal\r\n",
+        encoding="utf-8",
+    )
+    assert _lines(tmp_path / "l.txt", CLASSES["covidx"]) == [
+        ("3", "SARS-Fig8a-day0.jpeg", "pneumonia", "cohen"),
+        ("COVID 70", "COVID(70).png", "COVID-19", "sirm"),
+        ("47c7", "47c7.png", "normal", None),
+    ]
+
+
+def test_three_classes_and_two(roots):
+    three, two = load_task("covidx", root=roots["covidx"]), load_task("covidx_binary", root=roots["covidx_binary"])
+    assert (
+        (three.kind, two.kind) == ("multiclass", "binary")
+        and three.classes[2] == "COVID-19"
+        and two.classes[1] == "positive"
+    )
+    assert three.metric == two.metric == "accuracy"
+    assert any(" " in patient for patient in three.groups("train"))
+    with pytest.raises(DataContractError, match="no pair of lists"):
+        load_task("covidx", root=roots["covidx_binary"])
+
+
+def test_the_test_list_is_the_test_split_and_validation_is_cut_from_training(roots):
+    task = load_task("covidx", root=roots["covidx"])
+    assert task.tables["test"].num_rows == 18
+    assert all(key.startswith("train/") for key in task.column("validation", "image"))
+    assert set(task.column("train", "source")) == {"sirm", None}
+
+
+def test_versions_are_not_chosen_between(copy):
+    for split in ("train", "test"):
+        shutil.copy(copy / f"{split}_COVIDx9A.txt", copy / f"{split}.txt")
+    with pytest.raises(DataContractError, match="2 versions; say which: covidx,version=9A, covidx,version=kaggle"):
+        load_task("covidx", root=copy)
+    one, other = load_task("covidx,version=9A", root=copy), load_task("covidx,version=kaggle", root=copy)
+    assert one.split_hash == other.split_hash and one.name == "covidx,version=9A"
+    with pytest.raises(UsageError, match="version 9B belongs to the other task"):
+        load_task("covidx,version=9B", root=copy)
+    with pytest.raises(DataContractError, match=r"train_COVIDx8A\.txt"):
+        load_task("covidx,version=8A", root=copy)
+
+
+def test_a_cleaned_list_as_a_split(roots, tmp_path):
+    root = roots["covidx"]
+    lines = (root / "train_COVIDx9A.txt").read_text().splitlines()
+    lines = [line for line in lines if " " not in line.partition(" COVID")[0].strip() or not line.startswith("COVID ")]
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "train_COVIDx9A_clean.txt").write_text("\n".join(lines[:-4]) + "\n")
+    (lists / "val_COVIDx9A.txt").write_text("\n".join(lines[-2:]) + "\n")
+    tests = [line for line in (root / "test_COVIDx9A.txt").read_text().splitlines() if not line.startswith("COVID ")]
+    (lists / "test_COVIDx9A.txt").write_text("\n".join(tests) + "\n")
+    task = load_task("covidx", root=root, split_file=lists)
+    assert task.column("train", "id") == [line.split()[1] for line in lines[:-4]]
+    assert set(task.column("test", "id")) == {line.split()[1] for line in tests}
+
+
+@pytest.mark.parametrize("line, cause", [
+    ("A1 only.png", "1 lines are not `patient file class source`"),
+    ("A1 file.png influenza sirm", "with a class among normal, pneumonia, COVID-19"),
+    ("A1 gone.png normal sirm", r"1 images do not exist below .*train/gone\.png"),
+])  # fmt: skip
+def test_f34_broken_lists_say_why(copy, line, cause):
+    with (copy / "train_COVIDx9A.txt").open("a") as stream:
+        stream.write(line + "\n")
+    with pytest.raises(DataContractError, match=cause):
+        load_task("covidx", root=copy)
+
+
+def test_f34_a_file_listed_twice_and_a_patient_in_both_lists(copy):
+    text = (copy / "train_COVIDx9A.txt").read_text()
+    (copy / "train_COVIDx9A.txt").write_text(text + text.splitlines()[1] + "\n")
+    with pytest.raises(DataContractError, match="1 ids occur more than once"):
+        load_task("covidx", root=copy)
+    (copy / "train_COVIDx9A.txt").write_text(text)
+    tested = next(line for line in (copy / "test_COVIDx9A.txt").read_text().splitlines() if line.startswith("A"))
+    learned = next(line for line in text.splitlines() if line.startswith("A"))
+    patient = tested.split()[0]
+    (copy / "train_COVIDx9A.txt").write_text(text.replace(learned, f"{patient} {learned.partition(' ')[2]}"))
+    with pytest.raises(SplitError, match=rf"{patient} \(test, train\)"):
+        load_task("covidx", root=copy)
+    assert load_task("covidx", root=copy, fold=0)  # a fold replaces the lists

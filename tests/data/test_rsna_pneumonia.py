@@ -1,0 +1,118 @@
+import csv
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from medzoo.data.task import load_task
+from medzoo.data.tasks import rsna_pneumonia
+from medzoo.data.tasks.rsna_pneumonia import BOX_TABLE, CLASS_TABLE, CLASSES, LISTS, MAPPING
+from medzoo.errors import DataContractError, SplitError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    place = tmp_path_factory.mktemp("data") / "rsna-pneumonia-detection-challenge"
+    rsna_pneumonia.fake(place, 12)
+    return place
+
+
+@pytest.fixture
+def copy(root, tmp_path):
+    shutil.copytree(root, tmp_path / "rsna-pneumonia-detection-challenge")
+    return tmp_path / "rsna-pneumonia-detection-challenge"
+
+
+def classes_of(root):
+    with (root / CLASS_TABLE).open() as stream:
+        return {row["patientId"]: CLASSES.index(row["class"]) for row in csv.DictReader(stream)}
+
+
+def write_lists(folder, classes):
+    """The studies' lists, and what is in which."""
+    keys = list(classes)
+    parts = {"train": keys[:18], "val": keys[18:24], "test": keys[24:]}
+    for word, chosen in parts.items():
+        (folder / LISTS[word]).write_text("".join(f"{key}.png {classes[key]}\n" for key in chosen))
+    return parts
+
+
+def ids_of(task):
+    return {split: set(task.column(split, "id")) for split in task.tables}
+
+
+def test_an_image_with_two_boxes_is_one_row(root):
+    with (root / BOX_TABLE).open() as stream:
+        assert len(list(csv.DictReader(stream))) == 40
+    task = load_task("rsna_pneumonia", root=root.parent)
+    found = {
+        key: label
+        for split in task.tables
+        for key, label in zip(task.column(split, "id"), task.labels(split).tolist(), strict=True)
+    }
+    assert found == classes_of(root) and task.metric == "accuracy"
+
+
+def test_the_studies_lists_give_exactly_their_splits(root, tmp_path):
+    parts = write_lists(tmp_path, classes_of(root))
+    task = load_task("rsna_pneumonia", root=root, split_file=tmp_path)
+    assert ids_of(task) == {"train": set(parts["train"]), "validation": set(parts["val"]), "test": set(parts["test"])}
+
+
+def test_the_studies_copies_and_lists_are_enough(root, tmp_path):
+    classes = classes_of(root)
+    write_lists(tmp_path, classes)
+    (tmp_path / "stage_2_train_images_png").mkdir()
+    for key in classes:
+        Image.new("L", (8, 8)).save(tmp_path / f"stage_2_train_images_png/{key}.png")
+    task = load_task("rsna_pneumonia", root=tmp_path)
+    assert task.split_hash == load_task("rsna_pneumonia", root=root).split_hash
+    assert task.counts("train") == load_task("rsna_pneumonia", root=root).counts("train")
+    (tmp_path / LISTS["val"]).write_text("a.png 3\n")
+    with pytest.raises(DataContractError, match="1 lines are not a name and a class"):
+        load_task("rsna_pneumonia", root=tmp_path)
+    (tmp_path / LISTS["val"]).unlink()
+    with pytest.raises(DataContractError, match="no RSNAPneumonia_val"):
+        load_task("rsna_pneumonia", root=tmp_path)
+
+
+def test_with_the_mapping_splits_are_by_patient_of_the_nih(root, copy, tmp_path):
+    keys = list(classes_of(root))
+    rows = [
+        {"subset_img_id": key, "img_id": f"{number // 3:08d}_{number % 3:03d}.png"} for number, key in enumerate(keys)
+    ]
+    (copy / MAPPING).write_text(json.dumps(rows))
+    task = load_task("rsna_pneumonia", root=copy)
+    assert set().union(*(task.groups(split) for split in task.tables)) == {f"{number:08d}" for number in range(10)}
+    write_lists(tmp_path, dict(sorted(classes_of(root).items())))
+    with pytest.raises(SplitError, match="in more than one split"):
+        load_task("rsna_pneumonia", root=copy, split_file=tmp_path)
+    (copy / MAPPING).write_text(json.dumps(rows[1:]))
+    with pytest.raises(DataContractError, match=f"1 images are not in {MAPPING}: {keys[0]}"):
+        load_task("rsna_pneumonia", root=copy)
+    for content in ("{", '{"a": 1}', '[{"img_id": "x"}]'):
+        (copy / MAPPING).write_text(content)
+        with pytest.raises(DataContractError, match="is no list of rows"):
+            load_task("rsna_pneumonia", root=copy)
+
+
+@pytest.mark.parametrize("file, line, cause", [
+    (CLASS_TABLE, "{key},Lung Opacity", "1 rows give an image a second class: {key}"),
+    (CLASS_TABLE, "{key},Normal?", r"1 labels are outside the 3 classes"),
+    (CLASS_TABLE, "gone,Normal", "1 of 31 images are not in .*: gone"),
+    (BOX_TABLE, "{key},1,1,1,1,1", "1 images have a box and are not 'Lung Opacity'"),
+])  # fmt: skip
+def test_f34_broken_tables_say_why(copy, file, line, cause):
+    key = next(iter(classes_of(copy)))
+    with (copy / file).open("a") as stream:
+        stream.write(line.format(key=key) + "\n")
+    with pytest.raises(DataContractError, match=cause.replace("{key}", key)):
+        load_task("rsna_pneumonia", root=copy)
+
+
+def test_two_copies_of_the_images_are_not_chosen_between(copy):
+    (copy / "stage_2_train_images_png").mkdir()
+    with pytest.raises(DataContractError, match="2 copies of the images"):
+        load_task("rsna_pneumonia", root=copy)
+    assert load_task("rsna_pneumonia,images=dicom", root=copy).column("train", "image")[0].endswith(".dcm")
