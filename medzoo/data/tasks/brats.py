@@ -1,0 +1,215 @@
+"""BraTS 2020: regions of gliomas in slices of T1, T1ce and FLAIR, from NIfTI volumes or from .npy slices of the RadNet study.
+
+Home: https://www.med.upenn.edu/cbica/brats2020/data.html. The study: https://github.com/TIO-IKIM/Transfer-learning-across-domain-boundaries.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.disk import FileReader, files_below, need_folder
+from medzoo.data.masks import SPLIT_FOLDERS, need_partners
+from medzoo.data.pixels import Pixels
+from medzoo.data.problems import complain
+from medzoo.data.tables import make_task
+from medzoo.data.task import Task, TaskInfo
+from medzoo.data.volumes import SliceReader, slices_of, stacked
+from medzoo.errors import DataContractError, ImageError, listed
+
+CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "npy")}
+CHANNELS = ("t1", "t1ce", "flair")  # T2 is dropped, so that nets for three channels fit
+LABELS = (0, 1, 2, 4)  # of the data: background, NCR/NET, edema, enhancing tumour; 4 becomes 3
+_FILE = re.compile(r"(.+)_(t1|t1ce|t2|flair|seg)\.(nii|nii\.gz|npy)")
+_PATIENT = re.compile(r"BraTS\w*?_(?:Training|Validation)_\d+|.+(?=_\d+$)")
+_ODD = "Segm"  # one segmentation, of case 355, is called W39_1998.09.19_Segm.nii in a common copy
+
+TASKS: dict[str, TaskInfo] = {
+    "brats2020": TaskInfo(
+        name="brats2020",
+        title="regions of gliomas in MR slices (BraTS 2020)",
+        kind="segmentation",
+        classes=("NCR/NET", "edema", "enhancing tumour"),
+        metric="dice",
+        unit="slice",
+        groups="the case: BraTS20_Training_001",
+        channels=3,
+        license="for research and education, on registration with the organisers",
+        url="https://www.med.upenn.edu/cbica/brats2020/data.html",
+        citation="the BraTS 2020 data page and the papers that it asks to cite, "
+        "https://www.med.upenn.edu/cbica/brats2020/data.html",
+        how="Register at https://www.med.upenn.edu/cbica/brats2020/registration.html and download the training data.",
+        layout="""ROOT/  (any folders)
+  BraTS20_Training_001/BraTS20_Training_001_t1.nii.gz        (also .nii)
+  BraTS20_Training_001/BraTS20_Training_001_{t1ce,t2,flair,seg}.nii.gz
+or ROOT/  (or ROOT/BraTS/, as the RadNet study has it)
+  train/<id>_{t1,t1ce,t2,flair,seg}.npy      (one slice each)
+  val/...  test/...""",
+        split="made by case: 70, 10 and 20 %; folders train, val and test are kept where they are there, and are refused if "
+        "they part a case. The RadNet study publishes no lists.",
+        regions={"ET": (3,), "WT": (1, 2, 3), "TC": (1, 3)},
+        note="369 cases, 155 slices each, most of them without tumour. The channels are T1, T1ce and FLAIR; T2 is dropped, as "
+        "in the study. Intensities have no scale of their own: every slice is scaled by its own lowest and highest value over "
+        "the three channels, as the study does. Label 4 is stored as 3. Scored are the regions ET (3), WT (1, 2, 3) and TC "
+        "(1, 3), as the study's evaluation code has them.",
+        published={
+            "dice_ET": 0.8547, "dice_WT": 0.8946, "dice_TC": 0.8457,
+            "model": "U-Net with ResNet-50, SimCLR ImageNet, mean of 4 runs",
+            "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",
+            "note": "Dice of each batch, averaged, so that it depends on the batch size; 256 x 256 pixels",
+        },
+    ),
+}  # fmt: skip
+
+
+class NpyReader(FileReader):
+    """Images under "a_t1.npy|a_t1ce.npy|a_flair.npy", masks under "a_seg.npy"."""
+
+    def read(self, key: str) -> Pixels:
+        """(H, W, 3), the range being the lowest and the highest value."""
+        return stacked([self._array(part) for part in key.split("|")], key, str(self.root))
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8 of 0 to 3."""
+        return _mask(self._array(key), str(self.root / key))
+
+    def _array(self, key: str) -> np.ndarray:
+        try:
+            array = np.load(self.root / key, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ImageError(f"{self.root / key}: is no whole .npy file ({error}).") from error
+        if array.ndim != 2 or array.dtype.kind not in "uifb":
+            raise ImageError(f"{self.root / key}: holds {array.dtype} of the shape {array.shape}; a slice is (H, W).")
+        return array
+
+
+class TumourReader(SliceReader):
+    """Images under "a_t1.nii|a_t1ce.nii|a_flair.nii#77", masks under "a_seg.nii#77"."""
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8 of 0 to 3."""
+        return _mask(self.labels(key), str(self.root / key))
+
+
+def _mask(values: np.ndarray, where: str) -> np.ndarray:
+    if not np.isin(values, LABELS).all():
+        raise ImageError(
+            f"{where}: holds the values {np.unique(values).tolist()[:9]}; they should be {listed(LABELS)}."
+        )
+    return np.where(values == 4, 3, values).astype(np.uint8)
+
+
+def load(name: str, root: Path | None = None, *, files: str | None = None, pooled: bool = False) -> Task:
+    """The slices of all cases.
+
+    Args:
+        name: "brats2020".
+        root: the unpacked data.
+        files: "nifti" or "npy"; by default NIfTI where it is there.
+        pooled: leave out the folders' split.
+
+    Raises:
+        DataContractError: for cases that lack a channel or the segmentation, and ids that do not name their case.
+        SplitError: if the folders train, val and test part a case.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    kinds = {"nifti": (".nii", ".nii.gz"), "npy": (".npy",)}
+    for kind in (files,) if files else kinds:
+        cases = _cases(root, files_below(root, kinds[kind]), name)
+        if cases:
+            return (_nifti if kind == "nifti" else _npy)(info, root, cases, name, pooled)
+    raise DataContractError(
+        f"Task {name}: {root} holds no files named as <id>_t1.nii.gz or <id>_t1.npy. `medzoo tasks info {name}` shows the layout."
+    )
+
+
+def _cases(root: Path, paths: list[str], task: str) -> dict[str, dict[str, str]]:
+    """Id → channel → path, of those that have all channels and a segmentation."""
+    found: dict[str, dict[str, str]] = {}
+    suffix = ""
+    odd = {path.rpartition("/")[0].rpartition("/")[2]: path for path in paths if _ODD in path.rpartition("/")[2]}
+    twice = []
+    for path in paths:
+        match = _FILE.fullmatch(path.rpartition("/")[2])
+        if match and found.setdefault(match[1], {}).setdefault(match[2], path) != path:
+            twice.append(f"{found[match[1]][match[2]]} and {path}")
+        suffix = f".{match[3]}" if match else suffix
+    if twice:
+        complain(
+            DataContractError(f"Task {task}: {len(twice)} files occur twice: {listed(twice, 5)}. Keep one of each.")
+        )
+    for key, parts in found.items():
+        if "seg" not in parts and key in odd:
+            parts["seg"] = odd[key]
+    for part in (*CHANNELS, "seg"):
+        having = {key: parts[part] for key, parts in found.items() if part in parts}
+        need_partners(having, list(found), task, part, root, f"_{part}{suffix}")
+    return {key: parts for key, parts in found.items() if {*CHANNELS, "seg"} <= set(parts)}
+
+
+def _patients(keys: list[str], task: str) -> dict[str, str]:
+    """Id → case, which the id begins with."""
+    found = {key: match[0] for key in keys if (match := _PATIENT.match(key))}
+    lost = [key for key in keys if key not in found]
+    if lost:
+        raise DataContractError(
+            f"Task {task}: {len(lost)} ids do not say their case, so slices of one case could be parted: {listed(lost)}. They "
+            "should begin with BraTS20_Training_001, or end in _ and the number of the slice."
+        )
+    return found
+
+
+def _npy(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str, pooled: bool) -> Task:
+    patients = _patients(list(cases), task)
+    rows: dict[str, Any] = {
+        "id": list(cases),
+        "image": ["|".join(parts[channel] for channel in CHANNELS) for parts in cases.values()],
+        "mask": [parts["seg"] for parts in cases.values()],
+        "patient_id": [patients[key] for key in cases],
+    }
+    folders = [next((part for part in path.split("/") if part in SPLIT_FOLDERS), None) for path in rows["mask"]]
+    splits = [SPLIT_FOLDERS[folder] for folder in folders if folder]
+    whole = len(splits) == len(cases) and "train" in splits
+    full = f"{task},files=npy"
+    return make_task(info, rows, splits if whole else None, root, (), reader=NpyReader(root), pooled=pooled, name=full)
+
+
+def _nifti(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str, pooled: bool) -> Task:
+    rows: dict[str, list[str]] = {"id": [], "image": [], "mask": [], "patient_id": []}
+    for key, parts in cases.items():
+        paths = [parts[channel] for channel in CHANNELS]
+        for number in range(slices_of(root, [*paths, parts["seg"]], task)):
+            rows["id"].append(f"{key}_{number}")
+            rows["image"].append(f"{'|'.join(paths)}#{number}")
+            rows["mask"].append(f"{parts['seg']}#{number}")
+            rows["patient_id"].append(key)
+    return make_task(info, rows, None, root, (), reader=TumourReader(root), pooled=pooled)
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set: NIfTI volumes of four channels and their segmentations.
+
+    Args:
+        root: folder.
+        n: cases; at least 6, of three slices.
+        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        name: "brats2020".
+    """
+    from medzoo.data.volumes import save_volume
+
+    rng = np.random.default_rng(seed)
+    for number in range(1, max(n // 2, 6) + 1):
+        key = f"BraTS20_Training_{number:03d}"
+        shape = (24 + seed, 24, 3)
+        for channel in ("t1", "t1ce", "t2", "flair"):
+            volume = rng.integers(0, 900 if channel == "t1" else 2400, shape).astype(np.int16)
+            save_volume(root / key / f"{key}_{channel}.nii.gz", volume)
+        seg = np.zeros(shape, np.uint8)
+        seg[4:20, 4:20, 1:] = 2
+        seg[8:16, 8:16, 1:] = 4
+        seg[10:14, 10:14, 2:] = 1
+        save_volume(root / key / f"{key}_seg.nii.gz", seg)

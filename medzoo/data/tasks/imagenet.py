@@ -1,0 +1,203 @@
+"""ImageNet-1k (ILSVRC 2012), whole, or in the parts of the RadNet study: 100 or 10 classes, 10 or 1 % of the images.
+
+Home and terms: https://www.image-net.org/download.php. Files with labels: https://www.kaggle.com/c/imagenet-object-localization-challenge/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.csv_files import read_csv, read_text
+from medzoo.data.disk import find_one, need_folder
+from medzoo.data.listing import files_in, folders_in
+from medzoo.data.problems import complain
+from medzoo.data.subsets import cut_training
+from medzoo.data.tables import make_task, spelled
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError, listed
+
+CHOICES: dict[str, tuple[str, ...]] = {"classes": ("1000", "100", "10"), "percent": ("100", "10", "1")}
+USUAL = {"classes": "1000", "percent": "100"}
+STEP = {"1000": 1, "100": 10, "10": 100}
+MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
+SUFFIXES = (".jpeg", ".jpg")
+
+TASKS: dict[str, TaskInfo] = {
+    "imagenet": TaskInfo(
+        name="imagenet",
+        title="ImageNet-1k (ILSVRC 2012), the official validation images as test",
+        kind="multiclass",
+        classes=(),
+        metric="accuracy",
+        unit="image",
+        groups="none: photographs from the web, without any id of who or what they show",
+        channels=3,
+        license="non-commercial research and education only, under the terms of access of image-net.org",
+        url="https://www.image-net.org/download.php",
+        citation="Deng et al., ImageNet, CVPR 2009, https://doi.org/10.1109/CVPR.2009.5206848",
+        how="Accept the terms on image-net.org, or of the object localization challenge on Kaggle, download and unpack.",
+        layout="""ROOT/
+  LOC_synset_mapping.txt                                   (n01440764 tench, Tinca tinca)
+  LOC_val_solution.csv                                     (ImageId,PredictionString)
+  ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_10026.JPEG
+  ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000001.JPEG
+or class folders: ROOT/train/n01440764/*.JPEG and ROOT/val/n01440764/*.JPEG""",
+        split="official: the 50,000 validation images test. 10 % of the training images of each class become validation, "
+        "always the same ones (ranked by a hash with seed 0).",
+        note="The classes are those of LOC_synset_mapping.txt in its order, or the folders of train, named by synset. "
+        "`imagenet,classes=100` takes every tenth and `classes=10` every hundredth, as the RadNet study; `percent=10` (S) and "
+        "`percent=1` (XS) keep that share of the images that are left for training, a fixed part (seed 0), and 1 is in 10. "
+        "The study drew its parts and its validation images otherwise and does not publish them.",
+        published={
+            "accuracy": 0.6935, "sd": 0.0027, "model": "ResNet-50, SimCLR ImageNet, fine-tuned, mean of 4 runs",
+            "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",
+        },
+    ),
+}  # fmt: skip
+
+
+def load(
+    name: str, root: Path | None = None, *, classes: str = "1000", percent: str = "100", pooled: bool = False
+) -> Task:
+    """ImageNet-1k or a part of it.
+
+    Args:
+        name: "imagenet".
+        root: the unpacked data.
+        classes: "1000", "100" or "10".
+        percent: "100", "10" or "1" of the training images.
+        pooled: leave out the official split.
+
+    Raises:
+        DataContractError: for missing class folders, validation images without a label, labels without an image, and unknown
+            synsets.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    base = find_one(root, ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train"), name).parent
+    names, tables = _synsets(root, base, name)
+    synsets = list(names)[:: STEP[classes]]
+    place = {synset: number for number, synset in enumerate(synsets)}
+    prefix = base.relative_to(root).as_posix()
+    start = "" if prefix == "." else f"{prefix}/"
+    ids, labels = _folders(base / "train", "train", place, name)
+    words = cut_training(ids, labels, int(percent))
+    tested, truth, solution = _official(root, base, place, set(names), name)
+    tables += solution
+    ids += tested
+    labels += truth
+    words += ["test"] * len(tested)
+    rows: dict[str, Any] = {"id": ids, "image": [f"{start}{key}" for key in ids], "label": labels, "patient_id": ids}
+    full = spelled(name, {"classes": classes, "percent": percent}, USUAL)
+    shown = tuple(f"{synset} {names[synset]}".strip() for synset in synsets)
+    return make_task(info, rows, words, root, tables, pooled=pooled, name=full, classes=shown)
+
+
+def _synsets(root: Path, base: Path, task: str) -> tuple[dict[str, str], list[str]]:
+    """Synset → its first word, in the order of the classes, and the table that says so."""
+    folders = folders_in(base / "train")
+    if not (root / MAPPING).is_file():
+        if not folders:
+            raise DataContractError(f"Task {task}: {base / 'train'} holds no class folders.")
+        return dict.fromkeys(folders, ""), []
+    found: dict[str, str] = {}
+    bad = []
+    for line in filter(None, map(str.strip, read_text(root / MAPPING).splitlines())):
+        synset, _, words = line.partition(" ")
+        if not (synset[:1] == "n" and synset[1:].isdecimal()) or synset in found:
+            bad.append(line)
+        found[synset] = words.partition(",")[0].strip()
+    unknown = [folder for folder in folders if folder not in found]
+    if bad or not found:
+        complain(
+            DataContractError(
+                f"{root / MAPPING}: {len(bad)} lines are no synset of their own: {listed(bad) or 'it is empty'}."
+            )
+        )
+    if unknown:
+        complain(
+            DataContractError(f"Task {task}: {len(unknown)} folders of train are not in {MAPPING}: {listed(unknown)}.")
+        )
+    return found, [MAPPING]
+
+
+def _folders(folder: Path, part: str, place: dict[str, int], task: str) -> tuple[list[str], list[int]]:
+    """Ids and labels of the images in class folders."""
+    there = set(folders_in(folder))
+    absent = [synset for synset in place if synset not in there]
+    if absent:
+        complain(
+            DataContractError(
+                f"Task {task}: {folder} lacks {len(absent)} of {len(place)} class folders: {listed(absent)}."
+            )
+        )
+    ids: list[str] = []
+    labels: list[int] = []
+    for synset, label in place.items():
+        files = files_in(folder / synset, SUFFIXES) if synset in there else []
+        ids += [f"{part}/{synset}/{file}" for file in files]
+        labels += [label] * len(files)
+    return ids, labels
+
+
+def _official(
+    root: Path, base: Path, place: dict[str, int], known: set[str], task: str
+) -> tuple[list[str], list[int], list[str]]:
+    """Ids and labels of the official validation images, and the table that says so."""
+    folder = find_one(base, ("val",), task)
+    if there := folders_in(folder):
+        if unknown := [name for name in there if name not in known]:
+            complain(
+                DataContractError(f"Task {task}: {len(unknown)} folders of {folder} are no class: {listed(unknown)}.")
+            )
+        return *_folders(folder, "val", place, task), []
+    table = find_one(root, (SOLUTION,), task)
+    _, cells = read_csv(table, ("ImageId", "PredictionString"))
+    synset = {row["ImageId"]: row["PredictionString"].partition(" ")[0] for row in cells}
+    files = {file.rpartition(".")[0]: file for file in files_in(folder, SUFFIXES)}
+    for bad, what in (
+        (sorted(set(synset) - set(files)), f"images of {SOLUTION} are not in {folder}"),
+        (sorted(set(files) - set(synset)), f"images in {folder} are not in {SOLUTION}"),
+        (
+            [f"{key}: {word!r}" for key, word in synset.items() if word not in known],
+            f"labels of {SOLUTION} are no class",
+        ),
+    ):
+        if bad:
+            complain(DataContractError(f"Task {task}: {len(bad)} {what}: {listed(bad)}."))
+    chosen = [key for key in sorted(files) if synset.get(key) in place]
+    return [f"val/{files[key]}" for key in chosen], [place[synset[key]] for key in chosen], [SOLUTION]
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set in Kaggle's layout: twelve classes of JPEG images, with both tables.
+
+    Args:
+        root: folder.
+        n: training images of each class; at least 12, and 3 of each for testing.
+        seed: of the noise.
+        name: "imagenet".
+    """
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    synsets = [f"n{1440764 + 1013 * number:08d}" for number in range(12)]
+    data = root / "ILSVRC" / "Data" / "CLS-LOC"
+    (data / "val").mkdir(parents=True, exist_ok=True)
+    (root / MAPPING).write_text(
+        "".join(f"{synset} thing {place}, res {place}\n" for place, synset in enumerate(synsets))
+    )
+    lines = ["ImageId,PredictionString"]
+    for place, synset in enumerate(synsets):
+        (data / "train" / synset).mkdir(parents=True, exist_ok=True)
+        for number in range(max(n, 12)):
+            image = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+            image.save(data / "train" / synset / f"{synset}_{number}.JPEG")
+        for number in range(3):
+            key = f"ILSVRC2012_val_{3 * place + number + 1:08d}"
+            Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(data / "val" / f"{key}.JPEG")
+            lines.append(f"{key},{synset} 1 1 9 9 ")
+    (root / SOLUTION).write_text("\n".join(lines) + "\n")

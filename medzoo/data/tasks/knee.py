@@ -1,0 +1,185 @@
+"""Knee MR slices (MRNet) with a torn ligament, a torn meniscus, or neither, as Juodelyte et al. and RadImageNet cut them.
+
+MRNet: https://stanfordmlgroup.github.io/competitions/mrnet/. Slices: https://github.com/BMEII-AI/RadImageNet (acl, meniscus).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.data.csv_files import read_csv, read_list
+from medzoo.data.disk import find_one, need_folder
+from medzoo.data.listing import files_in
+from medzoo.data.problems import complain
+from medzoo.data.tables import make_task
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError, listed
+
+CHOICES: dict[str, None] = {}
+CLASSES = ("normal", "acl", "meniscus")
+KINDS = ("acl", "meniscus")
+LABELS = {"1": True, "0": False, "yes": True, "no": False, "p": True, "n": False}
+COLUMNS = {"acl": ("filename", "acl_label"), "meniscus": ("img_dir", "label")}
+_NAME = re.compile(r"(\d{4})_sagittal_(\d+)(?:\.0+)?\.png")
+
+TASKS: dict[str, TaskInfo] = {
+    "knee": TaskInfo(
+        name="knee",
+        title="torn ACL, torn meniscus or neither in sagittal knee MR slices (MRNet)",
+        kind="multiclass",
+        classes=CLASSES,
+        metric="auroc",
+        unit="image",
+        groups="the exam: the number before the first underscore in the file's name",
+        channels=1,
+        license="MRNet: terms on registration with Stanford; the slices lie in a repository whose code is MIT",
+        url="https://github.com/BMEII-AI/RadImageNet",
+        citation="Bien et al., MRNet, https://stanfordmlgroup.github.io/competitions/mrnet/; slices: Mei et al., RadImageNet, "
+        "https://doi.org/10.1148/ryai.210315",
+        how="Clone https://github.com/BMEII-AI/RadImageNet, whose folders acl and meniscus hold slices and labels; or take "
+        "the study's folder with the CSV files of MRNet beside it.",
+        layout="""ROOT/  (a clone of RadImageNet)
+  acl/images/0448_sagittal_11.000000.png
+  acl/dataframe/{train,val,test}_fold1.csv                       (filename,acl_label: yes or no)
+  meniscus/images/0000_sagittal_12.000000.png
+  meniscus/dataframe/meniscus_{train,val,test}_fold1.csv         (img_dir,label: p or n)
+or ROOT/  (or ROOT/knee/, as Juodelyte et al. have it)
+  images/{acl,meniscus}/0448_sagittal_11.000000.png
+  train-acl.csv, valid-acl.csv, train-meniscus.csv, valid-meniscus.csv     (of MRNet: exam,0 or 1; no header)""",
+        split="made by exam: 70, 10 and 20 %. The folds of Juodelyte et al. (data/knee of "
+        "https://github.com/DovileDo/revisiting-transfer): --split-file FOLDER --fold 0 to 4.",
+        note="5,222 slices of 580 exams in the study: 4,235 normal, 569 acl, 418 meniscus. Normal is a slice from either "
+        "folder whose exam lacks that folder's tear; it may have the other one, or be abnormal in another way. Six slices lie "
+        "in both folders, one of them as acl and as meniscus. The study reads valid-abnormal.csv for the menisci of MRNet's "
+        "validation exams, where the label is in valid-meniscus.csv; medzoo reads the latter, so its counts may differ. MRNet "
+        "publishes no patients, and some have two exams.",
+        published={
+            "auroc": 0.915, "sd": 0.011, "model": "ResNet-50, supervised ImageNet, mean of 5 folds",
+            "source": "https://arxiv.org/abs/2302.08272 (Juodelyte et al.), results/AUC.csv",
+            "note": "one class against the rest, weighted by class size, on folds that the study replaced later",
+        },
+    ),
+}  # fmt: skip
+
+
+def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
+    """The slices of both folders.
+
+    Args:
+        name: "knee".
+        root: the unpacked data.
+        pooled: the data have no split to leave out.
+
+    Raises:
+        DataContractError: for slices of other names or without a label, and missing or unreadable labels.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    first = find_one(root, ("images/acl", "knee/images/acl", "acl/images", "RadImageNet/acl/images"), name)
+    base, study = first.parent.parent, first.name == "acl"
+    ids: list[str] = []
+    images, labels, exams, odd, lone = [], [], [], [], []
+    tables: list[str] = []
+    for kind in KINDS:
+        folder = find_one(base, (f"images/{kind}" if study else f"{kind}/images",), name)
+        by_exam = _exams(base, kind)
+        known, read = by_exam if by_exam else _slices(base / kind / "dataframe", kind, name)
+        tables += [path.relative_to(root).as_posix() for path in read]
+        prefix = folder.relative_to(root).as_posix()
+        for file in files_in(folder, (".png",)):
+            match = _NAME.fullmatch(file)
+            torn = known.get(match[1] if by_exam else file) if match else None
+            if match is None:
+                odd.append(f"{prefix}/{file}")
+            elif torn is None:
+                lone.append(f"{kind}/{file}")
+            else:
+                ids.append(f"{kind}/{file}")
+                images.append(f"{prefix}/{file}")
+                labels.append(CLASSES.index(kind) if torn else 0)
+                exams.append(match[1])
+        gone = [] if by_exam else sorted(set(known) - set(files_in(folder, (".png",))))
+        if gone:
+            complain(
+                DataContractError(
+                    f"Task {name}: {len(gone)} slices of {read[0].parent} are not in {folder}: {listed(gone)}."
+                )
+            )
+    for bad, what in ((odd, "are not named as 0448_sagittal_11.000000.png"), (lone, "have no label in the tables")):
+        if bad:
+            complain(DataContractError(f"Task {name}: {len(bad)} slices {what}: {listed(bad)}."))
+    rows = {"id": ids, "image": images, "label": labels, "patient_id": exams}
+    return make_task(info, rows, None, root, tables, pooled=pooled)
+
+
+def _exams(base: Path, kind: str) -> tuple[dict[str, bool], list[Path]] | None:
+    """Exam → torn, by MRNet's tables, and these; None without them."""
+    paths = [base / f"{part}-{kind}.csv" for part in ("train", "valid") if (base / f"{part}-{kind}.csv").is_file()]
+    if not paths:
+        return None
+    found: dict[str, bool] = {}
+    for path in paths:
+        lines = {line[0].zfill(4): line[1] if len(line) == 2 else "" for line in read_list(path)}
+        _add(found, lines, path)
+    return found, paths
+
+
+def _slices(folder: Path, kind: str, task: str) -> tuple[dict[str, bool], list[Path]]:
+    """Slice → torn, by the lists of the folds, and these."""
+    paths = sorted(folder.glob("*.csv"))
+    if not paths:
+        raise DataContractError(
+            f"Task {task}: nothing says which {kind} are torn: neither {folder}/*.csv nor MRNet's train-{kind}.csv and "
+            f"valid-{kind}.csv are there. `medzoo tasks info {task}` shows the layout."
+        )
+    found: dict[str, bool] = {}
+    for path in paths:
+        file, label = COLUMNS[kind]
+        _add(found, {row[file].rpartition("/")[2]: row[label] for row in read_csv(path, (file, label))[1]}, path)
+    return found, paths
+
+
+def _add(found: dict[str, bool], lines: Mapping[str, str], path: Path) -> None:
+    """Take over the labels of a table; a label that is none, or other than before, is a problem."""
+    bad = [f"{key}: {word!r}" for key, word in lines.items() if word not in LABELS]
+    other = [
+        key for key, word in lines.items() if word in LABELS and found.setdefault(key, LABELS[word]) != LABELS[word]
+    ]
+    if bad:
+        complain(DataContractError(f"{path}: {len(bad)} labels are none of {listed(LABELS)}: {listed(bad)}."))
+    if other:
+        complain(DataContractError(f"{path}: {len(other)} labels differ from those in another table: {listed(other)}."))
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set: slices as PNG and the lists of one fold, in the layout of the RadImageNet repository.
+
+    Args:
+        root: folder.
+        n: exams of each folder; at least 12, two slices each.
+        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        name: "knee".
+    """
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    for place, kind in enumerate(KINDS):
+        file, label = COLUMNS[kind]
+        lists: dict[str, list[str]] = {part: [f"{file},{label}"] for part in ("train", "val", "test")}
+        (root / kind / "images").mkdir(parents=True, exist_ok=True)
+        (root / kind / "dataframe").mkdir(parents=True, exist_ok=True)
+        for exam in range(max(n, 12)):
+            word = (("no", "yes"), ("n", "p"))[place][exam % 2]
+            for slice_ in (11, 12):
+                key = f"{500 * place + exam:04d}_sagittal_{slice_}.000000.png"
+                Image.fromarray(rng.integers(0, 256, (36, 36 + seed), dtype=np.uint8)).save(
+                    root / kind / "images" / key
+                )
+                lists[("train", "train", "val", "test")[exam % 4]].append(f"images/{key},{word}")
+        for part, lines in lists.items():
+            start = "meniscus_" if kind == "meniscus" else ""
+            (root / kind / "dataframe" / f"{start}{part}_fold1.csv").write_text("\n".join(lines) + "\n")

@@ -1,0 +1,121 @@
+"""Retinal OCT with three diseases or none (Kermany et al.); training images of patients who are also tested are left out.
+
+Home: https://data.mendeley.com/datasets/rscbjbr9sj/3. That the official halves share patients:
+https://tvst.arvojournals.org/article.aspx?articleid=2778252.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.data.disk import find_one, need_folder
+from medzoo.data.listing import class_folders
+from medzoo.data.problems import complain
+from medzoo.data.tables import EXCLUDED, make_task
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError, listed
+
+CHOICES: dict[str, tuple[str, ...]] = {}
+CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")
+_NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
+
+TASKS: dict[str, TaskInfo] = {
+    "oct": TaskInfo(
+        name="oct",
+        title="CNV, DME, drusen or normal in retinal OCT (Kermany), official test images",
+        kind="multiclass",
+        classes=CLASSES,
+        metric="auroc",
+        unit="image",
+        groups="the patient's number in the file's name",
+        channels=1,
+        license="cc-by-4.0",
+        url="https://data.mendeley.com/datasets/rscbjbr9sj/3",
+        citation="Kermany et al., Identifying medical diagnoses and treatable diseases by image-based deep learning, Cell (2018)",
+        how="Download the OCT archive and unpack.",
+        layout="""ROOT/  (or ROOT/OCT2017/, ROOT/CellData/OCT/)
+  train/{CNV,DME,DRUSEN,NORMAL}/CNV-1016042-1.jpeg   (class, patient, image)
+  test/{CNV,DME,DRUSEN,NORMAL}/*.jpeg""",
+        split="official test images; training images of the same patients are left out, and 10 % of the other patients become "
+        "validation. With --fold and --split-file all images of train and test are in. A folder val, as some copies have it, is "
+        "never read.",
+        note="108,312 training images of 4,686 patients and 1,000 test images of 633 by the paper. The archive says that the "
+        "halves are of independent patients; the numbers in the names say that they are not: a published study had to cut the "
+        "training images to 104,649 for it.",
+    ),
+}  # fmt: skip
+
+
+def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
+    """The OCT images with the official test half.
+
+    Args:
+        name: "oct".
+        root: the unpacked data.
+        pooled: leave out the official split; then no image is left out.
+
+    Raises:
+        DataContractError: for missing folders, file names without a patient, and files in the folder of another class.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    outer = ("", "OCT2017/", "OCT2017 /", "CellData/OCT/", "OCT/")
+    base = find_one(root, [f"{folder}train" for folder in outer], name).parent
+    prefix = base.relative_to(root).as_posix()
+    paths: list[str] = []
+    labels, words, patients, odd = [], [], [], []
+    for folder in ("train", "test"):
+        for label, file in class_folders(find_one(base, (folder,), name), name, CLASSES, (".jpeg", ".jpg")):
+            match = _NAME.fullmatch(file)
+            if match is None or match[1].upper() != label:
+                odd.append(f"{folder}/{label}/{file}")
+                continue
+            paths.append(f"{folder}/{label}/{file}")
+            labels.append(CLASSES.index(label))
+            words.append(folder)
+            patients.append(match[2])
+    if odd:
+        complain(
+            DataContractError(
+                f"Task {name}: {len(odd)} file names do not say their class and patient, as CNV-1016042-1.jpeg in CNV: "
+                f"{listed(odd)}."
+            )
+        )
+    tested = {patient for patient, word in zip(patients, words, strict=True) if word == "test"}
+    if not pooled:
+        words = [
+            EXCLUDED if word == "train" and patient in tested else word
+            for patient, word in zip(patients, words, strict=True)
+        ]
+    rows = {
+        "id": paths,
+        "image": [path if prefix == "." else f"{prefix}/{path}" for path in paths],
+        "label": labels,
+        "patient_id": patients,
+    }
+    return make_task(info, rows, words, root, (), pooled=pooled)
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set: JPEG images; one patient of each class is in train and in test, as among the originals.
+
+    Args:
+        root: folder.
+        n: training patients of each class, two images each; two for testing.
+        seed: of the noise.
+        name: "oct".
+    """
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    for place, label in enumerate(CLASSES):
+        for folder, first, count in (("train", 0, n), ("test", n - 1, 3)):
+            target = root / "OCT2017" / folder / label
+            target.mkdir(parents=True, exist_ok=True)
+            for person in range(first, first + count):
+                for image in range(1, 3):
+                    file = f"{label}-{1000 * (place + 1) + person}-{image + 2 * (folder == 'test')}.jpeg"
+                    Image.fromarray(rng.integers(0, 256, (32, 44), dtype=np.uint8)).save(target / file)

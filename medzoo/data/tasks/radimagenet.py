@@ -1,0 +1,155 @@
+"""RadImageNet: 165 labels in CT, MR and ultrasound images, for pre-training.
+
+Home: https://www.radimagenet.com/. Lists and paper: https://github.com/BMEII-AI/RadImageNet, https://doi.org/10.1148/ryai.210315.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.columns import read_columns
+from medzoo.data.disk import files_below, find_one, need_files, need_folder
+from medzoo.data.listing import PICTURES
+from medzoo.data.problems import complain
+from medzoo.data.tables import keep, make_task, numbered
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError, listed
+
+CHOICES: dict[str, None] = {}
+LISTS = {"train": "RadiologyAI_train.csv", "validation": "RadiologyAI_val.csv", "test": "RadiologyAI_test.csv"}
+FOLDER = "radiology_ai"  # the first part of the paths in the lists
+
+TASKS: dict[str, TaskInfo] = {
+    "radimagenet": TaskInfo(
+        name="radimagenet",
+        title="165 labels in CT, MR and ultrasound (RadImageNet), official split",
+        kind="multiclass",
+        classes=(),
+        metric="accuracy",
+        unit="image",
+        groups="none: the lists name files and labels, no patients",
+        channels=1,
+        license="on request at radimagenet.com, under the terms agreed there",
+        url="https://www.radimagenet.com/",
+        citation="Mei et al., RadImageNet, Radiology: Artificial Intelligence, https://doi.org/10.1148/ryai.210315",
+        how="Request the images at https://www.radimagenet.com/; https://github.com/BMEII-AI/RadImageNet links the three lists.",
+        layout="""ROOT/  (or ROOT/radiology_ai/ with the lists in it or beside it)
+  RadiologyAI_train.csv, RadiologyAI_val.csv, RadiologyAI_test.csv      (filename,label)
+  radiology_ai/MR/knee/acl/*.png                                        (modality, anatomy, label)""",
+        split="official: the three lists of the authors. Without lists every folder modality/anatomy/label is a class, and "
+        "splits are made by image: 70, 10 and 20 %.",
+        note="1.35 million images of 131,872 patients, 11 anatomies. The classes are the labels of the training list, sorted. "
+        "Images of one patient are alike, and nothing says which they are, so splits that are made here part patients; with "
+        "the lists it is not stated whether they do. The users of the data report repeated and empty images.",
+        published={
+            "accuracy": 0.723, "model": "ResNet50 (Keras), from scratch",
+            "source": "https://github.com/BMEII-AI/RadImageNet, README, top-1",
+        },
+    ),
+}  # fmt: skip
+
+
+def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
+    """The images of the authors' lists, or of the class folders.
+
+    Args:
+        name: "radimagenet".
+        root: the unpacked data.
+        pooled: leave out the official split.
+
+    Raises:
+        DataContractError: for missing lists or images, images in two lists, and labels that training does not have.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    places = [f"{folder}{file}" for folder in ("", f"{FOLDER}/") for file in LISTS.values()]
+    if not any((root / place).is_file() for place in places):
+        return _from_folders(info, root, name, pooled)
+    base = find_one(root, places, name).parent
+    absent = [file for file in LISTS.values() if not (base / file).is_file()]
+    if absent:
+        raise DataContractError(f"Task {name}: {base} lacks {listed(absent)}; bring all three lists or none.")
+    files: list[str] = []
+    words: list[str] = []
+    splits: list[str] = []
+    for split, file in LISTS.items():
+        columns = read_columns(base / file, ("filename", "label"))
+        files += columns["filename"]
+        words += columns["label"]
+        splits += [split] * len(columns["filename"])
+    classes = tuple(sorted({word for word, split in zip(words, splits, strict=True) if split == "train"}))
+    keys = [_below(root, file) for file in files]
+    missing = need_files(root, keys, name)
+    rows: dict[str, Any] = {
+        "id": files,
+        "image": keys,
+        "label": numbered(words, classes, files, f"{base / LISTS['train']} and the other lists"),
+        "patient_id": files,
+    }
+    if missing:
+        there = [key not in missing for key in keys]
+        rows, splits = keep(rows, there), [split for split, yes in zip(splits, there, strict=True) if yes]
+    tables = [(base / file).relative_to(root).as_posix() for file in LISTS.values()]
+    return make_task(info, rows, splits, root, tables, pooled=pooled, classes=classes)
+
+
+def _below(root: Path, file: str) -> str:
+    """The path of a list below the root, which may be the folder that the lists' paths begin with."""
+    path = file.replace("\\", "/").removeprefix("./")
+    return path if root.name != FOLDER or (root / FOLDER).is_dir() else path.removeprefix(f"{FOLDER}/")
+
+
+def _from_folders(info: TaskInfo, root: Path, task: str, pooled: bool) -> Task:
+    start = find_one(root, (FOLDER, "CT", "MR", "US"), task)
+    base = start if start.name == FOLDER else root
+    files = files_below(base, PICTURES)
+    shallow = [file for file in files if file.count("/") != 3]
+    if shallow:
+        complain(
+            DataContractError(
+                f"Task {task}: {len(shallow)} images below {base} do not lie in modality/anatomy/label: {listed(shallow)}. "
+                "Bring the lists of the authors."
+            )
+        )
+    files = [file for file in files if file.count("/") == 3]
+    names = [file.rpartition("/")[0] for file in files]
+    classes = tuple(sorted(set(names)))
+    if len(classes) < 2:
+        raise DataContractError(f"Task {task}: {base} holds {len(classes)} class folders modality/anatomy/label.")
+    prefix = base.relative_to(root).as_posix()
+    rows = {
+        "id": files,
+        "image": [file if prefix == "." else f"{prefix}/{file}" for file in files],
+        "label": numbered(names, classes, files, base),
+        "patient_id": files,
+    }
+    return make_task(info, rows, None, root, (), pooled=pooled, classes=classes)
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set: PNG images of six labels and the three lists.
+
+    Args:
+        root: folder.
+        n: training images of each label; at least 10, and 3 of each in the other lists.
+        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        name: "radimagenet".
+    """
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    kinds = ("MR/knee/acl", "MR/knee/normal", "CT/lung/nodule", "CT/abd/normal", "US/gb/stone", "US/gb/normal_gb")
+    lists = {split: ["filename,label"] for split in LISTS}
+    for kind in kinds:
+        modality, anatomy, label = kind.split("/")
+        (root / FOLDER / kind).mkdir(parents=True, exist_ok=True)
+        for split, count in (("train", max(n, 10)), ("validation", 3), ("test", 3)):
+            for number in range(count):
+                path = f"{FOLDER}/{kind}/{split}{number:06d}.png"
+                Image.fromarray(rng.integers(0, 256, (30, 26 + seed), dtype=np.uint8)).save(root / path)
+                lists[split].append(f"{path},{modality}_{anatomy}_{label}")
+    for split, file in LISTS.items():
+        (root / file).write_text("\n".join(lists[split]) + "\n")

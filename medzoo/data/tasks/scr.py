@@ -1,0 +1,196 @@
+"""Heart and clavicles in the 247 chest radiographs of the JSRT, outlined in the SCR database.
+
+Outlines and terms: https://www.isi.uu.nl/Research/Databases/SCR/. The data: https://www.isi.uu.nl/Research/Databases/SCR/data.php.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.disk import files_below, need_folder
+from medzoo.data.masks import MaskReader, header_size, need_partners
+from medzoo.data.problems import complain
+from medzoo.data.tables import make_task
+from medzoo.data.task import Task, TaskInfo
+from medzoo.errors import DataContractError, ImageError, listed
+
+CHOICES: dict[str, None] = {}
+# Names of the folders in the archive; "clavicle" may also come joined, as the study has it.
+STRUCTURES = {
+    "scr_heart": (("heart",),),
+    "scr_clavicle": (("left clavicle", "right clavicle"), ("clavicle",), ("clavicles",)),
+}
+FOLDS = {"fold1": "train", "fold2": "test"}
+_NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG)?\.(?:png|gif)", re.IGNORECASE)
+
+_COMMON: dict[str, Any] = {
+    "kind": "segmentation", "metric": "dice", "unit": "image", "channels": 1,
+    "groups": "none: the radiographs are numbered, and no patient ids are published",
+    "license": "SCR: free for research and education; no redistribution, no commercial use. JSRT: terms on registration",
+    "url": "https://www.isi.uu.nl/Research/Databases/SCR/",
+    "citation": "the SCR database and the JSRT database, with the papers that https://www.isi.uu.nl/Research/Databases/SCR/ "
+    "names",
+    "how": "Get the radiographs from the Japanese Society of Radiological Technology and convert each <id>.IMG to <id>.IMG.png; "
+    "get the outlines from the SCR page, and unpack both into one folder.",
+    "layout": """ROOT/
+  images/JPCLN001.IMG.png                     (any folder; also JPCLN001.png)
+  fold1/masks/heart/JPCLN001.gif              (also below scratch/ or another folder)
+  fold1/masks/left clavicle/JPCLN001.gif      (also left_clavicle)
+  fold1/masks/right clavicle/JPCLN001.gif
+  fold2/masks/...
+or masks/{heart,clavicle}/JPCLN001.gif without folds""",
+    "split": "official where fold1 and fold2 are there (the odd and the even numbers, 124 and 123): fold1 trains, 10 % of it "
+    "become validation, and fold2 tests; otherwise made. Lists with one id a line, as the study of Hosseinzadeh Taher et al. "
+    "reads them: --split-file FOLDER. It publishes none.",
+}  # fmt: skip
+_NOTE = (
+    "247 radiographs of 2048 x 2048 pixels; the outlines are smaller and are enlarged to the radiograph by whole steps. The "
+    "heart and the clavicles are the first observer's."
+)
+_SOURCE = "Hosseinzadeh Taher et al., Medical Image Analysis 102 (2025) 103487, Benchmark2.png of its repository"
+
+TASKS: dict[str, TaskInfo] = {
+    "scr_heart": TaskInfo(
+        name="scr_heart", title="heart in frontal chest radiographs (SCR on JSRT)", classes=("heart",), note=_NOTE,
+        published={
+            "dice": 0.9358, "model": "U-Net with ResNet-50, supervised ImageNet", "source": _SOURCE, "note": "read off a figure",
+        },
+        **_COMMON,
+    ),
+    "scr_clavicle": TaskInfo(
+        name="scr_clavicle", title="clavicles in frontal chest radiographs (SCR on JSRT)", classes=("clavicle",),
+        note=_NOTE + " A mask is both clavicles.",
+        published={
+            "dice": 0.8695, "model": "U-Net with ResNet-50, supervised ImageNet", "source": _SOURCE, "note": "read off a figure",
+        },
+        **_COMMON,
+    ),
+}  # fmt: skip
+
+
+class OutlineReader(MaskReader):
+    """Masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8 in the size of the radiograph."""
+        paths, _, times = key.partition("#x")
+        mask = super().read_mask(paths)
+        return mask.repeat(int(times or 1), axis=0).repeat(int(times or 1), axis=1)
+
+
+def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
+    """JSRT radiographs with the outlines of one structure.
+
+    Args:
+        name: "scr_heart" or "scr_clavicle".
+        root: the unpacked data.
+        pooled: leave out the split by folds.
+
+    Raises:
+        DataContractError: for radiographs without an outline, and outlines without a radiograph.
+    """
+    info = TASKS[name]
+    root = need_folder(root, name, info.how)
+    images = _by_id(files_below(root, (".png",)), name)
+    outlines = _outlines(root, name)
+    if not images or not any(outlines):
+        raise DataContractError(
+            f"Task {name}: {root} holds {len(images)} radiographs and {len(outlines[0])} outlines. `medzoo tasks info {name}` "
+            "shows the layout that is expected."
+        )
+    ids = sorted(images)
+    for part in outlines:
+        need_partners(images, sorted(part), name, "radiograph (there is only an outline)", root, ".IMG.png")
+        ids = need_partners(part, ids, name, "outline", root)
+    masks = ["|".join(part[key] for part in outlines) for key in ids]
+    rows = {
+        "id": ids,
+        "image": [images[key] for key in ids],
+        "mask": _enlarged(root, [images[key] for key in ids], masks, name),
+        "patient_id": ids,
+    }
+    folds = [next((fold for fold in FOLDS if fold in mask.split("/")), None) for mask in masks]
+    splits = [FOLDS[fold] for fold in folds if fold] if set(folds) == set(FOLDS) else None
+    return make_task(info, rows, splits, root, (), reader=OutlineReader(root), pooled=pooled)
+
+
+def _by_id(paths: list[str], task: str) -> dict[str, str]:
+    """Id of the radiograph → path."""
+    found: dict[str, str] = {}
+    twice = []
+    for path in paths:
+        match = _NAME.fullmatch(path.rpartition("/")[2])
+        if match and found.setdefault(match[1].upper(), path) != path:
+            twice.append(f"{found[match[1].upper()]} and {path}")
+    if twice:
+        complain(
+            DataContractError(f"Task {task}: {len(twice)} files occur twice: {listed(twice, 5)}. Keep one of each.")
+        )
+    return found
+
+
+def _outlines(root: Path, task: str) -> list[dict[str, str]]:
+    """Id → path, for each part of the structure: the first of its spellings that there are files of."""
+    folders: dict[str, list[str]] = {}
+    for path in files_below(root, (".gif",)):
+        folder = path.split("/")[-2].lower().replace("_", " ") if "/" in path else ""
+        folders.setdefault(folder, []).append(path)
+    spellings = STRUCTURES[task]
+    parts = next((parts for parts in spellings if any(part in folders for part in parts)), spellings[0])
+    return [_by_id(folders.get(part, []), task) for part in parts]
+
+
+def _enlarged(root: Path, images: list[str], masks: list[str], task: str) -> list[str]:
+    """Keys of the masks with the whole number by which they are smaller than their radiograph.
+
+    Raises:
+        DataContractError: with the pairs whose sizes do not fit.
+    """
+    keys, bad = [], []
+    for image, mask in zip(images, masks, strict=True):
+        large = header_size(root / image)
+        small = {header_size(root / part) for part in mask.split("|")}
+        if large is None or None in small:
+            raise ImageError(f"Task {task}: {image} or {mask} is no readable image below {root}.")
+        times = {size[0] // part[0] for part in small if part for size in (large,)}
+        step = times.pop()
+        if times or step < 1 or {(part[0] * step, part[1] * step) for part in small if part} != {large}:
+            bad.append(f"{image} {large[1]} x {large[0]}, {mask} {sorted(part[::-1] for part in small if part)}")
+        keys.append(f"{mask}#x{step}")
+    if bad:
+        complain(
+            DataContractError(
+                f"Task {task}: {len(bad)} radiographs are not a whole number of times as large as their outline: {listed(bad)}."
+            )
+        )
+    return keys
+
+
+def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+    """Write a tiny data set: 16-bit radiographs, and outlines of half their size as GIF in both folds.
+
+    Args:
+        root: folder.
+        n: radiographs; at least 12.
+        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        name: either task; both structures are written.
+    """
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    height, width = 32, 36 + seed
+    (root / "images").mkdir(parents=True, exist_ok=True)
+    for number in range(1, max(n, 12) + 1):
+        key = f"JPC{'LN' if number % 3 else 'NN'}{number:03d}"
+        image = rng.integers(0, 4096, (2 * height, 2 * width), dtype=np.uint16)
+        Image.fromarray(image).save(root / "images" / f"{key}.IMG.png")
+        for structure, column in (("heart", 14), ("left clavicle", 24), ("right clavicle", 4)):
+            outline = np.zeros((height, width), np.uint8)
+            outline[8:20, column : column + 6] = 255
+            folder = root / f"fold{2 - number % 2}" / "masks" / structure
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(outline).save(folder / f"{key}.gif")

@@ -1,0 +1,149 @@
+"""Slices of NIfTI volumes as the images of a task, under keys as `scan.nii.gz#12`; three volumes make a colour image."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.disk import FileReader
+from medzoo.data.masks import same_size
+from medzoo.data.pixels import Pixels, Window, read_image
+from medzoo.data.problems import complain
+from medzoo.errors import DataContractError, ImageError, MissingExtraError, listed
+
+ANY: Window = (-3.0e38, 3.0e38)  # clips nothing: labels, and intensities whose scale is that of the image
+CACHE_BYTES = 2**29  # of unpacked volumes that are kept, since the next slice is asked for next
+
+
+class SliceReader(FileReader):
+    """Slices under "scan.nii#12", and images of three channels under "a.nii|b.nii|c.nii#12".
+
+    Args:
+        root: the data's folder.
+        window: (low, high) that single-channel images are clipped to.
+        unit: of single-channel images.
+    """
+
+    apart = False  # threads share the unpacked volumes, processes would each unpack them
+
+    def __init__(self, root: Path, window: Window | None = None, unit: str = "grey") -> None:
+        super().__init__(root, window)
+        self.unit = unit
+        self._lock = threading.Lock()
+        self._volumes: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def read(self, key: str) -> Pixels:
+        """The slice under a key; of several volumes (H, W, 3), the range being the lowest and the highest value."""
+        paths, _, number = key.partition("#")
+        if "|" in paths:
+            return stacked([self._slice(path, int(number)) for path in paths.split("|")], paths, str(self.root))
+        pixels = read_image(self.root / paths, frame=int(number), window=self.window)
+        return replace(pixels, unit=self.unit)
+
+    def labels(self, key: str) -> np.ndarray:
+        """(H, W): the values of a slice of a segmentation."""
+        path, _, number = key.partition("#")
+        return self._slice(path, int(number))
+
+    def raw(self, key: str) -> bytes | None:
+        """A slice is no file of its own."""
+        return None
+
+    def _slice(self, path: str, number: int) -> np.ndarray:
+        """A slice as it is; packed volumes are unpacked once, not for every slice."""
+        if not path.endswith(".gz"):
+            return read_image(self.root / path, frame=number, window=ANY).array
+        with self._lock:
+            volume = self._volumes.pop(path, None)
+            if volume is None:
+                volume = read_image(self.root / path, frame="all", window=ANY).array
+            self._volumes[path] = volume
+            while len(self._volumes) > 1 and sum(kept.nbytes for kept in self._volumes.values()) > CACHE_BYTES:
+                self._volumes.popitem(last=False)
+        if not 0 <= number < len(volume):
+            raise ImageError(f"{self.root / path}: has no slice {number}; it holds {len(volume)}.")
+        return volume[number]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"root": self.root, "window": self.window, "unit": self.unit}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+def stacked(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:
+    """Three greys as the channels of one image, which is scaled by its own lowest and highest value.
+
+    Args:
+        channels: (H, W) each.
+        key: their files with "|" between them, for messages.
+        where: their folder, for messages.
+
+    Returns:
+        float32 (H, W, 3).
+
+    Raises:
+        ImageError: if they differ in size, or hold values that are not finite.
+
+    >>> stacked([np.zeros((2, 2)), np.ones((2, 2)), np.full((2, 2), 7.0)], "a|b|c", "").range
+    (0.0, 7.0)
+    """
+    array = np.stack(same_size(channels, key), axis=-1).astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ImageError(f"{where}/{key}: holds NaN or infinite values.")
+    low, high = float(array.min()), float(array.max())
+    note = f"channels {', '.join(part.rpartition('/')[2] for part in key.split('|'))}; range of this image"
+    return Pixels(array, (low, high if high > low else low + 1), "rgb", notes=(note,))
+
+
+def slices_of(root: Path, paths: Sequence[str], task: str) -> int:
+    """How many slices volumes that belong together have, by their headers.
+
+    Args:
+        root: the data's folder.
+        paths: of volumes of one scan, its segmentation among them.
+        task: for messages.
+
+    Raises:
+        DataContractError: if one cannot be read, or they differ in their size or in how they lie in space.
+        MissingExtraError: if nibabel is not installed.
+    """
+    try:
+        import nibabel
+    except ImportError:
+        raise MissingExtraError("nibabel", "medical", f"Task {task}") from None
+    shapes: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {}
+    for path in paths:
+        try:
+            image: Any = nibabel.load(root / path)
+            axes = tuple(str(axis) for axis in nibabel.aff2axcodes(image.affine))
+            shapes[path] = tuple(int(side) for side in image.shape), axes
+        except Exception as error:  # readers of damaged headers raise anything
+            raise DataContractError(f"Task {task}: the header of {root / path} cannot be read ({error}).") from error
+    shape, axes = shapes[paths[0]]
+    if len(set(shapes.values())) > 1 or len(shape) != 3:
+        said = [f"{path} {' x '.join(map(str, size))} {''.join(lie)}" for path, (size, lie) in shapes.items()]
+        complain(
+            DataContractError(f"Task {task}: these volumes should be of one size and orientation: {listed(said)}.")
+        )
+        return 0
+    return shape[next(place for place, axis in enumerate(axes) if axis in ("S", "I"))]
+
+
+def save_volume(path: Path, array: np.ndarray) -> None:
+    """Write a NIfTI file, for fake data sets.
+
+    Args:
+        path: the file; its folders are made.
+        array: (X, Y, Z), to the right, to the front, upwards; 1 mm a side.
+    """
+    import nibabel
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)

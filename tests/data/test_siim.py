@@ -1,0 +1,122 @@
+"""SIIM: relative runs down the columns, several rows an image, patients of the DICOM files."""
+
+import shutil
+
+import numpy as np
+import pytest
+from data_samples import fake_task
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from medzoo.data.problems import collecting
+from medzoo.data.task import load_task
+from medzoo.data.tasks.siim import draw_runs
+from medzoo.errors import DataContractError, ImageError
+
+
+def encode(mask):
+    """The other way round, written anew from the competition's text: down the columns, starts from the end of the last run."""
+    flat, runs, last, place = mask.T.ravel(), [], 0, 0
+    while place < flat.size:
+        if flat[place]:
+            end = place
+            while end < flat.size and flat[end]:
+                end += 1
+            runs += [place - last, end - place]
+            last = place = end
+        else:
+            place += 1
+    return runs
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32))
+def test_runs_are_decoded_as_they_were_encoded(height, width, seed):
+    mask = np.random.default_rng(seed).random((height, width)) < 0.4
+    assert np.array_equal(draw_runs([encode(mask)], mask.shape), mask)
+
+
+def test_the_example_of_the_competition():
+    """A row of train-rle.csv, https://github.com/prasadsawant5/kaggle-pneumothorax: it starts in column 378, from row 548."""
+    run = [387620, 23, 996, 33, 986, 43, 977, 51, 968, 58, 962, 65, 956, 70, 952, 74, 949, 76, 946, 79]
+    mask = draw_runs([run], (1024, 1024))
+    assert mask.sum() == sum(run[1::2])
+    columns = np.flatnonzero(mask.any(axis=0))
+    assert columns.tolist() == list(range(378, 388))  # one run a column, side by side: a region
+    assert np.flatnonzero(mask[:, 378])[[0, -1]].tolist() == [548, 570]
+    tops = [np.flatnonzero(mask[:, column])[0] for column in columns]
+    assert max(abs(np.diff(tops))) < 10
+
+
+def test_runs_that_leave_the_image_are_refused():
+    with pytest.raises(ImageError, match="A run of 9 pixels from 4 leaves an image of 3 x 4"):
+        draw_runs([[4, 9]], (4, 3))
+    with pytest.raises(ImageError):
+        draw_runs([[0, 2, -2, 3]], (4, 3))
+
+
+def test_several_rows_are_joined_and_most_masks_are_empty(tmp_path):
+    task = fake_task("siim_pneumothorax", tmp_path)
+    rows = [(split, row) for split in task.splits for row in range(task.tables[split].num_rows)]
+    sums = {task.column(split, "id")[row]: int(task.read_mask(split, row).sum()) for split, row in rows}
+    positive = {key for split in task.splits for key, yes in zip(
+        task.column(split, "id"), task.column(split, "pneumothorax"), strict=True) if yes}  # fmt: skip
+    assert {key for key, total in sums.items() if total} == positive and len(positive) == 4
+    assert set(sums.values()) == {0, 23}  # two runs of 10 in one row, and 3 in another
+
+
+def test_patients_are_those_of_the_headers(tmp_path):
+    task = fake_task("siim_pneumothorax", tmp_path)
+    groups = [group for split in task.splits for group in task.groups(split)]
+    assert len(groups) == 12 and len(set(groups)) == 11  # two images of the last patient, in one split
+    assert all(group.startswith("patient-") for group in groups)
+
+
+def test_images_without_annotation_are_left_out_and_lost_ones_named(tmp_path):
+    fake_task("siim_pneumothorax", tmp_path)
+    table = tmp_path / "train-rle.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(line for line in lines if "1.4.4," not in line) + "\n")
+    task = load_task("siim_pneumothorax", root=tmp_path)
+    assert sum(part.num_rows for part in task.tables.values()) == 11
+    table.write_text("\n".join([*lines, "1.2.276.0.7230010.3.1.4.77, -1"]) + "\n")
+    with pytest.raises(DataContractError, match=r"1 of 13 images have no DICOM file .*1\.4\.77\.dcm"):
+        load_task("siim_pneumothorax", root=tmp_path)
+
+
+def test_the_later_table_and_damaged_rows(tmp_path):
+    fake_task("siim_pneumothorax", tmp_path)
+    (tmp_path / "train-rle.csv").rename(tmp_path / "stage_2_train.csv")
+    table = tmp_path / "stage_2_train.csv"
+    lines = table.read_text().replace(", ", ",").splitlines()
+    table.write_text("\n".join(lines) + "\n")
+    assert load_task("siim_pneumothorax", root=tmp_path).column("train", "id")
+    lines[3], lines[4] = lines[3].replace("-1", "5 6 7"), lines[4].replace("-1", "1 9999")
+    table.write_text("\n".join(lines) + "\n")
+    next(tmp_path.glob("dicom-images-train/1.2.276.0.7230010.3.1.2.9/*/*.dcm")).write_bytes(b"no dicom")
+    with collecting() as found:
+        load_task("siim_pneumothorax", root=tmp_path)
+    words = "\n".join(map(str, found))
+    assert "1 rows hold no pairs of start and length" in words and "'5 6 7'" in words
+    assert "the runs of 1 images leave the image" in words
+    assert "1 DICOM headers cannot be read" in words
+
+
+def test_the_layout_of_the_study(tmp_path):
+    task = fake_task("siim_pneumothorax", tmp_path / "a")
+    images, masks = tmp_path / "b" / "images", tmp_path / "b" / "masks"
+    images.mkdir(parents=True)
+    masks.mkdir()
+    for split in task.splits:
+        for row, key in enumerate(task.column(split, "image")):
+            name = task.column(split, "id")[row]
+            shutil.copy(tmp_path / "a" / key, images / f"{name}.dcm")
+            Image.fromarray(task.read_mask(split, row) * 255).save(masks / f"{name}.png")
+    study = load_task("siim_pneumothorax", root=tmp_path / "b")
+    assert study.info.groups.startswith("none")
+    for split in study.splits:
+        for row, key in enumerate(study.column(split, "id")):
+            home = next(part for part in task.splits if key in task.column(part, "id"))
+            there = task.column(home, "id").index(key)
+            assert np.array_equal(study.read_mask(split, row), task.read_mask(home, there))
+            assert np.array_equal(study.read(split, row)[0].array, task.read(home, there)[0].array)
