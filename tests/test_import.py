@@ -19,6 +19,8 @@ HEAVY = (
     "matplotlib",
     "evaluate",
     "accelerate",
+    "pydicom",
+    "nibabel",
 )
 
 

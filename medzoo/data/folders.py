@@ -9,7 +9,9 @@ from typing import Any
 from medzoo.data.checks import is_empty
 from medzoo.data.csv_files import read_csv
 from medzoo.data.disk import FileReader
+from medzoo.data.keys import file_of
 from medzoo.data.own import (
+    EXCLUDED,
     GROUP_COLUMNS,
     SPLIT_WORDS,
     Found,
@@ -19,7 +21,8 @@ from medzoo.data.own import (
     split_words,
     stated,
 )
-from medzoo.data.pixels import LATER, SUFFIXES
+from medzoo.data.pixels import SUFFIXES
+from medzoo.data.problems import complain
 from medzoo.data.tables import MARKS, by_split, marks
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -56,7 +59,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith((*SUFFIXES, *LATER)) and not name.startswith(".")
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _images(folder: Path, root: Path) -> list[str]:
@@ -85,8 +88,10 @@ def _from_class_folders(path: Path, groups: str | None) -> Found:
     for split, folder in parts.items():
         loose = [item.name for item in sorted(folder.iterdir()) if item.is_file() and _is_image(item.name)]
         if loose:
-            raise DataContractError(
-                f"{folder} holds images outside class folders: {listed(loose)}. Add a CSV, or move them."
+            complain(
+                DataContractError(
+                    f"{folder} holds {len(loose)} images outside class folders: {listed(loose)}. Add a CSV, or move them."
+                )
             )
         rows[split] = [(name, inner.name) for inner in _folders(folder) for name in _images(inner, path)]
     first = "train" if "train" in parts else "all"
@@ -100,10 +105,13 @@ def _from_class_folders(path: Path, groups: str | None) -> Found:
     place = {name: index for index, name in enumerate(classes)}
     strange_rows = [name for split in rows for name, word in rows[split] if word not in place]
     if strange_rows:
-        raise DataContractError(
-            f"{path}: {len(strange_rows)} images lie in folders outside the {len(classes)} classes of train "
-            f"({listed(classes)}): {listed(strange_rows)}."
+        complain(
+            DataContractError(
+                f"{path}: {len(strange_rows)} images lie in folders outside the {len(classes)} classes of train "
+                f"({listed(classes)}): {listed(strange_rows)}."
+            )
         )
+        rows = {split: [(name, word) for name, word in pairs if word in place] for split, pairs in rows.items()}
     columns = {
         split: {
             "id": [name for name, _ in pairs],
@@ -130,22 +138,28 @@ def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found
     ids = [row["id"] for row in rows] if "id" in header else keys
     absent = [key for key in keys if not _is_file(root, key)]
     if absent:
-        raise DataContractError(f"{path}: {len(absent)} images do not exist below {root}: {listed(absent)}.")
+        complain(DataContractError(f"{path}: {len(absent)} images do not exist below {root}: {listed(absent)}."))
+        gone = set(absent)
+        rows = [row for row, key in zip(rows, keys, strict=True) if key not in gone]
+        ids = [value for value, key in zip(ids, keys, strict=True) if key not in gone]
+        keys = [key for key in keys if key not in gone]
     group = choose_groups(header, groups, path)
     table: dict[str, Any] = {"id": ids, "image": keys, "patient_id": [row[group] for row in rows] if group else ids}
     kind, classes, table["label"] = _labels(path, header, rows, ids, label_policy)
     extras = [name for name in header if name not in {*table, *classes, image, group, "split"}]
     table |= {name: [row[name] for row in rows] for name in extras}
     splits = split_words([row["split"] for row in rows], ids, path) if "split" in header else ["all"] * len(rows)
+    if isinstance(table["label"], list):
+        splits = [EXCLUDED if label is None else split for split, label in zip(splits, table["label"], strict=True)]
     columns = by_split(table, splits)
     beside = ["classes.json"] if (root / "classes.json").is_file() else []
-    files = [path.name, *beside, *dict.fromkeys(keys)]
+    files = [path.name, *beside, *dict.fromkeys(file_of(root, key) for key in keys)]
     return Found(kind, classes, stated(group), columns, root, files, FileReader(root))
 
 
 def _is_file(root: Path, key: str) -> bool:
     try:
-        return bool(key) and (root / key).is_file()
+        return bool(key) and (root / file_of(root, key)).is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.checks import is_empty
+from medzoo.data.problems import complain
 from medzoo.errors import DataContractError, listed
 
 if TYPE_CHECKING:
     from medzoo.data.task import Reader
 
+EXCLUDED = "excluded"
 GROUP_COLUMNS = ("patient_id", "patient", "group")
 SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
@@ -52,11 +54,14 @@ def choose_groups(names: Sequence[str], groups: str | None, where: object) -> st
     for name in GROUP_COLUMNS:
         if name in names:
             return name
-    raise DataContractError(
-        f"{where}: nothing says which images belong to one patient, so a split could leak. Add a column "
-        f"{', '.join(GROUP_COLUMNS[:-1])} or {GROUP_COLUMNS[-1]}, name another one with groups=COLUMN (--groups COLUMN), or state "
-        "that there is none with groups=none (--groups none)."
+    complain(
+        DataContractError(
+            f"{where}: nothing says which images belong to one patient, so a split could leak. Add a column "
+            f"{', '.join(GROUP_COLUMNS[:-1])} or {GROUP_COLUMNS[-1]}, name another one with groups=COLUMN (--groups COLUMN), or "
+            "state that there is none with groups=none (--groups none)."
+        )
     )
+    return None
 
 
 def stated(column: str | None) -> str:
@@ -65,14 +70,16 @@ def stated(column: str | None) -> str:
 
 
 def split_words(words: Sequence[Any], ids: Sequence[Any], where: object) -> list[str]:
-    """Split names in the usual spellings → train, validation, test."""
+    """Split names in the usual spellings → train, validation, test; "excluded" for what is none, after the complaint."""
     known = [None if is_empty(word) else SPLIT_WORDS.get(str(word).strip().lower()) for word in words]
     bad = [f"{key}: {word!r}" for key, word, name in zip(ids, words, known, strict=True) if name is None]
     if bad:
-        raise DataContractError(
-            f"{where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test."
+        complain(
+            DataContractError(
+                f"{where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test."
+            )
         )
-    return [name for name in known if name is not None]
+    return [EXCLUDED if name is None else name for name in known]
 
 
 def classes_beside(folder: Path) -> tuple[str, ...] | None:
@@ -95,11 +102,18 @@ def interpret(
     """One label a row, as strings or numbers → kind, classes and numbers.
 
     Whole numbers and words are classes (sorted, unless their names are given); other numbers are values to regress.
-    A label outside given names keeps an offending value, which the task's check reports with all others.
+    A number outside named classes is kept, and the task's check reports it. A row without a label, or with a word that is no
+    class, gets None after the complaint.
     """
     empty = [str(key) for key, value in zip(ids, values, strict=True) if is_empty(value)]
     if empty:
-        raise DataContractError(f"{where}: {len(empty)} rows have no label: {listed(empty)}.")
+        complain(DataContractError(f"{where}: {len(empty)} rows have no label: {listed(empty)}."))
+        told = [not is_empty(value) for value in values]
+        rest = [value for value, yes in zip(values, told, strict=True) if yes]
+        known = [key for key, yes in zip(ids, told, strict=True) if yes]
+        kind, classes, labels = interpret(rest, known, named, where)
+        left = iter(labels)
+        return kind, classes, [next(left) if yes else None for yes in told]
     numbers = [_number(value) for value in values]
     if named is None and all(number is not None for number in numbers):
         real = [number for number in numbers if number is not None]
@@ -115,10 +129,12 @@ def interpret(
         return _kind(len(classes)), classes, [int(number or 0) for number in numbers]  # numbers of the named classes
     if outside:
         bad = [f"{key}: {word!r}" for key, word in zip(ids, words, strict=True) if word in outside]
-        raise DataContractError(
-            f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}."
+        complain(
+            DataContractError(
+                f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}."
+            )
         )
-    return _kind(len(classes)), classes, [place[word] for word in words]
+    return _kind(len(classes)), classes, [place.get(word) for word in words]
 
 
 def _kind(classes: int) -> str:

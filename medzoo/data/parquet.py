@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.own import (
+    EXCLUDED,
     SPLIT_WORDS,
     Found,
     choose_groups,
@@ -22,7 +23,9 @@ from medzoo.data.own import (
     split_words,
     stated,
 )
-from medzoo.data.pixels import Pixels, decode_bytes, read_image
+from medzoo.data.pixels import Pixels, WindowChoice, decode_bytes, read_image
+from medzoo.data.problems import complain
+from medzoo.data.tables import keep
 from medzoo.errors import DataContractError, ImageError, MissingExtraError, UsageError, listed
 
 if TYPE_CHECKING:
@@ -40,26 +43,42 @@ class ParquetReader:
     Args:
         root: folder of the files.
         column: name of the image column: bytes, a path, or the struct of both that `datasets` writes.
+        window: (low, high), or the name of a CT window, that images are clipped to.
     """
 
-    def __init__(self, root: Path, column: str) -> None:
-        self.root, self.column = root, column
+    def __init__(self, root: Path, column: str, window: WindowChoice | None = None) -> None:
+        self.root, self.column, self.window = root, column, window
         self._lock = threading.Lock()
         self._files: dict[str, tuple[pq.ParquetFile, list[int]]] = {}
         self._groups: OrderedDict[tuple[str, int], pa.ChunkedArray] = OrderedDict()
 
     def read(self, key: str) -> Pixels:
         """The image under a key."""
+        cell, where = self._content(key)
+        if isinstance(cell, str):
+            return read_image(self.root / cell, window=self.window)
+        return decode_bytes(cell, where, window=self.window)
+
+    def raw(self, key: str) -> bytes | None:
+        """The encoded image as it lies in its cell; None where the cell names a file that is not there."""
+        cell, _ = self._content(key)
+        if isinstance(cell, bytes):
+            return cell
+        try:
+            return (self.root / cell).read_bytes()
+        except OSError:
+            return None
+
+    def _content(self, key: str) -> tuple[bytes | str, str]:
+        """The bytes or the path under a key, and where they stand."""
         name, _, number = key.rpartition("#")
         where = f"{self.root / name} row {number}"
         cell = self._cell(name, int(number), where)
         if isinstance(cell, dict):
             cell = cell.get("bytes") if cell.get("bytes") is not None else cell.get("path")
-        if isinstance(cell, str):
-            return read_image(self.root / cell)
-        if not isinstance(cell, bytes):
+        if not isinstance(cell, bytes | str):
             raise ImageError(f"{where}: holds no image bytes and no path.")
-        return decode_bytes(cell, where)
+        return cell, where
 
     def read_mask(self, key: str) -> np.ndarray:
         """Parquet tables of medzoo hold no masks yet."""
@@ -87,10 +106,10 @@ class ParquetReader:
                 raise ImageError(f"{where}: cannot be read from the table ({error}).") from error
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"root": self.root, "column": self.column}
+        return {"root": self.root, "column": self.column, "window": self.window}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["root"], state["column"])  # type: ignore[misc]
+        self.__init__(state["root"], state["column"], state["window"])  # type: ignore[misc]
 
 
 def read_tables(path: Path, *, groups: str | None, label_policy: str | None) -> Found:
@@ -117,6 +136,8 @@ def read_tables(path: Path, *, groups: str | None, label_policy: str | None) -> 
     kind, classes, labels = _labels(columns, order, named, _features(first).get(label), label_policy, path)
     for split, values in labels.items():
         columns[split]["label"] = values
+        if isinstance(values, list) and None in values:  # told already
+            columns[split] = keep(columns[split], [value is not None for value in values])
     if "split" in first.column_names and order == ["all"]:
         columns = _by_split_column(columns["all"], path)
     beside = ["classes.json"] if (root / "classes.json").is_file() else []
@@ -253,6 +274,8 @@ def _labels(
         raise UsageError(f"{path}: a single label has no uncertain values; leave --label-policy out.")
     elif named is not None and all(isinstance(value, int | None) for value in values):
         kind, classes, result = "binary" if len(named) == 2 else "multiclass", named, values
+        if empty := [key for key, value in zip(ids, values, strict=True) if value is None]:
+            complain(DataContractError(f"{path}: {len(empty)} rows have no label: {listed(empty)}."))
     else:
         kind, classes, result = interpret(values, ids, named, path)
     ends = list(accumulate((len(columns[split]["id"]) for split in order), initial=0))
@@ -269,22 +292,28 @@ def _lists(values: list[Any], ids: list[str], classes: tuple[str, ...], numbers:
             if v is None or not all(0 <= n < len(classes) for n in v)
         ]
         if bad:
-            raise DataContractError(f"{path}: {len(bad)} labels are outside the {len(classes)} classes: {listed(bad)}.")
+            complain(
+                DataContractError(f"{path}: {len(bad)} labels are outside the {len(classes)} classes: {listed(bad)}.")
+            )
         array = np.zeros((len(values), len(classes)), np.float32)
         for row, present in enumerate(values):
-            array[row, present] = 1
+            array[row, [number for number in present or () if 0 <= number < len(classes)]] = 1
         return array
     wrong = [key for key, value in zip(ids, values, strict=True) if value is None or len(value) != len(classes)]
     if wrong:
-        raise DataContractError(
-            f"{path}: {len(wrong)} rows do not have {len(classes)} labels, one a class: {listed(wrong)}."
+        complain(
+            DataContractError(
+                f"{path}: {len(wrong)} rows do not have {len(classes)} labels, one a class: {listed(wrong)}."
+            )
         )
+        unsaid = [np.nan] * len(classes)
+        values = [value if value is not None and len(value) == len(classes) else unsaid for value in values]
     return np.array(values, dtype=np.float32).reshape(len(values), len(classes))
 
 
 def _by_split_column(table: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
     splits = np.array(split_words(table.pop("split"), table["id"], path))
-    rows = {split: np.flatnonzero(splits == split) for split in dict.fromkeys(splits.tolist())}
+    rows = {split: np.flatnonzero(splits == split) for split in dict.fromkeys(splits.tolist()) if split != EXCLUDED}
     return {
         split: {n: v[chosen] if isinstance(v, np.ndarray) else [v[row] for row in chosen] for n, v in table.items()}
         for split, chosen in rows.items()

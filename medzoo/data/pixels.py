@@ -1,7 +1,7 @@
 """Any image file → its pixels in stored precision, with the range of the scale and notes on what was applied.
 
-Nothing is scaled, clipped or made grey here without a note. 16-bit greys never pass through `Image.convert`,
-which clips them at 255 (https://github.com/python-pillow/Pillow/issues/2574).
+Here is the door: what a file is follows from its first bytes. `pictures.py` reads PNG and the like, `dicom.py` DICOM,
+`nifti.py` NIfTI. Nothing is scaled, clipped, turned or made grey without a note.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 import io
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from medzoo.data.arrays import Pixels, Window, apply_window, check_size, from_array, with_channels
-from medzoo.errors import ImageError
-
-if TYPE_CHECKING:
-    from PIL import Image
+from medzoo.data.arrays import Pixels, apply_window, from_array, with_channels
+from medzoo.data.keys import Frame, file_and_frame
+from medzoo.data.windows import Window, WindowChoice
+from medzoo.errors import ImageError, MedzooError
 
 __all__ = [
-    "LATER",
     "SUFFIXES",
+    "Frame",
     "Pixels",
     "Window",
+    "WindowChoice",
     "apply_window",
     "decode_bytes",
     "from_array",
@@ -34,33 +33,57 @@ __all__ = [
     "with_channels",
 ]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy")
-LATER = {".dcm": "DICOM", ".dicom": "DICOM", ".nii": "NIfTI", ".nii.gz": "NIfTI"}
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy", ".dcm", ".dicom", ".nii", ".nii.gz",
+)  # fmt: skip
+_HEAD = 512
 
 
-def read_image(path: str | os.PathLike[str], *, window: Window | None = None, frame: int | None = None) -> Pixels:
-    """Read a PNG, JPEG, TIFF, BMP, WebP, GIF or .npy file.
+def read_image(
+    path: str | os.PathLike[str], *, window: WindowChoice | None = None, frame: Frame | None = None
+) -> Pixels:
+    """Read a PNG, JPEG, TIFF, BMP, WebP, GIF, .npy, DICOM or NIfTI file, or a folder with one DICOM series.
+
+    CT comes in HU. Other DICOM images come as their header says they are to be shown: modality LUT, then VOI LUT or window,
+    and MONOCHROME1 turned round last. NIfTI is turned to the axes of a DICOM scan: slices upwards, rows to the back,
+    columns to the left of the patient.
 
     Args:
-        path: the file.
-        window: (low, high) to clip to; it becomes the range. Needed where a file does not say its range (floats).
-        frame: which frame of a file that holds several.
+        path: the file, or a folder with the slices of one series; `file#12` is frame 12 of it, `file#3,12` that of volume 3.
+        window: (low, high) to clip to, which becomes the range, or the name of a CT window ("lung", see `windows.WINDOWS`;
+            "full" is the whole scale). Needed where a file does not say its range.
+        frame: which frame or slice of several, from 0; "all" for the volume (D, H, W); of NIfTI in four dimensions
+            (volume, slice) or (volume, "all").
+
+    Returns:
+        (H, W) or (H, W, 3), and (D, H, W) for a volume.
 
     Raises:
-        ImageError: if the file cannot be read, or not without a guess.
+        ImageError: if the file cannot be read, or not without a guess; the message says what to add.
+        MissingExtraError: if a library for this format is not installed.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.fromarray(np.full((4, 6), 40_000, np.uint16)).save(f"{folder}/scan.png")
+    ...     read_image(f"{folder}/scan.png").array.max()
+    np.uint16(40000)
     """
     path = Path(path)
-    kind = next((LATER[suffix] for suffix in LATER if path.name.lower().endswith(suffix)), None)
-    if kind and path.exists():
-        raise ImageError(f"{path}: {kind} is not read yet. Convert it to PNG (16 bit) or .npy with a window.")
+    if frame is None:
+        path, frame = file_and_frame(path)
+    if path.is_dir():
+        from medzoo.data.dicom_series import read_series
+
+        return read_series(path, window=window, frame=frame)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return _read(file, str(path), window, frame)
     except OSError as error:
         raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error
-    return decode_bytes(data, str(path), window=window, frame=frame)
 
 
-def decode_bytes(data: bytes, where: str, *, window: Window | None = None, frame: int | None = None) -> Pixels:
+def decode_bytes(data: bytes, where: str, *, window: WindowChoice | None = None, frame: Frame | None = None) -> Pixels:
     """Decode the bytes of an image file, for example a cell of a Parquet table.
 
     Args:
@@ -72,28 +95,15 @@ def decode_bytes(data: bytes, where: str, *, window: Window | None = None, frame
     Raises:
         ImageError: if the bytes are no image, or not readable without a guess.
     """
-    _sniff(data, where)
-    if data.startswith(b"\x93NUMPY"):
-        return from_array(_read_npy(data, where), where, window=window)
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _from_pil(image, where, window, frame)
-    except ImageError:
-        raise
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"{where}: is no image that Pillow knows (it begins with {data[:8]!r}).") from None
-    except Exception as error:  # decoders of untrusted bytes raise anything, from OSError to IndexError
-        raise ImageError(f"{where}: cannot be decoded ({type(error).__name__}: {error}).") from error
+    return _read(io.BytesIO(data), where, window, frame)
 
 
-def to_pixels(image: Any, *, window: Window | None = None) -> Pixels:  # noqa: ANN401
+def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # noqa: ANN401
     """Take whatever people have in hand: a PIL image, an array, a tensor, a path or encoded bytes.
 
     Args:
         image: PIL L, RGB, RGBA, P, 1, I;16; uint8 or uint16 array (H, W) or (H, W, 3); such a tensor, also (C, H, W).
-        window: (low, high), the range of values whose type does not say it (floats, int16).
+        window: (low, high), the range of values whose type does not say it (floats, int16), or the name of a CT window.
 
     >>> to_pixels(np.zeros((4, 5, 3), np.uint8)).unit
     'rgb'
@@ -107,7 +117,10 @@ def to_pixels(image: Any, *, window: Window | None = None) -> Pixels:  # noqa: A
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_bytes(bytes(image), "image bytes", window=window)
     if isinstance(image, Image.Image):
-        return _from_pil(image, "PIL image", window, image.tell() if getattr(image, "n_frames", 1) > 1 else None)
+        from medzoo.data.pictures import from_pil
+
+        shown = image.tell() if getattr(image, "n_frames", 1) > 1 else None
+        return from_pil(image, "PIL image", window=window, frame=shown)
     if isinstance(image, np.ndarray):
         return from_array(image, "array", window=window)
     if type(image).__module__ == "torch" and hasattr(image, "numpy"):
@@ -119,19 +132,60 @@ def to_pixels(image: Any, *, window: Window | None = None) -> Pixels:  # noqa: A
     raise ImageError(f"A {type(image).__name__} is no image: give a path, bytes, a PIL image, an array or a tensor.")
 
 
-def _sniff(data: bytes, where: str) -> None:
+def _read(file: BinaryIO, where: str, window: WindowChoice | None, frame: Frame | None) -> Pixels:
+    head = file.read(_HEAD)
+    _refuse(head, where)
+    file.seek(0)
+    kind = _kind(head)
+    try:
+        if kind == "DICOM":
+            from medzoo.data.dicom import read_dicom
+
+            return read_dicom(file, where, window=window, frame=frame)
+        if kind == "NIfTI":
+            from medzoo.data.nifti import read_nifti
+
+            return read_nifti(file, where, window=window, frame=frame)
+        chosen = _one_frame(frame, where)
+        if kind == "npy":
+            return _from_npy(file.read(), where, window, chosen)
+        from medzoo.data.pictures import read_picture
+
+        return read_picture(file.read(), where, window=window, frame=chosen)
+    except MedzooError:
+        raise
+    except Exception as error:  # readers of untrusted bytes raise anything
+        raise ImageError(f"{where}: cannot be read as {kind} ({type(error).__name__}: {error}).") from error
+
+
+def _kind(head: bytes) -> str:
+    from medzoo.data.dicom_files import looks_like_dicom
+    from medzoo.data.nifti import looks_like_nifti
+
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if looks_like_nifti(head):
+        return "NIfTI"
+    return "DICOM" if looks_like_dicom(head) else "a picture"
+
+
+def _refuse(head: bytes, where: str) -> None:
     """Name the usual reasons why a file is no image, before a decoder gives its own."""
-    if not data:
+    if not head:
         raise ImageError(f"{where}: is empty (0 bytes). Fetch the file again.")
-    if data[:256].lstrip().lower().startswith((b"<!doctype html", b"<html", b"<head")):
+    if head[:256].lstrip().lower().startswith((b"<!doctype html", b"<html", b"<head")):
         raise ImageError(f"{where}: is an HTML page, not an image; a download link probably led to a login page.")
-    if data[128:132] == b"DICM":
-        raise ImageError(f"{where}: DICOM is not read yet. Convert it to PNG (16 bit) or .npy with a window.")
-    if data[344:348] in (b"n+1\0", b"ni1\0"):
-        raise ImageError(f"{where}: NIfTI is not read yet. Convert its slices to PNG (16 bit) or .npy with a window.")
 
 
-def _read_npy(data: bytes, where: str) -> np.ndarray:
+def _one_frame(frame: Frame | None, where: str) -> int | None:
+    if frame is None or (isinstance(frame, int) and not isinstance(frame, bool)):
+        return frame
+    raise ImageError(f"{where}: frame={frame!r} is for volumes; pictures take the number of one frame.")
+
+
+def _from_npy(data: bytes, where: str, window: WindowChoice | None, frame: int | None) -> Pixels:
+    if frame not in (None, 0):
+        raise ImageError(f"{where}: has no frames; an .npy file holds one image. Leave frame={frame} out.")
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -142,73 +196,6 @@ def _read_npy(data: bytes, where: str) -> np.ndarray:
         if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
             raise ImageError(f"{where}: is truncated or damaged: its header says {shape} of {dtype}.")
         stream.seek(0)
-        return np.load(stream, allow_pickle=False)
+        return from_array(np.load(stream, allow_pickle=False), where, window=window)
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
         raise ImageError(f"{where}: is no whole .npy file ({error}).") from error
-
-
-def _from_pil(image: Image.Image, where: str, window: Window | None, frame: int | None) -> Pixels:
-    check_size(*image.size, where)
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and frame is None:
-        raise ImageError(f"{where}: holds {frames} frames; say which one with frame=0 to {frames - 1}.")
-    if frame is not None:
-        if not 0 <= frame < frames:
-            raise ImageError(f"{where}: has no frame {frame}; it holds {frames}.")
-        image.seek(frame)
-        check_size(*image.size, where)
-    notes = [f"frame {frame} of {frames}"] if frames > 1 else []
-    if any("16" in str(tile[-1]) for tile in getattr(image, "tile", ()) if image.mode == "RGB"):
-        notes.append("16 bits a channel of a colour image read as 8")
-    image.load()
-    image = _upright(image, notes)
-    array = _plain(image, where, notes)
-    pixels = from_array(array, where, window=window)
-    return replace(pixels, notes=(*notes, *pixels.notes))
-
-
-def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Apply the camera's EXIF orientation; a damaged EXIF block says nothing about it."""
-    from PIL import ImageOps
-
-    try:
-        orientation = image.getexif().get(0x0112, 1)
-        if orientation not in range(2, 9):
-            return image
-        turned = ImageOps.exif_transpose(image)
-    except Exception:  # EXIF parsers raise anything on damaged blocks
-        notes.append("damaged EXIF ignored")
-        return image
-    notes.append(f"EXIF orientation {orientation} applied")
-    return turned
-
-
-def _plain(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
-    """The array of a PIL image: greys as they are, everything else as RGB, with notes."""
-    mode = image.mode
-    if mode == "1":
-        notes.append("1 bit stored as 0 and 255")
-        return np.asarray(image.convert("L"))
-    if mode in ("L", "RGB", "F") or mode.startswith("I;16"):
-        return np.asarray(image)
-    if mode == "I":  # 32 bit; some writers' 16-bit PNGs arrive so
-        array = np.asarray(image)
-        if image.format == "PNG" and array.min() >= 0 and array.max() <= 65535:
-            return array.astype(np.uint16)
-        return array
-    if mode == "P":
-        notes.append("palette applied")
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif mode in ("PA", "La", "RGBa"):
-        image = image.convert("LA" if mode == "La" else "RGBA")
-    elif mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
-        notes.append(f"{mode} converted to RGB")
-        image = image.convert("RGB")
-    if image.mode in ("LA", "RGBA"):
-        array = np.asarray(image)
-        opaque = bool((array[:, :, -1] == 255).all())
-        notes.append("alpha dropped" if opaque else "alpha dropped (it was not opaque everywhere)")
-        return array[:, :, 0] if image.mode == "LA" else array[:, :, :3]
-    if image.mode == "RGB":
-        return np.asarray(image)
-    raise ImageError(f"{where}: has the mode {mode}, which medzoo does not read.")

@@ -1,7 +1,7 @@
 """A task: a data set with its split, labels and metric, checked when it is built.
 
 A family of tasks is one file in `medzoo/data/tasks`. It holds `TASKS: dict[str, TaskInfo]`, `CHOICES` (what may follow the
-name after a comma → its words, or None for a whole number), `load(name, root, *, choices) -> Task` and
+name after a comma → its words, None for a whole number, or a function of the text), `load(name, root, **choices) -> Task` and
 `fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout. `load` takes `label_policy` where labels
 may be uncertain, and `pooled` where the data bring splits of their own (then all rows are "all": a split file replaces them).
 """
@@ -84,7 +84,11 @@ class TaskInfo:
 
 
 class Reader(Protocol):
-    """Turns the key of an image (a path, or `file#key`) into pixels; used from several threads."""
+    """Turns the key of an image (a path, or `file#key`) into pixels; used from several threads.
+
+    What changes its pixels is in the data's files, in `TaskInfo`, or a plain public attribute (`window`, `unit`): they decide
+    which decoded rows may be shared. With `apart = True` keys are files of their own, and several processes may read at once.
+    """
 
     def read(self, key: str) -> Pixels:
         """The image under a key."""

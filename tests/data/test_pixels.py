@@ -110,11 +110,11 @@ def bomb():
     [
         (b"", "0 bytes"),
         (b"  <!DOCTYPE html><html>please log in", "HTML page"),
-        (b"not an image at all", "no image that Pillow knows"),
+        (b"not an image at all", "no image that medzoo knows"),
         (encoded(Image.fromarray(GREY))[:-40], "cannot be decoded"),
         (encoded(Image.fromarray(NOISE), "JPEG")[:2000], "cannot be decoded"),
-        (b"\0" * 128 + b"DICM", "DICOM is not read yet"),
-        (b"\0" * 344 + b"n+1\0", "NIfTI is not read yet"),
+        (b"\0" * 128 + b"DICM", "no DICOM file, or cut off"),
+        (b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0", "which no image has"),
         (bomb(), "decompression bomb"),
     ],
 )  # fmt: skip
@@ -125,12 +125,10 @@ def test_f31_broken_files_name_file_and_cause(tmp_path, data, cause):
     assert "scan.jpg" in str(caught.value)
 
 
-def test_a_missing_file_and_a_format_for_later_are_clear(tmp_path):
-    with pytest.raises(ImageError, match=r"none.png: cannot be opened"):
-        read_image(tmp_path / "none.png")
-    (tmp_path / "a.nii.gz").write_bytes(b"x")
-    with pytest.raises(ImageError, match="NIfTI is not read yet"):
-        read_image(tmp_path / "a.nii.gz")
+def test_a_missing_file_is_clear(tmp_path):
+    for name in ("none.png", "none.nii.gz", "none.nii.gz#3"):
+        with pytest.raises(ImageError, match=r"none\..*: cannot be opened"):
+            read_image(tmp_path / name)
 
 
 def test_f33_floats_need_a_range(tmp_path):

@@ -11,9 +11,10 @@ from medzoo.data.fingerprint import fingerprint
 from medzoo.data.policy import parse_policy
 from medzoo.data.tables import settle_column
 from medzoo.data.task import Task, TaskInfo
+from medzoo.data.windows import WindowChoice, limits_of, parse_window
 from medzoo.errors import DataContractError, UsageError
 
-CHOICES: dict[str, None] = {}
+CHOICES = {"window": parse_window}
 
 
 def _info(name: str, title: str, how: str) -> TaskInfo:
@@ -28,7 +29,7 @@ TASKS: dict[str, TaskInfo] = {
     "folder:PATH": _info(
         "folder:PATH", "Your images in class folders, or listed in a CSV",
         "CLASS/IMAGE, train/CLASS/IMAGE (and validation, test), or one CSV with the columns image, label (or one column a "
-        "class), patient_id and optionally split",
+        "class), patient_id and optionally split; slices of volumes as scan.nii.gz#12; CT in a window as folder:PATH,window=lung",
     ),
     "parquet:PATH": _info(
         "parquet:PATH", "Your images in Parquet",
@@ -45,6 +46,7 @@ def load(
     groups: str | None = None,
     label_policy: str | None = None,
     pooled: bool = False,
+    window: WindowChoice | None = None,
 ) -> Task:
     """A task from files; its kind follows from the labels.
 
@@ -55,6 +57,7 @@ def load(
         groups: column that groups images of one patient, or "none"; by default patient_id, patient or group.
         label_policy: what uncertain labels (-1) of a multilabel set become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
         pooled: join the splits into one, for a split file or folds.
+        window: what all images are clipped to: the name of a CT window, or (low, high) in their own unit.
 
     Raises:
         DataContractError: if the data are missing, say nothing about groups, or break the task's checks.
@@ -74,10 +77,13 @@ def load(
     if pooled and len(found.columns) > 1:
         found.columns = {"all": _pool(found.columns)}
     title = f"{prefix}:{place.resolve().name}"  # the last word only: where data lie is no part of what they are
+    if window is not None:
+        found.reader.window = window  # type: ignore[attr-defined]
+        title += f",window={window if isinstance(window, str) else '{:g}:{:g}'.format(*window)}"
     metric = "mae" if found.kind == "regression" else "auroc"
     info = replace(
         TASKS[name], name=title, title=f"{len(found.files)} files", kind=found.kind, classes=found.classes, metric=metric,
-        groups=found.groups,
+        groups=found.groups, window=None if window is None else limits_of(window),
     )  # fmt: skip
     try:
         hashed = fingerprint(found.root, found.files)

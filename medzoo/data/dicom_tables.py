@@ -1,0 +1,77 @@
+"""Lookup tables of DICOM headers: modality, VOI and palette.
+
+pydicom's own functions hold indices in the type of the entries, so that a table of 4,096 entries of 8 bits wraps round
+(pydicom 3.0, `pydicom/pixels/processing.py: apply_voi`); this one does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medzoo.errors import ImageError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A lookup table.
+
+    Args:
+        entries: (N,) uint8 or uint16.
+        first: the stored value that the first entry is for; values below it get the first entry, those above the last.
+    """
+
+    entries: np.ndarray
+    first: int
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The scale of the entries: all bits that the highest of them needs. Headers often say 16 bits and mean 12."""
+        return 0.0, float(2 ** max(int(self.entries.max()).bit_length(), 1) - 1)
+
+    def look_up(self, values: np.ndarray) -> np.ndarray:
+        """The entries for some values.
+
+        Args:
+            values: integers of any shape.
+
+        >>> Table(np.array([7, 8, 9], np.uint8), first=100).look_up(np.array([0, 101, 300]))
+        array([7, 8, 9], dtype=uint8)
+        """
+        return self.entries[np.clip(values.astype(np.int64) - self.first, 0, len(self.entries) - 1)]
+
+
+def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: str) -> Table:  # noqa: ANN401
+    """A table from its two elements.
+
+    Args:
+        descriptor: number of entries (0 stands for 65,536), first value, bits.
+        data: numbers, or bytes in the order of the file.
+        little: whether the file is little endian.
+        signed: whether the values to look up are signed; headers write a negative first value as unsigned.
+        where: for messages.
+
+    Raises:
+        ImageError: for a table that is none.
+
+    Source: DICOM PS3.3 C.11.1.1, C.7.6.3.1.5.
+    """
+    try:
+        count, first, bits = (int(number) for number in descriptor)
+    except (TypeError, ValueError):
+        raise ImageError(f"{where}: has a lookup table whose descriptor is {descriptor!r}.") from None
+    count = count or 2**16
+    first -= 2**16 if signed and first >= 2**15 else 0
+    if isinstance(data, bytes | bytearray):
+        wide = len(data) >= 2 * count or bits > 8
+        entries = np.frombuffer(bytes(data[: len(data) // 2 * 2]), "<u2" if little else ">u2") if wide else None
+        if entries is None:
+            entries = np.frombuffer(bytes(data), np.uint8)
+    else:
+        entries = np.asarray(data if hasattr(data, "__len__") else [data] if data is not None else [], dtype=np.int64)
+    if not len(entries) or len(entries) < count or entries.min() < 0 or entries.max() > 65535:
+        raise ImageError(f"{where}: has a lookup table of {count:,} entries, of which {len(entries):,} are there.")
+    entries = entries[:count]
+    return Table(entries.astype(np.uint8 if int(entries.max()) < 256 and bits <= 8 else np.uint16), first)

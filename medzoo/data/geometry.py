@@ -1,0 +1,119 @@
+"""Where slices lie in the patient: positions along their normal, distances of neighbours, and tilt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SAME = 1e-3  # mm or cosine; DICOM's decimal strings hold that much
+EVEN = 0.01  # share of the usual gap by which gaps of an even series may differ
+
+
+@dataclass(frozen=True)
+class Plane:
+    """How one slice lies: DICOM's image position and orientation.
+
+    Args:
+        position: of the first pixel's centre, mm in the patient's axes (left, back, up).
+        along_row: unit vector.
+        along_column: unit vector.
+    """
+
+    position: tuple[float, ...]
+    along_row: tuple[float, ...]
+    along_column: tuple[float, ...]
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector across the slice; for axial slices it points upwards."""
+        across = np.cross(self.along_row, self.along_column)
+        return across / np.linalg.norm(across)
+
+
+def plane_of(position: Sequence[float] | None, orientation: Sequence[float] | None) -> Plane | None:
+    """A plane from the header's numbers, or None where they are missing or are no right angle.
+
+    Args:
+        position: ImagePositionPatient, 3 numbers in mm.
+        orientation: ImageOrientationPatient, 6 cosines.
+
+    >>> plane_of((0, 0, 5), (1, 0, 0, 0, 1, 0)).normal.tolist()
+    [0.0, 0.0, 1.0]
+    """
+    if position is None or orientation is None or len(position) != 3 or len(orientation) != 6:
+        return None
+    row, column = np.asarray(orientation[:3], float), np.asarray(orientation[3:], float)
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if max(abs(length - 1) for length in lengths) > 0.01 or abs(float(row @ column)) > 0.01:
+        return None
+    return Plane(tuple(position), tuple((row / lengths[0]).tolist()), tuple((column / lengths[1]).tolist()))
+
+
+def parallel(planes: Sequence[Plane]) -> bool:
+    """Whether all slices have one orientation."""
+    first = np.array([planes[0].along_row, planes[0].along_column])
+    return all(np.abs(np.array([one.along_row, one.along_column]) - first).max() <= 10 * SAME for one in planes)
+
+
+def heights(planes: Sequence[Plane]) -> np.ndarray:
+    """Positions along the first slice's normal: (N,) mm.
+
+    Args:
+        planes: parallel to each other.
+    """
+    return np.array([one.position for one in planes], float) @ planes[0].normal
+
+
+def steps(ordered: Sequence[Plane]) -> np.ndarray:
+    """How far a pixel lies from the same pixel of the next slice: (N - 1,) mm, to a thousandth.
+
+    Slices of a tilted gantry are shifted against each other, so that this is more than their distance along the normal.
+
+    Args:
+        ordered: planes of neighbouring slices.
+
+    >>> steps([plane_of((0, 0, z), (1, 0, 0, 0, 1, 0)) for z in (0, 4.22, 5.36)]).tolist()
+    [4.22, 1.14]
+    """
+    places = np.array([one.position for one in ordered], float)
+    return np.round(np.linalg.norm(np.diff(places, axis=0), axis=1), 3)
+
+
+def uneven(distances: np.ndarray) -> bool:
+    """Whether the gaps differ by more than rounding.
+
+    >>> uneven(np.array([5.0, 5.01, 5.0])), uneven(np.array([4.22, 1.14, 7.38]))
+    (False, True)
+    """
+    return bool(len(distances) > 1 and np.ptp(distances) > max(EVEN * float(np.median(distances)), 2 * SAME))
+
+
+def told(distances: np.ndarray) -> str:
+    """The gaps in their order, runs of equal ones counted.
+
+    >>> told(np.array([4.2, 4.2, 1.1, 7.4]))
+    '2 x 4.2, 1.1, 7.4'
+    """
+    parts: list[list] = []
+    for gap in distances.tolist():
+        if parts and abs(parts[-1][1] - gap) <= 2 * SAME:
+            parts[-1][0] += 1
+        else:
+            parts.append([1, gap])
+    words = [f"{gap:g}" if count == 1 else f"{count} x {gap:g}" for count, gap in parts]
+    return ", ".join(words[:12]) + (f" and {len(words) - 12} more" if len(words) > 12 else "")
+
+
+def shear_degrees(planes: Sequence[Plane]) -> float:
+    """Angle between the slices' normal and the way from the first to the last of them, as a tilted gantry leaves it.
+
+    Args:
+        planes: parallel, in order.
+    """
+    way = np.array(planes[-1].position, float) - np.array(planes[0].position, float)
+    length = float(np.linalg.norm(way))
+    if length <= SAME:
+        return 0.0
+    return float(np.degrees(np.arccos(np.clip(abs(float(way @ planes[0].normal)) / length, 0, 1))))

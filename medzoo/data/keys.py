@@ -1,0 +1,48 @@
+"""Where a slice lies: `scan.nii.gz#12` is slice 12 of a file, `scan.nii.gz#3,12` slice 12 of its volume 3."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+Frame = int | tuple[int, int | Literal["all"]] | Literal["all"]
+
+_CHOICE = re.compile(r"^(.+)#(\d{1,9})(?:,(\d{1,9}))?$", re.DOTALL)
+
+
+def split_key(key: str) -> tuple[str, int | tuple[int, int] | None]:
+    """A key → the file's path and what was chosen in it.
+
+    Args:
+        key: a path, with or without `#frame` or `#volume,slice` behind it.
+
+    >>> split_key("p1/ct.nii.gz#12"), split_key("p1/ct.dcm")
+    (('p1/ct.nii.gz', 12), ('p1/ct.dcm', None))
+    """
+    found = _CHOICE.match(key)
+    if found is None:
+        return key, None
+    path, first, second = found.groups()
+    return path, int(first) if second is None else (int(first), int(second))
+
+
+def file_and_frame(path: Path) -> tuple[Path, int | tuple[int, int] | None]:
+    """As `split_key`; a file whose own name ends like that is taken as it is.
+
+    Args:
+        path: of a file, or of a frame in it.
+    """
+    name, chosen = split_key(str(path))
+    return (path, None) if chosen is None or path.exists() else (Path(name), chosen)
+
+
+def file_of(root: Path, key: str) -> str:
+    """The path, below the root, of the file that a key lies in.
+
+    Args:
+        root: the data's folder.
+        key: a path below it, with or without `#frame`.
+    """
+    name, chosen = split_key(key)
+    return key if chosen is None or (root / key).exists() else name
