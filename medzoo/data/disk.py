@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.pixels import Pixels, WindowChoice, read_image
+from medzoo.data.pixels import Pixels, WindowChoice
 from medzoo.data.problems import complain
+from medzoo.data.unpacked import read_kept
 from medzoo.data.windows import ANY
 from medzoo.errors import DataContractError, listed
 
@@ -29,7 +30,7 @@ class FileReader:
 
     def read(self, key: str) -> Pixels:
         """The image under a key."""
-        return read_image(self.root / key, window=self.window)
+        return read_kept(self.root / key, window=self.window)
 
     def raw(self, key: str) -> bytes | None:
         """The encoded image as it lies on the disk; None where a key is no file of its own."""
@@ -40,7 +41,7 @@ class FileReader:
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 1 where the mask image is not black."""
-        array = read_image(self.root / key, window=ANY).array
+        array = read_kept(self.root / key, window=ANY).array
         return (array.max(axis=2) if array.ndim == 3 else array).astype(bool).astype(np.uint8)
 
 

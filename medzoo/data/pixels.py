@@ -160,7 +160,7 @@ def _read(file: BinaryIO, where: str, window: WindowChoice | None, frame: Frame 
 
 def _kind(head: bytes) -> str:
     from medzoo.data.dicom_files import looks_like_dicom
-    from medzoo.data.nifti import looks_like_nifti
+    from medzoo.data.nifti_header import looks_like_nifti
 
     if head.startswith(b"\x93NUMPY"):
         return "npy"

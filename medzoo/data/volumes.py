@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +11,11 @@ import numpy as np
 
 from medzoo.data.disk import FileReader
 from medzoo.data.masks import same_size
-from medzoo.data.pixels import Pixels, Window, read_image
+from medzoo.data.pixels import Pixels, Window
 from medzoo.data.problems import complain
+from medzoo.data.unpacked import read_kept
+from medzoo.data.windows import ANY
 from medzoo.errors import DataContractError, ImageError, MissingExtraError, listed
-
-ANY: Window = (-3.0e38, 3.0e38)  # clips nothing: labels, and intensities whose scale is that of the image
-CACHE_BYTES = 2**29  # of unpacked volumes that are kept, since the next slice is asked for next
 
 
 class SliceReader(FileReader):
@@ -35,15 +32,13 @@ class SliceReader(FileReader):
     def __init__(self, root: Path, window: Window | None = None, unit: str = "grey") -> None:
         super().__init__(root, window)
         self.unit = unit
-        self._lock = threading.Lock()
-        self._volumes: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def read(self, key: str) -> Pixels:
         """The slice under a key; of several volumes (H, W, 3), the range being the lowest and the highest value."""
         paths, _, number = key.partition("#")
         if "|" in paths:
             return stacked([self._slice(path, int(number)) for path in paths.split("|")], paths, str(self.root))
-        pixels = read_image(self.root / paths, frame=int(number), window=self.window)
+        pixels = super().read(key)
         return replace(pixels, unit=self.unit)
 
     def labels(self, key: str) -> np.ndarray:
@@ -56,25 +51,8 @@ class SliceReader(FileReader):
         return None
 
     def _slice(self, path: str, number: int) -> np.ndarray:
-        """A slice as it is; packed volumes are unpacked once, not for every slice."""
-        if not path.endswith(".gz"):
-            return read_image(self.root / path, frame=number, window=ANY).array
-        with self._lock:
-            volume = self._volumes.pop(path, None)
-            if volume is None:
-                volume = read_image(self.root / path, frame="all", window=ANY).array
-            self._volumes[path] = volume
-            while len(self._volumes) > 1 and sum(kept.nbytes for kept in self._volumes.values()) > CACHE_BYTES:
-                self._volumes.popitem(last=False)
-        if not 0 <= number < len(volume):
-            raise ImageError(f"{self.root / path}: has no slice {number}; it holds {len(volume)}.")
-        return volume[number]
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"root": self.root, "window": self.window, "unit": self.unit}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+        """A slice as it is."""
+        return read_kept(self.root / path, frame=number, window=ANY).array
 
 
 def stacked(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:

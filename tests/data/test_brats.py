@@ -154,11 +154,11 @@ def test_lost_channels_are_heard_together(tmp_path):
 def test_the_reader_goes_to_other_processes_and_unpacks_a_volume_once(tmp_path, monkeypatch):
     task = fake_task("brats2020", tmp_path)
     reader = pickle.loads(pickle.dumps(task.reader))
-    from medzoo.data import volumes
+    from medzoo.data import unpacked
 
     calls = []
-    real = volumes.read_image
-    monkeypatch.setattr(volumes, "read_image", lambda *args, **kwargs: calls.append(args) or real(*args, **kwargs))
+    real = unpacked.unpacked
+    monkeypatch.setattr(unpacked, "unpacked", lambda *args: calls.append(args) or real(*args))
     keys = [key for key in task.column("train", "image") if "Training_001" in key or "Training_002" in key]
     for key in keys:
         reader.read(key)
