@@ -1,42 +1,175 @@
-"""Downstream tasks."""
+"""Downstream tasks: what there is, how to get it, and whether the data are in order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from medzoo.commands.shared import AsJson, print_json
 
+Name = Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH")]
+Root = Annotated[Path | None, typer.Option(help="folder of the data, where the task needs one")]
+Groups = Annotated[str | None, typer.Option(help="column that says which images are of one patient, or none")]
+SplitFile = Annotated[Path | None, typer.Option(help="JSON or CSV of ids and splits, or a folder of lists")]
+Fold = Annotated[int | None, typer.Option(help="fold of a cross-validation by patient")]
+LabelPolicy = Annotated[str | None, typer.Option(help="uncertain labels: mask, zero, one, soft or soft:LOW:HIGH")]
 
-def list_(as_json: AsJson = False) -> None:
-    """List the tasks; a user's own data is folder:PATH or parquet:PATH."""
+
+def list_(
+    pattern: Annotated[str, typer.Argument(help="names as in a shell: 'phantom_*'")] = "*",
+    about: Annotated[str, typer.Option(help="a word of name, title or classes: ultrasound, pneumonia")] = "",
+    kind: Annotated[str, typer.Option(help="binary, multiclass, multilabel, segmentation or regression")] = "",
+    modality: Annotated[str, typer.Option(help="kind of image: X-ray, CT, MR, ultrasound, ...")] = "",
+    source: Annotated[str, typer.Option(help="drawn, download, 'your copy' or 'your own'")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the tasks by where their images come from; a user's own data is folder:PATH, parquet:PATH or shards:PATH.
+
+    Example: medzoo tasks list --modality X-ray --kind multilabel
+    """
+    from fnmatch import fnmatchcase
+
     from medzoo.data.task import list_tasks, task_info
+    from medzoo.data.task_facts import SOURCES, modality_of, source_of
+    from medzoo.errors import UsageError
 
-    if as_json:
-        return print_json(list_tasks())
+    rows = []
     for name in list_tasks():
         facts = task_info(name)
-        print(f"{name:20} {facts.kind:12} {len(facts.classes):3} classes  {facts.title}")
+        row = {"name": name, "kind": facts.kind, "classes": len(facts.classes), "modality": modality_of(facts)}
+        row |= {"source": source_of(facts), "title": facts.title}
+        words = " ".join([name, facts.title, *facts.classes]).lower()
+        wanted = (("kind", kind), ("modality", modality), ("source", source))
+        if (
+            fnmatchcase(name, pattern)
+            and about.lower() in words
+            and all(value.lower() in str(row[key]).lower() for key, value in wanted)
+        ):
+            rows.append(row)
+    if as_json:
+        return print_json(rows)
+    if not rows:
+        raise UsageError(f"No task fits {pattern!r} with these filters; `medzoo tasks list` shows all.")
+    for origin, meaning in SOURCES.items():
+        chosen = [row for row in rows if row["source"] == origin]
+        if not chosen:
+            continue
+        print(f"{origin}: {meaning}")
+        for row in chosen:
+            known = "any classes" if origin == "your own" else f"{row['classes'] or 'many'} classes"
+            shape = "any kind" if origin == "your own" else row["kind"]
+            print(f"  {row['name']:<18} {shape:<13} {known:<11} {row['modality']:<11} {row['title']}")
+        print()
+    print("`medzoo tasks info NAME` says how to get the images")
     return None
 
 
-def info(name: str, as_json: AsJson = False) -> None:
-    """Show a task's classes, metric, splits, licence, and how to get its images."""
+def info(name: Name, as_json: AsJson = False) -> None:
+    """Show a task: classes, splits, how to get its images and on what terms, how the folder looks, what to do next."""
     from dataclasses import asdict
 
     from medzoo.data.task import task_info
+    from medzoo.data.task_facts import info_text
 
-    facts = asdict(task_info(name))
+    facts = task_info(name)
     if as_json:
-        return print_json(facts)
-    for key, value in facts.items():
-        if value not in (None, "", (), False):
-            print(f"{key:10} {_worded(value)}")
+        return print_json(asdict(facts))
+    print(info_text(facts))
     return None
 
 
-def _worded(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {_worded(inner)}" for key, inner in value.items())
-    return str(value).replace("\n", "\n" + " " * 11)
+def check(
+    name: Name,
+    root: Root = None,
+    split_file: SplitFile = None,
+    fold: Fold = None,
+    label_policy: LabelPolicy = None,
+    groups: Groups = None,
+    sums: Annotated[
+        Path | None, typer.Option(help="checksums as sha256sum writes them; by default SHA256SUMS and the like in root")
+    ] = None,
+    images: Annotated[bool, typer.Option("--images/--no-images", help="decode every image and mask")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """List all problems of a task's data before any training, with counts per split and class; exit 1 if there are some.
+
+    Missing and extra files, unreadable images, columns, labels, empty classes, repeated ids and images, patients in two splits,
+    masks that do not fit.
+
+    Examples: medzoo tasks check chestxray14 --root /data/nih (a known data set);
+    medzoo tasks check folder:scans --groups patient (your own, whose table has a column "patient")
+    """
+    from medzoo.data.task_check import check_task
+
+    report = check_task(
+        name, root=root, split_file=split_file, fold=fold, label_policy=label_policy, groups=groups, images=images, sums=sums,
+    )  # fmt: skip
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print(report)
+    raise typer.Exit(0 if report.passed else 1)
+
+
+def duplicates(
+    name: Name,
+    root: Root = None,
+    split_file: SplitFile = None,
+    fold: Fold = None,
+    groups: Groups = None,
+    against: Annotated[
+        str | None, typer.Option(help="other data: a task, folder:PATH, parquet:PATH, shards:PATH, or a saved index")
+    ] = None,
+    against_root: Annotated[Path | None, typer.Option(help="folder of the other data")] = None,
+    near: Annotated[bool, typer.Option("--near/--equal", help="near copies too, or only equal images")] = True,
+    across_splits_only: Annotated[
+        bool, typer.Option("--across-splits-only", help="only what is in more than one split")
+    ] = False,
+    save_index: Annotated[
+        Path | None, typer.Option(help="keep the hashes, without images, labels and patients, in a .parquet file")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="write all groups as CSV, one row an image")] = None,
+    fail: Annotated[bool, typer.Option("--fail", help="exit 1 if splits (or both data) share images")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find images that occur more than once: equal files, equal pixels, near copies; within a task or against other data.
+
+    A near copy may be resized, compressed, windowed, mirrored, inverted, padded or a little cropped
+    (benchmarks/results/duplicates.md has the shares that are found). It reports, and leaves judging to you.
+
+    Examples: medzoo tasks duplicates folder:scans --groups none --across-splits-only (own data);
+    medzoo tasks duplicates radimagenet --root DIR --save-index pretraining.parquet (once), and then
+    medzoo tasks duplicates pneumoniamnist --against pretraining.parquet --fail (was it in pre-training?)
+    """
+    from medzoo.data.duplicate_search import find_duplicates
+    from medzoo.data.hash_index import hash_task, load_index
+    from medzoo.data.hash_index import save_index as keep
+    from medzoo.data.task import load_task
+    from medzoo.errors import UsageError
+
+    other, task = None, None
+    if against is not None:  # before hours of hashing, what cannot be compared is told
+        own = against.partition(":")[0] in ("folder", "parquet")  # who the patients are does not matter here
+        if Path(against).is_file():
+            other = load_index(Path(against))
+        elif against.endswith(".parquet") and not own:
+            raise UsageError(
+                f"There is no index {against}; `medzoo tasks duplicates NAME --save-index FILE` makes one."
+            )
+        else:
+            task = load_task(against, root=against_root, groups="none" if own else None)
+    index = hash_task(load_task(name, root=root, split_file=split_file, fold=fold, groups=groups))
+    if save_index is not None:
+        keep(index, save_index)
+    if task is not None:
+        other = hash_task(task)
+    report = find_duplicates(index, other, near=near, across_only=across_splits_only)
+    if out is not None:
+        report.write_csv(out)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print(report)
+    raise typer.Exit(1 if fail and report.shared else 0)
