@@ -1,0 +1,116 @@
+"""What `medzoo tasks check` says of a data set: counts by split and class, all problems, and notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class SplitFacts:
+    """Counts of one split.
+
+    Args:
+        images: rows.
+        patients: different patients (or groups); None where the data have none.
+        classes: images of each class; of a multilabel task with the label present, of a segmentation with the class in the mask;
+            None where the labels could not be used.
+        not_annotated: of a multilabel task, images without a word on a class, for classes that have some.
+        pixels: of a segmentation, pixels of each class.
+        empty_masks: of a segmentation, images in whose mask nothing is marked.
+        values: of a regression, lowest, mean and highest value.
+    """
+
+    images: int = 0
+    patients: int | None = None
+    classes: dict[str, int] | None = None
+    not_annotated: dict[str, int] = field(default_factory=dict)
+    pixels: dict[str, int] = field(default_factory=dict)
+    empty_masks: int | None = None
+    values: tuple[float, float, float] | None = None
+
+
+@dataclass
+class TaskReport:
+    """All that was found.
+
+    Args:
+        task: name with its choices.
+        kind: of the task.
+        problems: what training would refuse, or what the owner of the data should mend; each names its first offenders.
+        notes: what is worth knowing and no error.
+        rows: every image with something wrong: split, id, image, problem.
+        splits: counts.
+        images_read: images that were decoded.
+        fingerprint: of the data; None if there was no task to be had.
+        split_hash: which patients are where.
+    """
+
+    task: str
+    kind: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rows: list[dict[str, str]] = field(default_factory=list)
+    splits: dict[str, SplitFacts] = field(default_factory=dict)
+    images_read: int = 0
+    fingerprint: str | None = None
+    split_hash: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-like values."""
+        splits = {
+            name: {k: v for k, v in vars(facts).items() if v not in (None, {})} for name, facts in self.splits.items()
+        }
+        return {**vars(self), "splits": splits, "passed": self.passed}
+
+    def __str__(self) -> str:
+        lines = [f"{self.task}: {self.kind}" + (f", {self.images_read:,} images decoded" if self.images_read else "")]
+        if self.splits:
+            lines += ["", *_table(self.splits)]
+        if self.problems:
+            lines += ["", f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}:"]
+            lines += [f"  {number}. {_indented(text, 5)}" for number, text in enumerate(self.problems, 1)]
+        if self.notes:
+            lines += ["", "notes:", *(f"  - {_indented(text, 4)}" for text in self.notes)]
+        if self.passed:
+            lines += ["", "no problems"]
+        return "\n".join(lines)
+
+
+def _table(splits: dict[str, SplitFacts]) -> list[str]:
+    """Counts as lines, a column a split."""
+    rows: dict[str, list[Any]] = {"": list(splits), "images": [facts.images for facts in splits.values()]}
+
+    def add(name: str, values: list[Any]) -> None:
+        if any(value is not None for value in values):
+            rows[name] = values
+
+    add("patients", [facts.patients for facts in splits.values()])
+    for name in dict.fromkeys(name for facts in splits.values() for name in facts.classes or {}):
+        add(name, [(facts.classes or {}).get(name) for facts in splits.values()])
+    for name in dict.fromkeys(name for facts in splits.values() for name in facts.not_annotated):
+        add(f"{name}, nothing said", [facts.not_annotated.get(name, 0) for facts in splits.values()])
+    for name in dict.fromkeys(name for facts in splits.values() for name in facts.pixels):
+        add(f"{name}, pixels", [facts.pixels.get(name) for facts in splits.values()])
+    add("empty masks", [facts.empty_masks for facts in splits.values()])
+    for place, name in enumerate(("lowest", "mean", "highest")):
+        add(name, [None if facts.values is None else f"{facts.values[place]:.4g}" for facts in splits.values()])
+    words = {
+        name: ["-" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in values]
+        for name, values in rows.items()
+    }
+    first = max(map(len, words))
+    widths = [max(len(values[place]) for values in words.values()) for place in range(len(splits))]
+    return [
+        f"  {name:<{first}}" + "".join(f"  {value:>{width}}" for value, width in zip(values, widths, strict=True))
+        for name, values in words.items()
+    ]
+
+
+def _indented(text: str, by: int) -> str:
+    return text.replace("\n", "\n" + " " * by)
