@@ -1,0 +1,140 @@
+"""The index of a folder of shards: what they hold, how many rows each, and the hash of each file. It is written last."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from medzoo.data.task import TaskInfo
+from medzoo.errors import DataContractError, OtherVersionError
+from medzoo.store import sha256_of, write_json
+
+NAME = "index.json"
+SCHEMA = "medzoo.shards/1"
+Format = Literal["parquet", "webdataset"]
+SUFFIX: dict[str, str] = {"parquet": "parquet", "webdataset": "tar"}
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """One file.
+
+    Args:
+        file: its name in the folder.
+        images: its rows.
+        bytes: its size.
+        sha256: of its bytes.
+        colour: whether an image in it has colour.
+    """
+
+    file: str
+    images: int
+    bytes: int
+    sha256: str
+    colour: bool = False
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """What `index.json` says.
+
+    Args:
+        info: facts of the task; its window, if it has one, was applied.
+        format: "parquet" or "webdataset".
+        size: side to which images were brought, pixels; None if they were left as they are.
+        order: "task", or how rows were dealt over the shards.
+        fingerprint: of the data that the shards were made from.
+        split_hash: of the split that they were made from.
+        label_policy: what became of uncertain labels; None if they stand in the shards as -1, or there are none.
+        splits: split → files.
+        plan: the sha256 of all that decides the content.
+    """
+
+    info: TaskInfo
+    format: Format
+    size: int | None
+    order: str
+    fingerprint: str
+    split_hash: str
+    label_policy: str | None
+    plan: str
+    splits: dict[str, tuple[ShardFile, ...]] = field(default_factory=dict)
+
+    def images(self, split: str) -> int:
+        """Rows of a split."""
+        return sum(shard.images for shard in self.splits[split])
+
+    def colour(self, split: str) -> bool:
+        """Whether an image of a split has colour, so that all of them get three channels."""
+        return any(shard.colour for shard in self.splits[split])
+
+    @property
+    def content(self) -> str:
+        """The sha256 over the hashes of all files."""
+        return sha256_of(
+            [[split, shard.file, shard.sha256] for split in sorted(self.splits) for shard in self.splits[split]]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The index as JSON values."""
+        rows = {key: value for key, value in vars(self).items() if key not in ("info", "splits")}
+        splits = {
+            split: {"images": self.images(split), "shards": [asdict(shard) for shard in shards]}
+            for split, shards in self.splits.items()
+        }
+        return {"schema": SCHEMA, "task": asdict(self.info), **rows, "splits": splits}
+
+
+def write_index(index: ShardIndex, folder: Path) -> None:
+    """Write `index.json`, which makes a folder of shards whole."""
+    write_json(folder / NAME, index.to_dict())
+
+
+def read_index(folder: Path) -> ShardIndex:
+    """Read `index.json`; its cost does not depend on the size of the data.
+
+    Args:
+        folder: of the shards.
+
+    Raises:
+        DataContractError: if there is none, or it is not readable.
+        OtherVersionError: if a newer medzoo wrote it.
+    """
+    path = folder / NAME
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        schema = rows["schema"]
+    except FileNotFoundError:
+        raise DataContractError(
+            f"{folder} holds no {NAME}: it is no folder of shards, or `medzoo shards` was stopped before its end. Give the same "
+            "command again, and it goes on."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataContractError(f"{path} is not readable ({error}). Write the shards again.") from error
+    if schema != SCHEMA:
+        raise OtherVersionError(f"{path} has the schema {schema!r}; this medzoo reads {SCHEMA}. Update medzoo.")
+    try:
+        splits = {
+            split: tuple(ShardFile(**shard) for shard in part["shards"]) for split, part in rows["splits"].items()
+        }
+        names = {item.name for item in fields(ShardIndex)} - {"info", "splits"}
+        index = ShardIndex(_info(rows["task"]), **{name: rows[name] for name in names}, splits=splits)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataContractError(f"{path} lacks a part ({error}). Write the shards again.") from error
+    strange = [shard.file for part in splits.values() for shard in part if Path(shard.file).name != shard.file]
+    if strange or index.format not in SUFFIX:
+        raise DataContractError(f"{path} names files outside its folder, or an unknown format. Write the shards again.")
+    return index
+
+
+def _info(rows: dict[str, Any]) -> TaskInfo:
+    """The facts of the task; what an older or newer medzoo calls otherwise is left out."""
+    known = {item.name for item in fields(TaskInfo)}
+    facts = {key: value for key, value in rows.items() if key in known}
+    for key in ("classes", "scored"):
+        facts[key] = tuple(facts.get(key) or ())
+    if facts.get("regions"):
+        facts["regions"] = {name: tuple(values) for name, values in facts["regions"].items()}
+    return TaskInfo(**facts)
