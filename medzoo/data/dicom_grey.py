@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kin, .7.1 to .7.4
 _AIR = (-1150, -850)  # where the peak of a CT slice's darkest values should lie: air, with the noise of real scanners
+_SAMPLE = 1 << 14  # pixels that are looked at
 _DARK = -500  # HU; lung and air are below, fat and water above
 
 
@@ -109,14 +110,15 @@ def _hounsfield(
     pixels: Pixels, padding: np.ndarray | None, window: WindowChoice | None, where: str, notes: list[str]
 ) -> Pixels:
     """HU on the scale of 12 bits, or within a window; with a note where air is not where it should be."""
-    _look_at_air(pixels.array if padding is None else pixels.array[~padding], notes)
+    _look_at_air(pixels.array, padding, notes)
     if window is not None and window != "full":
         return apply_window(pixels, window, where)
     low, high = HU_SCALE
-    beyond = (pixels.array < low) | (pixels.array > high)
-    count = int((beyond if padding is None else beyond & ~padding).sum())
-    if count:
-        notes.append(f"{count:,} values beyond {low:g} to {high:g} HU clipped")
+    if pixels.array.min() < low or pixels.array.max() > high:
+        beyond = (pixels.array < low) | (pixels.array > high)
+        count = int((beyond if padding is None else beyond & ~padding).sum())
+        if count:
+            notes.append(f"{count:,} values beyond {low:g} to {high:g} HU clipped")
     if pixels.array.dtype.kind in "ui":
         array = np.clip(pixels.array, int(low), int(high)).astype(np.int16)
     else:
@@ -124,13 +126,18 @@ def _hounsfield(
     return replace(pixels, array=array, range=HU_SCALE)
 
 
-def _look_at_air(values: np.ndarray, notes: list[str]) -> None:
+def _look_at_air(array: np.ndarray, padding: np.ndarray | None, notes: list[str]) -> None:
     """Note a CT whose air is not near -1000 HU, which is what a lost or doubled intercept looks like."""
+    apart = max(array.size // _SAMPLE, 1)
+    values = array.ravel()[::apart]
+    if padding is not None:
+        values = values[~padding.ravel()[::apart]]
     if not values.size:
         return
     dark = values[values < _DARK]
     if dark.size < values.size / 100:
-        notes.append(f"no air in this CT: its lowest value is {float(values.min()):g} HU")
+        lowest = float((array if padding is None else array[~padding]).min())
+        notes.append(f"no air in this CT: its lowest value is {lowest:g} HU")
         return
     counts, edges = np.histogram(dark, bins=max(int((_DARK - float(dark.min())) // 50), 1))
     peak = int(counts.argmax())
