@@ -12,7 +12,7 @@ from medzoo.data.task import list_tasks, load_task, task_info
 from medzoo.errors import DataContractError, MedzooError, UsageError
 
 BROUGHT = [name for name in list_tasks() if task_info(name).layout]
-GENERATED = ("phantom", "folder:", "parquet:")
+GENERATED = ("phantom", "folder:", "parquet:", "shards:")
 
 
 @pytest.fixture(scope="module")
