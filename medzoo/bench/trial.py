@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench import metrics, results
+from medzoo.data.counts import data_counts
 from medzoo.training.options import slug, trained_name
 from medzoo.training.protocol import Protocol
 
@@ -63,7 +64,7 @@ class Trial:
             "value": None if fitted.best_epoch is None else fitted.scores[fitted.best_epoch],
         }  # fmt: skip
         train: dict[str, Any] = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
-        train["counts"] = {name: len(split) for name, split in self.task.splits.items()}
+        train["counts"] = data_counts(self.task)
         outcome = self._finish(test, predicted, selection, train)
         if self.options.keep_weights and tuner.accelerator.is_main_process:
             self._save_folder(outcome[0])
@@ -94,7 +95,7 @@ class Trial:
             "value": probe.score, "regularisation": probe.regularisation,
         }  # fmt: skip
         train = {"converged": probe.converged, "state_sha256": weights}
-        train["counts"] = {name: len(split) for name, split in self.task.splits.items()}
+        train["counts"] = data_counts(self.task)
         return self._finish(self.decoded("test"), probe.predict(features("test")[0]), selection, train)
 
     def _finish(

@@ -31,7 +31,7 @@ def data_counts(task: Task) -> dict[str, int]:
     >>> from medzoo.data.task import load_task
     >>> counts = data_counts(load_task("phantom_oct", fraction=0.1))
     >>> counts["train"], counts["train patients"], counts["train: drusen"]
-    (32, 11, 8)
+    (33, 11, 10)
     """
     counts = {split: int(table.num_rows) for split, table in task.tables.items()}
     if "train" not in counts:

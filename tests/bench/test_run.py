@@ -9,6 +9,7 @@ import torch
 import medzoo
 from medzoo.bench import results
 from medzoo.bench.run import CellOptions, run_cell
+from medzoo.data.counts import data_counts
 from medzoo.errors import DivergedError, MedzooError, RunFolderError, UsageError
 from medzoo.training.runs import Interrupted, RunFolder
 
@@ -70,6 +71,8 @@ def test_what_may_change_the_number_is_another_run(options, tmp_path, change):
     first = run_cell(options())
     other = run_cell(options(**change, out=str(tmp_path / "other")))
     assert other.path != first.path
+    for outcome, choices in ((first, {}), (other, {"fraction": change.get("fraction", 1.0)})):
+        assert outcome.result["train"]["counts"] == data_counts(medzoo.load_task(options().task, **choices))
     with pytest.raises(RunFolderError, match="holds another run"):
         run_cell(options(**change, results=str(tmp_path / "elsewhere")))
 
