@@ -50,7 +50,10 @@ class Trial:
         from medzoo.training.curves import draw_curves
         from medzoo.training.finetune import FineTuner
 
-        tuner = FineTuner(self.model, self.task.kind, self.protocol, size=self.size, device=self.options.device)
+        tuner = FineTuner(
+            self.model, self.task.kind, self.protocol, size=self.size, device=self.options.device,
+            data_on_device=self.options.data_on_device,
+        )  # fmt: skip
         fitted = tuner.fit(
             self.decoded("train"), self.decoded("validation"), self.run, seed=self.options.seed,
             num_workers=self.options.num_workers, score=self._score,

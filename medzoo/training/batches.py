@@ -11,10 +11,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from medzoo.data.cache import Decoded
 from medzoo.data.counter import order
-from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
+from medzoo.data.device import on_device, to_tensor
+from medzoo.data.draws import draw
+from medzoo.data.memory import keep_memory
+from medzoo.data.views import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
 from medzoo.errors import UsageError, WorkerError
 
 Batch = dict[str, Any]
+AT_ONCE = 16  # images whose intermediate values stay in a core's cache; it changes no result
 SILENCE = 600  # seconds without a batch after which a process counts as hanging
 
 
@@ -22,7 +26,7 @@ class Batches(Dataset):
     """Item k is the k-th training batch of the epoch that was set.
 
     Args:
-        data: decoded rows of the training split.
+        data: decoded rows of the training split; of rows on a device, the batches are made there.
         augmentation: what may be done to an image.
         convention: the network's input.
         size: side of a view, pixels.
@@ -67,27 +71,65 @@ class Batches(Dataset):
 
     def __getitem__(self, number: int) -> Batch:
         chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
-        unit = to_unit(self.data.images[chosen], self.data.scale, self.convention.rule)
-        views = [
-            normalise(
-                augment(
-                    unit, self.augmentation, self.size,
-                    seed=self.seed, epoch=self.epoch, indices=chosen, stream=f"view{view}",
-                ),
-                self.convention,
-            )
-            for view in range(self.views)
-        ]  # fmt: skip
-        images: Batch = {"image": views[0]} if self.views == 1 else {"views": views}
-        labels = self.data.labels_of(chosen, seed=self.seed, epoch=self.epoch)
-        return {**images, "label": torch.from_numpy(labels), "index": chosen}
+        return self.batch_of(self.data, chosen, chosen)
+
+    def batch_of(self, data: Decoded, chosen: np.ndarray, indices: np.ndarray) -> Batch:
+        """Some rows as a batch.
+
+        Args:
+            data: that holds them.
+            chosen: (N,) rows of it.
+            indices: (N,) their positions in the whole split, which the draws follow.
+        """
+        device = on_device(data)
+        channels, square = self.convention.channels, (self.size, self.size)
+        views = [torch.empty((len(chosen), channels, *square), device=device) for _ in range(self.views)]
+        masked = self.views if data.masks is not None else 0
+        masks = [torch.empty((len(chosen), *square), dtype=torch.uint8, device=device) for _ in range(masked)]
+        step = AT_ONCE if device is None or device.type == "cpu" else max(1, len(chosen))
+        for first in range(0, len(chosen), step):
+            part = slice(first, first + step)
+            self._fill(data, chosen[part], indices[part], [out[part] for out in views], [out[part] for out in masks])
+        batch: Batch = {"image": views[0]} if self.views == 1 else {"views": views}
+        if masks:
+            batch |= {"mask": masks[0]} if self.views == 1 else {"masks": masks}
+        labels = data.labels_of(chosen, seed=self.seed, epoch=self.epoch)
+        return {**batch, "label": torch.from_numpy(labels), "index": indices}
+
+    def _fill(
+        self,
+        data: Decoded,
+        chosen: np.ndarray,
+        indices: np.ndarray,
+        views: list[torch.Tensor],
+        masks: list[torch.Tensor],
+    ) -> None:
+        """Write the views of some rows, and their masks if they have some."""
+        law = self.augmentation
+        unit = to_unit(data.images[chosen], data.scale, self.convention.rule)
+        given = None if data.masks is None else _tensor(data.masks[chosen])
+        shape = unit.shape[-2], unit.shape[-1]
+        for number, out in enumerate(views):
+            drawn = draw(
+                law, shape, self.size, seed=self.seed, epoch=self.epoch, indices=indices, stream=f"view{number}",
+                device=on_device(data),
+            )  # fmt: skip
+            normalise(view(unit, law, drawn, self.size), self.convention, out)
+            if given is not None:
+                masks[number].copy_(view_of_masks(given, law, drawn, self.size))
 
     def from_step(self, first: int, workers: int) -> Iterator[Batch]:
-        """The batches of the epoch from number `first` on, made by `workers` processes (0: this one).
+        """The batches of the epoch from number `first` on.
+
+        Args:
+            first: number of the first batch.
+            workers: processes that make them; 0 is this one, which also makes those of rows on a device.
 
         Raises:
             WorkerError: if one of the processes ended, or made nothing for ten minutes.
         """
+        keep_memory()
+        workers = 0 if on_device(self.data) is not None else workers
         loader = DataLoader(
             self, batch_size=None, sampler=range(first, len(self)), num_workers=workers,
             multiprocessing_context="fork" if workers else None, timeout=SILENCE if workers else 0,
@@ -101,6 +143,10 @@ class Batches(Dataset):
                 f"A process that makes batches ended or hangs ({str(error).splitlines()[0][:200]}); out of memory is the usual "
                 "cause. What was saved stays: run the same command again, with a smaller --num-workers (0 needs none)."
             ) from error
+
+
+def _tensor(rows: np.ndarray | torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -135,7 +181,10 @@ def evaluate_rows(
     """
     outputs = []
     for first in range(0, len(data.ids), batch_size):
-        unit = whole(to_unit(data.images[first : first + batch_size], data.scale, convention.rule), size)
+        images = data.images[first : first + batch_size]
+        if isinstance(images, np.ndarray) and device.type != "cpu":
+            images = to_tensor(images, device)  # bytes travel, and become floats there
+        unit = whole(to_unit(images, data.scale, convention.rule), size)
         batch = to_device({"image": normalise(unit, convention)}, device)
         outputs.append(model(batch["image"]).float().cpu())
         if progress is not None:

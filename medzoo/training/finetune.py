@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from medzoo.data.cache import Decoded
+from medzoo.data.device import Placing, place
 from medzoo.data.views import Augmentation
 from medzoo.training.batches import Batches, evaluate_rows
 from medzoo.training.inputs import convention_of
 from medzoo.training.loop import Fitted, Plan, fit, make_accelerator
 from medzoo.training.objectives.supervised import Objective, Options
+from medzoo.training.placing import placed
 from medzoo.training.protocol import Protocol
 from medzoo.training.runs import RunFolder
 
@@ -34,10 +36,15 @@ class FineTuner:
         protocol: resolved options.
         size: side of the input, pixels.
         device: "auto" or "cpu".
+        data_on_device: whether rows are kept there: "auto", "never" or "always".
     """
 
-    def __init__(self, model: torch.nn.Module, kind: str, protocol: Protocol, *, size: int, device: str) -> None:
+    def __init__(
+        self, model: torch.nn.Module, kind: str, protocol: Protocol, *, size: int, device: str,
+        data_on_device: Placing = "auto",
+    ) -> None:  # fmt: skip
         self.model, self.kind, self.protocol, self.size = model, kind, protocol, size
+        self.data_on_device: Placing = data_on_device
         self.convention = convention_of(model)
         self.accelerator = make_accelerator(protocol.precision, device)
 
@@ -62,10 +69,19 @@ class FineTuner:
             score: (labels, probabilities) → the higher, the better.
         """
         law = self.protocol
-        world = self.accelerator.num_processes
+        world, device = self.accelerator.num_processes, self.accelerator.device
+        train = placed(train, device, self.data_on_device, run)
+        validation = place(validation, device, self.data_on_device)
+        augmentation = Augmentation(
+            min_area=law.min_area,
+            flip=law.flip,
+            brightness=law.brightness,
+            contrast=law.contrast,
+            rotation=law.rotation,
+        )
         batches = Batches(
             train,
-            Augmentation(min_area=law.min_area, flip=law.flip, brightness=law.brightness, contrast=law.contrast),
+            augmentation,
             self.convention,
             size=self.size,
             batch_size=law.batch_size,

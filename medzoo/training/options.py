@@ -10,6 +10,7 @@ from medzoo.errors import UsageError
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
+    from medzoo.training.streaming import StreamTask
 
 
 def option(help: str, default: Any = None) -> Any:  # noqa: ANN401 - argparse's word
@@ -21,7 +22,7 @@ def option(help: str, default: Any = None) -> Any:  # noqa: ANN401 - argparse's 
 class SharedOptions:
     """Options of pre-training, fine-tuning and probing alike."""
 
-    task: str = option("task name (`medzoo tasks list`), folder:PATH or parquet:PATH", "")
+    task: str = option("task name (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH", "")
     root: str | None = option("folder of the data set, where the task needs one")
     groups: str | None = option("column that says which images belong together (patients), or none")
     split_file: str | None = option("JSON or CSV file that says which image is in which split")
@@ -37,6 +38,9 @@ class SharedOptions:
     learning_rate: float | None = option("peak of the schedule")
     precision: Literal["fp32", "bf16"] | None = option("bf16 is autocast")
     num_workers: int = option("processes that prepare batches; never changes a result", 0)
+    data_on_device: Literal["auto", "never", "always"] = option(
+        "keep the decoded training images on the device: auto if they fit into half of its free memory", "auto"
+    )
     resume: str = option("auto, never, or the path of a run or state", "auto")
     device: str = option("auto or cpu", "auto")
     hub: str | None = option("directory that plays the Hub (also MEDZOO_HUB)")
@@ -56,6 +60,8 @@ class SharedOptions:
             raise UsageError(f"--size is {self.size}; it should be between 8 and 4096 pixels.")
         if self.epochs is not None and self.epochs < 1:
             raise UsageError(f"--epochs is {self.epochs}; it should be at least 1.")
+        if self.data_on_device not in ("auto", "never", "always"):
+            raise UsageError(f"--data-on-device is {self.data_on_device!r}; choose auto, never or always.")
         if self.device not in ("auto", "cpu"):
             raise UsageError(
                 f"--device is {self.device!r}; choose auto or cpu (CUDA_VISIBLE_DEVICES chooses among GPUs)."
@@ -77,7 +83,7 @@ def open_task(options: SharedOptions) -> Task:
     )  # fmt: skip
 
 
-def task_identity(task: Task, options: SharedOptions, size: int) -> dict[str, Any]:
+def task_identity(task: Task | StreamTask, options: SharedOptions, size: int) -> dict[str, Any]:
     """What of the data may change a number."""
     return {
         "id": task.name, "version": task.version, "fingerprint": task.fingerprint, "split_hash": task.split_hash,

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from medzoo.data.cache import Decoded
     from medzoo.data.task import Task
+    from medzoo.training.batches import Batches
     from medzoo.training.runs import RunFolder
+    from medzoo.training.streaming import StreamTask
 
 
 @dataclass(kw_only=True)
@@ -67,23 +69,32 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     """
     options.check()
     module = find_method(options.method)
-    task = open_task(options)
+    task = _open(options)
     if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
         raise UsageError(f"Method {options.method} needs class labels; task {task.name} is {task.kind}.")
     job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
     if not run.done:
-        job.rows()  # an unreadable image is found before the folder is anybody's
+        job.look()  # an unreadable image is found before the folder is anybody's
         with run.open():
             job.train(run)
             job.save(run)
     return run.path
 
 
+def _open(options: PretrainOptions) -> Task | StreamTask:
+    """The task, or the facts of shards, which are streamed."""
+    if not options.task.startswith("shards:"):
+        return open_task(options)
+    from medzoo.training.streaming import StreamTask
+
+    return StreamTask(options)
+
+
 class _Job:
     """One pre-training: the model it starts from, its resolved options, and what it leaves."""
 
-    def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task) -> None:  # noqa: ANN401
+    def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
         from medzoo.training.inputs import load_at_size
 
         self.options, self.module, self.chosen, self.task = options, module, chosen, task
@@ -125,31 +136,45 @@ class _Job:
         asked = {**self.options.as_dict(), **asdict(self.chosen)}
         return RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
 
-    def rows(self) -> Decoded:
-        """The training rows at the job's size."""
+    def look(self) -> None:
+        """Decode the training images, unless they are streamed."""
+        from medzoo.data.task import Task
+
+        if isinstance(self.task, Task):
+            self._rows(self.task)
+
+    def _rows(self, task: Task) -> Decoded:
         from medzoo.data.cache import decoded
 
-        return decoded(self.task, "train", size=self.size)
+        return decoded(task, "train", size=self.size)
+
+    def _batches(self, accelerator: Accelerator, run: RunFolder) -> Batches:
+        """The batches of this process, of decoded rows or of a stream."""
+        from medzoo.data.task import Task
+        from medzoo.training.batches import Batches
+        from medzoo.training.inputs import convention_of
+        from medzoo.training.placing import placed
+
+        options = self.options
+        law, convention = self.module.views(self.chosen), convention_of(self.model)
+        shared: dict[str, Any] = {
+            "size": self.size, "batch_size": self.settings["batch_size"], "seed": options.seed, "views": self.module.VIEWS,
+            "rank": accelerator.process_index, "world": accelerator.num_processes,
+        }  # fmt: skip
+        if not isinstance(self.task, Task):
+            from medzoo.training.streaming import StreamBatches
+
+            return StreamBatches(self.task, law, convention, **shared)
+        rows = placed(self._rows(self.task), accelerator.device, options.data_on_device, run)
+        return Batches(rows, law, convention, **shared)
 
     def train(self, run: RunFolder) -> None:
         """Run the loop; a supervised method logs its accuracy on validation, the last epoch is what is kept."""
-        from medzoo.training.batches import Batches
-        from medzoo.training.inputs import convention_of
         from medzoo.training.loop import Plan, fit, make_accelerator
 
-        options, settings, size = self.options, self.settings, self.size
+        options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
-        batches = Batches(
-            self.rows(),
-            self.module.views(self.chosen),
-            convention_of(self.model),
-            size=size,
-            batch_size=settings["batch_size"],
-            seed=options.seed,
-            views=self.module.VIEWS,
-            rank=accelerator.process_index,
-            world=accelerator.num_processes,
-        )
+        batches = self._batches(accelerator, run)
         plan = Plan(
             epochs=settings["epochs"],
             optimizer=options.optimizer,
@@ -164,13 +189,19 @@ class _Job:
         fit(objective, batches, plan, run, accelerator, score=self._score(accelerator), keep_best=False)
 
     def _score(self, accelerator: Accelerator) -> Callable[[], float] | None:
-        if not self.module.SUPERVISED or self.task.kind == "multilabel" or "validation" not in self.task.splits:
+        from medzoo.data.task import Task
+
+        if not self.module.SUPERVISED or self.task.kind == "multilabel" or not isinstance(self.task, Task):
+            return None  # of a stream, validation would be a second task; it is not held apart
+        if "validation" not in self.task.splits:
             return None
         from medzoo.data.cache import decoded
+        from medzoo.data.device import place
         from medzoo.training.batches import evaluate_rows
         from medzoo.training.inputs import convention_of
 
         rows = decoded(self.task, "validation", size=self.size)
+        rows = place(rows, accelerator.device, self.options.data_on_device)
 
         def accuracy() -> float:
             self.model.eval()
@@ -180,6 +211,12 @@ class _Job:
             return float((logits.argmax(1) == rows.labels).mean())
 
         return accuracy
+
+    @property
+    def _images(self) -> int:
+        from medzoo.data.task import Task
+
+        return len(self.task.splits["train"]) if isinstance(self.task, Task) else self.task.images
 
     def save(self, run: RunFolder) -> None:
         """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
@@ -192,7 +229,7 @@ class _Job:
         step = {
             "method": self.options.method,
             "data": self.options.data_name or slug(self.task.name),
-            "images": len(self.task.splits["train"]),
+            "images": self._images,
             "epochs": self.settings["epochs"],
         }
         lineage = [*self.receipt.lineage, step]

@@ -11,6 +11,7 @@ from medzoo import paths, store
 from medzoo.errors import UnknownNameError, UsageError
 
 Mode = Literal["finetune", "linear"]
+LATER = {"rotation": 0.0}  # options that came after the first results, and the value at which they do nothing
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,19 @@ class Protocol:
     flip: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
+    rotation: float = 0.0
     size: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     selection: Literal["best", "last"] = "best"
     regularisation: tuple[float, ...] = ()
 
     def hash(self) -> str:
-        """The sha256 of all options but the name: two names for one protocol give one number."""
-        return store.sha256_of({key: value for key, value in asdict(self).items() if key != "name"})
+        """The sha256 of all options but the name: two names for one protocol give one number.
+
+        An option that came later is left out where it does nothing, so that results from before it keep their protocol.
+        """
+        options = {key: value for key, value in asdict(self).items() if key != "name" and value != LATER.get(key)}
+        return store.sha256_of(options)
 
 
 def list_protocols() -> list[str]:

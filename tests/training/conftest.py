@@ -37,9 +37,9 @@ def rows() -> Decoded:
 
 @pytest.fixture
 def make_batches(rows):
-    def make(views: int = 1, seed: int = 0, **kwargs) -> Batches:
-        law = Augmentation(min_area=0.5, flip=0.5, brightness=0.2, contrast=0.2, blur=0.3)
-        return Batches(rows, law, InputConvention(), size=16, batch_size=5, seed=seed, views=views, **kwargs)
+    def make(views: int = 1, seed: int = 0, workload: Decoded = rows, **kwargs) -> Batches:
+        law = Augmentation(min_area=0.5, flip=0.5, brightness=0.2, contrast=0.2, blur=0.3, rotation=10)
+        return Batches(workload, law, InputConvention(), size=16, batch_size=5, seed=seed, views=views, **kwargs)
 
     return make
 

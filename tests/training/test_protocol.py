@@ -1,8 +1,11 @@
 """Protocols, found by file name: closed, typed, hashed with options resolved."""
 
+from dataclasses import asdict
+
 import pytest
 
 from medzoo.errors import UnknownNameError, UsageError
+from medzoo.store import sha256_of
 from medzoo.training.protocol import list_protocols, load_protocol
 
 
@@ -24,6 +27,13 @@ def test_the_name_is_not_hashed(tmp_path):
     copy = tmp_path / "ours.toml"
     copy.write_text((data_dir("recipes") / "protocols" / "medzoo.toml").read_text())
     assert load_protocol(str(copy), "finetune").hash() == load_protocol("medzoo", "finetune").hash()
+
+
+@pytest.mark.parametrize("mode", ["finetune", "linear"])
+def test_an_option_that_came_later_leaves_the_hash_of_who_does_not_use_it(mode):
+    plain = load_protocol("medzoo", mode)
+    earlier = {key: value for key, value in asdict(plain).items() if key not in ("name", "rotation")}
+    assert plain.hash() == sha256_of(earlier) != load_protocol("medzoo", mode, rotation=5.0).hash()
 
 
 @pytest.mark.parametrize(
