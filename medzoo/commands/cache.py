@@ -27,7 +27,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def verify(names: Names = None, as_json: AsJson = False) -> None:
-    """Hash checkpoints again and compare with what they state; exit 1 if one is damaged.
+    """Hash checkpoints and decoded images again and compare with what they state; exit 1 if one is damaged.
 
     Example: medzoo cache verify resnet50-radimagenet
     """

@@ -1,47 +1,28 @@
-import threading
+"""Decoded rows: the images as they are, decoded once for every split, fold and fraction, and as wide as they must be."""
 
 import numpy as np
 import pytest
-from data_samples import INFO, make, rows
+import torch
+from cache_samples import Given, colour, grey, part_of, task_of
+from data_samples import fake_task, make, rows
 from PIL import Image
 from safetensors import safe_open
 
 from medzoo import paths
-from medzoo.data import cache
-from medzoo.data.cache import decoded, to_row
+from medzoo.data import cache, decode, golden
+from medzoo.data.cache import content_key, decoded
+from medzoo.data.disk import FileReader
 from medzoo.data.pixels import Pixels
+from medzoo.data.resample import resize_bytes, resize_taps
+from medzoo.data.rows import Rows, to_row
 from medzoo.data.task import Task, load_task
-from medzoo.errors import DataContractError, ImageError, UsageError
+from medzoo.errors import ImageError, UsageError
 
 TINY = "phantom_oct,n=70,n_validation=4,n_test=4"
 
 
-class Given:
-    """Images handed over as arrays."""
-
-    def __init__(self, images):
-        self.images, self.reads = images, 0
-
-    def read(self, key):
-        self.reads += 1
-        image = self.images[int(key)]
-        if isinstance(image, Exception):
-            raise image
-        return image
-
-
-def task_of(images, channels=None, **other):
-    ids = [str(n) for n in range(len(images))]
-    info = INFO.__class__(**{**INFO.__dict__, "channels": channels, "groups": "none: made up", **other})
-    return Task(info, {"train": rows(ids, [n % 2 for n in range(len(ids))])}, Given(images), "f" * 64)
-
-
-def grey(value, size=(9, 7), dtype=np.uint8, scale=(0.0, 255.0)):
-    return Pixels(np.full(size, value, dtype), scale, "grey")
-
-
-def colour(value):
-    return Pixels(np.full((5, 5, 3), value, np.uint8), (0.0, 255.0), "rgb")
+def parts():
+    return sorted((paths.home() / "decoded").glob("*/part-*.safetensors"))
 
 
 def test_rows_are_the_images_in_order():
@@ -51,34 +32,132 @@ def test_rows_are_the_images_in_order():
     for row in (0, 33, 69):
         assert (data.images[row] == task.read("train", row)[0].array).all()
     assert data.ids == task.column("train", "id") and data.groups == task.groups("train")
-    assert (data.labels == task.labels("train")).all()
-    assert isinstance(data.images, np.memmap) and not data.images.flags.writeable
+    assert (data.labels == task.labels("train")).all() and data.masks is None
+
+
+def test_rows_are_indexed_like_an_array():
+    images = decoded(load_task(TINY), "train", size=16).images
+    whole = np.asarray(images)
+    assert (
+        isinstance(images, Rows) and whole.shape == images.shape and images.nbytes == whole.nbytes and len(images) == 70
+    )
+    for chosen in (3, -1, slice(5, 9), slice(None, None, 7), [4, 4, 0], np.arange(70) % 3 == 1, np.int64(2)):
+        assert (images[chosen] == whole[chosen]).all() and images[chosen].flags.c_contiguous
+    assert not images[2].flags.writeable  # the store is never changed
+    with pytest.raises(IndexError):
+        images[70]
 
 
 def test_the_file_is_safetensors_that_says_how_it_was_made():
-    decoded(load_task(TINY), "test", size=24)
-    (path,) = (paths.home() / "decoded").glob("*.safetensors")
+    task = load_task(TINY)
+    decoded(task, "test", size=24)
+    (path,) = parts()
     with safe_open(path, "np") as file:
         assert file.get_tensor("images").shape == (4, 24, 24)
-        assert "aspect not kept" in file.metadata()["resize"]
-    assert len(list(path.parent.iterdir())) == 1
+        assert bytes(file.get_tensor("keys")).decode().count("test/") == 4
+        facts = file.metadata()
+    assert "aspect not kept" in facts["resize"] and facts["golden"] == golden.golden_hash()
+    assert facts["key"] == content_key(task, 24) and facts["schema"] == "medzoo.decoded/2"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_the_second_time_nothing_is_decoded():
     task = task_of([grey(10), grey(20)])
     first = decoded(task, "train", size=8)
-    assert task.reader.reads == 2
+    assert len(task.reader._reads) == 2
     again = decoded(task, "train", size=8)
-    assert task.reader.reads == 2 and again.sha256 == first.sha256
+    assert len(task.reader._reads) == 2 and again.sha256 == first.sha256
     assert decoded(task, "train", size=9).sha256 != first.sha256
 
 
-def test_resizing_is_antialiased_as_pillow_does_it():
-    image = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
-    expected = np.asarray(Image.fromarray(image).resize((16, 16), Image.Resampling.BILINEAR))
-    assert (to_row(Pixels(image, (0, 255), "grey"), 16) == expected).all()
-    wide = to_row(Pixels(image.astype(np.uint16) * 257, (0, 65535), "grey"), 16)
-    assert wide.dtype == np.uint16 and np.abs(wide / 257 - expected).max() <= 1
+def test_a_fraction_decodes_its_rows_only_and_the_whole_the_others():
+    task = task_of([grey(n) for n in range(40)])
+    few = decoded(part_of(task, [30, 7, 2]), "train", size=8)
+    assert sorted(map(int, task.reader._reads)) == [2, 7, 30] and few.images[:, 0, 0].tolist() == [30, 7, 2]
+    whole = decoded(task, "train", size=8)
+    assert len(task.reader._reads) == 40 and whole.images[:, 0, 0].tolist() == list(range(40))
+    again = decoded(part_of(task, [30, 7, 2]), "train", size=8)
+    assert len(task.reader._reads) == 40 and again.sha256 == few.sha256 != whole.sha256
+
+
+def test_folds_fractions_and_seeds_share_one_store():
+    for choices in ({"fold": 0}, {"fold": 3}, {"fraction": 0.3}, {"fraction": 0.3, "fold": 1}, {}):
+        task = load_task(TINY, **choices)
+        for split in task.tables:
+            data = decoded(task, split, size=64)
+            assert (data.images[-1] == task.read(split, len(data.ids) - 1)[0].array).all()
+    (folder,) = (paths.home() / "decoded").iterdir()
+    keys = [key for part in cache.store_of(task, 64)._parts() for key in part.row_keys()]
+    assert len(keys) == len(set(keys)) == 78 and folder.name.startswith("phantom_oct-64px-")
+
+
+def test_two_tasks_on_the_same_data_share_it():
+    one = task_of([grey(1), grey(2)], name="findings")
+    decoded(one, "train", size=8)
+    other = Task(one.info.__class__(**{**one.info.__dict__, "name": "others"}), one.tables, one.reader, one.fingerprint)
+    decoded(other, "train", size=8)
+    assert len(one.reader._reads) == 2 and len(parts()) == 1
+
+
+def test_an_image_that_stands_in_two_rows_is_decoded_once():
+    task = task_of([grey(3), grey(4)])
+    columns = {**rows(["a", "b", "c"], [0, 1, 0]), "image": ["1", "0", "1"]}
+    twice = Task(task.info, {"train": columns}, task.reader, task.fingerprint)
+    data = decoded(twice, "train", size=8)
+    assert len(task.reader._reads) == 2 and data.images[:, 0, 0].tolist() == [4, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "change", ["fingerprint", "version", "window", "channels", "reader", "decoder", "golden", "resize"]
+)
+def test_what_may_change_a_row_changes_the_key(change, monkeypatch):
+    task = task_of([grey(1), grey(2)])
+    before = content_key(task, 8)
+    chosen = {"fingerprint": "e" * 64, "version": "2", "window": (0.0, 9.0), "channels": 1}
+    if change in chosen:
+        task = task_of([grey(1), grey(2)], **{change: chosen[change]})
+    elif change == "reader":
+        task.reader.window = "lung"
+    elif change == "golden":
+        monkeypatch.setattr(cache, "golden_hash", lambda: "0" * 64)
+    else:
+        monkeypatch.setattr(cache, {"decoder": "DECODER_VERSION", "resize": "RESIZE"}[change], "other")
+    assert content_key(task, 8) != before
+
+
+def test_the_golden_hash_follows_the_decoders(monkeypatch):
+    before = golden.golden_hash()
+    golden.golden_hash.cache_clear()
+    assert golden.golden_hash() == before
+    monkeypatch.setattr(
+        golden, "decode_bytes", lambda data, where: Pixels(np.zeros((3, 3), np.uint8), (0, 255), "grey")
+    )
+    golden.golden_hash.cache_clear()
+    assert golden.golden_hash() != before
+    golden.golden_hash.cache_clear()
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (16, 16, 3), (7, 90, 3), (300, 5)])
+@pytest.mark.parametrize("size", [1, 16, 45])
+def test_resizing_is_antialiased_as_pillow_does_it_to_one_level(shape, size):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    ours = to_row(Pixels(image, (0, 255), "grey"), size).astype(int)
+    assert np.abs(ours - np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))).max() <= 1
+    assert (
+        ours.shape == (size, size, *shape[2:])
+        and (np.full_like(ours, 9) == resize_bytes(ours.astype("u1") * 0 + 9, size, size)).all()
+    )
+
+
+def test_resizing_is_closer_to_the_exact_filter_than_a_level():
+    image = np.random.default_rng(0).integers(0, 256, (1024, 700), dtype=np.uint8)
+    exact = image.astype(np.float64)
+    for axis in (0, 1):
+        side = exact.shape[axis]
+        start, length = torch.zeros(1), torch.full((1,), side)
+        index, weight = (value[0].numpy() for value in resize_taps(start, length, side, 224))
+        exact = np.moveaxis((np.moveaxis(exact, axis, -1)[..., index] * weight).sum(-1), -1, axis)
+    assert np.abs(resize_bytes(image, 224, 224) - exact).max() < 0.6  # half a level is the rounding itself
 
 
 def test_wider_images_are_linear_over_their_range():
@@ -91,51 +170,52 @@ def test_a_mixed_split_becomes_colour_and_wide_without_losing_rows():
     images = [grey(n) for n in range(70)]
     images[66] = colour(200)
     data = decoded(task_of(images), "train", size=6)
-    assert data.images.shape == (70, 6, 6, 3)
+    assert data.images.shape == (70, 6, 6, 3) and data.scale == 255
     assert [int(row[0, 0, 0]) for row in data.images] == [200 if n == 66 else n for n in range(70)]
     images[68] = grey(30_000, dtype=np.uint16, scale=(0.0, 65535.0))
-    data = decoded(task_of(images, version="2", title="x").with_tables(task_of(images).tables), "train", size=7)
-    assert data.images.dtype == np.uint16 and data.images.shape == (70, 7, 7, 3) and data.scale == 65535
+    wider = task_of(images, version="2")
+    data = decoded(wider, "train", size=6)
+    assert data.images.dtype == np.uint16 and data.images.shape == (70, 6, 6, 3) and data.scale == 65535
     assert int(data.images[3, 0, 0, 1]) == 3 * 257 and int(data.images[68, 0, 0, 1]) == 30_000
+    narrow = decoded(part_of(wider, [0, 1, 2]), "train", size=6)  # as wide as its own widest row
+    assert narrow.images.shape == (3, 6, 6) and narrow.scale == 255 and len(wider.reader._reads) == 70
 
 
 def test_a_grey_task_keeps_colour_files_at_one_channel():
     assert decoded(task_of([colour(7), colour(9)], channels=1), "train", size=5).images.shape == (2, 5, 5)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "header", "empty", "other"])
-def test_f32_a_damaged_file_is_built_again(damage):
-    task = load_task(TINY)
-    good = np.array(decoded(task, "test", size=16).images)
-    (path,) = (paths.home() / "decoded").glob("*.safetensors")
-    content = path.read_bytes()
-    path.write_bytes(
-        {
-            "truncate": content[:-9],
-            "header": b"\xff" * 16 + content[16:],
-            "empty": b"",
-            "other": content.replace(decoded(task, "test", size=16).sha256.encode(), b"0" * 64),
-        }[damage]
-    )
-    assert (decoded(task, "test", size=16).images == good).all()
+def test_masks_keep_their_values_and_lie_beside_their_images():
+    rng = np.random.default_rng(0)
+    images = [Pixels(rng.integers(0, 256, (12, 20), dtype=np.uint8), (0.0, 255.0), "grey") for _ in range(5)]
+    images[3] = colour(9, (12, 20))
+    masks = [rng.integers(0, 3, (12, 20), dtype=np.uint8) for _ in range(5)]
+    task = task_of(images, masks=masks)
+    data = decoded(task, "train", size=16)
+    assert data.images.shape == (5, 16, 16, 3) and data.masks.shape == (5, 16, 16) and data.masks.dtype == np.uint8
+    for ours, mask in zip(data.masks, masks, strict=True):
+        assert (ours == np.asarray(Image.fromarray(mask).resize((16, 16), Image.Resampling.NEAREST))).all()
+    same = decoded(part_of(task, [3, 1]), "train", size=16)
+    assert (same.masks[0] == data.masks[3]).all() and len(task.reader._reads) == 5
+    assert decoded(task_of(images), "train", size=16).masks is None
 
 
-def test_an_unreadable_image_stops_the_build_and_leaves_nothing():
-    task = task_of([grey(1), ImageError("scan7.png: is empty (0 bytes)."), grey(3)])
-    with pytest.raises(ImageError, match=r"scan7.png"):
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((20, 12), np.uint8), np.zeros((12, 20), np.int64), np.zeros((12, 20, 1), np.uint8)]
+)
+def test_a_mask_that_does_not_lie_on_its_image_is_named(wrong):
+    task = task_of([grey(1, (12, 20))] * 2, masks=[np.zeros((12, 20), np.uint8), wrong])
+    with pytest.raises(ImageError, match=r"the mask 1 is .* its image 1 is \(12, 20\)"):
         decoded(task, "train", size=8)
-    assert list((paths.home() / "decoded").iterdir()) == []
 
 
-def test_several_builders_do_not_harm_each_other():
-    task, found = load_task(TINY), []
-    threads = [threading.Thread(target=lambda: found.append(decoded(task, "train", size=20))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 4 and all((data.images == found[0].images).all() for data in found)
-    assert len(list((paths.home() / "decoded").iterdir())) == 1
+@pytest.mark.parametrize("name", ["chestxray14", "pneumoniamnist", "folder:PATH", "phantom_natural"])
+def test_rows_do_not_depend_on_how_many_make_them(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "ALONE_SECONDS", -1.0)  # helpers from the second row on
+    task = fake_task(name, tmp_path / "data", n=60)
+    assert bool(getattr(task.reader, "apart", False)) == isinstance(task.reader, FileReader)
+    one, two, three = (decoded(task, "train", size=20, cache_dir=tmp_path / str(n), workers=n) for n in (1, 2, 3))
+    assert one.sha256 == two.sha256 == three.sha256 and (np.asarray(one.images) == np.asarray(three.images)).all()
 
 
 def test_usage():
@@ -143,13 +223,4 @@ def test_usage():
         decoded(load_task(TINY), "test", size=0)
     with pytest.raises(UsageError, match="no split"):
         decoded(make(train=rows(["a", "b"], [0, 1])), "test", size=8)
-
-
-def test_f28_a_full_disk_is_a_clear_error_and_leaves_nothing(monkeypatch):
-    def full(self, at, given):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(cache._Rows, "_write", full)
-    with pytest.raises(DataContractError, match=r"cannot be written \(No space left on device\)"):
-        decoded(load_task(TINY), "test", size=16)
-    assert list((paths.home() / "decoded").iterdir()) == []
+    assert Given([]).read_mask is not None
