@@ -7,7 +7,6 @@ their greys. benchmarks/results/duplicates.md says which changes are found, meas
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +19,7 @@ from medzoo.errors import MissingExtraError
 
 LIMIT = 32  # bits of 256
 _CHUNK = 4096  # pairs that are confirmed at once
+_EDGES = 1_000_000  # pairs that are kept before they are joined
 CONFIRMED = 30.0  # largest distance of two small images of one picture, of 255
 
 
@@ -96,18 +96,11 @@ class _Search:
     def near(self, limit: int, device: str | None, bar: bool) -> list[Group]:
         """Groups of classes that are near to each other."""
         found = self._near_classes(limit, device, bar)
-        if not found:
-            return []
-        edges = np.array(list(found), int)
-        joined = _components(int(self.equals.max()) + 1, edges)
-        nearest: dict[int, int] = defaultdict(lambda: BITS)
-        for (one, other), distance in found.items():
-            nearest[one], nearest[other] = min(nearest[one], distance), min(nearest[other], distance)
         groups = []
-        for classes in _members(joined):
-            rows = np.flatnonzero(np.isin(self.equals, classes)) if len(classes) > 1 else np.zeros(0, int)
-            if len(rows) > 1 and self._crosses(rows):
-                distance = max(nearest[number] for number in classes.tolist())
+        for rows in _members(found.parts()[self.equals]):
+            classes = np.unique(self.equals[rows])
+            if len(classes) > 1 and self._crosses(rows):
+                distance = int(found.nearest[classes].max())
                 groups.append(self._group("near", rows, distance, confirmed=self._has_thumbs))
         return groups
 
@@ -123,8 +116,8 @@ class _Search:
             members.append(Member(side.name, side.splits[at], side.ids[at], label, patient))
         return Group(kind, tuple(members), distance, confirmed)
 
-    def _near_classes(self, limit: int, device: str | None, bar: bool) -> dict[tuple[int, int], int]:
-        """Pairs of classes with the smallest distance of their confirmed codes.
+    def _near_classes(self, limit: int, device: str | None, bar: bool) -> _Near:
+        """Which classes are near to each other, by their confirmed codes.
 
         Inner parts are compared with whole images, and the innermost with each other, since letters stand at borders.
         """
@@ -137,7 +130,7 @@ class _Search:
             rounds.append((inner, theirs[0], False))
         mirrored = self.index.mirrored
         turns = [(False, self.index.codes)] + ([] if mirrored is None else [(True, mirrored)])
-        found: dict[tuple[int, int], int] = {}
+        found = _Near(int(self.equals.max(initial=-1)) + 1)
         total = len(turns) * sum(len(one) * len(other) // (2 if triangle else 1) for one, other, triangle in rounds)
         with tqdm(total=total, desc="compare hashes", unit="pair", unit_scale=True, disable=not bar) as shown:
             for turned, codes in turns:
@@ -157,9 +150,7 @@ class _Search:
         depth = np.where(np.isin(index.owner, stands), index.depth, -1)
         return np.flatnonzero(depth == 0), np.flatnonzero(depth > 0), np.flatnonzero(depth == len(INNER))
 
-    def _keep(
-        self, found: dict[tuple[int, int], int], one: np.ndarray, other: np.ndarray, distance: np.ndarray, turned: bool
-    ) -> None:
+    def _keep(self, found: _Near, one: np.ndarray, other: np.ndarray, distance: np.ndarray, turned: bool) -> None:
         """Note pairs of different classes that the small images confirm."""
         start = 0 if self.against is None else len(self.index)
         mine, theirs = self.equals[self.index.owner[one]], self.equals[start + self.sides[-1].owner[other]]
@@ -172,9 +163,33 @@ class _Search:
                 small = small[:, :, ::-1] if turned else small
                 small = np.where(inverted[some, None, None], 255 - small, small)
                 keep[some] = thumb_distance(small, wanted) <= CONFIRMED
-        for a, b, bits in zip(mine[keep].tolist(), theirs[keep].tolist(), distance[keep].tolist(), strict=True):
-            pair = (min(a, b), max(a, b))
-            found[pair] = min(bits, found.get(pair, BITS))
+        found.add(mine[keep], theirs[keep], distance[keep])
+
+
+class _Near:
+    """Which of `count` nodes are joined, and how far each is from its nearest; memory does not grow with the number of pairs."""
+
+    def __init__(self, count: int) -> None:
+        self.nearest = np.full(count, BITS)
+        self._edges: list[np.ndarray] = []
+        self._size = 0
+
+    def add(self, one: np.ndarray, other: np.ndarray, distance: np.ndarray) -> None:
+        """Join pairs."""
+        for nodes in (one, other):
+            np.minimum.at(self.nearest, nodes, distance)
+        self._edges.append(np.stack([one, other], axis=1))
+        self._size += len(one)
+        if self._size > max(_EDGES, 2 * len(self.nearest)):
+            self.parts()
+
+    def parts(self) -> np.ndarray:
+        """Which connected part each node is in; many edges become as few as say the same."""
+        parts = _components(len(self.nearest), np.concatenate([np.zeros((0, 2), int), *self._edges]))
+        first = np.unique(parts, return_index=True)[1][parts] if len(parts) else parts
+        nodes = np.flatnonzero(first != np.arange(len(parts)))
+        self._edges, self._size = [np.stack([first[nodes], nodes], axis=1)], len(nodes)
+        return parts
 
 
 def _components(count: int, edges: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.phash import BITS, HASH_VERSION, INNER, ImageHash, hash_image
-from medzoo.errors import DataContractError, ImageError, MissingExtraError
+from medzoo.errors import DataContractError, MedzooError, MissingExtraError
 from medzoo.store import atomic_path
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _hashed(task: Task, rows: list[tuple[str, int]]) -> Iterator[tuple[bytes | N
         try:
             pixels, _ = task.read(split, row)
             data = raw(task.tables[split]["image"][row].as_py()) if raw is not None else None
-        except ImageError as error:
+        except (MedzooError, OSError) as error:
             return str(error)
         return (None if data is None else hashlib.sha256(data).digest()), hash_image(pixels)
 

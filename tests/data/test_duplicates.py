@@ -9,6 +9,7 @@ from data_samples import INFO, make
 from shard_samples import BytesReader, jpeg, png
 from test_phash import picture
 
+from medzoo.data import duplicate_search
 from medzoo.data.duplicate_search import find_duplicates
 from medzoo.data.hash_index import hash_task, load_index, save_index
 from medzoo.data.task import load_task
@@ -151,6 +152,23 @@ def test_reports_for_people_and_programs(tmp_path):
 
 def test_nothing_and_one_image():
     assert found(task_of({"train/a": png(A), "train/b": png(B)})).groups == []
+    assert found(task_of({"train/a": b"<html>", "train/b": b""})).groups == []
+
+
+def test_many_near_copies_take_no_more_memory_than_images(monkeypatch):
+    """Every pair of 40 is near: 780 pairs, of which no more than twice the images are kept."""
+    rng = np.random.default_rng(0)
+    noisy = [png(np.clip(A + rng.integers(0, 3, A.shape), 0, 255).astype(np.uint8)) for _ in range(40)]
+    images = {f"{('train', 'test')[n % 2]}/a{n}": image for n, image in enumerate(noisy)}
+    usual = found(task_of(images))
+    monkeypatch.setattr(duplicate_search, "_EDGES", 10)
+    monkeypatch.setattr("medzoo.data.matching.TILE", 16)
+    kept, real = [], duplicate_search._Near.add
+    monkeypatch.setattr(
+        duplicate_search._Near, "add", lambda self, *rows: (real(self, *rows), kept.append(self._size))[0]
+    )
+    assert [ids(group) for group in usual.groups] == [{f"a{n}" for n in range(40)}]
+    assert found(task_of(images)).groups == usual.groups and max(kept) <= 80 < sum(kept)
 
 
 @pytest.fixture(scope="module")
