@@ -41,6 +41,12 @@ def read_dicom(file: BinaryIO, where: str, *, window: WindowChoice | None = None
         MissingExtraError: if pydicom or a decoder is not installed.
 
     Source: DICOM PS3.3 C.7.6.3, C.11.1, C.11.2.
+
+    >>> from pydicom import examples
+    >>> with examples.get_path("ct").open("rb") as file:
+    ...     pixels = read_dicom(file, "a CT of pydicom's", window="soft_tissue")
+    >>> pixels.array.shape, pixels.unit, pixels.range
+    ((128, 128), 'HU', (-150.0, 250.0))
     """
     opened = open_dicom(file, where)
     return dicom_pixels(opened, window=window, frame=frame)

@@ -99,6 +99,13 @@ def read_series(
         MissingExtraError: if pydicom is not installed.
 
     Source: DICOM PS3.3 C.7.6.2.1.1.
+
+    >>> import shutil, tempfile
+    >>> from pydicom import examples
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     _ = shutil.copy(examples.get_path("ct"), place)
+    ...     read_series(place).array.shape
+    (1, 128, 128)
     """
     root = Path(folder)
     chosen = _one_series(slices_below(root), root, series_id)

@@ -40,6 +40,12 @@ def read_nifti(file: BinaryIO, where: str, *, window: WindowChoice | None = None
         MissingExtraError: if nibabel is not installed.
 
     Source: https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields, https://nipy.org/nibabel/image_orientation.html
+
+    >>> import io, nibabel
+    >>> scan = nibabel.Nifti1Image(np.zeros((64, 48, 20), np.uint8), np.diag([1, 2, 3, 1]))
+    >>> pixels = read_nifti(io.BytesIO(scan.to_bytes()), "a scan", frame=12)
+    >>> pixels.array.shape, pixels.spacing_mm
+    ((48, 64), (2.0, 1.0))
     """
     with opened(file, where) as (scan, stream, packed):
         return _pixels(scan, stream, packed, where, window, frame)

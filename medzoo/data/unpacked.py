@@ -32,6 +32,12 @@ def read_kept(
     Raises:
         ImageError: as `read_image`, and for a packed file that is cut off or damaged behind the slice.
         MissingExtraError: if a library for this format is not installed.
+
+    >>> import nibabel, numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     nibabel.save(nibabel.Nifti1Image(np.zeros((6, 5, 4), np.uint8), np.eye(4)), f"{place}/scan.nii.gz")
+    ...     [read_kept(f"{place}/scan.nii.gz#{number}").array.shape for number in range(4)]
+    [(5, 6), (5, 6), (5, 6), (5, 6)]
     """
     path = Path(path)
     if frame is None:

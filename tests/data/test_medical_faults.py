@@ -84,7 +84,7 @@ def test_f33_a_length_in_a_header_takes_no_memory():
 wild_numbers = st.one_of(st.integers(0, 70), st.sampled_from([255, 256, 4095, 32767, 65535]))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.fixed_dictionaries(
         {},
@@ -125,7 +125,7 @@ def test_wild_headers_give_an_image_or_an_image_error(elements, chosen, frame):
     assert time.perf_counter() - begun < 5
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     st.sampled_from([PLAIN, CT, BIG, DEFLATED]),
     st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=6),
