@@ -179,6 +179,10 @@ def _slices(path: Path, root: Path) -> list[Slice]:
     tags = Tags(header)
     rows, columns = tags.number("Rows"), tags.number("Columns")
     if rows is None or columns is None:
+        if _should_be_image(header, tags):
+            raise ImageError(
+                f"{path}: is an image without Rows and Columns, so it is cut off. Fetch it again, or move it away."
+            )
         return []
     key = path.relative_to(root).as_posix()
     frames = int(tags.number("NumberOfFrames") or 1)
@@ -194,6 +198,15 @@ def _slices(path: Path, root: Path) -> list[Slice]:
         )
         for number in range(min(frames, 100_000))
     ]
+
+
+def _should_be_image(header: Any, tags: Tags) -> bool:  # noqa: ANN401 - pydicom's FileDataset
+    """Whether a file is an image by its class; a report, a plan or an index of files is none."""
+    from pydicom.uid import UID
+
+    meta = getattr(header, "file_meta", None) or {}
+    known = tags.words("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID") or "")
+    return "Image Storage" in UID(known).name if known else False
 
 
 def _ordered(slices: list[Slice]) -> list[Slice]:

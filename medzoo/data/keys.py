@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Frame = int | tuple[int, int | Literal["all"]] | Literal["all"]
 
@@ -25,6 +25,21 @@ def split_key(key: str) -> tuple[str, int | tuple[int, int] | None]:
         return key, None
     path, first, second = found.groups()
     return path, int(first) if second is None else (int(first), int(second))
+
+
+def plain_frame(frame: Any) -> Any:  # noqa: ANN401 - what people give
+    """A choice of a frame with Python's own integers in the place of NumPy's.
+
+    Args:
+        frame: a number, a pair, or "all".
+
+    >>> import numpy as np
+    >>> plain_frame(np.int64(3)), plain_frame([np.uint8(1), "all"])
+    (3, (1, 'all'))
+    """
+    if isinstance(frame, tuple | list):
+        return tuple(plain_frame(part) for part in frame)
+    return int(frame) if hasattr(frame, "__index__") and not isinstance(frame, bool) else frame
 
 
 def file_and_frame(path: Path) -> tuple[Path, int | tuple[int, int] | None]:

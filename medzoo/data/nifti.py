@@ -93,6 +93,8 @@ def _pixels(
 def _choice(scan: Scan, where: str, frame: Frame | None) -> tuple[int, int, Any]:
     """The axis across the slices, the volume, and the slice or "all"."""
     across, volume = 2, 0
+    if isinstance(frame, tuple) and (len(frame) != 2 or not isinstance(frame[0], int)):
+        raise ImageError(f"{where}: frame={frame} should be (volume, slice) or (volume, 'all').")
     flat = [axis for axis, side in zip(scan.axes, scan.shape, strict=True) if side == 1]
     if scan.volumes > 1:
         if not isinstance(frame, tuple):

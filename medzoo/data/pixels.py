@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from medzoo.data.arrays import Pixels, apply_window, from_array, with_channels
-from medzoo.data.keys import Frame, file_and_frame
+from medzoo.data.keys import Frame, file_and_frame, plain_frame
 from medzoo.data.windows import Window, WindowChoice
 from medzoo.errors import ImageError, MedzooError
 
@@ -69,7 +69,7 @@ def read_image(
     ...     read_image(f"{folder}/scan.png").array.max()
     np.uint16(40000)
     """
-    path = Path(path)
+    path, frame = Path(path), plain_frame(frame)
     if frame is None:
         path, frame = file_and_frame(path)
     if path.is_dir():
@@ -95,7 +95,7 @@ def decode_bytes(data: bytes, where: str, *, window: WindowChoice | None = None,
     Raises:
         ImageError: if the bytes are no image, or not readable without a guess.
     """
-    return _read(io.BytesIO(data), where, window, frame)
+    return _read(io.BytesIO(data), where, window, plain_frame(frame))
 
 
 def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # noqa: ANN401

@@ -161,3 +161,16 @@ def test_frames_of_one_file_are_slices_too(tmp_path):
     keys = [one.key for one in slices_below(tmp_path)]
     assert keys == ["cine.dcm#0", "cine.dcm#1"]
     assert (medzoo.read_image(tmp_path / keys[1]).array == RAMP + 1).all()
+
+
+def test_f31_a_slice_that_is_cut_off_in_its_header_is_not_left_out(tmp_path):
+    for number in range(3):
+        header = image(RAMP.astype(np.int16), modality="CT", SOPInstanceUID=f"1.2.{number}", Rows=12)
+        (tmp_path / f"{number}.dcm").write_bytes(written(header))
+    whole = (tmp_path / "2.dcm").read_bytes()
+    (tmp_path / "2.dcm").write_bytes(whole[: whole.index(b"\x28\x00\x10\x00US")])
+    with pytest.raises(ImageError, match=r"2.dcm: is an image without Rows and Columns, so it is cut off"):
+        slices_below(tmp_path)
+    report = image(RAMP, Rows=None, Columns=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
+    (tmp_path / "2.dcm").write_bytes(written(report))
+    assert len(slices_below(tmp_path)) == 2

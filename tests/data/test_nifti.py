@@ -99,6 +99,11 @@ def test_four_dimensions_need_a_volume():
         decode_bytes(data, "x", window=(0, 999), frame=(2, 3))
     with pytest.raises(ImageError, match="5 dimensions"):
         decode_bytes(saved(np.stack([film, film], axis=-1)), "x", window=(0, 9), frame=0)
+    for wrong in ((0, 1, 2), (), ("all", 0)):
+        with pytest.raises(ImageError, match=r"should be \(volume, slice\) or \(volume, 'all'\)"):
+            decode_bytes(saved(np.stack([PATIENT, PATIENT], axis=-1)), "x", frame=wrong, window=(0, 9))
+    pair = (np.int64(1), np.uint8(2))
+    assert decode_bytes(saved(np.stack([PATIENT, PATIENT], axis=-1)), "x", frame=pair, window=(0, 9)).array.ndim == 2
 
 
 @pytest.mark.parametrize("axis, shown", [(0, WANTED[::-1, :, 3]), (1, WANTED[::-1, 4, :]), (2, WANTED[0])])
