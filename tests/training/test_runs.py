@@ -134,3 +134,17 @@ def test_a_run_that_failed_before_it_had_anything_gives_its_folder_up(tmp_path):
     assert run.status()["identity"]["seed"] == 1
     with pytest.raises(RunFolderError), RunFolder(tmp_path, "finetune", IDENTITY, {}).open():
         pass
+
+
+def test_four_label_policies_are_four_identities_of_one_split(tmp_path):
+    from medzoo.data.tasks import chexpert
+    from medzoo.store import sha256_of
+    from medzoo.training.options import SharedOptions, open_task, task_identity
+
+    chexpert.fake(tmp_path, 40)
+    found = []
+    for policy in ("mask", "zero", "one", "soft", "soft:0.6:0.8", None):
+        options = SharedOptions(task="chexpert", root=str(tmp_path), label_policy=policy)
+        found.append(task_identity(open_task(options), options, 32))
+    assert len({sha256_of(identity) for identity in found}) == 5  # the usual one is mask
+    assert len({identity["split_hash"] for identity in found}) == 1
