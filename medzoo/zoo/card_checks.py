@@ -20,6 +20,7 @@ PIPELINES = ("image-classification", "image-feature-extraction", "image-segmenta
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
 SECTIONS = ("Use", "Input", "Training", "Licence", "Not tested")  # what a reader of medzoo's cards must find
 LIMIT = 1024 * 1024  # bytes
+FRONT = re.compile(r"---\r?\n(.*?)\r?\n---\r?\n", re.DOTALL)
 STARTS = {"license_name": r"[a-z0-9][a-z0-9.-]{0,63}", "new_version": HUB_ID.pattern}
 
 
@@ -35,7 +36,7 @@ def problems(text: str, *, ours: bool = True) -> list[str]:
     """
     if len(text.encode()) > LIMIT:
         return [f"The card has more than {LIMIT:,} bytes."]
-    match = re.match(r"---\r?\n(.*?)\r?\n---\r?\n", text, re.DOTALL)
+    match = FRONT.match(text)
     if match is None:
         return ["The card has no front matter between two lines of ---."]
     rows = _yaml(match[1])
@@ -66,6 +67,18 @@ def check_card(text: str, where: str, *, ours: bool = True) -> None:
     """
     if found := problems(text, ours=ours):
         raise CardError(f"{where}: {listed(found, 8)}")
+
+
+def stated_license(text: str) -> str | None:
+    """The licence's id in a card's front matter; None if there is none.
+
+    >>> stated_license("---\\nlicense: mit\\n---\\n")
+    'mit'
+    """
+    match = FRONT.match(text)
+    rows = _yaml(match[1]) if match else {}
+    said = rows.get("license") if isinstance(rows, dict) else None
+    return said if isinstance(said, str) else None
 
 
 def _yaml(text: str) -> dict[str, Any] | str:

@@ -30,6 +30,9 @@ _RESERVED = (
 RESERVED = frozenset(_RESERVED.split())
 # Of pretrained_cfg, what says where weights come from; a folder's weights are its own.
 PLACES = frozenset({"url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source", "custom_load"})
+# All that medzoo writes into config.json, see `to_json`.
+_KEYS = "architecture num_classes num_features pretrained_cfg label_names problem_type model_args medzoo"
+KEYS = frozenset(_KEYS.split())
 PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
 
 

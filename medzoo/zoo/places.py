@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medzoo.zoo.facts import Checkpoint
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+TERMS = ("LICENSE", "NOTICE")  # what a licence may ask to stand beside the weights
 ORGANISATION = "medzoo"
 
 

@@ -14,8 +14,9 @@ from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
 from medzoo.zoo.folder import save
+from medzoo.zoo.leaving import card_for, prepare
 from medzoo.zoo.places import is_folder
-from medzoo.zoo.upload import Upload, card_for, commit, prepare
+from medzoo.zoo.upload import Upload, commit
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,10 +14,11 @@ from medzoo.zoo import registry
 from medzoo.zoo.cards import committed_cards, write_card
 from medzoo.zoo.facts import Checkpoint, Golden, Hub
 from medzoo.zoo.fetch import check_repo, locate, verify
+from medzoo.zoo.leaving import prepare
 from medzoo.zoo.places import ORGANISATION, WEIGHTS
 from medzoo.zoo.publish import may_publish
 from medzoo.zoo.registry import info, read_checkpoint
-from medzoo.zoo.upload import Pushed, Upload, commit, prepare
+from medzoo.zoo.upload import Pushed, Upload, commit
 
 if TYPE_CHECKING:
     from medzoo.zoo.config import FolderConfig, Source

@@ -1,28 +1,21 @@
-"""What goes up to the Hub: an allow-list of files, looked through for what must not leave, in one guarded commit.
+"""Files to the Hub in one guarded commit; what may go up is judged in `leaving`.
 
-`prepare` and `commit` are of a checkpoint's folder; `look` and `add`, of which they are made, serve data sets too.
+`commit` is of a checkpoint's folder; `look` and `add`, of which it is made, serve data sets too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from medzoo import store
 from medzoo.errors import PublishError, listed
-from medzoo.zoo.card_checks import problems
-from medzoo.zoo.places import CARD, CONFIG, WEIGHTS
-from medzoo.zoo.scan import scan
+from medzoo.zoo.places import CARD, WEIGHTS
 
-if TYPE_CHECKING:
-    from medzoo.zoo.config import FolderConfig
-
-TERMS = ("LICENSE", "NOTICE")  # what a licence may ask to stand beside the weights
 COMMITTED_MEANWHILE = 412
 Kind = Literal["model", "dataset"]
 HELD_OPEN = 100  # files
@@ -69,67 +62,6 @@ class Pushed:
     address: str
     commit: str
     unchanged: bool = False
-
-
-def prepare(folder: Path, config: FolderConfig, repo: str, extra: Mapping[str, bytes] | None = None) -> Upload:
-    """Collect and judge what would go up.
-
-    Args:
-        folder: verified.
-        config: its configuration, with facts.
-        repo: org/name.
-        extra: more files: the licence's text, a notice.
-
-    Raises:
-        PublishError: if card, metadata or weights hold a token, a place of this machine or an identifier of a patient, or if
-            the card is wrong; with every finding.
-    """
-    from medzoo.zoo.card_rows import check_rows, eval_results
-
-    assert config.facts is not None
-    texts = {CONFIG: (folder / CONFIG).read_bytes(), CARD: card_for(config, folder, repo)}
-    texts |= {name: (folder / name).read_bytes() for name in TERMS if (folder / name).is_file()}
-    texts |= {name: text.encode() for name, text in eval_results(check_rows(config.facts.results)).items()}
-    texts |= extra or {}
-    found = [
-        str(row) for name, content in texts.items() if name != "LICENSE" for row in scan(_text(content, name), name)
-    ]
-    found += [str(row) for row in scan(_metadata(folder / WEIGHTS), f"the metadata of {WEIGHTS}")]
-    if found:
-        raise PublishError(
-            f"{folder} holds what should not leave this machine: {listed(found, 6)}. Save the model again without it, or edit "
-            "the card."
-        )
-    if wrong := problems(_text(texts[CARD], CARD), ours=False):
-        raise PublishError(f"{folder / CARD} is no card that the Hub should get: {listed(wrong, 6)}")
-    here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return Upload(
-        repo, folder / WEIGHTS, store.verified_sha256(folder / WEIGHTS), texts, tuple(sorted(here - {WEIGHTS, *texts}))
-    )
-
-
-def card_for(config: FolderConfig, folder: Path, repo: str) -> bytes:
-    """The card with the repository's address, unless a person edited it."""
-    from medzoo.zoo.cards import render
-
-    path = folder / CARD
-    written = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return (render(config, repo=repo) if written in ("", render(config)) else written).encode()
-
-
-def _text(content: bytes, name: str) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise PublishError(f"{name} is no UTF-8 text.") from error
-
-
-def _metadata(path: Path) -> str:
-    """What a safetensors header says beside names and shapes: anything may stand there."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        rows = json.loads(file.read(length))
-    return "\n".join(f"{key}: {value}" for key, value in rows.get("__metadata__", {}).items()) + "\n" + "\n".join(rows)
 
 
 def commit(

@@ -10,7 +10,15 @@ from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo import store
-from medzoo.errors import CardError, IntegrityError, LicenseError, PublishError, UnknownNameError, UsageError
+from medzoo.errors import (
+    CardError,
+    IntegrityError,
+    LicenseError,
+    PublishError,
+    UnknownNameError,
+    UsageError,
+    WeightsMismatchError,
+)
 from medzoo.zoo import upload
 from medzoo.zoo.publish import plan_push
 
@@ -146,12 +154,12 @@ LEAKS = {
 
 
 @pytest.mark.parametrize("what", LEAKS)
-@pytest.mark.parametrize("where", ["card", "config", "metadata", "notice"])
+@pytest.mark.parametrize("where", ["card", "config", "metadata", "notice", "licence"])
 def test_f45_what_must_not_leave_stays(folder, hub, what, where):
     if where == "card":
         (folder / "README.md").write_text((folder / "README.md").read_text() + f"\n{LEAKS[what]}\n")
-    elif where == "notice":
-        (folder / "NOTICE").write_text(LEAKS[what])
+    elif where in ("notice", "licence"):
+        (folder / {"notice": "NOTICE", "licence": "LICENSE"}[where]).write_text(f"Terms.\n{LEAKS[what]}")
     elif where == "config":
         rows = json.loads((folder / "config.json").read_text())
         rows["medzoo"]["hyperparameters"] = {"note": LEAKS[what]}
@@ -173,6 +181,64 @@ def test_a_card_that_is_wrong_stays(folder, hub):
     with pytest.raises(PublishError, match="no id of the Hub"):
         medzoo.push(folder, "org/name")
     assert hub.log == []
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "README.md"])
+def test_f45_a_link_to_a_file_elsewhere_stays(folder, hub, tmp_path, name):
+    text = (folder / name).read_text() if name == "README.md" else "my own notes"
+    (folder / name).unlink(missing_ok=True)
+    (tmp_path / "notes.txt").write_text(text)
+    (folder / name).symlink_to(tmp_path / "notes.txt")
+    with pytest.raises(PublishError, match="link to a file elsewhere"):
+        medzoo.push(folder, "org/name")
+    (folder / name).unlink()
+    (folder / "kept.txt").write_text(text)
+    (folder / name).symlink_to("kept.txt")
+    plan_push(folder, "org/name")
+    assert hub.log == []
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "NOTICE", "README.md"])
+def test_texts_that_are_no_texts_stay(folder, name):
+    (folder / name).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PublishError, match="no UTF-8 text"):
+        plan_push(folder, "org/name")
+
+
+def test_a_licence_is_no_place_for_other_things(folder):
+    (folder / "LICENSE").write_bytes(b"x" * (1024 * 1024 + 1))
+    with pytest.raises(PublishError, match="at most"):
+        plan_push(folder, "org/name")
+
+
+def test_a_card_cannot_give_another_licence(folder, hub):
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(text.replace('license: "apache-2.0"', "license: mit"))
+    with pytest.raises(PublishError, match="gives the licence mit"):
+        medzoo.push(folder, "org/name")
+    assert hub.log == []
+
+
+def test_f16_a_configuration_for_other_tools_stays(folder):
+    rows = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(rows | {"auto_map": {"AutoModel": "x.Model"}}))
+    with pytest.raises(PublishError, match="auto_map"):
+        plan_push(folder, "org/name")
+
+
+@pytest.mark.parametrize("how", ["a tensor too many", "not finite"])
+def test_weights_that_nobody_could_load_stay(folder, how):
+    state = load_file(folder / "model.safetensors")
+    if how == "not finite":
+        state["conv1.0.weight"][0] = float("nan")
+    else:
+        state["more"] = torch.zeros(1)
+    save_file(state, folder / "model.safetensors")
+    rows = json.loads((folder / "config.json").read_text())
+    rows["medzoo"]["sha256"] = store.sha256_file(folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(rows))
+    with pytest.raises(IntegrityError if how == "not finite" else WeightsMismatchError):
+        plan_push(folder, "org/name")
 
 
 @pytest.mark.parametrize(
