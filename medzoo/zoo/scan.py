@@ -13,26 +13,37 @@ SECRETS = {
     "a Google key": r"\bAIza[A-Za-z0-9_-]{30,}\b",
     "an API key": r"\bsk-[A-Za-z0-9_-]{20,}\b",
     "a Slack token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}\b",
+    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "a login of a request": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a signed web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
-    "a password": r"(?i)\b(password|passwd|secret|api[_-]?key|access[_-]?token)\b[\"']?\s*[:=]\s*[\"']?[^\s\"',;]{6,}",
+    "a password": r"(?i)(?<![a-z])(password|passwd|secret|api[_-]?key|(access|auth|hf)[_-]?token)"
+    r"\b[\"']?\s*[:=]\s*[\"']?[^\s\"',;]{6,}",
     "a login inside an address": r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]+@",
 }
 # absolute places of two parts and more; addresses (https://...) and relative places are left alone
 PLACES = {
-    "a place of this machine": r"(?<![\w/.:*~-])~?/(?:[\w.+@-]+/)+[\w.+@-]*",
-    "a place of a Windows machine": r"(?<!\w)(?:[A-Za-z]:\\|\\\\)[^\s\"'`]+",
+    "a place of this machine": r"(?<![\w/.:*~-])~?/(?:[\w.+@-]+/)+[\w.+@-]*|\bfile:///?[\w.+@-]+/[^\s\"'`]*|"
+    r"\$\{?HOME\}?/[\w.+@-]+",
+    "a place of a Windows machine": r"(?<!\w)(?:[A-Za-z]:(?:\\|/(?=\w))|\\\\)[^\s\"'`]+",
+    "an address of an inner network": r"\b(?:smb|cifs|nfs|afp)://[^\s\"'`]+|"
+    r"://(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b[^\s\"'`]*",
 }
 # Keywords of the patient module. Source: https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.html
 _PATIENT = (
     "PatientName|PatientID|PatientBirthDate|PatientAddress|OtherPatientIDs|PatientTelephoneNumbers|AccessionNumber|"
     "StudyInstanceUID|SeriesInstanceUID|SOPInstanceUID|InstitutionName|ReferringPhysicianName|MedicalRecordLocator"
 )
+_CAPITAL = "[A-Z\u00c0-\u00d6\u00d8-\u00de]"  # also of Müller
+_NAMED = (
+    rf"{_PATIENT}|patient(?:'?s)?[ _-]?(?:name|id|birth[ _-]?date)|date of birth|mrn|"
+    r"(?:medical record|accession)[ _-](?:number|no\.?)"
+)
 PATIENTS = {
-    "an identifier of a patient": rf"(?i)\b({_PATIENT}|patient[ _-]?(name|id|birth[ _-]?date)|mrn|medical record (number|no\.?))"
-    r"\b[\"']?\s*[:=]\s*[\"']?[^\s\"',;|]+",
+    "an identifier of a patient": rf"(?i)\b(?:{_NAMED})(?!\w)[\"']?(?:\s*[:=]\s*[\"']?[^\s\"',;|]+|\s*[,|]\s*[\"']?\w*\d{{3}})|"
+    r"\bMRN[ #]+\d{5,}",
     "a DICOM UID": r"(?<![\w.])[0-2](?:\.(?:0|[1-9]\d*)){5,}(?![\w.])",
-    "a DICOM name": r"\b[A-Z][A-Za-z'-]+\^[A-Z][A-Za-z'-]+\b",
+    "a DICOM name": rf"(?<!\w){_CAPITAL}[\w'-]+\^{_CAPITAL}[\w'-]+",
 }
 
 

@@ -23,6 +23,15 @@ TOKEN = "hf_" + "aB3dE5gH" * 4
         ('"root": "/data/x/"', "a place of this machine"), (r"C:\Users\ann\x.png", "a place of a Windows machine"),
         ("PatientName: Doe", "an identifier of a patient"), ('"PatientID": "12345"', "an identifier of a patient"),
         ("MRN: 0012345", "an identifier of a patient"), ("AccessionNumber=77", "an identifier of a patient"),
+        ("PatientID,4711", "an identifier of a patient"), ("| PatientID | 4711 |", "an identifier of a patient"),
+        ("MRN 0012345", "an identifier of a patient"), ("Patient's name: Doe", "an identifier of a patient"),
+        ("date of birth: 1970-01-02", "an identifier of a patient"), ("accession no. = 77", "an identifier of a patient"),
+        ("by Müller^Jürgen", "a DICOM name"), ("glpat-" + "aB3-" * 5, "a GitLab token"),
+        ("Authorization: Bearer " + "aB3d" * 5, "a login of a request"), ("wandb_api_key: " + "0a1b" * 10, "a password"),
+        ("HF_TOKEN=abcdefgh", "a password"), ("C:/Users/ann/x.png", "a place of a Windows machine"),
+        ("file:///home/ann/x.png", "a place of this machine"), ("$HOME/scans/x.png", "a place of this machine"),
+        ("smb://ward3/pacs", "an address of an inner network"),
+        ("http://10.20.3.4:8042/studies", "an address of an inner network"),
         ("1.2.840.113619.2.55.3.2831", "a DICOM UID"), ("by DOE^Jane".replace("DOE", "Doe"), "a DICOM name"),
     ],
 )  # fmt: skip
@@ -36,7 +45,9 @@ def test_f45_what_is_found(line, what):
     "line",
     [
         "see https://example.org/home/ann/x.html", "CT and/or MR, 1/255, [-1, 1]", "path/to/this/folder", "local-dir:a/b",
-        "sha256 " + "0123456789abcdef" * 4, "torch 2.15.0+cu132, timm 1.0.31", "patient_id is the column", "hf-hub:org/name@v1",
+        "sha256 " + "0123456789abcdef" * 4, "torch 2.15.0+cu132, timm 1.0.31", "patient_id is the column",
+        "columns: patient_id, image", "| patient_id | view |", "A^T", "CUDA 10.2.89.1",
+        "hf-hub:org/name@v1",
         "each patient stands in one split", "one password a line", "24/11/2026",
     ],
 )  # fmt: skip
