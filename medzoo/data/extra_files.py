@@ -13,6 +13,7 @@ from medzoo.errors import listed
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".lst", ".list")
 _LARGEST = 256 * 2**20  # tables beyond this are not searched for names
+_MISSED = re.compile(r"not exist|are not below|are not in ")  # as families say it
 _WORD = re.compile(rb"[^\s,;\"'|/\\\[\]{}]+")
 
 
@@ -38,16 +39,18 @@ def extra_files(root: Path, named: Iterable[str], heard: Iterable[str] = ()) -> 
     Args:
         root: the data's folder.
         named: paths below it that rows name: images and masks.
-        heard: problems so far; a file whose name occurs in one was looked for in another place.
+        heard: problems so far; a file of a name that one of them misses was looked for in another place, and one that is named
+            for something else has lost its row by that.
     """
     wanted = {name for name in named if name}
     suffixes = {PurePosixPath(name).suffix.lower() for name in wanted} | set(SUFFIXES)
     extra = [name for name in files_below(root, sorted(filter(None, suffixes))) if name not in wanted]
     if not extra:
         return ExtraFiles([], [])
-    told = "\n".join(heard)
-    moved = [name for name in extra if PurePosixPath(name).name in told]
-    left = [name for name in extra if name not in set(moved)]
+    told = [(bool(_MISSED.search(text)), _names(text)) for text in heard]
+    missed, known_bad = (set().union(*(names for kind, names in told if kind == missing)) for missing in (True, False))
+    moved = [name for name in extra if PurePosixPath(name).name in missed]
+    left = [name for name in extra if not {name, PurePosixPath(name).name} & (missed | known_bad)]
     words = _words(root)
     known = sum(_mentioned(name, words) for name in wanted)
     places = {_place(name) for name in wanted}
@@ -68,6 +71,11 @@ def extra_files(root: Path, named: Iterable[str], heard: Iterable[str] = ()) -> 
     if others:
         notes.append(f"{len(others)} image files below {root} are not used: {listed(others, 5)}.")
     return ExtraFiles(problems, notes)
+
+
+def _names(text: str) -> set[str]:
+    """What may be file names in a message, without their folders."""
+    return {PurePosixPath(word.strip("'\"():,;.")).name for word in text.split()}
 
 
 def _place(name: str) -> tuple[str, str]:

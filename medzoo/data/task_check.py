@@ -61,7 +61,7 @@ def check_task(
     """
     report = TaskReport(name, task_info(name).kind)
     options = {"root": root, "label_policy": label_policy, "groups": groups}
-    task, heard = _open(name, options, split_file, fold, seed)
+    task, heard, made = _open(name, options, split_file, fold, seed)
     report.problems += _told_once(heard)
     if task is None:
         return report
@@ -70,6 +70,9 @@ def check_task(
     bar = sys.stderr.isatty() if progress is None else progress
     for split in task.tables:
         report.splits[split] = _counts(task, split)
+    if made:
+        why = "the data have no splits" if "train" in made else f"no usable row is of {listed(made)}"
+        report.notes.append(f"{why}: made here by patient (or group), with seed {seed}.")
     report.notes += _absent_classes(task, report.splits)
     _check_files(task, report, sums, images, bar)
     if images:
@@ -83,19 +86,22 @@ def _open(
     split_file: str | os.PathLike[str] | None,
     fold: int | None,
     seed: int,
-) -> tuple[Task | None, list[str]]:
-    """The task as far as it could be built, and all that was complained of."""
+) -> tuple[Task | None, list[str], list[str]]:
+    """The task as far as it could be built, all that was complained of, and the splits that the data do not have."""
     task: Task | None = None
+    brought: set[str] = set()
     pooled = split_file is not None or fold is not None
     heard: list[DataContractError] = []
     try:
         with collecting() as heard:
             task = load_from_family(name, **options, pooled=pooled)
+            brought = set(task.tables)
             task = arrange(task, split_file=split_file, fold=fold, seed=seed)
     except Exception:
         if not heard:  # what fails after a problem was told fails because of it
             raise
-    return task, [str(error) for error in heard]
+    made = [] if task is None or pooled else sorted(set(task.tables) - brought)
+    return task, [str(error) for error in heard], made
 
 
 def _told_once(problems: list[str]) -> list[str]:

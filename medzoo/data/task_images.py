@@ -147,8 +147,8 @@ class _Decoding:
             (report.problems if self.own else report.notes).append(text)
         if groups:
             report.notes.append(
-                f"{len(groups)} images occur more than once, {sum(map(len, groups))} times in all; `medzoo tasks duplicates "
-                f"{report.task}` shows them, and near copies."
+                f"{len(groups)} images occur more than once, {sum(map(len, groups))} times in all; `medzoo tasks duplicates`, "
+                "with the same name and options, shows them, and near copies."
             )
         if self.sizes:
             small, large = min(self.sizes, key=np.prod), max(self.sizes, key=np.prod)

@@ -205,6 +205,20 @@ def test_a_missing_image_that_lies_elsewhere(tmp_path):
     assert "1 images do not exist" in told and "in another place: old/b.png" in told
 
 
+def test_an_image_whose_row_is_refused_is_neither_extra_nor_elsewhere(tmp_path):
+    rows = ["a,n,pa,train", "b,y,pb,train", "c,,pc,val", "d,y,pd,vaal", "e,n,pe,test", "f,y,pf,test"]
+    rows += [f"{image},{'ny'[place % 2]},p{image},train" for place, image in enumerate("ghij")]
+    report = check_task(csv_folder(tmp_path, rows, images="abcdefghij"), progress=False)
+    told = "\n".join(report.problems)
+    assert len(report.problems) == 2 and "no label: c.png" in told and "no known split: d.png" in told
+    assert not any("image files" in note for note in report.notes)
+    assert "no usable row is of validation: made here by patient (or group), with seed 0." in report.notes
+    assert not any("made here" in note for note in check_task(csv_folder(tmp_path / "2"), progress=False).notes)
+    rows = [f"{image},{'ny'[place % 2]},p{image}" for place, image in enumerate("abcdefghij")]
+    name = csv_folder(tmp_path / "3", rows, "image,label,patient_id", "abcdefghij")
+    assert any("the data have no splits: made here" in note for note in check_task(name, progress=False).notes)
+
+
 def test_an_image_in_two_splits_is_a_problem_of_own_data_and_a_note_of_published(tmp_path):
     name = csv_folder(tmp_path)
     shutil.copy(tmp_path / "a.png", tmp_path / "e.png")
