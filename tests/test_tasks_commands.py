@@ -134,6 +134,18 @@ def test_what_cannot_be_compared_is_told_before_any_hashing(run, scans, monkeypa
     assert got == code and words in err
 
 
+def test_places_that_cannot_be_written_are_told_at_once(run, scans, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr("medzoo.data.hash_index.hash_task", lambda *_: pytest.fail("hashed"))
+    for option in ("--out", "--save-index"):
+        code, _, err = run("tasks", "duplicates", "phantom_ct", option, tmp_path / "file" / "x")
+        assert code == 1 and str(tmp_path / "file") in err
+    code, _, err = run("shards", "phantom_ct", "--out", tmp_path / "file")
+    assert code == 1 and "cannot be a folder" in err and (tmp_path / "file").read_text() == "mine"
+    code, _, err = run("shards", "phantom_ct", "--out", tmp_path / "s", "--size", "0")
+    assert code == 2 and "size is 0" in err and not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("command", [("tasks", "check"), ("tasks", "duplicates"), ("shards",)])
 def test_help_shows_a_command_to_copy(run, command):
     code, out, _ = run(*command, "--help")

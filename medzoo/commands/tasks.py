@@ -149,8 +149,11 @@ def duplicates(
     from medzoo.data.task import load_task
     from medzoo.errors import UsageError
 
+    for path in (out, save_index):  # before hours of hashing, what cannot be compared or written is told
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
     other, task = None, None
-    if against is not None:  # before hours of hashing, what cannot be compared is told
+    if against is not None:
         own = against.partition(":")[0] in ("folder", "parquet")  # who the patients are does not matter here
         if Path(against).is_file():
             other = load_index(Path(against))

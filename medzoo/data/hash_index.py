@@ -187,7 +187,9 @@ def load_index(path: Path) -> HashIndex:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataContractError(f"{path} is no readable index of hashes ({error}).") from error
+        raise DataContractError(
+            f"{path} is no readable index of hashes ({error}). `medzoo tasks duplicates NAME --save-index FILE` makes one."
+        ) from error
     facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     if facts.get("schema") != SCHEMA or facts.get("hash_version") != HASH_VERSION:
         raise DataContractError(

@@ -80,12 +80,15 @@ def write_shards(
     unknown = [split for split in chosen if split not in task.tables]
     if unknown:
         raise UsageError(f"Task {task.name} has no split {unknown[0]}; it has {', '.join(task.tables)}.")
-    if (
-        (size is not None and size < 1)
-        or (images_per_shard is not None and images_per_shard < 1)
-        or format not in SUFFIX
-    ):
-        raise UsageError(f"Sizes and numbers are at least 1, and the format is one of {', '.join(SUFFIX)}.")
+    for what, number in (("size", size), ("number of images per shard", images_per_shard)):
+        if number is not None and number < 1:
+            raise UsageError(f"The {what} is {number}; it should be at least 1.")
+    if format not in SUFFIX:
+        raise UsageError(f"The format is {format!r}; it should be one of {', '.join(SUFFIX)}.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{out} cannot be a folder ({error.strerror or error}). Choose another place.") from error
     job = _Job(task, out, chosen, size, format, images_per_shard, shuffle)
     with claim(out / _CLAIM):
         sweep(out, older_than=0)
