@@ -64,7 +64,7 @@ def push_results(
     repo: str,
     *,
     salt: str,
-    private: bool = True,
+    private: bool | None = None,
     create_pr: bool = False,
     token: Token = None,
     dry_run: bool = False,
@@ -85,7 +85,7 @@ def push_results(
         store: the store, or its folder.
         repo: org/name.
         salt: a secret of yours, the same each time (`salting.store_salt` keeps one); it stays here.
-        private: of a repository that is created.
+        private: whether a repository that is created is private, by default it is; True refuses one that is there and public.
         create_pr: open a pull request instead of committing.
         token: of the Hub.
         dry_run: check everything, contact nothing and write nothing.

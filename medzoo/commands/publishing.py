@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import Hub
+from medzoo.commands.shared import Hub, Private
 from medzoo.errors import UsageError
 
 
@@ -15,7 +15,7 @@ def push(
     folder: Annotated[Path, typer.Argument(help="a checkpoint's folder, or a run folder")],
     repo_id: Annotated[str, typer.Argument(help="org/name")],
     hub: Hub = None,
-    private: Annotated[bool, typer.Option("--private/--public", help="of a repository that is created")] = True,
+    private: Private = None,
     revision: Annotated[str | None, typer.Option(help="branch to commit to; by default main")] = None,
     pr: Annotated[bool, typer.Option("--pr", help="open a pull request instead of committing")] = False,
     dry_run: Annotated[
@@ -26,25 +26,20 @@ def push(
 
     Example: medzoo push runs/finetune lab/resnet50-ours --dry-run
     """
-    from medzoo import paths
-    from medzoo.zoo.publish import plan_push
-    from medzoo.zoo.publish import push as publish_folder
+    from medzoo.zoo.publish import plan_push, pushed
 
-    if dry_run and paths.directory_hub(hub) is None:
-        print(plan_push(folder, repo_id).describe())
+    if dry_run:
+        print(plan_push(folder, repo_id, hub=hub).describe())
         return
-    print(
-        publish_folder(
-            folder, repo_id, private=private, revision=revision, create_pr=pr, dry_run=dry_run, hub=hub,
-        )
-    )  # fmt: skip
+    done = pushed(folder, repo_id, private=private, revision=revision, create_pr=pr, hub=hub)
+    print(f"{done.address}{' (was there already; nothing was written)' if done.unchanged else ''}")
 
 
 def publish(
     name: Annotated[str, typer.Argument(help="a checkpoint of the registry")],
     repo: Annotated[str | None, typer.Option(help="org/name; by default medzoo/NAME")] = None,
     license_file: Annotated[Path | None, typer.Option(help="the licence's text (MIT and BSD ask for it)")] = None,
-    private: Annotated[bool, typer.Option("--private/--public", help="of a repository that is created")] = True,
+    private: Private = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only show the files and the card that would go up")
     ] = False,

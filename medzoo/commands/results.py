@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands.shared import AsJson, print_json
+from medzoo.commands.shared import AsJson, Private, print_json
 from medzoo.errors import UsageError
 
 Store = Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")]
@@ -163,7 +163,7 @@ def push(
         Path | None,
         typer.Option(help="file with your secret salt; by default one beside the store, drawn on first use"),
     ] = None,
-    private: Annotated[bool, typer.Option("--private/--public", help="of a repository that is created")] = True,
+    private: Private = None,
     license: Annotated[str, typer.Option(help="of the results, for the card of a new repository")] = "unknown",
     pr: Annotated[bool, typer.Option("--pr", help="open a pull request instead of committing")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only check, and show what would go up")] = False,

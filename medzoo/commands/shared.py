@@ -13,6 +13,13 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 Hub = Annotated[Path | None, typer.Option(help="directory that plays the Hub (also MEDZOO_HUB)")]
+Private = Annotated[
+    bool | None,
+    typer.Option(
+        "--private/--public",
+        help="of a repository that is created, private by default; --private refuses a public one",
+    ),
+]
 Accept = Annotated[bool, typer.Option(help="accept the terms of non-commercial or contested weights")]
 
 

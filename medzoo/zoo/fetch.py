@@ -19,7 +19,7 @@ from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.folder import FILES, read_folder
 from medzoo.zoo.hints import refuse_weights_file, text_of
 from medzoo.zoo.licenses import require_acceptance
-from medzoo.zoo.places import CARD, ORGANISATION, cached_folder, elsewhere, is_folder
+from medzoo.zoo.places import CARD, ORGANISATION, TERMS, cached_folder, elsewhere, is_folder
 from medzoo.zoo.registry import HEX40, HOW, info, is_known, names, refuse_mixture
 from medzoo.zoo.upstream import from_upstream
 
@@ -284,7 +284,7 @@ def copy_folder(source: Path, target: Path, card: bytes | None = None) -> Path:
             store.write_bytes(target / CARD, card)
         return target
     with store.atomic_folder(target) as folder:
-        for file in FILES:
+        for file in (*FILES, *TERMS):
             if (source / file).is_file():
                 shutil.copyfile(source / file, folder / file)
         if card is not None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from medzoo import store
 from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError
 from medzoo.zoo.download import AGAIN, TRIES, RefusedError, download, wait_after
-from medzoo.zoo.places import CARD, CONFIG, WEIGHTS, cache_root, snapshot_folder
+from medzoo.zoo.places import CARD, CONFIG, TERMS, WEIGHTS, cache_root, snapshot_folder
 from medzoo.zoo.registry import HEX40
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ def snapshot(
         LicenseError: if the Hub wants its terms accepted.
         IntegrityError: if what came is not what the Hub says it holds.
     """
-    return _files(repo, (WEIGHTS, CONFIG), (CARD,), revision, token=token, offline=offline, cache_dir=cache_dir)
+    return _files(repo, (WEIGHTS, CONFIG), (CARD, *TERMS), revision, token=token, offline=offline, cache_dir=cache_dir)
 
 
 def hub_file(
@@ -244,7 +244,9 @@ def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token:
         os.replace(parts, folder)
         store.fsync_folder(folder.parent)
         return
-    for file in reversed(files):  # other files of this commit came before; what is needed comes last, so that a kill shows
+    for file in reversed(
+        files
+    ):  # other files of this commit came before; what is needed comes last, so that a kill shows
         (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(parts / file.name, folder / file.name)
     store.fsync_folder(folder)

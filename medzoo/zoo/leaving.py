@@ -58,6 +58,21 @@ def prepare(folder: Path, config: FolderConfig, repo: str, extra: Mapping[str, b
     )
 
 
+def copied(folder: Path, config: FolderConfig, repo: str) -> Upload:
+    """What a copy into a directory hub takes along; it is one's own, so nothing is judged.
+
+    Args:
+        folder: verified.
+        config: its configuration, with facts.
+        repo: org/name.
+    """
+    assert config.facts is not None
+    texts = {CONFIG: (folder / CONFIG).read_bytes(), CARD: card_for(config, folder, repo)}
+    texts |= {name: (folder / name).read_bytes() for name in TERMS if (folder / name).is_file()}
+    here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return Upload(repo, folder / WEIGHTS, config.facts.sha256, texts, tuple(sorted(here - {WEIGHTS, *texts})))
+
+
 def card_for(config: FolderConfig, folder: Path, repo: str) -> bytes:
     """The card with the repository's address, unless a person edited it.
 

@@ -14,9 +14,9 @@ from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
 from medzoo.zoo.folder import save
-from medzoo.zoo.leaving import card_for, prepare
+from medzoo.zoo.leaving import card_for, copied, prepare
 from medzoo.zoo.places import is_folder
-from medzoo.zoo.upload import Upload, commit
+from medzoo.zoo.upload import Pushed, Upload, commit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,7 @@ def push(
     repo_id: str,
     *,
     card: Checkpoint | Mapping[str, Any] | None = None,
-    private: bool = True,
+    private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
     token: str | bool | None = None,
@@ -43,9 +43,9 @@ def push(
         directory_or_model: a folder, a run folder, or a model (then `card` is needed).
         repo_id: org/name.
         card: as for `save`, for a model.
-        private: of a repository that is created.
+        private: whether a repository that is created is private, by default it is; True refuses one that is there and public.
         revision: branch to commit to; by default main.
-        create_pr: open a pull request instead.
+        create_pr: open a pull request instead, unless one of yours with these very files is open.
         token: of the Hub.
         dry_run: check everything, contact nothing and write nothing.
         hub: directory that plays the Hub; by default MEDZOO_HUB. It is yours, so it also takes what may not be published.
@@ -57,7 +57,31 @@ def push(
         LicenseError: if the weights, or those they grew out of, may not be published, or their licence is unknown.
         PublishError: if something must not leave this machine, or the Hub refuses.
     """
+    return pushed(
+        directory_or_model, repo_id, card=card, private=private, revision=revision, create_pr=create_pr, token=token,
+        dry_run=dry_run, hub=hub,
+    ).address  # fmt: skip
+
+
+def pushed(
+    directory_or_model: str | os.PathLike[str] | nn.Module,
+    repo_id: str,
+    *,
+    card: Checkpoint | Mapping[str, Any] | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+    dry_run: bool = False,
+    hub: str | os.PathLike[str] | None = None,
+) -> Pushed:
+    """As `push`, and says too whether the same was there before."""
     check_repo(repo_id)
+    if paths.directory_hub(hub) is not None and (create_pr or revision is not None):
+        raise UsageError(
+            "A directory hub has neither pull requests nor branches: leave out --pr and --revision (create_pr, revision), or "
+            "push to the Hub (without --hub and MEDZOO_HUB)."
+        )
     if revision is not None:
         check_revision(revision)
     if not isinstance(directory_or_model, str | os.PathLike):
@@ -73,18 +97,22 @@ def push(
     return _push(Path(directory_or_model), repo_id, private, revision, create_pr, token, dry_run, hub)
 
 
-def plan_push(directory: str | os.PathLike[str], repo_id: str) -> Upload:
+def plan_push(directory: str | os.PathLike[str], repo_id: str, *, hub: str | os.PathLike[str] | None = None) -> Upload:
     """What `push` would put up, judged; `.describe()` shows it.
 
     Args:
         directory: a folder or a run folder.
         repo_id: org/name.
+        hub: directory that plays the Hub, to which one's own may go unjudged; by default MEDZOO_HUB.
 
     Raises:
         LicenseError: as `push`.
         PublishError: as `push`.
     """
     folder, config = _verified(Path(directory))
+    if paths.directory_hub(hub) is not None:
+        check_repo(repo_id)
+        return copied(folder, config, repo_id)
     may_publish(config)
     return prepare(folder, config, check_repo(repo_id))
 
@@ -101,24 +129,23 @@ def _verified(folder: Path) -> tuple[Path, FolderConfig]:
 
 
 def _push(
-    folder: Path, repo_id: str, private: bool, revision: str | None, create_pr: bool, token: str | bool | None,
+    folder: Path, repo_id: str, private: bool | None, revision: str | None, create_pr: bool, token: str | bool | None,
     dry_run: bool, hub: str | os.PathLike[str] | None,
-) -> str:  # fmt: skip
+) -> Pushed:  # fmt: skip
     folder, config = _verified(folder)
     directory = paths.directory_hub(hub)
     if directory is not None:
         target = directory / repo_id
         if not dry_run:
             copy_folder(folder, target, card_for(config, folder, repo_id))
-        return str(target)
+        return Pushed(str(target), "")
     may_publish(config)
     upload = prepare(folder, config, repo_id)
     if dry_run:
-        return f"https://huggingface.co/{repo_id}"
-    done = commit(
+        return Pushed(f"https://huggingface.co/{repo_id}", "")
+    return commit(
         upload, f"Publish {config.name}", private=private, revision=revision, create_pr=create_pr, token=token
     )
-    return done.address
 
 
 def may_publish(config: FolderConfig) -> None:

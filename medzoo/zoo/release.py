@@ -47,7 +47,7 @@ def publish(
     *,
     repo: str | None = None,
     license_file: str | os.PathLike[str] | None = None,
-    private: bool = True,
+    private: bool | None = None,
     token: str | bool | None = None,
     dry_run: bool = False,
 ) -> Released:
@@ -57,7 +57,7 @@ def publish(
         name: of the registry.
         repo: where; by default medzoo/<name>.
         license_file: the licence's text, for licences that ask for it (MIT, BSD); Apache-2.0's is at hand.
-        private: of a repository that is created.
+        private: as for `push`.
         token: of the Hub.
         dry_run: check everything, contact no Hub for the upload, and write nothing.
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,7 @@ from medzoo.zoo.places import CARD, WEIGHTS
 COMMITTED_MEANWHILE = 412
 Kind = Literal["model", "dataset"]
 HELD_OPEN = 100  # files
+PROPOSALS = 5  # open pull requests that are looked at, the newest
 
 
 @dataclass(frozen=True)
@@ -65,23 +67,49 @@ class Pushed:
 
 
 def commit(
-    upload: Upload, message: str, *, private: bool, revision: str | None, create_pr: bool, token: str | bool | None
+    upload: Upload,
+    message: str,
+    *,
+    private: bool | None,
+    revision: str | None,
+    create_pr: bool,
+    token: str | bool | None,
 ) -> Pushed:
     """Put the files up in one commit that follows the one we saw, or do nothing if they are there already.
 
     Args:
         upload: what goes up.
         message: of the commit.
-        private: of a repository that is created.
+        private: as for `look`.
         revision: branch; by default main.
-        create_pr: open a pull request instead.
+        create_pr: open a pull request instead, unless one of yours with these very files is open.
         token: of the Hub.
 
     Raises:
         PublishError: if the Hub refuses, or somebody committed meanwhile.
     """
     head = look(upload.repo, private=private, revision=revision, token=token)
-    return add(head, {WEIGHTS: upload.weights, **upload.texts}, message, create_pr=create_pr, token=token)
+    files: dict[str, bytes | Path] = {WEIGHTS: upload.weights, **upload.texts}
+    there = _proposed(files, head, token) if create_pr and _changed(files, head) else None
+    return there or add(head, files, message, create_pr=create_pr, token=token)
+
+
+def _proposed(files: Mapping[str, bytes | Path], head: Head, token: str | bool | None) -> Pushed | None:
+    """An open pull request of the same person that holds these very files."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token, library_name="medzoo")
+    with suppress(Exception):  # what is wrong is said by the push itself
+        me = api.whoami()["name"]
+        rows = api.get_repo_discussions(
+            head.repo, author=me, discussion_type="pull_request", discussion_status="open", repo_type=head.kind
+        )
+        for number in sorted((row.num for row in rows), reverse=True)[:PROPOSALS]:
+            facts = api.repo_info(head.repo, revision=f"refs/pr/{number}", files_metadata=True, repo_type=head.kind)
+            seen = head_of(facts, head.repo, head.kind, None, api.endpoint)
+            if not _changed(files, seen):
+                return Pushed(f"{head.address}/discussions/{number}", seen.commit, unchanged=True)
+    return None
 
 
 class Held(NamedTuple):
@@ -125,7 +153,7 @@ def look(
     repo: str,
     *,
     kind: Kind = "model",
-    private: bool = True,
+    private: bool | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
 ) -> Head:
@@ -134,21 +162,28 @@ def look(
     Args:
         repo: org/name.
         kind: of the repository.
-        private: of a repository that is created.
+        private: whether a repository that is created is private; None is so too, and takes one that is there as it is.
         revision: branch, created if there is none; by default main.
         token: of the Hub.
 
     Raises:
-        PublishError: if the Hub refuses.
+        PublishError: if the Hub refuses, or a repository that should be private is public.
     """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="medzoo")
     with _refusals(repo):
-        api.create_repo(repo, private=private, exist_ok=True, repo_type=kind)
+        api.create_repo(repo, private=private is not False, exist_ok=True, repo_type=kind)
         if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo, branch=revision, exist_ok=True, repo_type=kind)
         facts = api.repo_info(repo, revision=revision, files_metadata=True, repo_type=kind)
+    if private and facts.private is False:
+        raise PublishError(
+            f"{repo} is there and public, so that everybody could read what goes up. Nothing was written; make it private in "
+            "its settings on the Hub, or push without --private (private=None)."
+        )
+    if private is False and facts.private:
+        print(f"{repo} is there and private, and stays so; its settings on the Hub can change that.", file=sys.stderr)
     return head_of(facts, repo, kind, revision, api.endpoint)
 
 
@@ -215,11 +250,18 @@ def _refusals(repo: str) -> Iterator[None]:
             raise PublishError(
                 f"Somebody else committed to {repo} meanwhile. Nothing was written; look at it and push again."
             ) from error
-        what = str(error).strip() or type(error).__name__
-        raise PublishError(
-            f"The Hub did not take {repo}: {what} (log in with `hf auth login`, or pass token=). Push again: what is "
-            "there already is not sent twice."
-        ) from error
+        what = (str(error).strip() or type(error).__name__).rstrip(".")
+        raise PublishError(f"The Hub did not take {repo}: {what}. {_way_on(error)}") from error
+
+
+def _way_on(error: Exception) -> str:
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    if isinstance(error, OfflineModeIsEnabled):
+        return "A push needs the Hub; into a directory it goes without: --hub DIR, or MEDZOO_HUB."
+    if getattr(getattr(error, "response", None), "status_code", None) in (401, 403, 404):
+        return "Log in with `hf auth login`, or pass token=, as somebody who may write there."
+    return "Push again: what is there already is not sent twice."
 
 
 def _changed(files: Mapping[str, bytes | Path], head: Head) -> list[tuple[str, bytes | Path]]:

@@ -6,10 +6,12 @@ import pytest
 import torch
 from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo import store
+from medzoo.cli import app
 from medzoo.errors import (
     CardError,
     IntegrityError,
@@ -20,7 +22,7 @@ from medzoo.errors import (
     WeightsMismatchError,
 )
 from medzoo.zoo import upload
-from medzoo.zoo.publish import plan_push
+from medzoo.zoo.publish import plan_push, pushed
 
 
 def held(repo="org/name", revision=None):
@@ -305,3 +307,58 @@ def test_pushing_again_replaces(folder, tmp_path):
     medzoo.load("org/name", hub=tmp_path)
     medzoo.push(tmp_path / "org" / "name", "org/name", hub=tmp_path)  # onto itself
     medzoo.load("org/name", hub=tmp_path)
+
+
+def test_the_same_pull_request_is_opened_once(folder, hub):
+    HfApi().create_repo("org/name")
+    first = medzoo.push(folder, "org/name", create_pr=True)
+    again = pushed(folder, "org/name", create_pr=True)
+    assert again.address == first and again.unchanged and first.endswith("/discussions/1")
+    (folder / "NOTICE").write_text("Made by us.")
+    assert medzoo.push(folder, "org/name", create_pr=True).endswith("/discussions/2")
+
+
+def test_f45_what_should_be_private_does_not_go_to_a_public_repository(folder, hub, capsys):
+    HfApi().create_repo("org/name", private=False)
+    with pytest.raises(PublishError, match="there and public"):
+        medzoo.push(folder, "org/name", private=True)
+    assert "config.json" not in held()
+    medzoo.push(folder, "org/name")  # nothing was asked for: it is taken as it is
+    medzoo.push(folder, "org/closed")
+    assert HfApi().repo_info("org/closed").private and capsys.readouterr().err == ""
+    medzoo.push(folder, "org/closed", private=False)
+    assert HfApi().repo_info("org/closed").private and "stays so" in capsys.readouterr().err
+
+
+def test_a_directory_has_no_pull_requests_and_no_branches(folder, tmp_path):
+    for options in ({"create_pr": True}, {"revision": "v1"}):
+        with pytest.raises(UsageError, match="neither pull requests nor branches"):
+            medzoo.push(folder, "org/name", hub=tmp_path / "hub", **options)
+    assert not (tmp_path / "hub").exists()
+
+
+def test_licence_and_notice_travel_with_the_weights(folder, hub, tmp_path):
+    (folder / "NOTICE").write_text("Made by us.")
+    (folder / "LICENSE").write_text("Do what you like.")
+    medzoo.push(folder, "org/name")
+    copy = medzoo.fetch("org/name", to=tmp_path / "stick")
+    assert (copy / "NOTICE").read_text() == "Made by us." and (copy / "LICENSE").is_file()
+    medzoo.push(folder, "org/name", hub=tmp_path / "hub")
+    assert (tmp_path / "hub" / "org" / "name" / "LICENSE").is_file()
+
+
+def test_the_command_says_whether_something_was_written(folder, hub, tmp_path):
+    def run(*words):
+        return CliRunner().invoke(app, list(map(str, words))).output
+
+    assert "nothing was written" not in run("push", folder, "org/name")
+    assert "nothing was written" in run("push", folder, "org/name")
+    shown = run("push", folder, "org/name", "--dry-run", "--hub", tmp_path / "hub")
+    assert "model.safetensors" in shown and "# test_resnet-drawn" in shown and not (tmp_path / "hub").exists()
+
+
+def test_offline_a_push_names_the_way_without(folder, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(PublishError, match="--hub DIR") as caught:
+        medzoo.push(folder, "org/name")
+    assert "hf auth login" not in str(caught.value)
