@@ -5,7 +5,7 @@ RUN    := $(VENV)/bin/python
 # CPU threads and network are left as they are; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test test-slow check format wheel clean
+.PHONY: help install demo test test-all check format wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -22,7 +22,10 @@ $(VENV)/.installed: pyproject.toml
 demo: install    ## pre-train, continue, fine-tune and tabulate on drawn images, under 5 minutes on 2 cores
 	$(RUN) -m medzoo demo --out demo
 
-test: install    ## every test that a laptop can run, in minutes
+test: install    ## the tests, in minutes: of what is checked for every network, one of a kind
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not gpu and not long" -n auto
+
+test-all: install ## every test that needs no GPU, in an hour: every network in every use
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not gpu" -n auto
 
 check: install   ## ruff (lint and format) and mypy

@@ -122,6 +122,7 @@ def test_converted_files_compute_what_upstream_computes(tmp_path, identifier, le
     assert "sha256" in (folder / "README.md").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("identifier", [name for name in MANIFESTS if name not in {*GOLDEN, *TWO_NETWORKS, *JOINED}])
 def test_values_come_through_whole(tmp_path, identifier):

@@ -19,6 +19,15 @@ from medzoo.zoo import build
 from medzoo.zoo.assemble import Wish, draw
 
 pytestmark = pytest.mark.slow
+# One of a kind runs with every test; the other networks are `long`.
+ALWAYS = (
+    "resnet10t-random",
+    "resnet50-byol-imagenet",
+    "densenet121-cxr_all_xrv",
+    "convnext_tiny-imagenet",
+    "deit_tiny-imagenet",
+    "swin_tiny-imagenet",
+)
 LABELS = ["normal", "abnormal", "unsure"]
 
 
@@ -38,6 +47,7 @@ CASES = _cases()
 
 def test_every_architecture_has_a_case():
     assert set(CASES.values()) == {medzoo.info(name).architecture for name in medzoo.list_models()}
+    assert set(ALWAYS) <= set(CASES)
 
 
 class Sample:
@@ -70,7 +80,10 @@ class Sample:
         return medzoo.load(str(self.folder), **wishes)
 
 
-@pytest.fixture(scope="module", params=list(CASES))
+@pytest.fixture(
+    scope="module",
+    params=[name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in CASES],
+)
 def sample(request, tmp_path_factory):
     root = tmp_path_factory.mktemp("sample")
     yield Sample(request.param, root)
