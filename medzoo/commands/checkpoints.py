@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from medzoo.commands.shared import Accept, AsJson, Hub, print_json, working
-from medzoo.errors import UsageError
+from medzoo.errors import MedzooError, UsageError
 
 
 def list_(
@@ -98,8 +98,18 @@ def fetch(
         return _mirror(names, to, accept_license)
     if not names:
         raise UsageError("Name checkpoints, or use --all --to DIR.")
+    failed = 0
     for name in names:
-        print(bring(name, to=to, hub=hub, accept_license=accept_license))
+        try:
+            print(bring(name, to=to, hub=hub, accept_license=accept_license), flush=True)
+        except MedzooError as error:  # the others are brought all the same
+            if len(names) == 1:
+                raise
+            failed += 1
+            print(f"error: {name}: {error}", file=sys.stderr)
+    if failed:
+        print(f"{failed} of {len(names)} were not brought", file=sys.stderr)
+        raise typer.Exit(1)
     return None
 
 

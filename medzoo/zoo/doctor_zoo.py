@@ -22,7 +22,7 @@ from medzoo.zoo.doctor_rows import DoctorRow, counted, in_bytes, in_shell
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.hub import told_offline
 from medzoo.zoo.licenses import is_accepted
-from medzoo.zoo.places import availability, is_folder
+from medzoo.zoo.places import ORGANISATION, availability, is_folder
 
 BY_STICK = "medzoo fetch NAME --to DIR"
 HOW = "Fill a folder where there is a network, bring it here, and set MEDZOO_HUB to it."
@@ -169,10 +169,15 @@ def checkpoints(*, offline: bool) -> Iterator[DoctorRow]:
     refused = [entry for entry in ways["here"] if not is_accepted(entry.name, entry.license)]
     files = [entry for entry in ways["here"] if entry not in refused]
     alone = offline or paths.directory_hub() is not None
-    warned = offline and not files and paths.directory_hub() is None
+    others = _repositories()
+    warned = offline and not files and not others and paths.directory_hub() is None
     drawn = f"{len(ways['drawn'])} with random weights: {_some(ways['drawn'], 8)}"
-    now = f"{len(files)} with pre-trained weights: {_some(files, 40)}; {drawn}" if files else f"Only {drawn}"
-    names = _names(files + ways["drawn"])
+    now = f"{len(files)} with pre-trained weights: {_some(files, 40)}; {drawn}" if files else drawn
+    if others:
+        now = f"{counted(len(others), 'repository', 'repositories')}: {listed(others, 8)}; {now}"
+    elif not files:
+        now = f"Only {now}"
+    names = (*_names(files + ways["drawn"]), *others)
     if warned:
         yield DoctorRow("usable now", "WARN", f"{now}. {HOW}", BY_STICK, names)
     else:
@@ -191,6 +196,18 @@ def checkpoints(*, offline: bool) -> Iterator[DoctorRow]:
         if found := ways[way]:
             detail = f"{len(found)}; {how}: {_some(found)}.{terms if way == 'download' else ''}"
             yield DoctorRow(check, "PASS", detail, names=_names(found))
+
+
+def _repositories() -> list[str]:
+    """Repositories, other than those of named checkpoints, that can be loaded without any network."""
+    directory, home = paths.directory_hub(), paths.home()
+    if directory is None:
+        places = [path for path in (home / "snapshots").glob("*/*") if is_folder(path)]
+        found = {path.parent.name.replace("--", "/") for path in places}
+    else:
+        two = (parts for parts in _below(directory, 2) if len(parts) == 2)
+        found = {"/".join(parts) for parts in two if is_folder(directory.joinpath(*parts))}
+    return sorted(name for name in found if not name.startswith(f"{ORGANISATION}/"))
 
 
 def _names(entries: list[Checkpoint]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from medzoo.zoo.upstream import from_upstream
 
 PathLike = str | os.PathLike[str]
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
-REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}\w)?(?<!\.git)", re.ASCII)
 
 
 @dataclass(frozen=True)

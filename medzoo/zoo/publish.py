@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo import paths
-from medzoo.errors import LicenseError, PublishError, UsageError
+from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
 from medzoo.zoo.config import FolderConfig
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
@@ -76,7 +76,7 @@ def pushed(
     hub: str | os.PathLike[str] | None = None,
 ) -> Pushed:
     """As `push`, and says too whether the same was there before."""
-    check_repo(repo_id)
+    _target(repo_id)
     if paths.directory_hub(hub) is not None and (create_pr or revision is not None):
         raise UsageError(
             "A directory hub has neither pull requests nor branches: leave out --pr and --revision (create_pr, revision), or "
@@ -111,10 +111,19 @@ def plan_push(directory: str | os.PathLike[str], repo_id: str, *, hub: str | os.
     """
     folder, config = _verified(Path(directory))
     if paths.directory_hub(hub) is not None:
-        check_repo(repo_id)
-        return copied(folder, config, repo_id)
+        return copied(folder, config, _target(repo_id))
     may_publish(config)
-    return prepare(folder, config, check_repo(repo_id))
+    return prepare(folder, config, _target(repo_id))
+
+
+def _target(repo: str) -> str:
+    try:
+        return check_repo(repo)
+    except UnknownNameError as error:
+        raise UsageError(
+            f"{repo[:200]!r} is no repository to push to; one is written org/name, as in lab/resnet50-ours, in letters, digits and "
+            "single . _ - between them."
+        ) from error
 
 
 def _verified(folder: Path) -> tuple[Path, FolderConfig]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from medzoo import claims, paths, store
 from medzoo.errors import MedzooError, UsageError, listed
-from medzoo.zoo.places import cache_root, is_folder
+from medzoo.zoo.places import cache_root, is_folder, snapshot_folder
 
 # Folders of the home, and what their entries are. A person's own entries (hub_configs) and consents (accepted) are no cache.
 KINDS = {
@@ -160,7 +160,8 @@ def prune(
     """Remove what is left over: unfinished files of yesterday, dead locks, receipts of files that are gone; or what is named.
 
     Args:
-        names: items to remove as well, by the name that `shelf` gives them; a repository's name removes all its commits.
+        names: items to remove as well, by the name that `shelf` gives them; a repository's name removes all its
+            commits, and forgets which of them was loaded first.
         dry_run: only say what would go.
         cache_dir: instead of MEDZOO_HOME.
 
@@ -186,9 +187,20 @@ def prune(
         with suppress(FileNotFoundError):
             shutil.rmtree(item.path) if item.path.is_dir() and not item.path.is_symlink() else item.path.unlink()
     if not dry_run:
+        for repo in (name for name in names if "/" in name and "@" not in name):
+            _forget(snapshot_folder(repo, "", cache_dir))
         for folder in (root / kind for kind in ("checkpoints", "decoded", "features")):
             store.sweep(folder)  # puts a folder back that was moved aside for one that never came
     return chosen
+
+
+def _forget(folder: Path) -> None:
+    """Which commit of a repository was taken first: without its files the next load takes the head of today."""
+    for note in folder.glob("*.json"):
+        with suppress(OSError):
+            note.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _is_left(item: Item, root: Path) -> bool:

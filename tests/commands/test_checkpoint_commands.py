@@ -94,6 +94,12 @@ def test_info_of_a_name_that_lies_in_the_hub(run, own, tmp_path, private_home):
     assert "path/to/this/folder" in run("card", "test_resnet-ours", "--hub", tmp_path / "hub")[1]
 
 
+def test_fetch_of_several_brings_the_others_too(run, tiny_hub, tmp_path):
+    code, out, err = run("fetch", "lab/nothing", "lab/tiny", "--hub", tiny_hub, "--to", tmp_path / "stick")
+    assert code == 1 and "stick/lab/tiny" in out and (tmp_path / "stick" / "lab" / "tiny" / "config.json").is_file()
+    assert "lab/nothing" in err and "1 of 2 were not brought" in err
+
+
 def test_a_weights_file_where_a_checkpoint_is_wanted(run):
     for command in ("check", "fetch", "info"):
         code, _, err = run(command, "ResNet50.pt")

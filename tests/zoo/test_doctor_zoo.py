@@ -162,10 +162,19 @@ def test_offline_makes_no_connection(monkeypatch, way, tiny_hub):
     assert "only where there is a network" in rows["by download"].detail
 
 
+def test_repositories_that_were_fetched_are_usable_offline(monkeypatch, private_home, tiny_hub):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shutil.copytree(tiny_hub / "lab" / "tiny", private_home / "snapshots" / "lab--net" / ("a" * 40))
+    row = whole()["usable now"]
+    assert row.result == "PASS" and row.detail.startswith("1 repository: lab/net; ")
+
+
 def test_directory_hubs(monkeypatch, tiny_hub, tmp_path):
     monkeypatch.setenv("MEDZOO_HUB", str(tiny_hub))
     row = whole()["weights from"]
     assert row.result == "PASS" and row.names == ("lab/tiny",) and "1 checkpoint: lab/tiny" in row.detail
+    usable = whole()["usable now"]
+    assert usable.detail.startswith("1 repository: lab/tiny; ") and "lab/tiny" in usable.names
     monkeypatch.setenv("MEDZOO_HUB", str(tmp_path / "nowhere"))
     row = whole()["weights from"]
     assert row.result == "FAIL" and row.fix == "unset MEDZOO_HUB"

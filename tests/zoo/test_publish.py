@@ -17,7 +17,6 @@ from medzoo.errors import (
     IntegrityError,
     LicenseError,
     PublishError,
-    UnknownNameError,
     UsageError,
     WeightsMismatchError,
 )
@@ -287,9 +286,11 @@ def test_a_folder_without_facts(folder, hub):
         medzoo.push(folder, "org/name")
 
 
-@pytest.mark.parametrize("repo", ["name", "../x", "org/na me", "org/", "a/b/c", "org/..", "/org/name", ""])
+@pytest.mark.parametrize(
+    "repo", ["name", "../x", "org/na me", "org/", "a/b/c", "org/..", "/org/name", "", "org/a.git", "org/a-"]
+)
 def test_bad_repository_names(folder, repo, tmp_path):
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(UsageError, match="no repository to push to"):
         medzoo.push(folder, repo, hub=tmp_path / "hub")
 
 

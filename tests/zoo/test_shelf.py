@@ -89,6 +89,18 @@ def test_prune_takes_what_is_named(full):
     assert (full / "upstream" / "new" / "file.pth.part").exists()
 
 
+def test_prune_forgets_which_commit_of_a_repository_came_first(full):
+    note = full / "snapshots" / "lab--net" / "first.json"
+    note.write_text("{}")
+    prune(["lab/net"], dry_run=True)
+    prune([f"lab/net@{'a' * 40}"])
+    assert note.exists()
+    (note.parent / ("b" * 40)).mkdir()
+    (note.parent / ("b" * 40) / "config.json").write_text("{}")
+    prune(["lab/net"])
+    assert not note.parent.exists()
+
+
 def test_the_commands(full):
     run = CliRunner().invoke
     shown = run(app, ["cache", "list"])
