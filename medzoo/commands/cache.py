@@ -35,8 +35,9 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     from medzoo.zoo.shelf import shelf, verify_shelf
 
     items = [item for item in shelf() if not names or item.name in names or item.name.partition("@")[0] in names]
-    if names and not items:
-        raise UsageError(f"There is no {', '.join(names)} in the cache; `medzoo cache list` shows what is.")
+    found = {part for item in items for part in (item.name, item.name.partition("@")[0])}
+    if missing := [name for name in names or () if name not in found]:
+        raise UsageError(f"There is no {', '.join(missing)} in the cache; `medzoo cache list` shows what is.")
     rows = []
     for verdict in verify_shelf(items):
         rows.append(verdict)

@@ -107,6 +107,8 @@ def test_the_commands(full):
     assert shown.exit_code == 0 and "test_resnet-drawn" in shown.output and "(unfinished)" in shown.output
     assert len(json.loads(run(app, ["cache", "list", "--json"]).output)) == len(shelf())
     assert run(app, ["cache", "verify", "test_resnet-drawn"]).exit_code == 0
+    typo = run(app, ["cache", "verify", "test_resnet-drawn", "test_resnet-drown"])
+    assert typo.exit_code != 0 and "FAIL" not in typo.output and "PASS" not in typo.output
     (cached_folder("test_resnet-drawn") / "model.safetensors").write_bytes(b"<html>")
     broken = run(app, ["cache", "verify", "--json"])
     assert broken.exit_code == 1 and "FAIL" in broken.output
