@@ -1,7 +1,7 @@
 """Which changed copies of an image are found, on real images; and how long looking for them takes.
 
-    python benchmarks/duplicates.py --data ../shared/data --out benchmarks/results/duplicates.md
-    python benchmarks/duplicates.py --images 100000     # only time, on drawn hashes
+    python benchmarks/duplicates.py --data FOLDER --images 100000 --out benchmarks/results/duplicates.md
+    python benchmarks/duplicates.py --images 30000     # only time, on drawn hashes
 
 Of each data set some images are copied with one change each. A copy is found if it gets into a group with its original. False
 pairs are pairs of different images of the set that are in one group; whether they are copies of each other is for eyes to say.
@@ -183,7 +183,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="time a search among so many drawn hashes")
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
-    lines = ["# Copies that are found", ""]
+    lines = [
+        "# Copies that are found", "",
+        "`python benchmarks/duplicates.py --data FOLDER --images 100000 --out benchmarks/results/duplicates.md`; the shares do not "
+        "depend on the machine, the times do.",
+    ]  # fmt: skip
     if options.data:
         columns, false = {}, {}
         for title, (name, groups) in SETS.items():
@@ -191,7 +195,7 @@ def main() -> None:
             columns[title], pairs = recall(images)
             false[title] = f"{pairs} of {len(images) * (len(images) - 1) // 2:,}"
         lines += [
-            f"Share of {options.copies} copies that get into a group with their original (`medzoo tasks duplicates`, 32 of 256 "
+            "", f"Share of {options.copies} copies that get into a group with their original (`medzoo tasks duplicates`, 32 of 256 "
             "bits, confirmed by small images).",
             "", "| change | " + " | ".join(SETS) + " |", "|---|" + "---|" * len(SETS),
         ]  # fmt: skip
@@ -205,8 +209,8 @@ def main() -> None:
         side = np.random.default_rng(0).integers(0, 256, (1024, 1024), dtype=np.uint8)
         lines += [
             "", "## Time", "",
-            f"Comparing {options.images:,} images with each other, three hashes each and the mirrored ones: {seconds:.0f} s "
-            f"({cpu:.0f} s of CPU; {torch.get_num_threads()} threads, {torch.cuda.device_count()} GPUs, torch "
+            f"Comparing {options.images:,} images with each other, three hashes each and the mirrored ones: {cpu:.0f} s of CPU "
+            f"({seconds:.0f} s by the clock, with all else that ran; {torch.get_num_threads()} threads, {torch.cuda.device_count()} GPUs, torch "
             f"{torch.__version__}, {platform.machine()}).",
             f"Hashing one decoded image: {time_of_hash(side):.1f} ms of CPU at 1024 px, {time_of_hash(side[:256, :256]):.1f} ms "
             "at 256 px.",
