@@ -210,7 +210,8 @@ def main() -> None:
         lines += [
             "", "## Time", "",
             f"Comparing {options.images:,} images with each other, three hashes each and the mirrored ones: {cpu:.0f} s of CPU "
-            f"({seconds:.0f} s by the clock, with all else that ran; {torch.get_num_threads()} threads, {torch.cuda.device_count()} GPUs, torch "
+            f"({seconds:.0f} s by the clock, with all else that ran; {torch.get_num_threads()} threads, "
+            f"{torch.cuda.device_count()} GPUs, torch "
             f"{torch.__version__}, {platform.machine()}).",
             f"Hashing one decoded image: {time_of_hash(side):.1f} ms of CPU at 1024 px, {time_of_hash(side[:256, :256]):.1f} ms "
             "at 256 px.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +83,7 @@ def _signs(codes: np.ndarray, place: torch.device, kind: torch.dtype) -> torch.T
     return (bits.to(place).to(kind) * 2) - 1
 
 
+@cache
 def _fastest(place: torch.device) -> torch.dtype:
     """The type whose products are fastest here; all of them hold whole numbers up to 256 exactly."""
     import torch

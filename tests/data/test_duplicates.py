@@ -182,7 +182,6 @@ def benchmark():
 
 
 @pytest.mark.real
-@pytest.mark.slow
 @pytest.mark.parametrize("title", ["films, 256 px (ChestX-ray14)", "ultrasound, 224 px (BUSI)"])
 def test_recall_on_real_images_is_at_least_what_is_published(real_data, benchmark, title):
     name, groups = benchmark.SETS[title]
