@@ -226,7 +226,9 @@ def _sum_rows(images: torch.Tensor, taps: Taps) -> torch.Tensor:
     target, kept = taps.weight.shape[1:]
     # contiguous, also of one image: views with other strides are summed in another order
     table = images.contiguous().view(count * height, width * channels)
-    index = taps.source + height * torch.arange(count, device=images.device)[:, None, None]
+    index = taps.source
+    if count > 1:
+        index = index + height * torch.arange(count, device=images.device)[:, None, None]
     summed = functional.embedding_bag(
         index.view(-1, kept), table, per_sample_weights=taps.weight.reshape(-1, kept), mode="sum"
     )

@@ -1,5 +1,7 @@
-"""Tasks whose images are handed over, and that count how often they are read."""
+"""Tasks whose images are handed over, and that count how often they are read; builds in processes of their own."""
 
+import json
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -7,8 +9,14 @@ from pathlib import Path
 import numpy as np
 from data_samples import INFO, rows
 
+from medzoo import paths
+from medzoo.data import decode, row_store
+from medzoo.data.cache import decoded
 from medzoo.data.pixels import Pixels
 from medzoo.data.task import Task
+
+COUNT = 60
+FORK = multiprocessing.get_context("fork")  # a new interpreter would import torch first
 
 
 class Given:
@@ -70,3 +78,38 @@ def colour(value, size=(5, 5)):
 def part_of(task, chosen):
     """The same data with some rows only."""
     return task.with_tables({"train": task.tables["train"].take(chosen)})
+
+
+def build(note, answers=None, *, part=0.1, alone=1e9, seconds=0.02, apart=False, workers=1, count=COUNT, patch=None):
+    """What a process of its own does."""
+    row_store.PART_SECONDS, decode.ALONE_SECONDS = part, alone
+    if patch is not None:
+        patch()
+    data = decoded(task_with(Slow(note, seconds, apart), count), "train", size=8, workers=workers)
+    if answers is not None:
+        answers.put(int(data.images[:, 0, 0].astype(int).sum()))
+
+
+def builder(note, **kwargs):
+    process = FORK.Process(target=build, args=(note,), kwargs=kwargs)
+    process.start()
+    return process
+
+
+def files(pattern="part-*.safetensors"):
+    return sorted((paths.home() / "decoded").glob(f"*/{pattern}"))
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.005)
+
+
+def kept_rows():
+    return sum(json.loads(path.read_bytes()[8:4096])["images"]["shape"][0] for path in files())
+
+
+def right(data, count=COUNT):
+    return data.images[:, 0, 0].tolist() == [n % 251 for n in range(count)]
