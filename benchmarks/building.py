@@ -1,0 +1,149 @@
+"""The part of benchmarks/data.py that builds decoded stores, and what its parts share."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+SIDE, SIZE = 1024, 224
+
+
+def task_of(paths: list[Path]) -> object:
+    """The files as a task."""
+    from medzoo.data.disk import FileReader
+    from medzoo.data.fingerprint import fingerprint
+    from medzoo.data.task import Task, TaskInfo
+
+    names = [path.name for path in paths]
+    info = TaskInfo(
+        name="benchmark", title="", kind="binary", classes=("no", "yes"), metric="auroc", unit="image", groups="none: copies",
+        channels=1, license="", url="", citation="", how="",
+    )  # fmt: skip
+    columns = {"id": names, "image": names, "label": [n % 2 for n in range(len(names))], "patient_id": names}
+    return Task(info, {"train": columns}, FileReader(paths[0].parent), fingerprint(paths[0].parent, [], names))
+
+
+def in_turns(ways: dict[str, Callable[[], int]], runs: int) -> dict[str, float]:
+    """Median CPU milliseconds an image of each way; a way returns how many images it made."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(runs + 1):
+        for name, way in ways.items():
+            start = time.process_time()
+            count = way()
+            if turn:  # the first one warms up
+                found[name].append(1000 * (time.process_time() - start) / count)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def bare(path: Path, size: int | None = None) -> tuple[int, ...]:
+    """A decode and nothing else, or one that Pillow resizes."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if size is not None:
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        return np.asarray(image).shape
+
+
+def walls(ways: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
+    """The shortest wall time of each way, in turns: other users of the machine only make it longer."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            found[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in found.items()}
+
+
+def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> list[list[str]]:
+    """Building the store beside a bare decode loop: CPU time an image on one core, and what more cores bring."""
+    from medzoo.data import decode
+    from medzoo.data.cache import decoded
+
+    places = iter(range(10**6))
+
+    def build(paths: list[Path], size: int, workers: int = 1) -> int:
+        place = scratch / "stores" / str(next(places))  # removed later, since that is no part of a build
+        decoded(task_of(paths), "train", size=size, cache_dir=place, workers=workers)
+        return len(paths)
+
+    def loop(paths: list[Path], size: int | None = None) -> int:
+        return sum(len(bare(path, size)) > 0 for path in paths)
+
+    lines = []
+    some = pngs[:24]
+    for name, paths, size, target in (
+        ("1024 px PNG to 224 px", some, SIZE, 0.9), ("1024 px PNG as it is", some, SIDE, 0.9),
+        ("256 px JPEG to 224 px", jpegs, SIZE, None),
+    ):  # fmt: skip
+        ways = {"bare": lambda paths=paths: loop(paths), "build": lambda paths=paths, size=size: build(paths, size)}
+        if size != SIDE:
+            ways["resized"] = lambda paths=paths, size=size: loop(paths, size)
+        took = in_turns(ways, max(3, runs // 2))
+        shutil.rmtree(scratch / "stores")
+        ratio = took["bare"] / took["build"]
+        told = ["", ""] if target is None else [f">= {target:g}x", verdict(ratio >= target)]
+        lines.append([name, f"{took['bare']:.2f}", f"{took['build']:.2f}", f"{ratio:.2f}x", *told])
+        if "resized" in took:
+            told = [f"{took['resized']:.2f}", f"{took['build']:.2f}", f"{took['resized'] / took['build']:.2f}x"]
+            lines.append(["the same, beside a loop that also resizes", *told, "", ""])
+    cores = min(4, decode.usable_cores())
+    if cores > 1:
+        decode.ALONE_SECONDS = 0.0  # as in a build of hours, nearly all of which is done by helpers
+        alone, spent = took_by_all(lambda: build(pngs, SIZE, 1)), took_by_all(lambda: build(pngs, SIZE, cores))
+        ratio, serial = sum(alone) / sum(spent), spent[0] / sum(spent)
+        lines.append(
+            [
+                f"{cores} helpers: CPU of all processes", f"{alone[0]:.2f} (1 process)", f"{sum(spent):.2f}", f"{ratio:.2f}x",
+                ">= 0.9x", verdict(ratio >= 0.9),
+            ]
+        )  # fmt: skip
+        lines.append(["of it in the parent, which feeds the helpers", "", f"{spent[0]:.2f}", f"{serial:.0%}", "", ""])
+        with multiprocessing.get_context("fork").Pool(cores) as pool:
+            took = walls(
+                {
+                    "bare": lambda: loop(pngs), "bares": lambda: pool.map(bare, pngs, chunksize=8),
+                    "build": lambda: build(pngs, SIZE, 1), "builds": lambda: build(pngs, SIZE, cores),
+                },
+                5,
+            )  # fmt: skip
+        best, ours = took["bare"] / took["bares"], took["build"] / took["builds"]
+        lines.append(
+            [
+                f"gain of {cores} cores in wall time", f"{best:.2f}x", f"{ours:.2f}x", f"{ours / best:.2f}x", ">= 0.9x",
+                verdict(ours / best >= 0.9),
+            ]
+        )  # fmt: skip
+    return lines
+
+
+def took_by_all(way: Callable[[], int], runs: int = 3) -> tuple[float, float]:
+    """Median CPU milliseconds an image of this process, and of its children."""
+    import resource
+
+    own, children = [], []
+    for _ in range(runs):
+        before = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        count = way()
+        after = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        spent = [a.ru_utime + a.ru_stime - b.ru_utime - b.ru_stime for a, b in zip(after, before, strict=True)]
+        own.append(1000 * spent[0] / count)
+        children.append(1000 * spent[1] / count)
+    return statistics.median(own), statistics.median(children)
+
+
+def verdict(good: bool) -> str:
+    """PASS or FAIL."""
+    return "PASS" if good else "FAIL"
+
+
+def table(head: list[str], lines: list[list[str]]) -> list[str]:
+    """A Markdown table."""
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *lines)] + [""]
