@@ -1,7 +1,9 @@
 """Shared fixtures: a private home for every test, no network, and the real images where they exist."""
 
 import os
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test has its own caches and receipts, and no hub setting of the developer leaks in."""
+def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Each test has its own caches and receipts, gone when it ends, and no hub setting of the developer leaks in."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("MEDZOO_HOME", str(home))
     for name in ("MEDZOO_HUB", "MEDZOO_ACCEPT_LICENSE"):
         monkeypatch.delenv(name, raising=False)
-    return home
+    yield home
+    shutil.rmtree(home, ignore_errors=True)  # checkpoints, decoded images: thousands of tests fill a disk
 
 
 @pytest.fixture(autouse=True)
