@@ -111,7 +111,7 @@ def test_wild_headers_give_an_image_or_an_image_error(elements, chosen, frame):
     """Whatever a header says, what comes back is finite, within its range, and no larger than what was stored."""
     elements = {key: f"{value:.8g}" if isinstance(value, float) else value for key, value in elements.items()}
     data = written(image(RAMP, **elements))
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         found = decode_bytes(data, "x", window=chosen, frame=frame)
     except MedzooError as error:
@@ -122,7 +122,7 @@ def test_wild_headers_give_an_image_or_an_image_error(elements, chosen, frame):
         assert low < high and np.isfinite(values).all() and found.array.size <= 8 * RAMP.nbytes * 3
         slack = 1e-3 * max(1, abs(low), abs(high))
         assert low - slack <= values.min() and values.max() <= high + slack
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @settings(max_examples=200)
