@@ -28,7 +28,19 @@ def test_the_first_screen_holds_the_two_commands():
     assert "make demo" in first_screen and "make test" in first_screen
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "wheel", "install"])
+def test_every_task_has_its_place():
+    from medzoo.data.families import task_names
+
+    text = (REPOSITORY / "README.md").read_text().partition("## The downstream tasks\n")[2].partition("\n## ")[0]
+    named = [name for name in task_names() if not name.endswith("mnist")]
+    assert [name for name in named if f"`{name}`" not in text] == []
+    counts = re.findall(r"(\d+) tasks have names, (\d+) of them", text)
+    paths = sum(name.endswith(":PATH") for name in named)
+    apart = sum(name.startswith("phantom_") for name in named) + len(task_names()) - len(named) + paths
+    assert counts == [(str(len(task_names()) - paths), str(len(task_names()) - apart))]
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "check", "wheel", "install"])
 def test_make_targets_exist(target):
     assert subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True).returncode == 0
 
