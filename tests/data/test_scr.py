@@ -9,7 +9,7 @@ from PIL import Image
 
 from medzoo.data.masks import MaskReader
 from medzoo.data.task import load_task
-from medzoo.errors import DataContractError
+from medzoo.errors import DataContractError, ImageError
 
 
 @pytest.mark.parametrize("name", ["scr_heart", "scr_clavicle"])
@@ -80,3 +80,28 @@ def test_names_without_img_and_lost_files(tmp_path):
     shutil.copytree(tmp_path / "images", tmp_path / "copy")
     with pytest.raises(DataContractError, match="12 files occur twice"):
         load_task("scr_heart", root=tmp_path)
+
+
+def test_radiographs_as_the_jsrt_gives_them_out(tmp_path):
+    fake_task("scr_heart", tmp_path)
+    stored = np.arange(2048 * 2048, dtype=np.uint32).reshape(2048, 2048) % 4096
+    (tmp_path / "images" / "JPCLN001.IMG.png").unlink()
+    raw = tmp_path / "images" / "JPCLN001.IMG"
+    raw.write_bytes(stored.astype(">u2").tobytes())
+    Image.new("L", (1024, 1024), 255).save(tmp_path / "fold1" / "masks" / "heart" / "JPCLN001.gif")
+    task = load_task("scr_heart", root=tmp_path)
+    split, row = next(
+        (split, task.column(split, "image").index("images/JPCLN001.IMG"))
+        for split in task.splits
+        if "images/JPCLN001.IMG" in task.column(split, "image")
+    )
+    pixels, _ = task.read(split, row)
+    assert pixels.range == (0, 4095) and pixels.unit == "grey" and np.array_equal(pixels.array, 4095 - stored)
+    assert task.read_mask(split, row).shape == (2048, 2048)
+    for content, why in (
+        (raw.read_bytes()[:-2], "has 8388606 bytes, a radiograph of the JSRT has 8388608"),
+        (stored.astype("<u2").tobytes(), "12 bits end at 4095.*bytes were swapped"),
+    ):
+        raw.write_bytes(content)
+        with pytest.raises(ImageError, match=why):
+            task.read(split, row)

@@ -1,6 +1,8 @@
 """Heart and clavicles in the 247 chest radiographs of the JSRT, outlined in the SCR database.
 
 Outlines and terms: https://www.isi.uu.nl/Research/Databases/SCR/. The data: https://www.isi.uu.nl/Research/Databases/SCR/data.php.
+Radiographs: https://doi.org/10.2214/ajr.174.1.1740071 (Shiraishi et al. 2000); 2048 x 2048 pixels of 0.175 mm, 12 bits in
+big-endian words without a header, small where the film is bright.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from medzoo.data.arrays import Pixels
 from medzoo.data.disk import files_below, need_folder
 from medzoo.data.masks import MaskReader, header_size, need_partners
 from medzoo.data.problems import complain
@@ -25,7 +28,9 @@ STRUCTURES = {
     "scr_clavicle": (("left clavicle", "right clavicle"), ("clavicle",), ("clavicles",)),
 }
 FOLDS = {"fold1": "train", "fold2": "test"}
-_NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG)?\.(?:png|gif)", re.IGNORECASE)
+_NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG|(?:\.IMG)?\.(?:png|gif))", re.IGNORECASE)
+RAW = ".img"
+SIDE, GREYS = 2048, 4096  # of a raw radiograph
 
 _COMMON: dict[str, Any] = {
     "kind": "segmentation", "metric": "dice", "unit": "image", "channels": 1,
@@ -34,10 +39,10 @@ _COMMON: dict[str, Any] = {
     "url": "https://www.isi.uu.nl/Research/Databases/SCR/",
     "citation": "the SCR database and the JSRT database, with the papers that https://www.isi.uu.nl/Research/Databases/SCR/ "
     "names",
-    "how": "Get the radiographs from the Japanese Society of Radiological Technology and convert each <id>.IMG to <id>.IMG.png; "
-    "get the outlines from the SCR page, and unpack both into one folder.",
+    "how": "Get the radiographs (<id>.IMG, as they are) from the Japanese Society of Radiological Technology and the outlines from "
+    "the SCR page, and unpack both into one folder.",
     "layout": """ROOT/
-  images/JPCLN001.IMG.png                     (any folder; also JPCLN001.png)
+  images/JPCLN001.IMG                         (any folder; also converted: JPCLN001.IMG.png or JPCLN001.png)
   fold1/masks/heart/JPCLN001.gif              (also below scratch/ or another folder)
   fold1/masks/left clavicle/JPCLN001.gif      (also left_clavicle)
   fold1/masks/right clavicle/JPCLN001.gif
@@ -73,13 +78,45 @@ TASKS: dict[str, TaskInfo] = {
 
 
 class OutlineReader(MaskReader):
-    """Masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
+    """Raw radiographs; masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
+
+    def read(self, key: str) -> Pixels:
+        """The radiograph under a key, bright where the film is."""
+        return read_raw(self.root / key) if key.lower().endswith(RAW) else super().read(key)
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8 in the size of the radiograph."""
         paths, _, times = key.partition("#x")
         mask = super().read_mask(paths)
         return mask.repeat(int(times or 1), axis=0).repeat(int(times or 1), axis=1)
+
+
+def read_raw(path: Path) -> Pixels:
+    """A radiograph as the JSRT gives it out, turned round so that bone is bright.
+
+    Raises:
+        ImageError: if the file is not 2048 x 2048 words of 12 bits.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error
+    if len(data) != 2 * SIDE * SIDE:
+        raise ImageError(
+            f"{path}: has {len(data)} bytes, a radiograph of the JSRT has {2 * SIDE * SIDE}. Get it again."
+        )
+    stored = np.frombuffer(data, ">u2").reshape(SIDE, SIDE)
+    if stored.max() >= GREYS:
+        raise ImageError(
+            f"{path}: holds {stored.max()}, and 12 bits end at {GREYS - 1}. The file is damaged, or its bytes were swapped."
+        )
+    return Pixels(
+        (GREYS - 1 - stored).astype(np.uint16),
+        (0.0, GREYS - 1.0),
+        "grey",
+        (0.175, 0.175),
+        notes=("JSRT: turned round",),
+    )
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
@@ -95,7 +132,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
-    images = _by_id(files_below(root, (".png",)), name)
+    images = _by_id(files_below(root, (".png", RAW)), name)
     outlines = _outlines(root, name)
     if not images or not any(outlines):
         raise DataContractError(
@@ -104,7 +141,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         )
     ids = sorted(images)
     for part in outlines:
-        need_partners(images, sorted(part), name, "radiograph (there is only an outline)", root, ".IMG.png")
+        need_partners(images, sorted(part), name, "radiograph (there is only an outline)", root, ".IMG")
         ids = need_partners(part, ids, name, "outline", root)
     masks = ["|".join(part[key] for part in outlines) for key in ids]
     rows = {
@@ -152,7 +189,7 @@ def _enlarged(root: Path, images: list[str], masks: list[str], task: str) -> lis
     """
     keys, bad = [], []
     for image, mask in zip(images, masks, strict=True):
-        large = header_size(root / image)
+        large = (SIDE, SIDE) if image.lower().endswith(RAW) else header_size(root / image)
         small = {header_size(root / part) for part in mask.split("|")}
         if large is None or None in small:
             raise ImageError(f"Task {task}: {image} or {mask} is no readable image below {root}.")
