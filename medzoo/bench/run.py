@@ -98,7 +98,11 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     )  # fmt: skip
     task = open_task(options)
     if task.kind not in ("binary", "multiclass", "multilabel"):
-        raise UsageError(f"Task {task.name} is {task.kind}; run_cell does classification.")
+        raise UsageError(
+            f"Task {task.name} is {task.kind}; the recipes fine-tune and probe classification so far. For a loop of your own, "
+            "load_task reads its images and answers"
+            + (", and medzoo.segmenter builds the network." if task.kind == "segmentation" else ".")
+        )
 
     from medzoo.training.features import weights_hash
     from medzoo.training.inputs import load_at_size

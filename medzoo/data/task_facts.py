@@ -112,7 +112,9 @@ def _commands(info: TaskInfo) -> str:
             "Then:",
             f"  medzoo tasks check {info.name}{root}{groups}",
             f"  medzoo tasks duplicates {info.name}{root}{groups}",
-            f"  accelerate launch recipes/finetune.py --checkpoint NAME --task {info.name}{root}{groups}",
+            f"  medzoo.segmenter(NAME, classes={len(info.classes) + 1}), in a loop of your own: no recipe trains it yet"
+            if info.kind == "segmentation"
+            else f"  accelerate launch recipes/finetune.py --checkpoint NAME --task {info.name}{root}{groups}",
         ]
     )
 

@@ -10,6 +10,7 @@ import medzoo
 from medzoo.bench import results
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.data.counts import data_counts
+from medzoo.data.families import open_family
 from medzoo.errors import DivergedError, MedzooError, RunFolderError, UsageError
 from medzoo.training.runs import Interrupted, RunFolder
 
@@ -159,6 +160,12 @@ def test_wrong_usage_touches_nothing(options, tmp_path, change, message):
     with pytest.raises(UsageError, match=message):
         run_cell(options(**change))
     assert not list(tmp_path.iterdir())
+
+
+def test_segmentation_is_read_but_not_trained(options, tmp_path):
+    open_family("montgomery").fake(tmp_path / "root", 12)
+    with pytest.raises(UsageError, match=r"montgomery is segmentation.*medzoo\.segmenter builds the network"):
+        run_cell(options(task="montgomery", root=str(tmp_path / "root")))
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut"])
