@@ -67,5 +67,9 @@ def scaled_ends(ends: tuple[float, float], slope: float, intercept: float) -> tu
 
 
 def usable(slope: float, intercept: float) -> bool:
-    """Whether a header's numbers can rescale anything."""
-    return math.isfinite(slope) and math.isfinite(intercept) and slope != 0
+    """Whether a header's numbers can rescale anything: the next stored number has to give another one.
+
+    >>> usable(0.5, -1024), usable(0, 1), usable(1e-30, 1), usable(float("nan"), 0)
+    (True, False, False, False)
+    """
+    return math.isfinite(slope) and math.isfinite(intercept) and intercept + slope != intercept
