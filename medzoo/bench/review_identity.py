@@ -61,8 +61,23 @@ def check_checkpoint(result: Mapping[str, Any], token: str | bool | None = None)
     if is_known(name):
         yield from _registered(checkpoint, reported)
         return
-    repo, _, tail = name.removeprefix("hf-hub:").partition("@")
-    repo, revision = checkpoint.get("repo") or repo, tail or checkpoint.get("revision") or ""
+    if unknown := list(check_address(result)):
+        yield from unknown
+        return
+    repo, revision = _address(checkpoint)
+    if weights is None and not reported:
+        yield "checkpoint", f"{name} has no weights_sha256."
+    else:
+        yield from _on_the_hub(repo, revision, weights, token)
+
+
+def check_address(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What keeps others from getting the checkpoint of a result, as far as its name says; nothing is contacted."""
+    checkpoint = result["identity"]["checkpoint"]
+    name = checkpoint["id"]
+    if is_known(name):
+        return
+    repo, revision = _address(checkpoint)
     if not REPO.fullmatch(repo):
         yield (
             "checkpoint",
@@ -73,10 +88,12 @@ def check_checkpoint(result: Mapping[str, Any], token: str | bool | None = None)
         )
     elif not HEX40.fullmatch(revision):
         yield "checkpoint", f"{name} names no commit of {repo}: 40 hexadecimal digits behind @, or under `revision`."
-    elif weights is None and not reported:
-        yield "checkpoint", f"{name} has no weights_sha256."
-    else:
-        yield from _on_the_hub(repo, revision, weights, token)
+
+
+def _address(checkpoint: Mapping[str, Any]) -> tuple[str, str]:
+    """Repository and commit."""
+    repo, _, tail = checkpoint["id"].removeprefix("hf-hub:").partition("@")
+    return checkpoint.get("repo") or repo, tail or checkpoint.get("revision") or ""
 
 
 def _registered(checkpoint: Mapping[str, Any], reported: bool) -> Iterator[tuple[str, str]]:

@@ -32,6 +32,7 @@ from medzoo.bench.record import parquet_bytes
 from medzoo.bench.remote import bring, check_repo, repository
 from medzoo.bench.results import ResultStore
 from medzoo.bench.results_card import card_of, eval_file, new_card
+from medzoo.bench.review_identity import check_address, check_task
 from medzoo.errors import PublishError, ResultError
 from medzoo.zoo.upload import Head, Pushed, add, look
 
@@ -109,6 +110,12 @@ def push_results(
         # An empty store makes no repository, but it can renew what is made from the runs of one.
         head = look(repo, kind="dataset", private=private, token=token) if ready else repository(repo, token=token)
         fresh, there = _fresh(ready, head, token)
+        if create_pr:
+            there += [
+                f"{one.file}: `medzoo results check` will refuse it: {why}"
+                for one in fresh
+                for _, why in (*check_task(one.result), *check_address(one.result))
+            ]
         done = _propose(fresh, head, token) if create_pr else _commit(fresh, head, license, token)
     added = tuple(one.file for one in fresh)
     return Sent(done.address, added, len(ready) - len(fresh), (*stays, *there), done.unchanged)

@@ -419,6 +419,18 @@ def test_a_pull_request_holds_the_runs_only_and_is_opened_once(hub_server, store
     assert len(read_flat_of(contents()["results.parquet"])) == RUNS + 1
 
 
+def test_a_pull_request_that_will_be_refused_says_so_at_once(hub_server, store, tmp_path):
+    push_results(store, REPO, salt=SALT, private=False)
+    other = ResultStore(tmp_path / "other")
+    other.put(*samples.run(seed=5, checkpoint="mine"))
+    sent = push_results(other, REPO, salt="the stranger's secret", create_pr=True, token=hub_server.stranger)
+    assert len(sent.added) == 1 and len(sent.notes) == 1
+    assert (
+        "results check` will refuse it: mine is no name of the registry" in sent.notes[0]
+        and "medzoo push" in sent.notes[0]
+    )
+
+
 def empty(tmp_path):
     (tmp_path / "empty").mkdir()
     return tmp_path / "empty"
