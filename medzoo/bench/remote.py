@@ -125,6 +125,11 @@ def _told(repo: str) -> Iterator[None]:
         raise ResultError(
             f"The Hub has no data set {repo}, or your token may not read it (log in with `hf auth login`, or pass token=)."
         ) from error
+    except errors.OfflineModeIsEnabled as error:
+        raise ResultError(
+            f"{repo} is on the Hub, and HF_HUB_OFFLINE says that this machine has none. Unset it, or pull on another machine "
+            "(`medzoo results pull`) and bring the folder."
+        ) from error
     except Exception as error:  # the client's, the system's, and httpx's own, by whichever name it has
         what = str(error).strip() or type(error).__name__
         raise ResultError(

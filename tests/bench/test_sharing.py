@@ -632,3 +632,11 @@ def test_labels_that_may_not_be_published_stay_here(hub_server, store, tmp_path,
     findings, _ = review_store(store.root)
     assert kept and {row.check for row in findings if "without the labels" in row.message} == {"labels"}
     assert push_results(target, REPO, salt="somebody else's secret").unchanged
+
+
+def test_a_machine_that_is_offline_is_not_told_to_try_again(hub_server, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ResultError, match=r"HF_HUB_OFFLINE says .* bring the folder\.$"):
+        pull_results(REPO, tmp_path / "store")
