@@ -6,7 +6,7 @@ import pytest
 
 from medzoo.data.task import load_task
 from medzoo.data.tasks import rsna_pe
-from medzoo.errors import DataContractError, UnknownNameError, UsageError
+from medzoo.errors import DataContractError, ImageError, UnknownNameError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +88,16 @@ def test_f34_broken_tables_say_why(copy, change, cause):
 def test_labels_of_studies_may_be_missing(copy):
     write(copy, [{key: row[key] for key in (*rsna_pe.UIDS, rsna_pe.IMAGE_LABEL)} for row in rows_of(copy)])
     assert "indeterminate" not in load_task("rsna_pe", root=copy).tables["train"].column_names
+
+
+def test_a_slice_that_does_not_say_its_hounsfield_units_is_refused(copy):
+    import pydicom
+
+    task = load_task("rsna_pe", root=copy)
+    path = copy / task.column("train", "image")[0]
+    header = pydicom.dcmread(path)
+    del header.RescaleSlope, header.RescaleIntercept
+    header.save_as(path)
+    with pytest.raises(ImageError, match=r"is not in HU .*CT without rescale"):
+        task.read("train", 0)
+    assert task.read("train", 1)[0].unit == "HU"

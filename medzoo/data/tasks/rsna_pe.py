@@ -16,10 +16,12 @@ import numpy as np
 
 from medzoo.data.columns import read_columns
 from medzoo.data.disk import FileReader, find_folder, need_files, need_folder
+from medzoo.data.pixels import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.tables import keep, make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.windows import WindowChoice, limits_of, parse_window
+from medzoo.errors import ImageError
 
 CHOICES = {"window": parse_window}
 WINDOW = (-250.0, 450.0)
@@ -55,6 +57,21 @@ TASKS: dict[str, TaskInfo] = {
         },
     ),
 }  # fmt: skip
+
+
+class HounsfieldReader(FileReader):
+    """Slices in HU; `read_image` takes a window in numbers as one of stored values where a file does not say its HU."""
+
+    def read(self, key: str) -> Pixels:
+        """The slice under a key.
+
+        Raises:
+            ImageError: if it is not in HU.
+        """
+        pixels = super().read(key)
+        if pixels.unit != "HU":
+            raise ImageError(f"{self.root / key}: is not in HU ({'; '.join(pixels.notes)}), and its window is.")
+        return pixels
 
 
 def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) -> Task:
@@ -97,7 +114,7 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
         if limits == WINDOW
         else f"{name},window={window if isinstance(window, str) else '{:g}:{:g}'.format(*limits)}"
     )
-    reader = FileReader(base, limits)
+    reader = HounsfieldReader(base, limits)
     return make_task(replace(info, window=limits), columns, None, base, ["train.csv"], reader=reader, name=said)
 
 
