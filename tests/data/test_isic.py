@@ -70,7 +70,9 @@ def test_rows_without_exactly_one_class_and_strays(tmp_path):
     lines[2] = lines[2].partition(",")[0] + ",1.0,1.0,0.0,0.0,0.0,0.0,0.0"
     lost = lines.pop(3).partition(",")[0]
     table.write_text("\n".join([*lines, "ISIC_0099999,1,0,0,0,0,0,0"]) + "\n")
-    (tmp_path / LESIONS).write_text((tmp_path / LESIONS).read_text().replace("HAM_0000005", "", 1))
+    text = (tmp_path / LESIONS).read_text()
+    again = text.splitlines()[-1].partition(",")[0]
+    (tmp_path / LESIONS).write_text(text.replace("HAM_0000005", "", 1) + f"{again},HAM_0000000,histopathology\n")
     with collecting() as found:
         load_task("isic", root=tmp_path)
     words = "\n".join(map(str, found))
@@ -78,3 +80,4 @@ def test_rows_without_exactly_one_class_and_strays(tmp_path):
     assert "1 images of" in words and "ISIC_0099999" in words
     assert "are not in" in words and lost in words
     assert "1 images have no lesion" in words
+    assert f"1 rows give an image a second lesion: {again}" in words

@@ -84,7 +84,20 @@ def test_slices_without_a_label_and_labels_without_a_slice(tmp_path):
     assert "have no label in the tables: acl/0003" in words and "acl/0900" in words
     assert "1 slices of" in words and "0002_sagittal_11.000000.png" in words
     assert "labels are none of 1, 0, yes" in words and "'perhaps'" in words
-    assert "1 labels differ from those in another table: 0004" in words
+    assert "1 labels differ from others of the same name: 0004" in words
+
+
+def test_a_table_that_labels_a_slice_or_an_exam_twice_is_refused(tmp_path):
+    fake_task("knee", tmp_path / "a")
+    as_study(tmp_path / "a", tmp_path / "b")
+    for file, line, key in (
+        ("a/acl/dataframe/train_fold1.csv", "images/0001_sagittal_11.000000.png,no", "0001_sagittal_11"),
+        ("b/knee/train-acl.csv", "1,0", "0001"),
+    ):
+        with (tmp_path / file).open("a") as table:
+            table.write(line + "\n")
+        with pytest.raises(DataContractError, match=f"1 labels differ from others of the same name: {key}"):
+            load_task("knee", root=tmp_path / file[0])
 
 
 def test_without_any_table_nothing_is_guessed(tmp_path):

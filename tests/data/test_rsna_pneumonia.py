@@ -69,6 +69,10 @@ def test_the_studies_copies_and_lists_are_enough(root, tmp_path):
     task = load_task("rsna_pneumonia", root=tmp_path)
     assert task.split_hash == load_task("rsna_pneumonia", root=root).split_hash
     assert task.counts("train") == load_task("rsna_pneumonia", root=root).counts("train")
+    first = next(iter(classes))
+    (tmp_path / LISTS["val"]).write_text(f"{first}.png {(classes[first] + 1) % 3}\n")
+    with pytest.raises(DataContractError, match=f"1 lines give an image a second class: .*{first}"):
+        load_task("rsna_pneumonia", root=tmp_path)
     (tmp_path / LISTS["val"]).write_text("a.png 3\n")
     with pytest.raises(DataContractError, match="1 lines are not a name and a class"):
         load_task("rsna_pneumonia", root=tmp_path)

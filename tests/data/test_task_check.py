@@ -118,11 +118,15 @@ def test_f34_what_families_complain_of_is_told_with_the_rest(tmp_path):
     text = table.read_text()
     table.write_text(text.replace("Emphysema|Fibrosis", "Emphysema|Fibrose", 1))
     assert table.read_text() != text
-    (tmp_path / "test_list.txt").write_text((tmp_path / "test_list.txt").read_text() + "00000001_001.png\n")
+    lists = [tmp_path / file for file in family.LISTS]
+    train, test = (file.read_text() for file in lists)
+    lists[0].write_text(train.replace("00000001_001.png\n", ""))
+    lists[1].write_text(f"{test}00000001_001.png\n00000002_000.png\n")
     told = problems("chestxray14", root=tmp_path)
     assert "are not below" in told and "00000009_000.png" in told
     assert "is empty (0 bytes)" in told
     assert "1 patients (or groups) are in more than one split: 1 (" in told and "unknown findings" in told
+    assert "1 images are in both official lists: 00000002_000.png" in told
 
 
 def test_f31_every_unreadable_image_is_named(tmp_path):

@@ -116,7 +116,10 @@ def _labels(cells: list[dict[str, str]], where: str) -> list[int]:
 
 def _lesions(path: Path, ids: list[str]) -> list[str]:
     _, cells = read_csv(path, ("image", "lesion_id"))
-    lesion = {row["image"]: row["lesion_id"] for row in cells}
+    lesion: dict[str, str] = {}
+    other = [row["image"] for row in cells if lesion.setdefault(row["image"], row["lesion_id"]) != row["lesion_id"]]
+    if other:
+        complain(DataContractError(f"{path}: {len(other)} rows give an image a second lesion: {listed(other)}."))
     absent = [key for key in ids if not lesion.get(key)]
     if absent:
         complain(DataContractError(f"{path}: {len(absent)} images have no lesion: {listed(absent)}."))

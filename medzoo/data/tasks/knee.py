@@ -6,7 +6,7 @@ MRNet: https://stanfordmlgroup.github.io/competitions/mrnet/. Slices: https://gi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,8 +123,7 @@ def _exams(base: Path, kind: str) -> tuple[dict[str, bool], list[Path]] | None:
         return None
     found: dict[str, bool] = {}
     for path in paths:
-        lines = {line[0].zfill(4): line[1] if len(line) == 2 else "" for line in read_list(path)}
-        _add(found, lines, path)
+        _add(found, [(line[0].zfill(4), line[1] if len(line) == 2 else "") for line in read_list(path)], path)
     return found, paths
 
 
@@ -139,20 +138,20 @@ def _slices(folder: Path, kind: str, task: str) -> tuple[dict[str, bool], list[P
     found: dict[str, bool] = {}
     for path in paths:
         file, label = COLUMNS[kind]
-        _add(found, {row[file].rpartition("/")[2]: row[label] for row in read_csv(path, (file, label))[1]}, path)
+        _add(found, [(row[file].rpartition("/")[2], row[label]) for row in read_csv(path, (file, label))[1]], path)
     return found, paths
 
 
-def _add(found: dict[str, bool], lines: Mapping[str, str], path: Path) -> None:
+def _add(found: dict[str, bool], lines: Sequence[tuple[str, str]], path: Path) -> None:
     """Take over the labels of a table; a label that is none, or other than before, is a problem."""
-    bad = [f"{key}: {word!r}" for key, word in lines.items() if word not in LABELS]
-    other = [
-        key for key, word in lines.items() if word in LABELS and found.setdefault(key, LABELS[word]) != LABELS[word]
-    ]
+    bad = [f"{key}: {word!r}" for key, word in lines if word not in LABELS]
+    other = [key for key, word in lines if word in LABELS and found.setdefault(key, LABELS[word]) != LABELS[word]]
     if bad:
         complain(DataContractError(f"{path}: {len(bad)} labels are none of {listed(LABELS)}: {listed(bad)}."))
     if other:
-        complain(DataContractError(f"{path}: {len(other)} labels differ from those in another table: {listed(other)}."))
+        complain(
+            DataContractError(f"{path}: {len(other)} labels differ from others of the same name: {listed(other)}.")
+        )
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -148,7 +148,11 @@ def _official(root: Path, names: list[str], files: list[str], task: str) -> tupl
         raise DataContractError(
             f"Task {task}: {root} holds {lists[0]} and not the other official list; bring both or none."
         )
-    named = {line[0]: LISTS[file] for file in LISTS for line in read_list(root / file)}
+    named: dict[str, str] = {}
+    pairs = [(line[0], split) for file, split in LISTS.items() for line in read_list(root / file)]
+    both = [name for name, split in pairs if named.setdefault(name, split) != split]
+    if both:
+        complain(DataContractError(f"Task {task}: {len(both)} images are in both official lists: {listed(both)}."))
     left = [name for name in names if name not in named]
     if left:
         complain(DataContractError(f"Task {task}: {len(left)} images are in no official list: {listed(left)}."))

@@ -116,7 +116,7 @@ def _labels(base: Path, task: str) -> tuple[dict[str, int], list[str]]:
 def _from_lists(base: Path, task: str) -> dict[str, int]:
     """Image id → class by the studies' lists: `uuid.png 0`."""
     found: dict[str, int] = {}
-    bad = []
+    bad, conflicts = [], []
     for file in LISTS.values():
         if not (base / file).exists():
             raise DataContractError(
@@ -126,8 +126,11 @@ def _from_lists(base: Path, task: str) -> dict[str, int]:
             if len(line) != 2 or line[1] not in ("0", "1", "2"):
                 bad.append(f"{file}: {' '.join(line)}")
                 continue
-            found[line[0].rpartition("/")[2].removesuffix(".png")] = int(line[1])
+            key = line[0].rpartition("/")[2].removesuffix(".png")
+            if found.setdefault(key, int(line[1])) != int(line[1]):
+                conflicts.append(f"{file}: {key}")
     complain_of(bad, f"Task {task}: {len(bad)} lines are not a name and a class from 0 to 2")
+    complain_of(conflicts, f"Task {task}: {len(conflicts)} lines give an image a second class")
     return found
 
 
