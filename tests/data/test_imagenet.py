@@ -61,6 +61,9 @@ def test_every_tenth_class_and_every_hundredth(tmp_path):
     assert task.name == "imagenet,classes=100" and task.classes == whole.classes[::10] and len(task.classes) == 2
     assert by_id(task) == {key: name for key, name in by_id(whole).items() if name in task.classes}
     assert load_task("imagenet,classes=10", root=tmp_path, fold=None).classes == whole.classes[::100]
+    (tmp_path / MAPPING).unlink()
+    with pytest.raises(DataContractError, match=r"takes every 10th of the 1000 classes, and .* has 12 folders"):
+        load_task("imagenet,classes=100", root=tmp_path)
     with pytest.raises(UsageError, match="one of 1000, 100, 10"):
         load_task("imagenet,classes=20", root=tmp_path)
 
@@ -89,7 +92,9 @@ def test_validation_images_and_their_labels_have_to_meet(tmp_path):
     lines = table.read_text().splitlines()
     lines[1] = lines[1].partition(",")[0] + ",n99999999 1 1 2 2 "
     lost = lines.pop(2).partition(",")[0]
-    table.write_text("\n".join([*lines, "ILSVRC2012_val_00099999,n01440764 1 1 2 2 "]) + "\n")
+    again = lines[-1].partition(",")[0]
+    lines += [f"{again},n01440764 1 1 2 2 ", "ILSVRC2012_val_00099999,n01440764 1 1 2 2 "]
+    table.write_text("\n".join(lines) + "\n")
     shutil.rmtree(tmp_path / DATA / "train" / "n01441777")
     (tmp_path / DATA / "train" / "n12345678").mkdir()
     with collecting() as found:
@@ -97,6 +102,7 @@ def test_validation_images_and_their_labels_have_to_meet(tmp_path):
     words = "\n".join(map(str, found))
     assert "1 labels of LOC_val_solution.csv are no class" in words and "n99999999" in words
     assert f"are not in {SOLUTION}: {lost}" in words and "ILSVRC2012_val_00099999" in words
+    assert f"1 rows of {SOLUTION} give an image a second class: {again}" in words
     assert "lacks 1 of 12 class folders: n01441777" in words
     assert f"1 folders of train are not in {MAPPING}: n12345678" in words
 

@@ -21,6 +21,7 @@ from medzoo.errors import DataContractError, listed
 
 CHOICES: dict[str, tuple[str, ...]] = {"classes": ("1000", "100", "10"), "percent": ("100", "10", "1")}
 USUAL = {"classes": "1000", "percent": "100"}
+CLASSES = 1000
 STEP = {"1000": 1, "100": 10, "10": 100}
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
 SUFFIXES = (".jpeg", ".jpg")
@@ -79,6 +80,11 @@ def load(
     root = need_folder(root, name, info.how)
     base = find_one(root, ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train"), name).parent
     names, tables = _synsets(root, base, name)
+    if STEP[classes] > 1 and not tables and len(names) != CLASSES:
+        raise DataContractError(
+            f"Task {name}: classes={classes} takes every {STEP[classes]}th of the {CLASSES} classes, and {base / 'train'} has "
+            f"{len(names)} folders. Put {MAPPING} into {root}, or leave classes={classes} out."
+        )
     synsets = list(names)[:: STEP[classes]]
     place = {synset: number for number, synset in enumerate(synsets)}
     prefix = base.relative_to(root).as_posix()
@@ -156,7 +162,9 @@ def _official(
         return *_folders(folder, "val", place, task), []
     table = find_one(root, (SOLUTION,), task)
     _, cells = read_csv(table, ("ImageId", "PredictionString"))
-    synset = {row["ImageId"]: row["PredictionString"].partition(" ")[0] for row in cells}
+    synset: dict[str, str] = {}
+    rows = [(row["ImageId"], row["PredictionString"].partition(" ")[0]) for row in cells]
+    other = [key for key, word in rows if synset.setdefault(key, word) != word]
     files = {file.rpartition(".")[0]: file for file in files_in(folder, SUFFIXES)}
     for bad, what in (
         (sorted(set(synset) - set(files)), f"images of {SOLUTION} are not in {folder}"),
@@ -165,6 +173,7 @@ def _official(
             [f"{key}: {word!r}" for key, word in synset.items() if word not in known],
             f"labels of {SOLUTION} are no class",
         ),
+        (other, f"rows of {SOLUTION} give an image a second class"),
     ):
         if bad:
             complain(DataContractError(f"Task {task}: {len(bad)} {what}: {listed(bad)}."))
