@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SPLITS = ("train", "validation", "test")
+# How folders, files and columns of data name them.
+SPLIT_WORDS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "dev": "validation", "test": "test", "testing": "test",
+}  # fmt: skip
 _EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 

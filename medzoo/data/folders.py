@@ -6,24 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from medzoo.data.checks import is_empty
+from medzoo.data.checks import SPLIT_WORDS, is_empty
 from medzoo.data.csv_files import read_csv
 from medzoo.data.disk import FileReader
 from medzoo.data.keys import file_of
-from medzoo.data.own import (
-    EXCLUDED,
-    GROUP_COLUMNS,
-    SPLIT_WORDS,
-    Found,
-    choose_groups,
-    classes_beside,
-    interpret,
-    split_words,
-    stated,
-)
+from medzoo.data.own import GROUP_COLUMNS, Found, choose_groups, classes_beside, interpret, split_words, stated
 from medzoo.data.pixels import SUFFIXES
 from medzoo.data.problems import complain
-from medzoo.data.tables import MARKS, by_split, marks
+from medzoo.data.tables import EXCLUDED, MARKS, by_split, marks
 from medzoo.errors import DataContractError, UsageError, listed
 
 _IMAGE = ("image", "file", "path", "file_name", "filename", "image_path")

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.checks import SPLIT_WORDS
 from medzoo.data.disk import FileReader, files_below
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain, complain_of
 from medzoo.errors import DataContractError, ImageError, listed
 
 MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG, whose black is not quite black
-SPLIT_FOLDERS = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 
 
 class MaskReader(FileReader):
@@ -126,6 +123,31 @@ def by_stem(paths: Sequence[str], task: str) -> dict[str, str]:
     return found
 
 
+def splits_by_folder(paths: Sequence[str], task: str) -> list[str] | None:
+    """The split of each file by the folder train, val or test that it lies below; None where there is no such folder train.
+
+    Args:
+        paths: below the data's folder.
+        task: for the message.
+
+    Raises:
+        DataContractError: if some lie below such a folder and others do not (outside of `problems.collecting`).
+
+    >>> splits_by_folder(["train/a.png", "val/b.png"], "lits"), splits_by_folder(["a.png"], "lits")
+    (['train', 'validation'], None)
+    """
+    folders = [next((part for part in path.split("/")[:-1] if part in SPLIT_WORDS), "") for path in paths]
+    splits = [SPLIT_WORDS[folder] for folder in folders if folder]
+    if "train" not in splits:
+        return None
+    if len(splits) == len(paths):
+        return splits
+    astray = [path for path, folder in zip(paths, folders, strict=True) if not folder]
+    known = ", ".join(dict.fromkeys(filter(None, folders)))
+    complain_of(astray, f"Task {task}: {len(astray)} files lie in none of the folders {known}")
+    return None
+
+
 def read_pairs(root: Path, images: Sequence[str], task: str) -> tuple[dict[str, list[str]], list[str] | None] | None:
     """Folders `images` and `masks` whose files have the same names, as the study of Hosseinzadeh Taher et al. wants them.
 
@@ -141,7 +163,7 @@ def read_pairs(root: Path, images: Sequence[str], task: str) -> tuple[dict[str, 
     Raises:
         DataContractError: with the images without a mask, and the masks without an image.
     """
-    folders = {folder: split for folder, split in SPLIT_FOLDERS.items() if (root / folder / "images").is_dir()}
+    folders = {folder: split for folder, split in SPLIT_WORDS.items() if (root / folder / "images").is_dir()}
     if not folders and not (root / "images").is_dir():
         return None
     rows: dict[str, list[str]] = {"id": [], "image": [], "mask": []}

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.checks import is_empty
+from medzoo.data.checks import SPLIT_WORDS, is_empty
 from medzoo.data.problems import complain
+from medzoo.data.tables import EXCLUDED
 from medzoo.errors import DataContractError, listed
 
 if TYPE_CHECKING:
     from medzoo.data.task import Reader
 
-EXCLUDED = "excluded"
 GROUP_COLUMNS = ("patient_id", "patient", "group")
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}  # fmt: skip
 
 
 @dataclass
@@ -36,7 +32,6 @@ class Found:
     root: Path
     files: list[str]
     reader: Reader
-    notes: list[str] = field(default_factory=list)
 
 
 def choose_groups(names: Sequence[str], groups: str | None, where: object) -> str | None:

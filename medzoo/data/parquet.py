@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.own import (
-    EXCLUDED,
-    SPLIT_WORDS,
-    Found,
-    choose_groups,
-    classes_beside,
-    interpret,
-    split_words,
-    stated,
-)
+from medzoo.data.checks import SPLIT_WORDS
+from medzoo.data.own import Found, choose_groups, classes_beside, interpret, split_words, stated
 from medzoo.data.parquet_reader import ParquetReader, open_parquet
 from medzoo.data.problems import complain
-from medzoo.data.tables import keep
+from medzoo.data.tables import by_split, keep
 from medzoo.errors import DataContractError, UsageError, listed
 
 if TYPE_CHECKING:
@@ -59,7 +51,8 @@ def read_tables(path: Path, *, groups: str | None, label_policy: str | None) -> 
         if isinstance(values, list) and None in values:  # told already
             columns[split] = keep(columns[split], [value is not None for value in values])
     if "split" in first.column_names and order == ["all"]:
-        columns = _by_split_column(columns["all"], path)
+        table = columns["all"]
+        columns = by_split(table, split_words(table.pop("split"), table["id"], path))
     beside = ["classes.json"] if (root / "classes.json").is_file() else []
     return Found(kind, classes, stated(group), columns, root, [*tables, *beside], ParquetReader(root, image))
 
@@ -217,12 +210,3 @@ def _lists(values: list[Any], ids: list[str], classes: tuple[str, ...], numbers:
         unsaid = [np.nan] * len(classes)
         values = [value if value is not None and len(value) == len(classes) else unsaid for value in values]
     return np.array(values, dtype=np.float32).reshape(len(values), len(classes))
-
-
-def _by_split_column(table: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    splits = np.array(split_words(table.pop("split"), table["id"], path))
-    rows = {split: np.flatnonzero(splits == split) for split in dict.fromkeys(splits.tolist()) if split != EXCLUDED}
-    return {
-        split: {n: v[chosen] if isinstance(v, np.ndarray) else [v[row] for row in chosen] for n, v in table.items()}
-        for split, chosen in rows.items()
-    }

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from medzoo.data.checks import SPLITS
+from medzoo.data.checks import SPLIT_WORDS, SPLITS
 from medzoo.data.csv_files import read_csv, read_list, read_text
 from medzoo.data.tables import EXCLUDED
 from medzoo.errors import DataContractError, UsageError, listed
@@ -37,8 +37,6 @@ NAMES = (
 # after the patient (COVIDx). (Split at blanks even where there is a comma, number of the field.)
 _FIELDS = ((False, 0), (True, 0), (True, 1))
 _FOLD = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)
-_WORDS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-          "dev": "validation", "test": "test", "testing": "test"}  # fmt: skip
 
 
 def read_splits(path: Path, ids: list[str], task: str, fold: int | None = None) -> dict[str, str]:
@@ -98,7 +96,7 @@ def _from_file(path: Path) -> dict[str, str]:
         raise DataContractError(f"The split file {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, csv.Error) as error:
         raise DataContractError(f"The split file {path} is not usable: {error}.") from error
-    return _once(((str(key), _WORDS.get(str(split).strip(), str(split).strip())) for key, split in pairs), path)
+    return _once(((str(key), SPLIT_WORDS.get(str(split).strip(), str(split).strip())) for key, split in pairs), path)
 
 
 def _once(pairs: Iterable[tuple[str, str]], path: Path) -> dict[str, str]:
@@ -132,7 +130,7 @@ def _list_files(folder: Path, fold: int | None) -> list[tuple[Path, str]]:
     for file in sorted(folder.iterdir()):
         if not file.is_file() or file.suffix.lower() not in (".txt", ".csv", ".lst", ""):
             continue
-        words = [_WORDS[word] for word in re.split(r"[^a-z]+", file.stem.lower()) if word in _WORDS]
+        words = [SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", file.stem.lower()) if word in SPLIT_WORDS]
         number = _FOLD.search(file.stem)
         if number:
             folds.add(int(number[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,7 @@ def by_split(columns: Mapping[str, Any], words: Sequence[str]) -> dict[str, dict
     for split in dict.fromkeys(words):
         if split == EXCLUDED:
             continue
-        chosen = [number for number, word in enumerate(words) if word == split]
-        parts[split] = {
-            name: values[chosen] if isinstance(values, np.ndarray) else [values[number] for number in chosen]
-            for name, values in columns.items()
-        }
+        parts[split] = keep(columns, [word == split for word in words])
     return parts
 
 
@@ -151,6 +147,23 @@ def keep(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str, Any]:
     return {
         name: values[chosen] if isinstance(values, np.ndarray) else [values[number] for number in chosen]
         for name, values in columns.items()
+    }
+
+
+def joined(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
+    """Columns of several parts, one after the other.
+
+    Args:
+        parts: with the same columns.
+
+    >>> joined([{"id": ["a"]}, {"id": ["b", "c"]}])
+    {'id': ['a', 'b', 'c']}
+    """
+    return {
+        name: np.concatenate([rows[name] for rows in parts])
+        if isinstance(values, np.ndarray)
+        else [value for rows in parts for value in rows[name]]
+        for name, values in next(iter(parts)).items()
     }
 
 

@@ -20,7 +20,7 @@ from medzoo.data.disk import files_below, find_folder, find_one, need_files, nee
 from medzoo.data.findings import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
 from medzoo.data.policy import parse_policy
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.tables import EXCLUDED, keep, make_task, spelled
+from medzoo.data.tables import EXCLUDED, joined, keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -108,12 +108,7 @@ def load(
             words.append(["test"] * len(listed_here["id"]))
         else:
             words[0] = _held_out(parts[0], listed_here["id"], table, name)
-    columns: dict[str, Any] = {
-        key: np.concatenate([part[key] for part in parts])
-        if key == "label"
-        else [cell for part in parts for cell in part[key]]
-        for key in parts[0]
-    }
+    columns = joined(parts)
     splits = [word for part in words for word in part]
     wanted = [
         word != EXCLUDED and (view == "all" or f"_{view}." in key)

@@ -9,7 +9,7 @@ import numpy as np
 
 from medzoo.data.fingerprint import fingerprint
 from medzoo.data.policy import parse_policy
-from medzoo.data.tables import settle_column
+from medzoo.data.tables import joined, settle_column
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.windows import WindowChoice, limits_of, parse_window
 from medzoo.errors import DataContractError, UsageError
@@ -75,7 +75,7 @@ def load(
 
         found = read_tables(place, groups=groups, label_policy=label_policy)
     if pooled and len(found.columns) > 1:
-        found.columns = {"all": _pool(found.columns)}
+        found.columns = {"all": joined(found.columns.values())}
     title = f"{prefix}:{place.resolve().name}"  # the last word only: where data lie is no part of what they are
     if window is not None:
         found.reader.window = window  # type: ignore[attr-defined]
@@ -95,16 +95,6 @@ def load(
     for rows in found.columns.values():
         settle_column(rows, policy)
     return Task(info, found.columns, found.reader, hashed, policy=policy)
-
-
-def _pool(columns: dict[str, dict]) -> dict:
-    first = next(iter(columns.values()))
-    return {
-        name: np.concatenate([rows[name] for rows in columns.values()])
-        if isinstance(first[name], np.ndarray)
-        else [value for rows in columns.values() for value in rows[name]]
-        for name in first
-    }
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from medzoo.data.pixels import Pixels, decode_bytes
 from medzoo.data.policy import parse_policy
 from medzoo.data.problems import complain
-from medzoo.data.tables import settle_column
+from medzoo.data.tables import joined, settle_column
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, UsageError, listed
 from medzoo.store import verified_sha256
@@ -72,7 +72,7 @@ def load(
         for rows in columns.values():
             settle_column(rows, policy)
     if pooled and len(columns) > 1:
-        columns = {"all": _pooled(columns)}
+        columns = {"all": joined(columns.values())}
     info = replace(index.info, name=f"shards:{folder.resolve().name}", window=None)
     reader = ShardReader(folder, index.format)
     return Task(info, columns, reader, index.content, policy=policy)
@@ -128,16 +128,6 @@ def _columns(folder: Path, index: ShardIndex, damaged: set[str]) -> dict[str, di
             joined["label"] = np.array(joined["label"], np.float32).reshape(-1, len(index.info.classes))
         columns[split] = joined
     return columns
-
-
-def _pooled(columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    first = next(iter(columns.values()))
-    return {
-        name: np.concatenate([rows[name] for rows in columns.values()])
-        if isinstance(first[name], np.ndarray)
-        else [value for rows in columns.values() for value in rows[name]]
-        for name in first
-    }
 
 
 class ShardReader:
