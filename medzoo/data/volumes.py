@@ -101,6 +101,8 @@ def slices_of(root: Path, paths: Sequence[str], task: str) -> int:
         try:
             image: Any = nibabel.load(root / path)
             axes = tuple(str(axis) for axis in nibabel.aff2axcodes(image.affine))
+            if "None" in axes:
+                raise ValueError("its affine says no orientation")
             shapes[path] = tuple(int(side) for side in image.shape), axes
         except Exception as error:  # readers of damaged headers raise anything
             raise DataContractError(f"Task {task}: the header of {root / path} cannot be read ({error}).") from error

@@ -76,6 +76,17 @@ def test_folders_that_part_a_volume_are_refused(tmp_path):
     assert load_task("lits", root=base, fold=1).splits  # by volume
 
 
+def test_slices_beside_the_folders_of_the_splits_are_refused(tmp_path):
+    task = fake_task("lits", tmp_path / "a")
+    base = tmp_path / "b"
+    as_png(task, base, {"train": "train", "validation": "val", "test": "test"})
+    (base / "volumes").mkdir()
+    key = task.column("test", "id")[0]
+    shutil.move(base / "test" / "volumes" / f"{key}.png", base / "volumes")
+    with pytest.raises(DataContractError, match=rf"1 files lie in none of the folders .*: volumes/{key}\.png"):
+        load_task("lits", root=base)
+
+
 def test_lost_and_misfit_masks_are_named(tmp_path):
     task = fake_task("lits", tmp_path / "a")
     as_png(task, tmp_path / "b")
@@ -105,6 +116,10 @@ def test_segmentations_of_another_shape_or_with_other_values(tmp_path):
     save_volume(place, np.zeros((28, 24, 4), np.uint8))
     with pytest.raises(DataContractError, match="should be of one size and orientation"):
         load_task("lits", root=tmp_path)
+    save_volume(place.with_name("segmentation-2.nii.gz"), np.zeros((28, 24, 3), np.uint8))
+    with pytest.raises(DataContractError, match=r"1 files are there twice: .*-2\.nii and .*-2\.nii\.gz"):
+        load_task("lits", root=tmp_path)
+    place.with_name("segmentation-2.nii.gz").unlink()
     place.unlink()
     with pytest.raises(DataContractError, match=r"1 of 6 images have no segmentation .*volume-2"):
         load_task("lits", root=tmp_path)

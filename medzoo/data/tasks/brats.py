@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medzoo.data.disk import FileReader, files_below, need_folder
-from medzoo.data.masks import SPLIT_FOLDERS, need_partners
+from medzoo.data.masks import need_partners, splits_by_folder
 from medzoo.data.pixels import Pixels
 from medzoo.data.problems import complain
 from medzoo.data.tables import make_task
@@ -171,11 +171,9 @@ def _npy(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str
         "mask": [parts["seg"] for parts in cases.values()],
         "patient_id": [patients[key] for key in cases],
     }
-    folders = [next((part for part in path.split("/") if part in SPLIT_FOLDERS), None) for path in rows["mask"]]
-    splits = [SPLIT_FOLDERS[folder] for folder in folders if folder]
-    whole = len(splits) == len(cases) and "train" in splits
+    splits = splits_by_folder(rows["mask"], task)
     full = f"{task},files=npy"
-    return make_task(info, rows, splits if whole else None, root, (), reader=NpyReader(root), pooled=pooled, name=full)
+    return make_task(info, rows, splits, root, (), reader=NpyReader(root), pooled=pooled, name=full)
 
 
 def _nifti(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str, pooled: bool) -> Task:

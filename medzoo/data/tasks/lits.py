@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from medzoo.data.disk import by_name, need_folder
-from medzoo.data.masks import SPLIT_FOLDERS, MaskReader, check_sizes, need_partners, same_size
+from medzoo.data.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
+from medzoo.data.problems import complain_of
 from medzoo.data.tables import make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.volumes import SliceReader, slices_of
@@ -102,10 +103,10 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
-    volumes = {} if files == "png" else _named(by_name(root, (".nii", ".nii.gz"), name), _VOLUME)
+    volumes = {} if files == "png" else _named(by_name(root, (".nii", ".nii.gz"), name), _VOLUME, name)
     if volumes:
         return _nifti(info, root, volumes, name, pooled)
-    slices = {} if files == "nifti" else _named(by_name(root, (".png",), name), _SLICE)
+    slices = {} if files == "nifti" else _named(by_name(root, (".png",), name), _SLICE, name)
     if not slices:
         raise DataContractError(
             f"Task {name}: {root} holds no volume-3.nii and no volume-3_45.png. `medzoo tasks info {name}` shows the layout."
@@ -113,11 +114,15 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
     return _png(info, root, slices, name, pooled)
 
 
-def _named(files: dict[str, str], pattern: re.Pattern[str]) -> dict[tuple[int, ...], str]:
+def _named(files: dict[str, str], pattern: re.Pattern[str], task: str) -> dict[tuple[int, ...], str]:
     """Numbers in the file's name → path, in the order of the numbers."""
-    found = {
-        tuple(map(int, match.groups())): path for file, path in files.items() if (match := pattern.fullmatch(file))
-    }
+    found: dict[tuple[int, ...], str] = {}
+    twice = []
+    for file, path in files.items():
+        match = pattern.fullmatch(file)
+        if match and (first := found.setdefault(tuple(map(int, match.groups())), path)) != path:
+            twice.append(f"{first} and {path}")
+    complain_of(twice, f"Task {task}: {len(twice)} files are there twice")
     return dict(sorted(found.items()))
 
 
@@ -125,7 +130,7 @@ def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: s
     names = {f"{volume}_{number}": path for (volume, number), path in slices.items()}
     parts = []
     for what in ("livermask", "lesionmask"):
-        masks = _named(by_name(root, (".png",), task), re.compile(rf"segmentation-(\d+)_{what}_(\d+)\.png"))
+        masks = _named(by_name(root, (".png",), task), re.compile(rf"segmentation-(\d+)_{what}_(\d+)\.png"), task)
         found = {f"{volume}_{number}": path for (volume, number), path in masks.items()}
         need_partners(names, list(found), task, f"slice volume-V_S.png (there is only a {what})", root, ".png")
         parts.append({key: found[key] for key in need_partners(found, list(names), task, what, root) if key in found})
@@ -138,24 +143,14 @@ def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: s
     }
     first = [row for row, volume in enumerate(rows["patient_id"]) if row == 0 or volume != rows["patient_id"][row - 1]]
     check_sizes(root, [rows["image"][row] for row in first], [rows["mask"][row] for row in first], task)
-    folders = [next((part for part in path.split("/") if part in SPLIT_FOLDERS), None) for path in rows["image"]]
-    splits = [SPLIT_FOLDERS[folder] for folder in folders if folder]
-    whole = len(splits) == len(ids) and "train" in splits
-    return make_task(
-        info,
-        rows,
-        splits if whole else None,
-        root,
-        (),
-        reader=PairReader(root),
-        pooled=pooled,
-        name=f"{task},files=png",
-    )
+    splits = splits_by_folder(rows["image"], task)
+    full = f"{task},files=png"
+    return make_task(info, rows, splits, root, (), reader=PairReader(root), pooled=pooled, name=full)
 
 
 def _nifti(info: TaskInfo, root: Path, volumes: dict[tuple[int, ...], str], task: str, pooled: bool) -> Task:
     pattern = re.compile(r"segmentation-(\d+)\.nii(?:\.gz)?")
-    found = _named(by_name(root, (".nii", ".nii.gz"), task), pattern)
+    found = _named(by_name(root, (".nii", ".nii.gz"), task), pattern, task)
     masks = {f"volume-{number[0]}": path for number, path in found.items()}
     names = {f"volume-{number[0]}": path for number, path in volumes.items()}
     need_partners(names, list(masks), task, "volume (there is only a segmentation)", root, ".nii")
