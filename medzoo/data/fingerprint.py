@@ -23,7 +23,8 @@ def fingerprint(root: Path, names: Iterable[str], images: Iterable[str] | None =
         root: the data's folder; where it lies does not matter.
         names: paths below it.
         images: of a large set, the paths that go in with their size instead of their hash: hundreds of gigabytes are not read
-            to open a task. The store of decoded images hashes what it reads.
+            to open a task. One that was replaced by another of the same size is not seen: `medzoo cache prune NAME` then
+            removes the rows that were decoded from it.
     """
     ordered = sorted(set(names))
     if images is not None:

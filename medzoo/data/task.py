@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,7 +39,7 @@ class TaskInfo:
         title: one line.
         kind: "binary", "multiclass", "multilabel", "segmentation" or "regression".
         classes: names in the order of the labels.
-        metric: primary metric, "auroc", "dice" or "mae".
+        metric: primary metric, "auroc", "accuracy", "dice" or "mae".
         unit: what is scored, for example "image".
         groups: the column or id that groups images of one patient, or "none: ..." with the reason why there is none.
         channels: 1, 3, or None where the images decide.
@@ -156,9 +156,7 @@ class Task:
 
     def column(self, split: str, name: str) -> list[Any]:
         """All values of a column of a split."""
-        if split not in self.tables:
-            raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
-        return self.tables[split][name].to_pylist()
+        return self._table(split)[name].to_pylist()
 
     def groups(self, split: str) -> list[str]:
         """The patient (or group) id of every row."""
@@ -171,8 +169,7 @@ class Task:
             int64 (N,) for binary and multiclass; float32 (N, C) for multilabel, NaN where not annotated; float32 (N,) for
             regression.
         """
-        if split not in self.tables:
-            raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
+        self._table(split)
         if split not in self._labels:
             raise UsageError(f"Task {self.name} is a {self.kind} task and has masks, no labels.")
         return self._labels[split]
@@ -217,7 +214,7 @@ class Task:
         Raises:
             DataContractError: if the task has no masks.
         """
-        if split in self.tables and "mask" not in self.tables[split].column_names:
+        if "mask" not in self._table(split).column_names:
             raise DataContractError(f"Task {self.name} has no masks.")
         return self.reader.read_mask(self._cell(split, index, "mask"))
 
@@ -225,13 +222,17 @@ class Task:
         """The same data in other splits, checked again."""
         return Task(self.info, tables, self.reader, self.fingerprint, name=self.name, policy=self.policy)
 
-    def _cell(self, split: str, index: int, column: str) -> str:
+    def _table(self, split: str) -> pa.Table:
         if split not in self.tables:
             raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
-        rows = self.tables[split].num_rows
+        return self.tables[split]
+
+    def _cell(self, split: str, index: int, column: str) -> str:
+        table = self._table(split)
+        rows = table.num_rows
         if not -rows <= index < rows:
             raise IndexError(f"Split {split} of {self.name} has {rows} rows; there is no row {index}.")
-        return self.tables[split][column][int(index) % rows].as_py()
+        return table[column][int(index) % rows].as_py()
 
 
 def _order(split: str) -> int:
@@ -260,7 +261,7 @@ def task_info(name: str) -> TaskInfo:
     known = task_names()
     if base not in known:
         raise UnknownNameError("task", name, known, "`medzoo tasks list` shows all; your own data is folder:PATH.")
-    return replace(open_family(known[base]).TASKS[base])
+    return open_family(known[base]).TASKS[base]
 
 
 def load_task(

@@ -65,11 +65,6 @@ class StreamTask:
         self.images = stream.images
 
 
-def is_stream(options: SharedOptions) -> bool:
-    """Whether a task is given as shards."""
-    return options.task.startswith(PREFIX)
-
-
 class StreamBatches(Batches):
     """Item k is the k-th training batch of the epoch that was set, read from shards.
 
