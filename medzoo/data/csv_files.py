@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from medzoo.data.problems import complain
 from medzoo.errors import DataContractError, listed
 
+_SEPARATOR = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)  # a line for Excel, above the header
 _ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".dcm", ".npy")
 
 
@@ -39,8 +41,10 @@ def read_csv(path: Path, need: Sequence[str] = ()) -> tuple[list[str], list[dict
         DataContractError: for another encoding, a doubled or missing column, or rows of another length.
     """
     text = read_text(path)
-    header_line = text.split("\n", 1)[0]
+    header_line, _, rest = text.partition("\n")
     separator = max(",;\t", key=header_line.count)
+    if said := _SEPARATOR.fullmatch(header_line.strip("\r")):
+        separator, text = said[1], rest
     try:
         lines = [
             line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(line)

@@ -12,7 +12,10 @@ def write(path, content):
     return path
 
 
-@pytest.mark.parametrize("text", ["﻿a,b\r\n1,x\r\n", "a;b\n1;x\n", "a\tb\n1\tx", "a,b\n\n1, x\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["﻿a,b\r\n1,x\r\n", "a;b\n1;x\n", "a\tb\n1\tx", "a,b\n\n1, x\n", "sep=;\r\na;b\r\n1;x\r\n", "﻿sep=,\na,b\n1,x"],
+)
 def test_f34_bom_line_ends_and_separators(tmp_path, text):
     assert read_csv(write(tmp_path / "t.csv", text)) == (["a", "b"], [{"a": "1", "b": "x"}])
 
