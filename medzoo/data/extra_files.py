@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,7 +45,10 @@ def extra_files(root: Path, named: Iterable[str], heard: Iterable[str] = ()) -> 
     """
     wanted = {name for name in named if name}
     suffixes = {PurePosixPath(name).suffix.lower() for name in wanted} | set(SUFFIXES)
-    extra = [name for name in files_below(root, sorted(filter(None, suffixes))) if name not in wanted]
+    there = files_below(root, sorted(filter(None, suffixes)))
+    elsewhere = wanted.difference(there)  # or named in another way: /data/a.png, ./a.png
+    wanted = wanted - elsewhere | {_below(root, name) for name in elsewhere}
+    extra = [name for name in there if name not in wanted]
     if not extra:
         return ExtraFiles([], [])
     told = [(bool(_MISSED.search(text)), _names(text)) for text in heard]
@@ -76,6 +80,12 @@ def extra_files(root: Path, named: Iterable[str], heard: Iterable[str] = ()) -> 
 def _names(text: str) -> set[str]:
     """What may be file names in a message, without their folders."""
     return {PurePosixPath(word.strip("'\"():,;.")).name for word in text.split()}
+
+
+def _below(root: Path, name: str) -> str:
+    """The path below the root of a file that a row names by it or by an absolute path; as it was if it lies elsewhere."""
+    path = os.path.relpath(root / name, root)
+    return name if path.startswith("..") else Path(path).as_posix()
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -201,6 +201,14 @@ def test_files_that_no_row_names(tmp_path):
     assert report.passed and any("3 image files" in note for note in report.notes)
 
 
+def test_files_that_rows_name_by_other_paths(tmp_path):
+    name = csv_folder(tmp_path)
+    table = (tmp_path / "labels.csv").read_text().replace("a.png", f"{tmp_path}/a.png").replace("b.png", "./b.png")
+    (tmp_path / "labels.csv").write_text(table)
+    report = check_task(name, progress=False)
+    assert report.passed and not any("not used" in note for note in report.notes)
+
+
 def test_a_missing_image_that_lies_elsewhere(tmp_path):
     name = csv_folder(tmp_path)
     (tmp_path / "old").mkdir()
