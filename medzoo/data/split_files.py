@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from medzoo.data.checks import SPLIT_WORDS, SPLITS
@@ -206,8 +206,9 @@ def _matching(ids: list[str], named: list[str]) -> tuple[dict[str, str], Callabl
     for parts in (0, 4, 3, 2, 1):
         for stem in (False, True):
             form = _form(parts, stem)
-            forms = Counter(map(form, ids))
-            by_key = {form(key): key for key in ids if forms[form(key)] == 1}
+            forms = list(map(form, ids))
+            count = Counter(forms)
+            by_key = {short: key for short, key in zip(forms, ids, strict=True) if count[short] == 1}
             hits = sum(form(name) in by_key for name in named)
             if hits == len(named):
                 return by_key, form
@@ -218,14 +219,17 @@ def _matching(ids: list[str], named: list[str]) -> tuple[dict[str, str], Callabl
 
 
 def _form(parts: int, stem: bool) -> Callable[[str], str]:
-    """The last parts of a path (0: all of it), with or without the last extension."""
+    """The last parts of a path (0: all of it), with or without the last extension; of strings, since lists have a million names.
+
+    >>> _form(1, True)("../../data/a/IM-1.jpeg"), _form(2, False)("a\\\\b\\\\c.png"), _form(0, True)("./a//1.2.840")
+    ('IM-1', 'b/c.png', 'a/1.2.840')
+    """
 
     def form(name: str) -> str:
-        path = PurePosixPath(name.replace("\\", "/"))
-        tail = path.parts[-parts:] if parts else path.parts
-        short = PurePosixPath(*tail) if tail else path
-        suffix = short.suffix.lower()
-        known = 4 <= len(suffix) <= 6 and suffix[1:].isalpha()  # a UID has points, and no extension
-        return str(short.with_suffix("")) if stem and known else str(short)
+        pieces = [piece for piece in name.replace("\\", "/").split("/") if piece not in ("", ".")]
+        short = "/".join(pieces[-parts:])
+        before, _, suffix = short.rpartition(".")
+        known = 3 <= len(suffix) <= 5 and suffix.isalpha()  # a UID has points, and no extension
+        return before if stem and known and before and not before.endswith("/") else short
 
     return form
