@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from medzoo.data.checks import SPLIT_WORDS, is_empty
@@ -124,11 +124,15 @@ def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found
             f"{path}: no column says where the images are; name one image. It has {listed(header)}."
         )
     root = path.parent
-    keys = [row[image] for row in rows]
-    ids = [row["id"] for row in rows] if "id" in header else keys
+    ids = [row["id" if "id" in header else image] for row in rows]
+    keys = [_with_slashes(root, row[image]) for row in rows]
     absent = [key for key in keys if not _is_file(root, key)]
     if absent:
-        complain(DataContractError(f"{path}: {len(absent)} images do not exist below {root}: {listed(absent)}."))
+        complain(
+            DataContractError(
+                f"{path}: {len(absent)} images do not exist below {root}: {listed(absent)}.{_hint(root, absent[0])}"
+            )
+        )
         gone = set(absent)
         rows = [row for row, key in zip(rows, keys, strict=True) if key not in gone]
         ids = [value for value, key in zip(ids, keys, strict=True) if key not in gone]
@@ -145,6 +149,26 @@ def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found
     beside = ["classes.json"] if (root / "classes.json").is_file() else []
     files = [path.name, *beside, *dict.fromkeys(file_of(root, key) for key in keys)]
     return Found(kind, classes, stated(group), columns, root, files, FileReader(root))
+
+
+def _with_slashes(root: Path, key: str) -> str:
+    """A path as this machine has it, where a table names it with backslashes, as Windows does."""
+    other = key.replace("\\", "/")
+    return other if other != key and not _is_file(root, key) and _is_file(root, other) else key
+
+
+def _hint(root: Path, key: str) -> str:
+    """What a path that does not exist may have meant."""
+    if PureWindowsPath(key).anchor:
+        return f" Name them as they lie below {root}, without what stands before."
+    wanted = root / key.replace("\\", "/")
+    try:
+        alike = sorted(item.name for item in wanted.parent.iterdir() if item.stem.lower() == wanted.stem.lower())
+    except (OSError, ValueError):
+        return ""
+    return (
+        f" Beside it lies `{alike[0]}`: names have to agree in their ending, and in capitals." if key and alike else ""
+    )
 
 
 def _is_file(root: Path, key: str) -> bool:

@@ -125,6 +125,23 @@ def test_f34_broken_csvs_name_every_offender(tmp_path, change, error, cause):
         load_task(csv_folder(tmp_path, change(GOOD)))
 
 
+def test_a_csv_of_windows(tmp_path):
+    png(tmp_path / "sub" / "c.png")
+    task = load_task(csv_folder(tmp_path, GOOD.replace("c.png", "sub\\c.png")))
+    assert task.column("validation", "image")[0] == "sub/c.png" and task.column("validation", "id")[0] == "sub\\c.png"
+    assert task.read("validation", 0)[0].array.shape == (6, 5)
+
+
+@pytest.mark.parametrize(
+    "written, hint",
+    [("C.jpg", "lies `c.png`"), ("c", "lies `c.png`"), ("c.jpg", "lies `c.png`"), (r"D:\x\c.png", "as they lie below"),
+     ("/x/c.png", "as they lie below"), ("z.png", r"z\.png\.$"), ("no/c.png", r"c\.png\.$"), ("", r": \.$")],
+)  # fmt: skip
+def test_an_image_that_is_missing_is_told_with_what_it_may_be(tmp_path, written, hint):
+    with pytest.raises(DataContractError, match=f"1 images do not exist below .*{hint}"):
+        load_task(csv_folder(tmp_path, GOOD.replace("c.png", written)))
+
+
 def test_labels_outside_named_classes(tmp_path):
     name = csv_folder(tmp_path, GOOD)
     (tmp_path / "classes.json").write_text('["n", "x"]')
