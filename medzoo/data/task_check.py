@@ -74,6 +74,8 @@ def check_task(
         why = "the data have no splits" if "train" in made else f"no usable row is of {listed(made)}"
         report.notes.append(f"{why}: made here by patient (or group), with seed {seed}.")
     report.notes += _absent_classes(task, report.splits)
+    if ":" in name:
+        report.notes += _doubtful_classes(task)
     _check_files(task, report, sums, images, bar)
     if images:
         look_at_images(task, report, own=":" in name, bar=bar)
@@ -140,6 +142,19 @@ def _absent_classes(task: Task, splits: dict[str, SplitFacts]) -> list[str]:
         if absent and split not in ("train", "all"):
             notes.append(f"{split}: no image of {listed(absent)}; what is measured there is undefined for it.")
     return notes
+
+
+def _doubtful_classes(task: Task) -> list[str]:
+    """What is odd about classes that were taken from a user's own labels."""
+    if task.kind not in ("binary", "multiclass"):
+        return []
+    if len(task.classes) == 1:
+        return [f"all images have the class {task.classes[0]}: enough for pre-training without labels, and no more."]
+    alike: dict[str, list[str]] = {}
+    for name in task.classes:
+        alike.setdefault(re.sub(r"[\s_]", "", name).casefold(), []).append(name)
+    doubled = [" = ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    return [f"classes that may be one, spelled in several ways: {listed(doubled)}."] if doubled else []
 
 
 def _check_files(task: Task, report: TaskReport, sums: Any, images: bool, bar: bool) -> None:  # noqa: ANN401

@@ -128,6 +128,22 @@ class _Decoding:
             key, image = (str(self.task.tables[split][name][row].as_py()) for name in ("id", "image"))
             self.report.rows.append({"split": split, "id": key, "image": image, "problem": seen.problem})
 
+    def _torn(self, groups: list[list[tuple[str, int]]]) -> list[list[tuple[str, int]]]:
+        """The groups of equal images whose labels are not equal."""
+        if self.task.kind == "segmentation" or not groups:
+            return []
+        try:
+            labels = {split: self.task.labels(split) for split in self.report.splits}
+        except MedzooError:  # told already
+            return []
+        return [places for places in groups if len({labels[split][row].tobytes() for split, row in places}) > 1]
+
+    def _named(self, groups: list[list[tuple[str, int]]]) -> str:
+        tables = self.task.tables
+        return listed(
+            (" = ".join(f"{split} {tables[split]['id'][row].as_py()}" for split, row in g) for g in groups), 5
+        )
+
     def _conclude(self) -> None:
         report = self.report
         broken = [row for row in report.rows if row["id"]]
@@ -139,12 +155,14 @@ class _Decoding:
             )  # fmt: skip
         groups = [places for places in self.places.values() if len(places) > 1]
         shared = [places for places in groups if len({split for split, _ in places}) > 1]
+        torn = self._torn(groups)
+        doubts = report.problems if self.own else report.notes
         if shared:
-            named = [
-                "= ".join(f"{split} {self.task.tables[split]['id'][row].as_py()} " for split, row in g) for g in shared
-            ]
-            text = f"{len(shared)} images are in more than one split under different ids: {listed(map(str.strip, named), 5)}."
-            (report.problems if self.own else report.notes).append(text)
+            doubts.append(
+                f"{len(shared)} images are in more than one split under different ids: {self._named(shared)}."
+            )
+        if torn:
+            doubts.append(f"{len(torn)} images occur more than once with different labels: {self._named(torn)}.")
         if groups:
             report.notes.append(
                 f"{len(groups)} images occur more than once, {sum(map(len, groups))} times in all; `medzoo tasks duplicates`, "

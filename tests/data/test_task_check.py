@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -241,6 +242,24 @@ def test_an_image_in_two_splits_is_a_problem_of_own_data_and_a_note_of_published
     shutil.copy(tmp_path / "nih" / "images" / "00000001_000.png", tmp_path / "nih" / "images" / "00000004_000.png")
     report = check_task("chestxray14", root=tmp_path / "nih", progress=False)
     assert report.passed and any("more than one split" in note for note in report.notes)
+
+
+def test_an_image_with_two_labels_is_told(tmp_path):
+    name = csv_folder(tmp_path, [*ROWS, "g,n,pa,train"])
+    (tmp_path / "g.png").write_bytes((tmp_path / "b.png").read_bytes())
+    assert "1 images occur more than once with different labels: train b.png = train g.png." in problems(name)
+    (tmp_path / "g.png").write_bytes((tmp_path / "a.png").read_bytes())
+    assert problems(name) == ""
+
+
+@pytest.mark.parametrize(
+    "rows, note",
+    [([row.replace(",y,", ",n,") for row in ROWS], "all images have the class n: enough for pre-training"),
+     ([*ROWS[:-1], "f,Y,pf,test", "g,Y,pg,train"], r"may be one, spelled in several ways: 'Y' = 'y'\.")],
+)  # fmt: skip
+def test_classes_of_own_data_that_are_odd(tmp_path, rows, note):
+    report = check_task(csv_folder(tmp_path, rows, images="abcdefg"), progress=False, images=False)
+    assert re.search(note, "\n".join(report.notes))
 
 
 def test_masks_are_looked_at(tmp_path, monkeypatch):
