@@ -12,7 +12,7 @@ from PIL import Image
 from medzoo.data.problems import collecting
 from medzoo.data.task import load_task
 from medzoo.data.tasks.siim import draw_runs
-from medzoo.errors import DataContractError, ImageError
+from medzoo.errors import DataContractError, ImageError, SplitError
 
 
 def encode(mask):
@@ -113,10 +113,41 @@ def test_the_layout_of_the_study(tmp_path):
             shutil.copy(tmp_path / "a" / key, images / f"{name}.dcm")
             Image.fromarray(task.read_mask(split, row) * 255).save(masks / f"{name}.png")
     study = load_task("siim_pneumothorax", root=tmp_path / "b")
-    assert study.info.groups.startswith("none")
+    patients = {
+        key: group
+        for split in task.splits
+        for key, group in zip(task.column(split, "id"), task.groups(split), strict=True)
+    }
+    assert [study.groups(split) for split in study.splits] == [
+        [patients[key] for key in study.column(split, "id")] for split in study.splits
+    ]
     for split in study.splits:
         for row, key in enumerate(study.column(split, "id")):
             home = next(part for part in task.splits if key in task.column(part, "id"))
             there = task.column(home, "id").index(key)
             assert np.array_equal(study.read_mask(split, row), task.read_mask(home, there))
             assert np.array_equal(study.read(split, row)[0].array, task.read(home, there)[0].array)
+    Image.new("L", (9, 9)).save(masks / f"{study.column('train', 'id')[0]}.png")
+    with pytest.raises(DataContractError, match="1 masks do not have the size of their image"):
+        load_task("siim_pneumothorax", root=tmp_path / "b")
+
+
+def test_a_patient_in_two_folders_of_the_study_is_refused_and_png_files_name_none(tmp_path):
+    task = fake_task("siim_pneumothorax", tmp_path / "a")
+    home = next(split for split in task.splits if task.groups(split).count("patient-10") == 2)
+    pair = [row for row, group in enumerate(task.groups(home)) if group == "patient-10"]
+    for ending in (".dcm", ".png"):
+        for folder, row in zip(("train", "test"), pair, strict=True):
+            base, name = tmp_path / ending / folder, task.column(home, "id")[row]
+            (base / "images").mkdir(parents=True)
+            (base / "masks").mkdir()
+            if ending == ".dcm":
+                shutil.copy(tmp_path / "a" / task.column(home, "image")[row], base / "images" / f"{name}.dcm")
+            else:
+                Image.fromarray(task.read(home, row)[0].array).save(base / "images" / f"{name}.png")
+            Image.fromarray(task.read_mask(home, row) * 255).save(base / "masks" / f"{name}.png")
+    with pytest.raises(SplitError, match=r"patient-10 \(test, train\)"):
+        load_task("siim_pneumothorax", root=tmp_path / ".dcm")
+    with collecting() as found:
+        load_task("siim_pneumothorax", root=tmp_path / ".png")
+    assert not any(isinstance(error, SplitError) for error in found)

@@ -16,8 +16,8 @@ import numpy as np
 from medzoo.data.csv_files import read_csv
 from medzoo.data.dicom_files import need_pydicom
 from medzoo.data.disk import files_below, find_one, need_folder
-from medzoo.data.masks import MaskReader, by_stem, check_sizes, need_partners, read_pairs
-from medzoo.data.problems import complain
+from medzoo.data.masks import MaskReader, by_stem, check_sizes, header_size, need_partners, read_pairs
+from medzoo.data.problems import complain, complain_of
 from medzoo.data.tables import make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
@@ -25,7 +25,7 @@ from medzoo.errors import DataContractError, ImageError, listed
 CHOICES: dict[str, None] = {}
 TABLES = ("train-rle.csv", "stage_2_train.csv")
 FOLDER = "dicom-images-train"
-NO_GROUPS = "none: images and masks as the study lays them out do not say their patients"
+NO_GROUPS = "none: radiographs that are no DICOM files do not say their patients"
 Size = tuple[int, int]
 
 TASKS: dict[str, TaskInfo] = {
@@ -128,11 +128,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     root = need_folder(root, name, info.how)
     pairs = read_pairs(root, (".dcm", ".png"), name)
     if pairs is not None:
-        columns, splits = pairs
-        check_sizes(root, columns["image"], columns["mask"], name)
-        columns["patient_id"] = columns["id"]
-        info = replace(info, groups=NO_GROUPS)
-        return make_task(info, columns, splits, root, (), reader=MaskReader(root), pooled=pooled)
+        return _from_pairs(info, root, *pairs, pooled=pooled)
     outer = ("", "siim/", "pneumothorax/")
     table = find_one(root, [f"{folder}{file}" for folder in outer for file in TABLES], name)
     runs = _runs(table)
@@ -152,6 +148,23 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     }
     reader = RunReader(root, {images[key]: runs[key] for key in ids}, sizes)
     return make_task(info, rows, None, root, [table.relative_to(root).as_posix()], reader=reader, pooled=pooled)
+
+
+def _from_pairs(info: TaskInfo, root: Path, columns: dict[str, Any], splits: list[str] | None, *, pooled: bool) -> Task:
+    """The study's layout; patients are known where all radiographs are DICOM files that say them."""
+    images = columns["image"]
+    check_sizes(root, images, columns["mask"], info.name)
+    headers = _headers(root, [path for path in images if path.lower().endswith(".dcm")], info.name)
+    sizes = [(path, mask, header_size(root / mask)) for path, mask in zip(images, columns["mask"], strict=True)]
+    bad = [
+        f"{mask} of {path}" for path, mask, size in sizes if path in headers and size not in (None, headers[path][0])
+    ]
+    complain_of(bad, f"Task {info.name}: {len(bad)} masks do not have the size of their image")
+    patients = [headers[path][1] if path in headers else "" for path in images]
+    known = len(headers) == len(images) and any(patients)
+    columns["patient_id"] = patients if known else columns["id"]
+    info = info if known else replace(info, groups=NO_GROUPS)
+    return make_task(info, columns, splits, root, (), reader=MaskReader(root), pooled=pooled)
 
 
 def _runs(table: Path) -> dict[str, list[list[int]]]:
@@ -178,9 +191,9 @@ def _runs(table: Path) -> dict[str, list[list[int]]]:
 
 def _headers(root: Path, paths: list[str], task: str) -> dict[str, tuple[Size, str]]:
     """Path → (height, width) and PatientID, from the header alone."""
-    need_pydicom(f"Task {task}")
-    import pydicom
-
+    if not paths:
+        return {}
+    pydicom = need_pydicom(f"Task {task}")
     found, bad = {}, []
     for path in paths:
         try:
