@@ -13,7 +13,7 @@ from medzoo.data.arrays import VOLUME_LIMIT, check_size
 from medzoo.data.dicom import plane
 from medzoo.data.dicom_files import DicomFile, open_dicom
 from medzoo.data.dicom_frames import stored_frame
-from medzoo.data.dicom_tags import Facts, Tags, facts_of
+from medzoo.data.dicom_tags import Tags, facts_of
 from medzoo.data.geometry import Plane, parallel
 from medzoo.errors import ImageError, listed
 
@@ -159,7 +159,7 @@ def _segmentation(opened: DicomFile) -> Segmentation:
         stored, _ = stored_frame(opened, facts, number, [])
         if kind != "LABELMAP":
             stored = (stored >= (whole / 2 if kind == "FRACTIONAL" else 1)).astype(np.uint8)
-        frames.append(_frame(opened, facts, number, stored, kind))
+        frames.append(_frame(opened, number, stored, kind))
     unknown = sorted({one.segment for one in frames} - set(segments) - {0})
     if unknown:
         raise ImageError(f"{where}: frames name the segments {listed(unknown)}, which its list of segments lacks.")
@@ -175,7 +175,7 @@ def _segmentation(opened: DicomFile) -> Segmentation:
     )  # fmt: skip
 
 
-def _frame(opened: DicomFile, facts: Facts, number: int, mask: np.ndarray, kind: str) -> SegFrame:
+def _frame(opened: DicomFile, number: int, mask: np.ndarray, kind: str) -> SegFrame:
     """One frame with its segment and its images, from its functional groups."""
     header = opened.header
     items = header.get("PerFrameFunctionalGroupsSequence") or ()

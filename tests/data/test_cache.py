@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cache_samples import Given, colour, grey, part_of, task_of
+from cache_samples import colour, grey, part_of, task_of
 from data_samples import fake_task, make, rows
 from PIL import Image
 from safetensors import safe_open
@@ -223,4 +223,3 @@ def test_usage():
         decoded(load_task(TINY), "test", size=0)
     with pytest.raises(UsageError, match="no split"):
         decoded(make(train=rows(["a", "b"], [0, 1])), "test", size=8)
-    assert Given([]).read_mask is not None
