@@ -164,7 +164,11 @@ def inverted(pixels: Pixels, note: str) -> Pixels:
 
 
 def check_size(width: int, height: int, where: str) -> None:
-    """Refuse images that are larger than any image should be."""
+    """Refuse images that are larger than any image should be.
+
+    Raises:
+        ImageError: beyond 89,478,485 pixels.
+    """
     if width * height > PIXEL_LIMIT:
         raise ImageError(
             f"{where}: says it is {width} x {height} pixels, more than {PIXEL_LIMIT:,}: a decompression bomb, or a "

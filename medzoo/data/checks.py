@@ -24,7 +24,11 @@ _EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
 def arrow_table(rows: Mapping[str, Any] | pa.Table) -> pa.Table:
-    """Columns (lists or arrays; labels may be (N, C)) as an Arrow table."""
+    """Columns (lists or arrays; labels may be (N, C)) as an Arrow table.
+
+    Raises:
+        MissingExtraError: if pyarrow is not installed.
+    """
     try:
         import pyarrow as pa
     except ImportError:
@@ -52,7 +56,11 @@ def is_empty(value: object) -> bool:
 
 
 def check_splits(task: str, tables: Mapping[str, pa.Table]) -> None:
-    """Known split names, a training set, the columns that every task has."""
+    """Known split names, a training set, the columns that every task has.
+
+    Raises:
+        DataContractError: with what is missing or unknown.
+    """
     unknown = [split for split in tables if split not in (*SPLITS, "all")]
     if unknown or ("all" in tables and len(tables) > 1):
         raise DataContractError(f"Task {task}: splits are {listed(tables)}; they should be among {', '.join(SPLITS)}.")
@@ -116,6 +124,9 @@ def check_labels(
 
     Returns:
         split → int64 (N,), float32 (N, C) or float32 (N,); nothing for segmentation.
+
+    Raises:
+        DataContractError: for an unknown kind, classes that do not fit it, and with all labels outside of them.
     """
     if kind == "segmentation":
         if not classes or len(classes) > 254:

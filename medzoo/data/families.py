@@ -37,6 +37,9 @@ def task_names() -> dict[str, str]:
 def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     """A task's name → (listed name, path, choices).
 
+    Raises:
+        UsageError: for a choice that is not key=value, or is there twice.
+
     >>> split_name("phantom_ct,n=2000")
     ('phantom_ct', None, {'n': '2000'})
     >>> split_name("folder:scans/knee")
@@ -87,6 +90,9 @@ def load_from_family(
         label_policy: for families that have uncertain labels.
         groups: for families that do not know their groups.
         pooled: the splits will be replaced, so that families may join them (and a leak between them is no error yet).
+
+    Raises:
+        UsageError: for a choice or an option that the family does not have.
     """
     base, path, choices = split_name(name)
     family = open_family(task_names()[base])

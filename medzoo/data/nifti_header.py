@@ -91,7 +91,12 @@ def unpacked(file: BinaryIO, where: str, limit: int) -> bytes | None:
 
 @contextmanager
 def opened(file: BinaryIO, where: str) -> Iterator[tuple[Scan, Any, bool]]:
-    """The header, the stream of the unpacked file, and whether it is packed."""
+    """The header, the stream of the unpacked file, and whether it is packed.
+
+    Raises:
+        ImageError: if it is cut off, damaged, or of a kind that is not read.
+        MissingExtraError: if nibabel is not installed.
+    """
     try:
         import nibabel  # noqa: F401
     except ImportError:

@@ -57,7 +57,11 @@ class NpzReader:
         return shape, dtype, start
 
     def shape(self, member: str) -> tuple[int, ...]:
-        """The shape of an array, from its header alone."""
+        """The shape of an array, from its header alone.
+
+        Raises:
+            DataContractError: if there is no array of that name.
+        """
         if member not in self._headers:
             known = ", ".join(self._headers) or "nothing"
             raise DataContractError(f"{self.path} has no array {member!r}; it has {known}.")

@@ -78,7 +78,11 @@ def split_words(words: Sequence[Any], ids: Sequence[Any], where: object) -> list
 
 
 def classes_beside(folder: Path) -> tuple[str, ...] | None:
-    """The names in `classes.json`, a JSON list, where there is one."""
+    """The names in `classes.json`, a JSON list, where there is one.
+
+    Raises:
+        DataContractError: if it is none.
+    """
     path = folder / "classes.json"
     if not path.is_file():
         return None

@@ -105,6 +105,9 @@ def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # n
         image: PIL L, RGB, RGBA, P, 1, I;16; uint8 or uint16 array (H, W) or (H, W, 3); such a tensor, also (C, H, W).
         window: (low, high), the range of values whose type does not say it (floats, int16), or the name of a CT window.
 
+    Raises:
+        ImageError: if it is no image, or not readable without a guess.
+
     >>> to_pixels(np.zeros((4, 5, 3), np.uint8)).unit
     'rgb'
     """

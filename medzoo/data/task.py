@@ -155,7 +155,11 @@ class Task:
         return sha256_of(sorted(pairs))
 
     def column(self, split: str, name: str) -> list[Any]:
-        """All values of a column of a split."""
+        """All values of a column of a split.
+
+        Raises:
+            UsageError: if there is no such split.
+        """
         return self._table(split)[name].to_pylist()
 
     def groups(self, split: str) -> list[str]:
@@ -168,6 +172,9 @@ class Task:
         Returns:
             int64 (N,) for binary and multiclass; float32 (N, C) for multilabel, NaN where not annotated; float32 (N,) for
             regression.
+
+        Raises:
+            UsageError: if there is no such split, or a task of masks.
         """
         self._table(split)
         if split not in self._labels:

@@ -67,7 +67,11 @@ class BoxReader(FileReader):
     """
 
     def read(self, key: str) -> Pixels:
-        """The image under a key, cut to its box."""
+        """The image under a key, cut to its box.
+
+        Raises:
+            ImageError: if it cannot be read, or is smaller than its box.
+        """
         path, _, box = key.partition("#")
         pixels = super().read(path)
         left, top, right, bottom = map(int, box.split(","))

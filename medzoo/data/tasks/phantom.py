@@ -72,6 +72,9 @@ def load(
         image_size: side, pixels.
         data_seed: another seed is another data set.
 
+    Raises:
+        UsageError: for fewer images than classes, or images of fewer than 16 pixels.
+
     >>> load("phantom_ct", n=6).read("train", 0)[0].range
     (-160.0, 240.0)
     """
