@@ -111,13 +111,21 @@ def find_folder(root: Path, inside: Sequence[str], outer: Sequence[str], task: s
 def files_below(folder: Path, suffixes: Sequence[str], root: Path | None = None) -> list[str]:
     """Paths of files below a folder, sorted, with forward slashes; hidden files are left out.
 
+    Linked folders are gone into, since large data lie on other disks; a folder that two ways lead to is listed once.
+
     Args:
         folder: where to look.
         suffixes: endings in small letters, with the dot.
         root: what the paths are relative to; by default the folder.
     """
     found = []
-    for place, folders, names in os.walk(folder):
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         base = Path(place).relative_to(root or folder)
         found += [

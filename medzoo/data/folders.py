@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from medzoo.data.checks import SPLIT_WORDS, is_empty
 from medzoo.data.csv_files import read_csv
-from medzoo.data.disk import FileReader
+from medzoo.data.disk import FileReader, files_below
 from medzoo.data.keys import file_of
 from medzoo.data.own import GROUP_COLUMNS, Found, choose_groups, classes_beside, interpret, split_words, stated
 from medzoo.data.pixels import SUFFIXES
@@ -52,14 +51,6 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
-def _images(folder: Path, root: Path) -> list[str]:
-    found = []
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        found += [(Path(place) / name).relative_to(root).as_posix() for name in sorted(files) if _is_image(name)]
-    return found
-
-
 def _from_class_folders(path: Path, groups: str | None) -> Found:
     below = _folders(path)
     split_folders = {folder: SPLIT_WORDS[folder.name.lower()] for folder in below if folder.name.lower() in SPLIT_WORDS}
@@ -83,7 +74,7 @@ def _from_class_folders(path: Path, groups: str | None) -> Found:
                     f"{folder} holds {len(loose)} images outside class folders: {listed(loose)}. Add a CSV, or move them."
                 )
             )
-        rows[split] = [(name, inner.name) for inner in _folders(folder) for name in _images(inner, path)]
+        rows[split] = [(name, inner.name) for inner in _folders(folder) for name in files_below(inner, SUFFIXES, path)]
     first = "train" if "train" in parts else "all"
     classes = tuple(folder.name for folder in _folders(parts[first]))
     if not rows[first] or not classes:

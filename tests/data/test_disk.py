@@ -18,6 +18,15 @@ def test_files_are_listed_in_order_without_hidden_ones(root):
     assert files_below(root / "b", (".png", ".txt"), root) == ["b/3.png", "b/notes.txt"]
 
 
+def test_linked_folders_are_gone_into_once_and_never_round_and_round(root, tmp_path_factory):
+    away = tmp_path_factory.mktemp("disk")
+    (away / "5.png").write_bytes(b"x")
+    (root / "c").symlink_to(away, target_is_directory=True)
+    (root / "d").symlink_to(away, target_is_directory=True)
+    (away / "up").symlink_to(root, target_is_directory=True)
+    assert files_below(root, (".png",)) == ["a/1.png", "a/2.PNG", "b/3.png", "c/5.png"]
+
+
 def test_names_that_occur_twice_are_no_keys(root):
     assert by_name(root, (".png",), "t")["3.png"] == "b/3.png"
     (root / "b" / "1.png").write_bytes(b"y")

@@ -56,6 +56,16 @@ def test_class_folders_without_splits_get_them(tmp_path):
     assert {split: table.num_rows for split, table in task.tables.items()} == {"train": 28, "validation": 4, "test": 8}
 
 
+def test_copies_in_hidden_folders_are_no_images_and_linked_folders_are_read(tmp_path):
+    root = class_folders(tmp_path / "data", [""], 20)
+    png(root / "benign" / ".ipynb_checkpoints" / "0-checkpoint.png", 0)
+    png(tmp_path / "disk" / "more.png", 99)
+    (root / "benign" / "linked").symlink_to(tmp_path / "disk", target_is_directory=True)
+    task = load_task(f"folder:{root}", groups="none")
+    ids = {key for split in task.tables for key in task.column(split, "id")}
+    assert len(ids) == 41 and "benign/linked/more.png" in ids
+
+
 def test_no_word_about_patients_is_an_error_that_explains_itself(tmp_path):
     with pytest.raises(DataContractError, match=r"which images belong to one patient.*groups=none"):
         load_task(f"folder:{class_folders(tmp_path)}")
