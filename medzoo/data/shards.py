@@ -110,6 +110,7 @@ class _Job:
     ) -> None:  # fmt: skip
         self.task, self.out, self.splits, self.size, self.format = task, out, splits, size, format
         self.kept = task.policy is not None and task.policy.kind == "soft"
+        self.uncertain: np.ndarray | None = None
         if shuffle is None:
             shuffle = not any("#" in str(key) for key in task.column(splits[0], "image")[:1])
         self.order = "drawn by seed 0 (train)" if shuffle else "task"
@@ -178,6 +179,7 @@ class _Job:
         with tqdm(total=total, desc=f"shards of {self.task.name}", unit="img", disable=not bar) as shown:
             for split in self.splits:
                 files = []
+                self.uncertain = self.task.uncertain(split)  # once: it is turned from the whole table
                 for name, rows in self._parts(split):
                     shard = done.get(name) or self._write_one(name, split, rows)
                     files.append(shard)
@@ -249,9 +251,8 @@ class _Job:
         part = table.take(rows)
         if self.task.kind != "segmentation":
             labels = self.task.labels(split)[rows]
-            uncertain = self.task.uncertain(split)
-            if uncertain is not None:
-                labels = np.where(uncertain[rows], np.float32(-1), labels)
+            if self.uncertain is not None:
+                labels = np.where(self.uncertain[rows], np.float32(-1), labels)
             kind = {"multilabel": pa.list_(pa.float32()), "regression": pa.float32()}.get(self.task.kind, pa.int64())
             part = part.append_column("label", pa.array(labels.tolist(), kind))
         return part.schema.remove_metadata(), part.to_pylist()
