@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medzoo.data.listing import files_in
+from medzoo.data.misplaced import place_hint
 from medzoo.errors import DataContractError, listed
 
 
@@ -24,7 +25,7 @@ def which_copy(base: Path, folders: Mapping[str, str], task: str, chosen: str | 
     there = [form for form, folder in folders.items() if (base / folder).is_dir()]
     if not there or (chosen is not None and chosen not in there):
         wanted = [folder for form, folder in folders.items() if chosen in (None, form)]
-        raise DataContractError(f"Task {task}: {base} holds no folder {listed(wanted)}.")
+        raise DataContractError(f"Task {task}: {base} holds no folder {listed(wanted)}.{place_hint(base, wanted)}")
     if len(there) > 1 and chosen is None:
         said = listed(f"{task},images={form}" for form in there)
         raise DataContractError(f"Task {task}: {base} holds {len(there)} copies of the images; say which: {said}.")

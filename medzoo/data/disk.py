@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.misplaced import place_hint
 from medzoo.data.pixels import Pixels, WindowChoice
 from medzoo.data.problems import complain
 from medzoo.data.unpacked import read_kept
@@ -75,7 +76,8 @@ def find_one(root: Path, names: Sequence[str], task: str) -> Path:
         if (root / name).exists():
             return root / name
     raise DataContractError(
-        f"Task {task}: {root} holds none of {listed(names)}. `medzoo tasks info {task}` shows the layout that is expected."
+        f"Task {task}: {root} holds none of {listed(names)}.{place_hint(root, names)} "
+        f"`medzoo tasks info {task}` shows the layout that is expected."
     )
 
 
@@ -100,7 +102,8 @@ def find_folder(root: Path, inside: Sequence[str], outer: Sequence[str], task: s
         return found[0]
     if not found:
         raise DataContractError(
-            f"Task {task}: {root} holds none of {listed(inside)}, and neither does a folder {listed(outer)} in it. "
+            f"Task {task}: {root} holds none of {listed(inside)}, and neither does a folder {listed(outer)} in it."
+            f"{place_hint(root, inside)} "
             f"`medzoo tasks info {task}` shows the layout that is expected."
         )
     raise DataContractError(
@@ -119,7 +122,8 @@ def files_below(folder: Path, suffixes: Sequence[str], root: Path | None = None)
         root: what the paths are relative to; by default the folder.
     """
     found = []
-    seen: set[tuple[int, int]] = set()
+    # A link to a folder above, gone into, would bring all that lies beside under this folder's name.
+    seen = {(status.st_dev, status.st_ino) for status in (above.stat() for above in folder.resolve().parents)}
     for place, folders, names in os.walk(folder, followlinks=True):
         status = Path(place).stat()
         if (status.st_dev, status.st_ino) in seen:

@@ -27,6 +27,11 @@ def test_linked_folders_are_gone_into_once_and_never_round_and_round(root, tmp_p
     assert files_below(root, (".png",)) == ["a/1.png", "a/2.PNG", "b/3.png", "c/5.png"]
 
 
+def test_a_link_to_a_folder_above_brings_nothing_of_other_folders(root):
+    (root / "b" / "up").symlink_to("..", target_is_directory=True)
+    assert files_below(root / "b", (".png",), root) == ["b/3.png"]
+
+
 def test_names_that_occur_twice_are_no_keys(root):
     assert by_name(root, (".png",), "t")["3.png"] == "b/3.png"
     (root / "b" / "1.png").write_bytes(b"y")

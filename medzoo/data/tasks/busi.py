@@ -14,6 +14,7 @@ import numpy as np
 
 from medzoo.data.disk import files_below, need_folder
 from medzoo.data.masks import MaskReader, check_sizes, need_partners
+from medzoo.data.misplaced import place_hint
 from medzoo.data.problems import complain
 from medzoo.data.tables import make_task
 from medzoo.data.task import Task, TaskInfo
@@ -139,7 +140,8 @@ def _found(root: Path, task: str) -> tuple[dict[str, str], dict[str, list[str]]]
             complain(DataContractError(f"Task {task}: {len(bad)} {what} below {root}: {listed(bad)}."))
     if not images:
         raise DataContractError(
-            f"Task {task}: {root} holds no images named as benign (1).png. `medzoo tasks info {task}` shows the layout."
+            f"Task {task}: {root} holds no images named as benign (1).png.{place_hint(root, ())} "
+            f"`medzoo tasks info {task}` shows the layout."
         )
     return images, masks
 
