@@ -2,6 +2,7 @@
 
 import shutil
 
+import nibabel
 import numpy as np
 import pytest
 from data_samples import fake_task
@@ -120,6 +121,11 @@ def test_segmentations_of_another_shape_or_with_other_values(tmp_path):
     with pytest.raises(DataContractError, match=r"1 files are there twice: .*-2\.nii and .*-2\.nii\.gz"):
         load_task("lits", root=tmp_path)
     place.with_name("segmentation-2.nii.gz").unlink()
+    flat = nibabel.Nifti1Image(np.zeros((28, 24, 3), np.uint8), None)
+    flat.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), code=1)
+    nibabel.save(flat, place)
+    with pytest.raises(DataContractError, match=r"segmentation-2\.nii cannot be read \(its affine says no orientation"):
+        load_task("lits", root=tmp_path)
     place.unlink()
     with pytest.raises(DataContractError, match=r"1 of 6 images have no segmentation .*volume-2"):
         load_task("lits", root=tmp_path)
