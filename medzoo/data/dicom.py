@@ -88,7 +88,7 @@ def _wanted(frame: Frame | None, facts: Facts, where: str) -> range:
         if facts.frames > 1:
             raise ImageError(
                 f"{where}: holds {facts.frames} frames; say which one with frame=0 to {facts.frames - 1}, or frame='all' for the "
-                "volume."
+                f"volume. In a table it stands behind the path: #0 to #{facts.frames - 1}."
             )
         return range(1)
     if not isinstance(frame, int) or isinstance(frame, bool):

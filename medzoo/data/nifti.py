@@ -100,7 +100,8 @@ def _choice(scan: Scan, where: str, frame: Frame | None) -> tuple[int, int, Any]
         if not isinstance(frame, tuple):
             raise ImageError(
                 f"{where}: holds {scan.volumes} volumes of {' x '.join(map(str, scan.shape))}; say which one with "
-                f"frame=(0 to {scan.volumes - 1}, slice), or (volume, 'all')."
+                f"frame=(0 to {scan.volumes - 1}, slice), or (volume, 'all'). In a table it "
+                "stands behind the path: #volume,slice."
             )
         volume, frame = frame
     elif isinstance(frame, tuple):
@@ -115,7 +116,7 @@ def _choice(scan: Scan, where: str, frame: Frame | None) -> tuple[int, int, Any]
     if frame is None:
         raise ImageError(
             f"{where}: holds {count} slices; say which one with frame=0 to {count - 1} (counted upwards), or frame='all' for "
-            "the volume."
+            f"the volume. In a table it stands behind the path: #0 to #{count - 1}."
         )
     if not isinstance(frame, int) or isinstance(frame, bool) or not 0 <= frame < count:
         raise ImageError(f"{where}: has no slice {frame!r}; it holds {count}, counted upwards from 0.")

@@ -73,7 +73,10 @@ def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, fra
     check_size(*image.size, where)
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1 and frame is None:
-        raise ImageError(f"{where}: holds {frames} frames; say which one with frame=0 to {frames - 1}.")
+        raise ImageError(
+            f"{where}: holds {frames} frames; say which one with frame=0 to {frames - 1}. In a table it "
+            f"stands behind the path: #0 to #{frames - 1}."
+        )
     if frame is not None:
         if not 0 <= frame < frames:
             raise ImageError(f"{where}: has no frame {frame}; it holds {frames}.")
