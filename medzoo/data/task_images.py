@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from medzoo.data.task_report import TaskReport
 
 _BLOCK = 256
+_SIXTEEN_BITS = (0.0, 65535.0)
 
 
 @dataclass
@@ -31,6 +32,7 @@ class _Seen:
     look: str = ""
     size: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    peak: int = 0  # of 16 bits that are read as they are stored
     mask: np.ndarray | None = None  # pixels of each value
 
 
@@ -56,6 +58,7 @@ class _Decoding:
     looks: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    peak: int = 0
     places: dict[bytes, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, bar: bool) -> None:
@@ -100,6 +103,8 @@ class _Decoding:
             array = pixels.array
             look = f"{array.dtype.name} {pixels.unit}"
             seen = _Seen("", pixel_hash(pixels), look, array.shape[:2], pixels.notes)
+            if array.dtype == np.uint16 and pixels.range == _SIXTEEN_BITS:
+                seen.peak = int(array.max())
             if task.kind == "segmentation":
                 mask = task.read_mask(split, row)
                 seen.problem, seen.mask = self._judge(mask, array.shape[:2])
@@ -123,6 +128,7 @@ class _Decoding:
             self.places[seen.digest].append((split, row))
             self.looks[seen.look] += 1
             self.sizes[seen.size] += 1
+            self.peak = max(self.peak, seen.peak)
             self.notes.update(set(seen.notes))
         if seen.problem:
             key, image = (str(self.task.tables[split][name][row].as_py()) for name in ("id", "image"))
@@ -173,4 +179,14 @@ class _Decoding:
             shapes = " to ".join(dict.fromkeys(" x ".join(map(str, size)) for size in (small, large)))
             looks = ", ".join(f"{look} ({count})" for look, count in self.looks.most_common(6))
             report.notes.append(f"images are {shapes} pixels: {looks}.")
+        if 255 < self.peak < 2**14:
+            windowed = report.task.startswith(("folder:", "parquet:"))
+            how = (
+                f" Give their range behind the task's name: ,window=0:{2 ** self.peak.bit_length() - 1}."
+                if windowed
+                else ""
+            )
+            report.notes.append(
+                f"no value of the uint16 images is above {self.peak:,}, of 65,535 that may be: networks get them nearly black.{how}"
+            )
         report.notes += [f"{count} images: {note}." for note, count in self.notes.most_common(10)]

@@ -289,6 +289,18 @@ def test_images_of_every_kind_are_described(tmp_path):
     assert "6 x 5 to 9 x 9 pixels: uint8 grey (5), uint8 rgb (1)" in notes and "1 images: alpha dropped" in notes
 
 
+def test_twelve_bits_in_sixteen_are_told(tmp_path):
+    name = csv_folder(tmp_path)
+    for image in "abcdef":
+        (tmp_path / f"{image}.png").write_bytes(png(RNG.integers(0, 4000, (6, 5), dtype=np.uint16)))
+    assert "nearly black. Give their range behind the task's name: ,window=0:4095." in str(
+        check_task(name, progress=False)
+    )
+    assert "nearly black" not in str(check_task(f"{name},window=0:4095", progress=False))
+    (tmp_path / "f.png").write_bytes(png(np.full((6, 5), 60000, np.uint16)))
+    assert "nearly black" not in str(check_task(name, progress=False))
+
+
 def test_wrong_usage_is_no_report(tmp_path):
     with pytest.raises(UnknownNameError):
         check_task("chestxray41")
