@@ -27,12 +27,11 @@ def fingerprint(root: Path, names: Iterable[str], images: Iterable[str] | None =
             removes the rows that were decoded from it.
     """
     ordered = sorted(set(names))
-    if images is not None:
-        sizes = _sizes(root, sorted(set(images)))
-        return sha256_of([[[name, verified_sha256(root / name)] for name in ordered], sizes])
     if len(ordered) <= _FEW:
-        return sha256_of([[name, verified_sha256(root / name)] for name in ordered])
-    return sha256_of([[name, digest] for name, digest in _hash_many(root, ordered)])
+        hashes = [[name, verified_sha256(root / name)] for name in ordered]
+    else:
+        hashes = [[name, digest] for name, digest in _hash_many(root, ordered)]
+    return sha256_of(hashes if images is None else [hashes, _sizes(root, sorted(set(images)))])
 
 
 def _sizes(root: Path, names: list[str]) -> list[tuple[str, int]]:
@@ -62,7 +61,8 @@ def _hash_many(root: Path, names: list[str]) -> list[tuple[str, str]]:
         old = known.get(name)
         same = isinstance(old, list) and old[:3] == state and len(old) == 4
         fresh[name] = old if same and old is not None else [*state, sha256_file(root / name)]
-    if fresh != known:
+    both = {**known, **fresh}  # another task may read other files of the same folder
+    if both != known:
         with suppress(OSError):  # a read-only home hashes again next time
-            write_json(note, {"root": str(root.resolve()), "files": fresh})
+            write_json(note, {"root": str(root.resolve()), "files": both})
     return [(name, str(fresh[name][3])) for name in names]

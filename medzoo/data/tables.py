@@ -43,7 +43,8 @@ def make_task(
             multilabel task (N, C) with -1 for uncertain and NaN for not annotated), `patient_id`, and what subgroups need.
         splits: of each row, train, validation, test or excluded; None if the data come without splits.
         root: the data's folder.
-        tables: files below it that say what the labels are; the fingerprint holds their content, and of images the size.
+        tables: files below it that say what the labels are; the fingerprint holds their content and that of masks, which
+            people correct in place, and of images the size.
         reader: gives pixels and masks; by default files below root.
         policy: of uncertain labels, for tasks that have some.
         pooled: leave the splits out, since a split file or a fold replaces them.
@@ -61,11 +62,17 @@ def make_task(
         words = [word if word == EXCLUDED else "all" for word in words]
     if classes is not None:
         info = replace(info, classes=classes)
-    files = {str(key).partition("#")[0] for name in ("image", "mask") for key in columns.get(name, ())}
-    hashed = fingerprint(root, tables, {part for file in files for part in file.split("|")})
+    images, masks = (_files(columns.get(column, ())) for column in ("image", "mask"))
+    content = [*tables, *(mask for mask in masks - images if (root / mask).is_file())]
+    hashed = fingerprint(root, content, images)
     return Task(
         info, by_split(columns, words), reader or FileReader(root), hashed, name=name, policy=policy
     )  # fmt: skip
+
+
+def _files(keys: Iterable[Any]) -> set[str]:
+    """The files that keys name: `a.png|b.png` are two, `scan.nii#3` is one."""
+    return {part for key in keys for part in str(key).partition("#")[0].split("|")}
 
 
 def settle_column(columns: dict[str, Any], policy: Policy) -> None:

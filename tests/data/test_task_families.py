@@ -71,6 +71,20 @@ def test_every_class_of_a_segmentation_is_in_its_masks(name, bring):
         assert seen == set(range(len(task.classes) + 1))
 
 
+@pytest.mark.parametrize("name", [name for name in BROUGHT if task_info(name).kind == "segmentation"])
+def test_a_mask_that_is_corrected_in_place_makes_other_data(name, bring, tmp_path):
+    shutil.copytree(bring(name), tmp_path / "root")
+    task = load_task(name, root=tmp_path / "root")
+    mask, image = (str(task.column("train", column)[0]).partition("#")[0] for column in ("mask", "image"))
+    if mask == image:
+        pytest.skip("its masks stand in a table")
+    path = tmp_path / "root" / mask.partition("|")[0]
+    data = bytearray(path.read_bytes())
+    data[5 if path.suffix == ".gz" else -9] ^= 1  # of the same size; the time in a gzip header
+    path.write_bytes(data)
+    assert load_task(name, root=tmp_path / "root").fingerprint != task.fingerprint
+
+
 @pytest.mark.parametrize("name", BROUGHT)
 def test_without_a_root_and_with_an_empty_one_the_way_is_shown(name, tmp_path):
     with pytest.raises(DataContractError, match=f"medzoo tasks info {name}"):

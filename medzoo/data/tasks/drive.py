@@ -96,8 +96,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     for masks in (columns["mask"], columns["fov"]):
         check_sizes(root, columns["image"], masks, name)
     rows = {**columns, "patient_id": columns["id"]}
-    content = [*columns["mask"], *columns["fov"]]  # few and small: their content counts, not their size
-    return make_task(info, rows, splits, root, content, reader=MaskReader(root), pooled=pooled)
+    return make_task(info, rows, splits, root, columns["fov"], reader=MaskReader(root), pooled=pooled)
 
 
 def _numbered(root: Path, half: Path, folders: tuple[str, ...], task: str) -> dict[str, str]:
