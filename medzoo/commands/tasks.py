@@ -58,7 +58,8 @@ def list_(
             continue
         print(f"{origin}: {meaning}")
         for row in chosen:
-            known = "any classes" if origin == "your own" else f"{row['classes'] or 'many'} classes"
+            count = "any" if origin == "your own" else row["classes"] or "many"
+            known = f"{count} class" if count == 1 else f"{count} classes"
             shape = "any kind" if origin == "your own" else row["kind"]
             print(f"  {row['name']:<18} {shape:<13} {known:<11} {row['modality']:<11} {row['title']}")
         print()
