@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from medzoo import store
 from medzoo.errors import ResumeError, RunFolderError, listed
 
 SAVE_SECONDS = 120.0
+_NO_MATTER = ("out", "results", "resume", "device", "num_workers")  # a run is the same with others
 _STATUS, _LOG, _OPTIONS, _CLAIM, _STATES = "status.json", "log.jsonl", "options.toml", ".claim", "resume"
 
 
@@ -139,11 +141,24 @@ class RunFolder:
             old = status.get("identity") or {}
             keys = sorted(key for key in {*old, *self.identity} if old.get(key) != self.identity.get(key))
             changes = listed((f"{k}: {old.get(k)!r} there, {self.identity.get(k)!r} now" for k in keys), 6)
+            options = self._other_options()
+            changes += f"; of its options, {options}" if options else ""
             raise RunFolderError(
                 f"{self.path} holds another run ({changes}). Choose another --out, or repeat its options; nothing was touched."
             )
         if self.resume == "never":
             raise RunFolderError(f"{self.path} holds this run already. Use --resume auto, or another --out.")
+
+    def _other_options(self) -> str:
+        """The options that differ from those of the run in the folder, by the names that users give; empty if none is known."""
+        try:
+            old = tomllib.loads((self.path / _OPTIONS).read_text())
+            new = tomllib.loads(to_toml(self.options))
+        except (OSError, ValueError):
+            return ""
+        names = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in _NO_MATTER]
+        named = [key for key in names if key.removeprefix("protocol_") not in names or not key.startswith("protocol_")]
+        return listed((f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in named), 6)
 
     @contextmanager
     def open(self) -> Iterator[RunFolder]:

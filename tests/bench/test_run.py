@@ -74,7 +74,8 @@ def test_what_may_change_the_number_is_another_run(options, tmp_path, change):
     assert other.path != first.path
     for outcome, choices in ((first, {}), (other, {"fraction": change.get("fraction", 1.0)})):
         assert outcome.result["train"]["counts"] == data_counts(medzoo.load_task(options().task, **choices))
-    with pytest.raises(RunFolderError, match="holds another run"):
+    name, value = next(iter(change.items()))
+    with pytest.raises(RunFolderError, match=rf"holds another run .*; of its options, {name}: .* there, {value} now"):
         run_cell(options(**change, results=str(tmp_path / "elsewhere")))
 
 
