@@ -40,7 +40,7 @@ TASKS: dict[str, TaskInfo] = {
         url="https://challenge.isic-archive.com/data/#2018",
         citation="Tschandl et al., The HAM10000 dataset, Scientific Data (2018), https://www.nature.com/articles/sdata2018161",
         how="Download the training input, the training ground truth and the lesion groupings of task 3, and unpack.",
-        layout=f"""ROOT/  (any folders, each name once)
+        layout=f"""ROOT/  (the names of the download; images may lie in folders of their own below the first)
   {IMAGES}/ISIC_0024306.jpg
   {TRUTH}/{TRUTH}.csv
   {LESIONS}""",
