@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medzoo import store
 from medzoo.errors import ConversionError, IntegrityError, MedzooError, WeightsMismatchError, listed
+from medzoo.zoo.memory import copied
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,7 @@ def read_weights(path: Path, hashed: Mapping[str, int] | None = None) -> dict[st
     read_header(path)
     before = hashed or store.fingerprint(path)
     try:
-        state: dict[str, torch.Tensor] = {name: row.clone() for name, row in load_file(path, device="cpu").items()}
+        state: dict[str, torch.Tensor] = {name: copied(row) for name, row in load_file(path, device="cpu").items()}
     except (SafetensorError, OSError) as error:
         raise IntegrityError(f"{path} is damaged: {error}. {AGAIN}") from error
     if store.fingerprint(path) != before:
