@@ -244,9 +244,8 @@ def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token:
         os.replace(parts, folder)
         store.fsync_folder(folder.parent)
         return
-    for file in reversed(
-        files
-    ):  # other files of this commit came before; what is needed comes last, so that a kill shows
+    # other files of this commit came before; what is needed comes last, so that a kill shows
+    for file in reversed(files):
         (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(parts / file.name, folder / file.name)
     store.fsync_folder(folder)
