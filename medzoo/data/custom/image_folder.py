@@ -9,7 +9,7 @@ from medzoo.data.checks import SPLIT_WORDS, is_empty
 from medzoo.data.csv_files import read_csv
 from medzoo.data.disk import FileReader, files_below
 from medzoo.data.keys import file_of
-from medzoo.data.own import GROUP_COLUMNS, Found, choose_groups, classes_beside, interpret, split_words, stated
+from medzoo.data.custom.infer import GROUP_COLUMNS, Found, choose_groups, classes_beside, interpret, split_words, stated
 from medzoo.data.pixels import SUFFIXES
 from medzoo.data.problems import complain
 from medzoo.data.tables import EXCLUDED, MARKS, by_split, marks

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.checks import SPLIT_WORDS
-from medzoo.data.own import Found, choose_groups, classes_beside, interpret, split_words, stated
+from medzoo.data.custom.infer import Found, choose_groups, classes_beside, interpret, split_words, stated
 from medzoo.data.parquet_reader import ParquetReader, open_parquet
 from medzoo.data.problems import complain
 from medzoo.data.tables import by_split, keep

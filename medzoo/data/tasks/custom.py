@@ -67,11 +67,11 @@ def load(
     place = (root / path if root is not None else Path(path)).expanduser()
     prefix = name.partition(":")[0]
     if prefix == "folder":
-        from medzoo.data.folders import read_folder
+        from medzoo.data.custom.image_folder import read_folder
 
         found = read_folder(place, groups=groups, label_policy=label_policy)
     else:
-        from medzoo.data.parquet import read_tables
+        from medzoo.data.custom.parquet_table import read_tables
 
         found = read_tables(place, groups=groups, label_policy=label_policy)
     if pooled and len(found.columns) > 1:
