@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medzoo.commands.tasks import Fold, Groups, LabelPolicy, Root, SplitFile
+from medzoo.commands.tasks import Fold, Groups, LabelPolicy, Root, SplitFile, Unlabelled
 
 
 def shards(
@@ -31,6 +31,7 @@ def shards(
     fraction: Annotated[float, typer.Option(help="share of the training patients")] = 1.0,
     label_policy: LabelPolicy = None,
     groups: Groups = None,
+    unlabelled: Unlabelled = False,
 ) -> None:
     """Write a task as Parquet or WebDataset shards, for pre-training on more images than a cache should hold.
 
@@ -43,7 +44,14 @@ def shards(
     from medzoo.data.shards import write_shards
     from medzoo.data.task import load_task
 
-    chosen = {"root": root, "split_file": split_file, "fold": fold, "fraction": fraction, "groups": groups}
+    chosen = {
+        "root": root,
+        "split_file": split_file,
+        "fold": fold,
+        "fraction": fraction,
+        "groups": groups,
+        "unlabelled": unlabelled,
+    }
     opened = load_task(task, label_policy=label_policy, **chosen)  # type: ignore[arg-type]
     if opened.policy is not None and label_policy is None:  # the policy that keeps what was uncertain
         opened = load_task(task, label_policy="soft", **chosen)  # type: ignore[arg-type]

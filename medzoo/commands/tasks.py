@@ -11,7 +11,10 @@ from medzoo.commands.shared import AsJson, print_json
 
 Name = Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH")]
 Root = Annotated[Path | None, typer.Option(help="folder of the data, where the task needs one")]
-Groups = Annotated[str | None, typer.Option(help="column that says which images are of one patient, or none")]
+Groups = Annotated[
+    str | None, typer.Option(help="who the patients are: a column, parent (folder), dicom:patient, or none")
+]
+Unlabelled = Annotated[bool, typer.Option("--unlabelled", help="own data without labels, for pre-training")]
 SplitFile = Annotated[Path | None, typer.Option(help="JSON or CSV of ids and splits, or a folder of lists")]
 Fold = Annotated[int | None, typer.Option(help="fold of a cross-validation by patient")]
 LabelPolicy = Annotated[str | None, typer.Option(help="uncertain labels: mask, zero, one, soft or soft:LOW:HIGH")]
@@ -92,6 +95,7 @@ def check(
         Path | None, typer.Option(help="checksums as sha256sum writes them; by default SHA256SUMS and the like in root")
     ] = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="decode every image and mask")] = True,
+    unlabelled: Unlabelled = False,
     as_json: AsJson = False,
 ) -> None:
     """List all problems of a task's data before any training, with counts per split and class; exit 1 if there are some.
@@ -106,6 +110,7 @@ def check(
 
     report = check_task(
         name, root=root, split_file=split_file, fold=fold, label_policy=label_policy, groups=groups, images=images, sums=sums,
+        unlabelled=unlabelled,
     )  # fmt: skip
     if as_json:
         print_json(report.to_dict())

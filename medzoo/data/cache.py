@@ -50,7 +50,7 @@ class Decoded:
 
     Args:
         images: (N, H, W) or (N, H, W, 3), uint8 or uint16; indexed like an array, read when indexed.
-        labels: as `Task.labels`; zeros for segmentation.
+        labels: as `Task.labels`; zeros for segmentation and without labels.
         ids: of the rows.
         groups: patient (or group) of the rows.
         scale: 255 or 65535; images / scale is in [0, 1] of the pixels' range.
@@ -124,7 +124,7 @@ def decoded(
     images = found.images()
     segmentation = task.kind == "segmentation"
     return Decoded(
-        images, np.zeros(len(ids), np.int64) if segmentation else task.labels(split), ids,
+        images, task.labels(split) if task.has_labels else np.zeros(len(ids), np.int64), ids,
         [str(group) for group in task.groups(split)], SCALES[images.dtype.name], sha256_of([rows.key, keys]), task.uncertain(split),
         task.policy, found.masks() if segmentation else None,
     )  # fmt: skip

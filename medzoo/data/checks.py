@@ -1,25 +1,22 @@
-"""What must hold before a task exists: ids, groups, splits and labels. Every offender is named."""
+"""What must hold before a task exists: ids, groups, images, splits and labels. Every offender is named."""
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.problems import complain
+from medzoo.data.patient_ids import alike_form, same_form, spellings
+from medzoo.data.problems import advise, complain
+from medzoo.data.split_names import SPLITS
 from medzoo.errors import DataContractError, MissingExtraError, SplitError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SPLITS = ("train", "validation", "test")
-# How folders, files and columns of data name them.
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
-}  # fmt: skip
 _EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
@@ -55,8 +52,8 @@ def is_empty(value: object) -> bool:
     return value is None or value != value or (isinstance(value, str) and value.strip().lower() in _EMPTY)
 
 
-def check_splits(task: str, tables: Mapping[str, pa.Table]) -> None:
-    """Known split names, a training set, the columns that every task has.
+def check_splits(task: str, tables: Mapping[str, pa.Table], kind: str) -> None:
+    """Known split names, a training set, the columns that every task of this kind has.
 
     Raises:
         DataContractError: with what is missing or unknown.
@@ -68,7 +65,7 @@ def check_splits(task: str, tables: Mapping[str, pa.Table]) -> None:
         raise DataContractError(f"Task {task} has no training split; it has {listed(tables) or 'nothing'}.")
     for split, table in tables.items():
         missing = [name for name in ("id", "image", "patient_id") if name not in table.column_names]
-        if "label" not in table.column_names and "mask" not in table.column_names:
+        if kind != "unlabelled" and not {"label", "mask"} & set(table.column_names):
             missing.append("label or mask")
         if missing:
             hint = (
@@ -89,14 +86,46 @@ def check_ids(task: str, tables: Mapping[str, pa.Table]) -> None:
         complain(DataContractError(f"Task {task}: {len(twice)} ids occur more than once: {listed(twice)}."))
 
 
+def one_spelling(tables: Mapping[str, pa.Table], groups: str) -> dict[str, pa.Table]:
+    """Tables in which each patient has one id: blanks around it, 7 and 7.0, composed and decomposed accents are one spelling.
+
+    Args:
+        tables: split → rows.
+        groups: as the task states its groups; where there are none, nothing is changed.
+    """
+    import pyarrow as pa
+
+    if groups.startswith("none"):
+        return dict(tables)
+    held = {split: table["patient_id"].to_pylist() for split, table in tables.items()}
+    merged = spellings(
+        (str(value) for values in held.values() for value in set(values) if not is_empty(value)), same_form
+    )
+    if not merged:
+        return dict(tables)
+    changed = {}
+    for split, table in tables.items():
+        column = pa.array([merged.get(str(value), value) for value in held[split]])
+        changed[split] = table.set_column(table.column_names.index("patient_id"), "patient_id", column)
+    return changed
+
+
 def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None:
-    """Every image has a group (or the task says that there is none), and no group is in two splits."""
+    """Every image has a group (or the task says that there is none), and no group is in two splits.
+
+    Warns where two splits hold ids that may be of one patient (`p1` and `P1`, `7` and `007`).
+
+    Raises:
+        DataContractError: for images without a group.
+        SplitError: for groups that are in two splits.
+    """
     holders: dict[str, str] = {}
     shared: dict[str, set[str]] = {}
+    none = groups.startswith("none")
     for split, table in tables.items():
         values = table["patient_id"].to_pylist()
         distinct = set(values)
-        if not groups.startswith("none") and any(map(is_empty, distinct)):
+        if not none and any(map(is_empty, distinct)):
             bad = [key for key, value in zip(table["id"].to_pylist(), values, strict=True) if is_empty(value)]
             complain(
                 DataContractError(
@@ -115,6 +144,44 @@ def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None
                 "Give a split file that keeps each in one."
             )
         )
+    if len(tables) > 1 and not none:
+        _advise_of_alike(task, {str(group): split for group, split in holders.items() if not is_empty(group)})
+
+
+def _advise_of_alike(task: str, holders: Mapping[str, str]) -> None:
+    """Say which ids of different splits may be one patient's."""
+    alike: dict[str, list[str]] = {}
+    for name, one in spellings(holders, alike_form).items():
+        alike.setdefault(one, []).append(name)
+    doubtful = [names for names in alike.values() if len({holders[name] for name in names}) > 1]
+    if doubtful:
+        pairs = [" = ".join(f"{name!r} ({holders[name]})" for name in names) for names in doubtful]
+        advise(
+            f"Task {task}: {len(doubtful)} patients (or groups) may be in two splits under two spellings of one id: "
+            f"{listed(pairs, 5)}. If these are the same, write each id in one way."
+        )
+
+
+def check_images(task: str, tables: Mapping[str, pa.Table]) -> None:
+    """No image file is in two splits, whatever ids and groups say.
+
+    Raises:
+        SplitError: with the images.
+    """
+    holders: dict[str, str] = {}
+    shared: dict[str, set[str]] = {}
+    for split, table in tables.items():
+        for key in {_plain_path(str(value)) for value in table["image"].to_pylist()}:
+            if holders.setdefault(key, split) != split:
+                shared.setdefault(key, {holders[key]}).add(split)
+    if shared:
+        named = [f"{key} ({', '.join(sorted(splits))})" for key, splits in sorted(shared.items())]
+        complain(SplitError(f"Task {task}: {len(shared)} images are in more than one split: {listed(named)}."))
+
+
+def _plain_path(key: str) -> str:
+    """A path without detours, so that ./a.png and x/../a.png are a.png."""
+    return posixpath.normpath(key) if "./" in key or "//" in key else key
 
 
 def check_labels(
@@ -128,6 +195,8 @@ def check_labels(
     Raises:
         DataContractError: for an unknown kind, classes that do not fit it, and with all labels outside of them.
     """
+    if kind == "unlabelled":
+        return {}
     if kind == "segmentation":
         if not classes or len(classes) > 254:
             raise DataContractError(f"Task {task} marks {len(classes)} classes in its masks; it should be 1 to 254.")

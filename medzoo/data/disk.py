@@ -114,17 +114,36 @@ def find_folder(root: Path, inside: Sequence[str], outer: Sequence[str], task: s
 def files_below(folder: Path, suffixes: Sequence[str], root: Path | None = None) -> list[str]:
     """Paths of files below a folder, sorted, with forward slashes; hidden files are left out.
 
-    Linked folders are gone into, since large data lie on other disks; a folder that two ways lead to is listed once.
-
     Args:
         folder: where to look.
         suffixes: endings in small letters, with the dot.
         root: what the paths are relative to; by default the folder.
+
+    Raises:
+        DataContractError: as `all_files_below`.
     """
-    found = []
+    return all_files_below(folder, root, tuple(suffixes))
+
+
+def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str, ...] = ("",)) -> list[str]:
+    """Paths of all files below a folder, sorted folder by folder, with forward slashes; hidden files are left out.
+
+    Linked folders are gone into, since large data lie on other disks; a folder that two ways lead to is listed once.
+
+    Args:
+        folder: where to look.
+        root: what the paths are relative to; by default the folder.
+        suffixes: endings in small letters; by default any.
+
+    Raises:
+        DataContractError: for a folder that cannot be read, and for names that are no UTF-8, which no table can name.
+    """
+    found: list[str] = []
+    if not folder.is_dir():
+        return found
     # A link to a folder above, gone into, would bring all that lies beside under this folder's name.
     seen = {(status.st_dev, status.st_ino) for status in (above.stat() for above in folder.resolve().parents)}
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         status = Path(place).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -135,9 +154,34 @@ def files_below(folder: Path, suffixes: Sequence[str], root: Path | None = None)
         found += [
             (base / name).as_posix()
             for name in sorted(names)
-            if name.lower().endswith(tuple(suffixes)) and not name.startswith(".")
+            if name.lower().endswith(suffixes) and not name.startswith(".")
         ]
+    strange = [name for name in found if not is_text(name)]
+    if strange:
+        raise DataContractError(
+            f"{folder}: the names of {len(strange)} files are no UTF-8: {listed(map(ascii, strange), 5)}. Rename them, for "
+            "example with "
+            "convmv -f latin1 -t utf8 -r --notest FOLDER."
+        )
     return found
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name can be written as UTF-8, as results and notes need it.
+
+    >>> is_text("caf\u00e9.png"), is_text("caf\udce9.png")
+    (True, False)
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unreadable(error: OSError) -> None:
+    """A folder that cannot be listed would take its images away without a word."""
+    raise DataContractError(f"{error.filename}: cannot be listed ({error.strerror or error}).") from error
 
 
 def by_name(root: Path, suffixes: Sequence[str], task: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -51,8 +52,10 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     """
     prefix, colon, path = name.partition(":")
     if colon and "," not in prefix:  # a colon after a comma is part of a choice, as in window=-160:240
-        place, found, window = path.rpartition(",window=")  # of paths, which may hold commas, the one choice there is
-        return f"{prefix}:PATH", place if found else path, {"window": window} if found else {}
+        base = f"{prefix}:PATH"
+        known = open_family(task_names()[base]).CHOICES if base in task_names() else ("window",)
+        place, chosen = _path_and_choices(path, tuple(known), name)
+        return base, place, chosen
     base, *rest = name.split(",")
     choices: dict[str, str] = {}
     for part in rest:
@@ -61,6 +64,21 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
             raise UsageError(f"Task {name!r}: {part!r} should be key=value, once each, as in phantom_ct,n=2000.")
         choices[key] = value
     return base, None, choices
+
+
+def _path_and_choices(path: str, known: tuple[str, ...], name: str) -> tuple[str, dict[str, str]]:
+    """A path, which may hold commas, and what stands behind it as `,key=value` with a known key; values may hold commas too."""
+    starts = list(re.finditer(rf",({'|'.join(map(re.escape, known))})=", path)) if known else []
+    ends = [start.start() for start in starts[1:]] + [len(path)]
+    choices: dict[str, str] = {}
+    for start, end in zip(starts, ends, strict=True) if starts else ():
+        value = path[start.end() : end]
+        if not value or start[1] in choices:
+            raise UsageError(
+                f"Task {name!r}: {start[1]} should stand once, with a value, as in folder:scans,window=lung."
+            )
+        choices[start[1]] = value
+    return path[: starts[0].start()] if starts else path, choices
 
 
 def _chosen(name: str, key: str, value: str, words: Any) -> Any:  # noqa: ANN401
@@ -81,6 +99,7 @@ def load_from_family(
     label_policy: str | None,
     groups: str | None,
     pooled: bool = False,
+    unlabelled: bool = False,
 ) -> Task:
     """Call the family's `load` with what it takes; an option that it does not take is an error, never ignored.
 
@@ -90,11 +109,14 @@ def load_from_family(
         label_policy: for families that have uncertain labels.
         groups: for families that do not know their groups.
         pooled: the splits will be replaced, so that families may join them (and a leak between them is no error yet).
+        unlabelled: labels are not needed; families that always have them are opened as ever.
 
     Raises:
         UsageError: for a choice or an option that the family does not have.
     """
     base, path, choices = split_name(name)
+    if base not in task_names():
+        raise UsageError(f"Task {name}: say where the data are, as in {base}:some/folder.")
     family = open_family(task_names()[base])
     parameters = inspect.signature(family.load).parameters
     options: dict[str, Any] = {}
@@ -116,4 +138,6 @@ def load_from_family(
         options["path"] = path
     if "pooled" in parameters:
         options["pooled"] = pooled
+    if "unlabelled" in parameters:
+        options["unlabelled"] = unlabelled
     return family.load(base, place, **options)

@@ -140,9 +140,9 @@ def _hashed(task: Task, rows: list[tuple[str, int]]) -> Iterator[tuple[bytes | N
 
 
 def label_words(task: Task, split: str) -> list[str]:
-    """The label of every row in words: class names, joined by `|` where there are several; empty for masks."""
+    """The label of every row in words: class names, joined by `|` where there are several; empty without labels."""
     count = task.tables[split].num_rows
-    if task.kind == "segmentation":
+    if not task.has_labels:
         return [""] * count
     labels = task.labels(split)
     if task.kind == "multilabel":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.checks import SPLIT_WORDS
 from medzoo.data.disk import FileReader, files_below
 from medzoo.data.problems import complain, complain_of
+from medzoo.data.split_names import SPLIT_WORDS
 from medzoo.errors import DataContractError, ImageError, listed
 
 MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG, whose black is not quite black

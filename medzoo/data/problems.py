@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,6 +10,7 @@ from contextvars import ContextVar
 from medzoo.errors import DataContractError, listed
 
 _heard: ContextVar[list[DataContractError] | None] = ContextVar("heard", default=None)
+_advice: ContextVar[list[str] | None] = ContextVar("advice", default=None)
 
 
 def complain(error: DataContractError) -> None:
@@ -46,9 +48,25 @@ def complain_of(offenders: Collection[object], what: str) -> None:
         complain(DataContractError(f"{what}: {listed(offenders)}."))
 
 
+def advise(text: str) -> None:
+    """Warn of what may be wrong and may be right: a UserWarning, or a note where somebody collects them.
+
+    Args:
+        text: whole sentences.
+    """
+    notes = _advice.get()
+    if notes is None:
+        warnings.warn(text, UserWarning, stacklevel=3)
+    elif text not in notes:
+        notes.append(text)
+
+
 @contextmanager
-def collecting() -> Iterator[list[DataContractError]]:
+def collecting(advice: list[str] | None = None) -> Iterator[list[DataContractError]]:
     """Gather what `complain` is told while the block runs; an error that is raised all the same ends it and is gathered too.
+
+    Args:
+        advice: filled with what `advise` is told; None leaves that to warnings.
 
     >>> with collecting() as found:
     ...     complain(DataContractError("one"))
@@ -57,10 +75,11 @@ def collecting() -> Iterator[list[DataContractError]]:
     ['one', 'two']
     """
     found: list[DataContractError] = []
-    token = _heard.set(found)
+    token, other = _heard.set(found), _advice.set(advice)
     try:
         yield found
     except DataContractError as error:
         found.append(error)
     finally:
         _heard.reset(token)
+        _advice.reset(other)

@@ -249,7 +249,7 @@ class _Job:
             [name for name in ("image", "mask", "label", UNCERTAIN) if name in self.task.tables[split].column_names]
         )
         part = table.take(rows)
-        if self.task.kind != "segmentation":
+        if self.task.has_labels:
             labels = self.task.labels(split)[rows]
             if self.uncertain is not None:
                 labels = np.where(self.uncertain[rows], np.float32(-1), labels)

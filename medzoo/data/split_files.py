@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from medzoo.data.checks import SPLIT_WORDS, SPLITS
 from medzoo.data.csv_files import read_csv, read_list, read_text
+from medzoo.data.split_names import SPLIT_WORDS, SPLITS
 from medzoo.data.tables import EXCLUDED
 from medzoo.errors import DataContractError, UsageError, listed
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.data.checks import SPLITS
 from medzoo.data.counts import check_share
+from medzoo.data.patient_ids import alike_form, spellings
 from medzoo.data.split_files import read_splits
+from medzoo.data.split_names import SPLITS
 from medzoo.data.tables import UNCERTAIN
 from medzoo.errors import DataContractError, UsageError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task
 
 FOLDS = 5
+STATED_FOLD = "stated_fold"  # a column of fold numbers that a user's own data bring
 VALIDATION_SHARE = {"train": 0.9, "validation": 0.1}
 ALL_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 Strata = list[list[str]]
@@ -48,19 +50,60 @@ def arrange(
         DataContractError: if there are too few groups to split.
     """
     if split_file is not None:
-        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold))
+        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold), f"splits: of {split_file}")
+    elif fold is not None and STATED_FOLD in next(iter(task.tables.values())).column_names:
+        task = _stated_fold(task, fold)
     elif fold is not None:
         if not 0 <= fold < FOLDS:
             raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.")
-        return _regroup(task, _fold(task, fold, seed), "a fold")
+        note = f"splits: fold {fold} of {FOLDS}, made here by patient (or group) with seed {seed}"
+        return _regroup(task, _fold(task, fold, seed), "a fold", note)
+    if task.kind == "unlabelled":
+        return task
+    first = next(iter(task.tables))
+    if fold is None and split_file is None and "validation" not in task.tables and STATED_FOLD in task.tables[first].column_names:
+        count = len({number for number in task.column(first, STATED_FOLD) if number is not None})
+        raise UsageError(
+            f"Task {task.name}: the data state {count} folds, and no validation split. Choose one with --fold 0 to {count - 1}, or "
+            "give split=none behind the task's name to have other splits made."
+        )
     if "all" in task.tables:
-        return _regroup(task, _cut(_strata(task, "all", seed, "split"), ALL_SHARES), "splits")
+        shares = ", ".join(f"{share:.0%} {split}" for split, share in ALL_SHARES.items())
+        note = f"splits: none in the data; made here by patient (or group) with seed {seed}: {shares}"
+        return _regroup(task, _cut(_strata(task, "all", seed, "split"), ALL_SHARES), "splits", note)
     if "validation" not in task.tables:
         chosen = _cut(_strata(task, "train", seed, "validation"), VALIDATION_SHARE)
-        parts = _divide(task.tables["train"], chosen)
+        parts = _divide(task, "train", chosen)
         rest = {name: table for name, table in task.tables.items() if name != "train"}
-        return task.with_tables(_nonempty(task, parts, "a validation split") | rest)
+        share = f"{VALIDATION_SHARE['validation']:.0%} of train"
+        note = f"validation: none in the data; {share}, made here by patient (or group) with seed {seed}"
+        return task.with_tables(_nonempty(task, parts, "a validation split") | rest, note)
     return task
+
+
+def _stated_fold(task: Task, fold: int) -> Task:
+    """The splits of a fold that the data state: this fold for test and the next one for validation.
+
+    Where the data have a test split of their own, it stays, and the fold is for validation.
+    """
+    held = {split: table for split, table in task.tables.items() if split == "test"}
+    pool = _pool(task.with_tables({split: table for split, table in task.tables.items() if split not in held}))
+    numbers = pool.column("all", STATED_FOLD)
+    known = sorted({number for number in numbers if number is not None})
+    if not 0 <= fold < len(known):
+        raise UsageError(
+            f"Task {task.name} has no fold {fold}; its data state {len(known)} folds: 0 to {len(known) - 1}."
+        )
+    if len(known) < 2:
+        raise UsageError(f"Task {task.name}: all rows are of one fold, which leaves none for training.")
+    role = {known[fold]: "validation" if held else "test"}
+    if not held and len(known) > 2:
+        role[known[(fold + 1) % len(known)]] = "validation"
+    rows: dict[str, list[int]] = {"train": []}
+    for row, number in enumerate(numbers):
+        rows.setdefault(role.get(number, "train"), []).append(row)
+    parts = {split: pool.tables["all"].take(chosen) for split, chosen in rows.items()}
+    return task.with_tables(parts | held, f"splits: fold {fold} of the {len(known)} that the data state")
 
 
 def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
@@ -76,12 +119,12 @@ def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
     strata = _strata(task, "train", seed, "fraction")
     kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
     rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
-    groups = task.groups("train")
+    groups = _groups(task, "train")
     for members in _members(task):
         kept.add(min((groups[row] for row in members.tolist()), key=rank.__getitem__))
     rows = [row for row, group in enumerate(groups) if group in kept]
     part = task.with_tables({**task.tables, "train": task.tables["train"].take(rows)})
-    check_share(task, part, kept)
+    check_share(task, part, {raw for raw, group in zip(task.groups("train"), groups, strict=True) if group in kept})
     return part
 
 
@@ -104,7 +147,7 @@ def _rank(purpose: str, seed: int, group: str) -> bytes:
 
 def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
     """Groups of each class, ranked; the largest stratum first."""
-    groups = task.groups(split)
+    groups = _groups(task, split)
     stratum: dict[str, int] = {}
     if task.kind in ("binary", "multiclass"):
         votes: dict[str, Counter[int]] = defaultdict(Counter)
@@ -171,16 +214,25 @@ def _pool(task: Task) -> Task:
     return task.with_tables({"all": pa.concat_tables(task.tables.values(), promote_options="default")})
 
 
-def _regroup(task: Task, chosen: dict[str, str], what: str) -> Task:
-    parts = _divide(_pool(task).tables["all"], chosen)
-    return task.with_tables(_nonempty(task, parts, what))
+def _groups(task: Task, split: str) -> list[str]:
+    """The group of every row, ids that may be of one patient under one of their spellings: made splits keep those together."""
+    groups = task.groups(split)
+    if task.info.groups.startswith("none"):
+        return groups
+    merged = spellings(set(groups), alike_form)
+    return [merged.get(group, group) for group in groups] if merged else groups
 
 
-def _divide(table: pa.Table, chosen: dict[str, str]) -> dict[str, pa.Table]:
-    rows: dict[str, list[int]] = {split: [] for split in SPLITS if split in set(chosen.values())}
-    for row, group in enumerate(table["patient_id"].to_pylist()):
+def _regroup(task: Task, chosen: dict[str, str], what: str, note: str) -> Task:
+    parts = _divide(_pool(task), "all", chosen)
+    return task.with_tables(_nonempty(task, parts, what), note)
+
+
+def _divide(task: Task, split: str, chosen: dict[str, str]) -> dict[str, pa.Table]:
+    rows: dict[str, list[int]] = {name: [] for name in SPLITS if name in set(chosen.values())}
+    for row, group in enumerate(_groups(task, split)):
         rows[chosen[group]].append(row)
-    return {split: table.take(indices) for split, indices in rows.items()}
+    return {name: task.tables[split].take(indices) for name, indices in rows.items()}
 
 
 def _nonempty(task: Task, parts: dict[str, pa.Table], what: str) -> dict[str, pa.Table]:

@@ -9,16 +9,25 @@ may be uncertain, and `pooled` where the data bring splits of their own (then al
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medzoo.data.checks import SPLITS, arrow_table, check_groups, check_ids, check_labels, check_splits
+from medzoo.data.checks import (
+    arrow_table,
+    check_groups,
+    check_ids,
+    check_images,
+    check_labels,
+    check_splits,
+    one_spelling,
+)
 from medzoo.data.families import open_family, split_name, task_names
 from medzoo.data.pixels import Pixels, with_channels
+from medzoo.data.split_names import SPLITS
 from medzoo.errors import DataContractError, UnknownNameError, UsageError
 from medzoo.store import sha256_of
 
@@ -37,7 +46,7 @@ class TaskInfo:
     Args:
         name: how it is asked for.
         title: one line.
-        kind: "binary", "multiclass", "multilabel", "segmentation" or "regression".
+        kind: "binary", "multiclass", "multilabel", "segmentation" or "regression"; "unlabelled" of images alone.
         classes: names in the order of the labels.
         metric: primary metric, "auroc", "accuracy", "dice" or "mae".
         unit: what is scored, for example "image".
@@ -109,6 +118,7 @@ class Task:
         fingerprint: sha256 over the data's files.
         name: the name with its choices; by default the info's.
         policy: what was done with uncertain labels; None where there are none.
+        notes: how the data were read where they leave a choice: which columns, whose splits; every run prints them.
 
     Raises:
         DataContractError: for missing ids, groups, labels or classes; all offenders are listed.
@@ -124,13 +134,17 @@ class Task:
         *,
         name: str | None = None,
         policy: Policy | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         self.info, self.reader, self.fingerprint, self.policy = info, reader, fingerprint, policy
+        self.notes = tuple(notes)
         self.name, self.kind, self.classes = name or info.name, info.kind, info.classes
         self.metric, self.unit, self.version = info.metric, info.unit, info.version
-        self.tables: dict[str, pa.Table] = {split: arrow_table(columns[split]) for split in sorted(columns, key=_order)}
-        check_splits(self.name, self.tables)
+        tables = {split: arrow_table(columns[split]) for split in sorted(columns, key=_order)}
+        check_splits(self.name, tables, self.kind)
+        self.tables: dict[str, pa.Table] = one_spelling(tables, info.groups)
         check_ids(self.name, self.tables)
+        check_images(self.name, self.tables)
         check_groups(self.name, self.tables, info.groups)
         self._labels = check_labels(self.name, self.kind, self.classes, self.tables)
 
@@ -174,12 +188,18 @@ class Task:
             regression.
 
         Raises:
-            UsageError: if there is no such split, or a task of masks.
+            UsageError: if there is no such split, or the task has masks, or no labels at all.
         """
         self._table(split)
         if split not in self._labels:
-            raise UsageError(f"Task {self.name} is a {self.kind} task and has masks, no labels.")
+            has = "was opened without labels" if self.kind == "unlabelled" else "has masks, no labels"
+            raise UsageError(f"Task {self.name} is {self.kind}: it {has}.")
         return self._labels[split]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether rows have labels: neither masks, nor images alone."""
+        return self.kind not in ("segmentation", "unlabelled")
 
     @property
     def label_policy(self) -> str | None:
@@ -225,9 +245,22 @@ class Task:
             raise DataContractError(f"Task {self.name} has no masks.")
         return self.reader.read_mask(self._cell(split, index, "mask"))
 
-    def with_tables(self, tables: Mapping[str, pa.Table]) -> Task:
-        """The same data in other splits, checked again."""
-        return Task(self.info, tables, self.reader, self.fingerprint, name=self.name, policy=self.policy)
+    def with_tables(self, tables: Mapping[str, pa.Table], *notes: str) -> Task:
+        """The same data in other splits, checked again.
+
+        Args:
+            tables: split → rows.
+            notes: added to the task's.
+        """
+        return Task(
+            self.info,
+            tables,
+            self.reader,
+            self.fingerprint,
+            name=self.name,
+            policy=self.policy,
+            notes=(*self.notes, *notes),
+        )
 
     def _table(self, split: str) -> pa.Table:
         if split not in self.tables:
@@ -266,6 +299,7 @@ def task_info(name: str) -> TaskInfo:
     """
     base, _, _ = split_name(name)
     known = task_names()
+    base = f"{base}:PATH" if f"{base}:PATH" in known else base  # "folder" asks for the page of folder:PATH
     if base not in known:
         raise UnknownNameError("task", name, known, "`medzoo tasks list` shows all; your own data is folder:PATH.")
     return open_family(known[base]).TASKS[base]
@@ -281,6 +315,7 @@ def load_task(
     seed: int = 0,
     label_policy: str | None = None,
     groups: str | None = None,
+    unlabelled: bool = False,
 ) -> Task:
     """Open a task: its splits, labels and groups, checked; images stay where they are until read.
 
@@ -288,7 +323,8 @@ def load_task(
     train/validation/test of 70/10/20 %. Both depend on the seed and the group ids alone.
 
     Args:
-        name: a task, with choices after commas: "phantom_ct", "phantom_ct,n=2000", "folder:PATH", "parquet:PATH".
+        name: a task, with choices after commas: "phantom_ct", "phantom_ct,n=2000", "folder:PATH", "parquet:PATH",
+            "folder:PATH,label=dx,group=case" (`medzoo tasks info folder` lists what may stand there).
         root: the folder that holds the data.
         split_file: JSON or CSV that maps ids to train, validation, test or excluded; or a folder with one list a split
             (train.txt, val.csv, ...), as the studies publish them.
@@ -298,7 +334,10 @@ def load_task(
         seed: of fractions, folds and made splits (not of training).
         label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero", "one", or in training a number
             drawn anew for every image and epoch ("soft", "soft:LOW:HIGH").
-        groups: for your own data: the column that groups images of one patient, or "none".
+        groups: for your own data: the column that groups images of one patient, "parent" for the folders that images lie in,
+            "dicom:patient" (or study, series) for their headers, or "none".
+        unlabelled: of your own data, leave labels out: any folder of images or table of paths will do, groups need not be
+            stated, and without a stated split all images are for training.
 
     Raises:
         UnknownNameError: for a name that no family holds.
@@ -314,6 +353,8 @@ def load_task(
         raise UsageError(f"The fraction is {fraction}; it should be above 0 and at most 1.")
     task_info(name)
     pooled = split_file is not None or fold is not None
-    task = load_from_family(name, root=root, label_policy=label_policy, groups=groups, pooled=pooled)
+    task = load_from_family(
+        name, root=root, label_policy=label_policy, groups=groups, pooled=pooled, unlabelled=unlabelled
+    )
     task = arrange(task, split_file=split_file, fold=fold, seed=seed)
     return task if fraction == 1 else take_fraction(task, fraction, seed=seed)

@@ -32,6 +32,7 @@ def check_task(
     fold: int | None = None,
     label_policy: str | None = None,
     groups: str | None = None,
+    unlabelled: bool = False,
     images: bool = True,
     sums: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -46,6 +47,7 @@ def check_task(
         fold: of a cross-validation.
         label_policy: of uncertain labels.
         groups: column of the patients, of your own data.
+        unlabelled: leave labels out, as pre-training does.
         images: decode every image and mask.
         sums: a list of checksums (as sha256sum writes it) for the files below root; by default SHA256SUMS and the like in root.
         seed: of made splits.
@@ -60,9 +62,11 @@ def check_task(
     (True, {'normal': 1, 'drusen': 3, 'fluid': 3, 'atrophy': 1})
     """
     report = TaskReport(name, task_info(name).kind)
-    options = {"root": root, "label_policy": label_policy, "groups": groups}
-    task, heard, made = _open(name, options, split_file, fold, seed)
+    options = {"root": root, "label_policy": label_policy, "groups": groups, "unlabelled": unlabelled}
+    advice: list[str] = []
+    task, heard, made = _open(name, options, split_file, fold, seed, advice)
     report.problems += _told_once(heard)
+    report.notes += advice
     if task is None:
         return report
     report.task, report.kind = task.name, task.kind
@@ -70,6 +74,7 @@ def check_task(
     bar = sys.stderr.isatty() if progress is None else progress
     for split in task.tables:
         report.splits[split] = _counts(task, split)
+    report.notes += [note for note in task.notes if not made or "made here" not in note]
     if made:
         why = "the data have no splits" if "train" in made else f"no usable row is of {listed(made)}"
         report.notes.append(f"{why}: made here by patient (or group), with seed {seed}.")
@@ -88,6 +93,7 @@ def _open(
     split_file: str | os.PathLike[str] | None,
     fold: int | None,
     seed: int,
+    advice: list[str],
 ) -> tuple[Task | None, list[str], list[str]]:
     """The task as far as it could be built, all that was complained of, and the splits that the data do not have."""
     task: Task | None = None
@@ -95,7 +101,7 @@ def _open(
     pooled = split_file is not None or fold is not None
     heard: list[DataContractError] = []
     try:
-        with collecting() as heard:
+        with collecting(advice) as heard:
             task = load_from_family(name, **options, pooled=pooled)
             brought = set(task.tables)
             task = arrange(task, split_file=split_file, fold=fold, seed=seed)
@@ -119,7 +125,7 @@ def _counts(task: Task, split: str) -> SplitFacts:
     facts = SplitFacts(images=task.tables[split].num_rows)
     if not task.info.groups.startswith("none"):
         facts.patients = len(set(task.groups(split)))
-    if task.kind == "segmentation":
+    if not task.has_labels:
         return facts
     try:
         labels = task.labels(split)

@@ -136,7 +136,7 @@ class _Decoding:
 
     def _torn(self, groups: list[list[tuple[str, int]]]) -> list[list[tuple[str, int]]]:
         """The groups of equal images whose labels are not equal."""
-        if self.task.kind == "segmentation" or not groups:
+        if not self.task.has_labels or not groups:
             return []
         try:
             labels = {split: self.task.labels(split) for split in self.report.splits}

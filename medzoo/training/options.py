@@ -72,14 +72,19 @@ class SharedOptions:
         return asdict(self)
 
 
-def open_task(options: SharedOptions) -> Task:
-    """The task that the options name, checked for leaks."""
+def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
+    """The task that the options name, checked for leaks.
+
+    Args:
+        options: of a recipe.
+        unlabelled: labels are not used, so that data of one's own need none.
+    """
     from medzoo.data.task import load_task
 
     return load_task(
         options.task, root=options.root, split_file=options.split_file, fold=options.fold, fraction=options.fraction,
         seed=0,  # which patients a fraction or a made split holds is the same for every seed of a cell
-        label_policy=options.label_policy, groups=options.groups,
+        label_policy=options.label_policy, groups=options.groups, unlabelled=unlabelled,
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     """
     options.check()
     module = find_method(options.method)
-    task = _open(options)
+    task = _open(options, labels=module.SUPERVISED)
     if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
         raise UsageError(f"Method {options.method} needs class labels; task {task.name} is {task.kind}.")
     job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
@@ -82,10 +82,10 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     return run.path
 
 
-def _open(options: PretrainOptions) -> Task | StreamTask:
-    """The task, or the facts of shards, which are streamed."""
+def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
+    """The task, or the facts of shards, which are streamed; of images of one's own that need no labels, all are for training."""
     if not options.task.startswith("shards:"):
-        return open_task(options)
+        return open_task(options, unlabelled=not labels)
     from medzoo.training.streaming import StreamTask
 
     return StreamTask(options)

@@ -127,7 +127,7 @@ class StreamBatches(Batches):
     def _labels(self, rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
         """The labels, uncertain ones under the policy."""
         values: list[Any] = [row.label for row in rows]
-        if self.task.kind == "segmentation":
+        if self.task.kind in ("segmentation", "unlabelled"):
             return np.zeros(len(rows), np.int64)
         if self.task.kind != "multilabel":
             return np.array(values, np.float32 if self.task.kind == "regression" else np.int64)

@@ -1,193 +1,307 @@
-"""Folders of images: class folders (with or without split folders above them), or a CSV that lists them."""
+"""Folders of images without a table: CLASS/IMAGE, SPLIT/CLASS/IMAGE, CLASS/SPLIT/IMAGE, or images in any folders without labels."""
 
 from __future__ import annotations
 
-from pathlib import Path, PureWindowsPath
-from typing import Any
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from medzoo.data.checks import SPLIT_WORDS, is_empty
-from medzoo.data.csv_files import read_csv
-from medzoo.data.disk import FileReader, files_below
-from medzoo.data.keys import file_of
-from medzoo.data.custom.infer import GROUP_COLUMNS, Found, choose_groups, classes_beside, interpret, split_words, stated
+from medzoo.data.custom.groups import find_groups
+from medzoo.data.custom.sheet import CustomData, Sheet
+from medzoo.data.disk import FileReader, all_files_below
+from medzoo.data.image_kind import holds_image
 from medzoo.data.pixels import SUFFIXES
-from medzoo.data.problems import complain
-from medzoo.data.tables import EXCLUDED, MARKS, by_split, marks
-from medzoo.errors import DataContractError, UsageError, listed
+from medzoo.data.problems import advise, complain
+from medzoo.data.split_names import fold_of, names_a_split, split_of
+from medzoo.data.splits import STATED_FOLD
+from medzoo.data.tables import by_split
+from medzoo.errors import DataContractError, SplitError, listed
 
-_IMAGE = ("image", "file", "path", "file_name", "filename", "image_path")
-_TABLES = ("labels.csv", "metadata.csv")
-_KNOWN = {*_IMAGE, *GROUP_COLUMNS, "id", "label", "mask", "split", "sex", "age", "view", "site", "scanner", "fold"}
+_LAYOUTS = "CLASS/IMAGE, train/CLASS/IMAGE, or a table *.csv or *.tsv"
+_INDEX = "DICOMDIR"  # lists other files, and begins as an image does
 
 
-def read_folder(path: Path, *, groups: str | None, label_policy: str | None) -> Found:
-    """A folder (or a CSV file) as columns.
+@dataclass
+class Images:
+    """The files below a folder.
+
+    Args:
+        images: paths of those that hold an image.
+        others: paths of the others.
+    """
+
+    images: list[str]
+    others: list[str]
+
+
+def find_images(folder: Path) -> Images:
+    """All files below a folder, told apart by what they hold: endings in any case, or the first bytes.
+
+    Args:
+        folder: where to look; hidden files and folders are left out.
 
     Raises:
-        DataContractError: if there is nothing to read, or it is not readable without a guess.
+        DataContractError: for names that are no text, or folders that cannot be read.
     """
-    if path.is_file() and path.suffix.lower() == ".csv":
-        return _from_csv(path, groups, label_policy)
-    if not path.is_dir():
-        raise DataContractError(f"The folder {path} does not exist. Give the folder that holds class folders or a CSV.")
-    tables = sorted(path.glob("*.csv"))
-    if len(tables) > 1:  # split files and notes may lie beside the labels
-        tables = [table for table in tables if table.name.lower() in _TABLES] or tables
-    if len(tables) > 1:
-        names = listed(table.name for table in tables)
-        raise DataContractError(f"{path} holds {len(tables)} CSV files ({names}); name one of them: folder:FILE.csv.")
-    if tables:
-        return _from_csv(tables[0], groups, label_policy)
-    if label_policy is not None:
-        raise UsageError(f"{path}: class folders have no uncertain labels; leave --label-policy out.")
-    return _from_class_folders(path, groups)
+    found = Images([], [])
+    for name in all_files_below(folder):
+        known = name.lower().endswith(SUFFIXES)
+        image = known or (PurePosixPath(name).name.upper() != _INDEX and _holds_image(folder / name))
+        (found.images if image else found.others).append(name)
+    names = set(found.images)
+    # the pixels of an Analyze or NIfTI header lie in a file of their own
+    found.others = [name for name in found.others if not name.endswith(".img") or f"{name[:-4]}.hdr" not in names]
+    return found
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith((".", "__")))
+def read_class_folders(path: Path, groups: str | None) -> CustomData:
+    """Class folders, with or without folders of splits or folds above or below them.
+
+    Args:
+        path: the folder.
+        groups: as for `find_groups`.
+
+    Raises:
+        DataContractError: if there are none, or it is unclear which folders are classes.
+    """
+    found = find_images(path)
+    layout = _Layout(path, found)
+    rows = list(layout.rows())
+    if found.others:
+        inside = [name for name in found.others if "/" in name]
+        if inside:
+            advise(f"{path}: {len(inside)} files in its folders hold no image and are not used: {listed(inside, 5)}.")
+    classes = layout.classes
+    names = [name for name, _, _ in rows]
+    parts = [part for _, _, part in rows]
+    sheet = Sheet(
+        path, path, FileReader(path), {"image": names}, "image", names, names, paths=names, class_depth=layout.depth,
+        notes=[layout.note],
+    )  # fmt: skip
+    patients, stated = find_groups(sheet, groups, None)
+    place = {name: index for index, name in enumerate(classes)}
+    columns = {"id": names, "image": names, "label": [place[word] for _, word, _ in rows], "patient_id": patients}
+    if layout.folds:
+        columns[STATED_FOLD] = [int(part) for part in parts]
+        parts = ["all"] * len(rows)
+    kind = "binary" if len(classes) == 2 else "multiclass"
+    split = by_split(columns, parts)
+    _same_files(path, split)
+    return CustomData(kind, classes, stated, split, path, names, FileReader(path), sheet.notes)
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+def read_unlabelled(path: Path, groups: str | None) -> CustomData:
+    """All images below a folder, in whatever folders; of folders of splits, the images for training are those of train.
+
+    Args:
+        path: the folder.
+        groups: as for `find_groups`; nothing has to be stated.
+
+    Raises:
+        DataContractError: if there is no image.
+    """
+    found = find_images(path)
+    if not found.images:
+        raise DataContractError(f"{path} holds no images ({', '.join(SUFFIXES)}, or files that begin as one).")
+    names = found.images
+    tops = {name.partition("/")[0] if "/" in name else "" for name in names}
+    splits = {top: split_of(top) for top in tops}
+    divided = None not in splits.values() and "train" in splits.values()
+    parts = [str(splits[name.partition("/")[0]]) if divided else "train" for name in names]
+    sheet = Sheet(path, path, FileReader(path), {"image": names}, "image", names, names, paths=names)
+    patients, stated = find_groups(sheet, groups, None, needed=False)
+    columns = by_split({"id": names, "image": names, "patient_id": patients}, parts)
+    _same_files(path, columns)
+    note = f"images: {len(names)} in {len({name.rpartition('/')[0] for name in names})} folders, without labels"
+    if found.others:
+        note += f"; {len(found.others)} other files are not used: {listed(found.others, 3)}"
+    return CustomData("unlabelled", (), stated, columns, path, names, FileReader(path), [note, *sheet.notes])
 
 
-def _from_class_folders(path: Path, groups: str | None) -> Found:
-    below = _folders(path)
-    split_folders = {folder: SPLIT_WORDS[folder.name.lower()] for folder in below if folder.name.lower() in SPLIT_WORDS}
-    if "train" in split_folders.values():
-        strange = [folder.name for folder in below if folder not in split_folders]
-        if strange:
+def _holds_image(path: Path) -> bool:
+    try:
+        return holds_image(path)
+    except OSError:
+        return True  # reading it will say what is wrong; it must not vanish
+
+
+class _Layout:
+    """Which folders are classes and which are splits.
+
+    Args:
+        root: the folder that the user gave.
+        found: all files below it.
+    """
+
+    def __init__(self, root: Path, found: Images) -> None:
+        self.root, self.images = root, found.images
+        self.folds = False
+        tops = self._folders(root)
+        loose = [name for name in self.images if "/" not in name]
+        if loose and not tops:
             raise DataContractError(
-                f"{path} has split folders and others beside them: {listed(strange)}. Move those away."
+                f"{root} holds {len(loose)} images and no class folders ({_LAYOUTS}): {listed(loose, 5)}. Without labels, they are "
+                "for pre-training (recipes/pretrain.py --method simclr)."
             )
-        if len(set(split_folders.values())) != len(split_folders):
-            raise DataContractError(f"{path} has two folders for one split: {listed(f.name for f in split_folders)}.")
-        parts = {split: folder for folder, split in split_folders.items()}
-    else:
-        parts = {"all": path}
-    rows: dict[str, list[tuple[str, str]]] = {}
-    for split, folder in parts.items():
-        loose = [item.name for item in sorted(folder.iterdir()) if item.is_file() and _is_image(item.name)]
-        if loose:
+        self.parts = self._split_folders(tops)
+        self._refuse_loose()
+        first = "train" if "train" in self.parts else next(iter(self.parts), "")
+        self.depth = 1 if first == "" else 2
+        folders = [self._classes_of(part) for part in (self.parts if self.folds else [first])]
+        self.classes = tuple(sorted({name for names in folders for name in names}))
+        if not self.classes or not self.images:
+            raise DataContractError(f"{root} holds no class folders with images. Looked for {_LAYOUTS}.")
+        if len(self.classes) == 1:
+            self._refuse_outer(first)
+        self.inner = self._inner_splits() if self.depth == 1 else None
+        if self.inner:
+            self.depth = 2
+        self.note = self._described()
+
+    def _folders(self, folder: Path) -> list[str]:
+        return sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith((".", "__")))
+
+    def _below(self, top: str) -> list[str]:
+        return [name for name in self.images if name.startswith(f"{top}/")]
+
+    def _split_folders(self, tops: Sequence[str]) -> dict[str, str]:
+        """Split → the folder of it; {"": ""} where the folders below the root are classes."""
+        splits = {name: split_of(name) for name in tops}
+        like = [name for name in tops if names_a_split(name)]
+        if tops and all(fold_of(name) is not None for name in tops) and len(tops) > 1:
+            self.folds = True
+            return {str(fold_of(name)): name for name in tops}
+        if "train" in splits.values():
+            strange = [name for name in tops if splits[name] is None]
+            if strange:
+                raise DataContractError(
+                    f"{self.root} has split folders and others beside them: {listed(strange)}. Move those away."
+                )
+            if len(set(splits.values())) != len(splits):
+                raise DataContractError(f"{self.root} has two folders for one split: {listed(splits)}.")
+            return {str(split): name for name, split in splits.items()}
+        deep = [name for name in like if any(image.count("/") > 1 for image in self._below(name))]
+        if like and (len(like) == len(tops) or deep):
+            raise DataContractError(
+                f"{self.root}: the folders {listed(deep or like)} are named as splits are, and none is for training. Call "
+                "one train, or "
+                f"give the folder that holds the class folders, such as folder:{self.root / (deep or like)[0]}."
+            )
+        if like:
+            advise(
+                f"{self.root}: the folders {listed(like)} are taken for classes, though they are named as splits are."
+            )
+        return {"": ""}
+
+    def _refuse_loose(self) -> None:
+        for folder in self.parts.values():
+            start = f"{folder}/" if folder else ""
+            loose = [n for n in self.images if n.startswith(start) and "/" not in n[len(start) :]]
+            if loose:
+                complain(
+                    DataContractError(
+                        f"{self.root / folder} holds {len(loose)} images outside class folders: "
+                        f"{listed(name[len(start) :] for name in loose)}. Add a CSV, or move them."
+                    )
+                )
+        outside = [n for n in self.images if n.count("/") == 0 and "" not in self.parts]
+        if outside:
+            complain(
+                DataContractError(f"{self.root} holds {len(outside)} images outside split folders: {listed(outside)}.")
+            )
+
+    def _classes_of(self, split: str) -> list[str]:
+        names = self._folders(self.root / self.parts[split])
+        inner = [name for name in names if names_a_split(name)]
+        if split and inner and len(inner) == len(names):
+            raise DataContractError(
+                f"{self.root / self.parts[split]}: its folders {listed(inner)} are named as splits are, inside of another "
+                "split. Looked "
+                f"for {_LAYOUTS}."
+            )
+        return [unicodedata.normalize("NFC", name) for name in names]
+
+    def _inner_splits(self) -> dict[str, str] | None:
+        """Folders of splits inside of class folders, where all images of all classes lie in such: name → split."""
+        seconds = {parts[1] for name in self.images if len(parts := name.split("/")) > 2}
+        flat = [name for name in self.images if name.count("/") == 1]
+        like = sorted(name for name in seconds if names_a_split(name))
+        if not like:
+            return None
+        splits = {name: split_of(name) for name in like}
+        if flat or len(like) != len(seconds) or None in splits.values() or "train" not in splits.values():
+            raise DataContractError(
+                f"{self.root}: class folders hold folders that are named as splits are ({listed(like)}), and not all images lie in "
+                "folders train, validation or test. Put splits above classes, as in train/CLASS/IMAGE."
+            )
+        return {name: str(split) for name, split in splits.items()}
+
+    def _refuse_outer(self, first: str) -> None:
+        """One folder that holds folders of images is an outer folder, or a class of patients: nobody can tell."""
+        start = f"{self.parts[first]}/" if self.parts[first] else ""
+        [only] = self.classes
+        inside = sorted({parts[1] for n in self.images if len(parts := n.removeprefix(start).split("/")) > 2})
+        if inside:
+            raise DataContractError(
+                f"{self.root / self.parts[first]} holds one folder, {only}, and folders of images in it "
+                f"({listed(inside, 5)}). If those "
+                f"are the classes, give folder:{self.root / self.parts[first] / only}; if {only} is the one class, there is "
+                "nothing to tell "
+                "apart. Without labels (pre-training), it can stay as it is."
+            )
+
+    def _described(self) -> str:
+        names = listed(self.classes, 10)
+        above = (
+            "splits are folders above them"
+            if "train" in self.parts
+            else "splits are folders in them"
+            if self.inner
+            else ""
+        )
+        above = "folds are folders above them" if self.folds else above
+        return f"labels: {len(self.classes)} class folders ({names})" + (f"; {above}" if above else "")
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """(path, class, split or fold) of every image, those outside of all classes left out after the complaint."""
+        strange = []
+        for part, folder in self.parts.items():
+            start = f"{folder}/" if folder else ""
+            for name in self.images:
+                inner = name[len(start) :].split("/")
+                if not name.startswith(start) or len(inner) < 2:
+                    continue
+                word = unicodedata.normalize("NFC", inner[0])
+                if word not in self.classes:
+                    strange.append(name)
+                    continue
+                yield name, word, self.inner[inner[1]] if self.inner else part or "all"
+        if strange:
             complain(
                 DataContractError(
-                    f"{folder} holds {len(loose)} images outside class folders: {listed(loose)}. Add a CSV, or move them."
+                    f"{self.root}: {len(strange)} images lie in folders outside the {len(self.classes)} classes of train "
+                    f"({listed(self.classes)}): {listed(strange)}."
                 )
             )
-        rows[split] = [(name, inner.name) for inner in _folders(folder) for name in files_below(inner, SUFFIXES, path)]
-    first = "train" if "train" in parts else "all"
-    classes = tuple(folder.name for folder in _folders(parts[first]))
-    if not rows[first] or not classes:
-        raise DataContractError(
-            f"{path} holds no class folders with images ({', '.join(SUFFIXES)}), and no CSV. Looked for CLASS/IMAGE, "
-            "train/CLASS/IMAGE and *.csv."
-        )
-    column = choose_groups((), groups, path)
-    place = {name: index for index, name in enumerate(classes)}
-    strange_rows = [name for split in rows for name, word in rows[split] if word not in place]
-    if strange_rows:
+
+
+def _same_files(root: Path, columns: dict[str, dict[str, list[str]]]) -> None:
+    """A file that two splits hold under two names, as links do, is in both."""
+    if len(columns) < 2:
+        return
+    holders: dict[tuple[int, int], tuple[str, str]] = {}
+    shared = []
+    for split, rows in columns.items():
+        for name in rows["image"]:
+            try:
+                status = (root / name).stat()
+            except OSError:
+                continue
+            first = holders.setdefault((status.st_dev, status.st_ino), (split, name))
+            if first[0] != split:
+                shared.append(f"{first[1]} = {name}")
+    if shared:
         complain(
-            DataContractError(
-                f"{path}: {len(strange_rows)} images lie in folders outside the {len(classes)} classes of train "
-                f"({listed(classes)}): {listed(strange_rows)}."
-            )
+            SplitError(f"{root}: {len(shared)} files are in more than one split, as links do it: {listed(shared, 5)}.")
         )
-        rows = {split: [(name, word) for name, word in pairs if word in place] for split, pairs in rows.items()}
-    columns = {
-        split: {
-            "id": [name for name, _ in pairs],
-            "image": [name for name, _ in pairs],
-            "label": [place[word] for _, word in pairs],
-            "patient_id": [name for name, _ in pairs],
-        }
-        for split, pairs in rows.items()
-    }
-    files = [name for pairs in rows.values() for name, _ in pairs]
-    kind = "binary" if len(classes) == 2 else "multiclass"
-    return Found(kind, classes, stated(column), columns, path, files, FileReader(path))
-
-
-def _from_csv(path: Path, groups: str | None, label_policy: str | None) -> Found:
-    header, rows = read_csv(path)
-    image = next((name for name in _IMAGE if name in header), None)
-    if image is None:
-        raise DataContractError(
-            f"{path}: no column says where the images are; name one image. It has {listed(header)}."
-        )
-    root = path.parent
-    ids = [row["id" if "id" in header else image] for row in rows]
-    keys = [_with_slashes(root, row[image]) for row in rows]
-    absent = [key for key in keys if not _is_file(root, key)]
-    if absent:
-        complain(
-            DataContractError(
-                f"{path}: {len(absent)} images do not exist below {root}: {listed(absent)}.{_hint(root, absent[0])}"
-            )
-        )
-        gone = set(absent)
-        rows = [row for row, key in zip(rows, keys, strict=True) if key not in gone]
-        ids = [value for value, key in zip(ids, keys, strict=True) if key not in gone]
-        keys = [key for key in keys if key not in gone]
-    group = choose_groups(header, groups, path)
-    table: dict[str, Any] = {"id": ids, "image": keys, "patient_id": [row[group] for row in rows] if group else ids}
-    kind, classes, table["label"] = _labels(path, header, rows, ids, label_policy)
-    extras = [name for name in header if name not in {*table, *classes, image, group, "split"}]
-    table |= {name: [row[name] for row in rows] for name in extras}
-    splits = split_words([row["split"] for row in rows], ids, path) if "split" in header else ["all"] * len(rows)
-    if isinstance(table["label"], list):
-        splits = [EXCLUDED if label is None else split for split, label in zip(splits, table["label"], strict=True)]
-    columns = by_split(table, splits)
-    beside = ["classes.json"] if (root / "classes.json").is_file() else []
-    files = [path.name, *beside, *dict.fromkeys(file_of(root, key) for key in keys)]
-    return Found(kind, classes, stated(group), columns, root, files, FileReader(root))
-
-
-def _with_slashes(root: Path, key: str) -> str:
-    """A path as this machine has it, where a table names it with backslashes, as Windows does."""
-    other = key.replace("\\", "/")
-    return other if other != key and not _is_file(root, key) and _is_file(root, other) else key
-
-
-def _hint(root: Path, key: str) -> str:
-    """What a path that does not exist may have meant."""
-    if PureWindowsPath(key).anchor:
-        return f" Name them as they lie below {root}, without what stands before."
-    wanted = root / key.replace("\\", "/")
-    try:
-        alike = sorted(item.name for item in wanted.parent.iterdir() if item.stem.lower() == wanted.stem.lower())
-    except (OSError, ValueError):
-        return ""
-    return (
-        f" Beside it lies `{alike[0]}`: names have to agree in their ending, and in capitals." if key and alike else ""
-    )
-
-
-def _is_file(root: Path, key: str) -> bool:
-    try:
-        return bool(key) and (root / file_of(root, key)).is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
-
-
-def _labels(
-    path: Path, header: list[str], rows: list[dict[str, str]], ids: list[str], label_policy: str | None
-) -> tuple[str, tuple[str, ...], Any]:
-    """One `label` column, or one column a class with 1, 0, -1 (uncertain) or nothing (not annotated)."""
-    named = classes_beside(path.parent)
-    if "label" in header:
-        if label_policy is not None:
-            raise UsageError(f"{path}: a single label has no uncertain values; leave --label-policy out.")
-        return interpret([row["label"] for row in rows], ids, named, path)
-    if named is None:
-        named = tuple(
-            name
-            for name in header
-            if name not in _KNOWN and all(row[name] in MARKS or is_empty(row[name]) for row in rows)
-        )
-    missing = [name for name in named if name not in header]
-    if missing or not named:
-        raise DataContractError(
-            f"{path}: has neither a column label nor one column a class with 0 and 1"
-            f"{': ' + listed(missing) + ' missing' if missing else ''}. It has {listed(header)}."
-        )
-    return "multilabel", named, marks(rows, named, ids, path)

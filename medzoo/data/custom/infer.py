@@ -1,80 +1,54 @@
-"""What a user's own data say about classes, groups and splits, whatever the files look like."""
+"""What the labels of a user's own data are: classes, values to regress, or names that the user has written down."""
 
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from medzoo.data.checks import SPLIT_WORDS, is_empty
+from medzoo.data.checks import is_empty
 from medzoo.data.problems import complain
-from medzoo.data.tables import EXCLUDED
 from medzoo.errors import DataContractError, listed
 
-if TYPE_CHECKING:
-    from medzoo.data.task import Reader
-
-GROUP_COLUMNS = ("patient_id", "patient", "group")
-
-
-@dataclass
-class Found:
-    """A data set as read from files, before it is a task."""
-
-    kind: str
-    classes: tuple[str, ...]
-    groups: str
-    columns: dict[str, dict[str, Any]]
-    root: Path
-    files: list[str]
-    reader: Reader
+# A plain decimal: no sign before it but -, no leading zeros, no underscores, no exponent. `001`, `1_1` and `1E2` are words.
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)?(?:\.[0-9]+)?")
+_PRINTED = re.compile(r"-?[0-9](?:\.[0-9]+)?e[+-][0-9]{2,3}")  # as Python and pandas print small and large fractions
+_FEW_ODD = 2
 
 
-def choose_groups(names: Sequence[str], groups: str | None, where: object) -> str | None:
-    """The column that groups images of one patient, or None where the user states that there is none.
+def plain_number(value: Any) -> float | None:  # noqa: ANN401
+    """A value as a number, if it is one and nothing else: of text only plain decimals are.
 
-    Raises:
-        DataContractError: if neither the data nor the user says anything.
+    Args:
+        value: a cell of a CSV or Parquet table.
+
+    >>> [plain_number(value) for value in ("12", "-0.5", 3, "001", "1_1", "1E2", "+1", "nan", "\\u0663")]
+    [12.0, -0.5, 3.0, None, None, None, None, None, None]
     """
-    if groups == "none":
+    if isinstance(value, str):
+        text = value.strip()
+        if not re.search(r"[0-9]", text) or not (_DECIMAL.fullmatch(text) or _PRINTED.fullmatch(text)):
+            return None
+        value = text
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
         return None
-    if groups is not None:
-        if groups not in names:
-            raise DataContractError(f"{where}: has no column {groups!r} to group by; it has {listed(names) or 'none'}.")
-        return groups
-    for name in GROUP_COLUMNS:
-        if name in names:
-            return name
-    complain(
-        DataContractError(
-            f"{where}: nothing says which images belong to one patient, so a split could leak. Add a column "
-            f"{', '.join(GROUP_COLUMNS[:-1])} or {GROUP_COLUMNS[-1]}, name another one with groups=COLUMN (--groups COLUMN), or "
-            "state that there is none with groups=none (--groups none)."
-        )
-    )
-    return None
+    return number if np.isfinite(number) and abs(number) < 2**53 else None
 
 
-def stated(column: str | None) -> str:
-    """How a task records its groups."""
-    return "none: stated by the user (groups=none)" if column is None else column
+def class_word(value: Any) -> str:  # noqa: ANN401
+    """A label as the name of a class: without blanks around it, accents composed.
 
-
-def split_words(words: Sequence[Any], ids: Sequence[Any], where: object) -> list[str]:
-    """Split names in the usual spellings → train, validation, test; "excluded" for what is none, after the complaint."""
-    known = [None if is_empty(word) else SPLIT_WORDS.get(str(word).strip().lower()) for word in words]
-    bad = [f"{key}: {word!r}" for key, word, name in zip(ids, words, known, strict=True) if name is None]
-    if bad:
-        complain(
-            DataContractError(
-                f"{where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test."
-            )
-        )
-    return [EXCLUDED if name is None else name for name in known]
+    >>> class_word(" Zyste "), class_word(True)
+    ('Zyste', 'True')
+    """
+    return unicodedata.normalize("NFC", str(value).strip())
 
 
 def classes_beside(folder: Path) -> tuple[str, ...] | None:
@@ -96,7 +70,7 @@ def classes_beside(folder: Path) -> tuple[str, ...] | None:
 
 
 def interpret(
-    values: list[Any], ids: Sequence[Any], named: tuple[str, ...] | None, where: object
+    values: Sequence[Any], ids: Sequence[Any], named: tuple[str, ...] | None, where: object
 ) -> tuple[str, tuple[str, ...], list[Any]]:
     """One label a row, as strings or numbers → kind, classes and numbers.
 
@@ -113,19 +87,17 @@ def interpret(
         kind, classes, labels = interpret(rest, known, named, where)
         left = iter(labels)
         return kind, classes, [next(left) if yes else None for yes in told]
-    numbers = [_number(value) for value in values]
-    if named is None and all(number is not None for number in numbers):
-        real = [number for number in numbers if number is not None]
-        if any(number != int(number) for number in real):
-            return "regression", (), real
-        unique = sorted({int(number) for number in real})
-        return _kind(len(unique)), tuple(map(str, unique)), [unique.index(int(number)) for number in real]
-    words = [str(value).strip() for value in values]
+    numbers = [plain_number(value) for value in values]
+    if named is None:
+        numeric = _as_numbers(values, numbers, ids, where)
+        if numeric is not None:
+            return numeric
+    words = [class_word(value) for value in values]
     classes = named if named is not None else tuple(sorted(set(words)))
-    place = {word: index for index, word in enumerate(classes)}
+    place = {unicodedata.normalize("NFC", word): index for index, word in enumerate(classes)}
     outside = {word for word in words if word not in place}
     if outside and all(number is not None and number == int(number) for number in numbers):
-        return _kind(len(classes)), classes, [int(number or 0) for number in numbers]  # numbers of the named classes
+        return _kind(len(classes)), classes, _as_positions(words, numbers, classes, where)
     if outside:
         bad = [f"{key}: {word!r}" for key, word in zip(ids, words, strict=True) if word in outside]
         complain(
@@ -136,13 +108,53 @@ def interpret(
     return _kind(len(classes)), classes, [place.get(word) for word in words]
 
 
+def _as_numbers(
+    values: Sequence[Any], numbers: Sequence[float | None], ids: Sequence[Any], where: object
+) -> tuple[str, tuple[str, ...], list[Any]] | None:
+    """Values to regress, or whole numbers as classes; None where the labels are words."""
+    real = [number for number in numbers if number is not None]
+    fractions = [number for number in real if number != int(number)]
+    odd = [row for row, number in enumerate(numbers) if number is None]
+    if odd and fractions and len(odd) <= max(_FEW_ODD, len(values) // 10) and len(real) > len(odd):
+        bad = [f"{ids[row]}: {values[row]!r}" for row in odd]
+        complain(
+            DataContractError(
+                f"{where}: {len(bad)} labels are no numbers, and the other {len(real)} are values with fractions: {listed(bad)}."
+            )
+        )
+        return "regression", (), list(numbers)
+    if odd or not real:
+        return None
+    if fractions:
+        return "regression", (), real
+    written: dict[int, set[str]] = {}
+    for value, number in zip(values, real, strict=True):
+        if isinstance(value, str):
+            written.setdefault(int(number), set()).add(value.strip())
+    twice = [" = ".join(sorted(words)) for words in written.values() if len(words) > 1]
+    if twice:
+        complain(
+            DataContractError(
+                f"{where}: labels write one number in several ways: {listed(twice)}. Write each class in one way."
+            )
+        )
+    unique = sorted({int(number) for number in real})
+    place = {number: index for index, number in enumerate(unique)}
+    return _kind(len(unique)), tuple(map(str, unique)), [place[int(number)] for number in real]
+
+
+def _as_positions(
+    words: Sequence[str], numbers: Sequence[float | None], classes: tuple[str, ...], where: object
+) -> list[int]:
+    """Numbers that count the named classes from 0."""
+    both = sorted(set(words) & set(classes))
+    if both:
+        raise DataContractError(
+            f"{where}: the label {both[0]!r} is the name of a class in classes.json, and other labels are no names: it is unclear "
+            "whether numbers name classes or count them from 0. Write the names into the labels."
+        )
+    return [int(number or 0) for number in numbers]
+
+
 def _kind(classes: int) -> str:
     return "binary" if classes == 2 else "multiclass"
-
-
-def _number(value: Any) -> float | None:  # noqa: ANN401
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) and abs(number) < 2**53 else None

@@ -1,60 +1,64 @@
-"""Parquet tables with an image column, as `datasets` writes them."""
+"""Parquet tables with an image column, as `datasets` writes them: their columns, and the files that their cells lead to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from medzoo.data.checks import SPLIT_WORDS
-from medzoo.data.custom.infer import Found, choose_groups, classes_beside, interpret, split_words, stated
+from medzoo.data.custom.column_roles import find_column, named_column
+from medzoo.data.custom.sheet import Sheet
+from medzoo.data.keys import file_of
 from medzoo.data.parquet_reader import ParquetReader, open_parquet
 from medzoo.data.problems import complain
-from medzoo.data.tables import by_split, keep
-from medzoo.errors import DataContractError, UsageError, listed
+from medzoo.data.split_names import split_of
+from medzoo.errors import DataContractError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_IMAGE = ("image", "img", "jpg", "png", "file")
-_LABEL = ("label", "labels", "target", "class")
+    import pyarrow.parquet as pq
 
 
-def read_tables(path: Path, *, groups: str | None, label_policy: str | None) -> Found:
-    """A Parquet file, or a folder with train.parquet, validation.parquet, test.parquet (or their shards), as columns.
+def read_parquet(path: Path, image: str | None) -> Sheet:
+    """A Parquet file, or a folder with train.parquet, validation.parquet, test.parquet (or their shards), as a table.
+
+    Args:
+        path: of the file or folder.
+        image: the column of the images, if the user names it.
 
     Raises:
         DataContractError: if there is nothing to read, or it is not readable without a guess.
     """
     root, files = _files(path)
-    tables = {name: _light(root / name) for split in files for name in files[split]}
-    first = next(iter(tables.values()))
-    image = _image_column(first, path)
-    label = next((name for name in _LABEL if name in first.column_names), None)
-    if label is None:
-        raise DataContractError(
-            f"{path}: has no label column ({', '.join(_LABEL)}); it has {listed(first.column_names)}."
-        )
+    tables = {name: _light(root / name) for names in files.values() for name in names}
+    first_name, first = next(iter(tables.items()))
+    features = _features(first)
+    column = _image_column(first, image, path)
     for name, table in tables.items():
-        if table.schema.names != first.schema.names or _features(table).get(label) != _features(first).get(label):
-            raise DataContractError(f"{root / name}: has other columns or classes than {root / next(iter(tables))}.")
-    group = choose_groups(first.column_names, groups, path)
-    named = _class_names(_features(first).get(label)) or classes_beside(root)
-    columns, order = _join(tables, files, image, label, group)
-    kind, classes, labels = _labels(columns, order, named, _features(first).get(label), label_policy, path)
-    for split, values in labels.items():
-        columns[split]["label"] = values
-        if isinstance(values, list) and None in values:  # told already
-            columns[split] = keep(columns[split], [value is not None for value in values])
-    if "split" in first.column_names and order == ["all"]:
-        table = columns["all"]
-        columns = by_split(table, split_words(table.pop("split"), table["id"], path))
+        others = _features(table)
+        if table.schema.names != first.schema.names or any(
+            _class_names(others.get(key)) != _class_names(features.get(key)) for key in first.schema.names
+        ):
+            raise DataContractError(f"{root / name}: has other columns or classes than {root / first_name}.")
+    columns: dict[str, list[Any]] = {name: [] for name in first.column_names}
+    keys, parts = [], []
+    for split, names in files.items():
+        for name in names:
+            for key in columns:
+                columns[key] += tables[name][key].to_pylist()
+            keys += [f"{name}#{row}" for row in range(tables[name].num_rows)]
+            parts += [split] * tables[name].num_rows
+    heavy = [name for name in columns if str(first.schema.field(name).type) == "null" and name != column]
+    cells = [cell for names in files.values() for name in names for cell in _paths(root, name, column)]
+    linked = _need_linked(path, root, cells)
     beside = ["classes.json"] if (root / "classes.json").is_file() else []
-    return Found(kind, classes, stated(group), columns, root, [*tables, *beside], ParquetReader(root, image))
+    classes = {key: known for key in first.column_names if (known := _class_names(features.get(key)))}
+    return Sheet(
+        path, root, ParquetReader(root, column), {key: cells for key, cells in columns.items() if key not in heavy}, column, keys,
+        [*tables, *beside, *linked], paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
+        parts=None if list(files) == ["all"] else parts, named_by_cell=False, names=classes,
+        notes=[f"images: column {column} of {listed(tables, 3)}"],
+    )  # fmt: skip
 
 
 def _files(path: Path) -> tuple[Path, dict[str, list[str]]]:
@@ -67,7 +71,7 @@ def _files(path: Path) -> tuple[Path, dict[str, list[str]]]:
         raise DataContractError(
             f"{path}: no Parquet file. Looked for a file, or a folder with train.parquet and the like."
         )
-    words = {name: SPLIT_WORDS.get(name.split(".")[0].split("-")[0].lower()) for name in names}
+    words = {name: split_of(name.split(".")[0].split("-")[0]) for name in names}
     if len(names) == 1 and words[names[0]] is None:
         return root, {"all": names}
     strange = [name for name, split in words.items() if split is None]
@@ -110,15 +114,18 @@ def _features(table: pa.Table) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _image_column(table: pa.Table, path: Path) -> str:
+def _image_column(table: pa.Table, image: str | None, path: Path) -> str:
+    if image is not None:
+        return named_column(image, table.column_names, "image", path)
     features = _features(table)
     declared = [name for name in table.column_names if dict(features.get(name) or {}).get("_type") == "Image"]
-    candidates = declared or [name for name in _IMAGE if name in table.column_names]
-    if not candidates:
+    found = declared[0] if declared else find_column("image", table.column_names, path)
+    if found is None:
         raise DataContractError(
-            f"{path}: has no image column ({', '.join(_IMAGE)}); it has {listed(table.column_names)}."
+            f"{path}: has no image column; call one image, or name it behind the path: ,image=COLUMN. It has "
+            f"{listed(table.column_names, 30)}."
         )
-    return candidates[0]
+    return found
 
 
 def _class_names(feature: object) -> tuple[str, ...] | None:
@@ -130,83 +137,50 @@ def _class_names(feature: object) -> tuple[str, ...] | None:
     return _class_names(feature["feature"]) if isinstance(feature, dict) and "feature" in feature else None
 
 
-def _join(
-    tables: dict[str, pa.Table], files: dict[str, list[str]], image: str, label: str, group: str | None
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The columns of each split, shards joined; ids are the keys unless there is an id column."""
-    columns: dict[str, dict[str, Any]] = {}
-    for split, names in files.items():
-        keys = [f"{name}#{row}" for name in names for row in range(tables[name].num_rows)]
+def _paths(root: Path, name: str, column: str) -> list[str | None]:
+    """The path that each cell names in place of bytes; None for bytes."""
+    import pyarrow as pa
 
-        def values(column: str, names: Sequence[str] = names) -> list[Any]:
-            return [value for name in names for value in tables[name][column].to_pylist()]
-
-        present = tables[names[0]].column_names
-        ids = [str(value) for value in values("id")] if "id" in present else keys
-        grouped = [None if value is None else str(value) for value in values(group)] if group else ids
-        columns[split] = {"id": ids, "image": keys, "label": values(label), "patient_id": grouped}
-        taken = {*columns[split], image, label, group}
-        columns[split] |= {
-            n: values(n) for n in present if n not in taken and str(tables[names[0]].schema.field(n).type) != "null"
-        }
-    return columns, list(files)
-
-
-def _labels(
-    columns: dict[str, dict[str, Any]],
-    order: list[str],
-    named: tuple[str, ...] | None,
-    feature: object,
-    label_policy: str | None,
-    path: Path,
-) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-    """Kind, classes and numbers: a list is multilabel, numbers of a ClassLabel are classes, the rest as in a CSV."""
-    values = [value for split in order for value in columns[split]["label"]]
-    ids = [key for split in order for key in columns[split]["id"]]
-    result: Any
-    if any(isinstance(value, list) for value in values):
-        if named is None:
-            raise DataContractError(
-                f"{path}: labels are lists and nothing names them; put a list of names in classes.json."
-            )
-        kind, classes = "multilabel", named
-        result = _lists(values, ids, classes, _class_names(feature) is not None, path)
-    elif label_policy is not None:
-        raise UsageError(f"{path}: a single label has no uncertain values; leave --label-policy out.")
-    elif named is not None and all(isinstance(value, int | None) for value in values):
-        kind, classes, result = "binary" if len(named) == 2 else "multiclass", named, values
-        if empty := [key for key, value in zip(ids, values, strict=True) if value is None]:
-            complain(DataContractError(f"{path}: {len(empty)} rows have no label: {listed(empty)}."))
-    else:
-        kind, classes, result = interpret(values, ids, named, path)
-    ends = list(accumulate((len(columns[split]["id"]) for split in order), initial=0))
-    return kind, classes, {split: result[ends[k] : ends[k + 1]] for k, split in enumerate(order)}
+    file = open_parquet(root / name)
+    kind = file.schema_arrow.field(column).type
+    try:
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            return file.read(columns=[column])[column].to_pylist()
+        if not pa.types.is_struct(kind) or {"bytes", "path"} - {field.name for field in kind}:
+            return [None] * file.metadata.num_rows
+        found: list[str | None] = []
+        for group in range(file.num_row_groups):
+            if _holds_all_bytes(file, group, f"{column}.bytes"):  # and not one image is read here
+                found += [None] * file.metadata.row_group(group).num_rows
+                continue
+            cells = file.read_row_group(group, columns=[column])[column].to_pylist()
+            found += [
+                cell["path"] if cell and cell.get("bytes") is None and cell.get("path") else None for cell in cells
+            ]
+        return found
+    except (pa.ArrowException, OSError) as error:
+        raise DataContractError(f"{root / name} cannot be read ({error}). Fetch or write it again.") from error
 
 
-def _lists(values: list[Any], ids: list[str], classes: tuple[str, ...], numbers: bool, path: Path) -> np.ndarray:
-    """0/1 vectors as they are; lists of class numbers as vectors."""
-    lengths = {len(value) if isinstance(value, list) else -1 for value in values}
-    if numbers and lengths != {len(classes)}:
-        bad = [
-            f"{k}: {v!r}"
-            for k, v in zip(ids, values, strict=True)
-            if v is None or not all(0 <= n < len(classes) for n in v)
-        ]
-        if bad:
-            complain(
-                DataContractError(f"{path}: {len(bad)} labels are outside the {len(classes)} classes: {listed(bad)}.")
-            )
-        array = np.zeros((len(values), len(classes)), np.float32)
-        for row, present in enumerate(values):
-            array[row, [number for number in present or () if 0 <= number < len(classes)]] = 1
-        return array
-    wrong = [key for key, value in zip(ids, values, strict=True) if value is None or len(value) != len(classes)]
-    if wrong:
+def _holds_all_bytes(file: pq.ParquetFile, group: int, leaf: str) -> bool:
+    """Whether the file's footer says that no cell of a row group is without bytes."""
+    row_group = file.metadata.row_group(group)
+    for number in range(row_group.num_columns):
+        column = row_group.column(number)
+        if column.path_in_schema == leaf:
+            said = column.statistics
+            return said is not None and said.has_null_count and said.null_count == 0
+    return False
+
+
+def _need_linked(path: Path, root: Path, cells: list[str | None]) -> list[str]:
+    """The files that cells lead to: what is in them is part of the data."""
+    files = sorted({file_of(root, cell) for cell in cells if cell})
+    absent = [name for name in files if not (root / name).is_file()]
+    if absent:
         complain(
             DataContractError(
-                f"{path}: {len(wrong)} rows do not have {len(classes)} labels, one a class: {listed(wrong)}."
+                f"{path}: {len(absent)} images that its cells name do not exist below {root}: {listed(absent)}."
             )
         )
-        unsaid = [np.nan] * len(classes)
-        values = [value if value is not None and len(value) == len(classes) else unsaid for value in values]
-    return np.array(values, dtype=np.float32).reshape(len(values), len(classes))
+    return [name for name in files if name not in set(absent)]

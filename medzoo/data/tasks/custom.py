@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.custom.sheet import ColumnChoice, CustomData
+from medzoo.data.disk import is_text
 from medzoo.data.fingerprint import fingerprint
 from medzoo.data.policy import parse_policy
+from medzoo.data.splits import STATED_FOLD
 from medzoo.data.tables import joined, settle_column
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.windows import WindowChoice, limits_of, parse_window
 from medzoo.errors import DataContractError, UsageError
 
-CHOICES = {"window": parse_window}
+
+def _column(text: str) -> str:
+    return text
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    """Names joined by `;`."""
+    names = tuple(name.strip() for name in text.split(";"))
+    if not all(names) or len(set(names)) != len(names):
+        raise UsageError(f"labels={text}: give different columns with `;` between them, as in labels=Edema;Mass.")
+    return names
+
+
+CHOICES = {
+    "window": parse_window, "image": _column, "label": _column, "labels": _columns, "mask": _column, "split": _column,
+    "group": _column,
+}  # fmt: skip
+_LAYOUT = """\
+one folder a class             splits above classes            a table beside the images
+scans/                         scans/                          scans/
+  benign/1.png                   train/benign/1.png              labels.csv
+  malignant/2.dcm                val/malignant/2.png             p1/1.png
+                                 test/benign/3.png               p2/2.dcm
+
+labels.csv (or .tsv, metadata.csv):
+  image,label,patient_id,split        or one column of 1 and 0 a finding, -1 for uncertain:
+  p1/1.png,benign,p1,train            image,patient_id,Edema,Mass,split
+  p2/2.dcm,malignant,p2,test          p1/1.png,p1,1,0,train"""
+_NOTE = """\
+Columns are found by their names, in any case: image (img, file, path, file_name, ...), label (class, target, category, ...),
+patient_id (patient, group, subject_id, case_id, ...), split (set, subset, partition, fold, is_test, ...), mask. Other names are
+given behind the path, in any order: folder:scans,image=FILE,label=DX,group=CASE,split=none,window=lung. labels=A;B;C chooses the
+columns of several findings, mask=COLUMN makes a segmentation. classes.json beside the table, a list of names, fixes the classes and
+their order. Patients may also be the folders that images lie in (--groups parent), or what DICOM headers say (the default for DICOM
+without a column). Every run prints what was chosen. Without labels (pre-training), any folder of images or table of paths will
+do."""
 
 
 def _info(name: str, title: str, how: str) -> TaskInfo:
     return TaskInfo(
         name=name, title=title, kind="multiclass", classes=(), metric="auroc", unit="image",
         groups="the column patient_id, patient or group, or as stated", channels=None, license="your data's", url="",
-        citation="", how=how,
+        citation="", how=how, layout=_LAYOUT if name.startswith("folder") else "", note=_NOTE,
     )  # fmt: skip
 
 
@@ -46,7 +86,14 @@ def load(
     groups: str | None = None,
     label_policy: str | None = None,
     pooled: bool = False,
+    unlabelled: bool = False,
     window: WindowChoice | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    labels: tuple[str, ...] = (),
+    mask: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
 ) -> Task:
     """A task from files; its kind follows from the labels.
 
@@ -54,47 +101,96 @@ def load(
         name: "folder:PATH" or "parquet:PATH".
         root: folder that a relative path starts from; by default the working folder.
         path: of the data.
-        groups: column that groups images of one patient, or "none"; by default patient_id, patient or group.
+        groups: column that groups images of one patient; "parent" (or "parent:N") for the folders they lie in, "dicom:patient",
+            "dicom:study" or "dicom:series" for their headers, or "none"; by default a column patient_id, patient, group and the
+            like, else DICOM headers.
         label_policy: what uncertain labels (-1) of a multilabel set become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
         pooled: join the splits into one, for a split file or folds.
+        unlabelled: leave labels out; then groups need not be stated, and images without a stated split are all for training.
         window: what all images are clipped to: the name of a CT window, or (low, high) in their own unit.
+        image: column of the images.
+        label: column of one class or value an image.
+        labels: columns of 1 and 0, one a class.
+        mask: column of masks.
+        split: column of the split, or "none" to have a new one made.
+        group: as groups.
 
     Raises:
         DataContractError: if the data are missing, say nothing about groups, or break the task's checks.
+        UsageError: for choices that do not go together.
     """
-    if not path and root is None:
-        raise UsageError(f"Task {name}: say where the data are, as in {name.partition(':')[0]}:some/folder.")
-    place = (root / path if root is not None else Path(path)).expanduser()
     prefix = name.partition(":")[0]
-    if prefix == "folder":
-        from medzoo.data.custom.image_folder import read_folder
-
-        found = read_folder(place, groups=groups, label_policy=label_policy)
-    else:
-        from medzoo.data.custom.parquet_table import read_tables
-
-        found = read_tables(place, groups=groups, label_policy=label_policy)
-    if pooled and len(found.columns) > 1:
+    if not path and root is None:
+        raise UsageError(f"Task {name}: say where the data are, as in {prefix}:some/folder.")
+    place = (root / path if root is not None else Path(path)).expanduser()
+    if not is_text(str(place)):
+        raise DataContractError(f"{str(place)!a}: the path is no UTF-8, and names of tasks are. Rename the folder.")
+    _check_choices(place, prefix)
+    if group is not None and groups is not None and group != groups:
+        raise UsageError(f"Task {name}: group={group} and --groups {groups} differ; give one of them.")
+    choice = ColumnChoice(image, label, labels, mask, split, group)
+    found = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    folds = any(STATED_FOLD in rows for rows in found.columns.values())  # of the training split alone, where there is one
+    if pooled and len(found.columns) > 1 and not folds:
         found.columns = {"all": joined(found.columns.values())}
-    title = f"{prefix}:{place.resolve().name}"  # the last word only: where data lie is no part of what they are
+    title = f"{prefix}:{place.resolve().name}{choice.named()}"  # the last word only: where data lie is no part of what they are
     if window is not None:
         found.reader.window = window  # type: ignore[attr-defined]
         title += f",window={window if isinstance(window, str) else '{:g}:{:g}'.format(*window)}"
-    metric = "mae" if found.kind == "regression" else "auroc"
+    metric = {"regression": "mae", "segmentation": "dice"}.get(found.kind, "auroc")
     info = replace(
         TASKS[name], name=title, title=f"{len(found.files)} files", kind=found.kind, classes=found.classes, metric=metric,
-        groups=found.groups, window=None if window is None else limits_of(window),
+        groups=found.groups, window=None if window is None else limits_of(window), layout="", note="",
     )  # fmt: skip
     try:
         hashed = fingerprint(found.root, found.files)
     except OSError as error:
         raise DataContractError(f"{place}: a file cannot be read ({error}).") from error
     if found.kind != "multilabel":
-        return Task(info, found.columns, found.reader, hashed)
+        return Task(info, found.columns, found.reader, hashed, notes=found.notes)
     policy = parse_policy(label_policy)
     for rows in found.columns.values():
         settle_column(rows, policy)
-    return Task(info, found.columns, found.reader, hashed, policy=policy)
+    return Task(info, found.columns, found.reader, hashed, policy=policy, notes=found.notes)
+
+
+def _read(
+    place: Path, prefix: str, choice: ColumnChoice, groups: str | None, label_policy: str | None, unlabelled: bool
+) -> CustomData:
+    """What lies at a path: a table, or folders."""
+    from medzoo.data.custom.csv_table import ENDINGS, find_tables, read_table
+    from medzoo.data.custom.from_sheet import from_sheet
+    from medzoo.data.custom.image_folder import read_class_folders, read_unlabelled
+
+    rest = {"groups": groups, "label_policy": label_policy, "unlabelled": unlabelled}
+    if prefix == "parquet":
+        from medzoo.data.custom.parquet_table import read_parquet
+
+        return from_sheet(read_parquet(place, choice.image), choice, **rest)  # type: ignore[arg-type]
+    if place.is_file() and place.suffix.lower() in ENDINGS:
+        return from_sheet(read_table({"all": place}, choice.image), choice, **rest)  # type: ignore[arg-type]
+    if not place.is_dir():
+        raise DataContractError(
+            f"The folder {place} does not exist. Give the folder that holds class folders or a CSV."
+        )
+    if tables := find_tables(place):
+        return from_sheet(read_table(tables, choice.image), choice, **rest)  # type: ignore[arg-type]
+    if named := replace(choice, group=None).named():
+        raise UsageError(f"{place} holds no table, so there are no columns to name ({named[1:]}).")
+    if label_policy is not None:
+        raise UsageError(f"{place}: class folders have no uncertain labels; leave --label-policy out.")
+    return read_unlabelled(place, groups) if unlabelled else read_class_folders(place, groups)
+
+
+def _check_choices(place: Path, prefix: str) -> None:
+    """A path that does not exist may end in a choice that was typed wrong."""
+    typed = re.findall(r",([A-Za-z_]+)=", str(place))
+    if typed and not place.exists():
+        near = difflib.get_close_matches(typed[0], CHOICES, n=1)
+        raise UsageError(
+            f"Task {prefix}:{place}: there is no such path, and {typed[0]!r} is no choice behind one."
+            f"{f' Did you mean {near[0]}?' if near else ''} Choices are {', '.join(CHOICES)}."
+        )
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

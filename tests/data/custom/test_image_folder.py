@@ -145,7 +145,7 @@ def test_a_csv_of_windows(tmp_path):
 @pytest.mark.parametrize(
     "written, hint",
     [("C.jpg", "lies `c.png`"), ("c", "lies `c.png`"), ("c.jpg", "lies `c.png`"), (r"D:\x\c.png", "as they lie below"),
-     ("/x/c.png", "as they lie below"), ("z.png", r"z\.png\.$"), ("no/c.png", r"c\.png\.$"), ("", r": \.$")],
+     ("/x/c.png", "as they lie below"), ("z.png", r"z\.png\.$"), ("no/c.png", "There is `c.png`"), ("", r": \.$")],
 )  # fmt: skip
 def test_an_image_that_is_missing_is_told_with_what_it_may_be(tmp_path, written, hint):
     with pytest.raises(DataContractError, match=f"1 images do not exist below .*{hint}"):

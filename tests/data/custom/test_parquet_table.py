@@ -102,7 +102,7 @@ def test_parquet_bad_input(tmp_path):
     table(tmp_path / "test.parquet", [encoded(1)] * 2, label=[0, 1], patient_id=["d", "e"])
     with pytest.raises(SplitError, match=r"d \(test, train\)"):
         load_task(f"parquet:{tmp_path}")
-    with pytest.raises(DataContractError, match="no column 'nurse' to group by"):
+    with pytest.raises(DataContractError, match="no column 'nurse'"):
         load_task(f"parquet:{tmp_path}", groups="nurse")
     assert load_task(f"parquet:{tmp_path}", groups="none").info.groups.startswith("none")
     table(tmp_path / "test.parquet", [encoded(1)] * 2, target=[0, 1], patient_id=["f", "e"])
@@ -137,3 +137,45 @@ def test_real_tables(real_data, name, groups, rows, shape, kind):
     else:
         with pytest.raises(DataContractError, match="groups=none"):
             load_task(f"parquet:{real_data / name}")
+
+
+def test_a_parquet_file_that_states_its_split_is_not_trained_on_its_test_rows(tmp_path):
+    words = ["train" if n < 20 else "test" for n in range(40)]
+    rest = {"label": [n % 2 for n in range(40)], "patient_id": [f"p{n}" for n in range(40)]}
+    for column, file in (("split", "train"), ("Set", "train"), ("subset", "data"), ("is_test", "train")):
+        root = tmp_path / f"{column}-{file}"
+        root.mkdir()
+        cells = [word == "test" for word in words] if column == "is_test" else words
+        table(root / f"{file}.parquet", [encoded(n) for n in range(40)], **rest, **{column: cells})
+        for name in (root, root / f"{file}.parquet"):
+            task = load_task(f"parquet:{name}")
+            assert {int(key.rpartition("#")[2]) for key in task.column("test", "image")} == set(range(20, 40))
+    root = tmp_path / "torn"
+    root.mkdir()
+    for file, first in (("train", 0), ("test", 20)):
+        part = {key: values[first : first + 20] for key, values in rest.items()}
+        table(root / f"{file}.parquet", [encoded(n) for n in range(20)], **part, split=["train"] * 20)
+    with pytest.raises(DataContractError, match="two statements"):
+        load_task(f"parquet:{root}")
+    assert "test" not in load_task(f"parquet:{root},split=split").tables
+    assert load_task(f"parquet:{root},split=none").tables["train"].num_rows == 28
+
+
+def test_columns_of_parquet_by_name(tmp_path):
+    path = tmp_path / "d.parquet"
+    rest = {"Edema": [n % 2 for n in range(40)], "Mass": [bool(n // 2 % 2) for n in range(40)],
+            "Age": [40 + n for n in range(40)], "PatientID": [float(n // 2) for n in range(40)]}  # fmt: skip
+    table(path, [encoded(n) for n in range(40)], **rest)
+    task = load_task(f"parquet:{path}")
+    assert task.kind == "multilabel" and task.classes == ("Edema", "Mass") and task.info.groups == "PatientID"
+    assert load_task(f"parquet:{path},labels=mass").classes == ("Mass",)
+    assert load_task(f"parquet:{path},label=edema,group=patientid").kind == "binary"
+    with pytest.raises(DataContractError, match="Did you mean"):
+        load_task(f"parquet:{path},image=imag")
+
+
+def test_patients_as_numbers_in_one_file_and_with_gaps_in_the_other(tmp_path):
+    table(tmp_path / "train.parquet", [encoded(1)] * 4, label=[0, 1, 0, 1], patient_id=[1, 2, 3, 4])
+    table(tmp_path / "test.parquet", [encoded(1)] * 2, label=[0, 1], patient_id=[4.0, 9.0])
+    with pytest.raises(SplitError, match=r"4 \(test, train\)"):
+        load_task(f"parquet:{tmp_path}")

@@ -1,0 +1,262 @@
+"""From a table of images to a data set: which columns are labels, patients and split, and what the labels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candidates, find_column, named_column, plain
+from medzoo.data.custom.groups import find_groups, group_column
+from medzoo.data.custom.infer import class_word, classes_beside, interpret
+from medzoo.data.custom.label_columns import choose_label_columns, mark_of
+from medzoo.data.custom.sheet import ColumnChoice, CustomData, Sheet
+from medzoo.data.custom.split_columns import stated_split
+from medzoo.data.disk import FileReader
+from medzoo.data.problems import complain
+from medzoo.data.splits import STATED_FOLD
+from medzoo.data.tables import EXCLUDED, by_split, marks
+from medzoo.errors import DataContractError, UsageError, listed
+
+_FOREGROUND = ("foreground",)
+
+
+class ClassMaskReader(FileReader):
+    """Images under their paths, and masks whose values are classes, counted from 1."""
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8: the values of the mask file.
+
+        Raises:
+            ImageError: if the mask is no image of one channel and 8 bits.
+        """
+        from medzoo.data.unpacked import read_kept
+        from medzoo.data.windows import ANY
+        from medzoo.errors import ImageError
+
+        array = read_kept(self.root / key, window=ANY).array
+        if array.ndim != 2 or array.dtype.kind not in "ui" or (array.size and int(array.max()) > 255):
+            raise ImageError(
+                f"{self.root / key}: a mask of several classes holds one channel of class numbers from 0 to 255."
+            )
+        return array.astype(np.uint8)
+
+
+def from_sheet(
+    sheet: Sheet, choice: ColumnChoice, *, groups: str | None, label_policy: str | None, unlabelled: bool
+) -> CustomData:
+    """A data set out of the rows of a table.
+
+    Args:
+        sheet: the table.
+        choice: columns that the user names.
+        groups: as for `find_groups`.
+        label_policy: of uncertain labels; an error for labels that cannot be uncertain.
+        unlabelled: leave the labels out: the images are for pre-training.
+
+    Raises:
+        DataContractError: if the table is not usable without a guess; all offenders are named.
+        UsageError: for choices that do not go together.
+    """
+    header, where = list(sheet.columns), sheet.where
+    group = group_column(sheet, groups)
+    taken = {sheet.image, "id", *([group] if group else [])}
+    labels = _Labels(sheet, choice, taken, unlabelled)
+    taken |= labels.taken
+    split = stated_split(sheet, choice.split, {*taken, *candidates("group", header, ())})
+    taken |= split.used
+    kind, classes, table = labels.read(taken, label_policy)
+    patients, stated = find_groups(sheet, groups, group, needed=not unlabelled)
+    table = {"id": sheet.ids, "image": sheet.keys, "patient_id": patients, **table}
+    extras = [name for name in header if name not in {*table, *classes, sheet.image, group, "split"}]
+    table |= {name: list(sheet.columns[name]) for name in extras}
+    words = split.words or ["all"] * len(sheet.keys)
+    if split.folds is not None:
+        table[STATED_FOLD] = split.folds
+    if unlabelled and split.words is None:
+        words = ["train"] * len(words)
+    if isinstance(table.get("label"), list):
+        words = [EXCLUDED if label is None else word for word, label in zip(words, table["label"], strict=True)]
+    if split.note:
+        sheet.notes.append(split.note)
+    if not unlabelled:
+        found = {
+            "group": group if groups is None else "stated",
+            "split": split.note or (split.folds and "folds") or choice.split,
+        }
+        advise_of_near_names(found, [name for name in header if name not in {*taken, *classes}], where)
+    reader = ClassMaskReader(sheet.root) if kind == "segmentation" and len(classes) > 1 else sheet.reader
+    return CustomData(
+        kind, classes, stated, by_split(table, words), sheet.root, [*sheet.files, *labels.files], reader, sheet.notes
+    )
+
+
+class _Labels:
+    """What the labels of a table are.
+
+    Args:
+        sheet: the table.
+        choice: columns that the user names.
+        taken: columns of another role.
+        unlabelled: leave them out.
+    """
+
+    def __init__(self, sheet: Sheet, choice: ColumnChoice, taken: set[str], unlabelled: bool) -> None:
+        self.sheet, self.choice, self.unlabelled = sheet, choice, unlabelled
+        self.files: list[str] = []
+        header, where = list(sheet.columns), sheet.where
+        given = [
+            key for key, value in (("label", choice.label), ("labels", choice.labels), ("mask", choice.mask)) if value
+        ]
+        if len(given) > 1:
+            raise UsageError(f"{where}: {given[0]}= and {given[1]}= do not go together; choose one.")
+        self.label = self.mask = None
+        self.columns: tuple[str, ...] = ()
+        if unlabelled:
+            return
+        if choice.labels:
+            self.columns = tuple(named_column(name, header, "labels", where) for name in choice.labels)
+        elif choice.mask is not None:
+            self.mask = named_column(choice.mask, header, "mask", where)
+        elif choice.label is not None:
+            self.label = named_column(choice.label, header, "label", where)
+        else:
+            self.label = find_column("label", header, where, taken)
+            others = [name for name in candidates("label", header, taken) if name != self.label]
+            if others and plain(str(self.label)) != "label":
+                raise DataContractError(
+                    f"{where}: the columns {listed(map(repr, [self.label, *others]))} could all be the label; name one "
+                    "behind the path: "
+                    f",label={self.label}"
+                )
+
+    @property
+    def taken(self) -> set[str]:
+        """The columns that are labels for certain."""
+        return {name for name in (self.label, self.mask, *self.columns) if name}
+
+    def read(self, taken: set[str], label_policy: str | None) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+        """Kind, classes, and the columns `label` or `mask`.
+
+        Args:
+            taken: columns of another role.
+            label_policy: of uncertain labels.
+        """
+        sheet, where = self.sheet, self.sheet.where
+        if self.unlabelled:
+            sheet.notes.append("labels: not used")
+            return "unlabelled", (), {}
+        named = sheet.names.get(self.label or "") or classes_beside(sheet.root)
+        if self.label is not None:
+            values = list(sheet.columns[self.label])
+            if any(isinstance(value, list) for value in values):
+                return self._lists(values, named)
+            if label_policy is not None:
+                raise UsageError(f"{where}: a single label has no uncertain values; leave --label-policy out.")
+            if named is not None and all(isinstance(value, int | None) for value in values):
+                kind, classes, labels = self._positions(values, named)
+            else:
+                kind, classes, labels = interpret(values, sheet.ids, named, where)
+            what = "values to regress" if kind == "regression" else f"{len(classes)} classes ({listed(classes, 10)})"
+            sheet.notes.append(f"labels: column {self.label}, {what}")
+            return kind, classes, {"label": labels}
+        if not self.columns and self.mask is None and not (named and set(named) <= set(sheet.columns)):
+            self.mask = find_column("mask", list(sheet.columns), where, taken)
+        if self.mask is not None:
+            return self._masks(named, label_policy)
+        self.columns = self.columns or named or self._findings(taken)
+        missing = [name for name in self.columns if name not in sheet.columns]
+        if missing or not self.columns:
+            raise DataContractError(
+                f"{where}: has neither a column label ({', '.join(ALIASES['label'][1:])}) nor one column a class with 0 and 1"
+                f"{': ' + listed(missing) + ' missing' if missing else ''}. Name the column behind the path (,label=COLUMN or "
+                f",labels=COLUMN;COLUMN). It has {listed(sheet.columns, 30)}."
+            )
+        rows = [
+            dict(zip(self.columns, cells, strict=True))
+            for cells in zip(*(map(mark_of, sheet.columns[name]) for name in self.columns), strict=True)
+        ]
+        sheet.notes.append(f"labels: {len(self.columns)} columns of 1 and 0: {listed(self.columns, 20)}")
+        return "multilabel", self.columns, {"label": marks(rows, self.columns, sheet.ids, where)}
+
+    def _findings(self, taken: set[str]) -> tuple[str, ...]:
+        """The columns of 1 and 0 that are no facts of the patient; the others are noted."""
+        sheet = self.sheet
+        free = [name for name in sheet.columns if name not in taken]
+        chosen = choose_label_columns(sheet.columns, free, sheet.ids, sheet.where)
+        left = [f"{name} ({why})" for name, why in chosen.left_out.items()]
+        if chosen.classes and left:
+            sheet.notes.append(f"columns that are no labels: {listed(left, 10)}")
+        return chosen.classes
+
+    def _masks(
+        self, named: tuple[str, ...] | None, label_policy: str | None
+    ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+        from medzoo.data.custom.csv_table import need_images, with_slashes
+
+        sheet = self.sheet
+        if sheet.paths is None or not sheet.named_by_cell:
+            raise UsageError(f"{sheet.where}: masks in Parquet are not read yet; list files in a CSV (folder:PATH).")
+        if label_policy is not None:
+            raise UsageError(f"{sheet.where}: masks have no uncertain values; leave --label-policy out.")
+        masks = [with_slashes(sheet.root, str(cell)) for cell in sheet.columns[str(self.mask)]]
+        need_images(sheet.where, sheet.root, masks)
+        self.files = list(dict.fromkeys(masks))
+        classes = named or _FOREGROUND
+        sheet.notes.append(f"masks: column {self.mask}, {len(classes)} classes ({listed(classes, 10)})")
+        return "segmentation", classes, {"mask": masks}
+
+    def _positions(self, values: Sequence[Any], classes: tuple[str, ...]) -> tuple[str, tuple[str, ...], list[Any]]:
+        """Numbers of a ClassLabel, which count its names."""
+        if empty := [key for key, value in zip(self.sheet.ids, values, strict=True) if value is None]:
+            complain(DataContractError(f"{self.sheet.where}: {len(empty)} rows have no label: {listed(empty)}."))
+        return "binary" if len(classes) == 2 else "multiclass", classes, list(values)
+
+    def _lists(
+        self, values: Sequence[Any], named: tuple[str, ...] | None
+    ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+        """0/1 vectors as they are; lists of class numbers or names as vectors."""
+        sheet, where, ids = self.sheet, self.sheet.where, self.sheet.ids
+        if named is None:
+            raise DataContractError(
+                f"{where}: labels are lists and nothing names them; put a list of names in classes.json."
+            )
+        sheet.notes.append(f"labels: lists in the column {self.label}, {len(named)} classes ({listed(named, 20)})")
+        lengths = {len(value) if isinstance(value, list) else -1 for value in values}
+        place = {name: number for number, name in enumerate(named)}
+        if any(isinstance(item, str) for value in values for item in value or ()):
+            numbers = [None if v is None else [place.get(class_word(item), -1) for item in v] for v in values]
+        elif str(self.label) in sheet.names and lengths != {len(named)}:
+            numbers = list(values)
+        else:
+            return "multilabel", named, {"label": self._vectors(values, named)}
+        bad = [
+            f"{k}: {v!r}"
+            for k, v, n in zip(ids, values, numbers, strict=True)
+            if n is None or not all(0 <= x < len(named) for x in n)
+        ]
+        if bad:
+            complain(
+                DataContractError(f"{where}: {len(bad)} labels are outside the {len(named)} classes: {listed(bad)}.")
+            )
+        array = np.zeros((len(values), len(named)), np.float32)
+        for row, present in enumerate(numbers):
+            array[row, [number for number in present or () if 0 <= number < len(named)]] = 1
+        return "multilabel", named, {"label": array}
+
+    def _vectors(self, values: Sequence[Any], classes: tuple[str, ...]) -> np.ndarray:
+        wrong = [
+            key
+            for key, value in zip(self.sheet.ids, values, strict=True)
+            if value is None or len(value) != len(classes)
+        ]
+        if wrong:
+            complain(
+                DataContractError(
+                    f"{self.sheet.where}: {len(wrong)} rows do not have {len(classes)} labels, one a class: {listed(wrong)}."
+                )
+            )
+            unsaid = [np.nan] * len(classes)
+            values = [value if value is not None and len(value) == len(classes) else unsaid for value in values]
+        return np.array(values, dtype=np.float32).reshape(len(values), len(classes))

@@ -1,0 +1,160 @@
+"""Which images of a user's own data belong to one patient: a column, the folders they lie in, or what their DICOM headers say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from medzoo.data.checks import is_empty
+from medzoo.data.custom.column_roles import ALIASES, find_column, named_column
+from medzoo.data.custom.sheet import NOTHING, Sheet
+from medzoo.data.dicom_ids import LEVELS, DicomIds, read_dicom_ids
+from medzoo.data.patient_ids import same_form
+from medzoo.data.problems import advise, complain
+from medzoo.errors import DataContractError, UsageError, listed
+
+_PARENT = re.compile(r"parent(?::([1-9]))?")
+_USUAL = ", ".join(ALIASES["group"][:2])
+
+
+def group_column(sheet: Sheet, chosen: str | None) -> str | None:
+    """The column of the groups; None where there is none, or the user names another way.
+
+    Args:
+        sheet: the table.
+        chosen: as for `find_groups`.
+
+    Raises:
+        DataContractError: for a column that is not there.
+    """
+    if chosen is None:
+        return find_column("group", list(sheet.columns), sheet.where, [sheet.image])
+    if chosen in sheet.columns:
+        return chosen
+    if chosen == NOTHING or _PARENT.fullmatch(chosen) or chosen.startswith("dicom:"):
+        return None
+    return named_column(chosen, list(sheet.columns), "group", sheet.where)
+
+
+def find_groups(
+    sheet: Sheet, chosen: str | None, column: str | None, *, needed: bool = True
+) -> tuple[list[str | None], str]:
+    """The group of every row, and how a task records it.
+
+    Args:
+        sheet: the table.
+        chosen: a column; "parent" or "parent:N" for the N-th folder above an image; "dicom:patient", "dicom:study" or
+            "dicom:series"; "none"; None looks for a column, then at DICOM headers.
+        column: as `group_column` found it.
+        needed: whether a split may depend on it, so that a missing statement is an error.
+
+    Raises:
+        DataContractError: if neither the data nor the user says anything.
+    """
+    if column is not None:
+        values = [None if is_empty(value) else str(value).strip() for value in sheet.columns[column]]
+        sheet.notes.append(f"patients: column {column}, {_count(values)} for {len(values)} images")
+        return list(values), column
+    files = sheet.keys if sheet.paths is None else sheet.paths
+    if chosen is not None and (found := _PARENT.fullmatch(chosen)):
+        return _of_folders(sheet, files, int(found[1] or 1)), f"{chosen}: the folders that the images lie in"
+    if chosen is not None and chosen.startswith("dicom:"):
+        level = chosen.removeprefix("dicom:")
+        if level not in LEVELS:
+            raise UsageError(f"--groups {chosen}: choose dicom:patient, dicom:study or dicom:series.")
+        return _of_headers(sheet, files, level)
+    if not needed and chosen is None:
+        return list(files), "none: not needed without labels"
+    if chosen == NOTHING:
+        _advise_of_patients(sheet, files)
+        return list(files), f"none: stated by the user (groups={NOTHING})"
+    ids = read_dicom_ids(sheet.root, files) if sheet.paths is not None else None
+    if ids is not None and any(one.any for one in ids.values()):
+        return _of_headers(sheet, files, "patient", ids)
+    folders = sheet.paths is not None and len({key.rpartition("/")[0] for key in files}) > 2
+    complain(
+        DataContractError(
+            f"{sheet.where}: nothing says which images belong to one patient, so a split could leak. Add a column "
+            f"{_USUAL} or group, name another one with groups=COLUMN (--groups COLUMN), "
+            + ("take the folders that images lie in with groups=parent (--groups parent), " if folders else "")
+            + "or state that there is none with groups=none (--groups none)."
+        )
+    )
+    return list(files), f"none: stated by the user (groups={NOTHING})"
+
+
+def _count(values: Sequence[str | None]) -> int:
+    """How many patients there are, whatever way their ids are written."""
+    return len({same_form(value) for value in values if value})
+
+
+def _of_folders(sheet: Sheet, files: Sequence[str], level: int) -> list[str | None]:
+    """The name of the folder N levels above each image; below different folders it is one patient all the same."""
+    if sheet.paths is None:
+        raise UsageError(f"{sheet.where}: the images lie in a table, not in folders; give groups=COLUMN.")
+    short = [key for key in files if key.count("/") < level + sheet.class_depth]
+    if short:
+        raise DataContractError(
+            f"{sheet.where}: {len(short)} images have no folder of a patient above them: {listed(short, 5)}. groups=parent "
+            "takes the "
+            "folder that holds the image, as in CLASS/PATIENT/IMAGE; groups=parent:2 the one above that."
+        )
+    names = [key.split("/")[-1 - level] for key in files]
+    above: dict[str, set[str]] = {}
+    for key, name in zip(files, names, strict=True):
+        above.setdefault(name, set()).add("/".join(key.split("/")[sheet.class_depth : -1 - level]))
+    torn = [name for name, places in above.items() if len(places) > 1]
+    if torn:
+        places = sorted(above[torn[0]])
+        raise DataContractError(
+            f"{sheet.where}: the folder {torn[0]!r} lies below {listed(places, 3)}, so its name is no patient's. Take the "
+            "folder above "
+            f"it with groups=parent:{level + 1}."
+        )
+    sheet.notes.append(f"patients: folders above the images, {len(set(names))} for {len(names)} images")
+    return list(names)
+
+
+def _of_headers(
+    sheet: Sheet, files: Sequence[str], level: str, ids: dict[str, DicomIds] | None = None
+) -> tuple[list[str | None], str]:
+    """PatientID of each file, and where it is empty its study or series."""
+    if ids is None and sheet.paths is not None:
+        ids = read_dicom_ids(sheet.root, files)
+    if ids is None:
+        raise DataContractError(f"{sheet.where}: not all images are DICOM files, so their headers cannot group them.")
+    values = [ids[file].of(level) for file in files]
+    lost = [file for file, value in zip(files, values, strict=True) if not value]
+    if lost:
+        complain(
+            DataContractError(
+                f"{sheet.where}: {len(lost)} DICOM files have neither a patient nor a study nor a series in their header: "
+                f"{listed(lost, 5)}. Add a table with a column patient_id, or state groups=none (--groups none)."
+            )
+        )
+    studies = {one.study for one in ids.values()}
+    if level == "patient" and len(set(values)) == 1 and len(studies) > 2:
+        complain(
+            DataContractError(
+                f"{sheet.where}: all {len(files)} DICOM files have the PatientID {values[0]!r} and {len(studies)} studies. "
+                "If it was "
+                "written over to hide the patients, group by groups=dicom:study (--groups dicom:study)."
+            )
+        )
+    by = Counter(ids[file].source(level) for file in files)
+    how = " and ".join(f"{name} ({count} files)" for name, count in by.most_common() if name)
+    sheet.notes.append(f"patients: DICOM headers, {how}: {len(set(values))} for {len(files)} images")
+    return [value or None for value in values], f"dicom:{level} of the headers"
+
+
+def _advise_of_patients(sheet: Sheet, files: Sequence[str]) -> None:
+    """Say what DICOM headers know of patients whom the user says that nobody knows."""
+    ids = read_dicom_ids(sheet.root, files) if sheet.paths is not None else None
+    known = {one.of("patient") for one in (ids or {}).values()} - {""}
+    if 1 < len(known) < len(set(files)):
+        advise(
+            f"{sheet.where}: groups=none treats each file as a patient of its own, and the DICOM headers name {len(known)} "
+            "patients "
+            f"(or series) for {len(set(files))} files, so splits may leak. groups=dicom:patient groups by them."
+        )
