@@ -61,7 +61,12 @@ def arrange(
     if task.kind == "unlabelled":
         return task
     first = next(iter(task.tables))
-    if fold is None and split_file is None and "validation" not in task.tables and STATED_FOLD in task.tables[first].column_names:
+    if (
+        fold is None
+        and split_file is None
+        and "validation" not in task.tables
+        and STATED_FOLD in task.tables[first].column_names
+    ):
         count = len({number for number in task.column(first, STATED_FOLD) if number is not None})
         raise UsageError(
             f"Task {task.name}: the data state {count} folds, and no validation split. Choose one with --fold 0 to {count - 1}, or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from textwrap import indent
 from typing import Literal
 
 from medzoo.data.task import TaskInfo
@@ -65,8 +66,11 @@ def _facts(info: TaskInfo) -> str:
     lines = [f"{info.name}: {info.title}", ""]
     classes = ", ".join(info.classes) or "as the data have them"
     known = f"{len(info.classes)} classes: {classes}" if info.classes else f"classes {classes}"
+    kind = f"{info.kind}; {known}"
+    if source_of(info) == "your own":
+        kind = "by the labels: classes, several findings an image, values to regress, or masks"
     rows = [
-        ("kind", f"{info.kind}; {known}"),
+        ("kind", kind),
         ("images", ", ".join(filter(None, [modality_of(info), {1: "grey", 3: "colour"}.get(info.channels or 0, "")]))),
         ("window", f"{info.window[0]:g} to {info.window[1]:g}" if info.window else ""),
         (
@@ -98,7 +102,8 @@ def _getting(info: TaskInfo) -> str:
 
 
 def _more(info: TaskInfo) -> str:
-    lines = [f"Note: {info.note}"] if info.note else []
+    lines = ["Layouts and columns:\n" + indent(info.note, "  ")] if source_of(info) == "your own" and info.note else []
+    lines += [f"Note: {info.note}"] if info.note and not lines else []
     if info.published:
         lines.append("Published: " + "; ".join(f"{key} {value}" for key, value in info.published.items()))
     return "\n".join(lines)

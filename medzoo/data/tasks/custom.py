@@ -61,7 +61,7 @@ def _info(name: str, title: str, how: str) -> TaskInfo:
     return TaskInfo(
         name=name, title=title, kind="multiclass", classes=(), metric="auroc", unit="image",
         groups="the column patient_id, patient or group, or as stated", channels=None, license="your data's", url="",
-        citation="", how=how, layout=_LAYOUT if name.startswith("folder") else "", note=_NOTE,
+        citation="", how=how, note=f"{_LAYOUT}\n\n{_NOTE}" if name.startswith("folder") else _NOTE,
     )  # fmt: skip
 
 
@@ -130,7 +130,9 @@ def load(
         raise UsageError(f"Task {name}: group={group} and --groups {groups} differ; give one of them.")
     choice = ColumnChoice(image, label, labels, mask, split, group)
     found = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
-    folds = any(STATED_FOLD in rows for rows in found.columns.values())  # of the training split alone, where there is one
+    folds = any(
+        STATED_FOLD in rows for rows in found.columns.values()
+    )  # of the training split alone, where there is one
     if pooled and len(found.columns) > 1 and not folds:
         found.columns = {"all": joined(found.columns.values())}
     title = f"{prefix}:{place.resolve().name}{choice.named()}"  # the last word only: where data lie is no part of what they are
@@ -140,7 +142,7 @@ def load(
     metric = {"regression": "mae", "segmentation": "dice"}.get(found.kind, "auroc")
     info = replace(
         TASKS[name], name=title, title=f"{len(found.files)} files", kind=found.kind, classes=found.classes, metric=metric,
-        groups=found.groups, window=None if window is None else limits_of(window), layout="", note="",
+        groups=found.groups, window=None if window is None else limits_of(window), note="",
     )  # fmt: skip
     try:
         hashed = fingerprint(found.root, found.files)

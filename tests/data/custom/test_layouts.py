@@ -21,7 +21,7 @@ def split_tree(root, names, count=6):
 
 @pytest.mark.parametrize(
     "names",
-    [("Training_set", "Test_set"), ("trainset", "testset"), ("train_images", "test_images"), ("TRAIN", "Test"), 
+    [("Training_set", "Test_set"), ("trainset", "testset"), ("train_images", "test_images"), ("TRAIN", "Test"),
      ("trainval", "test"), ("train2017", "val2017"), ("training", "dev", "testing"), ("train_data", "validation_data")],
 )  # fmt: skip
 def test_folders_of_splits_above_classes(tmp_path, names):
@@ -33,7 +33,7 @@ def test_folders_of_splits_above_classes(tmp_path, names):
 
 @pytest.mark.parametrize(
     "names",
-    [("test", "val"), ("development", "holdout"), ("eval", "test"), ("train", "eval"), ("train", "training"), 
+    [("test", "val"), ("development", "holdout"), ("eval", "test"), ("train", "eval"), ("train", "training"),
      ("dev", "test1", "test2"), ("train_val", "test"), ("fold1", "test")],
 )  # fmt: skip
 def test_folders_of_unclear_splits_are_never_classes(tmp_path, names):
@@ -151,7 +151,7 @@ def test_images_are_known_by_what_they_hold(tmp_path, name):
 
 def test_files_that_are_no_images_are_told_and_hidden_ones_are_not(tmp_path):
     root = tree(tmp_path, [f"{c}/{k}.png" for c in CLASSES for k in range(20)])[7:]
-    for name, content in (("notes.txt", b"hello"), ("Thumbs.db", b"\xd0\xcf"), ("DICOMDIR", bytes(128) + b"DICM"), 
+    for name, content in (("notes.txt", b"hello"), ("Thumbs.db", b"\xd0\xcf"), ("DICOMDIR", bytes(128) + b"DICM"),
                           (".hidden", b"x"),
                           ("x.zip", b"PK\3\4"), ("P1 is here", b"P1 is here")):  # fmt: skip
         Path(root, "benign", name).write_bytes(content)
