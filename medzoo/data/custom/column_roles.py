@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from medzoo.data.problems import advise
 from medzoo.errors import DataContractError, listed
@@ -94,21 +94,21 @@ def is_sure_split(name: str) -> bool:
     return plain(name) in _SURE
 
 
-def advise_of_near_names(found: dict[str, str | None], unused: Iterable[str], where: object) -> None:
+def advise_of_near_names(found: Mapping[str, object], unused: Iterable[str], where: object) -> None:
     """Warn of unused columns whose name is nearly that of a role which no column has.
 
     Args:
-        found: role → its column, None where there is none.
+        found: role → its column, or anything that is not empty where one was stated.
         unused: columns without a role.
         where: for the message.
     """
     for role, column in found.items():
-        if column is not None:
+        if column:
             continue
         known = {plain(name) for name in ALIASES[role] if len(plain(name)) > 3}
         near = [name for name in unused if difflib.get_close_matches(plain(name), known, n=1, cutoff=0.8)]
         if near:
             advise(
-                f"{where}: no column is the {role}, and {listed(map(repr, near))} is not used. If it is the {role}, name it behind "
-                f"the path: ,{role}={near[0]}"
+                f"{where}: no column is the {role}, and {listed(map(repr, near))} is not taken for it. If it is the {role}, name it "
+                f"behind the path: ,{role}={near[0]}"
             )

@@ -11,7 +11,7 @@ from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candi
 from medzoo.data.custom.groups import find_groups, group_column
 from medzoo.data.custom.infer import class_word, classes_beside, interpret
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
-from medzoo.data.custom.sheet import ColumnChoice, CustomData, Sheet
+from medzoo.data.custom.sheet import NOTHING, ColumnChoice, CustomData, Sheet
 from medzoo.data.custom.split_columns import stated_split
 from medzoo.data.disk import FileReader
 from medzoo.data.problems import complain
@@ -82,10 +82,11 @@ def from_sheet(
         sheet.notes.append(split.note)
     if not unlabelled:
         found = {
-            "group": group if groups is None else "stated",
+            "label": labels.label or labels.mask or (choice.labels and "labels"),
+            "group": group if groups in (None, NOTHING) else "stated",
             "split": split.note or (split.folds and "folds") or choice.split,
         }
-        advise_of_near_names(found, [name for name in header if name not in {*taken, *classes}], where)
+        advise_of_near_names(found, [name for name in header if name not in taken], where)
     reader = ClassMaskReader(sheet.root) if kind == "segmentation" and len(classes) > 1 else sheet.reader
     return CustomData(
         kind, classes, stated, by_split(table, words), sheet.root, [*sheet.files, *labels.files], reader, sheet.notes

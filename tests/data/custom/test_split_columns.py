@@ -146,7 +146,11 @@ def test_near_misses_of_column_names_are_told(tmp_path):
     name = table(tmp_path / "a", ["image", "label", "pateint_id", "spllit"], [row(k, "xy"[k % 2]) for k in range(40)])
     with pytest.raises(DataContractError, match="patient"):
         load_task(name)
-    with pytest.warns(UserWarning, match="'spllit'"):
+    with pytest.warns(UserWarning, match=r"'spllit'|'pateint_id'") as told:
         load_task(name, groups="none")
+    assert len(told) == 2
     notes = check_task(name, groups="pateint_id", progress=False).notes
-    assert any("'spllit' is not used" in note for note in notes)
+    assert any("'spllit'" in note for note in notes) and not any("'pateint_id'" in note for note in notes)
+    rows = [(f"i{k}.png", k % 2, k // 2 % 2, f"p{k}") for k in range(40)]
+    with pytest.warns(UserWarning, match="'lable'"):
+        load_task(table(tmp_path / "b", ["image", "lable", "Mass", "patient_id"], rows))
