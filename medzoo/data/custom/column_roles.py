@@ -109,6 +109,7 @@ def advise_of_near_names(found: Mapping[str, object], unused: Iterable[str], whe
         near = [name for name in unused if difflib.get_close_matches(plain(name), known, n=1, cutoff=0.8)]
         if near:
             advise(
-                f"{where}: no column is the {role}, and {listed(map(repr, near))} is not taken for it. If it is the {role}, name it "
+                f"{where}: no column is the {role}, and {listed(map(repr, near))} is not taken for it. If it is the {role}, "
+                "name it "
                 f"behind the path: ,{role}={near[0]}"
             )
