@@ -106,7 +106,8 @@ def _one(opened: DicomFile, facts: Facts, index: int, window: WindowChoice | Non
         notes.append(f"frame {index} of {facts.frames}")
     if _overlays(opened):
         notes.append("overlay not drawn")
-    stored, photometric = stored_frame(opened, facts, index, notes)
+    decoded = stored_frame(opened, facts, index, notes)
+    stored, photometric = decoded.array, decoded.photometric
     if photometric == "PALETTE COLOR":
         pixels = _through_palette(stored, facts, tags, opened.where, notes)
     elif stored.ndim == 3:
@@ -114,7 +115,7 @@ def _one(opened: DicomFile, facts: Facts, index: int, window: WindowChoice | Non
             raise ImageError(f"{opened.where}: has colours as {photometric}, which medzoo does not read.")
         pixels = Pixels(stored, facts.ends, "rgb")
     elif photometric in ("MONOCHROME1", "MONOCHROME2"):
-        pixels = grey_pixels(stored, facts, tags, window, opened.where)
+        pixels = grey_pixels(decoded, facts, tags, window, opened.where)
     else:
         raise ImageError(f"{opened.where}: has one channel and the photometric interpretation {photometric!r}.")
     if photometric not in ("MONOCHROME1", "MONOCHROME2") and window is not None and window != "full":

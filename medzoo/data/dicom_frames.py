@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,21 @@ _VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4 and HEVC all begin so: .100 
 _END = b"\xff\xd9"  # of a JPEG, JPEG-LS and JPEG 2000 stream alike
 
 
-def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) -> tuple[np.ndarray, str]:
+class StoredFrame(NamedTuple):
+    """A decoded frame.
+
+    Args:
+        array: (H, W) or (H, W, 3), the stored bits alone.
+        photometric: the photometric interpretation of these numbers.
+        cells: as `array`, with all allocated bits.
+    """
+
+    array: np.ndarray
+    photometric: str
+    cells: np.ndarray
+
+
+def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) -> StoredFrame:
     """Decode one frame to the numbers that are stored, colour as RGB.
 
     Args:
@@ -35,9 +49,6 @@ def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) 
         facts: of its pixels.
         index: of the frame, from 0.
         notes: what was converted is added to it.
-
-    Returns:
-        (H, W) or (H, W, 3), and the photometric interpretation of these numbers.
 
     Raises:
         ImageError: if sizes disagree, the data are cut off, or no decoder knows them.
@@ -51,7 +62,8 @@ def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) 
     else:
         _check_length(opened, facts, notes)
         if facts.allocated == 1 and facts.samples == 1:
-            return _unpacked(opened, facts, index), facts.photometric
+            bits = _unpacked(opened, facts, index)
+            return StoredFrame(bits, facts.photometric, bits)
     opened.stream.seek(opened.start)
     try:
         array, found = decoder.as_array(opened.stream, index=index, raw=False, **options)
@@ -68,8 +80,8 @@ def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) 
     if opened.syntax in _LOSSY:
         notes.append(f"lossy compression: {_LOSSY[opened.syntax]}")
     if opened.keyword != "PixelData":
-        return array, photometric
-    return _used_bits(array, facts, not decoder.is_encapsulated, notes), photometric
+        return StoredFrame(array, photometric, array)
+    return StoredFrame(_used_bits(array, facts, not decoder.is_encapsulated, notes), photometric, array)
 
 
 def _decoder(opened: DicomFile) -> Any:  # noqa: ANN401 - pydicom's Decoder

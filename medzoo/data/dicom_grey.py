@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.arrays import Pixels, apply_window, inverted
+from medzoo.data.dicom_padding import padding_of
 from medzoo.data.dicom_voi import apply_voi
 from medzoo.data.rescale import rescaled, scaled_ends, usable
 from medzoo.data.windows import HU_SCALE
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
+    from medzoo.data.dicom_frames import StoredFrame
     from medzoo.data.dicom_tags import Facts, Tags
     from medzoo.data.windows import WindowChoice
 
@@ -26,11 +28,11 @@ _SAMPLE = 1 << 14  # pixels that are looked at
 _DARK = -500  # HU; lung and air are below, fat and water above
 
 
-def grey_pixels(stored: np.ndarray, facts: Facts, tags: Tags, window: WindowChoice | None, where: str) -> Pixels:
+def grey_pixels(frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoice | None, where: str) -> Pixels:
     """The pixels of a grey frame.
 
     Args:
-        stored: (H, W) as decoded.
+        frame: (H, W) as decoded.
         facts: how they were stored.
         tags: of the frame.
         window: as in `read_image`; it takes the place of the header's.
@@ -40,7 +42,7 @@ def grey_pixels(stored: np.ndarray, facts: Facts, tags: Tags, window: WindowChoi
         ImageError: for a missing element without which the numbers mean nothing.
     """
     notes: list[str] = []
-    padding = _padding(stored, facts, tags)
+    stored, padding = frame.array, padding_of(frame, facts, tags)
     floats = stored.dtype.kind == "f"
     values, ends, unit = _modality(stored, facts, tags, window, where, notes)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -144,20 +146,3 @@ def _look_at_air(array: np.ndarray, padding: np.ndarray | None, notes: list[str]
     middle = float(edges[peak] + edges[peak + 1]) / 2
     if not _AIR[0] <= middle <= _AIR[1]:
         notes.append(f"air expected near -1000 HU, found near {middle:.0f}")
-
-
-def _padding(stored: np.ndarray, facts: Facts, tags: Tags) -> np.ndarray | None:
-    """Where the pixels are filling (outside of a round field of view), or None where nothing is."""
-    first = tags.number("PixelPaddingValue")
-    if first is None or stored.dtype.kind == "f":
-        return None
-    last = tags.number("PixelPaddingRangeLimit")
-    ends = [_as_stored(int(value), facts) for value in (first, first if last is None else last)]
-    found = (stored >= min(ends)) & (stored <= max(ends))
-    return found if found.any() else None
-
-
-def _as_stored(value: int, facts: Facts) -> int:
-    """Headers write a signed padding value as unsigned and the other way round."""
-    value %= 2**facts.allocated
-    return value - 2**facts.allocated if facts.signed and value >= 2 ** (facts.allocated - 1) else value
