@@ -120,10 +120,13 @@ def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # n
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_bytes(bytes(image), "image bytes", window=window)
     if isinstance(image, Image.Image):
-        from medzoo.data.pictures import from_pil
+        from medzoo.data.pictures import check_opened
+        from medzoo.data.pil_images import from_pil, strictly
 
         shown = image.tell() if getattr(image, "n_frames", 1) > 1 else None
-        return from_pil(image, "PIL image", window=window, frame=shown)
+        check_opened(image, "PIL image")
+        with strictly():
+            return from_pil(image, "PIL image", window=window, frame=shown)
     if isinstance(image, np.ndarray):
         return from_array(image, "array", window=window)
     if type(image).__module__ == "torch" and hasattr(image, "numpy"):
