@@ -14,7 +14,8 @@ from medzoo.data.arrays import Pixels, apply_window, inverted
 from medzoo.data.dicom_padding import padding_of
 from medzoo.data.dicom_voi import apply_voi
 from medzoo.data.rescale import rescaled, scaled_ends, usable
-from medzoo.data.windows import HU_SCALE
+from medzoo.data.window_rules import parse_rule
+from medzoo.data.windows import ANY, HU_SCALE
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
@@ -42,18 +43,14 @@ def grey_pixels(frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoi
         ImageError: for a missing element without which the numbers mean nothing.
     """
     notes: list[str] = []
-    stored, padding = frame.array, padding_of(frame, facts, tags)
-    floats = stored.dtype.kind == "f"
-    values, ends, unit = _modality(stored, facts, tags, window, where, notes)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ImageError(f"{where}: holds NaN or infinite values.")
-    pixels = Pixels(values, ends, unit)
-    if unit == "HU":
+    pixels, padding = _measured(frame, facts, tags, window, where, notes)
+    if pixels.unit == "HU":
         pixels = _hounsfield(pixels, padding, window, where, notes)
     else:
-        pixels = apply_voi(pixels, tags, window, where, notes, range_known=_is_a_scale(facts, tags, ends, floats))
+        known = _is_a_scale(facts, tags, pixels.range, frame.array.dtype.kind == "f")
+        pixels = apply_voi(pixels, tags, window, where, notes, range_known=known, padding=padding)
     if facts.photometric == "MONOCHROME1":
-        if unit == "HU":
+        if pixels.unit == "HU":
             notes.append("MONOCHROME1 in a CT: HU kept as they are")
         else:
             pixels = inverted(pixels, "inverted: MONOCHROME1")
@@ -67,6 +64,35 @@ def grey_pixels(frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoi
     if tags.words("PresentationIntentType") == "FOR PROCESSING":
         notes.append("raw detector values (FOR PROCESSING), not made for viewing")
     return replace(pixels, notes=(*notes, *pixels.notes))
+
+
+def measured_values(frame: StoredFrame, facts: Facts, tags: Tags, where: str) -> np.ndarray:
+    """The values of a grey frame in the unit of its modality, without its padding: what a window rule looks at.
+
+    Args:
+        frame: (H, W) as decoded.
+        facts: how they were stored.
+        tags: of the frame.
+        where: for messages.
+
+    Returns:
+        (N,)
+
+    Raises:
+        ImageError: as `grey_pixels`.
+    """
+    pixels, padding = _measured(frame, facts, tags, ANY, where, [])
+    return pixels.array.ravel() if padding is None else pixels.array[~padding]
+
+
+def _measured(
+    frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoice | None, where: str, notes: list[str]
+) -> tuple[Pixels, np.ndarray | None]:
+    """The values of the modality on the scale of the stored bits, and where they are padding."""
+    values, ends, unit = _modality(frame.array, facts, tags, window, where, notes)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ImageError(f"{where}: holds NaN or infinite values.")
+    return Pixels(values, ends, unit), padding_of(frame, facts, tags)
 
 
 def _is_a_scale(facts: Facts, tags: Tags, ends: tuple[float, float], floats: bool) -> bool:
@@ -87,9 +113,10 @@ def _modality(
         return table.look_up(stored), table.ends, "grey"
     slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
     ct = tags.words("Modality") == "CT"
+    in_stored_values = isinstance(window, tuple) or parse_rule(window) is not None
     ends = facts.ends
     if slope is None or intercept is None or not usable(slope, intercept):
-        if ct and not tags.words("SOPClassUID").startswith(_SECONDARY_CAPTURE) and not isinstance(window, tuple):
+        if ct and not tags.words("SOPClassUID").startswith(_SECONDARY_CAPTURE) and not in_stored_values:
             raise ImageError(
                 f"{where}: is CT without a usable RescaleSlope and RescaleIntercept (found {slope}, {intercept}), so its numbers "
                 "are not HU. Add both to the file, or give window=(low, high) in stored values."
@@ -114,7 +141,7 @@ def _hounsfield(
     """HU on the scale of 12 bits, or within a window; with a note where air is not where it should be."""
     _look_at_air(pixels.array, padding, notes)
     if window is not None and window != "full":
-        return apply_window(pixels, window, where)
+        return apply_window(pixels, window, where, padding=padding)
     low, high = HU_SCALE
     if pixels.array.min() < low or pixels.array.max() > high:
         beyond = (pixels.array < low) | (pixels.array > high)

@@ -23,6 +23,7 @@ from medzoo.data.pil_images import (
     orientation_of,
     strictly,
 )
+from medzoo.data.pnm import pnm_header, read_pnm
 from medzoo.data.truncation import JPEG, differs_when_longer, missing_from, missing_from_tiff
 from medzoo.errors import ImageError
 
@@ -50,6 +51,10 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
         with strictly():
             if data.startswith(JPEG):
                 return _read_jpeg(data, where, window, frame)
+            header = pnm_header(data) if data.startswith(b"P") else None
+            if header is not None and header.highest != 255:
+                chosen_frame(1, frame, where)
+                return read_pnm(data, header, where, window=window)
             _refuse_missing(missing_from(data), where)
             with Image.open(io.BytesIO(data)) as image:
                 number = chosen_frame(int(getattr(image, "n_frames", 1)), frame, where)

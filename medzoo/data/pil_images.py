@@ -140,9 +140,9 @@ def _plain(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
         notes.append("transparent colour ignored")
     if mode in ("L", "RGB", "F") or mode.startswith("I;16"):
         return np.asarray(image)
-    if mode == "I":  # 32 bit; some writers' 16-bit PNGs arrive so
+    if mode == "I":  # 32 bit; some writers' 16-bit PNGs arrive so, and PGMs, which Pillow scales to 16 bits
         array = np.asarray(image)
-        if image.format == "PNG" and array.min() >= 0 and array.max() <= 65535:
+        if image.format in ("PNG", "PPM") and array.min() >= 0 and array.max() <= 65535:
             return array.astype(np.uint16)
         return array
     if mode == "P":
