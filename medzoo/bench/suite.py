@@ -126,10 +126,11 @@ def list_suites() -> list[str]:
 def short_task(name: str) -> str:
     """A task's name without the place of its data.
 
-    >>> short_task("parquet:/data/busi_224/"), short_task("pneumoniamnist")
-    ('busi_224', 'pneumoniamnist')
+    >>> short_task("parquet:/data/busi_224/"), short_task("pneumoniamnist"), short_task("folder:a/mr,window=percentile:1,99")
+    ('busi_224', 'pneumoniamnist', 'mr,window=percentile:1,99')
     """
-    return name.replace("\\", "/").rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    place, comma, window = name.partition(",window=")
+    return place.replace("\\", "/").rstrip("/").rpartition("/")[2].rpartition(":")[2] + comma + window
 
 
 def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medzoo.data.rescale import rescaled
+from medzoo.data.window_rules import FittedWindow, need_no_series, parse_rule
 from medzoo.data.windows import Window, WindowChoice, limits_of
 from medzoo.errors import ImageError
 
@@ -46,7 +47,7 @@ def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = N
     Args:
         array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
         where: for messages.
-        window: (low, high) of the scale; the name of a CT window says that the values are HU.
+        window: (low, high) of the scale; the name of a CT window says that the values are HU; a rule finds it from the values.
         volume: take three dimensions as (D, H, W).
 
     Raises:
@@ -66,14 +67,20 @@ def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = N
     check_size(array.shape[-1 if volume else 1], array.shape[-2 if volume else 0], where)
     if array.dtype.kind not in "uif":
         raise ImageError(f"{where}: holds {array.dtype}, which is no pixel type.")
-    scale = _RANGES.get(array.dtype.name, limits_of(window) if window is not None else None)
-    if scale is None:
+    rule = parse_rule(window)
+    scale = _RANGES.get(array.dtype.name)
+    if scale is None and window is None:
         raise ImageError(
             f"{where}: holds {array.dtype}, whose range is not known; a guess from the image would change from image "
-            "to image. Give window=(low, high), for CT in HU also by name (window='lung'), or store uint8 or uint16."
+            "to image. Give window=(low, high), for CT in HU also by name (window='lung'), or store uint8 or uint16. "
+            "window='percentile:1,99' finds limits for each image, as is usual for MR."
         )
+    if scale is None:
+        scale = (
+            limits_of(window) if window is not None and rule is None else (0.0, 1.0)
+        )  # those of a rule are found below
     unit = "rgb" if array.ndim == 3 and not volume else "grey"
-    if isinstance(window, str) and unit == "grey" and array.dtype.name not in _RANGES:
+    if isinstance(window, str) and rule is None and unit == "grey" and array.dtype.name not in _RANGES:
         unit = "HU"
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ImageError(f"{where}: holds NaN or infinite values; store a number in their place.")
@@ -82,13 +89,16 @@ def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = N
     return pixels if window is None else apply_window(pixels, window, where)
 
 
-def apply_window(pixels: Pixels, window: WindowChoice, where: str = "The image") -> Pixels:
+def apply_window(
+    pixels: Pixels, window: WindowChoice, where: str = "The image", *, padding: np.ndarray | None = None
+) -> Pixels:
     """Clip to (low, high), which becomes the range; the stored type is kept.
 
     Args:
         pixels: in the unit that the window is meant in.
-        window: (low, high), or the name of a CT window for pixels in HU.
+        window: (low, high), the name of a CT window for pixels in HU, or a rule.
         where: for messages.
+        padding: (H, W) bool, what a rule does not look at.
 
     Raises:
         ImageError: for a window that is none or holds no value of the type, or a named one of pixels that are not HU.
@@ -96,6 +106,12 @@ def apply_window(pixels: Pixels, window: WindowChoice, where: str = "The image")
     >>> apply_window(Pixels(np.array([[-1000, 40]], np.int16), (-1024, 3071), "HU"), (-160, 240)).array.tolist()
     [[-160, 40]]
     """
+    if (rule := parse_rule(window)) is not None:
+        volume = pixels.array.ndim == 3 and pixels.unit != "rgb"
+        if not volume:
+            need_no_series(rule, where)
+        values = pixels.array if padding is None else pixels.array[~padding]
+        window = rule.fit(values, "this volume" if volume else "this image")
     low, high = limits_of(window)
     if isinstance(window, str) and pixels.unit != "HU":
         raise ImageError(
@@ -111,7 +127,7 @@ def apply_window(pixels: Pixels, window: WindowChoice, where: str = "The image")
         array = np.clip(array, *bounds)
     else:
         array = np.clip(array, low, high)
-    name = f"{window}, " if isinstance(window, str) else ""
+    name = f"{window.text}, " if isinstance(window, FittedWindow) else f"{window}, " if isinstance(window, str) else ""
     note = f"window {name}{low:g} to {high:g}"
     return replace(pixels, array=array, range=(low, high), notes=(*pixels.notes, note))
 

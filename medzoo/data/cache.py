@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from medzoo.data.rows import Rows
     from medzoo.data.task import Task
 
-DECODER_VERSION = "2"  # changes when the same file would give other rows
+DECODER_VERSION = "3"  # changes when the same file would give other rows
 SCALES = {"uint8": 255.0, "uint16": 65535.0}
 PATIENCE = 0.5  # seconds between looks at another builder's work
 

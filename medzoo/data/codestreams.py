@@ -8,12 +8,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from medzoo.data.jpeg_streams import DCT, LOSSLESS, JpegStream, jpeg_stream
+
 _JPEG = b"\xff\xd8"
 _J2K = b"\xff\x4f\xff\x51"
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
-# Start-of-frame markers, ITU-T T.81 table B.1; 0xF7 is JPEG-LS, T.87.
-_DCT, _LOSSLESS = {0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE}, {0xC3, 0xC7, 0xCB, 0xCF}
-_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 
 
 @dataclass(frozen=True)
@@ -46,36 +45,19 @@ def frame_header(data: bytes) -> Frame | None:
     >>> frame_header(bytes.fromhex("ffd8 ffc0 0008 08 0010 0020 01"))
     Frame(width=32, height=16, channels=1, bits=8, coding='DCT')
     """
-    return jpeg_frame(data) if data.startswith(_JPEG) else _j2k_frame(data)
+    return jpeg_frame(jpeg_stream(data)) if data.startswith(_JPEG) else _j2k_frame(data)
 
 
-def jpeg_frame(data: bytes) -> Frame | None:
-    """The frame header of a JPEG or JPEG-LS stream.
+def jpeg_frame(found: JpegStream) -> Frame | None:
+    """The frame header of a JPEG or JPEG-LS stream, or None if it has none.
 
     Args:
-        data: the stream from its first byte.
+        found: in the stream.
     """
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill bytes
-            at += 1
-            continue
-        if marker in _ALONE:
-            at += 2
-            continue
-        if marker in _DCT or marker in _LOSSLESS or marker == 0xF7:
-            if at + 10 > len(data):
-                return None
-            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
-            coding = "DCT" if marker in _DCT else "lossless" if marker in _LOSSLESS else "JPEG-LS"
-            return Frame(width, height, channels, bits, coding)
-        if marker in (0xDA, 0xD9):  # a scan or the end, and no frame before it
-            return None
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
+    if not found.marker:
+        return None
+    coding = "DCT" if found.marker in DCT else "lossless" if found.marker in LOSSLESS else "JPEG-LS"
+    return Frame(found.width, found.height, found.channels, found.bits, coding)
 
 
 def _j2k_frame(data: bytes) -> Frame | None:
@@ -87,3 +69,21 @@ def _j2k_frame(data: bytes) -> Frame | None:
     right, bottom, left, top = struct.unpack_from(">IIII", data, 8)
     channels, bits = int.from_bytes(data[40:42], "big"), data[42]
     return Frame(right - left, bottom - top, channels, (bits & 0x7F) + 1, "JPEG 2000")
+
+
+def component_transform(data: bytes) -> bool | None:
+    """Whether a JPEG 2000 stream is of transformed components (RCT or ICT), which decoders turn back; None if it does not say.
+
+    Args:
+        data: the stream, or a JP2 file around it.
+
+    Source: ITU-T T.800 A.6.1 (COD).
+    """
+    at = data.find(_J2K) + 2
+    if at < 2:
+        return None
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\x90":  # SOT: the main header ends
+        if data[at + 1 : at + 2] == b"\x52":
+            return bool(data[at + 8]) if at + 8 < len(data) else None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None

@@ -12,10 +12,12 @@ import numpy as np
 from medzoo.data.arrays import VOLUME_LIMIT, Pixels, apply_window, check_size, grey_if_equal
 from medzoo.data.dicom_files import DicomFile, open_dicom
 from medzoo.data.dicom_frames import stored_frame
-from medzoo.data.dicom_grey import grey_pixels
+from medzoo.data.dicom_grey import grey_pixels, measured_values
 from medzoo.data.dicom_tables import table_of
 from medzoo.data.dicom_tags import Facts, Tags, facts_of
 from medzoo.data.geometry import Plane, heights, parallel, plane_of, steps, told, uneven
+from medzoo.data.volume_limits import remembered
+from medzoo.data.window_rules import FittedWindow, need_no_series, parse_rule
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def dicom_pixels(opened: DicomFile, *, window: WindowChoice | None = None, frame
     facts = facts_of(opened.header, where, floats=opened.keyword != "PixelData")
     check_size(facts.columns, facts.rows, where)
     wanted = _wanted(frame, facts, where)
+    window = _fitted(opened, facts, window, frame)
     if len(wanted) * facts.rows * facts.columns > VOLUME_LIMIT:
         raise ImageError(
             f"{where}: says it is {facts.frames} frames of {facts.columns} x {facts.rows}, more than {VOLUME_LIMIT:,} pixels "
@@ -79,6 +82,40 @@ def dicom_pixels(opened: DicomFile, *, window: WindowChoice | None = None, frame
     if frame != "all":
         return read[0]
     return stack(read, [plane(Tags(opened.header, index)) for index in wanted], where)
+
+
+def frame_values(opened: DicomFile, index: int) -> np.ndarray:
+    """The values of a grey frame in the unit of its modality, without its padding.
+
+    Args:
+        opened: the file.
+        index: of the frame, from 0.
+
+    Returns:
+        (N,)
+
+    Raises:
+        ImageError: if it cannot be read, or is of colour.
+    """
+    facts = facts_of(opened.header, opened.where, floats=opened.keyword != "PixelData")
+    frame = stored_frame(opened, facts, index, [])
+    if frame.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise ImageError(f"{opened.where}: has colours ({frame.photometric}), which make no volume.")
+    return measured_values(frame, facts, Tags(opened.header, index), opened.where)
+
+
+def _fitted(opened: DicomFile, facts: Facts, window: WindowChoice | None, frame: Frame | None) -> WindowChoice | None:
+    """The window, found from all frames where a rule looks at the volume."""
+    rule = parse_rule(window)
+    if rule is None or (frame != "all" and not rule.series):
+        return window
+    if facts.frames == 1 and frame != "all":
+        need_no_series(rule, opened.where)  # the other slices are files of their own
+
+    def find() -> FittedWindow:
+        return rule.fit(np.concatenate([frame_values(opened, index) for index in range(facts.frames)]), "this volume")
+
+    return remembered(opened.stream, (str(rule), facts.frames), find)
 
 
 def _wanted(frame: Frame | None, facts: Facts, where: str) -> range:
@@ -106,7 +143,8 @@ def _one(opened: DicomFile, facts: Facts, index: int, window: WindowChoice | Non
         notes.append(f"frame {index} of {facts.frames}")
     if _overlays(opened):
         notes.append("overlay not drawn")
-    stored, photometric = stored_frame(opened, facts, index, notes)
+    decoded = stored_frame(opened, facts, index, notes)
+    stored, photometric = decoded.array, decoded.photometric
     if photometric == "PALETTE COLOR":
         pixels = _through_palette(stored, facts, tags, opened.where, notes)
     elif stored.ndim == 3:
@@ -114,7 +152,7 @@ def _one(opened: DicomFile, facts: Facts, index: int, window: WindowChoice | Non
             raise ImageError(f"{opened.where}: has colours as {photometric}, which medzoo does not read.")
         pixels = Pixels(stored, facts.ends, "rgb")
     elif photometric in ("MONOCHROME1", "MONOCHROME2"):
-        pixels = grey_pixels(stored, facts, tags, window, opened.where)
+        pixels = grey_pixels(decoded, facts, tags, window, opened.where)
     else:
         raise ImageError(f"{opened.where}: has one channel and the photometric interpretation {photometric!r}.")
     if photometric not in ("MONOCHROME1", "MONOCHROME2") and window is not None and window != "full":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from medzoo.data.codestreams import frame_header
+from medzoo.data.dicom_colours import colours_of
 from medzoo.data.dicom_files import UNDEFINED
+from medzoo.data.truncation import ends_early, missing_from
 from medzoo.errors import ImageError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -27,7 +29,21 @@ _VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4 and HEVC all begin so: .100 
 _END = b"\xff\xd9"  # of a JPEG, JPEG-LS and JPEG 2000 stream alike
 
 
-def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) -> tuple[np.ndarray, str]:
+class StoredFrame(NamedTuple):
+    """A decoded frame.
+
+    Args:
+        array: (H, W) or (H, W, 3), the stored bits alone.
+        photometric: the photometric interpretation of these numbers.
+        cells: as `array`, with all allocated bits.
+    """
+
+    array: np.ndarray
+    photometric: str
+    cells: np.ndarray
+
+
+def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) -> StoredFrame:
     """Decode one frame to the numbers that are stored, colour as RGB.
 
     Args:
@@ -36,25 +52,31 @@ def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) 
         index: of the frame, from 0.
         notes: what was converted is added to it.
 
-    Returns:
-        (H, W) or (H, W, 3), and the photometric interpretation of these numbers.
-
     Raises:
         ImageError: if sizes disagree, the data are cut off, or no decoder knows them.
         MissingExtraError: if a decoder has to be installed.
     """
     decoder = _decoder(opened)
     options = _options(opened, facts)
+    source: Any = opened.stream
     if decoder.is_encapsulated:
-        _check_stream(opened, facts, index)
+        data = _frame_data(opened, facts, index)
+        _check_stream(data, opened, facts, index)
         options["decoding_plugin"] = _plugin(decoder, opened)
+        if facts.samples == 3 and opened.syntax != _RLE:
+            colours = colours_of(data, facts.photometric, opened.where)
+            if colours.data is not data:
+                source, index = _alone(colours.data, options), 0
+            options["photometric_interpretation"] = colours.photometric
+            notes += [colours.note] if colours.note else []
     else:
         _check_length(opened, facts, notes)
         if facts.allocated == 1 and facts.samples == 1:
-            return _unpacked(opened, facts, index), facts.photometric
+            bits = _unpacked(opened, facts, index)
+            return StoredFrame(bits, facts.photometric, bits)
     opened.stream.seek(opened.start)
     try:
-        array, found = decoder.as_array(opened.stream, index=index, raw=False, **options)
+        array, found = decoder.as_array(source, index=index, raw=False, **options)
     except BaseException as error:  # decoders of untrusted bytes raise anything; that of RLE, in Rust, a BaseException
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
@@ -63,13 +85,13 @@ def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) 
         ) from error
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     photometric = str(found["photometric_interpretation"])
-    if photometric != facts.photometric:
+    if photometric != facts.photometric and options["photometric_interpretation"] != photometric:
         notes.append(f"{facts.photometric} converted to {photometric}")
     if opened.syntax in _LOSSY:
         notes.append(f"lossy compression: {_LOSSY[opened.syntax]}")
     if opened.keyword != "PixelData":
-        return array, photometric
-    return _used_bits(array, facts, not decoder.is_encapsulated, notes), photometric
+        return StoredFrame(array, photometric, array)
+    return StoredFrame(_used_bits(array, facts, not decoder.is_encapsulated, notes), photometric, array)
 
 
 def _decoder(opened: DicomFile) -> Any:  # noqa: ANN401 - pydicom's Decoder
@@ -148,17 +170,30 @@ def _size(opened: DicomFile) -> int:
     return opened.stream.tell()
 
 
-def _check_stream(opened: DicomFile, facts: Facts, index: int) -> None:
-    """A compressed frame has the size that the header states; decoders take memory for the stream's own."""
+def _frame_data(opened: DicomFile, facts: Facts, index: int) -> bytes:
+    """The compressed data of a frame, its fragments joined."""
     from pydicom.encaps import get_frame
 
     opened.stream.seek(opened.start)
     tables: Any = (opened.header.get("ExtendedOffsetTable"), opened.header.get("ExtendedOffsetTableLengths"))
     extended = tables if all(tables) else None
     try:
-        data = get_frame(opened.stream, index, extended_offsets=extended, number_of_frames=facts.frames)
+        return get_frame(opened.stream, index, extended_offsets=extended, number_of_frames=facts.frames)
     except Exception as error:
         raise ImageError(f"{opened.where}: frame {index} is not there ({type(error).__name__}: {error}).") from error
+
+
+def _alone(data: bytes, options: dict[str, Any]) -> bytes:
+    """A frame as the only one of its element."""
+    from pydicom.encaps import encapsulate
+
+    options["number_of_frames"] = 1
+    options.pop("extended_offsets", None)
+    return encapsulate([data])
+
+
+def _check_stream(data: bytes, opened: DicomFile, facts: Facts, index: int) -> None:
+    """A compressed frame is whole, and has the size that the header states; decoders take memory for the stream's own."""
     if opened.syntax == _RLE:
         most = 2 * facts.samples * facts.allocated // 8 * facts.rows * facts.columns + 1024
         if len(data) > most:
@@ -176,8 +211,17 @@ def _check_stream(opened: DicomFile, facts: Facts, index: int) -> None:
             f"{opened.where}: frame {index} is compressed as {found.width} x {found.height} with {found.channels} channels, and "
             f"the header says {facts.columns} x {facts.rows} with {facts.samples}."
         )
-    if _END not in data[-16:]:
-        raise ImageError(f"{opened.where}: frame {index} is cut off: its compressed data have no end.")
+    problem = (
+        missing_from(data)
+        if found.coding in ("DCT", "lossless")
+        else ""
+        if _END in data[-16:]
+        else "it has no end marker"
+    )
+    if not problem and found.coding == "DCT" and ends_early(data):
+        problem = "a scan ends early"
+    if problem:
+        raise ImageError(f"{opened.where}: frame {index} is cut off, or its tail is lost or damaged ({problem}).")
 
 
 def _used_bits(array: np.ndarray, facts: Facts, native: bool, notes: list[str]) -> np.ndarray:

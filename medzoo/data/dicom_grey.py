@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.arrays import Pixels, apply_window, inverted
+from medzoo.data.dicom_padding import padding_of
 from medzoo.data.dicom_voi import apply_voi
 from medzoo.data.rescale import rescaled, scaled_ends, usable
-from medzoo.data.windows import HU_SCALE
+from medzoo.data.window_rules import parse_rule
+from medzoo.data.windows import ANY, HU_SCALE
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
+    from medzoo.data.dicom_frames import StoredFrame
     from medzoo.data.dicom_tags import Facts, Tags
     from medzoo.data.windows import WindowChoice
 
@@ -26,11 +29,11 @@ _SAMPLE = 1 << 14  # pixels that are looked at
 _DARK = -500  # HU; lung and air are below, fat and water above
 
 
-def grey_pixels(stored: np.ndarray, facts: Facts, tags: Tags, window: WindowChoice | None, where: str) -> Pixels:
+def grey_pixels(frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoice | None, where: str) -> Pixels:
     """The pixels of a grey frame.
 
     Args:
-        stored: (H, W) as decoded.
+        frame: (H, W) as decoded.
         facts: how they were stored.
         tags: of the frame.
         window: as in `read_image`; it takes the place of the header's.
@@ -40,18 +43,14 @@ def grey_pixels(stored: np.ndarray, facts: Facts, tags: Tags, window: WindowChoi
         ImageError: for a missing element without which the numbers mean nothing.
     """
     notes: list[str] = []
-    padding = _padding(stored, facts, tags)
-    floats = stored.dtype.kind == "f"
-    values, ends, unit = _modality(stored, facts, tags, window, where, notes)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ImageError(f"{where}: holds NaN or infinite values.")
-    pixels = Pixels(values, ends, unit)
-    if unit == "HU":
+    pixels, padding = _measured(frame, facts, tags, window, where, notes)
+    if pixels.unit == "HU":
         pixels = _hounsfield(pixels, padding, window, where, notes)
     else:
-        pixels = apply_voi(pixels, tags, window, where, notes, range_known=_is_a_scale(facts, tags, ends, floats))
+        known = _is_a_scale(facts, tags, pixels.range, frame.array.dtype.kind == "f")
+        pixels = apply_voi(pixels, tags, window, where, notes, range_known=known, padding=padding)
     if facts.photometric == "MONOCHROME1":
-        if unit == "HU":
+        if pixels.unit == "HU":
             notes.append("MONOCHROME1 in a CT: HU kept as they are")
         else:
             pixels = inverted(pixels, "inverted: MONOCHROME1")
@@ -65,6 +64,35 @@ def grey_pixels(stored: np.ndarray, facts: Facts, tags: Tags, window: WindowChoi
     if tags.words("PresentationIntentType") == "FOR PROCESSING":
         notes.append("raw detector values (FOR PROCESSING), not made for viewing")
     return replace(pixels, notes=(*notes, *pixels.notes))
+
+
+def measured_values(frame: StoredFrame, facts: Facts, tags: Tags, where: str) -> np.ndarray:
+    """The values of a grey frame in the unit of its modality, without its padding: what a window rule looks at.
+
+    Args:
+        frame: (H, W) as decoded.
+        facts: how they were stored.
+        tags: of the frame.
+        where: for messages.
+
+    Returns:
+        (N,)
+
+    Raises:
+        ImageError: as `grey_pixels`.
+    """
+    pixels, padding = _measured(frame, facts, tags, ANY, where, [])
+    return pixels.array.ravel() if padding is None else pixels.array[~padding]
+
+
+def _measured(
+    frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoice | None, where: str, notes: list[str]
+) -> tuple[Pixels, np.ndarray | None]:
+    """The values of the modality on the scale of the stored bits, and where they are padding."""
+    values, ends, unit = _modality(frame.array, facts, tags, window, where, notes)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ImageError(f"{where}: holds NaN or infinite values.")
+    return Pixels(values, ends, unit), padding_of(frame, facts, tags)
 
 
 def _is_a_scale(facts: Facts, tags: Tags, ends: tuple[float, float], floats: bool) -> bool:
@@ -85,9 +113,10 @@ def _modality(
         return table.look_up(stored), table.ends, "grey"
     slope, intercept = tags.number("RescaleSlope"), tags.number("RescaleIntercept")
     ct = tags.words("Modality") == "CT"
+    in_stored_values = isinstance(window, tuple) or parse_rule(window) is not None
     ends = facts.ends
     if slope is None or intercept is None or not usable(slope, intercept):
-        if ct and not tags.words("SOPClassUID").startswith(_SECONDARY_CAPTURE) and not isinstance(window, tuple):
+        if ct and not tags.words("SOPClassUID").startswith(_SECONDARY_CAPTURE) and not in_stored_values:
             raise ImageError(
                 f"{where}: is CT without a usable RescaleSlope and RescaleIntercept (found {slope}, {intercept}), so its numbers "
                 "are not HU. Add both to the file, or give window=(low, high) in stored values."
@@ -112,7 +141,7 @@ def _hounsfield(
     """HU on the scale of 12 bits, or within a window; with a note where air is not where it should be."""
     _look_at_air(pixels.array, padding, notes)
     if window is not None and window != "full":
-        return apply_window(pixels, window, where)
+        return apply_window(pixels, window, where, padding=padding)
     low, high = HU_SCALE
     if pixels.array.min() < low or pixels.array.max() > high:
         beyond = (pixels.array < low) | (pixels.array > high)
@@ -144,20 +173,3 @@ def _look_at_air(array: np.ndarray, padding: np.ndarray | None, notes: list[str]
     middle = float(edges[peak] + edges[peak + 1]) / 2
     if not _AIR[0] <= middle <= _AIR[1]:
         notes.append(f"air expected near -1000 HU, found near {middle:.0f}")
-
-
-def _padding(stored: np.ndarray, facts: Facts, tags: Tags) -> np.ndarray | None:
-    """Where the pixels are filling (outside of a round field of view), or None where nothing is."""
-    first = tags.number("PixelPaddingValue")
-    if first is None or stored.dtype.kind == "f":
-        return None
-    last = tags.number("PixelPaddingRangeLimit")
-    ends = [_as_stored(int(value), facts) for value in (first, first if last is None else last)]
-    found = (stored >= min(ends)) & (stored <= max(ends))
-    return found if found.any() else None
-
-
-def _as_stored(value: int, facts: Facts) -> int:
-    """Headers write a signed padding value as unsigned and the other way round."""
-    value %= 2**facts.allocated
-    return value - 2**facts.allocated if facts.signed and value >= 2 ** (facts.allocated - 1) else value

@@ -156,7 +156,7 @@ def _segmentation(opened: DicomFile) -> Segmentation:
         notes.append("fractional segmentation: 1 from one half on")
     frames = []
     for number in range(facts.frames):
-        stored, _ = stored_frame(opened, facts, number, [])
+        stored = stored_frame(opened, facts, number, []).array
         if kind != "LABELMAP":
             stored = (stored >= (whole / 2 if kind == "FRACTIONAL" else 1)).astype(np.uint8)
         frames.append(_frame(opened, number, stored, kind))

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.arrays import VOLUME_LIMIT, Pixels
-from medzoo.data.dicom import plane, read_dicom, stack
-from medzoo.data.dicom_files import looks_like_dicom, need_pydicom
+from medzoo.data.dicom import frame_values, plane, read_dicom, stack
+from medzoo.data.dicom_files import looks_like_dicom, need_pydicom, open_dicom
 from medzoo.data.dicom_tags import Tags
 from medzoo.data.geometry import SAME, Plane, heights, parallel, shear_degrees, steps, told, uneven
+from medzoo.data.keys import file_and_frame
+from medzoo.data.window_rules import parse_rule
 from medzoo.errors import ImageError, listed
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ def read_series(
     """
     root = Path(folder)
     chosen = _one_series(slices_below(root), root, series_id)
+    window = _fitted(root, chosen, window, frame)
     if frame is not None and frame != "all":
         if not isinstance(frame, int) or not 0 <= frame < len(chosen):
             raise ImageError(f"{root}: has no slice {frame!r}; its series holds {len(chosen)}.")
@@ -266,9 +269,20 @@ def _fitting(slices: list[Slice], root: Path) -> list[Plane]:
     return planes
 
 
-def _read(root: Path, key: str, window: WindowChoice | None) -> Pixels:
-    from medzoo.data.keys import file_and_frame
+def _fitted(root: Path, slices: list[Slice], window: WindowChoice | None, frame: Frame | None) -> WindowChoice | None:
+    """The window, found from all slices where a rule looks at the volume."""
+    rule = parse_rule(window)
+    if rule is None or (frame not in (None, "all") and not rule.series):
+        return window
+    values = []
+    for one in slices:
+        path, number = file_and_frame(root / one.key)
+        with path.open("rb") as file:
+            values.append(frame_values(open_dicom(file, str(path)), number if isinstance(number, int) else 0))
+    return rule.fit(np.concatenate(values), "this volume")
 
+
+def _read(root: Path, key: str, window: WindowChoice | None) -> Pixels:
     path, frame = file_and_frame(root / key)
     with path.open("rb") as file:
         return read_dicom(file, str(path), window=window, frame=frame)

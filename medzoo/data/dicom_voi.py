@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 
 
 def apply_voi(
-    pixels: Pixels, tags: Tags, window: WindowChoice | None, where: str, notes: list[str], *, range_known: bool
+    pixels: Pixels,
+    tags: Tags,
+    window: WindowChoice | None,
+    where: str,
+    notes: list[str],
+    *,
+    range_known: bool,
+    padding: np.ndarray | None = None,
 ) -> Pixels:
     """The values that are to be seen: within the given window, or the header's VOI LUT or window, or the whole scale.
 
     Args:
         pixels: in the unit of the modality, on the scale of their stored bits.
         tags: of the frame.
-        window: (low, high), or "full" for the whole scale, or None for what the header says.
+        window: (low, high), a rule, "full" for the whole scale, or None for what the header says.
         where: for messages.
         notes: what was done is added to it.
         range_known: whether the scale of the stored bits is one that the images of a data set share.
+        padding: (H, W) bool, what a rule does not look at.
 
     Raises:
         ImageError: if neither the header nor the stored type says the range.
@@ -34,7 +42,7 @@ def apply_voi(
     if window == "full":
         return pixels
     if window is not None:
-        return apply_window(pixels, window, where)
+        return apply_window(pixels, window, where, padding=padding)
     found = tags.header.get("VOILUTSequence")
     if found and pixels.array.dtype.kind in "ui":
         table = tags.table(found[0], signed=pixels.range[0] < 0, where=where)
@@ -59,8 +67,9 @@ def apply_voi(
     modality = tags.words("Modality") or "The image"
     raise ImageError(
         f"{where}: {modality} in {pixels.array.dtype}, and neither its header (VOI LUT, WindowCenter) nor its type says which "
-        "values are black and white; a guess from the image would change from image to image. Give window=(low, high), or "
-        f"window='full' for all that may be stored ({pixels.range[0]:g} to {pixels.range[1]:g})."
+        "values are black and white; a guess from the image would change from image to image. Give window=(low, high), "
+        f"window='full' for all that may be stored ({pixels.range[0]:g} to {pixels.range[1]:g}), or window='percentile:1,99' for "
+        "limits of each image or volume."
     )
 
 

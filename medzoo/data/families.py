@@ -49,6 +49,8 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     ('folder:PATH', 'scans/chest', {'window': 'lung'})
     >>> split_name("rsna_pe,window=-160:240")
     ('rsna_pe', None, {'window': '-160:240'})
+    >>> split_name("folder:scans/knee,window=percentile:1,99")
+    ('folder:PATH', 'scans/knee', {'window': 'percentile:1,99'})
     """
     prefix, colon, path = name.partition(":")
     if colon and "," not in prefix:  # a colon after a comma is part of a choice, as in window=-160:240
@@ -60,6 +62,9 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     choices: dict[str, str] = {}
     for part in rest:
         key, equals, value = part.partition("=")
+        if part and not equals and list(choices)[-1:] == ["window"]:
+            choices["window"] += f",{part}"  # a comma inside of the choice, as in window=percentile:1,99
+            continue
         if not equals or not key or not value or key in choices:
             raise UsageError(f"Task {name!r}: {part!r} should be key=value, once each, as in phantom_ct,n=2000.")
         choices[key] = value

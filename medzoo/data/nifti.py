@@ -14,6 +14,9 @@ import numpy as np
 from medzoo.data.arrays import Pixels, check_size, from_array
 from medzoo.data.nifti_header import RGB, Scan, opened
 from medzoo.data.rescale import rescaled
+from medzoo.data.volume_limits import remembered
+from medzoo.data.window_rules import FittedWindow, parse_rule
+from medzoo.data.windows import ANY
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
@@ -48,11 +51,12 @@ def read_nifti(file: BinaryIO, where: str, *, window: WindowChoice | None = None
     ((48, 64), (2.0, 1.0))
     """
     with opened(file, where) as (scan, stream, packed):
-        return _pixels(scan, stream, packed, where, window, frame)
+        return _pixels(scan, file, stream, packed, where, window, frame)
 
 
 def _pixels(
     scan: Scan,
+    file: BinaryIO,
     stream: Any,  # noqa: ANN401
     packed: bool,
     where: str,
@@ -72,6 +76,7 @@ def _pixels(
         check_size(scan.shape[columns], scan.shape[rows], where)
     if scan.volumes > 1:
         notes.append(f"volume {volume} of {scan.volumes}")
+    window = _fitted(scan, file, where, window, volume if number != "all" else None)
     array = np.asarray(scan.data[(*index, volume)])
     if packed and number == "all" and volume == scan.volumes - 1:
         stream.read(1)  # the end of the stream holds its checksum
@@ -80,14 +85,33 @@ def _pixels(
     for place, axis in enumerate(kept):
         backwards = scan.forward[axis] if axis != through else not scan.forward[axis]
         array = np.flip(array, place) if backwards else array
+    array = rescaled(_numbers(array), *scan.scale)
+    pixels = from_array(array, where, window=window, volume=number == "all")
+    spacing = tuple(scan.spacing[axis] for axis in kept)
+    return replace(pixels, spacing_mm=spacing, notes=(*notes, *scan.notes, *pixels.notes))
+
+
+def _fitted(
+    scan: Scan, file: BinaryIO, where: str, window: WindowChoice | None, volume: int | None
+) -> WindowChoice | None:
+    """The window, found from the whole volume where a rule asks for it and a slice is read (volume is not None)."""
+    rule = parse_rule(window)
+    if rule is None or not rule.series or volume is None:
+        return window
+
+    def find() -> FittedWindow:
+        values = rescaled(_numbers(np.asarray(scan.data[..., volume])), *scan.scale)
+        return rule.fit(from_array(values, where, window=ANY, volume=values.ndim == 3).array, "this volume")
+
+    return remembered(file, (str(rule), volume), find)
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    """Colours as (..., 3), and all numbers in a type that numpy computes with."""
     if array.dtype == RGB:
         array = np.stack([array[name] for name in ("R", "G", "B")], axis=-1)
     array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    pixels = from_array(rescaled(array, *scan.scale), where, window=window, volume=number == "all")
-    spacing = tuple(scan.spacing[axis] for axis in kept)
-    return replace(pixels, spacing_mm=spacing, notes=(*notes, *scan.notes, *pixels.notes))
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
 
 
 def _choice(scan: Scan, where: str, frame: Frame | None) -> tuple[int, int, Any]:

@@ -1,28 +1,36 @@
-"""Everyday picture files through Pillow: PNG, JPEG, TIFF, BMP, WebP, GIF, and what Pillow does not say of them.
-
-16-bit greys never pass through `Image.convert`, which clips them at 255 (https://github.com/python-pillow/Pillow/issues/2574).
-"""
+"""Everyday picture files through Pillow: PNG, JPEG, TIFF, BMP, WebP, GIF. A file of which a part is missing is refused."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.data.arrays import Pixels, check_size, from_array, grey_if_equal, inverted
+from medzoo.data.arrays import Pixels, check_size, from_array
 from medzoo.data.codestreams import jpeg_frame
+from medzoo.data.jpeg_streams import JpegStream, jpeg_stream, strict_source
+from medzoo.data.picture_frames import jpeg_offsets, png_frame, without_index
+from medzoo.data.pil_images import (
+    TURNS,
+    alpha_note,
+    chosen_frame,
+    from_pil,
+    is_deep,
+    is_deep_colour,
+    orientation_of,
+    strictly,
+)
+from medzoo.data.pnm import pnm_header, read_pnm
+from medzoo.data.truncation import JPEG, differs_when_longer, missing_from, missing_from_tiff
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from medzoo.data.windows import WindowChoice
-
-_SAMPLE_FORMAT, _PHOTOMETRIC, _ORIENTATION = 339, 262, 0x0112  # TIFF and EXIF tags
-_INVERTED_BY_PILLOW = ("1", "L")  # greys whose MinIsWhite Pillow turns round by itself; wider ones it leaves
 
 
 def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None, frame: int | None = None) -> Pixels:
@@ -39,12 +47,23 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
     """
     from PIL import Image
 
-    _refuse_odd_jpeg(data, where)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if _is_deep_colour(image) and image.format == "PNG":
-                return _deep_png(data, image, where, window)
-            return from_pil(image, where, window=window, frame=frame)
+        with strictly():
+            if data.startswith(JPEG):
+                return _read_jpeg(data, where, window, frame)
+            header = pnm_header(data) if data.startswith(b"P") else None
+            if header is not None and header.highest != 255:
+                chosen_frame(1, frame, where)
+                return read_pnm(data, header, where, window=window)
+            _refuse_missing(missing_from(data), where)
+            with Image.open(io.BytesIO(data)) as image:
+                number = chosen_frame(int(getattr(image, "n_frames", 1)), frame, where)
+                if image.format == "PNG" and is_deep(image):
+                    return _deep_png(data, image, where, window, number)
+                if image.format == "TIFF":
+                    image.seek(number)
+                    _refuse_missing(missing_from_tiff(data, image), where)
+                return from_pil(image, where, window=window, frame=frame)
     except ImageError:
         raise
     except Image.UnidentifiedImageError:
@@ -58,71 +77,79 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
         raise ImageError(f"{where}: cannot be decoded ({type(error).__name__}: {error}).") from error
 
 
-def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, frame: int | None) -> Pixels:
-    """The pixels of a PIL image, greys in stored precision, all else as RGB.
-
-    Args:
-        image: just opened, or in memory.
-        where: for messages.
-        window: as in `read_image`.
-        frame: which frame of several.
-
-    Raises:
-        ImageError: if it cannot be read without a guess.
-    """
-    check_size(*image.size, where)
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and frame is None:
+def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: int | None) -> Pixels:
+    """A JPEG whose stream is whole: the main image of the file, or another one that its index lists."""
+    found = jpeg_stream(data)
+    offsets = jpeg_offsets(data, found)
+    number = chosen_frame(len(offsets), frame or 0, where)
+    if number:
+        pixels = _read_jpeg(data[offsets[number] :], where, window, None)
+        return replace(pixels, notes=(f"image {number} of {len(offsets)} in the file", *pixels.notes))
+    coded = jpeg_frame(found)
+    if coded is not None and (coded.bits != 8 or coded.coding != "DCT"):
         raise ImageError(
-            f"{where}: holds {frames} frames; say which one with frame=0 to {frames - 1}. In a table it "
-            f"stands behind the path: #0 to #{frames - 1}."
-        )
-    if frame is not None:
-        if not 0 <= frame < frames:
-            raise ImageError(f"{where}: has no frame {frame}; it holds {frames}.")
-        image.seek(frame)
-        check_size(*image.size, where)
-    notes = [f"frame {frame} of {frames}"] if frames > 1 else []
-    if _is_deep_colour(image):
-        notes.append("16 bits a channel of a colour image read as 8")
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        notes.append("no Adobe marker: inks taken as inverted, as almost all such files are")
-    white_is_low = _white_is_low(image)
-    image.load()
-    turned = _orientation(image, notes)
-    array = _plain(image, where, notes)
-    array = array if turned is None else np.ascontiguousarray(_TURNS[turned](array))
-    pixels = from_array(array, where, window=window)
-    if white_is_low:
-        pixels = inverted(pixels, "inverted: MinIsWhite")
-    return replace(pixels, notes=(*notes, *pixels.notes))
-
-
-def _refuse_odd_jpeg(data: bytes, where: str) -> None:
-    """Pillow takes a JPEG of other than 8 bits for no image at all."""
-    if not data.startswith(b"\xff\xd8"):
-        return
-    found = jpeg_frame(data)
-    if found is not None and (found.bits != 8 or found.coding != "DCT"):
-        raise ImageError(
-            f"{where}: is a JPEG of {found.bits} bits ({found.coding}), which picture readers do not decode. Write it as 16-bit "
+            f"{where}: is a JPEG of {coded.bits} bits ({coded.coding}), which picture readers do not decode. Write it as 16-bit "
             "PNG with the tool that made it, or keep it inside its DICOM file."
         )
+    _refuse_missing(found.problem, where)
+    pixels = _decoded_jpeg(without_index(data, found), found, where, window)
+    if len(offsets) == 1:
+        return pixels
+    rest = "#1" if len(offsets) == 2 else f"#1 to #{len(offsets) - 1}"
+    note = f"main image of {len(offsets)} in the file (a phone's preview, depth or gain map is {rest})"
+    return replace(pixels, notes=(note, *pixels.notes))
 
 
-def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow is about to make 8 bits of 16."""
-    deep = any("16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
-    return deep and image.mode in ("RGB", "RGBA", "LA")
+def _decoded_jpeg(data: bytes, found: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(strict_source(data, found))) as image:
+        pixels = from_pil(image, where, window=window, frame=None)
+        _refuse_missing("its last scan ends early" if differs_when_longer(data, found, image) else "", where)
+        return pixels
 
 
-def _white_is_low(image: Image.Image) -> bool:
-    """Whether a TIFF says that 0 is white and Pillow will not turn it round (it does so up to 8 bits)."""
-    tags = getattr(image, "tag_v2", None)
-    return tags is not None and tags.get(_PHOTOMETRIC) == 0 and image.mode not in _INVERTED_BY_PILLOW
+def _refuse_missing(problem: str, where: str) -> None:
+    if problem:
+        raise ImageError(
+            f"{where}: cannot be decoded: it is cut off, or its tail is lost or damaged ({problem}). Fetch the file again."
+        )
 
 
-def _deep_png(data: bytes, image: Image.Image, where: str, window: WindowChoice | None) -> Pixels:
+def check_opened(image: Image.Image, where: str) -> None:
+    """Refuse an image that Pillow has opened and not yet read, where a part of its file is missing.
+
+    Args:
+        image: of the user's.
+        where: for messages.
+
+    Raises:
+        ImageError: if something is missing.
+    """
+    file = getattr(image, "fp", None)
+    if file is None or not getattr(image, "tile", None):
+        return
+    data = b""
+    with suppress(OSError, ValueError):  # of a closed file, which Pillow names
+        place = file.tell()
+        file.seek(0)
+        data = file.read()
+        file.seek(place)
+    _refuse_missing(missing_from(data), where)
+
+
+def _deep_png(data: bytes, image: Image.Image, where: str, window: WindowChoice | None, frame: int) -> Pixels:
+    """A PNG of 16 bits a channel, of which Pillow keeps greys alone, and of an animation 8 bits."""
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > 1:
+        pixels = read_picture(png_frame(data, frame, where), where, window=window)
+        return replace(pixels, notes=(f"frame {frame} of {frames}", *pixels.notes))
+    if is_deep_colour(image):
+        return _deep_colours(data, image, where, window)
+    return from_pil(image, where, window=window, frame=None)
+
+
+def _deep_colours(data: bytes, image: Image.Image, where: str, window: WindowChoice | None) -> Pixels:
     """A PNG of 16 bits a colour channel, which torchvision keeps."""
     import torch
     from torchvision.io import ImageReadMode, decode_image
@@ -132,81 +159,10 @@ def _deep_png(data: bytes, image: Image.Image, where: str, window: WindowChoice 
     array = np.moveaxis(stored.numpy(), 0, -1)
     notes: list[str] = []
     if array.shape[2] in (2, 4):
-        notes.append(_alpha_note(bool((array[:, :, -1] == 65535).all())))
+        notes.append(alpha_note(bool((array[:, :, -1] == 65535).all())))
         array = array[:, :, :-1]
-    turned = _orientation(image, notes)
+    turned = orientation_of(image, notes)
     if turned is not None:
-        array = _TURNS[turned](array)
+        array = TURNS[turned](array)
     pixels = from_array(np.ascontiguousarray(array), where, window=window)
     return replace(pixels, notes=(*notes, *pixels.notes))
-
-
-_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation → upright
-    2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1], 5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a),
-}  # fmt: skip
-
-
-def _orientation(image: Image.Image, notes: list[str]) -> int | None:
-    """The camera's EXIF orientation where it turns anything; a damaged EXIF block says nothing about it."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # EXIF parsers raise anything on damaged blocks
-        notes.append("damaged EXIF ignored")
-        return None
-    if orientation not in _TURNS:
-        return None
-    notes.append(f"EXIF orientation {orientation} applied")
-    return int(orientation)
-
-
-def _plain(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
-    """The array of a PIL image: greys as they are, everything else as RGB, with notes."""
-    mode = image.mode
-    if mode == "1":
-        notes.append("1 bit stored as 0 and 255")
-        return np.asarray(image.convert("L"))
-    if mode in ("L", "I") and (signed := _as_signed(image)) is not None:
-        return signed
-    if mode in ("L", "RGB") and "transparency" in image.info:
-        notes.append("transparent colour ignored")
-    if mode in ("L", "RGB", "F") or mode.startswith("I;16"):
-        return np.asarray(image)
-    if mode == "I":  # 32 bit; some writers' 16-bit PNGs arrive so
-        array = np.asarray(image)
-        if image.format == "PNG" and array.min() >= 0 and array.max() <= 65535:
-            return array.astype(np.uint16)
-        return array
-    if mode == "P":
-        notes.append("palette applied")
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    elif mode in ("PA", "La", "RGBa"):
-        image = image.convert("LA" if mode == "La" else "RGBA")
-    elif mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
-        notes.append(f"{mode} converted to RGB")
-        image = image.convert("RGB")
-    if image.mode in ("LA", "RGBA"):
-        array = np.asarray(image)
-        notes.append(_alpha_note(bool((array[:, :, -1] == 255).all())))
-        return array[:, :, 0] if image.mode == "LA" else grey_if_equal(array[:, :, :3], notes)
-    if image.mode == "RGB":
-        return grey_if_equal(np.asarray(image), notes) if mode == "P" else np.asarray(image)
-    raise ImageError(f"{where}: has the mode {mode}, which medzoo does not read.")
-
-
-def _as_signed(image: Image.Image) -> np.ndarray | None:
-    """A TIFF of 8 signed bits, which Pillow takes for unsigned, or of 32 unsigned ones, which it takes for signed."""
-    tags = getattr(image, "tag_v2", None)
-    if tags is None or _SAMPLE_FORMAT not in tags:
-        return None
-    stated = tags[_SAMPLE_FORMAT][0] if isinstance(tags[_SAMPLE_FORMAT], tuple) else tags[_SAMPLE_FORMAT]
-    bits = tags.get(258, (8,))[0]
-    if image.mode == "L" and stated == 2 and bits == 8:
-        return np.asarray(image).view(np.int8)
-    if image.mode == "I" and stated == 1 and bits == 32:
-        return np.asarray(image).view(np.uint32)
-    return None
-
-
-def _alpha_note(opaque: bool) -> str:
-    return "alpha dropped" if opaque else "alpha dropped (it was not opaque everywhere)"

@@ -51,7 +51,8 @@ def read_image(
     Args:
         path: the file, or a folder with the slices of one series; `file#12` is frame 12 of it, `file#3,12` that of volume 3.
         window: (low, high) to clip to, which becomes the range, or the name of a CT window ("lung", see `windows.WINDOWS`;
-            "full" is the whole scale). Needed where a file does not say its range.
+            "full" is the whole scale). Needed where a file does not say its range. A rule ("percentile:1,99", "zscore:3") finds
+            the limits in what is read, a slice or a volume; with ":series" behind it, in the volume of a slice.
         frame: which frame or slice of several, from 0; "all" for the volume (D, H, W); of NIfTI in four dimensions
             (volume, slice) or (volume, "all").
 
@@ -78,7 +79,7 @@ def read_image(
         return read_series(path, window=window, frame=frame)
     try:
         with path.open("rb") as file:
-            return _read(file, str(path), window, frame)
+            return read_open(file, str(path), window=window, frame=frame)
     except OSError as error:
         raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error
 
@@ -95,7 +96,7 @@ def decode_bytes(data: bytes, where: str, *, window: WindowChoice | None = None,
     Raises:
         ImageError: if the bytes are no image, or not readable without a guess.
     """
-    return _read(io.BytesIO(data), where, window, plain_frame(frame))
+    return read_open(io.BytesIO(data), where, window=window, frame=frame)
 
 
 def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # noqa: ANN401
@@ -120,10 +121,13 @@ def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # n
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_bytes(bytes(image), "image bytes", window=window)
     if isinstance(image, Image.Image):
-        from medzoo.data.pictures import from_pil
+        from medzoo.data.pictures import check_opened
+        from medzoo.data.pil_images import from_pil, strictly
 
         shown = image.tell() if getattr(image, "n_frames", 1) > 1 else None
-        return from_pil(image, "PIL image", window=window, frame=shown)
+        check_opened(image, "PIL image")
+        with strictly():
+            return from_pil(image, "PIL image", window=window, frame=shown)
     if isinstance(image, np.ndarray):
         return from_array(image, "array", window=window)
     if type(image).__module__ == "torch" and hasattr(image, "numpy"):
@@ -135,7 +139,19 @@ def to_pixels(image: Any, *, window: WindowChoice | None = None) -> Pixels:  # n
     raise ImageError(f"A {type(image).__name__} is no image: give a path, bytes, a PIL image, an array or a tensor.")
 
 
-def _read(file: BinaryIO, where: str, window: WindowChoice | None, frame: Frame | None) -> Pixels:
+def read_open(file: BinaryIO, where: str, *, window: WindowChoice | None = None, frame: Frame | None = None) -> Pixels:
+    """Read an image from an open file.
+
+    Args:
+        file: seekable, at its start.
+        where: for messages.
+        window: as in `read_image`.
+        frame: as in `read_image`.
+
+    Raises:
+        ImageError: if it is no image, or not readable without a guess.
+    """
+    frame = plain_frame(frame)
     head = file.read(_HEAD)
     _refuse(head, where)
     file.seek(0)

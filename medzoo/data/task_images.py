@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 256
 _SIXTEEN_BITS = (0.0, 65535.0)
+_NUMBER = re.compile(r"-?\d[\d.,]*(?:e[+-]?\d+)?")
 
 
 @dataclass
@@ -56,7 +58,8 @@ class _Decoding:
     report: TaskReport
     own: bool
     looks: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)  # by kind: the note without its numbers
+    examples: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # at most two of a kind
     sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     peak: int = 0
     places: dict[bytes, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
@@ -129,7 +132,11 @@ class _Decoding:
             self.looks[seen.look] += 1
             self.sizes[seen.size] += 1
             self.peak = max(self.peak, seen.peak)
-            self.notes.update(set(seen.notes))
+            for note in set(seen.notes):
+                kind = _NUMBER.sub("#", note)
+                self.notes[kind] += 1
+                if len(self.examples[kind]) < 2:
+                    self.examples[kind].add(note)
         if seen.problem:
             key, image = (str(self.task.tables[split][name][row].as_py()) for name in ("id", "image"))
             self.report.rows.append({"split": split, "id": key, "image": image, "problem": seen.problem})
@@ -189,4 +196,7 @@ class _Decoding:
             report.notes.append(
                 f"no value of the uint16 images is above {self.peak:,}, of 65,535 that may be: networks get them nearly black.{how}"
             )
-        report.notes += [f"{count} images: {note}." for note, count in self.notes.most_common(10)]
+        for kind, count in self.notes.most_common(10):
+            same = self.examples[kind]
+            other = "" if len(same) == 1 else " (other images: other numbers)"
+            report.notes.append(f"{count} images: {min(same)}{other}.")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from medzoo.data.keys import Frame, file_and_frame
 from medzoo.data.nifti_header import looks_like_nifti, unpacked
-from medzoo.data.pixels import Pixels, WindowChoice, decode_bytes, read_image
+from medzoo.data.pixels import Pixels, WindowChoice, read_image, read_open
+from medzoo.data.volume_limits import KnownBytes
 from medzoo.errors import ImageError
 
 KEPT = 1 << 29  # bytes of unpacked files that are kept; the last one is kept whatever its size
@@ -44,13 +45,13 @@ def read_kept(
         path, frame = file_and_frame(path)
     if frame is None or frame == "all" or not path.name.endswith(".gz"):
         return read_image(path, window=window, frame=frame)
-    data = _content(path)
-    if data is None:
+    kept = _content(path)
+    if kept is None:
         return read_image(path, window=window, frame=frame)
-    return decode_bytes(data, str(path), window=window, frame=frame)
+    return read_open(kept, str(path), window=window, frame=frame)
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: Path) -> KnownBytes | None:
     """The unpacked file; None where it is no packed NIfTI file, or too large to be kept."""
     try:
         with path.open("rb") as file, _lock:
@@ -66,6 +67,6 @@ def _content(path: Path) -> bytes | None:
                 while len(_files) > 1 and sum(map(len, _files.values())) > KEPT:
                     _files.popitem(last=False)
             _files.move_to_end(key)
-            return _files[key]
+            return KnownBytes(_files[key], key)
     except OSError as error:
         raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error

@@ -1,4 +1,4 @@
-"""Named CT windows in Hounsfield units (HU), and numbers that stand for a window.
+"""Named CT windows in Hounsfield units (HU), numbers that stand for a window, and rules that find one (`window_rules`).
 
 A window is (low, high): what lies below is black, what lies above is white. By name it is meant for HU and for nothing else.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from medzoo.data.window_rules import SPELLINGS, parse_rule
 from medzoo.errors import ImageError, UnknownNameError, UsageError
 
 Window = tuple[float, float]
@@ -71,7 +72,8 @@ def window_named(name: str) -> Window:
     (-1350.0, 150.0)
     """
     if name not in WINDOWS:
-        raise UnknownNameError("window", name, WINDOWS, f"The names are {', '.join(WINDOWS)}; or give (low, high).")
+        hint = f"The names are {', '.join(WINDOWS)}; or give (low, high), {SPELLINGS}."
+        raise UnknownNameError("window", name, WINDOWS, hint)
     return WINDOWS[name].limits
 
 
@@ -83,10 +85,15 @@ def limits_of(window: WindowChoice) -> Window:
 
     Raises:
         ImageError: unless both are finite and low < high.
+        UsageError: for a rule, whose numbers each image has for itself.
 
     >>> limits_of((-160, 240))
     (-160.0, 240.0)
     """
+    if (rule := parse_rule(window)) is not None:
+        raise UsageError(
+            f"The window {rule} has other limits for each image; here it should be (low, high), or a name."
+        )
     if isinstance(window, str):
         return window_named(window)
     try:
@@ -98,23 +105,52 @@ def limits_of(window: WindowChoice) -> Window:
     return low, high
 
 
-def parse_window(text: str) -> WindowChoice:
-    """A window as people type it: a name, or two numbers with a colon between them.
+def checked_window(window: WindowChoice) -> WindowChoice:
+    """A window as it is recorded: a name, (low, high) as floats, or a rule in its one spelling.
 
     Args:
-        text: "lung" or "-160:240".
+        window: of either kind.
+
+    Raises:
+        ImageError: for numbers that are no window.
+        UsageError: for an unknown name, or a rule that is not spelled right.
+
+    >>> checked_window("percentile:1.0,99"), checked_window((0, 4095)), checked_window("lung")
+    ('percentile:1,99', (0.0, 4095.0), 'lung')
+    """
+    if (rule := parse_rule(window)) is not None:
+        return str(rule)
+    limits = limits_of(window)
+    return window if isinstance(window, str) else limits
+
+
+def window_text(window: WindowChoice) -> str:
+    """A window as it is typed behind a task's name.
+
+    >>> window_text((-160.0, 240.0)), window_text("zscore:3")
+    ('-160:240', 'zscore:3')
+    """
+    return window if isinstance(window, str) else "{:.12g}:{:.12g}".format(*window)
+
+
+def parse_window(text: str) -> WindowChoice:
+    """A window as people type it: a name, two numbers with a colon between them, or a rule.
+
+    Args:
+        text: "lung", "-160:240", "percentile:1,99" or "zscore:3".
 
     Raises:
         UsageError: for anything else.
 
-    >>> parse_window("-160:240"), parse_window("lung")
-    ((-160.0, 240.0), 'lung')
+    >>> parse_window("-160:240"), parse_window("lung"), parse_window("percentile:1,99")
+    ((-160.0, 240.0), 'lung', 'percentile:1,99')
     """
-    if ":" not in text:
-        window_named(text)
-        return text
+    if ":" not in text or parse_rule(text) is not None:
+        return checked_window(text)
     try:
         low, high = (float(part) for part in text.split(":"))
         return limits_of((low, high))
     except (ValueError, ImageError):
-        raise UsageError(f"window={text!r} should be a name such as lung, or LOW:HIGH as in -160:240.") from None
+        raise UsageError(
+            f"window={text!r} should be a name such as lung, LOW:HIGH as in -160:240, {SPELLINGS}."
+        ) from None

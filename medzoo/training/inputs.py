@@ -106,8 +106,8 @@ def transform(
         name_or_model: a checkpoint's name, a folder, or a loaded model (also one that timm loaded from a medzoo folder).
         train: draw a random crop and flip (from torch's generator) instead of taking the whole image.
         size: side of the result, pixels; by default the checkpoint's.
-        window: (low, high) of values whose type does not say it, or for CT in Hounsfield units the name of a window ("lung");
-            values beyond are clipped.
+        window: (low, high) of values whose type does not say it, for CT in Hounsfield units the name of a window ("lung"), or a
+            rule that finds it for each image ("percentile:1,99", "zscore:3"); values beyond are clipped.
         hub: directory that plays the Hub, for a name that lies there; by default MEDZOO_HUB.
 
     Returns:
@@ -158,18 +158,18 @@ def transform(
 
 
 def _window(window: WindowChoice | None) -> WindowChoice | None:
-    """Two finite rising numbers, the name of a CT window, or None."""
-    from medzoo.data.windows import limits_of
+    """Two finite rising numbers, the name of a CT window, a rule, or None."""
+    from medzoo.data.windows import checked_window
 
     if window is None:
         return None
     try:
-        limits = limits_of(window)
+        return checked_window(window)
     except ImageError as error:
         raise UsageError(
-            f"window is {window!r}; give (low, high), two finite numbers with low < high, or the name of a CT window."
+            f"window is {window!r}; give (low, high), two finite numbers with low < high, the name of a CT window, or a rule such "
+            "as 'percentile:1,99'."
         ) from error
-    return window if isinstance(window, str) else limits
 
 
 def _bits_left_empty(pixels: Pixels) -> str:

@@ -46,6 +46,16 @@ def test_its_facts_are_complete(name):
         assert info.published["source"] and any(isinstance(value, float) for value in info.published.values())
 
 
+@pytest.mark.parametrize("name", [*BROUGHT, "folder:PATH", "parquet:PATH"])
+def test_a_large_fake_repeats_no_id_and_no_image(name, tmp_path):
+    root = tmp_path / "root"
+    open_family(task_names()[name]).fake(root, 60, 0, name)
+    task = load_task(name.replace("PATH", str(root)), root=None if name.endswith(":PATH") else root)
+    for column in ("id", "image"):
+        found = [key for split in task.tables for key in task.column(split, column)]
+        assert len(set(found)) == len(found) > 50
+
+
 @pytest.mark.parametrize("name", BROUGHT)
 def test_every_image_and_mask_is_read(name, bring):
     task = load_task(name, root=bring(name))

@@ -16,7 +16,8 @@ from medzoo.data.policy import parse_policy
 from medzoo.data.splits import STATED_FOLD
 from medzoo.data.tables import joined, settle_column
 from medzoo.data.task import Task, TaskInfo
-from medzoo.data.windows import WindowChoice, limits_of, parse_window
+from medzoo.data.window_rules import parse_rule
+from medzoo.data.windows import WindowChoice, checked_window, limits_of, parse_window, window_text
 from medzoo.errors import DataContractError, UsageError
 
 
@@ -69,11 +70,14 @@ TASKS: dict[str, TaskInfo] = {
     "folder:PATH": _info(
         "folder:PATH", "Your images in class folders, or listed in a CSV",
         "CLASS/IMAGE, train/CLASS/IMAGE (and validation, test), or one CSV with the columns image, label (or one column a "
-        "class), patient_id and optionally split; slices of volumes as scan.nii.gz#12; CT in a window as folder:PATH,window=lung",
+        "class), patient_id and optionally split; slices of volumes as scan.nii.gz#12; CT in a window as folder:PATH,window=lung "
+        "or ,window=-160:240; MR and other numbers without a scale as folder:PATH,window=percentile:1,99 or ,window=zscore:3 "
+        "(limits of each image; with :series behind it, of the whole NIfTI volume)",
     ),
     "parquet:PATH": _info(
         "parquet:PATH", "Your images in Parquet",
-        "train.parquet (and validation, test) with the columns image, label, patient_id, as datasets writes them",
+        "train.parquet (and validation, test) with the columns image, label, patient_id, as datasets writes them; "
+        "parquet:PATH,window=... as for folder:PATH",
     ),
 }  # fmt: skip
 
@@ -107,7 +111,8 @@ def load(
         label_policy: what uncertain labels (-1) of a multilabel set become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
         pooled: join the splits into one, for a split file or folds.
         unlabelled: leave labels out; then groups need not be stated, and images without a stated split are all for training.
-        window: what all images are clipped to: the name of a CT window, or (low, high) in their own unit.
+        window: what all images are clipped to: the name of a CT window, (low, high) in their own unit, or a rule that finds it
+            for each image ("percentile:1,99", "zscore:3").
         image: column of the images.
         label: column of one class or value an image.
         labels: columns of 1 and 0, one a class.
@@ -136,13 +141,16 @@ def load(
     if pooled and len(found.columns) > 1 and not folds:
         found.columns = {"all": joined(found.columns.values())}
     title = f"{prefix}:{place.resolve().name}{choice.named()}"  # the last word only: where data lie is no part of what they are
+    limits = None
     if window is not None:
+        window = checked_window(window)
+        limits = limits_of(window) if parse_rule(window) is None else None  # a rule has limits for each image
         found.reader.window = window  # type: ignore[attr-defined]
-        title += f",window={window if isinstance(window, str) else '{:g}:{:g}'.format(*window)}"
+        title += f",window={window_text(window)}"
     metric = {"regression": "mae", "segmentation": "dice"}.get(found.kind, "auroc")
     info = replace(
         TASKS[name], name=title, title=f"{len(found.files)} files", kind=found.kind, classes=found.classes, metric=metric,
-        groups=found.groups, window=None if window is None else limits_of(window), note="",
+        groups=found.groups, window=limits, note="",
     )  # fmt: skip
     try:
         hashed = fingerprint(found.root, found.files)

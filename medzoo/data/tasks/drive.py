@@ -118,7 +118,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 
     Args:
         root: folder.
-        n: photographs of each half.
+        n: photographs of each half; above 20 the numbers of the training half begin behind those of the test half, not at 21.
         seed: of the noise, and of the width, so that other seeds give files of other sizes.
         name: "drive".
     """
@@ -126,7 +126,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 
     rng = np.random.default_rng(seed)
     height, width = 40, 32 + seed
-    for half, short, first in (("training", "training", 21), ("test", "test", 1)):
+    for half, short, first in (("training", "training", max(21, n + 1)), ("test", "test", 1)):
         for folder in ("images", "1st_manual", "mask"):
             (root / half / folder).mkdir(parents=True, exist_ok=True)
         for number in range(first, first + n):
