@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medzoo needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade uv
-	$(RUN) -m uv pip install --quiet --python $(RUN) --editable ".[dev]"
+	$(RUN) -m uv pip install --quiet --compile-bytecode --python $(RUN) --editable ".[dev]"
 	@touch $@
 
 demo: install    ## pre-train, continue, fine-tune and tabulate on drawn images, under 5 minutes on 2 cores

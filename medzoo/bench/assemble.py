@@ -89,7 +89,12 @@ def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
         value=whole["value"] if ok and whole else None,
         undefined=(reason if result["status"] == "ok" else result["train"].get("reason")),
         run_id=result["run_id"], path=path,
-        recipe="|".join(str(x) for x in (identity["dataset"]["preprocess_hash"], checkpoint["arch"], checkpoint["init"])),
+        recipe="|".join(
+            str(x)
+            for x in (
+                identity["dataset"]["preprocess_hash"], checkpoint["arch"], checkpoint["init"], identity.get("processes", 1),
+            )
+        ),
         n=whole["n"] if whole else None, n_patients=whole["n_patients"] if whole else None,
         n_labels=whole.get("n_labels") if whole else None,
         of_labels=sum(row["label"] is not None for row in named) or None,

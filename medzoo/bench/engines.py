@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
+from medzoo import cores, progress
+from medzoo.bench.label_checks import check_labels
 from medzoo.bench.run import CellOptions, Outcome, run_cell
 from medzoo.bench.suite import Cell, Suite
+from medzoo.bench.suite_precision import settle_precision
 from medzoo.errors import MedzooError, UnknownNameError
+from medzoo.precision import Precision, device_kind, emulated
+from medzoo.training.options import open_task
 from medzoo.training.pretrain import PretrainOptions, pretrain
+from medzoo.training.protocol import load_protocol, wished_precision
 
 if TYPE_CHECKING:
     from medzoo.bench.table import Table
@@ -26,6 +31,8 @@ def pretrain_options(step: Mapping[str, Any], *, out: Path, common: dict[str, An
     """
     from medzoo.training.objectives import method
 
+    if step.get("precision") == "auto":  # what that is for this machine was settled for the whole suite
+        step = {key: value for key, value in step.items() if key != "precision"}
     own = method(str(step.get("method", ""))).Options
     ours = {field.name for field in dataclasses.fields(PretrainOptions)}
     theirs = {field.name for field in dataclasses.fields(own)}
@@ -51,12 +58,14 @@ def run_pretraining(suite: Suite, *, runs: Path, hub: Path, common: dict[str, An
     from medzoo.zoo.publish import push
 
     names = []
-    for step in suite.pretrain:
+    for number, step in enumerate(suite.pretrain, start=1):
         name = str(step["name"])
+        progress.say(f"pre-training {number} of {len(suite.pretrain)}: {name}")
         options, own = pretrain_options(step, out=runs / "pretrain" / name, common={**common, "hub": str(hub)})
         if options.checkpoint in names:
             options.checkpoint = hub_name(suite, str(options.checkpoint))
-        folder = pretrain(options, own)
+        with progress.brief():
+            folder = pretrain(options, own)
         push(folder / "checkpoint", hub_name(suite, name), hub=hub)
         names.append(name)
     return names
@@ -107,19 +116,88 @@ def fill(
     Returns:
         The outcomes, and one line for each run that failed; a failed run does not stop the others.
     """
-    common = common or {}
-    own = run_pretraining(suite, runs=runs, hub=hub, common=common)
-    outcomes, failures = [], []
+    common = dict(common or {})
+    precision, begun = settle_precision(suite, runs, common)
     cells = suite.cells()
-    with tqdm(cells, desc=suite.name, unit="run", disable=None) as bar:
-        for cell in bar:
-            bar.set_postfix_str(f"{cell.label} on {cell.title}, seed {cell.seed}")
+    _say_first(suite, runs, common, precision, begun, len(cells))
+    folders = {"runs": runs, "results": results, "hub": hub}
+    for problem in foreseen(suite, folders, common):
+        progress.warn(problem)
+    of_all = {**common, **({} if precision is None else {"precision": precision})}
+    own = run_pretraining(suite, runs=runs, hub=hub, common=of_all)
+    return _fill_cells(suite, cells, own, folders, common, precision)
+
+
+def foreseen(suite: Suite, folders: Mapping[str, Path], common: dict[str, Any]) -> list[str]:
+    """What can be said of a suite's tasks before anything is trained: data that are missing, labels that cannot be measured.
+
+    Args:
+        suite: what the table holds.
+        folders: of runs, results and the directory hub.
+        common: options of all runs.
+    """
+    said = []
+    for task in suite.tasks:
+        cell = next(cell for cell in suite.cells() if cell.task == task["name"] and cell.title == task["title"])
+        try:
+            opened = open_task(cell_options(suite, cell, (), **folders, common=common))
+            selects = suite.mode == "linear" or load_protocol(cell.protocol, cell.mode).selection == "best"
+            said += check_labels(opened, selects=selects)
+        except MedzooError as error:
+            said.append(f"The runs on {cell.title} will fail: {type(error).__name__}: {error}")
+    return said
+
+
+def _say_first(
+    suite: Suite, runs: Path, common: Mapping[str, Any], precision: Precision | None, begun: bool, count: int
+) -> None:
+    """The first line of a suite."""
+    threads, device = cores.choose_threads(), str(common.get("device", "auto"))
+    words = (
+        precision
+        or f"{', '.join(sorted({wished_precision(name, suite.mode) for name in suite.protocols}))} by protocol"
+    )
+    counted = progress.counted
+    of = " x ".join(
+        (
+            counted(len(suite.checkpoints), "checkpoint"),
+            counted(len(suite.tasks), "task"),
+            counted(len(suite.seeds), "seed"),
+        )
+    )
+    progress.say(
+        f"suite {suite.name}: folder {runs.parent}; device {device_kind(device)}, precision {words}{' (as it began)' * begun}, "
+        f"{counted(threads.count, 'thread')} ({threads.why}); {counted(len(suite.pretrain), 'pre-training')}, "
+        f"{counted(count, 'run')}: {of}"
+    )
+    if precision is not None and (sentence := emulated(precision, device_kind(device), kept=begun)):
+        progress.warn(sentence)
+
+
+def _fill_cells(
+    suite: Suite, cells: Sequence[Cell], own: Sequence[str], folders: Mapping[str, Path], common: dict[str, Any],
+    precision: Precision | None,
+) -> tuple[list[Outcome], list[str]]:  # fmt: skip
+    outcomes, failures = [], []
+    with progress.Steps(suite.name, len(cells), "run") as steps, progress.brief():
+        for number, cell in enumerate(cells, start=1):
+            place, started = f"run {number} of {len(cells)}", time.monotonic()
+            named = f"{cell.label} on {cell.title}, seed {cell.seed}"
+            steps.beside(named)
+            steps.line(f"{place}: {named}")
+            # a protocol that states its precision keeps it, unless the suite states one itself
+            settled = suite.precision is not None or wished_precision(cell.protocol, cell.mode) == "auto"
+            theirs = {"precision": precision} if settled else {}
             try:
-                options = cell_options(suite, cell, own, runs=runs, results=results, hub=hub, common=common)
+                options = cell_options(suite, cell, own, **folders, common={**common, **theirs})
                 outcomes.append(run_cell(options, cell.mode))
+                said = f"{outcomes[-1].result['metric']} {outcomes[-1].worded}"
                 outcomes[-1].raise_if_diverged()
             except MedzooError as error:
-                failures.append(f"{cell.label} on {cell.title}, seed {cell.seed}: {type(error).__name__}: {error}")
+                failures.append(f"{named}: {type(error).__name__}: {error}")
+                said = failures[-1]
+            steps.update()
+            steps.line(f"{place}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
     return outcomes, failures
 
 

@@ -99,6 +99,7 @@ def environment(precision: str, *, deterministic: bool | None = None) -> dict[st
         "platform": platform.system(),
         "device": {"name": name, "count": count},
         "precision": precision,
+        "threads": torch.get_num_threads(),
         "deterministic": deterministic,
     }
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo.bench import results
+from medzoo.bench import metrics, results
+from medzoo.bench.label_checks import check_labels
+from medzoo.bench.suite import short_task
 from medzoo.bench.trial import Trial
 from medzoo.errors import DivergedError, UsageError
+from medzoo.progress import is_main_process, warn
+from medzoo.training import compute
 from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity
-from medzoo.training.protocol import Mode, Protocol, load_protocol
-from medzoo.training.runs import is_main_process
+from medzoo.training.protocol import Mode, Protocol, load_protocol, wished_precision
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +60,17 @@ class Outcome:
     cached: bool
 
     def __str__(self) -> str:
-        value = "diverged" if self.headline is None else f"{self.headline:.4f}"
         where = "already in the store" if self.cached else f"run folder {self.run}"
-        return f"{self.result['metric']} {value}  ({where}; result {self.path})"
+        return f"{self.result['metric']} {self.worded}  ({where}; result {self.path})"
+
+    @property
+    def worded(self) -> str:
+        """The value of the primary metric; "undefined" with the reason where the labels give none; else the status."""
+        if self.headline is not None:
+            return f"{self.headline:.4f}"
+        if self.result["status"] != "ok":
+            return str(self.result["status"])
+        return f"undefined: {metrics.headline(self.result['metrics'], self.result['metric'])['undefined']}"
 
     @property
     def headline(self) -> float | None:
@@ -89,12 +100,15 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
 
     Raises:
         UsageError: before anything is loaded.
+        ResultError: before anything is loaded, if the validation labels cannot select.
         Interrupted: after a signal; the same call goes on.
     """
     options.check()
+    wish = wished_precision(options.protocol, mode, options.precision)
     protocol = load_protocol(
         options.protocol, mode, epochs=options.epochs, size=options.size, batch_size=options.batch_size,
-        learning_rate=options.learning_rate, precision=options.precision,
+        learning_rate=options.learning_rate, precision=wish, device=options.device,
+        began=compute.began(options.out, options.resume),
     )  # fmt: skip
     task = open_task(options)
     if task.kind not in ("binary", "multiclass", "multilabel"):
@@ -103,6 +117,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
             "load_task reads its images and answers"
             + (", and medzoo.segmenter builds the network." if task.kind == "segmentation" else ".")
         )
+
+    warned = check_labels(task, selects=mode == "linear" or protocol.selection == "best")
 
     from medzoo.training.features import weights_hash
     from medzoo.training.inputs import load_at_size
@@ -115,7 +131,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     )  # fmt: skip
     receipt: Any = model.load_receipt
     data = task_identity(task, options, size)
-    identity = {
+    identity: dict[str, Any] = {
         "task": {"id": task.name, "version": task.version},
         "dataset": {
             "fingerprint": task.fingerprint, "split_hash": task.split_hash, "label_policy": task.label_policy,
@@ -130,12 +146,14 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
             "id": protocol.name, "hash": protocol.hash(), "label_fraction": options.fraction, "mode": mode, "size": size,
         },
         "seed": options.seed, "fold": options.fold,
+        **(compute.identity_of_processes() if mode == "finetune" else {}),
     }  # fmt: skip
+    if options.out is None and wish == "auto" and options.resume != "never":
+        protocol = _as_begun(protocol, task, identity)
     store = results.ResultStore(Path(options.results))
     if (known := store.get(identity)) is not None and known.get("status") in ("ok", "diverged"):
         return Outcome(known, store.path(identity), None, cached=True)
-    run_id = results.run_id(identity)
-    out = Path(options.out or Path("runs") / slug(task.name) / slug(receipt.name) / run_id[:16])
+    out = Path(options.out or _default_out(task, identity))
     run = RunFolder(
         out,
         mode,
@@ -143,6 +161,15 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         {**options.as_dict(), "mode": mode, **_resolved(protocol)},
         options.resume,
     )
+    run.title = f"{short_task(receipt.name)} on {short_task(task.name)}"
+    site = compute.settle(run, protocol.precision, options.device)
+    compute.announce(
+        run, site, checkpoint=compute.named(receipt), counts=compute.counts_of(task),
+        how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
+    )  # fmt: skip
+    for sentence in (*warned, compute.emulated(site, kept=wish == "auto"), compute.begun_otherwise(out, run.identity)):
+        if sentence:
+            warn(sentence)
     started, clock = datetime.now(UTC), time.monotonic()
 
     main = is_main_process()
@@ -161,7 +188,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         cell.decoded(split)
     diverged: list[Outcome] = []
     try:
-        with store.claim(identity) if main else nullcontext(), run.open():
+        with store.claim(identity) if main else nullcontext(), run.open(), site.applied(run):
             try:
                 return put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
             except DivergedError as error:  # a result like any other: kept and shown, never averaged away
@@ -169,6 +196,25 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
                 raise
     except DivergedError:
         return diverged[0]
+
+
+def _default_out(task: Task, identity: dict[str, Any]) -> Path:
+    return Path("runs") / slug(task.name) / slug(identity["checkpoint"]["id"]) / results.run_id(identity)[:16]
+
+
+def _as_begun(protocol: Protocol, task: Task, identity: dict[str, Any]) -> Protocol:
+    """The protocol, in the precision of an unfinished run that began where another one suited; `identity` follows it."""
+    other = replace(protocol, precision="fp32" if protocol.precision == "bf16" else "bf16")
+    there = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
+    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, there)):
+        return protocol
+    identity.update(there)
+    return other
+
+
+def _resolved_words(protocol: Protocol, size: int) -> str:
+    epochs = f"{protocol.epochs} epoch{'s' * (protocol.epochs != 1)}, " if protocol.mode == "finetune" else ""
+    return f"{epochs}batch {protocol.batch_size}, {size} px"
 
 
 def _resolved(protocol: Protocol) -> dict[str, Any]:

@@ -36,6 +36,7 @@ IDENTITY: dict[str, Any] = {
     "protocol": {"id": "str", "hash": "str", "label_fraction": "number", "mode": "str", "size?": "int|null"},
     "seed": "int",
     "fold": "int|null",
+    "processes?": "int",  # of the launch, where it is more than one: another training than that of one process
 }
 METRIC: dict[str, Any] = {
     "name": "str",
@@ -86,6 +87,7 @@ RESULT: dict[str, Any] = {
         "platform": "str",
         "device": {"name": "str", "count": "int"},
         "precision": "str",
+        "threads?": "int",
         "deterministic": "bool",
     },
     "provenance": {

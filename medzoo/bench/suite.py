@@ -12,15 +12,16 @@ from medzoo import paths
 from medzoo.bench.metrics import METRICS
 from medzoo.bench.results import safe_name
 from medzoo.errors import UnknownNameError, UsageError
+from medzoo.precision import Wish, checked
 
 Mode = Literal["finetune", "linear"]
 MODES = ("finetune", "linear")
 _SUITE_KEYS: dict[str, type] = {
     "name": str, "title": str, "results": str, "mode": str, "seeds": list, "protocols": list, "checkpoints": list,
-    "tasks": list, "pretrain": list,
+    "tasks": list, "pretrain": list, "precision": str,
 }  # fmt: skip
 _CHECKPOINT_KEYS: dict[str, type] = {"name": str, "label": str}
-# the options of a run that may differ from task to task; the rest is the same for a whole table
+# the options of a run that may differ from task to task; the rest is the same for a whole table (so is the precision)
 _OPTIONS: dict[str, type] = {
     "root": str, "groups": str, "split_file": str, "fold": int, "fraction": float, "label_policy": str,
     "epochs": int, "size": int, "batch_size": int, "learning_rate": float, "precision": str,
@@ -79,6 +80,7 @@ class Suite:
         seeds: one run each.
         pretrain: options by name of pre-training steps, in order.
         results: folder of results, if the suite names one.
+        precision: of all its runs: "auto", "fp32" or "bf16"; None leaves it to the protocols.
     """
 
     name: str
@@ -90,13 +92,14 @@ class Suite:
     seeds: tuple[int, ...] = (0, 1, 2)
     pretrain: tuple[Mapping[str, Any], ...] = ()
     results: str | None = None
+    precision: Wish | None = None
 
     def cells(self) -> list[Cell]:
         """All runs; seed by seed, so that a table that is stopped early still has every cell."""
         return [
             Cell(
                 checkpoint, label, task["name"], task["title"], protocol, self.mode, seed, task.get("metric"),
-                {key: value for key, value in task.items() if key in _OPTIONS},
+                {key: value for key, value in task.items() if key in _OPTIONS and key != "precision"},
             )
             for seed in self.seeds
             for task in self.tasks
@@ -181,8 +184,20 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
             raise UsageError(f"{file}: {what} {f'hold {twice[0]!r} twice' if twice else 'are missing'}.")
     return Suite(
         name, str(content.get("title", name)), tuple(checkpoints), tuple(tasks), tuple(protocols), cast(Mode, mode),
-        tuple(seeds), tuple(steps), content.get("results"),
+        tuple(seeds), tuple(steps), content.get("results"), _precision(content, tasks, file),
     )  # fmt: skip
+
+
+def _precision(content: Mapping[str, Any], tasks: list[dict[str, Any]], file: Path) -> Wish | None:
+    """The one precision that a suite states, at its top or with its tasks; runs of two precisions are not one table."""
+    stated = [content["precision"]] if "precision" in content else []
+    stated += [task["precision"] for task in tasks if "precision" in task]
+    if len(set(stated)) > 1 or (stated and "precision" not in content and len(stated) < len(tasks)):
+        raise UsageError(
+            f"{file}: its runs would have more than one precision ({', '.join(sorted(set(stated)))}). A suite has one: state it "
+            'once, at the top (precision = "fp32").'
+        )
+    return checked(stated[0], f"{file}: precision") if stated else None
 
 
 def _check(table: object, keys: Mapping[str, type], where: str) -> dict[str, Any]:

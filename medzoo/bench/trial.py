@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from medzoo import progress
 from medzoo.bench import metrics, results
+from medzoo.bench.label_checks import undefined_on
 from medzoo.data.counts import data_counts
+from medzoo.progress import counted
 from medzoo.training.options import slug, trained_name
 from medzoo.training.protocol import Protocol
 
@@ -45,6 +49,10 @@ class Trial:
         task = self.task
         return metrics.validation_score(task.kind, task.classes, labels, probabilities, task.metric, task.info.scored)
 
+    def _worded(self, score: float) -> str:
+        metric = metrics.metric(self.task.metric)
+        return f"{metric.title} {score if metric.higher_is_better else -score:.4f}"
+
     def finetune(self) -> tuple[dict[str, Any], Any]:
         """Train, select on validation, save the folder, then open the test split, once."""
         from medzoo.training.curves import draw_curves
@@ -54,9 +62,11 @@ class Trial:
             self.model, self.task.kind, self.protocol, size=self.size, device=self.options.device,
             data_on_device=self.options.data_on_device,
         )  # fmt: skip
+        # where the last epoch is kept, a validation split on which the metric is undefined does no harm
+        scored = self.protocol.selection == "best" or undefined_on(self.task, "validation") is None
         fitted = tuner.fit(
             self.decoded("train"), self.decoded("validation"), self.run, seed=self.options.seed,
-            num_workers=self.options.num_workers, score=self._score,
+            num_workers=self.options.num_workers, score=self._score if scored else None, worded=self._worded,
         )  # fmt: skip
         if tuner.accelerator.is_main_process:
             draw_curves(self.run)
@@ -85,14 +95,20 @@ class Trial:
             with accelerator.autocast():
                 rows = embed(
                     self.model, self.decoded(split), size=self.size, batch_size=self.protocol.batch_size,
-                    device=accelerator.device, cache=self.protocol.precision == "fp32",
+                    device=accelerator.device,
                 )  # fmt: skip
             return rows.array, rows.labels
 
+        train_rows, validation_rows, started = features("train"), features("validation"), time.monotonic()
         probe = fit_probe(
-            features("train"), features("validation"), kind=self.task.kind, classes=len(self.task.classes),
+            train_rows, validation_rows, kind=self.task.kind, classes=len(self.task.classes),
             regularisation=self.protocol.regularisation, score=self._score,
         )  # fmt: skip
+        progress.header(
+            f"{counted(probe.candidates, 'penalty', 'penalties')} fitted on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} "
+            f"features: C = {probe.regularisation:g}, {self._worded(probe.score)} on validation, "
+            f"{progress.duration(time.monotonic() - started)}"
+        )
         selection = {
             "split": "validation", "metric": self.task.metric, "n_candidates": probe.candidates, "test_evaluations": 1,
             "value": probe.score, "regularisation": probe.regularisation,

@@ -11,7 +11,6 @@ are another store, and rows of different decoders are never mixed. `rows`, `part
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -29,11 +28,10 @@ from medzoo.data.policy import draw_soft
 from medzoo.data.row_store import Found, RowStore, StoreError, Writer, writing
 from medzoo.data.rows import RESIZE
 from medzoo.errors import DiskFullError, RunFolderError, UsageError
+from medzoo.progress import Steps, counted, duration
 from medzoo.store import claim, sha256_of, sweep
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from medzoo.data.device import DeviceRows
     from medzoo.data.policy import Policy
     from medzoo.data.rows import Rows
@@ -100,7 +98,7 @@ def decoded(
         split: "train", "validation" or "test".
         size: side of the rows, pixels.
         cache_dir: folder of all stores; by default `decoded` in medzoo's home.
-        progress: show a bar; by default on a terminal.
+        progress: show a bar; by default one on a terminal, and lines elsewhere. False says nothing.
         workers: cores that decode; by default all that this process may use. It changes no row.
 
     Raises:
@@ -119,8 +117,7 @@ def decoded(
     rows = store_of(task, size, cache_dir)
     found = rows.find(keys)
     if found.missing.size:
-        bar = sys.stderr.isatty() if progress is None else progress
-        found = _complete(task, split, rows, keys, bar, workers)
+        found = _complete(task, split, rows, keys, progress, workers)
     images = found.images()
     segmentation = task.kind == "segmentation"
     return Decoded(
@@ -175,15 +172,15 @@ def content_key(task: Task, size: int) -> str:
     )  # fmt: skip
 
 
-def _complete(task: Task, split: str, rows: RowStore, keys: Sequence[str], bar: bool, workers: int | None) -> Found:
+def _complete(
+    task: Task, split: str, rows: RowStore, keys: Sequence[str], bar: bool | None, workers: int | None
+) -> Found:
     """Decode what is missing, or wait until another process has."""
-    from tqdm import tqdm
-
     found = rows.find(keys)
-    with tqdm(total=len(found.missing), desc=f"decode {task.name} {split}", unit="img", disable=not bar) as shown:
+    total = len(found.missing)
+    with Steps(f"decode {task.name} {split}", total, "image", bar=bar) as shown:
         while missing := len(found.missing):
-            shown.n = shown.total - missing
-            shown.refresh()
+            shown.move_to(total - missing)
             try:
                 with ExitStack() as stack:
                     with writing(rows.folder):
@@ -198,14 +195,15 @@ def _complete(task: Task, split: str, rows: RowStore, keys: Sequence[str], bar: 
                         f"{rows.folder}: rows were damaged right after they were written. Is the disk failing?"
                     )
             except RunFolderError:  # another process builds
-                shown.set_postfix_str("by another process")
                 time.sleep(PATIENCE)
                 found = rows.find(keys)
+                shown.wait(total - len(found.missing), "by another process")
+        shown.line(f"decoded {task.name} {split}: {counted(total, 'image')}, {duration(shown.seconds)}")
     return found
 
 
 def _build(
-    task: Task, split: str, rows: RowStore, keys: Sequence[str], missing: np.ndarray, shown: tqdm, workers: int | None
+    task: Task, split: str, rows: RowStore, keys: Sequence[str], missing: np.ndarray, shown: Steps, workers: int | None
 ) -> None:
     first_of = {keys[position]: position for position in reversed(missing.tolist())}  # an image may stand in two rows
     wanted = sorted(first_of.values())

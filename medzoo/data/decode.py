@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.cores import usable_cores
 from medzoo.data.memory import keep_memory
 from medzoo.data.rows import Row, to_mask_row, to_row
 from medzoo.errors import ImageError, WorkerError
@@ -95,12 +96,6 @@ def decode_rows(
         left = wanted[number:]
         if left:
             yield from _with_help(task, split, left, size, masks, workers, each)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: what Slurm or taskset left it."""
-    affinity = getattr(os, "sched_getaffinity", None)  # macOS has no such call
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _with_help(

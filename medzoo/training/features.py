@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
-from tqdm import tqdm
 
-from medzoo import paths, store
+from medzoo import paths, progress, store
 from medzoo.data.cache import Decoded, decoded
 from medzoo.errors import UsageError
 from medzoo.training.batches import evaluate_rows
@@ -75,15 +74,18 @@ def embed(
     convention = convention_of(model)
     place = torch.device(device) if device is not None else next(model.parameters()).device
     key = {"weights": weights_hash(model), "data": data.sha256, "size": side, "input": repr(convention)}
+    if torch.is_autocast_enabled(place.type):  # other numbers than those of full precision
+        key["precision"] = str(torch.get_autocast_dtype(place.type))
     file = paths.home() / "features" / f"{store.sha256_of(key)}.safetensors"
     if cache and file.is_file():
         array = load_file(file)["features"]
     else:
         model = model.to(place).eval()
-        with tqdm(total=len(data.ids), desc="features", unit="image", disable=None, leave=False) as bar:
+        with progress.Steps("features", len(data.ids), "image") as steps:
             array = evaluate_rows(
-                model, data, convention, size=side, device=place, batch_size=batch_size, progress=bar.update
+                model, data, convention, size=side, device=place, batch_size=batch_size, progress=steps.update
             )
+            steps.line(f"features: {progress.counted(steps.done, 'image')}, {progress.duration(steps.seconds)}")
         if array.ndim != 2:
             raise UsageError(
                 f"The model gives {array.shape[1:]} an image; embed needs pooled features (num_classes=0)."

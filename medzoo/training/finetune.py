@@ -56,8 +56,9 @@ class FineTuner:
         return probabilities(logits, self.kind)
 
     def fit(
-        self, train: Decoded, validation: Decoded, run: RunFolder, *, seed: int, num_workers: int, score: Score
-    ) -> Fitted:
+        self, train: Decoded, validation: Decoded, run: RunFolder, *, seed: int, num_workers: int, score: Score | None,
+        worded: Callable[[float], str] = "score {:.4f}".format,
+    ) -> Fitted:  # fmt: skip
         """Train to the end of the protocol and keep the selected epoch's weights in the model.
 
         Args:
@@ -66,7 +67,8 @@ class FineTuner:
             run: the open run folder.
             seed: of order, augmentation and noise.
             num_workers: processes that make batches.
-            score: (labels, probabilities) → the higher, the better.
+            score: (labels, probabilities) → the higher, the better; None where nothing is selected.
+            worded: a score for people, with the name of its metric.
         """
         law = self.protocol
         world, device = self.accelerator.num_processes, self.accelerator.device
@@ -95,9 +97,8 @@ class FineTuner:
         )  # fmt: skip
         objective = Objective(self.model, Options(label_smoothing=law.label_smoothing), self.kind)
         labels = np.asarray(validation.labels)
-        fitted = fit(
-            objective, batches, plan, run, self.accelerator, score=lambda: score(labels, self.predict(validation))
-        )
+        scored = None if score is None else (lambda: score(labels, self.predict(validation)))
+        fitted = fit(objective, batches, plan, run, self.accelerator, score=scored, worded=worded)
         if law.selection == "best" and fitted.best:
             self.model.load_state_dict(fitted.best)
         return fitted

@@ -8,21 +8,21 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from medzoo.data.counter import noise_seed
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError, UsageError
+from medzoo.precision import Precision
 from medzoo.training import resume
 from medzoo.training.batches import Batches, to_device
 from medzoo.training.optim import learning_rate_at, make_optimizer
-from medzoo.training.runs import RunFolder
+from medzoo.training.runs import RunFolder, other_processes
+from medzoo.training.shown import Shown
 
 LOG_EVERY = 10
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,7 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
             f"The launcher asked for {wanted} processes and {accelerator.num_processes} joined: they would train apart. "
             "On CPU, launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N."
         )
-    if accelerator.device.type == "cpu" and "ACCELERATE_MIXED_PRECISION" in os.environ:
-        _use_all_cores(accelerator.num_processes)
     return accelerator
-
-
-def _use_all_cores(processes: int) -> None:
-    """Undo the launcher's default of one thread a process, which halves the speed of two cores and wastes the rest."""
-    affinity = getattr(os, "sched_getaffinity", None)  # what Slurm or taskset left us; macOS has no such call
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if os.environ.get("OMP_NUM_THREADS") == "1" and cores > processes:
-        torch.set_num_threads(cores // processes)
 
 
 def _save(run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted) -> None:  # noqa: ANN401
@@ -115,8 +105,10 @@ def _restore(
     if state is None:
         return 0, Fitted(steps=0, resumes=0)
     if state.facts["identity"] != run.identity:
+        said = other_processes(state.facts["identity"], run.identity)
         raise ResumeError(
-            f"The state in {run.source} belongs to other options. Repeat those, or start with another --out."
+            f"The state in {run.source} belongs to "
+            + (f"this run. {said}" if said else "other options. Repeat those, or start with another --out.")
         )
     resume.restore(state, objective, optimizer)
     facts = state.facts
@@ -135,6 +127,7 @@ def fit(
     *,
     score: Callable[[], float] | None = None,
     keep_best: bool = True,
+    worded: Callable[[float], str] = "score {:.4f}".format,
 ) -> Fitted:
     """Train an objective to the end of its plan, from wherever the run folder stands.
 
@@ -146,6 +139,7 @@ def fit(
         accelerator: device, precision, processes.
         score: called after each epoch; the higher, the better.
         keep_best: keep the best epoch's backbone in `Fitted.best`; without it scores are only logged.
+        worded: a score for people, with the name of its metric.
 
     Raises:
         Interrupted: after a signal; the state is saved.
@@ -161,7 +155,10 @@ def fit(
         model = accelerator.prepare_model(objective)
     an_epoch = len(batches)
     steps, warmup = an_epoch * plan.epochs, round(plan.warmup_epochs * an_epoch)
-    bar = tqdm(total=steps, initial=step, unit="step", disable=None if main else True, leave=False, desc=run.path.name)
+    shown = Shown(
+        run.title, step=step, an_epoch=an_epoch, epochs=plan.epochs, batch_size=batches.batch_size, scores=fitted.scores,
+        worded=worded,
+    )  # fmt: skip
 
     while step < steps:
         epoch = step // an_epoch
@@ -182,18 +179,28 @@ def fit(
                 optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
-            bar.update()
-            _log(run, values, step, epoch, rate, batch, steps, main)
+            _log(run, values, step, epoch, rate, batch, steps, accelerator)
+            shown.step(values["loss"])
             if step % an_epoch == 0:
                 break  # the epoch's score comes before a stop, so that no epoch is scored twice
             _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
         if step % an_epoch == 0:
             if score is not None:
+                _share_buffers(objective, accelerator)
                 _select(fitted, score(), epoch, step, objective, run, main, keep_best)
+            shown.epoch(epoch)
             _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
-    bar.close()
+    shown.close()
+    _share_buffers(objective, accelerator)
     fitted.steps = steps
     return fitted
+
+
+def _share_buffers(objective: torch.nn.Module, accelerator: Accelerator) -> None:
+    """Running statistics of the first process for all: each updated its own in the last step, and all have to choose alike."""
+    if accelerator.num_processes > 1:
+        for buffer in objective.buffers():
+            torch.distributed.broadcast(buffer, 0)
 
 
 @contextmanager
@@ -219,11 +226,14 @@ def _log(
     rate: float,
     batch: dict[str, Any],
     steps: int,
-    main: bool,
+    accelerator: Accelerator,
 ) -> None:
     # a device is asked for its numbers only when they are logged; on the CPU asking costs nothing
-    if values["loss"].device.type != "cpu" and step % LOG_EVERY and step != steps:
+    due = step % LOG_EVERY == 0 or step == steps
+    if values["loss"].device.type != "cpu" and not due:
         return
+    if accelerator.num_processes > 1:  # of the whole batch, so that all processes see the same and end together
+        values = {key: accelerator.reduce(value.detach().clone(), "mean") for key, value in values.items()}
     loss = float(values["loss"].detach())
     if not math.isfinite(loss):
         rows = [int(index) for index in batch["index"][:8]]
@@ -231,7 +241,7 @@ def _log(
             f"The loss is {loss} at step {step} of epoch {epoch} (learning rate {rate:.2g}, rows {rows} ...). "
             "Try a lower --learning-rate, or --precision fp32."
         )
-    if main and (step % LOG_EVERY == 0 or step == steps):
+    if accelerator.is_main_process and due:
         logged = {key: float(value.detach()) for key, value in values.items()}
         run.log({"step": step, "epoch": epoch, "learning_rate": rate, **logged})
 

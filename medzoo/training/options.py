@@ -36,7 +36,9 @@ class SharedOptions:
     size: int | None = option("side of the input, pixels (default: the checkpoint's)")
     batch_size: int | None = option("images a step, over all processes")
     learning_rate: float | None = option("peak of the schedule")
-    precision: Literal["fp32", "bf16"] | None = option("bf16 is autocast")
+    precision: Literal["auto", "fp32", "bf16"] | None = option(
+        "auto: bf16 (autocast) where the device computes it natively, else fp32; a run that goes on keeps what it began with"
+    )
     num_workers: int = option("processes that prepare batches; never changes a result", 0)
     data_on_device: Literal["auto", "never", "always"] = option(
         "keep the decoded training images on the device: auto if they fit into half of its free memory", "auto"

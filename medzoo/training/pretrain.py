@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import UsageError
+from medzoo.precision import checked, resolve
+from medzoo.progress import is_main_process, warn
+from medzoo.training import compute
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity, trained_name
 
@@ -50,7 +53,7 @@ class PretrainOptions(SharedOptions):
 
 
 # sizes that suit small experiments; a study states its own
-DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "bf16"}
+DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "auto"}
 
 
 def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # noqa: ANN401 - the method's own Options
@@ -75,8 +78,10 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
     if not run.done:
+        site = compute.settle(run, job.settings["precision"], options.device)
+        job.announce(run, site)
         job.look()  # an unreadable image is found before the folder is anybody's
-        with run.open():
+        with run.open(), site.applied(run):
             job.train(run)
             job.save(run)
     return run.path
@@ -100,6 +105,10 @@ class _Job:
         self.options, self.module, self.chosen, self.task = options, module, chosen, task
         given = {key: getattr(options, key) for key in DEFAULTS}
         self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
+        self.wish = checked(self.settings["precision"])
+        self.settings["precision"] = resolve(
+            self.wish, options.device, began=compute.began(options.out, options.resume)
+        )
         self.base = options.checkpoint or f"{options.architecture}-random"
         classes = len(task.classes) if module.SUPERVISED else 0
         self.model, self.size = load_at_size(
@@ -132,9 +141,28 @@ class _Job:
             "seed": self.options.seed,
             "task": task_identity(self.task, self.options, self.size),
             **self.training,
+            **compute.identity_of_processes(),
         }
         asked = {**self.options.as_dict(), **asdict(self.chosen)}
-        return RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
+        run = RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
+        run.title = self.name
+        return run
+
+    def announce(self, run: RunFolder, site: compute.Compute) -> None:
+        """Write the first line of the run.
+
+        Args:
+            run: its folder.
+            site: what it computes with.
+        """
+        settings = self.settings
+        epochs = f"{settings['epochs']} epoch{'s' * (settings['epochs'] != 1)}"
+        compute.announce(
+            run, site, checkpoint=compute.named(self.receipt), counts={"train": self._images},
+            how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
+        )  # fmt: skip
+        if sentence := compute.emulated(site, kept=self.wish == "auto"):
+            warn(sentence)
 
     def look(self) -> None:
         """Decode the training images, unless they are streamed."""
@@ -186,7 +214,10 @@ class _Job:
             num_workers=options.num_workers,
         )
         objective = self.module.Objective(self.model, self.chosen, self.task.kind)
-        fit(objective, batches, plan, run, accelerator, score=self._score(accelerator), keep_best=False)
+        fit(
+            objective, batches, plan, run, accelerator, score=self._score(accelerator), keep_best=False,
+            worded="accuracy {:.4f}".format,
+        )  # fmt: skip
 
     def _score(self, accelerator: Accelerator) -> Callable[[], float] | None:
         from medzoo.data.task import Task
@@ -221,7 +252,6 @@ class _Job:
     def save(self, run: RunFolder) -> None:
         """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
         from medzoo.training.curves import draw_curves
-        from medzoo.training.runs import is_main_process
         from medzoo.zoo.folder import save
 
         if not is_main_process():

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_type_hints
 
 from medzoo import paths, store
 from medzoo.errors import UnknownNameError, UsageError
+from medzoo.precision import Precision, Wish, checked, resolve
 
 Mode = Literal["finetune", "linear"]
 LATER = {"rotation": 0.0}  # options that came after the first results, and the value at which they do nothing
@@ -34,7 +35,7 @@ class Protocol:
     contrast: float = 0.0
     rotation: float = 0.0
     size: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     selection: Literal["best", "last"] = "best"
     regularisation: tuple[float, ...] = ()
 
@@ -52,18 +53,8 @@ def list_protocols() -> list[str]:
     return sorted(path.stem for path in (paths.data_dir("recipes") / "protocols").glob("*.toml"))
 
 
-def load_protocol(name: str, mode: Mode, **overrides: Any) -> Protocol:  # noqa: ANN401
-    """Read a protocol and lay typed options over it.
-
-    Args:
-        name: of a file in recipes/protocols, or a path of a TOML file.
-        mode: which table of the file: "finetune" or "linear".
-        overrides: options by name; None leaves the protocol's value.
-
-    Raises:
-        UnknownNameError: for a name without a file.
-        UsageError: for a key or a value that no protocol has.
-    """
+def _table(name: str, mode: Mode) -> tuple[Path, dict[str, Any]]:
+    """The file of a protocol, and what its table for a mode holds."""
     path = Path(name) if name.endswith(".toml") else paths.data_dir("recipes") / "protocols" / f"{name}.toml"
     if not path.is_file():
         raise UnknownNameError(
@@ -75,7 +66,49 @@ def load_protocol(name: str, mode: Mode, **overrides: Any) -> Protocol:  # noqa:
         raise UsageError(f"{path} is not TOML: {error}") from error
     if mode not in tables:
         raise UsageError(f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.")
-    chosen: dict[str, Any] = {**tables[mode], **{key: value for key, value in overrides.items() if value is not None}}
+    return path, tables[mode]
+
+
+def wished_precision(name: str, mode: Mode, typed: str | None = None) -> Wish:
+    """The precision that an option or else a protocol states; where neither does, "auto" to fine-tune and "fp32" to probe.
+
+    Args:
+        name: as for `load_protocol`.
+        mode: as for `load_protocol`.
+        typed: the option, if one was given.
+    """
+    path, table = _table(name, mode)
+    if typed is not None:
+        return checked(typed)
+    usual = "auto" if mode == "finetune" else "fp32"  # features are kept for later probes on any machine
+    return checked(table.get("precision", usual), f"Protocol option precision in {path}")
+
+
+def load_protocol(
+    name: str,
+    mode: Mode,
+    *,
+    device: str | None = "auto",
+    began: Precision | None = None,
+    **overrides: Any,  # noqa: ANN401
+) -> Protocol:
+    """Read a protocol, lay typed options over it, and resolve the precision "auto".
+
+    Args:
+        name: of a file in recipes/protocols, or a path of a TOML file.
+        mode: which table of the file: "finetune" or "linear".
+        device: which "auto" looks at: "auto" or "cpu".
+        began: the precision of a run that goes on, which "auto" then keeps.
+        overrides: options by name; None leaves the protocol's value.
+
+    Raises:
+        UnknownNameError: for a name without a file.
+        UsageError: for a key or a value that no protocol has.
+    """
+    path, table = _table(name, mode)
+    chosen: dict[str, Any] = {**table, **{key: value for key, value in overrides.items() if value is not None}}
+    wish = wished_precision(name, mode, overrides.get("precision"))
+    chosen["precision"] = resolve(wish, device, began=began)
     hints = get_type_hints(Protocol)
     known = {field.name for field in fields(Protocol)} - {"name", "mode"}
     for key, value in chosen.items():
@@ -85,9 +118,8 @@ def load_protocol(name: str, mode: Mode, **overrides: Any) -> Protocol:  # noqa:
             chosen[key] = float(value)
         elif hints[key] in (int, float, str) and type(value) is not hints[key]:
             raise UsageError(f"Protocol option {key} in {path} is {value!r}; it should be a {hints[key].__name__}.")
-    for key, allowed in (("precision", ("fp32", "bf16")), ("selection", ("best", "last"))):
-        if key in chosen and chosen[key] not in allowed:
-            raise UsageError(f"Protocol option {key} is {chosen[key]!r}; choose {' or '.join(allowed)}.")
+    if chosen.get("selection", "best") not in ("best", "last"):
+        raise UsageError(f"Protocol option selection is {chosen['selection']!r}; choose best or last.")
     if "regularisation" in chosen:
         chosen["regularisation"] = tuple(float(value) for value in chosen["regularisation"])
     protocol = replace(Protocol(name=path.stem, mode=mode), **chosen)

@@ -18,6 +18,7 @@ from typing import Any
 
 from medzoo import store
 from medzoo.errors import ResumeError, RunFolderError, listed
+from medzoo.progress import is_main_process
 
 SAVE_SECONDS = 120.0
 _NO_MATTER = ("out", "results", "resume", "device", "num_workers")  # a run is the same with others
@@ -57,9 +58,19 @@ def _launcher_parent() -> int | None:
     return os.getppid() if "ACCELERATE_MIXED_PRECISION" in os.environ else None
 
 
-def is_main_process() -> bool:
-    """Whether this process writes: the only one, or the first of a launch."""
-    return int(os.environ.get("RANK", "0")) == 0
+def other_processes(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What to say if two identities differ in nothing but the number of processes; else empty.
+
+    >>> other_processes({"seed": 0}, {"seed": 0, "processes": 2}).partition(":")[0]
+    'It began with 1 process, and this launch has 2'
+    """
+    there, now = (int(identity.get("processes", 1)) for identity in (old, new))
+    if there == now or {**old, "processes": 0} != {**new, "processes": 0}:
+        return ""
+    return (
+        f"It began with {there} process{'' if there == 1 else 'es'}, and this launch has {now}: other batch statistics and other "
+        f"noise, so another result. Go on with {there} (accelerate launch --num_processes {there} ...), or choose another --out."
+    )
 
 
 class RunFolder:
@@ -79,6 +90,7 @@ class RunFolder:
         self.path, self.kind, self.resume = Path(path), kind, resume
         self.identity: dict[str, Any] = json.loads(store.canonical_json(identity))
         self.options = options
+        self.title = self.path.name  # for people; what begins a run gives a better one
         self.stop_at_step: int | None = None  # a test's stand-in for SIGTERM at an exact step
         self._stop: str | None = None
         self._parent = _launcher_parent()
@@ -139,6 +151,8 @@ class RunFolder:
             return  # it failed before there was anything to lose
         if status.get("identity") != self.identity:
             old = status.get("identity") or {}
+            if said := other_processes(old, self.identity):
+                raise RunFolderError(f"{self.path} holds this run already. {said} Nothing was touched.")
             keys = sorted(key for key in {*old, *self.identity} if old.get(key) != self.identity.get(key))
             changes = listed((f"{k}: {old.get(k)!r} there, {self.identity.get(k)!r} now" for k in keys), 6)
             options = self._other_options()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import get_worker_info
 
+from medzoo.cores import usable_cores
 from medzoo.data.cache import Decoded
-from medzoo.data.decode import usable_cores
 from medzoo.data.pixels import decode_bytes, with_channels
 from medzoo.data.policy import Policy, draw_soft, settle
 from medzoo.data.rows import to_row, widened

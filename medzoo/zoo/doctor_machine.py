@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo import paths, store
+from medzoo import cores, paths, precision, store
 from medzoo.errors import listed
 from medzoo.zoo.doctor_rows import DoctorRow, in_bytes, in_shell
 
@@ -116,11 +116,17 @@ def _torch_facts() -> dict[str, Any]:
 
     import torch
 
+    from medzoo.precision import cpu_limit, is_native
+
     cuda = torch.version.cuda and f"CUDA {torch.version.cuda}"
     facts: dict[str, Any] = {
         "build": cuda or (torch.version.hip and f"ROCm {torch.version.hip}"), "cards": [], "bf16": False, "trouble": "",
-        "mps": torch.backends.mps.is_available(),
+        "mps": torch.backends.mps.is_available(), "cpu_bf16": False, "limit": cpu_limit(),
     }  # fmt: skip
+    try:
+        facts["cpu_bf16"] = is_native("cpu")
+    except Exception as error:  # an old or broken torch: nothing is lost, fp32 works everywhere
+        facts["cpu_trouble"] = str(error)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
@@ -139,9 +145,11 @@ def _torch_facts() -> dict[str, Any]:
 
 def device() -> Iterator[DoctorRow]:
     """What computes. torch is imported in a process of its own, so that one that crashes or hangs is only a row."""
-    cores = f"{_cores()} CPU cores, {in_bytes(_memory())} of memory" if _memory() else f"{_cores()} CPU cores"
+    cores_here = f"{_cores()} CPU cores, {in_bytes(_memory())} of memory" if _memory() else f"{_cores()} CPU cores"
     if version("torch") is None:
-        yield DoctorRow("device", "FAIL", f"{cores}; torch is not installed.", f'pip install "{TORCH}" torchvision')
+        yield DoctorRow(
+            "device", "FAIL", f"{cores_here}; torch is not installed.", f'pip install "{TORCH}" torchvision'
+        )
         return
     code = f"import json\nfrom typing import Any\n{inspect.getsource(_torch_facts)}\nprint(json.dumps(_torch_facts()))"
     try:
@@ -150,33 +158,55 @@ def device() -> Iterator[DoctorRow]:
             text=True, errors="replace", check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        detail = f"{cores}; importing torch did not end within {TORCH_SECONDS:.0f} s."
+        detail = f"{cores_here}; importing torch did not end within {TORCH_SECONDS:.0f} s."
         yield DoctorRow("device", "FAIL", detail, 'python -X faulthandler -c "import torch; torch.cuda.is_available()"')
         return
     if done.returncode:
         again = f'pip install --force-reinstall "{TORCH}" torchvision'
-        yield DoctorRow("device", "FAIL", f"{cores}; torch cannot be imported: {_death(done)}.", again)
+        yield DoctorRow("device", "FAIL", f"{cores_here}; torch cannot be imported: {_death(done)}.", again)
         return
     facts = json.loads(done.stdout.strip().splitlines()[-1])
-    advice = "--precision bf16 suits it" if facts["bf16"] else "fp32 suits it"
-    if facts["cards"] and "free" in facts:
+    computes = "card" if facts["cards"] and "free" in facts else "mps" if facts["mps"] else "cpu"
+    native = {"card": facts["bf16"], "mps": False, "cpu": facts["cpu_bf16"]}[computes]
+    advice = f"{'bf16' if native else 'fp32'} suits it"
+    if computes == "card":
         more = len(facts["cards"]) - 1
         names = f"{facts['cards'][0][0]}, {in_bytes(facts['cards'][0][1])}, {in_bytes(facts['free'])} of it free"
         others = f", and {more} more" if more else ""
-        yield DoctorRow("device", "PASS", f"{names}{others} ({facts['build']}); {cores}; {advice}.")
+        yield DoctorRow("device", "PASS", f"{names}{others} ({facts['build']}); {cores_here}; {advice}.")
     elif facts["mps"]:
-        yield DoctorRow("device", "PASS", f"Apple GPU (MPS); {cores}; {advice}.")
+        yield DoctorRow("device", "PASS", f"Apple GPU (MPS); {cores_here}; {advice}.")
     elif facts["build"]:
-        yield _no_gpu(facts, cores)
+        yield _no_gpu(facts, cores_here, advice)
     else:
-        yield DoctorRow("device", "PASS", f"No GPU (torch is a CPU build); {cores}; {advice}.")
+        yield DoctorRow("device", "PASS", f"No GPU (torch is a CPU build); {cores_here}; {advice}.")
+    yield _precision(computes, native, facts["limit"])
+    yield _threads()
 
 
-def _no_gpu(facts: dict[str, Any], cores: str) -> DoctorRow:
+def _precision(computes: str, native: bool, limit: str | None) -> DoctorRow:
+    """Which precision `auto` is here, and what bf16 costs where it is emulated."""
+    where = {"card": "this GPU", "mps": "MPS", "cpu": "this CPU"}[computes]
+    if native:
+        detail = f"auto is bf16: {where} computes it natively. --precision fp32 for numbers that other machines repeat closely."
+        return DoctorRow("precision", "PASS", detail)
+    why = f" ({limit} keeps it from its instructions)" if limit and computes == "cpu" else ""
+    cost = precision.emulation_cost("cpu" if computes == "cpu" else "cuda")
+    return DoctorRow("precision", "PASS", f"auto is fp32: bf16 is emulated on {where}{why}, and {cost}.")
+
+
+def _threads() -> DoctorRow:
+    """How many threads a run would compute with now."""
+    chosen = cores.choose_threads()
+    said = f"{chosen.count} for a run that begins now ({chosen.why})"
+    return DoctorRow("threads", "PASS", f"{said}; OMP_NUM_THREADS=N chooses otherwise.")
+
+
+def _no_gpu(facts: dict[str, Any], cores_here: str, advice: str) -> DoctorRow:
     """The sentence for a build that computes on no GPU, and where to look."""
     if facts["cards"]:
         detail = f"{facts['cards'][0][0]} is there and cannot compute: {facts['trouble'].rstrip('.')}."
-        return DoctorRow("device", "WARN", f"{detail} Until that is mended: --device cpu ({cores}).", "nvidia-smi")
+        return DoctorRow("device", "WARN", f"{detail} Until that is mended: --device cpu ({cores_here}).", "nvidia-smi")
     why, look = "its driver lists none", "nvidia-smi"
     if not shutil.which("nvidia-smi"):
         why, look = "no driver is installed; right if this machine has none", "lspci | grep -i nvidia"
@@ -185,7 +215,7 @@ def _no_gpu(facts: dict[str, Any], cores: str) -> DoctorRow:
     elif (hidden := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         why, look = f"CUDA_VISIBLE_DEVICES is {hidden!r}", "unset CUDA_VISIBLE_DEVICES"
     said = facts["trouble"].rstrip(".") or why
-    return DoctorRow("device", "WARN", f"{facts['build']} sees no GPU ({said}); {cores}; fp32 suits them.", look)
+    return DoctorRow("device", "WARN", f"{facts['build']} sees no GPU ({said}); {cores_here}; {advice}.", look)
 
 
 def _death(done: subprocess.CompletedProcess[str]) -> str:

@@ -1,6 +1,7 @@
 """SimCLR: two random views of an image attract, those of all other images repel.
 
-Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. Negatives are those of the own process; hue is not jittered.
+Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. Negatives are those of the whole batch, over all processes; hue is not
+jittered.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from medzoo.data.views import Augmentation
+from medzoo.training.several import gathered
 
 SUPERVISED = False
 VIEWS = 2
@@ -83,5 +85,5 @@ class Objective(nn.Module):
         first, second = batch["views"]
         # one pass over both views: batch statistics span them, as in most implementations on one device
         projected = self.projector(self.backbone(torch.cat([first, second])))
-        one, two = projected.chunk(2)
+        one, two = (gathered(part.float()) for part in projected.chunk(2))
         return {"loss": nt_xent(one, two, self.options.temperature)}

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from medzoo.data.views import Augmentation
+from medzoo.training.several import mean_over_processes, processes
 
 SUPERVISED = True
 VIEWS = 1
@@ -50,6 +51,7 @@ class Objective(nn.Module):
             known = ~label.isnan()
             target = torch.where(known, label, 0.0).float()
             loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-            return {"loss": (loss * known).sum() / known.sum().clamp_min(1)}
+            # the mean over all processes, although each may know another number of labels
+            return {"loss": (loss * known).sum() / mean_over_processes(known.sum()).clamp_min(1 / processes())}
         loss = F.cross_entropy(logits, label, label_smoothing=self.options.label_smoothing)
         return {"loss": loss, "accuracy": (logits.argmax(1) == label).float().mean()}

@@ -1,0 +1,196 @@
+"""What a run computes with: device, precision, threads and processes, settled before anything is hashed and kept after a stop.
+
+Numbers depend on it. Another precision is another training; so are several processes, each of which has its own batch statistics
+and noise. Another number of threads changes the order of sums, and with it the last bits. So a run that goes on keeps what it began
+with: precision and processes stand in its identity, the number of threads in its log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from medzoo import cores, precision, progress
+from medzoo.precision import Precision
+from medzoo.progress import counted
+from medzoo.training.runs import RunFolder, is_main_process, other_processes
+
+if TYPE_CHECKING:
+    from medzoo.data.task import Task
+
+_THREADS = "threads"
+
+
+def processes() -> int:
+    """The processes of the launch, on all its machines."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def identity_of_processes() -> dict[str, int]:
+    """What a run's identity says of its processes: nothing for one, so that its results keep their names."""
+    return {"processes": processes()} if processes() > 1 else {}
+
+
+def began_with(folder: Path | str | None) -> Precision | None:
+    """The precision of the run in a folder, or of the run that a state belongs to; None if there is none.
+
+    Args:
+        folder: a run folder, its folder of states, or one state.
+    """
+    if folder is None:
+        return None
+    path = Path(folder)
+    for place in (path, path.parent, path.parent.parent):
+        if not (place / "status.json").is_file():
+            continue
+        found: Any = None
+        with suppress(OSError, ValueError, AttributeError):
+            found = json.loads((place / "status.json").read_text())["identity"].get("precision")
+        with suppress(OSError, ValueError):
+            found = found or tomllib.loads((place / "options.toml").read_text()).get("protocol_precision")
+        if found in ("fp32", "bf16"):
+            return cast(Precision, found)
+    return None
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a run was stopped in a folder, or goes on there now."""
+    with suppress(OSError, ValueError):
+        return json.loads((folder / "status.json").read_text()).get("state") in ("running", "resumable")
+    return False
+
+
+def begun_otherwise(out: Path, identity: Mapping[str, Any]) -> str:
+    """What to say of an unfinished run beside a new one that differs in the number of processes alone; else empty.
+
+    Args:
+        out: the run folder of the new one.
+        identity: of the new one.
+    """
+    for beside in sorted(out.parent.glob("*/status.json")) if not out.exists() else []:
+        with suppress(OSError, ValueError, AttributeError):
+            old = json.loads(beside.read_text())["identity"]
+            if unfinished(beside.parent) and (said := other_processes(old, dict(identity))):
+                return f"{beside.parent} holds the same run, not finished. {said}"
+    return ""
+
+
+def began(out: Path | str | None, resume: str) -> Precision | None:
+    """The precision that a run has to keep, because it goes on.
+
+    Args:
+        out: its folder.
+        resume: "auto", "never", or the path of a run or state.
+    """
+    if resume == "never":
+        return None
+    return began_with(out) or (None if resume == "auto" else began_with(resume))
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What one run computes with.
+
+    Args:
+        device: its kind, "cpu", "cuda", ...
+        precision: "fp32" or "bf16".
+        threads: of this process.
+        processes: of the launch.
+    """
+
+    device: str
+    precision: Precision
+    threads: int
+    processes: int
+
+    def __str__(self) -> str:
+        words = (counted(self.threads, "thread"), counted(self.processes, "process", "processes"))
+        return f"device {self.device}, precision {self.precision}, {', '.join(words)}"
+
+    @contextmanager
+    def applied(self, run: RunFolder) -> Iterator[None]:
+        """Set the number of threads for a block, and note it in the log of a run that begins.
+
+        Args:
+            run: the open run folder.
+        """
+        import torch
+
+        if self.device == "cpu" and is_main_process() and _threads_of(run) is None:
+            run.log({"step": 0, _THREADS: self.threads})
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def settle(run: RunFolder, chosen: Precision, device: str) -> Compute:
+    """What a run computes with, threads as it began, if it goes on.
+
+    Args:
+        run: the run folder, open or not.
+        chosen: the resolved precision.
+        device: "auto" or "cpu".
+    """
+    kind = precision.device_kind(device)
+    threads, kept = cores.choose_threads(), _threads_of(run) if kind == "cpu" else None
+    if kept is not None and kept != threads.count:
+        progress.say(
+            f"{counted(kept, 'thread')}: as the run in {run.path} began; {threads.count} would be chosen now "
+            f"({threads.why}), and would change the last bits."
+        )
+    return Compute(kind, chosen, kept or threads.count, processes())
+
+
+def _threads_of(run: RunFolder) -> int | None:
+    """The threads that a run began with: of its own log, or of the log of the run that --resume names."""
+    rows = run.rows() if run.resume != "never" else []
+    if not rows and run.resume not in ("auto", "never"):
+        chosen = Path(run.resume)
+        for place in (chosen, chosen.parent, chosen.parent.parent):
+            if (place / "status.json").is_file():
+                rows = RunFolder(place, run.kind, {}, {}).rows()
+                break
+    return next((int(row[_THREADS]) for row in rows if _THREADS in row), None)
+
+
+def emulated(site: Compute, *, kept: bool) -> str:
+    """What to warn of a run whose precision is emulated; empty for a part of a suite, which has said it.
+
+    Args:
+        site: what the run computes with.
+        kept: whether the precision is that of a run which goes on, and not asked for now.
+    """
+    return "" if progress.is_brief() else precision.emulated(site.precision, site.device, kept=kept)
+
+
+def announce(run: RunFolder, compute: Compute, *, checkpoint: str, counts: Mapping[str, int], how: str) -> None:
+    """Write the first line of a run: where it lies, what it starts from, what it computes with, its data, and how.
+
+    Args:
+        run: its folder.
+        compute: as settled.
+        checkpoint: name and beginning of the hash of the weights.
+        counts: images of each split.
+        how: the protocol or the method.
+    """
+    images = " + ".join(f"{count:,} {split}" for split, count in counts.items())
+    progress.header(f"{run.title}: run folder {run.path}; checkpoint {checkpoint}; {compute}; images {images}; {how}")
+
+
+def named(receipt: Any) -> str:  # noqa: ANN401 - a LoadReceipt
+    """A checkpoint in a few words: its name, and the beginning of its weights' sha256."""
+    return f"{receipt.name} ({'sha256 ' + receipt.sha256[:12] if receipt.sha256 else 'random weights'})"
+
+
+def counts_of(task: Task) -> dict[str, int]:
+    """Images of each split."""
+    return {split: int(table.num_rows) for split, table in task.tables.items()}

@@ -1,0 +1,64 @@
+"""What the processes of a launch share inside a step, so that a loss is that of the whole batch.
+
+The gradients of the processes are averaged after each step (DistributedDataParallel).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import distributed
+
+
+def processes() -> int:
+    """The processes that train together; 1 on its own."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def gathered(rows: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes, in the order of the processes.
+
+    The gradient that comes back is the sum over the processes; averaged, as they average it, it is that of one process with
+    all rows.
+
+    Args:
+        rows: (N, ...), as many in each process.
+
+    >>> gathered(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
+    gathered_rows: torch.Tensor = rows if processes() == 1 else _Gathered.apply(rows)
+    return gathered_rows
+
+
+class _Gathered(torch.autograd.Function):
+    """All rows forward, the sum of all gradients of the own rows backward."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's context
+        parts = [torch.empty_like(rows) for _ in range(processes())]
+        distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total.chunk(processes())[distributed.get_rank()]
+
+
+def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """The mean of a number over the processes, without a gradient.
+
+    Args:
+        value: a number.
+
+    >>> float(mean_over_processes(torch.tensor(3)))
+    3.0
+    """
+    mean = value.detach().float().clone()
+    if processes() > 1:
+        distributed.all_reduce(mean)
+        mean /= processes()
+    return mean
