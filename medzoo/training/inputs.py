@@ -79,7 +79,9 @@ def load_at_size(
 
     def draw(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
         torch.manual_seed(seed)
-        return load(name, num_classes=num_classes, hub=hub, accept_license=accept_license, **architecture)
+        return load(
+            name, num_classes=num_classes, fresh_head=num_classes > 0, hub=hub, accept_license=accept_license, **architecture
+        )  # fmt: skip
 
     model = draw()
     config: Any = model.pretrained_cfg

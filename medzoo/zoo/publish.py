@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
 from medzoo.zoo.config import FolderConfig
+from medzoo.zoo.copies import copy_folder
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
+from medzoo.zoo.fetch import Found, verify
 from medzoo.zoo.folder import save
+from medzoo.zoo.hub_names import check_repo, check_revision
 from medzoo.zoo.leaving import card_for, copied, prepare
 from medzoo.zoo.places import is_folder
 from medzoo.zoo.upload import Pushed, Upload, commit
