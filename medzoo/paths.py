@@ -9,6 +9,8 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from medzoo.errors import UsageError
+
 _PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # no "--", which joins words
 # Device names of Windows, with any ending. Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICES = frozenset(
@@ -38,16 +40,30 @@ def home() -> Path:
 def absolute(path: str | os.PathLike[str]) -> Path:
     """A path as a person gives it, absolute and without `~`: what a process in another folder understands alike.
 
+    Raises:
+        UsageError: for what is no path.
+
     >>> absolute("x").is_absolute()
     True
     """
-    return Path(path).expanduser().absolute()
+    return plain_path(path).expanduser().absolute()
+
+
+def plain_path(path: object) -> Path:
+    """A path as a person gives it.
+
+    Raises:
+        UsageError: for what is no path.
+    """
+    if not isinstance(path, str | os.PathLike) or "\0" in (text := os.fsdecode(path)):
+        raise UsageError(f"{path!r} is no path; give text or a pathlib.Path.")
+    return Path(text)
 
 
 def directory_hub(hub: str | os.PathLike[str] | None = None) -> Path | None:
     """The directory that plays the Hub, absolute: the argument, else `MEDZOO_HUB`, else none (the real Hub)."""
     chosen = hub if hub is not None else os.environ.get("MEDZOO_HUB")
-    return absolute(chosen) if chosen else None
+    return None if chosen is None or (isinstance(chosen, str) and not chosen) else absolute(chosen)
 
 
 def file_name(*words: str, longest: int = 100) -> str:

@@ -125,6 +125,10 @@ class Task:
         name: str | None = None,
         policy: Policy | None = None,
     ) -> None:
+        if not isinstance(info, TaskInfo) or not isinstance(columns, Mapping):
+            raise UsageError(
+                "A Task is made of a TaskInfo and the columns of each split; medzoo.load_task opens one by name."
+            )
         self.info, self.reader, self.fingerprint, self.policy = info, reader, fingerprint, policy
         self.name, self.kind, self.classes = name or info.name, info.kind, info.classes
         self.metric, self.unit, self.version = info.metric, info.unit, info.version
@@ -264,6 +268,10 @@ def task_info(name: str) -> TaskInfo:
     >>> task_info("pneumoniamnist").classes
     ('normal', 'pneumonia')
     """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"The task is {name!r}; give the name of a task, or folder:PATH. `medzoo tasks list` shows all."
+        )
     base, _, _ = split_name(name)
     known = task_names()
     if base not in known:

@@ -83,7 +83,7 @@ def check(
 
     text = text_of(name)
     path = Path(text).expanduser()
-    if path.is_dir() and _registered(text) is None:  # a broken folder gets a report, not an error
+    if text and path.is_dir() and _registered(text) is None:  # a broken folder gets a report, not an error
         if (unfinished := unfinished_run(path)) is not None:
             raise unfinished
         folder: Path | None = path / "checkpoint" if (path / "checkpoint").is_dir() else path

@@ -118,7 +118,7 @@ def _indices(given: object) -> tuple[int, ...] | None:
     return tuple(given)
 
 
-def describe(name: str, *, hub: str | os.PathLike[str] | None = None) -> Input:
+def describe(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None = None) -> Input:
     """The input convention of a checkpoint, without its weights (for a registry name) or with only its config.json read.
 
     Args:
@@ -132,13 +132,15 @@ def describe(name: str, *, hub: str | os.PathLike[str] | None = None) -> Input:
     >>> describe("resnet50-radimagenet").mean
     (0.5, 0.5, 0.5)
     """
+    from medzoo.zoo.hints import text_of
     from medzoo.zoo.registry import info, is_known
 
-    if is_known(name):
-        return info(name).input
+    text = text_of(name)
+    if is_known(text):
+        return info(text).input
     from medzoo.zoo.config import read_config
     from medzoo.zoo.fetch import locate
 
-    found = locate(name, hub=hub)
+    found = locate(text, hub=hub)
     assert found.folder is not None
     return read_config(found.folder).input
