@@ -9,8 +9,23 @@ import re
 from collections.abc import Iterable
 
 
+def printable(text: object) -> str:
+    r"""Text that every UTF-8 terminal and file takes: bytes of a file name that are no UTF-8 are written as escapes.
+
+    Args:
+        text: with the lone surrogates that Python makes of such bytes.
+
+    >>> print(printable("mod\udce8le"))
+    mod\udce8le
+    """
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
 class MedzooError(Exception):
     """Base of everything medzoo raises on purpose; the command line turns it into exit code 1."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(MedzooError):
@@ -131,7 +146,7 @@ class DiskFullError(MedzooError, OSError):
         self.errno, self.strerror = errno.ENOSPC, os.strerror(errno.ENOSPC)
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return printable(self.args[0])
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -34,7 +35,13 @@ _receipts_in_memory: dict[str, dict[str, Any]] = {}
 
 def canonical_json(value: object) -> str:
     """One spelling for one value: sorted keys, no NaN. What is hashed or compared goes through here."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _json(value, separators=(",", ":"))
+
+
+def _json(value: object, **layout: Any) -> str:  # noqa: ANN401 - of json.dumps
+    """JSON that UTF-8 can hold: the bytes of a file name that are no UTF-8 are escapes, which a reader turns back."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, **layout)
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def sha256_of(value: object) -> str:
@@ -94,13 +101,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a whole UTF-8 text file or nothing."""
-    write_bytes(path, content.encode())
+    """Write a whole UTF-8 text file or nothing; a file name in it that is no UTF-8 is written with its own bytes."""
+    write_bytes(path, content.encode(errors="surrogateescape"))
 
 
 def write_json(path: Path, value: object) -> None:
     """Write indented, sorted JSON without NaN, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, _json(value, indent=2) + "\n")
 
 
 @contextmanager
@@ -196,7 +203,7 @@ def verify_manifest(folder: Path) -> None:
         IntegrityError: if the manifest is missing or a file is missing or changed.
     """
     try:
-        rows = json.loads((folder / MANIFEST).read_text())["files"]
+        rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder} has no readable {MANIFEST}: it was not written to its end.") from error
     for name, row in rows.items():
@@ -251,8 +258,8 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
         receipt = _receipts_in_memory.get(name)
         if receipt is None:
             with suppress(OSError, ValueError):
-                receipt = json.loads(note.read_text())
-        if isinstance(receipt, dict) and all(receipt.get(key) == value for key, value in before.items()):
+                receipt = json.loads(note.read_text(encoding="utf-8"))
+        if isinstance(receipt, dict) and receipt == {"path": str(path), "sha256": str(receipt.get("sha256")), **before}:
             return str(receipt["sha256"])
     digest = sha256_file(path)
     if fingerprint(path) != before:
@@ -282,7 +289,7 @@ def _remember(path: Path, digest: str, state: dict[str, int]) -> None:
 
 def _receipt(path: Path) -> tuple[str, Path]:
     """A receipt's name and file."""
-    name = hashlib.sha256(str(path).encode()).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     return name, paths.home() / "receipts" / f"{name}.json"
 
 

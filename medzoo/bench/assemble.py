@@ -25,13 +25,15 @@ def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Pa
     """
     if isinstance(results, Path | str) and Path(results).is_dir():
         return [(path, result) for path, result in ResultStore(results).all()], Path(results)
+    if not isinstance(results, Iterable) or isinstance(results, bytes | Mapping | type):
+        raise UsageError(f"The results are {results!r}; give the folder of a store, or a list of result files.")
     found: list[tuple[Path | None, dict[str, Any]]] = []
     for item in [results] if isinstance(results, Path | str) else results:
         if isinstance(item, Mapping):
             row = {key: value for key, value in item.items() if key != "path"}
             validate(row)
             found.append((Path(item["path"]) if item.get("path") else None, row))
-        elif Path(item).is_file():
+        elif isinstance(item, Path | str) and Path(item).is_file():
             found.append((Path(item), read_result(Path(item))))
         else:
             raise UsageError(f"{item} is no result file and no folder of results.")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medzoo.errors import IntegrityError, MedzooError, ResultError, UsageError
-from medzoo.zoo.fetch import REPO, check_revision
+from medzoo.zoo.hub_names import REPO, check_revision
 from medzoo.zoo.upload import Head, head_of
 
 AT_ONCE = 8  # downloads

@@ -8,7 +8,7 @@ from typing import Any
 
 from medzoo.data.task import TaskInfo, task_info
 from medzoo.errors import MedzooError, UnknownNameError, UsageError
-from medzoo.zoo.fetch import REPO
+from medzoo.zoo.hub_names import REPO
 from medzoo.zoo.places import CONFIG
 from medzoo.zoo.registry import HEX40, info, is_known
 

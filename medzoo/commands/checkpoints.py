@@ -55,7 +55,7 @@ def info(
     """Show the facts about a checkpoint, and what to do to use it."""
     from medzoo import paths
     from medzoo.zoo.facts import as_text
-    from medzoo.zoo.hints import refuse_weights_file
+    from medzoo.zoo.hints import no_checkpoint, refuse_file
     from medzoo.zoo.places import folder_of, next_step
     from medzoo.zoo.registry import info as describe
     from medzoo.zoo.registry import is_known
@@ -71,7 +71,9 @@ def info(
 
         locate(name, hub=hub, download=False)  # says what is in the directory hub instead
     if not is_known(name):
-        refuse_weights_file(name)
+        if Path(name).expanduser().is_dir():
+            raise no_checkpoint(Path(name).expanduser())
+        refuse_file(name)
     checkpoint = describe(name)
     if as_json:
         return print_json(checkpoint.to_dict())

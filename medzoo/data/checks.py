@@ -32,6 +32,8 @@ def arrow_table(rows: Mapping[str, Any] | pa.Table) -> pa.Table:
         raise MissingExtraError("pyarrow", "recipes", "Opening a task") from None
     if isinstance(rows, pa.Table):
         return rows
+    if not isinstance(rows, Mapping):
+        raise DataContractError(f"A split is {rows!r}; give its columns by name, each a list.")
     columns = {}
     for name, values in rows.items():
         if isinstance(values, np.ndarray) and values.ndim == 2:

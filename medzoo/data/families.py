@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import UsageError
+from medzoo.paths import plain_path
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
@@ -138,7 +139,7 @@ def load_from_family(
                 f"Task {base} fixes its {key.replace('_', ' ')} itself; leave --{key.replace('_', '-')} out."
             )
         options[key] = given
-    place = None if root is None else Path(root).expanduser()
+    place = None if root is None else plain_path(root).expanduser()
     if path is not None:
         options["path"] = path
     if "pooled" in parameters:

@@ -70,7 +70,9 @@ def read_image(
     ...     read_image(f"{folder}/scan.png").array.max()
     np.uint16(40000)
     """
-    path, frame = Path(path), plain_frame(frame)
+    if not isinstance(path, str | os.PathLike):
+        raise ImageError(f"A {type(path).__name__} is no path; give the path of an image file.")
+    path, frame = Path(os.fsdecode(path)), plain_frame(frame)
     if frame is None:
         path, frame = file_and_frame(path)
     if path.is_dir():
@@ -80,8 +82,8 @@ def read_image(
     try:
         with path.open("rb") as file:
             return read_open(file, str(path), window=window, frame=frame)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error
+    except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
+        raise ImageError(f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
 
 
 def decode_bytes(data: bytes, where: str, *, window: WindowChoice | None = None, frame: Frame | None = None) -> Pixels:

@@ -10,6 +10,7 @@ rows are repeated to three channels, and multiplied by 257 (255 * 257 = 65535), 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,7 @@ class Rows:
 
     def __init__(self, maps: Sequence[np.ndarray], place: np.ndarray | Sequence[int], row: Any) -> None:  # noqa: ANN401
         self._place, self._row = np.asarray(place, np.int32), np.asarray(row, np.int64)
+        self._given = list(maps)
         self._maps = [array.view(np.ndarray) for array in maps]  # np.memmap itself is slow to index
         self._colour = any(array.ndim == 4 for array in maps)
         wide = any(array.dtype == np.uint16 for array in maps)
@@ -154,6 +156,10 @@ class Rows:
             out[number] = maps[which][where] if self._alike else self._wide(maps[which][where])
         return out
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process go the places of the files, not the rows of all images."""
+        return _rows_again, ([_place_of(array) for array in self._given], self._place, self._row)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401 - numpy's protocol
         whole = self[:]
         return whole if dtype is None else whole.astype(dtype)
@@ -161,3 +167,20 @@ class Rows:
     def _wide(self, row: np.ndarray) -> np.ndarray:
         grey = self._colour and row.ndim == 2
         return widened(row, grey, self.dtype) if grey or row.dtype != self.dtype else row
+
+
+def _place_of(array: np.ndarray) -> np.ndarray | tuple[Any, ...]:
+    """Where a memory map lies; an array in memory as it is."""
+    if isinstance(array, np.memmap) and isinstance(
+        array.base, mmap.mmap
+    ):  # the whole map: of a slice, offset is not its own
+        return str(array.filename), array.dtype.str, array.offset, array.shape
+    return array
+
+
+def _rows_again(places: list[np.ndarray | tuple[Any, ...]], place: np.ndarray, row: np.ndarray) -> Rows:
+    maps = [
+        given if isinstance(given, np.ndarray) else np.memmap(given[0], given[1], "r", given[2], given[3])
+        for given in places
+    ]
+    return Rows(maps, place, row)

@@ -106,6 +106,10 @@ class ShardStream:
         self._open: OrderedDict[int, tuple[Shard, dict[str, list[Any]]]] = OrderedDict()
         self.set_epoch(0)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process goes no shard that is open here: it opens its own."""
+        return {**self.__dict__, "_open": OrderedDict()}
+
     def check_files(self) -> None:
         """Look whether all files are there, by one listing of the folder; their content is checked when they are opened.
 

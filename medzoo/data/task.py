@@ -136,6 +136,10 @@ class Task:
         policy: Policy | None = None,
         notes: Sequence[str] = (),
     ) -> None:
+        if not isinstance(info, TaskInfo) or not isinstance(columns, Mapping):
+            raise UsageError(
+                "A Task is made of a TaskInfo and the columns of each split; medzoo.load_task opens one by name."
+            )
         self.info, self.reader, self.fingerprint, self.policy = info, reader, fingerprint, policy
         self.notes = tuple(notes)
         self.name, self.kind, self.classes = name or info.name, info.kind, info.classes
@@ -297,6 +301,10 @@ def task_info(name: str) -> TaskInfo:
     >>> task_info("pneumoniamnist").classes
     ('normal', 'pneumonia')
     """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"The task is {name!r}; give the name of a task, or folder:PATH. `medzoo tasks list` shows all."
+        )
     base, _, _ = split_name(name)
     known = task_names()
     base = f"{base}:PATH" if f"{base}:PATH" in known else base  # "folder" asks for the page of folder:PATH

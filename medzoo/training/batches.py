@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -132,7 +133,7 @@ class Batches(Dataset):
         workers = 0 if on_device(self.data) is not None else workers
         loader = DataLoader(
             self, batch_size=None, sampler=range(first, len(self)), num_workers=workers,
-            multiprocessing_context="fork" if workers else None, timeout=SILENCE if workers else 0,
+            multiprocessing_context=worker_start() if workers else None, timeout=SILENCE if workers else 0,
         )  # fmt: skip
         try:
             yield from loader
@@ -143,6 +144,16 @@ class Batches(Dataset):
                 f"A process that makes batches ended or hangs ({str(error).splitlines()[0][:200]}); out of memory is the usual "
                 "cause. What was saved stays: run the same command again, with a smaller --num-workers (0 needs none)."
             ) from error
+
+
+def worker_start() -> Literal["fork", "spawn"]:
+    """How processes that make batches begin: by fork on Linux, where a script needs no main guard; elsewhere that is unsafe
+    (macOS) or impossible (Windows), and they begin anew.
+
+    >>> worker_start() in ("fork", "spawn")
+    True
+    """
+    return "fork" if sys.platform == "linux" else "spawn"
 
 
 def _tensor(rows: np.ndarray | torch.Tensor) -> torch.Tensor:

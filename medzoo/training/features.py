@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from medzoo import paths, progress, store
 from medzoo.data.cache import Decoded, decoded
+from medzoo.data.task import Task
 from medzoo.errors import UsageError
 from medzoo.training.batches import evaluate_rows
 from medzoo.training.inputs import convention_of, input_size
@@ -47,6 +48,10 @@ def weights_hash(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _is_split(given: object) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Task) and isinstance(given[1], str)
+
+
 def embed(
     model: torch.nn.Module,
     task_split: Decoded | tuple[Any, str],
@@ -67,8 +72,16 @@ def embed(
         cache: keep and reuse the features.
 
     Raises:
-        UsageError: if the model gives something else than one vector an image.
+        UsageError: if the model gives something else than one vector an image, or is no model; or for no split.
     """
+    if not isinstance(model, torch.nn.Module) or not hasattr(model, "pretrained_cfg"):
+        raise UsageError(
+            f"The model is {str(model)[:80]!r} ({type(model).__name__}); give a network: medzoo.embed(medzoo.load(NAME), ...)."
+        )
+    if not (isinstance(task_split, Decoded) or _is_split(task_split)):
+        raise UsageError(
+            f'The images are {str(task_split)[:80]!r}; give a task and its split: (medzoo.load_task(NAME), "train").'
+        )
     side = size or input_size(model)
     data = task_split if isinstance(task_split, Decoded) else decoded(*task_split, size=side)
     convention = convention_of(model)

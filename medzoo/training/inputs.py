@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.data.views import Augmentation, InputConvention, augment, normalise, to_unit, whole
 from medzoo.errors import ImageError, UsageError
@@ -79,13 +79,96 @@ def load_at_size(
 
     def draw(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
         torch.manual_seed(seed)
-        return load(name, num_classes=num_classes, hub=hub, accept_license=accept_license, **architecture)
+        return load(
+            name, num_classes=num_classes, fresh_head=num_classes > 0, hub=hub, accept_license=accept_license, **architecture
+        )  # fmt: skip
 
     model = draw()
     config: Any = model.pretrained_cfg
     if size and size != input_size(model) and config.get("fixed_input_size"):
         model = draw(img_size=size)
     return model, size or input_size(model)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Any image → the tensor that a checkpoint's network expects; `medzoo.transform` makes it.
+
+    It is plain data: it goes to the workers of a DataLoader however they start (fork, spawn, forkserver), and two that do the
+    same are equal.
+
+    Args:
+        convention: of the network's input.
+        size: side of the result, pixels.
+        clip: lowest and highest HU that CT is clipped to, or None.
+        window: (low, high) or the name of a CT window, or None.
+        train: whether a random crop and flip are drawn.
+
+    Raises:
+        UsageError: for a size or a window that is none.
+    """
+
+    convention: InputConvention
+    size: int
+    clip: tuple[float, float] | None = None
+    window: WindowChoice | None = None
+    train: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 1 <= self.size <= 16_384:
+            raise UsageError(f"size is {self.size!r}; give the side of the result in pixels.")
+        object.__setattr__(self, "window", _window(self.window))
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of the normalisation, one number a channel, for inputs in [0, 1]."""
+        return self.convention.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Of the normalisation, one number a channel, for inputs in [0, 1]."""
+        return self.convention.std
+
+    @property
+    def rule(self) -> Literal["unit", "per_image_minmax"]:
+        """What scales to [0, 1]."""
+        return self.convention.rule
+
+    def __repr__(self) -> str:
+        shown = {"size": self.size, "mean": self.mean, "std": self.std, "rule": self.rule, "window": self.window}
+        shown |= {"clip": self.clip, "train": self.train}
+        return f"Transform({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
+    def __call__(self, image: Any) -> torch.Tensor:  # noqa: ANN401
+        """The tensor (channels, size, size) of an image.
+
+        Args:
+            image: as for `medzoo.transform`.
+
+        Raises:
+            ImageError: for what is no image, or has an unknown range.
+        """
+        import numpy as np
+        import torch
+
+        from medzoo.data.pixels import apply_window, to_pixels
+
+        pixels = to_pixels(image, window=self.window)
+        if self.window is None and self.rule == "unit" and (fitting := _bits_left_empty(pixels)):
+            warnings.warn(fitting, UserWarning, stacklevel=2)
+        if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
+            raise ImageError(f"A volume of shape {pixels.array.shape} is no image; give one slice of it.")
+        if self.clip is not None and pixels.unit == "HU" and self.window is None:
+            pixels = apply_window(pixels, self.clip)
+        low, high = pixels.range
+        unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, self.rule)
+        if self.train:
+            draw = int(torch.randint(2**31, (1,)))
+            law = Augmentation(min_area=0.35, flip=0.5)
+            unit = augment(unit, law, self.size, seed=draw, epoch=0, indices=np.zeros(1, int), stream="transform")
+        else:
+            unit = whole(unit, self.size)
+        return normalise(unit, self.convention)[0]
 
 
 def transform(
@@ -95,7 +178,7 @@ def transform(
     size: int | None = None,
     window: WindowChoice | None = None,
     hub: str | os.PathLike[str] | None = None,
-) -> Callable[[Any], torch.Tensor]:
+) -> Transform:
     """The transform that belongs to a checkpoint: any image → the tensor its network expects.
 
     Integers are scaled by the range of their type, so that 16 bits are never clipped; an image of floats or int16 does not
@@ -104,7 +187,10 @@ def transform(
 
     Args:
         name_or_model: a checkpoint's name, a folder, or a loaded model (also one that timm loaded from a medzoo folder).
-        train: draw a random crop and flip (from torch's generator) instead of taking the whole image.
+        train: draw a random crop and flip from torch's generator instead of taking the whole image. After
+            `torch.manual_seed(n)` the same draws come again. Each worker of a DataLoader has a generator of its own, which torch
+            seeds from the loader's (`generator=`, else the main one) and the worker's number: with the same seed and the same
+            number of workers the draws are the same, whichever way the workers start.
         size: side of the result, pixels; by default the checkpoint's.
         window: (low, high) of values whose type does not say it, for CT in Hounsfield units the name of a window ("lung"), or a
             rule that finds it for each image ("percentile:1,99", "zscore:3"); values beyond are clipped.
@@ -112,10 +198,11 @@ def transform(
 
     Returns:
         A function of a path, a PIL image, an array (H, W) or (H, W, 3), a tensor (C, H, W), Pixels, or encoded bytes, that
-        gives (C, size, size) float32. The whole image is squashed to a square, with antialiased bilinear weights whatever
-        `interpolation` the checkpoint states: its aspect is not kept and no border is cut off. timm's own transform and
-        transformers' AutoImageProcessor resize and crop as the authors did (`interpolation`, `crop_pct`) instead. Grey is
-        repeated to colour, colour becomes luminance for a network of one channel.
+        gives (C, size, size) float32; it can be pickled, copied and compared, and shows its numbers when printed. The whole
+        image is squashed to a square, with antialiased bilinear weights whatever `interpolation` the checkpoint states: its
+        aspect is not kept and no border is cut off. timm's own transform and transformers' AutoImageProcessor resize and crop
+        as the authors did (`interpolation`, `crop_pct`) instead. Grey is repeated to colour, colour becomes luminance for a
+        network of one channel.
 
     Raises:
         UsageError: for a size or a window that is none, or what has no input convention.
@@ -125,36 +212,8 @@ def transform(
     >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape
     torch.Size([3, 224, 224])
     """
-    import numpy as np
-    import torch
-
-    from medzoo.data.pixels import apply_window, to_pixels
-
     convention, side, clip = _facts(name_or_model, hub)
-    side = side if size is None else size
-    if type(side) is not int or not 1 <= side <= 16_384:
-        raise UsageError(f"size is {side!r}; give the side of the result in pixels.")
-    window = _window(window)
-
-    def apply(image: Any) -> torch.Tensor:  # noqa: ANN401
-        pixels = to_pixels(image, window=window)
-        if window is None and convention.rule == "unit" and (fitting := _bits_left_empty(pixels)):
-            warnings.warn(fitting, UserWarning, stacklevel=2)
-        if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
-            raise ImageError(f"A volume of shape {pixels.array.shape} is no image; give one slice of it.")
-        if clip is not None and pixels.unit == "HU" and window is None:
-            pixels = apply_window(pixels, clip)
-        low, high = pixels.range
-        unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, convention.rule)
-        if train:
-            draw = int(torch.randint(2**31, (1,)))
-            law = Augmentation(min_area=0.35, flip=0.5)
-            unit = augment(unit, law, side, seed=draw, epoch=0, indices=np.zeros(1, int), stream="transform")
-        else:
-            unit = whole(unit, side)
-        return normalise(unit, convention)[0]
-
-    return apply
+    return Transform(convention, side if size is None else size, clip, window, bool(train))
 
 
 def _window(window: WindowChoice | None) -> WindowChoice | None:
@@ -194,7 +253,7 @@ def _facts(
     if isinstance(name_or_model, str | os.PathLike):
         from medzoo.zoo.load import describe  # facts without weights
 
-        facts = describe(os.fspath(name_or_model), hub=hub)
+        facts = describe(name_or_model, hub=hub)
         return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip)
     if not hasattr(name_or_model, "pretrained_cfg"):
         raise UsageError(

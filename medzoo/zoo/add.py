@@ -183,7 +183,7 @@ def _statistics(values: object, key: str) -> list[float]:
 
 
 def _free(name: str, replace_old: bool) -> None:
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is no checkpoint name. It is <architecture>[-<method>]-<data>[-<data>...]: small letters and digits, "
             "words inside a token joined by _, tokens by -; for example resnet50-simclr-ourhospital."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo import build
 from medzoo.zoo.config import RESERVED, FolderConfig
+from medzoo.zoo.receipt import LoadReceipt
 from medzoo.zoo.schema import plain
 from medzoo.zoo.weights import compare_names, read_weights, shapes
 
@@ -21,50 +23,11 @@ if TYPE_CHECKING:
     from medzoo.zoo.facts import Checkpoint
     from medzoo.zoo.fetch import Found
 
+__all__ = ["FOREIGN_HASH", "STEM_NOTE", "LoadReceipt", "Wish", "adapt_stem", "assemble", "draw"]
+
+HEAD_NOTE = "the stored head of {stored} outputs{named} was left out, and a fresh one was drawn in its place"
 STEM_NOTE = "the stem of {stored} channels was turned into {now} as timm does; it is not the same function"
 FOREIGN_HASH = "converted from {file}, which has another hash than its authors published: changed, or another release"
-
-
-@dataclass(frozen=True)
-class LoadReceipt:
-    """What was loaded; `model.load_receipt`.
-
-    Args:
-        name: the checkpoint's name.
-        architecture: timm's name, or a variant's.
-        folder: where the weights lie; None for random ones.
-        sha256: of model.safetensors; empty for random weights.
-        revision: the Hub's commit.
-        lineage: the training steps behind the weights, oldest first.
-        dropped: tensors of the file that the network does not use.
-        fresh: tensors of the network that were drawn, not loaded.
-        notes: what else a reader should know.
-        model_args: keywords of the architecture.
-        input_rule: how the input is scaled to [0, 1].
-        input_clip: lowest and highest HU.
-        repo: on the Hub, where `revision` is a commit of it.
-    """
-
-    name: str
-    architecture: str
-    folder: str | None = None
-    sha256: str = ""
-    revision: str | None = None
-    lineage: tuple[dict[str, Any], ...] = ()
-    dropped: tuple[str, ...] = ()
-    fresh: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    input_rule: Literal["unit", "per_image_minmax"] = "unit"
-    input_clip: tuple[float, ...] | None = None
-    repo: str | None = None
-
-    def __repr__(self) -> str:
-        """What a person reads; the tensors' names stay in `.dropped` and `.fresh`."""
-        return (
-            f"LoadReceipt(name={self.name!r}, architecture={self.architecture!r}, sha256={self.sha256[:12]!r}, "
-            f"notes={self.notes!r})"
-        )
 
 
 @dataclass(frozen=True)
@@ -76,6 +39,7 @@ class Wish:
     features_only: bool
     out_indices: tuple[int, ...] | None
     timm_kwargs: Mapping[str, Any]
+    fresh_head: bool = False
 
     def check(self) -> None:
         """Refuse what no checkpoint could give.
@@ -96,6 +60,10 @@ class Wish:
             raise UsageError(f"out_indices is {self.out_indices!r}; give the numbers of the depths, such as (1, 4).")
         if self.features_only and self.num_classes != 0:
             raise UsageError("features_only gives feature maps; it has no head, so leave num_classes at 0.")
+        if self.fresh_head and (classes == "pretrained" or not classes):
+            raise UsageError(
+                f"fresh_head needs num_classes, the number of its outputs, and num_classes is {classes!r}."
+            )
 
     def keywords(self) -> dict[str, Any]:
         """What timm is given beside the architecture's own keywords."""
@@ -127,6 +95,7 @@ def draw(entry: Checkpoint, want: Wish) -> nn.Module:
     model.load_receipt = LoadReceipt(  # type: ignore[assignment]
         entry.name, entry.architecture, fresh=tuple(model.state_dict()), model_args=kept, input_rule=shape.rule,
         input_clip=shape.clip, notes=("random weights, drawn from torch's generator",),
+        head="fresh" if want.num_classes else "none",
     )  # fmt: skip
     return model
 
@@ -165,15 +134,14 @@ def assemble(found: Found, config: FolderConfig, want: Wish, hashed: Mapping[str
         notes += more
         _nothing_on_meta(model, config)
     else:
-        stored = set(state)
         model = _direct(config, state, channels, empty)
-        if not stored_head:
-            model.reset_classifier(classes)  # type: ignore[operator]
-        now = set(model.state_dict())
-        heads = config.pretrained_cfg.get("classifier")
-        fresh = [] if stored_head else build.names_under(now, heads)
-        dropped = [] if stored_head else build.names_under(stored, heads)
-        _only_head(stored, now, heads, config)
+        dropped, fresh = (
+            ([], []) if stored_head else build.another_head(model, classes, config.pretrained_cfg, config.name)
+        )
+    labels = _labels(found, config)
+    if config.num_classes and classes and not stored_head:
+        notes += _tell_head(config, labels, classes, want)
+        labels = ()
     if config.facts and config.facts.source and config.facts.source.as_published is False:
         notes.append(FOREIGN_HASH.format(file=config.facts.source.file))
     if channels != config.in_chans and not _same_on_grey(config, channels):
@@ -181,12 +149,15 @@ def assemble(found: Found, config: FolderConfig, want: Wish, hashed: Mapping[str
     cfg = _own_config(
         {**config.pretrained_cfg, "architecture": config.architecture, "num_classes": classes}, channels, want
     )
-    if not stored_head:
-        cfg.pop("label_names", None)
+    cfg.pop("label_names", None)
+    if stored_head and labels:
+        cfg["label_names"] = labels  # where timm keeps them
     if want.features_only:
         cfg = {key: value for key, value in cfg.items() if key not in ("num_classes", "classifier")}
     model.pretrained_cfg = model.default_cfg = cfg  # type: ignore[assignment]
-    model.load_receipt = _receipt(found, config, dropped, fresh, notes, want)  # type: ignore[assignment]
+    receipt = _receipt(found, config, dropped, fresh, notes, want)
+    head: Literal["stored", "fresh", "none"] = "stored" if stored_head else "fresh" if classes else "none"
+    model.load_receipt = replace(receipt, head=head, labels=labels)  # type: ignore[assignment]
     return model.eval()
 
 
@@ -238,12 +209,24 @@ def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels
     return adapted
 
 
-def _only_head(stored: set[str], now: set[str], heads: object, config: FolderConfig) -> None:
-    foreign = [name for name in stored ^ now if not build.names_under({name}, heads)]
-    if foreign:
-        raise WeightsMismatchError(
-            f"Changing the head of {config.name} changed other tensors too: {listed(sorted(foreign), 6)}."
+def _labels(found: Found, config: FolderConfig) -> tuple[str, ...]:
+    """What the outputs of the stored head mean, as the folder says, or the facts of its checkpoint."""
+    known = found.checkpoint.model.labels if found.checkpoint else ()
+    return config.label_names or (known if len(known) == config.num_classes else ())
+
+
+def _tell_head(config: FolderConfig, labels: tuple[str, ...], classes: int, want: Wish) -> list[str]:
+    """Say that a stored head was left out for a fresh one: in a warning unless that is meant, and in a note of as many outputs."""
+    stored = config.num_classes
+    named = f" ({listed(labels, 6)})" if labels else ""
+    if not want.fresh_head:
+        warnings.warn(
+            f"{config.name} has a stored head of {stored} outputs{named}, and num_classes={classes} leaves it out and draws a "
+            'fresh one. num_classes="pretrained" gives the stored head; fresh_head=True says that a fresh one is meant.',
+            UserWarning,
+            stacklevel=4,
         )
+    return [HEAD_NOTE.format(stored=stored, named=named)] if stored == classes else []
 
 
 def _own_config(cfg: Mapping[str, Any], channels: int, want: Wish) -> dict[str, Any]:

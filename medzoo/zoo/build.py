@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from medzoo.errors import UsageError, WeightsMismatchError
+from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo.facts import Input
 from medzoo.zoo.rule_notes import to_notes
 from medzoo.zoo.weights import compare_names
@@ -233,3 +233,49 @@ def names_under(names: Mapping[str, Any] | set[str], prefixes: object) -> list[s
     """
     heads = [prefixes] if isinstance(prefixes, str) else [str(prefix) for prefix in prefixes or ()]  # type: ignore[attr-defined]
     return sorted(name for name in names if any(name.startswith(f"{head}.") for head in heads))
+
+
+def head_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The modules that a network's head consists of: its classifier, or what holds it where that is more than a layer.
+
+    Args:
+        config: a pretrained_cfg.
+
+    >>> head_of({"classifier": "fc"}), head_of({"classifier": ("head.linear", "head_dist.linear")})
+    (('fc',), ('head', 'head_dist'))
+    """
+    given = config.get("classifier")
+    names = [given] if isinstance(given, str) else list(given or ())
+    return tuple(name.rpartition(".")[0] or name for name in names)
+
+
+def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The very parameters and buffers that a network's state is made of, by name."""
+    own: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: own[name] for name in model.state_dict() if name in own}
+
+
+def another_head(model: nn.Module, classes: int, config: Mapping[str, Any], name: str) -> tuple[list[str], list[str]]:
+    """Put another head, or none, on a loaded network.
+
+    Args:
+        model: changed in place.
+        classes: outputs of the new head, which is drawn; 0 for none.
+        config: its pretrained_cfg.
+        name: of the checkpoint, for the message.
+
+    Returns:
+        The names of the tensors that went, and of those that were drawn.
+
+    Raises:
+        WeightsMismatchError: if other tensors than those of the head changed.
+    """
+    before = tensors_of(model)
+    model.reset_classifier(classes)  # type: ignore[operator]
+    now = tensors_of(model)
+    dropped = sorted(row for row, tensor in before.items() if now.get(row) is not tensor)
+    fresh = sorted(row for row, tensor in now.items() if before.get(row) is not tensor)
+    changed = {*dropped, *fresh}
+    if foreign := sorted(changed - set(names_under(changed, head_of(config)))):
+        raise WeightsMismatchError(f"Changing the head of {name} changed other tensors too: {listed(foreign, 6)}.")
+    return dropped, fresh

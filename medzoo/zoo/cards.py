@@ -128,10 +128,17 @@ def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -
     Raises:
         UnknownNameError: for an unknown name.
     """
-    from medzoo.zoo.places import CARD, folder_of
+    from medzoo.zoo.hints import no_checkpoint
+    from medzoo.zoo.places import CARD, folder_of, hub_folder
     from medzoo.zoo.registry import info, is_known
 
-    folder = folder_of(info(folder_or_name).name if is_known(folder_or_name) else folder_or_name, hub)
+    if is_known(folder_or_name):  # also where the working folder has something of this name
+        folder = hub_folder(info(folder_or_name).name, hub)
+    else:
+        folder = folder_of(folder_or_name, hub)
+        path = Path(folder_or_name).expanduser()
+        if folder is None and path.is_dir():
+            raise no_checkpoint(path)
     if folder is None:
         return render_entry(info(folder_or_name))
     if not (folder / CARD).is_file():

@@ -13,7 +13,7 @@ from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, Weights
 from medzoo.zoo.check_rows import CheckReport, CheckRow
 from medzoo.zoo.config import FolderConfig, read_config
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.hints import text_of
+from medzoo.zoo.hints import text_of, unfinished_run
 from medzoo.zoo.places import CARD
 from medzoo.zoo.registry import info
 
@@ -83,7 +83,9 @@ def check(
 
     text = text_of(name)
     path = Path(text).expanduser()
-    if path.is_dir() and _registered(text) is None:  # a broken folder gets a report, not an error
+    if text and path.is_dir() and _registered(text) is None:  # a broken folder gets a report, not an error
+        if (unfinished := unfinished_run(path)) is not None:
+            raise unfinished
         folder: Path | None = path / "checkpoint" if (path / "checkpoint").is_dir() else path
         entry = revision = None
     else:

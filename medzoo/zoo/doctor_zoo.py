@@ -18,11 +18,12 @@ from typing import Any
 from medzoo import claims, paths, store
 from medzoo.errors import MedzooError, listed
 from medzoo.zoo import registry
+from medzoo.zoo.commit_notes import whose
 from medzoo.zoo.doctor_rows import DoctorRow, counted, in_bytes, in_shell
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.hub import told_offline
 from medzoo.zoo.licenses import is_accepted
-from medzoo.zoo.places import ORGANISATION, availability, is_folder
+from medzoo.zoo.places import ORGANISATION, availability, hub_address, is_folder
 
 BY_STICK = "medzoo fetch NAME --to DIR"
 HOW = "Fill a folder where there is a network, bring it here, and set MEDZOO_HUB to it."
@@ -202,8 +203,8 @@ def _repositories() -> list[str]:
     """Repositories, other than those of named checkpoints, that can be loaded without any network."""
     directory, home = paths.directory_hub(), paths.home()
     if directory is None:
-        places = [path for path in (home / "snapshots").glob("*/*") if is_folder(path)]
-        found = {path.parent.name.replace("--", "/") for path in places}
+        places = {path.parent for path in (home / "snapshots").glob("*/*") if is_folder(path)}
+        found = {repo for repo, hub in map(whose, places) if hub in ("", hub_address())}
     else:
         two = (parts for parts in _below(directory, 2) if len(parts) == 2)
         found = {"/".join(parts) for parts in two if is_folder(directory.joinpath(*parts))}

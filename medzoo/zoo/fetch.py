@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,18 +12,19 @@ from pathlib import Path
 from medzoo import paths, store
 from medzoo.errors import IntegrityError, UnknownNameError, UsageError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
+from medzoo.zoo.commit_notes import read_note
 from medzoo.zoo.config import FolderConfig
+from medzoo.zoo.copies import check_origin, copy_folder, origin_of
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.folder import FILES, read_folder
-from medzoo.zoo.hints import refuse_weights_file, text_of
+from medzoo.zoo.folder import read_folder
+from medzoo.zoo.hints import no_checkpoint, refuse_file, text_of
+from medzoo.zoo.hub_names import REPO, check_repo, check_revision, repo_and_revision
 from medzoo.zoo.licenses import require_acceptance
-from medzoo.zoo.places import CARD, ORGANISATION, TERMS, cached_folder, elsewhere, is_folder
+from medzoo.zoo.places import ORGANISATION, ORIGIN, WEIGHTS, cached_folder, elsewhere, is_folder, is_spelled
 from medzoo.zoo.registry import HEX40, HOW, info, is_known, names, refuse_mixture
 from medzoo.zoo.upstream import from_upstream
 
 PathLike = str | os.PathLike[str]
-REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
-REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}\w)?(?<!\.git)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -45,33 +44,6 @@ class Found:
     checkpoint: Checkpoint | None = None
     revision: str | None = None
     notes: tuple[str, ...] = ()
-
-
-def check_revision(revision: str) -> str:
-    """A revision that cannot leave its folder.
-
-    Raises:
-        UsageError: for other signs than letters, digits, `.`, `_`, `/`, `-`; for `..`; for a leading `/` or `-`.
-
-    >>> check_revision("refs/pr/1")
-    'refs/pr/1'
-    """
-    if not REVISION.fullmatch(revision) or ".." in revision:
-        raise UsageError(
-            f"{revision!r} is no revision: a branch, a tag, refs/pr/N, or 40 hexadecimal digits of a commit."
-        )
-    return revision
-
-
-def check_repo(repo: str) -> str:
-    """A repository id of the form org/name.
-
-    Raises:
-        UnknownNameError: for anything else.
-    """
-    if not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise UnknownNameError("checkpoint", repo[:200], names(), f"{HOW} A repository is written org/name.")
-    return repo
 
 
 def locate(
@@ -108,56 +80,51 @@ def locate(
     directory = paths.directory_hub(hub)
     offline = local_files_only or not download
     if name.startswith("local-dir:"):
-        return _from_path(Path(name.removeprefix("local-dir:")).expanduser(), name)
+        return _from_path(Path(name.removeprefix("local-dir:")).expanduser(), name, revision)
     repo = name.removeprefix("hf-hub:")
     if repo == name:
         if is_known(name):
             entry = info(name)
-            if revision is not None:
-                check_revision(revision)
-            return _registered(entry, directory, revision, token, offline, accept_license, cache_dir)
+            asked = None if revision is None else check_revision(revision)
+            return _registered(entry, directory, asked, token, offline, accept_license, cache_dir)
         path = Path(name).expanduser()
         here = os.path.isdir(path)  # noqa: PTH112 - False, not an error, for a name that no file could have
         in_hub = directory is not None and REPO.fullmatch(name) and is_folder(directory / name)
         if here and not in_hub:
-            return _from_path(path, name)
+            return _from_path(path, name, revision)
         if not in_hub:
-            refuse_weights_file(name)
+            refuse_file(name)
         if "/" not in name or name.startswith((".", "/", "~")):
             if "/" in name or os.sep in name:
-                raise WeightsUnavailableError(f"There is no folder {path}.")
+                raise no_checkpoint(path)
             raise UnknownNameError("checkpoint", name, names(), HOW)
-    repo, _, tail = repo.partition("@")
-    if tail and revision and tail != revision:
-        raise UsageError(f"Two revisions were given: {tail!r} in the name, and {revision!r}.")
-    check_repo(repo)
-    revision = tail or revision
-    if revision is not None:
-        check_revision(revision)
+    repo, asked = repo_and_revision(repo, revision)
     if directory is not None:
-        return _from_directory(directory, repo, None, revision)
-    folder, commit = real_hub.snapshot(repo, revision, token=token, offline=offline, cache_dir=cache_dir)
-    pinned = revision is not None and HEX40.fullmatch(revision)
-    head = revision or "main when it was first asked for"
+        return _from_directory(directory, repo, None, asked)
+    folder, commit = real_hub.snapshot(repo, asked, token=token, offline=offline, cache_dir=cache_dir)
+    pinned = asked is not None and HEX40.fullmatch(asked)
+    head = asked or "main when it was first asked for"
     return Found(repo, folder, None, commit, () if pinned else (f"{repo} was taken at {commit}, the head of {head}",))
 
 
-def _from_path(path: Path, name: str) -> Found:
+def _from_path(path: Path, name: str, revision: str | None) -> Found:
+    if revision is not None:
+        raise UsageError(
+            f"{path} is a folder, which has no revision {revision!r}. Leave the revision out; a repository of the Hub is written "
+            "hf-hub:org/name."
+        )
     for folder in (path, path / "checkpoint"):  # a run folder holds its checkpoint
         if is_folder(folder):
             return Found(name, folder)
-    if not path.is_dir():
-        raise WeightsUnavailableError(f"There is no folder {path}.")
-    read_folder(path / "checkpoint" if (path / "checkpoint").is_dir() else path)  # says what is missing
-    raise IntegrityError(f"{path} is no checkpoint folder.")
+    raise no_checkpoint(path)
 
 
 def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revision: str | None) -> Found:
     folder = directory / repo
     if not folder.resolve().is_relative_to(directory.resolve()):
         raise IntegrityError(f"{folder} leads out of the directory hub {directory}.")
-    if is_folder(folder):
-        notes = (f"a directory hub has no revisions; {revision!r} was not looked at",) if revision else ()
+    if is_folder(folder) and is_spelled(directory, repo):
+        notes = (check_origin(folder, repo, revision),) if revision else ()
         return Found(repo, folder, entry, None, notes)
     if not directory.is_dir():
         raise WeightsUnavailableError(f"The directory hub {directory} does not exist (--hub, MEDZOO_HUB).")
@@ -272,28 +239,21 @@ def fetch(
     if to is None:
         return found.folder
     repo = f"{ORGANISATION}/{found.checkpoint.name}" if found.checkpoint else found.name
+    origin = read_note(found.folder / ORIGIN)
     if not REPO.fullmatch(repo):
-        repo = f"local/{config.name}"
-    return copy_folder(found.folder, Path(to).expanduser() / check_repo(repo))
+        repo = _local_name(found.folder, config, paths.absolute(to))
+    asked = text_of(name).partition("@")[2] or revision
+    noted = origin_of(repo, asked, found.revision) or (origin if origin.get("repo") == repo else None)
+    return copy_folder(found.folder, paths.absolute(to) / check_repo(repo), origin=noted)
 
 
-def copy_folder(source: Path, target: Path, card: bytes | None = None) -> Path:
-    """Copy the files of a checkpoint's folder, with another card if one is given, whole or not at all; verify the copy."""
-    if target.exists() and target.resolve() == source.resolve():
-        if card is not None:
-            store.write_bytes(target / CARD, card)
-        return target
-    with store.atomic_folder(target) as folder:
-        for file in (*FILES, *TERMS):
-            if (source / file).is_file():
-                shutil.copyfile(source / file, folder / file)
-        if card is not None:
-            (folder / CARD).write_bytes(card)
-        config = read_folder(folder)
-        if config.facts is not None and store.sha256_file(config.weights) != config.facts.sha256:
-            raise IntegrityError(
-                f"{source} changed while it was copied, or the disk failed. Nothing was left in {target}."
-            )
-    with suppress(OSError):
-        store.sweep(target.parent)
-    return target
+def _local_name(folder: Path, config: FolderConfig, directory: Path) -> str:
+    """Under which name a folder that has no repository's goes into a directory hub; never over other weights."""
+    repo = f"local/{config.name}"
+    own = f"`medzoo push {folder} org/name --hub {directory}` gives it a name of its own."
+    if not REPO.fullmatch(repo) or "--" in repo or ".." in repo:
+        raise UsageError(f"{config.name!r} cannot stand in a directory hub. {own}")
+    there = directory / repo
+    if is_folder(there) and store.verified_sha256(there / WEIGHTS) != store.verified_sha256(config.weights):
+        raise UsageError(f"{there} holds other weights of this name. {own}")
+    return repo

@@ -12,7 +12,7 @@ from medzoo import store
 from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatchError
 from medzoo.zoo.config import FolderConfig, read_config, to_json
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.places import CARD, CONFIG, WEIGHTS
+from medzoo.zoo.places import CARD, CONFIG, ORIGIN, WEIGHTS
 from medzoo.zoo.weights import compare_names, read_header, refuse_not_finite, shapes, write_weights
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILES = (WEIGHTS, CONFIG, CARD)
-EXTRA = (".gitattributes",)  # what else may lie in a checkpoint's folder
+EXTRA = (".gitattributes", ORIGIN)  # what else may lie in a checkpoint's folder
 
 
 def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:

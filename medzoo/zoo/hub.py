@@ -7,8 +7,8 @@ bit, begins anew after a kill, and waits for as long as a server asks. What it h
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from medzoo import store
-from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError
+from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError, listed
+from medzoo.zoo.commit_notes import note_commit, noted_commit, noted_revisions, other_hubs, say_whose
 from medzoo.zoo.download import AGAIN, TRIES, RefusedError, download, wait_after
-from medzoo.zoo.places import CARD, CONFIG, TERMS, WEIGHTS, cache_root, snapshot_folder
+from medzoo.zoo.places import CARD, CONFIG, TERMS, WEIGHTS, cache_root, hub_address, repo_folders, snapshot_folder
 from medzoo.zoo.registry import HEX40
 
 T = TypeVar("T")
 TRUE = ("1", "ON", "YES", "TRUE")
+SHORT = re.compile(r"[0-9a-f]{4,39}")  # the beginning of a commit, or a branch of such a name
 ANSWER_SECONDS = 8.0  # longer than any healthy Hub takes to answer a question
 
 
@@ -102,44 +104,46 @@ def _files(
     repo: str, needed: Sequence[str], wanted: Sequence[str], revision: str | None, *, token: str | bool | None,
     offline: bool, cache_dir: str | os.PathLike[str] | None,
 ) -> tuple[Path, str]:  # fmt: skip
-    root = snapshot_folder(repo, "", cache_dir)
-    note = root / f"{(revision or 'first').replace('/', '--')}.json"
     offline = offline or told_offline()
-    known = revision if revision and HEX40.fullmatch(revision) else None
+    pinned = known = revision if revision and HEX40.fullmatch(revision) else None
     if known is None and (revision is None or offline):  # a branch that was named is looked at again each time
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            known = str(json.loads(note.read_text(encoding="utf-8"))["commit"])
-    if known and (folder := _here(repo, known, needed, root, cache_dir)):
+        known = noted_commit(repo, revision, cache_dir)
+    if known and (folder := _here(repo, known, needed, cache_dir)):
         return folder, known
     if offline:
-        folder = _here(repo, known or revision, needed, root, cache_dir)
+        folder = None if known else _here(repo, revision, needed, cache_dir)
         if folder is None:
-            raise not_here(repo)
+            raise not_here(repo, _what_is_here(repo, revision, cache_dir))
         return folder, folder.name
     commit, files = _ask(repo, known or revision, token)
+    if pinned and commit != pinned:
+        raise IntegrityError(
+            f"{hub_address()} gave the commit {commit} of {repo} for {pinned}. Nothing was taken from it."
+        )
     if missing := [name for name in needed if name not in files]:
         also = "; medzoo reads nothing else" if WEIGHTS in missing else ""
         raise WeightsUnavailableError(f"{repo} on the Hub has no {' and no '.join(missing)} at {commit}{also}.")
-    folder = _here(repo, commit, needed, root, cache_dir) or root / commit
+    folder = _here(repo, commit, needed, cache_dir) or snapshot_folder(repo, commit, cache_dir)
     if not all((folder / name).is_file() for name in needed):
         chosen = [files[name] for name in (*needed, *wanted) if name in files]
-        with alone(root / f".{commit}.lock", repo):
+        with alone(folder.with_name(f".{commit}.lock"), repo):
             if not all((folder / name).is_file() for name in needed):
+                say_whose(repo, cache_dir)
                 _bring(repo, commit, chosen, folder, token)
     if commit != revision:
         print(f"{repo}: {revision or 'main'} is {commit}", file=sys.stderr)
-        with suppress(OSError):  # a read-only cache asks again next time
-            store.write_json(note, {"repo": repo, "revision": revision, "commit": commit})
+        note_commit(repo, revision, commit, cache_dir)
     return folder, commit
 
 
 def _here(
-    repo: str, revision: str | None, needed: Sequence[str], root: Path, cache_dir: str | os.PathLike[str] | None
+    repo: str, revision: str | None, needed: Sequence[str], cache_dir: str | os.PathLike[str] | None
 ) -> Path | None:
     """The files in our cache, or in that of huggingface_hub; it may hold a file that we never fetched."""
-    ours = root / (revision or "")
-    if revision and all((ours / name).is_file() for name in needed):
-        return ours
+    if revision and HEX40.fullmatch(revision):
+        for place in repo_folders(repo, cache_dir):
+            if all((place / revision / name).is_file() for name in needed):
+                return place / revision
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -151,6 +155,18 @@ def _here(
         folders = {path.parents[len(Path(name).parts) - 1] for path, name in zip(cached, needed, strict=True)}
         return folders.pop() if len(folders) == 1 else None
     return None
+
+
+def _what_is_here(repo: str, revision: str | None, cache_dir: str | os.PathLike[str] | None) -> str:
+    """What of a repository the cache does hold, in sentences; another revision or Hub is never taken for the one asked for."""
+    said = []
+    if revision and SHORT.fullmatch(revision):
+        said.append("Of a commit, give all 40 digits.")
+    if others := [name for name in noted_revisions(repo, cache_dir) if name != revision]:
+        said.append(f"Other revisions of it are here: {listed(others, 5)} (revision=...).")
+    if hubs := other_hubs(repo, cache_dir):
+        said.append(f"A repository of this name is here from {listed(hubs, 3)} (HF_ENDPOINT).")
+    return " ".join(said)
 
 
 def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
@@ -187,7 +203,9 @@ def _told(call: Callable[[], T], repo: str, revision: str | None) -> T:
                 f"The Hub has no repository {repo}, or your token may not read it."
             ) from error
         except errors.RevisionNotFoundError as error:
-            raise WeightsUnavailableError(f"{repo} on the Hub has no revision {revision!r}.") from error
+            short = revision is not None and SHORT.fullmatch(revision)
+            digits = " Of a commit, give all 40 digits." if short else ""
+            raise WeightsUnavailableError(f"{repo} on the Hub has no revision {revision!r}.{digits}") from error
         except errors.HfHubHTTPError as error:
             status = error.response.status_code
             if status not in AGAIN or attempt == TRIES:

@@ -18,6 +18,7 @@ def load(
     name: str,
     *,
     num_classes: int | Literal["pretrained"] = 0,
+    fresh_head: bool = False,
     in_chans: int | None = None,
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
@@ -37,7 +38,9 @@ def load(
     Args:
         name: a registry name or alias, hf-hub:org/name@revision, org/name, local-dir:path, a folder or a run folder.
         num_classes: 0 for pooled features (N, features); "pretrained" for the stored head; a number for a fresh head,
-            drawn from torch's generator.
+            drawn from torch's generator, also where the stored head has as many outputs. A UserWarning says that a stored head
+            was left out for a fresh one; the receipt lists the tensors that were dropped and drawn.
+        fresh_head: say that a fresh head is meant, so that nothing is warned of.
         in_chans: channels of the input; None as stored. Another number sums or repeats the stem as timm does; the receipt
             says so where that is another function (the sum for a grey image is the same one if all channels share mean and std).
         features_only: feature maps of several depths instead, as timm gives them.
@@ -58,7 +61,7 @@ def load(
         timm_kwargs: keywords of the architecture (img_size, drop_path_rate, ...).
 
     Raises:
-        UsageError: for an argument that makes no sense, or the name of a weights file.
+        UsageError: for an argument that makes no sense, or a weights file.
         UnknownNameError: if the name means nothing.
         WeightsUnavailableError: if the weights are not here and cannot be fetched now.
         LicenseError: if terms have to be accepted first.
@@ -78,7 +81,7 @@ def load(
     if verify not in ("receipt", "always"):
         raise UsageError(f"verify is {verify!r}; choose 'receipt' or 'always'.")
     kind = _dtype(dtype)
-    want = assemble.Wish(num_classes, in_chans, features_only, _indices(out_indices), timm_kwargs)
+    want = assemble.Wish(num_classes, in_chans, features_only, _indices(out_indices), timm_kwargs, bool(fresh_head))
     want.check()
     found = locate(
         name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
@@ -115,7 +118,7 @@ def _indices(given: object) -> tuple[int, ...] | None:
     return tuple(given)
 
 
-def describe(name: str, *, hub: str | os.PathLike[str] | None = None) -> Input:
+def describe(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None = None) -> Input:
     """The input convention of a checkpoint, without its weights (for a registry name) or with only its config.json read.
 
     Args:
@@ -129,13 +132,15 @@ def describe(name: str, *, hub: str | os.PathLike[str] | None = None) -> Input:
     >>> describe("resnet50-radimagenet").mean
     (0.5, 0.5, 0.5)
     """
+    from medzoo.zoo.hints import text_of
     from medzoo.zoo.registry import info, is_known
 
-    if is_known(name):
-        return info(name).input
+    text = text_of(name)
+    if is_known(text):
+        return info(text).input
     from medzoo.zoo.config import read_config
     from medzoo.zoo.fetch import locate
 
-    found = locate(name, hub=hub)
+    found = locate(text, hub=hub)
     assert found.folder is not None
     return read_config(found.folder).input

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 TERMS = ("LICENSE", "NOTICE")  # what a licence may ask to stand beside the weights
+ORIGIN = "origin.json"  # in a directory hub: the commit that a copy was fetched from
 ORGANISATION = "medzoo"
+PUBLIC_HUB = "https://huggingface.co"
 
 
 def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -43,8 +45,27 @@ def hub_folder(name: str, hub: str | os.PathLike[str] | None = None) -> Path | N
     if directory is None or ".." in name:
         return None
     folder = directory / (name if "/" in name else f"{ORGANISATION}/{name}")
-    inside = folder.resolve().is_relative_to(directory.resolve())
-    return folder if inside and is_folder(folder) else None
+    if not folder.resolve().is_relative_to(directory.resolve()) or not is_folder(folder):
+        return None
+    return folder if is_spelled(directory, folder.relative_to(directory).as_posix()) else None
+
+
+def is_spelled(directory: Path, name: str) -> bool:
+    """Whether a path below a directory exists in just this spelling; a disk that ignores case finds others too.
+
+    Args:
+        directory: that exists.
+        name: parts joined by `/`.
+    """
+    here = directory
+    for part in name.split("/"):
+        try:
+            if part not in os.listdir(here):  # noqa: PTH208 - names alone
+                return False
+        except OSError:  # a folder that may be entered and not listed
+            return True
+        here = here / part
+    return True
 
 
 def folder_of(name: str, hub: str | os.PathLike[str] | None = None) -> Path | None:
@@ -140,9 +161,55 @@ def elsewhere(checkpoint: Checkpoint) -> str:
     return f"Or download {address} elsewhere, bring the file here, then `medzoo convert {file} {checkpoint.name}`."
 
 
+def hub_address() -> str:
+    """The address of the Hub that is asked now: of huggingface_hub, which reads HF_ENDPOINT when it is imported.
+
+    >>> hub_address().startswith("http")
+    True
+    """
+    from huggingface_hub import constants
+
+    parts = urllib.parse.urlsplit(constants.ENDPOINT.rstrip("/"))
+    return parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower()).geturl()
+
+
+def repo_folder(repo: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of a repository of the Hub that is asked now; no other repository and no other Hub has the same.
+
+    Args:
+        repo: org/name.
+        cache_dir: instead of MEDZOO_HOME.
+    """
+    hub = hub_address()
+    words = repo.split("/") if hub == PUBLIC_HUB else [repo, hub]  # an address is no plain word
+    return cache_root(cache_dir) / "snapshots" / paths.file_name(*words)
+
+
+def repo_folders(repo: str, cache_dir: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
+    """The folders in which a repository's files may lie: `repo_folder`, and the one that earlier medzoos used.
+
+    Earlier ones did not note the Hub, so that their folders are read only for the public one. What lies there is named by its
+    commit, or a note that says which repository it is of.
+
+    Args:
+        repo: org/name.
+        cache_dir: instead of MEDZOO_HOME.
+    """
+    folder = repo_folder(repo, cache_dir)
+    earlier = folder.with_name(repo.replace("/", "--"))
+    return (folder,) if hub_address() != PUBLIC_HUB or earlier == folder else (folder, earlier)
+
+
 def snapshot_folder(repo: str, commit: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where the files of a repository at a commit lie."""
-    return cache_root(cache_dir) / "snapshots" / repo.replace("/", "--") / commit
+    """Where the files of a repository at a commit lie, or will lie.
+
+    Args:
+        repo: org/name.
+        commit: 40 hexadecimal digits.
+        cache_dir: instead of MEDZOO_HOME.
+    """
+    places = [folder / commit for folder in repo_folders(repo, cache_dir)]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def _in_hub_cache(checkpoint: Checkpoint) -> bool:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
 from medzoo.zoo.config import FolderConfig
+from medzoo.zoo.copies import copy_folder
 from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.fetch import Found, check_repo, check_revision, copy_folder, verify
+from medzoo.zoo.fetch import Found, verify
 from medzoo.zoo.folder import save
+from medzoo.zoo.hints import no_checkpoint
+from medzoo.zoo.hub_names import check_repo, check_revision
 from medzoo.zoo.leaving import card_for, copied, prepare
 from medzoo.zoo.places import is_folder
 from medzoo.zoo.upload import Pushed, Upload, commit
@@ -116,18 +119,20 @@ def plan_push(directory: str | os.PathLike[str], repo_id: str, *, hub: str | os.
     return prepare(folder, config, _target(repo_id))
 
 
-def _target(repo: str) -> str:
+def _target(repo: object) -> str:
     try:
-        return check_repo(repo)
+        return check_repo(repo if isinstance(repo, str) else "")
     except UnknownNameError as error:
         raise UsageError(
-            f"{repo[:200]!r} is no repository to push to; one is written org/name, as in lab/resnet50-ours, in letters, digits and "
-            "single . _ - between them."
+            f"{str(repo)[:200]!r} is no repository to push to; one is written org/name, as in lab/resnet50-ours, in letters, "
+            "digits and single . _ - between them."
         ) from error
 
 
 def _verified(folder: Path) -> tuple[Path, FolderConfig]:
-    if not is_folder(folder) and is_folder(folder / "checkpoint"):
+    if not is_folder(folder):
+        if not is_folder(folder / "checkpoint"):
+            raise no_checkpoint(folder)
         folder = folder / "checkpoint"
     config = verify(Found(str(folder), folder), always=True)
     if config.facts is None:

@@ -232,6 +232,12 @@ def list_models(
     """
     from medzoo.zoo.places import is_downloaded
 
+    for what, given in (
+        ("pattern", pattern), ("architecture", architecture), ("method", method), ("data", data), ("modality", modality),
+        ("license", license),
+    ):  # fmt: skip
+        if not isinstance(given, str) and (given is not None or what == "pattern"):
+            raise UsageError(f"{what} is {given!r}; give a name, or a pattern such as 'resnet50-*'.")
     if not re.search(r"[*?[]", pattern):
         pattern = f"*{pattern}*"
 

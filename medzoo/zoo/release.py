@@ -13,7 +13,8 @@ from medzoo.errors import LicenseError, PublishError, UsageError
 from medzoo.zoo import registry
 from medzoo.zoo.cards import committed_cards, write_card
 from medzoo.zoo.facts import Checkpoint, Golden, Hub
-from medzoo.zoo.fetch import check_repo, locate, verify
+from medzoo.zoo.fetch import locate, verify
+from medzoo.zoo.hub_names import check_repo
 from medzoo.zoo.leaving import prepare
 from medzoo.zoo.places import ORGANISATION, WEIGHTS
 from medzoo.zoo.publish import may_publish

@@ -15,7 +15,8 @@ from typing import Any
 
 from medzoo import claims, paths, store
 from medzoo.errors import MedzooError, UsageError, listed
-from medzoo.zoo.places import cache_root, is_folder, snapshot_folder
+from medzoo.zoo.commit_notes import whose
+from medzoo.zoo.places import PUBLIC_HUB, cache_root, is_folder
 
 # Folders of the home, and what their entries are. A person's own entries (hub_configs) and consents (accepted) are no cache.
 KINDS = {
@@ -88,8 +89,16 @@ def _items(folder: Path, kind: str) -> Iterator[Item]:
             continue
         unfinished = place.name.startswith(".") or place.name.endswith(".part")
         whole = not unfinished and (kind not in ("checkpoint", "from the Hub") or is_folder(place) or _single(place))
-        name = place.name if place.parent == folder else f"{place.parent.name.replace('--', '/')}@{place.name}"
+        name = place.name if place.parent == folder else f"{_whose(place.parent, kind)}@{place.name}"
         yield Item(kind, name, place, _size(place), whole)
+
+
+def _whose(folder: Path, kind: str) -> str:
+    """The repository of a folder, with the address of its Hub if that is another than the public one."""
+    if kind != "from the Hub":
+        return folder.name
+    repo, hub = whose(folder)
+    return repo if hub in ("", PUBLIC_HUB) else f"{hub.partition('://')[2]}/{repo}"
 
 
 def _single(place: Path) -> bool:
@@ -187,8 +196,9 @@ def prune(
         with suppress(FileNotFoundError):
             shutil.rmtree(item.path) if item.path.is_dir() and not item.path.is_symlink() else item.path.unlink()
     if not dry_run:
-        for repo in (name for name in names if "/" in name and "@" not in name):
-            _forget(snapshot_folder(repo, "", cache_dir))
+        for folder in {item.path.parent for item in chosen if item.name.partition("@")[0] in names}:
+            if folder.parent == root / "snapshots":
+                _forget(folder)
         for folder in (root / kind for kind in ("checkpoints", "decoded", "features")):
             store.sweep(folder)  # puts a folder back that was moved aside for one that never came
     return chosen
@@ -229,7 +239,7 @@ def _dead_locks(root: Path) -> Iterator[Path]:
 def _idle_receipts() -> Iterator[Path]:
     for path in _below(paths.home() / "receipts"):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            if not Path(json.loads(path.read_text())["path"]).exists():
+            if not Path(json.loads(path.read_text(encoding="utf-8"))["path"]).exists():
                 yield path
 
 

@@ -21,7 +21,7 @@ from medzoo.zoo.schema import parse, plain
 if TYPE_CHECKING:
     from torch import nn
 
-    from medzoo.zoo.assemble import LoadReceipt
+    from medzoo.zoo.receipt import LoadReceipt
 
 CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 UNSTATED = "Nobody stated mean and std: they are those of timm's configuration of the architecture."

@@ -65,22 +65,27 @@ def through_timm(
         raise build.refused(config.name, arguments, error) from error
     expected = adapt_stem(config, state, channels) if channels != config.in_chans else state
     arrived = _Arrivals(model, expected, config)
-    heads = config.pretrained_cfg.get("classifier")
+    heads, head = config.pretrained_cfg.get("classifier"), build.head_of(config.pretrained_cfg)
     keep_head = not want.features_only and classes == config.num_classes and want.num_classes == "pretrained"
-    fresh = [] if want.features_only or keep_head else build.names_under(set(model.state_dict()), heads)
+    drawn_head = not want.features_only and not keep_head
+    gone: list[str] = []
+    new: list[str] = []
     if (
-        not keep_head and fresh and classes == config.num_classes
+        drawn_head and classes and classes == config.num_classes
     ):  # a number asks for a fresh head, also of the stored width
-        model.reset_classifier(classes)  # type: ignore[operator]
+        gone, new = build.another_head(model, classes, config.pretrained_cfg, config.name)
+        arrived = _Arrivals(model, expected, config)
+    drawn = {*new, *build.names_under(set(model.state_dict()), heads), *build.names_under(set(arrived.absent), head)}
+    fresh = sorted(drawn) if drawn_head else []
     absent = [name for name in arrived.absent if name not in fresh]
     if arrived.resampled:
         after = torch.random.get_rng_state()
         torch.random.set_rng_state(before)
-        drawn = timm.create_model(
+        twin = timm.create_model(
             config.architecture, pretrained=False, pretrained_cfg={**cfg, "file": None}, **arguments
         )
         torch.random.set_rng_state(after)
-        untouched = {name: tensor for name, tensor in drawn.state_dict().items() if name in arrived.resampled}
+        untouched = {name: tensor for name, tensor in twin.state_dict().items() if name in arrived.resampled}
         now = model.state_dict()
         absent += [name for name, tensor in untouched.items() if torch.equal(tensor, now[name]) and bool(tensor.any())]
     if absent:
@@ -90,8 +95,8 @@ def through_timm(
         )
     dropped = [name for name in state if name not in arrived.used]
     if not keep_head:
-        dropped = sorted(set(dropped) | set(build.names_under(set(state), heads)))
-    outside = [name for name in dropped if name not in build.names_under(set(state), heads)]
+        dropped = sorted({*dropped, *gone, *build.names_under(set(state), heads)})
+    outside = [name for name in dropped if name not in build.names_under(set(state), head)]
     if outside and not want.features_only:
         raise WeightsMismatchError(
             f"With {dict(want.timm_kwargs)} {config.architecture} has no place for these tensors of {config.weights}: "

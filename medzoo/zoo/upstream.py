@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 import urllib.parse
-from contextlib import suppress
 from pathlib import Path
 
 from medzoo import store
 from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
 from medzoo.zoo import hub as real_hub
+from medzoo.zoo.commit_notes import read_note
 from medzoo.zoo.download import discard, download
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.places import cache_root, elsewhere, is_folder, next_step
@@ -68,7 +67,11 @@ def from_upstream(
             raise real_hub.not_here(entry.name, elsewhere(entry))
         url = source.url or ""
         file = cache_root(cache_dir) / "upstream" / entry.name / Path(urllib.parse.urlparse(url).path).name
+        whose = file.with_name(f"{file.name}.json")  # the last word of two addresses may be the same
+        if file.is_file() and read_note(whose).get("url") != url:
+            discard(file)
         if not file.is_file():
+            store.write_json(whose, {"url": url})
             try:
                 download(url, file)
             except WeightsUnavailableError as error:
@@ -77,6 +80,7 @@ def from_upstream(
             converted = _converted(entry, file, folder, url, cache_dir, url=url)
         except IntegrityError:
             discard(file)
+            discard(whose)
             raise
         except ConversionError as error:
             # the file came whole; another medzoo may read it without a second download
@@ -84,6 +88,7 @@ def from_upstream(
                 f"{error} What was downloaded stays at {file}; remove it to fetch it again."
             ) from error
         discard(file)  # the converted folder and the receipt stay
+        discard(whose)
         return converted
 
 
@@ -95,9 +100,7 @@ def _converted(
     from medzoo.zoo.convert import convert_entry
 
     digest, note = _published(entry, file, address), cache_root(cache_dir) / "upstream" / f"{entry.name}.json"
-    before: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        before = json.loads(note.read_text())
+    before = read_note(note)
     if before.get("address") == address and before.get("sha256") not in (None, digest):
         raise IntegrityError(
             f"{address} gave another file than the first time (sha256 {digest}, then {before['sha256']}). "

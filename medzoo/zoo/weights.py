@@ -47,6 +47,10 @@ def read_header(path: Path) -> dict[str, Entry]:
         with path.open("rb") as file:
             start = file.read(8)
             length = int.from_bytes(start, "little")
+            if start == b"version ":  # of a clone without `git lfs`
+                raise IntegrityError(
+                    f"{path} is a pointer of Git LFS, not the weights: run `git lfs pull` in its clone."
+                )
             if len(start) < 8 or length > size - 8:
                 raise IntegrityError(f"{path} is no whole safetensors file: {size} bytes, header of {length}. {AGAIN}")
             if length > HEADER_LIMIT:

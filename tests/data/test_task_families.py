@@ -1,5 +1,6 @@
 """What holds for every task whose data a user brings: parametrised over all of them, found by file name."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -70,6 +71,27 @@ def test_every_image_and_mask_is_read(name, bring):
                 mask = task.read_mask(split, row)
                 assert mask.dtype == np.uint8 and mask.shape == pixels.array.shape[:2]
                 assert mask.max() <= len(task.classes)
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_it_goes_to_another_process(name, bring):
+    """As to a worker of a DataLoader that begins anew: without open files, locks and local functions."""
+    task = load_task(name, root=bring(name))
+    task.read("train", 0)  # files are open now
+    again = pickle.loads(pickle.dumps(task))
+    for split in task.tables:
+        one, other = again.read(split, 0), task.read(split, 0)
+        assert (one[0].array == other[0].array).all() and one[0].range == other[0].range
+        if "mask" in task.tables[split].column_names:
+            assert (again.read_mask(split, 0) == task.read_mask(split, 0)).all()
+
+
+@pytest.mark.parametrize("name", ["pneumoniamnist", "phantom_ct", "shards:PATH", "parquet:PATH", "folder:PATH"])
+def test_generated_and_own_data_go_to_another_process(name, tmp_path):
+    task = fake_task(name, tmp_path / "root")
+    task.read("train", 0)
+    again = pickle.loads(pickle.dumps(task))
+    assert (again.read("train", 1)[0].array == task.read("train", 1)[0].array).all()
 
 
 @pytest.mark.parametrize("name", BROUGHT)

@@ -16,7 +16,7 @@ import medzoo
 from medzoo import store
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, UsageError, WeightsMismatchError
 from medzoo.zoo.check import check
-from medzoo.zoo.fetch import check_revision
+from medzoo.zoo.hub_names import check_revision
 from medzoo.zoo.places import CONFIG, WEIGHTS, cached_folder
 
 

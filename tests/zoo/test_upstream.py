@@ -273,3 +273,15 @@ def test_f27_a_full_disk_is_told_before_the_first_byte(entry, site, monkeypatch)
     with pytest.raises(WeightsUnavailableError, match=r"needs [\d,]+ bytes more.*MEDZOO_HOME"):
         medzoo.load(name)
     assert site.hits == 1
+
+
+def test_a_file_that_stayed_is_of_its_own_address(entry, site):
+    """Two addresses may end in the same word; what was fetched from one is not taken for the other's."""
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    good = site.content
+    site.content = good.replace(b'"fc.bias"', b'"fc.bios"')
+    with pytest.raises(ConversionError, match="stays at"):
+        medzoo.load(name)
+    site.content, elsewhere = good, site.url.replace("/weights", "/v2/weights")
+    entry(f'access = "direct"\nurl = "{elsewhere}"')
+    assert medzoo.load(name) is not None and site.hits == 2
