@@ -183,6 +183,33 @@ def test_a_foreign_claim_expires(tmp_path):
         pass
 
 
+@pytest.mark.parametrize(
+    ("silent", "held"), [(0, True), (31, True), (95, True), (580, True), (620, False), (90_000, False)]
+)
+def test_a_foreign_claim_is_held_for_the_whole_lease(tmp_path, silent, held):
+    """Ten minutes by default: clocks of machines differ, and a disk may answer late, so a missed beat is no death."""
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": os.getpid(), "token": "theirs"}))
+    then = time.time() - silent
+    os.utime(path, (then, then))
+    with pytest.raises(RunFolderError) if held else contextlib.nullcontext(), store.claim(path):
+        pass
+    assert path.exists() == held and (not held or json.loads(path.read_text())["token"] == "theirs")
+
+
+def test_a_claim_beats_often_enough_for_its_lease(tmp_path, monkeypatch):
+    """At least four times within a lease, however short."""
+    waits = []
+    monkeypatch.setattr(claims, "_beat", lambda path, stop, every: waits.append(every))
+    for lease in (claims.LEASE, 60, 0.5):
+        with store.claim(tmp_path / f"{lease}", lease=lease):
+            pass
+    deadline = time.time() + 5
+    while len(waits) < 3 and time.time() < deadline:  # each is noted by a thread of its own
+        time.sleep(0.01)
+    assert len(waits) == 3 and all(wait <= lease / 4 for wait, lease in zip(waits, (600, 60, 0.5), strict=True))
+
+
 def test_the_heart_of_a_claim_beats(tmp_path):
     path = tmp_path / "x.json"
     with store.claim(path, lease=0.5):

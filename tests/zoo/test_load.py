@@ -180,12 +180,16 @@ FOREIGN = {
     "an extra tensor": (lambda s: s.update(extra=torch.zeros(1)), "1 unexpected: extra"),
     "another shape": (lambda s: s.update({"fc.weight": torch.zeros(4, 96)}), "of another shape: fc.weight"),
     "a grey stem": (lambda s: s.update({"conv1.0.weight": s["conv1.0.weight"][:, :1].clone()}), "another shape: conv1"),
+    "no weight of the head": (lambda s: s.pop("fc.weight"), r"1 missing: fc\.weight"),
+    "no head": (lambda s: [s.pop("fc.weight"), s.pop("fc.bias")], r"2 missing: fc\.weight, fc\.bias"),
     "empty": (lambda s: [s.pop(k) for k in list(s)], "missing"),
 }
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-@pytest.mark.parametrize("arguments", [{}, {"num_classes": 5}, {"features_only": True}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"num_classes": 5}, {"num_classes": "pretrained"}, {"features_only": True}, {"in_chans": 1}]
+)
 def test_a_foreign_state_dict_never_loads(folder, case, arguments):
     edit, says = FOREIGN[case]
     rewrite(folder, edit)
