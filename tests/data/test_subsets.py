@@ -1,5 +1,7 @@
 """Fixed parts of large training sets: shares of what is not for validation, nested, the same whoever asks."""
 
+from itertools import pairwise
+
 import pytest
 
 from medzoo.data.subsets import cut_training
@@ -26,7 +28,7 @@ def test_a_share_is_of_what_is_not_for_validation(percent, first, second):
 def test_shares_are_nested_beside_one_validation_set():
     shares = [cut(percent) for percent in (1, 10, 50, 100)]
     assert all(part["validation"] == shares[0]["validation"] for part in shares)
-    assert all(small["train"] < large["train"] for small, large in zip(shares, shares[1:], strict=False))
+    assert all(small["train"] < large["train"] for small, large in pairwise(shares))
     assert cut(10) == shares[1] and not shares[3].get("excluded")
 
 
