@@ -30,20 +30,21 @@ def test_a_file(tmp_path, trail, write):
     survives(trail, path)
 
 
+@pytest.mark.parametrize("manifest", [True, False])
 @pytest.mark.parametrize("exchange", [True, False])
 @pytest.mark.parametrize("replaced", [True, False])
-def test_a_folder(tmp_path, trail, monkeypatch, replaced, exchange):
+def test_a_folder(tmp_path, trail, monkeypatch, replaced, exchange, manifest):
     """Each file in it, the folder itself, and the folder that holds it; also where it takes the place of an older one."""
     if not exchange:
         monkeypatch.setattr(store, "_exchange", lambda one, other: False)
     folder = tmp_path / "deep" / "state"
     for text in ["old", "new"] if replaced else ["new"]:
         trail.rows.clear()
-        with store.atomic_folder(folder, manifest=True) as temporary:
+        with store.atomic_folder(folder, manifest=manifest) as temporary:
             (temporary / "sub").mkdir()
             (temporary / "sub" / "x").write_text(text)
     last = max(trail.flushed(folder.parent))
-    for path in (folder / "sub" / "x", folder / store.MANIFEST, folder):
+    for path in (folder / "sub" / "x", *([folder / store.MANIFEST] if manifest else []), folder):
         assert trail.flushed(path) and min(trail.flushed(path)) < last
     assert max(trail.flushed(folder / "sub" / "x")) < max(trail.flushed(folder))
     if not (replaced and exchange):  # an exchange goes past Python's functions

@@ -144,6 +144,37 @@ def test_the_logged_accuracy_is_that_of_the_stored_network_on_the_transform(tiny
     assert len(logged) == 2 and logged[-1] == pytest.approx((said == task.labels("validation")).mean())
 
 
+def test_the_logged_accuracy_is_of_images_as_they_are(tiny_hub, tmp_path, monkeypatch):
+    """A network that tells left from right: its answers to mirrored images would be others."""
+    from medzoo.training import loop
+
+    task, classes = medzoo.load_task(SMALL), torch.arange(4)
+    unit = torch.stack([torch.from_numpy(task.read("validation", row)[0].array / 255) for row in range(20)])
+    slopes = unit[..., :16].mean((1, 2)) - unit[..., 16:].mean((1, 2))  # how much brighter the left half is
+    ordered = slopes.sort().values
+    borders = torch.stack([ordered[k : k + 2].mean() for k in (3, 9, 15)])
+    labels = torch.from_numpy(task.labels("validation"))
+    expected, mirrored = (float((torch.bucketize(way * slopes, borders) == labels).double().mean()) for way in (1, -1))
+    assert expected != mirrored
+    found = []
+
+    def fit(objective, batches, plan, run, accelerator, *, score, **more):
+        def answer(x):
+            x = x * torch.tensor(objective.backbone.pretrained_cfg["std"]).view(
+                3, 1, 1
+            )  # means fall out of a difference
+            slopes = x[..., :16].mean((1, 2, 3)) - x[..., 16:].mean((1, 2, 3))
+            return (torch.bucketize(slopes.double(), borders)[:, None] == classes).float()
+
+        monkeypatch.setattr(objective.backbone, "forward", answer)
+        found.append(score())
+        monkeypatch.undo()
+
+    monkeypatch.setattr(loop, "fit", fit)
+    pretrain(options(tiny_hub, tmp_path / "run", method="supervised", task=SMALL, fraction=1.0, batch_size=8))
+    assert found == [pytest.approx(expected)]
+
+
 def test_validation_images_are_not_learnt_from(tiny_hub, tmp_path):
     many, few = (
         options(tiny_hub, tmp_path / name, method="supervised", task=task, fraction=1.0, batch_size=8)

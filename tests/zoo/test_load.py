@@ -83,6 +83,13 @@ def test_heads(folder):
     assert fresh.pretrained_cfg["num_classes"] == 3 and "label_names" not in fresh.pretrained_cfg
 
 
+@pytest.mark.parametrize("arguments", [{}, {"in_chans": 1}, {"drop_path_rate": 0.1}])
+def test_no_stored_head_is_no_head_of_features(tiny_hub, arguments):
+    """Features would look like the answers of a classifier."""
+    with pytest.raises(UsageError, match="no stored head"):
+        medzoo.load("lab/tiny", hub=tiny_hub, num_classes="pretrained", **arguments)
+
+
 def test_in_chans_is_timms_adaption_and_told(folder):
     for channels in (1, 2, 4):
         ours = medzoo.load(str(folder), in_chans=channels)
