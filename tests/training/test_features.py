@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import decoded_rows
+from tiny import decoded_rows
 
 import medzoo
 from medzoo.errors import UsageError
