@@ -155,6 +155,48 @@ def test_a_receipt_outlives_the_process_and_always_ignores_it(tmp_path, monkeypa
     assert store.verified_sha256(path, always=True) == digest
 
 
+@pytest.mark.parametrize("change", ["size", "time", "inode"])
+def test_any_sign_of_another_file_ends_a_receipt(tmp_path, change):
+    """Each alone: a file may be cut with its time kept, written in place, or replaced by one of equal size and time."""
+    path, other = tmp_path / "weights", tmp_path / "other"
+    path.write_bytes(b"a" * 100)
+    store.verified_sha256(path)
+    state = path.stat()
+    if change == "inode":
+        other.write_bytes(b"b" * 100)
+        os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+        os.replace(other, path)
+    else:
+        with path.open("r+b") as file:  # the same inode
+            file.write(b"b" * 100)
+            file.truncate(99 if change == "size" else 100)
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + (change == "time")))
+    assert store.verified_sha256(path) == store.sha256_file(path)
+
+
+def test_a_file_that_changes_while_it_is_hashed_is_told(tmp_path, monkeypatch):
+    path, hashed = tmp_path / "weights", store.sha256_file
+    path.write_bytes(b"a" * 100)
+
+    def slowly(given):
+        digest = hashed(given)
+        path.write_bytes(b"b" * 101)
+        return digest
+
+    with monkeypatch.context() as patch, pytest.raises(IntegrityError):
+        patch.setattr(store, "sha256_file", slowly)
+        store.verified_sha256(path)
+    assert store.verified_sha256(path) == hashed(path)  # and nothing wrong was remembered
+
+
+def test_one_value_has_one_spelling():
+    assert store.canonical_json({"b": [1, 2.5], "a": "ä"}) == '{"a":"ä","b":[1,2.5]}'
+    assert store.sha256_of({"a": 1, "b": 2}) == store.sha256_of({"b": 2, "a": 1}) != store.sha256_of({"a": 2, "b": 1})
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValueError):
+            store.canonical_json([wrong])
+
+
 def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MEDZOO_HOME", str(tmp_path / "file" / "below"))

@@ -1,6 +1,7 @@
 """medzoo.bench.metrics against scikit-learn, against published numbers, and where metrics are undefined."""
 
 import csv
+import warnings
 
 import numpy as np
 import pytest
@@ -72,6 +73,55 @@ def test_multiclass_without_one_class_says_so_and_averages_the_others():
     others = [rows_by_name(rows, name)["auroc"]["value"] for name in "ab"]
     assert rows_by_name(rows)["auroc"]["value"] == pytest.approx(np.mean(others))
     assert rows_by_name(rows)["auroc"]["n_labels"] == 2
+
+
+def test_balanced_accuracy_is_over_the_classes_that_occur():
+    """By hand: recalls 1/2, 1 and 1/3; a class without cases has no recall, also where something was called so."""
+    labels = np.array([0, 0, 1, 3, 3, 3])
+    said = np.array([0, 2, 1, 3, 2, 2])
+    rows = rows_by_name(metrics.compute("multiclass", "abcd", labels, np.eye(4)[said]))
+    assert rows["balanced_accuracy"]["value"] == pytest.approx((1 / 2 + 1 + 1 / 3) / 3)
+    assert rows["balanced_accuracy"]["n_labels"] == 3
+    assert rows["accuracy"]["value"] == pytest.approx(3 / 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn tells that a class was predicted and never occurs
+        assert rows["balanced_accuracy"]["value"] == pytest.approx(oracle.balanced_accuracy_score(labels, said))
+    alone = rows_by_name(metrics.compute("multiclass", "abcd", labels[:2], np.eye(4)[said[:2]]))
+    assert alone["balanced_accuracy"]["value"] is None and alone["balanced_accuracy"]["undefined"]
+
+
+def test_answers_at_the_threshold():
+    """As MedMNIST's evaluator counts: one half is no for one label, and yes for several."""
+    half = np.array([0.5, 0.5, 0.5, 0.5])
+    rows = rows_by_name(metrics.compute("binary", "ab", np.array([0, 0, 0, 1]), half))
+    assert rows["accuracy"]["value"] == 0.75 and rows["balanced_accuracy"]["value"] == 0.5
+    several = metrics.compute("multilabel", ("a",), np.array([[0.0], [0], [0], [1]]), half[:, None])
+    assert rows_by_name(several, "a")["accuracy"]["value"] == 0.25
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_precision_recall_of_every_class_and_their_mean(seed):
+    labels, scores = drawn(seed, 70, 3)
+    rows = metrics.compute("multiclass", "abc", labels, scores)
+    each = [oracle.average_precision_score(labels == k, scores[:, k]) for k in range(3)]
+    for k, name in enumerate("abc"):
+        assert rows_by_name(rows, name)["auprc"]["value"] == pytest.approx(each[k], abs=1e-12)
+        aurocs = oracle.roc_auc_score(labels == k, scores[:, k])
+        assert rows_by_name(rows, name)["auroc"]["value"] == pytest.approx(aurocs, abs=1e-12)
+    assert rows_by_name(rows)["auprc"]["value"] == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_directions_titles_and_names():
+    """Written down: what is better higher, and what lower."""
+    assert {name for name, row in metrics.METRICS.items() if not row.higher_is_better} == {"brier", "mae"}
+    assert {"auroc", "auprc", "accuracy", "balanced_accuracy", "dice"} <= set(metrics.METRICS)
+
+
+def test_a_selection_looks_at_the_scored_labels_alone():
+    labels = np.array([[0, 1], [1, 0], [0, 1], [1, 1]], float)
+    scores = np.array([[0.2, 0.1], [0.9, 0.8], [0.4, 0.3], [0.7, 0.2]])
+    assert metrics.validation_score("multilabel", ("a", "b"), labels, scores, "auroc", ("a",)) == 1
+    assert metrics.validation_score("multilabel", ("a", "b"), labels, scores, "auroc") == 0.5
 
 
 def test_multilabel_masks_what_was_not_annotated():

@@ -57,6 +57,18 @@ def test_one_bit_becomes_0_and_255_with_a_note():
     assert set(np.unique(pixels.array)) == {0, 255} and "1 bit" in pixels.notes[0]
 
 
+@pytest.mark.parametrize("order", ["array", "tensor"])
+def test_a_fourth_channel_is_alpha(order):
+    """Of an array (H, W, 4) and of a tensor (4, H, W): the colours stay, and a note says what went."""
+    import torch
+
+    four = np.dstack([COLOUR, GREY])
+    pixels = to_pixels(four if order == "array" else torch.from_numpy(four).permute(2, 0, 1))
+    assert (pixels.array == COLOUR).all() and pixels.unit == "rgb" and pixels.notes == ("alpha dropped",)
+    one = to_pixels(GREY[:, :, None] if order == "array" else torch.from_numpy(GREY[None]))
+    assert (one.array == GREY).all() and one.unit == "grey"
+
+
 @pytest.mark.parametrize("mode, channels", [("LA", 1), ("RGBA", 3)])
 def test_alpha_is_dropped_with_a_note_that_says_whether_it_mattered(mode, channels):
     image = Image.fromarray(COLOUR).convert(mode)

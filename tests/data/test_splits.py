@@ -77,6 +77,56 @@ def test_fractions_of_multilabel_keep_rare_findings():
     assert take_fraction(task, 0.01).counts("train")["yes"] == 1
 
 
+@pytest.mark.parametrize(("fraction", "kept"), [(0.1, 2), (0.09, 1), (0.5, 8), (0.99, 15), (0.001, 1), (1.0, 15)])
+def test_a_share_is_rounded_to_whole_groups(fraction, kept):
+    """Of 15 patients a class; a half is rounded up, and no class loses its last one."""
+    task = many(30, "train", per_patient=1)
+    assert set(take_fraction(task, fraction).counts("train").values()) == {kept}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_that_is_no_patients_main_one_is_kept(seed):
+    """One patient of forty has an image of the second class among two of the first."""
+    labels = [0] * 120
+    labels[37] = 1
+    task = make(train=rows([f"i{n}" for n in range(120)], labels, [f"p{n // 3}" for n in range(120)]))
+    part = take_fraction(task, 0.02, seed=seed)
+    assert "p12" in patients(part, "train") and part.counts("train")["yes"] == 1
+    assert len(patients(part, "train")) <= 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_label_that_comes_with_a_rarer_one_is_kept(seed):
+    """Every patient with the first label has the second too, so that the second alone decides the stratum."""
+    multi = INFO.__class__(**{**INFO.__dict__, "kind": "multilabel"})
+    labels = np.zeros((90, 2), np.float32)
+    labels[:30, 1], labels[29, 0], labels[60:, 0] = 1, 1, 1
+    labels[60:, 0] = 0
+    task = make(multi, train=rows([f"i{n}" for n in range(90)], labels))
+    counts = take_fraction(task, 0.01, seed=seed).counts("train")
+    assert min(counts.values()) >= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rare_label_is_spread_over_the_splits_by_its_share(seed):
+    """Twenty of two hundred have the rare label, always beside the common one: 14, 2 and 4 of them."""
+    multi = INFO.__class__(**{**INFO.__dict__, "kind": "multilabel"})
+    labels = np.zeros((200, 2), np.float32)
+    labels[:160, 0], labels[:20, 1] = 1, 1
+    task = arrange(make(multi, all=rows([f"i{n}" for n in range(200)], labels)), seed=seed)
+    assert [task.counts(split)["yes"] for split in ("train", "validation", "test")] == [14, 2, 4]
+    assert [task.counts(split)["no"] for split in ("train", "validation", "test")] == [112, 16, 32]
+
+
+def test_groups_are_ranked_by_a_hash_and_not_by_their_names():
+    """Sorted names would give a fraction the first patients of a hospital's list."""
+    task = many(200, "train", per_patient=1)
+    chosen = sorted(int(name[1:]) for name in patients(take_fraction(task, 0.2), "train"))
+    assert chosen[-1] > 150 and chosen[0] < 50 and len(chosen) == 40
+    other = patients(take_fraction(task, 0.2, seed=1), "train")
+    assert len(other & {f"p{number}" for number in chosen}) < 25
+
+
 def test_a_split_file_replaces_the_splits(tmp_path):
     task = many(6, per_patient=2)
     words = dict(zip(task.column("all", "id"), ["train", "train", "val", "val", "test", "test"], strict=True))

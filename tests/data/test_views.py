@@ -267,3 +267,20 @@ def test_grey_is_replicated_and_colour_becomes_grey():
 def test_per_image_minmax_stretches_each_image():
     unit = to_unit(np.array([[[10, 20]], [[0, 4]]], dtype=np.uint8), 255.0, "per_image_minmax")
     assert unit.flatten().tolist() == [0, 1, 0, 1]
+
+
+def test_per_image_minmax_keeps_colours():
+    """One lowest and one highest value for all channels, or a tint would be stretched away."""
+    image = np.zeros((1, 2, 2, 3), np.uint8)
+    image[..., 0], image[..., 1], image[0, 0, 0, 2] = 100, 50, 200
+    unit = to_unit(image, 255.0, "per_image_minmax")
+    assert unit[0, :, 0, 0].tolist() == [0.5, 0.25, 1.0] and unit[0, :, 1, 1].tolist() == [0.5, 0.25, 0.0]
+
+
+def test_colour_becomes_grey_by_its_luminance():
+    """BT.601, as Pillow's conversion to L; then mean and std in this order."""
+    primaries = torch.eye(3).view(3, 3, 1, 1)
+    made = normalise(primaries, InputConvention((0.5,), (0.25,)))
+    assert made.flatten().tolist() == pytest.approx([(luma - 0.5) / 0.25 for luma in (0.299, 0.587, 0.114)])
+    rgb = normalise(primaries, InputConvention((0.1, 0.2, 0.3), (0.5, 0.25, 0.125)))
+    assert rgb[0, :, 0, 0].tolist() == pytest.approx([1.8, -0.8, -2.4])

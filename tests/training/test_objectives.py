@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medzoo.errors import UnknownNameError
-from medzoo.training.objectives import list_methods, method
+from medzoo.training.objectives import list_methods, method, simclr
 from medzoo.training.objectives.simclr import nt_xent
 from medzoo.training.objectives.supervised import Objective, Options
 
@@ -52,3 +52,41 @@ def test_unknown_labels_do_not_count(tiny_net):
     assert torch.allclose(loss, expected)
     everything_unknown = objective({"image": image, "label": torch.full((4, 3), float("nan"))}, 0)["loss"]
     assert everything_unknown == 0 and torch.isfinite(everything_unknown)
+
+
+def test_simclr_divides_by_its_temperature_and_sees_both_views(tiny_net):
+    """The loss of a batch against the plain definition, at another temperature than the usual one."""
+    objective = simclr.Objective(tiny_net(8), simclr.Options(temperature=0.7, projection=4), "multiclass").eval()
+    one, two = torch.randn(2, 6, 3, 16, 16, generator=torch.Generator().manual_seed(0)).unbind(0)
+    projected = [objective.projector(objective.backbone(view)) for view in (one, two)]
+    loss = objective({"views": [one, two]}, 0)["loss"]
+    assert torch.allclose(loss, nt_xent(*projected, 0.7), atol=1e-5)
+    assert not torch.allclose(loss, nt_xent(projected[0], projected[0], 0.7), atol=1e-3)
+
+
+def test_in_training_both_views_share_their_batch_statistics(tiny_net):
+    """One pass over all 2N images, so that no norm tells the views apart."""
+    objective, seen = simclr.Objective(tiny_net(8), simclr.Options(), "multiclass").train(), []
+    objective.backbone.norm.register_forward_hook(lambda module, given, made: seen.append(len(given[0])))
+    objective({"views": [torch.randn(5, 3, 16, 16), torch.randn(5, 3, 16, 16)]}, 0)
+    assert seen == [10]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_supervised_loss_by_hand(smoothing):
+    """Cross-entropy against (1 - s) of the class and s spread over all; the accuracy beside it."""
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0]])
+    objective = Objective(torch.nn.Identity(), Options(label_smoothing=smoothing), "multiclass")
+    values = objective({"image": logits, "label": torch.tensor([0, 1])}, 0)
+    target = torch.nn.functional.one_hot(torch.tensor([0, 1]), 3) * (1 - smoothing) + smoothing / 3
+    assert torch.allclose(values["loss"], -(target * logits.log_softmax(1)).sum(1).mean())
+    assert values["accuracy"] == 0.5
+
+
+def test_views_of_the_methods():
+    """What each method may do to an image, written down."""
+    law = simclr.views(simclr.Options())
+    assert (law.min_area, law.flip, law.tone, law.grey, law.blur) == (0.2, 0.5, 0.8, 0.2, 0.5)
+    assert law.brightness == law.contrast == law.saturation == 0.4 and law.rotation == 0
+    law = method("supervised").views(Options(min_area=0.3, flip=0.25))
+    assert (law.min_area, law.flip, law.brightness, law.blur, law.rotation) == (0.3, 0.25, 0, 0, 0)

@@ -127,3 +127,137 @@ def test_a_net_of_fixed_size_learns_at_another(tiny_hub, tmp_path):
     model = medzoo.load(str(folder))
     assert model(torch.rand(2, 3, 48, 48)).shape == (2, net.num_features)
     assert dict(model.pretrained_cfg)["input_size"][-1] == 48
+
+
+SMALL = "phantom_oct,n=24,n_validation=20,n_test=4,image_size=32"
+
+
+def test_the_logged_accuracy_is_that_of_the_stored_network_on_the_transform(tiny_hub, tmp_path):
+    """Of the validation images as they are, in evaluation mode: neither mirrored, nor of the training split."""
+    made = options(tiny_hub, tmp_path / "run", method="supervised", task=SMALL, fraction=1.0, batch_size=8, epochs=2)
+    folder = pretrain(made)
+    task, model = medzoo.load_task(SMALL), medzoo.load(str(folder), num_classes="pretrained")
+    view = medzoo.transform(model)
+    with torch.inference_mode():
+        said = [int(model(view(task.read("validation", row)[0])[None]).argmax()) for row in range(20)]
+    logged = [row["score"] for row in RunFolder(folder, "pretrain", {}, {}).rows() if "score" in row]
+    assert len(logged) == 2 and logged[-1] == pytest.approx((said == task.labels("validation")).mean())
+
+
+def test_the_logged_accuracy_is_of_images_as_they_are(tiny_hub, tmp_path, monkeypatch):
+    """A network that tells left from right: its answers to mirrored images would be others."""
+    from medzoo.training import loop
+
+    task, classes = medzoo.load_task(SMALL), torch.arange(4)
+    unit = torch.stack([torch.from_numpy(task.read("validation", row)[0].array / 255) for row in range(20)])
+    slopes = unit[..., :16].mean((1, 2)) - unit[..., 16:].mean((1, 2))  # how much brighter the left half is
+    ordered = slopes.sort().values
+    borders = torch.stack([ordered[k : k + 2].mean() for k in (3, 9, 15)])
+    labels = torch.from_numpy(task.labels("validation"))
+    expected, mirrored = (float((torch.bucketize(way * slopes, borders) == labels).double().mean()) for way in (1, -1))
+    assert expected != mirrored
+    found = []
+
+    def fit(objective, batches, plan, run, accelerator, *, score, **more):
+        def answer(x):
+            x = x * torch.tensor(objective.backbone.pretrained_cfg["std"]).view(
+                3, 1, 1
+            )  # means fall out of a difference
+            slopes = x[..., :16].mean((1, 2, 3)) - x[..., 16:].mean((1, 2, 3))
+            return (torch.bucketize(slopes.double(), borders)[:, None] == classes).float()
+
+        monkeypatch.setattr(objective.backbone, "forward", answer)
+        found.append(score())
+        monkeypatch.undo()
+
+    monkeypatch.setattr(loop, "fit", fit)
+    pretrain(options(tiny_hub, tmp_path / "run", method="supervised", task=SMALL, fraction=1.0, batch_size=8))
+    assert found == [pytest.approx(expected)]
+
+
+def test_validation_images_are_not_learnt_from(tiny_hub, tmp_path):
+    many, few = (
+        options(tiny_hub, tmp_path / name, method="supervised", task=task, fraction=1.0, batch_size=8)
+        for name, task in (("many", SMALL), ("few", SMALL.replace("n_validation=20", "n_validation=8")))
+    )
+    assert equal(weights(pretrain(many)), weights(pretrain(few)))
+
+
+@pytest.fixture
+def identity_of(tiny_hub, tmp_path, monkeypatch):
+    """The identity that options lead to; nothing is trained."""
+
+    class StopHereError(Exception):
+        pass
+
+    def of(**changes):
+        def stop(self, path, kind, identity, *rest):
+            raise StopHereError(identity)
+
+        with monkeypatch.context() as patch, pytest.raises(StopHereError) as found:
+            patch.setattr(RunFolder, "__init__", stop)
+            pretrain(options(tiny_hub, tmp_path / "run", **changes))
+        return found.value.args[0]
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1}, {"task": SMALL}, {"fraction": 1.0}, {"size": 40}, {"epochs": 2}, {"batch_size": 32}, {"learning_rate": 0.1},
+        {"optimizer": "sgd"}, {"weight_decay": 0.5}, {"warmup_epochs": 0.0}, {"gradient_clip": 0.0}, {"method": "supervised"},
+        {"precision": "bf16"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_may_change_the_weights_is_another_run(identity_of, change):
+    assert identity_of(**change) != identity_of()
+
+
+def test_other_weights_to_start_from_are_another_run(identity_of, tiny_hub, tmp_path):
+    """Even if they carry the same name."""
+    import timm
+
+    torch.manual_seed(1)
+    card = {
+        "name": "test_resnet-noise",
+        "license": "apache-2.0",
+        "data": ["noise"],
+        "input": {"size": 32, "crop_pct": 1.0},
+    }
+    medzoo.save(timm.create_model("test_resnet", num_classes=0), tmp_path / "other", card=card)
+    one, other = identity_of(), identity_of(checkpoint=str(tmp_path / "other"))
+    assert one["name"] == other["name"] and one != other
+
+
+def test_what_changes_no_weight_is_the_same_run(identity_of, tmp_path):
+    same = {"out": str(tmp_path / "elsewhere"), "num_workers": 2, "resume": "never", "license": "mit"}
+    assert identity_of(**same) == identity_of()
+
+
+def test_every_option_arrives(tiny_hub, tmp_path, monkeypatch):
+    """At the batches, the plan and the objective, by what they were given."""
+    from medzoo.training import loop
+    from medzoo.training.objectives.simclr import Options
+
+    seen, fit = {}, loop.fit
+
+    def watched(objective, batches, plan, run, accelerator, **more):
+        seen.update(objective=objective, batches=batches, plan=plan)
+        return fit(objective, batches, plan, run, accelerator, **more)
+
+    monkeypatch.setattr(loop, "fit", watched)
+    plan = {
+        "epochs": 1, "optimizer": "sgd", "learning_rate": 0.02, "weight_decay": 0.3, "warmup_epochs": 0.5, "gradient_clip": 0.7,
+        "seed": 4,
+    }  # fmt: skip
+    made = options(tiny_hub, tmp_path / "run", task=SMALL, fraction=1.0, batch_size=12, **plan)
+    views = {"min_area": 0.5, "flip": 0.1, "tone": 0.3, "blur": 0.4, "grey": 0.2}
+    pretrain(made, Options(temperature=0.3, **views))
+    assert {key: getattr(seen["plan"], key) for key in plan} == plan
+    batches, law = seen["batches"], seen["batches"].augmentation
+    assert (batches.seed, batches.batch_size, batches.size, batches.views, len(batches.data.ids)) == (4, 12, 32, 2, 24)
+    assert (law.min_area, law.flip, law.blur, law.grey, law.tone) == (0.5, 0.1, 0.4, 0.2, 0.8)
+    assert (law.brightness, law.contrast, law.saturation) == (0.3, 0.3, 0.3)
+    assert seen["objective"].options.temperature == 0.3

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from medzoo.training.probe import fit_probe
 
@@ -55,3 +58,60 @@ def test_a_label_that_never_varies_is_a_constant():
         score=lambda *_: 0.0,
     )
     assert (probe.predict(features)[:, 1] == 0).all()
+
+
+def scaled(features):
+    """Features of very different sizes, as networks have them."""
+    return features * np.array([1e-3, 50, 1, 10, 0.1, 200], np.float32) + np.arange(6, dtype=np.float32)
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1.0, 30.0])
+def test_it_is_scikit_learns_regression_on_features_standardised_by_train(strength):
+    """Whatever validation looks like: its features go into no mean and no deviation."""
+    train, test = data(120, 0), scaled(data(40, 2)[0])
+    train = scaled(train[0]), train[1]
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000)).fit(*train)
+    for shift in (0.0, 1e4):
+        validation = (scaled(data(30, 1)[0]) + np.float32(shift), data(30, 1)[1])
+        probe = fit_probe(
+            train, validation, kind="multiclass", classes=3, regularisation=[strength], score=lambda *_: 0.0
+        )
+        assert np.abs(probe.predict(test) - oracle.predict_proba(test)).max() < 1e-6
+
+
+def test_the_penalty_is_chosen_on_validation_and_the_first_of_equals_is_kept():
+    """Scores by hand: the one before the last is best, and on train the order is another one."""
+    train, validation = data(60, 0), data(25, 1)
+    scores = {25: iter([0.1, 0.9, 0.9, 0.3]), 60: iter([0.9, 0.1, 0.1, 0.1])}
+    asked = []
+
+    def score(labels, probabilities):
+        asked.append(len(labels))
+        assert labels is validation[1] and len(probabilities) == len(labels)
+        return next(scores[len(labels)])
+
+    strengths = [1e-4, 1e-2, 1.0, 100.0]
+    probe = fit_probe(train, validation, kind="multiclass", classes=3, regularisation=strengths, score=score)
+    assert asked == [25] * 4 and (probe.regularisation, probe.score, probe.candidates) == (1e-2, 0.9, 4)
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=1e-2, max_iter=2000)).fit(*train)
+    assert np.abs(probe.predict(validation[0]) - oracle.predict_proba(validation[0])).max() < 1e-6
+
+
+def test_of_several_labels_each_is_a_regression_on_what_is_known():
+    features, labels = data(150, 0)
+    targets = np.eye(3, dtype=np.float32)[labels]
+    targets[::4, 0], targets[1::3, 2] = np.nan, np.nan
+    probe = fit_probe(
+        (features, targets),
+        (features, targets),
+        kind="multilabel",
+        classes=3,
+        regularisation=[0.5],
+        score=lambda *_: 0.0,
+    )
+    scaler, test = StandardScaler().fit(features), data(30, 5)[0]
+    for label in range(3):
+        known = ~np.isnan(targets[:, label])
+        oracle = LogisticRegression(C=0.5, max_iter=2000).fit(scaler.transform(features[known]), targets[known, label])
+        expected = oracle.predict_proba(scaler.transform(test))[:, 1]
+        assert np.abs(probe.predict(test)[:, label] - expected).max() < 1e-6

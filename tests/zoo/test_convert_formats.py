@@ -5,6 +5,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file
+from test_convert_rules import BGR
 from upstream_files import SHARED, builder
 
 import medzoo
@@ -109,7 +110,7 @@ def test_converted_files_compute_what_upstream_computes(tmp_path, identifier, le
     file = built(identifier, tmp_path / "file.bin", legacy)
     folder = convert_entry(entry_of(identifier), file, tmp_path / "folder")
     batch = torch.from_numpy(builder().input_tensor(identifier))
-    if FORMATS[identifier].bgr:
+    if identifier in BGR:
         batch = batch.flip(1)  # upstream's network took BGR; ours takes RGB
     want = builder().expected(identifier)
     for model in (
@@ -140,7 +141,7 @@ def test_values_come_through_whole(tmp_path, identifier):
             want = want.reshape(-1)
         elif note and "minus the bias" in note:
             continue
-        if FORMATS[identifier].bgr and want.ndim == 4 and want.shape[1] == 3:
+        if identifier in BGR and want.ndim == 4 and want.shape[1] == 3:
             want = want.flip(1)
         if (
             name.endswith("running_mean")

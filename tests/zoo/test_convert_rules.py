@@ -33,6 +33,27 @@ def test_every_format_is_well_made(identifier):
     assert all(drop.why and drop.pattern for drop in rules.drop)
 
 
+# Keras' networks and those that RadImageNet's authors trained read images with OpenCV, whose channels are blue, green, red
+BGR = {
+    "keras-resnet50", "keras-densenet121", "keras-inceptionv3", "keras-irv2", "radimagenet-torch-resnet50",
+    "radimagenet-torch-densenet121", "radimagenet-torch-inceptionv3", "warvito-radimagenet-resnet50",
+}  # fmt: skip
+
+
+def test_which_networks_take_bgr():
+    """Written down, since a wrong order of channels changes every feature and breaks nothing."""
+    assert {name for name, rules in FORMATS.items() if rules.bgr} == BGR
+
+
+def test_which_files_bring_their_classifier():
+    """Heads of supervised networks; those of a training objective are no classifier."""
+    assert {name for name, rules in FORMATS.items() if rules.head} == {
+        "timm", "inat2021-supervised", "inat2021-mini-supervised-scratch", "jliang-imagenet-chestxray14",
+        "jliang-imagenet-chexpert", "jliang-convnext-base-mimic", "convnext-tiny", "convnext-base", "mae-finetune",
+        "torchxrayvision-densenet121", "swin-tiny", "swin-base", "swin-training", "jliang-swin-base-mimic",
+    }  # fmt: skip
+
+
 def test_two_keys_may_not_become_one():
     rules = Format(keep=(Keep("a."), Keep("b.")))
     with pytest.raises(ConversionError, match=r"a\.x and b\.x both become x"):

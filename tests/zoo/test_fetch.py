@@ -145,6 +145,33 @@ def test_terms_have_to_be_accepted_once(entry, pristine, private_home, monkeypat
         medzoo.load(name)
 
 
+@pytest.mark.parametrize("place", ["cache", "directory hub", "upstream"])
+def test_an_alias_opens_no_other_door(entry, pristine, private_home, tmp_path, monkeypatch, place):
+    """Terms are asked for under every name of a checkpoint, wherever its weights lie, and remembered for all of them."""
+    name = entry(DIRECT, "cc-by-nc-4.0")
+    path = medzoo.zoo.registry.config_dir() / f"{name}.toml"
+    path.write_text('alias = ["test_resnet-old", "test_resnet-older"]\n' + path.read_text())
+    monkeypatch.setattr(upstream, "download", lambda *_: pytest.fail("fetched before the terms were accepted"))
+    options = {}
+    if place == "cache":
+        shutil.copytree(pristine, cached_folder(name))
+    elif place == "directory hub":
+        shutil.copytree(pristine, tmp_path / "hub" / "medzoo" / name)
+        options["hub"] = tmp_path / "hub"
+    for called in ("test_resnet-old", "test_resnet-older", name):
+        for call in (medzoo.load, medzoo.fetch):
+            with pytest.raises(LicenseError):
+                call(called, **options)
+    if place == "upstream":
+        return
+    medzoo.load("test_resnet-old", accept_license=True, **options)
+    for called in ("test_resnet-older", name):
+        medzoo.load(called, **options)
+    shutil.rmtree(private_home / "accepted")
+    monkeypatch.setenv("MEDZOO_ACCEPT_LICENSE", "test_resnet-old")
+    medzoo.load("test_resnet-older", **options)
+
+
 def test_free_weights_ask_nothing(entry, pristine):
     name = entry(DIRECT)
     shutil.copytree(pristine, cached_folder(name))

@@ -83,6 +83,13 @@ def test_heads(folder):
     assert fresh.pretrained_cfg["num_classes"] == 3 and "label_names" not in fresh.pretrained_cfg
 
 
+@pytest.mark.parametrize("arguments", [{}, {"in_chans": 1}, {"drop_path_rate": 0.1}])
+def test_no_stored_head_is_no_head_of_features(tiny_hub, arguments):
+    """Features would look like the answers of a classifier."""
+    with pytest.raises(UsageError, match="no stored head"):
+        medzoo.load("lab/tiny", hub=tiny_hub, num_classes="pretrained", **arguments)
+
+
 def test_in_chans_is_timms_adaption_and_told(folder):
     for channels in (1, 2, 4):
         ours = medzoo.load(str(folder), in_chans=channels)
@@ -180,12 +187,16 @@ FOREIGN = {
     "an extra tensor": (lambda s: s.update(extra=torch.zeros(1)), "1 unexpected: extra"),
     "another shape": (lambda s: s.update({"fc.weight": torch.zeros(4, 96)}), "of another shape: fc.weight"),
     "a grey stem": (lambda s: s.update({"conv1.0.weight": s["conv1.0.weight"][:, :1].clone()}), "another shape: conv1"),
+    "no weight of the head": (lambda s: s.pop("fc.weight"), r"1 missing: fc\.weight"),
+    "no head": (lambda s: [s.pop("fc.weight"), s.pop("fc.bias")], r"2 missing: fc\.weight, fc\.bias"),
     "empty": (lambda s: [s.pop(k) for k in list(s)], "missing"),
 }
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-@pytest.mark.parametrize("arguments", [{}, {"num_classes": 5}, {"features_only": True}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"num_classes": 5}, {"num_classes": "pretrained"}, {"features_only": True}, {"in_chans": 1}]
+)
 def test_a_foreign_state_dict_never_loads(folder, case, arguments):
     edit, says = FOREIGN[case]
     rewrite(folder, edit)

@@ -1,0 +1,104 @@
+"""What is written survives a loss of power: contents are flushed before a rename, and the folder that holds the name after it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from durable import Trail, survives
+
+from medzoo import store
+from medzoo.data.cache import decoded
+from medzoo.data.task import load_task
+from medzoo.zoo import hub
+
+
+@pytest.fixture
+def trail(monkeypatch):
+    return Trail(monkeypatch)
+
+
+@pytest.mark.parametrize("write", ["text", "bytes", "json", "path"])
+def test_a_file(tmp_path, trail, write):
+    path = tmp_path / "deep" / "a"
+    if write == "path":
+        with store.atomic_path(path) as temporary:
+            temporary.write_text("x")
+    else:
+        {"text": store.write_text, "bytes": store.write_bytes, "json": store.write_json}[write](
+            path, {"text": "x", "bytes": b"x", "json": [1]}[write]
+        )
+    survives(trail, path)
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_folder(tmp_path, trail, monkeypatch, replaced, exchange, manifest):
+    """Each file in it, the folder itself, and the folder that holds it; also where it takes the place of an older one."""
+    if not exchange:
+        monkeypatch.setattr(store, "_exchange", lambda one, other: False)
+    folder = tmp_path / "deep" / "state"
+    for text in ["old", "new"] if replaced else ["new"]:
+        trail.rows.clear()
+        with store.atomic_folder(folder, manifest=manifest) as temporary:
+            (temporary / "sub").mkdir()
+            (temporary / "sub" / "x").write_text(text)
+    last = max(trail.flushed(folder.parent))
+    for path in (folder / "sub" / "x", *([folder / store.MANIFEST] if manifest else []), folder):
+        assert trail.flushed(path) and min(trail.flushed(path)) < last
+    assert max(trail.flushed(folder / "sub" / "x")) < max(trail.flushed(folder))
+    if not (replaced and exchange):  # an exchange goes past Python's functions
+        assert trail.named(folder) < last
+
+
+def test_a_folder_that_cannot_be_flushed_is_no_error(tmp_path, monkeypatch):
+    """Some network disks have no handles of folders."""
+
+    def refuse(*arguments):
+        raise OSError("no handles here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        store.fsync_folder(tmp_path)
+    handles = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0
+    for _ in range(5):
+        store.fsync_folder(tmp_path)
+    if handles:
+        assert len(list(Path("/proc/self/fd").iterdir())) <= handles  # and none stays open
+
+
+def test_a_part_of_decoded_images(tmp_path, trail):
+    task = load_task("phantom_oct,n=4,n_validation=4,n_test=4,image_size=16")
+    decoded(task, "test", size=16, cache_dir=tmp_path / "rows")
+    (part,) = (tmp_path / "rows").rglob("part-*.safetensors")
+    survives(trail, part)
+
+
+def test_a_download(tmp_path, trail, monkeypatch):
+    """Of several files of a commit: each one, and the folder that gets its name when all are whole."""
+    contents = {"config.json": b"{}", "model.safetensors": b"weights"}
+
+    def download(url, path, headers=None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(contents[path.name])
+            file.flush()
+            os.fsync(file.fileno())
+
+    monkeypatch.setattr(hub, "download", download)
+    files = [hub.Remote(name, len(content), None, None) for name, content in contents.items()]
+    folder = tmp_path / "a" / ("c" * 40)
+    hub._bring("org/name", "c" * 40, files, folder, None)
+    named = trail.named(folder)
+    assert any(place > named for place in trail.flushed(folder.parent))
+    assert any(place < named for place in trail.flushed(folder))
+
+
+def test_shards_and_their_index(tmp_path, trail):
+    from medzoo.data.shards import write_shards
+
+    task = load_task("phantom_oct,n=6,n_validation=4,n_test=4,image_size=16")
+    write_shards(task, tmp_path / "s", images_per_shard=3, progress=False)
+    for path in (tmp_path / "s").glob("train-*"):
+        survives(trail, path)
+    survives(trail, tmp_path / "s" / "index.json")
