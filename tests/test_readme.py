@@ -45,6 +45,12 @@ def test_make_targets_exist(target):
     assert subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True).returncode == 0
 
 
+def test_installing_compiles_once():
+    """Without it, the first command of a fresh clone compiles thousands of files, and each one that is killed begins again."""
+    done = subprocess.run(["make", "-n", "-B", "install"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert "--compile-bytecode" in done.stdout
+
+
 def test_blocks_run(tmp_path):
     (tmp_path / "recipes").symlink_to(REPOSITORY / "recipes")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -90,17 +90,10 @@ def _unmeasured(task: Task, title: str) -> Iterator[str]:
 
 
 def _untrained(task: Task) -> Iterator[str]:
-    """Sentences about labels that training cannot learn."""
-    counts = task.counts("train")
-    absent = [name for name, count in counts.items() if not count]
-    if task.kind == "multilabel":
-        known = (~np.isnan(task.labels("train"))).sum(axis=0)
-        always = [
-            name for name, total in zip(task.classes, known.tolist(), strict=True) if total and counts[name] == total
-        ]
-    else:
-        always = [name for name in counts if len(counts) - len(absent) == 1 and name not in absent]
+    """A sentence about labels that are the same for every training image; a class without any is refused by the task itself."""
+    if task.kind != "multilabel":
+        return
+    known, positive = (~np.isnan(task.labels("train"))).sum(axis=0), task.counts("train")
+    always = [name for name, total in zip(task.classes, known.tolist(), strict=True) if positive[name] == total]
     if always:
-        yield f"Every training image of {task.name} that is labelled is {listed(always, _WORST)}: there is nothing to learn of it."
-    elif absent:
-        yield f"No training image of {task.name} is {listed(absent, _WORST)}: it cannot be learnt."
+        yield f"Every training image of {task.name} with a label for it has {listed(always, _WORST)}: that cannot be learnt."

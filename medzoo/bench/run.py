@@ -162,6 +162,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         options.resume,
     )
     run.title = f"{short_task(receipt.name)} on {short_task(task.name)}"
+    run.check()
     site = compute.settle(run, protocol.precision, options.device)
     compute.announce(
         run, site, checkpoint=compute.named(receipt), counts=compute.counts_of(task),

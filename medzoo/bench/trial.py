@@ -6,16 +6,18 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from medzoo import progress
 from medzoo.bench import metrics, results
 from medzoo.bench.label_checks import undefined_on
 from medzoo.data.counts import data_counts
+from medzoo.errors import DivergedError
 from medzoo.progress import counted
 from medzoo.training.options import slug, trained_name
 from medzoo.training.protocol import Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from medzoo.bench.run import CellOptions
@@ -27,6 +29,16 @@ if TYPE_CHECKING:
 def _trained_by(protocol: Protocol) -> dict[str, Any]:
     options = {key: value for key, value in asdict(protocol).items() if key != "regularisation"}
     return {("protocol" if key == "name" else key): value for key, value in options.items()}
+
+
+def _check_finite(probabilities: np.ndarray, split: str) -> None:
+    """A network may overflow in evaluation after a loss that was finite: that run diverged, which is not an undefined metric."""
+    broken = int((~np.isfinite(probabilities).all(axis=1)).sum())
+    if broken:
+        raise DivergedError(
+            f"Predictions are NaN or infinite for {broken} of {len(probabilities)} {split} images. Try a lower --learning-rate, or "
+            "--precision fp32."
+        )
 
 
 class Trial:
@@ -47,6 +59,7 @@ class Trial:
 
     def _score(self, labels: np.ndarray, probabilities: np.ndarray) -> float:
         task = self.task
+        _check_finite(probabilities, "validation")
         return metrics.validation_score(task.kind, task.classes, labels, probabilities, task.metric, task.info.scored)
 
     def _worded(self, score: float) -> str:
@@ -72,6 +85,7 @@ class Trial:
             draw_curves(self.run)
         test = self.decoded("test")
         predicted = tuner.predict(test)
+        _check_finite(predicted, "test")
         selection = {
             "split": "validation", "metric": self.task.metric, "n_candidates": len(fitted.scores), "test_evaluations": 1,
             "value": None if fitted.best_epoch is None else fitted.scores[fitted.best_epoch],

@@ -69,7 +69,7 @@ def list_(
             f"{row['task']}@{row['version']}", row["checkpoint"],
             f"{row['protocol']} {row['mode']}" + ("" if row["fraction"] == 1 else f" {row['fraction']:g}"),
             f"seed {row['seed']}" + ("" if row["fold"] is None else f" fold {row['fold']}"),
-            row["status"] if row["value"] is None else f"{row['metric']} {row['value']:.4f}",
+            _worded(row),
             row["run_id"][:16] + ("  (reported)" if row["reported"] else ""),
         )
         for row in rows
@@ -79,6 +79,13 @@ def list_(
         print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
     print(f"{_runs(len(rows))} in {store}")
     return None
+
+
+def _worded(row: dict[str, Any]) -> str:
+    """A value; "undefined" where a run that ended well has none; else the status."""
+    if row["value"] is not None:
+        return f"{row['metric']} {row['value']:.4f}"
+    return f"{row['metric']} undefined" if row["status"] == "ok" else str(row["status"])
 
 
 def check(

@@ -46,7 +46,7 @@ def began_with(folder: Path | str | None) -> Precision | None:
     if folder is None:
         return None
     path = Path(folder)
-    for place in (path, path.parent, path.parent.parent):
+    for place in (path, *list(path.parents)[:2]):
         if not (place / "status.json").is_file():
             continue
         found: Any = None
@@ -102,12 +102,14 @@ class Compute:
         precision: "fp32" or "bf16".
         threads: of this process.
         processes: of the launch.
+        note: what to say of the threads of a run that goes on.
     """
 
     device: str
     precision: Precision
     threads: int
     processes: int
+    note: str = ""
 
     def __str__(self) -> str:
         words = (counted(self.threads, "thread"), counted(self.processes, "process", "processes"))
@@ -122,7 +124,7 @@ class Compute:
         """
         import torch
 
-        if self.device == "cpu" and is_main_process() and _threads_of(run) is None:
+        if self.device == "cpu" and is_main_process() and _noted(run) is None:
             run.log({"step": 0, _THREADS: self.threads})
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
@@ -142,24 +144,28 @@ def settle(run: RunFolder, chosen: Precision, device: str) -> Compute:
     """
     kind = precision.device_kind(device)
     threads, kept = cores.choose_threads(), _threads_of(run) if kind == "cpu" else None
-    if kept is not None and kept != threads.count:
-        progress.say(
-            f"{counted(kept, 'thread')}: as the run in {run.path} began; {threads.count} would be chosen now "
-            f"({threads.why}), and would change the last bits."
-        )
-    return Compute(kind, chosen, kept or threads.count, processes())
+    if kept in (None, threads.count):
+        return Compute(kind, chosen, threads.count, processes())
+    said = (
+        f"{counted(kept or 1, 'thread')}, as the run began: {threads.count} ({threads.why}) would change the last bits"
+    )
+    return Compute(kind, chosen, kept or 1, processes(), said)
 
 
 def _threads_of(run: RunFolder) -> int | None:
     """The threads that a run began with: of its own log, or of the log of the run that --resume names."""
-    rows = run.rows() if run.resume != "never" else []
-    if not rows and run.resume not in ("auto", "never"):
-        chosen = Path(run.resume)
-        for place in (chosen, chosen.parent, chosen.parent.parent):
-            if (place / "status.json").is_file():
-                rows = RunFolder(place, run.kind, {}, {}).rows()
-                break
-    return next((int(row[_THREADS]) for row in rows if _THREADS in row), None)
+    if run.resume == "never":
+        return None
+    if (own := _noted(run)) is not None or run.resume == "auto":
+        return own
+    chosen = Path(run.resume)
+    places = [place for place in (chosen, *list(chosen.parents)[:2]) if (place / "status.json").is_file()]
+    return _noted(RunFolder(places[0], run.kind, {}, {})) if places else None
+
+
+def _noted(run: RunFolder) -> int | None:
+    """The threads that the log of a run folder names."""
+    return next((int(row[_THREADS]) for row in run.rows() if _THREADS in row), None)
 
 
 def emulated(site: Compute, *, kept: bool) -> str:
@@ -184,6 +190,8 @@ def announce(run: RunFolder, compute: Compute, *, checkpoint: str, counts: Mappi
     """
     images = " + ".join(f"{count:,} {split}" for split, count in counts.items())
     progress.header(f"{run.title}: run folder {run.path}; checkpoint {checkpoint}; {compute}; images {images}; {how}")
+    if compute.note:
+        progress.say(compute.note)
 
 
 def named(receipt: Any) -> str:  # noqa: ANN401 - a LoadReceipt

@@ -78,6 +78,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
     if not run.done:
+        run.check()
         site = compute.settle(run, job.settings["precision"], options.device)
         job.announce(run, site)
         job.look()  # an unreadable image is found before the folder is anybody's

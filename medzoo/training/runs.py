@@ -134,8 +134,17 @@ class RunFolder:
         status = self.status()
         return status is not None and status.get("state") == "done" and status.get("identity") == self.identity
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse a folder that holds something else than this run; every process of a launch does, so that none waits for another.
+
+        Raises:
+            RunFolderError: saying what it holds; nothing is touched.
+        """
         status = self.status()
+        if not is_main_process():  # the first process may be writing here by now
+            if status is not None and status.get("state") != "failed":
+                self._check_identity(status)
+            return
         strangers = (
             [] if not self.path.is_dir() else [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
         )
@@ -149,6 +158,11 @@ class RunFolder:
         kept = [name for name in (_STATES, "checkpoint", "result.json") if (self.path / name).exists()]
         if status.get("state") == "failed" and not kept:
             return  # it failed before there was anything to lose
+        self._check_identity(status)
+        if self.resume == "never":
+            raise RunFolderError(f"{self.path} holds this run already. Use --resume auto, or another --out.")
+
+    def _check_identity(self, status: dict[str, Any]) -> None:
         if status.get("identity") != self.identity:
             old = status.get("identity") or {}
             if said := other_processes(old, self.identity):
@@ -160,8 +174,6 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.path} holds another run ({changes}). Choose another --out, or repeat its options; nothing was touched."
             )
-        if self.resume == "never":
-            raise RunFolderError(f"{self.path} holds this run already. Use --resume auto, or another --out.")
 
     def _other_options(self) -> str:
         """The options that differ from those of the run in the folder, by the names that users give; empty if none is known."""
@@ -181,7 +193,7 @@ class RunFolder:
             with self._signals():
                 yield self
             return
-        self._check()
+        self.check()
         self.path.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             stack.enter_context(store.claim(self.path / _CLAIM))

@@ -8,14 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from medzoo.bench.results import ResultStore, run_id
+from medzoo.bench.run import CellOptions, run_cell
 from medzoo.paths import data_dir
+from medzoo.training.runs import Interrupted, RunFolder
 
 pytestmark = pytest.mark.slow
 
 
+TASK = "phantom_oct,n=60,n_validation=24,n_test=40"
+ACCELERATE = str(Path(sys.executable).with_name("accelerate"))
+TWO = (ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no")
+TWO = (*TWO, "--dynamo_backend", "no")
+
+
 def launch(tiny_hub, tmp_path, *flags: str, **environment: str) -> subprocess.CompletedProcess:
     arguments = [
-        "--checkpoint", "lab/tiny", "--hub", str(tiny_hub), "--task", "phantom_oct,n=60,n_validation=24,n_test=40",
+        "--checkpoint", "lab/tiny", "--hub", str(tiny_hub), "--task", TASK,
         "--size", "32", "--epochs", "2", "--batch-size", "16", "--precision", "fp32",
         "--out", str(tmp_path / "run"), "--results", str(tmp_path / "results"),
     ]  # fmt: skip
@@ -24,15 +33,39 @@ def launch(tiny_hub, tmp_path, *flags: str, **environment: str) -> subprocess.Co
 
 
 def test_two_processes_make_one_result(tiny_hub, tmp_path):
-    accelerate = str(Path(sys.executable).with_name("accelerate"))
-    flags = ["launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-    done = launch(tiny_hub, tmp_path, accelerate, *flags, "--dynamo_backend", "no", ACCELERATE_USE_CPU="1")
+    done = launch(tiny_hub, tmp_path, *TWO, ACCELERATE_USE_CPU="1")
     assert done.returncode == 0, done.stderr[-3000:]
     (result,) = (tmp_path / "results").glob("*@*/**/*.json")
     assert json.loads(result.read_text())["status"] == "ok"
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
     steps = [row["step"] for row in map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines())]
     assert steps == sorted(steps) and steps[-1] == 6  # the second process wrote nothing
+    told = done.stderr.splitlines()
+    assert sum("2 processes" in line and "run folder" in line for line in told) == 1
+    assert sum(line.startswith("epoch ") for line in told) == 2
+    # batch statistics and noise are a process's own: it is another run than that of one process, whose name stays what it was
+    ((_, stored),) = ResultStore(tmp_path / "results").all()
+    assert stored["identity"]["processes"] == 2
+    alone = {key: value for key, value in stored["identity"].items() if key != "processes"}
+    assert run_id(alone) != stored["run_id"]
+
+
+def test_a_run_of_one_process_does_not_go_on_with_two(tiny_hub, tmp_path, monkeypatch):
+    init = RunFolder.__init__
+    monkeypatch.setattr(
+        RunFolder, "__init__", lambda self, *a, **k: (init(self, *a, **k), setattr(self, "stop_at_step", 3))[0]
+    )
+    with pytest.raises(Interrupted):
+        run_cell(
+            CellOptions(
+                checkpoint="lab/tiny", hub=str(tiny_hub), task=TASK, size=32, epochs=2, batch_size=16, precision="fp32",
+                out=str(tmp_path / "run"), results=str(tmp_path / "results"),
+            )
+        )  # fmt: skip
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    done = launch(tiny_hub, tmp_path, *TWO, ACCELERATE_USE_CPU="1")
+    assert done.returncode != 0 and "--num_processes 1 " in done.stderr
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
 
 
 def test_copies_that_do_not_join_are_refused(tiny_hub, tmp_path):

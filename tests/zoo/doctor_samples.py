@@ -1,6 +1,7 @@
 """A torch that is played by a module on the path, a Hub that is not there, and the doctor's rows by name."""
 
 import http.server
+import os
 import socket
 import sys
 import threading
@@ -12,11 +13,14 @@ from huggingface_hub import constants
 from medzoo.zoo.doctor import diagnose
 from medzoo.zoo.doctor_rows import DoctorRow
 
+CPU_LIMITS = {name: os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")}
 TOKEN = "hf_" + "a1B2" * 8
 FAKE_TORCH = """
 class version: cuda = {cuda!r}; hip = None
 class _Mps: is_available = staticmethod(lambda: {mps})
-class backends: mps = _Mps
+class _Cpu: get_cpu_capability = staticmethod(lambda: "AVX512")
+class backends: mps = _Mps; cpu = _Cpu
+class cpu: get_capabilities = staticmethod(lambda: dict(avx512_bf16={cpu}))
 class _Card: name = "Card X"; total_memory = 80_000_000_000
 class cuda:
     device_count = staticmethod(lambda: {cards})
@@ -37,7 +41,7 @@ def play_torch(tmp_path, monkeypatch):
     """Put a torch of one's own before the real one, for the process that the doctor starts."""
 
     def put(code=None, **facts):
-        values = {"cuda": None, "mps": False, "cards": 0, "bf16": False, "computes": "pass"} | facts
+        values = {"cuda": None, "mps": False, "cards": 0, "bf16": False, "cpu": False, "computes": "pass"} | facts
         (tmp_path / "fake").mkdir(exist_ok=True)
         (tmp_path / "fake" / "torch.py").write_text(FAKE_TORCH.format(**values) if code is None else code)
 
@@ -61,6 +65,7 @@ def nobody_there(torch_is, monkeypatch, tmp_path):
         "CUDA_VISIBLE_DEVICES",
         "http_proxy",
         "HTTP_PROXY",
+        *CPU_LIMITS,
     ):
         monkeypatch.delenv(name, raising=False)
 

@@ -8,8 +8,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from doctor_samples import nobody_there, play_torch, rows_of, whole  # noqa: F401 - fixtures
+from doctor_samples import CPU_LIMITS, nobody_there, play_torch, rows_of, whole  # noqa: F401 - fixtures
 
+from medzoo import precision
+from medzoo.cores import Threads
 from medzoo.zoo import doctor_machine
 
 # --- packages ---
@@ -109,6 +111,39 @@ def test_what_computes(torch_is, facts, result, says):
 
 
 @pytest.mark.parametrize(
+    ("facts", "cpu", "says"),
+    [
+        ({}, False, ("auto is fp32", "this CPU", "7 to 30 times")),
+        ({}, True, ("auto is bf16", "this CPU")),
+        ({"mps": True}, True, ("auto is fp32", "MPS")),
+        ({"cuda": "13.0", "cards": 1, "bf16": True}, False, ("auto is bf16", "this GPU")),
+        ({"cuda": "13.0", "cards": 1}, True, ("auto is fp32", "emulated on this GPU")),
+        ({"cuda": "13.0"}, True, ("auto is bf16", "this CPU")),  # a build for cards, and none here
+    ],
+)
+def test_which_precision_suits(torch_is, monkeypatch, facts, cpu, says):
+    torch_is(**facts, cpu=cpu)
+    row = rows_of(doctor_machine.device)["precision"]
+    assert row.result == "PASS" and all(part in row.detail for part in says)
+
+
+@pytest.mark.parametrize("setting", ["ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"])
+def test_a_setting_that_limits_the_cpu_is_named(torch_is, monkeypatch, setting):
+    torch_is(cpu=True)
+    monkeypatch.setenv(setting, "avx2")
+    row = rows_of(doctor_machine.device)["precision"]
+    assert "auto is fp32" in row.detail and f"{setting}=avx2" in row.detail
+
+
+def test_threads_that_a_run_would_use(torch_is, monkeypatch):
+    monkeypatch.setattr(
+        doctor_machine.cores, "choose_threads", lambda: Threads(3, "4 cores, 1.0 of them in use by others")
+    )
+    row = rows_of(doctor_machine.device)["threads"]
+    assert row.result == "PASS" and row.detail.startswith("3 for a run") and "1.0 of them in use" in row.detail
+
+
+@pytest.mark.parametrize(
     ("programs", "hidden", "says", "fix"),
     [
         ((), None, "no driver is installed", "lspci | grep -i nvidia"),
@@ -160,8 +195,13 @@ def test_chatter_of_torch_does_not_matter(torch_is):
 
 def test_the_real_torch_in_its_own_process(monkeypatch, no_network):
     monkeypatch.setattr(sys, "path", sys.path[1:])  # without the fake one
+    for name, value in CPU_LIMITS.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
     start = time.perf_counter()
-    row = rows_of(doctor_machine.device)["device"]
+    rows = rows_of(doctor_machine.device)
+    row = rows["device"]
+    assert f"auto is {precision.suited()}" in rows["precision"].detail  # as a run says, whatever this machine is
     assert row.result in ("PASS", "WARN") and "CPU cores" in row.detail
     assert time.perf_counter() - start < 60
 
