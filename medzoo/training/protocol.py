@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from medzoo import paths, store
 from medzoo.errors import UnknownNameError, UsageError
+from medzoo.training.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
 LATER = {"rotation": 0.0}  # options that came after the first results, and the value at which they do nothing
@@ -69,10 +69,7 @@ def load_protocol(name: str, mode: Mode, **overrides: Any) -> Protocol:  # noqa:
         raise UnknownNameError(
             "protocol", name, list_protocols(), f"Known: {', '.join(list_protocols())}, or a .toml file."
         )
-    try:
-        tables = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+    tables = read_toml(path, "The protocol")
     if mode not in tables:
         raise UsageError(f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.")
     chosen: dict[str, Any] = {**tables[mode], **{key: value for key, value in overrides.items() if value is not None}}

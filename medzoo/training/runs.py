@@ -99,7 +99,12 @@ class RunFolder:
             raise ResumeError(
                 f"--resume {chosen} is not a folder. Give a run folder, one of its states, auto or never."
             )
-        return chosen / _STATES if (chosen / _STATES).is_dir() else chosen
+        states = chosen / _STATES if (chosen / _STATES).is_dir() else chosen
+        if not (states / "facts.json").is_file() and not any(states.glob("step-*")):
+            raise ResumeError(
+                f"--resume {chosen} holds no state to go on from: it is no run, or a finished one. Give auto, never, or another."
+            )
+        return states
 
     @property
     def checkpoint(self) -> Path:
@@ -121,6 +126,16 @@ class RunFolder:
         """Whether this very run has ended here already."""
         status = self.status()
         return status is not None and status.get("state") == "done" and status.get("identity") == self.identity
+
+    def check(self) -> None:
+        """Refuse a folder that holds another run, or files of somebody else, before any work is done.
+
+        Raises:
+            RunFolderError: with what differs; nothing was touched.
+        """
+        if is_main_process():
+            self._check()
+        _ = self.source  # a state that is asked for by name is there
 
     def _check(self) -> None:
         status = self.status()
