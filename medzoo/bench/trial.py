@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench import metrics, results
+from medzoo.bench.folds import fold_facts
 from medzoo.data.counts import data_counts
 from medzoo.training.options import slug, trained_name
 from medzoo.training.protocol import Protocol
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from medzoo.bench.run import CellOptions
+    from medzoo.bench.cell_options import CellOptions
     from medzoo.data.cache import Decoded
     from medzoo.data.task import Task
     from medzoo.training.runs import RunFolder
@@ -121,7 +122,7 @@ class Trial:
         """The result row of this run."""
         return results.make_result(
             self.identity, status=status, metric=self.task.metric, selection=selection, metrics=rows, predictions=table,
-            train=train, environment=results.environment(self.protocol.precision),
+            train={**train, **fold_facts(self.task, self.options)}, environment=results.environment(self.protocol.precision),
         )  # fmt: skip
 
     def _save_folder(self, result: dict[str, Any]) -> None:
