@@ -1,4 +1,4 @@
-"""Continue the pre-training of any checkpoint on other images; the result's lineage names every step.
+r"""Continue the pre-training of any checkpoint on other images; the result's lineage names every step.
 
     accelerate launch recipes/continue_pretrain.py --checkpoint resnet50-imagenet --method simclr --task folder:CT \
         --groups patient --epochs 10 --out runs/ct

@@ -1,4 +1,4 @@
-"""Pre-train a network from random weights by an objective, and leave it as a checkpoint folder.
+r"""Pre-train a network from random weights by an objective, and leave it as a checkpoint folder.
 
     accelerate launch recipes/pretrain.py --method simclr --architecture resnet18 --task phantom_ct --size 48 \
         --epochs 10 --out runs/ct

@@ -86,7 +86,10 @@ def load_protocol(name: str, mode: Mode, **overrides: Any) -> Protocol:  # noqa:
         if key in chosen and chosen[key] not in allowed:
             raise UsageError(f"Protocol option {key} is {chosen[key]!r}; choose {' or '.join(allowed)}.")
     if "regularisation" in chosen:
-        chosen["regularisation"] = tuple(float(value) for value in chosen["regularisation"])
+        values = chosen["regularisation"]
+        if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
+            raise UsageError(f"Protocol option regularisation is {values!r:.80}; it should be a list of numbers.")
+        chosen["regularisation"] = tuple(map(float, values))
     protocol = replace(Protocol(name=path.stem, mode=mode), **chosen)
     if protocol.epochs < 1 or protocol.batch_size < 2 or protocol.learning_rate <= 0:
         raise UsageError("epochs must be at least 1, batch_size at least 2, and learning_rate above 0.")
