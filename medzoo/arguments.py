@@ -167,9 +167,11 @@ def said_by_system(error: OSError) -> str:
     return sentence
 
 
-def _say(text: str) -> None:
-    """Print to stderr; bytes of a name that are no UTF-8 are shown as escapes, whatever stderr takes."""
-    print(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+def _show_all_names() -> None:
+    """Let stdout and stderr show bytes of a name that are no UTF-8, as escapes, instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
 
 
 def run_main(main: Callable[[], None]) -> None:
@@ -183,21 +185,27 @@ def run_main(main: Callable[[], None]) -> None:
     """
     from medzoo.training.runs import Interrupted, is_main_process
 
+    _show_all_names()
     try:
         with nullcontext() if is_main_process() else redirect_stdout(io.StringIO()):
             main()
     except Interrupted as stop:
-        _say(str(stop))
+        print(stop, file=sys.stderr)
         raise SystemExit(stop.code) from None
     except UsageError as error:
-        _say(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except MedzooError as error:
-        _say(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
+        if (
+            isinstance(error, RuntimeError) and str(error) == "Could not determine home directory."
+        ):  # as pathlib says it
+            print("error: a path begins with ~NAME, and there is no user of that name.", file=sys.stderr)
+            raise SystemExit(2) from None
         if isinstance(error, OSError) and not is_disk_full(error):
-            _say(f"error: {said_by_system(error)}")
+            print(f"error: {said_by_system(error)}", file=sys.stderr)
             raise SystemExit(1) from None
         if not is_disk_full(error):
             raise

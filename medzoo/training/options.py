@@ -153,6 +153,8 @@ def check_place(path: str, name: str) -> None:
     """
     if not path:
         raise UsageError(f"{name} is empty; give a folder, or leave the option out.")
+    if any(0xD800 <= ord(sign) < 0xE000 for sign in path):
+        raise UsageError(f"{name} is {path!r:.200}; it is not text in UTF-8.")
     place = Path(path).expanduser()
     if any(len(os.fsencode(part)) > LONGEST for part in place.parts):
         raise UsageError(f"{name} is {path!r:.80}...; a name of {LONGEST} bytes or less is needed.")
