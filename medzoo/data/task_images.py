@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.phash import pixel_hash
+from medzoo.data.task_report import kinds_of
 from medzoo.errors import MedzooError, listed
 
 if TYPE_CHECKING:
@@ -154,11 +156,7 @@ class _Decoding:
         report = self.report
         broken = [row for row in report.rows if row["id"]]
         if broken:
-            named = [f"{row['split']} {row['id']}: {row['problem']}" for row in broken]
-            report.problems.append(
-                f"{len(broken)} images or masks cannot be used:\n" + "\n".join(named[:20])
-                + (f"\nand {len(named) - 20} more" if len(named) > 20 else "")
-            )  # fmt: skip
+            report.problems.append("\n".join([f"{len(broken)} images or masks cannot be used:", *kinds_of(broken)]))
         groups = [places for places in self.places.values() if len(places) > 1]
         shared = [places for places in groups if len({split for split, _ in places}) > 1]
         torn = self._torn(groups)
@@ -189,4 +187,17 @@ class _Decoding:
             report.notes.append(
                 f"no value of the uint16 images is above {self.peak:,}, of 65,535 that may be: networks get them nearly black.{how}"
             )
-        report.notes += [f"{count} images: {note}." for note, count in self.notes.most_common(10)]
+        report.notes += [f"{count} images: {note}." for note, count in self._kinds_of_notes()]
+
+    def _kinds_of_notes(self) -> list[tuple[str, int]]:
+        """Notes of images with their number; those that differ in numbers only are told once."""
+        kinds: dict[str, list[tuple[int, str]]] = {}
+        for note, count in self.notes.items():
+            kinds.setdefault(re.sub(r"\d+(\.\d+)?", "#", note), []).append((count, note))
+        told = []
+        for rows in kinds.values():
+            first = max(rows, key=lambda row: row[0])[1]
+            told.append(
+                (first if len(rows) == 1 else f"{first} (or with other numbers)", sum(count for count, _ in rows))
+            )
+        return sorted(told, key=lambda row: -row[1])[:10]
