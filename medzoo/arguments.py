@@ -1,50 +1,30 @@
 """Options of a recipe from the command line and from `--config FILE.toml`, read by transformers' HfArgumentParser.
 
 A config file becomes arguments placed before the typed ones: types, choices and unknown keys are checked alike,
-and what is typed wins. Wrong usage exits with 2.
+and what is typed wins. A run's own `options.toml` is such a file. Wrong usage exits with 2.
 """
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import io
 import os
 import sys
-import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
+from dataclasses import Field, field, fields, make_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from medzoo.config_file import read_config
 from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
+from medzoo.training.fields import flag, options_of
+
+Defaults = Callable[[Callable[[str], str | None]], Mapping[str, str]]
 
 
-def config_arguments(path: Path) -> list[str]:
-    """A flat TOML file as arguments.
-
-    Raises:
-        UsageError: if the file is missing, is no TOML, or holds tables.
-    """
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"--config {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path} is not TOML: {error}.") from error
-    arguments: list[str] = []
-    for key, value in values.items():
-        flag = f"--{key.replace('-', '_')}"
-        if isinstance(value, dict):
-            raise UsageError(f"--config {path}: {key} is a table; options stand at the top level, one a line.")
-        if isinstance(value, list):
-            arguments += [flag, *map(str, value)]
-        else:
-            arguments += [flag, str(value)]
-    return arguments
-
-
-def _expand_config(arguments: Sequence[str]) -> list[str]:
+def _split_config(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """The typed options, and the files of `--config`."""
     typed, files = [], []
     rest = iter(arguments)
     for argument in rest:
@@ -54,55 +34,118 @@ def _expand_config(arguments: Sequence[str]) -> list[str]:
             files.append(argument.partition("=")[2])
         else:
             typed.append(argument)
-    return [argument for file in files for argument in config_arguments(Path(file))] + typed
+    if "" in files:
+        raise UsageError("--config needs the path of a TOML file.")
+    return typed, [Path(file) for file in files]
 
 
-def parse(types: Sequence[type], description: str, arguments: Sequence[str] | None = None) -> tuple[Any, ...]:
+def _name_of(argument: str) -> str | None:
+    """The field that an argument names: --batch-size=3, --batch_size → batch_size; None for a value."""
+    return argument[2:].partition("=")[0].replace("-", "_") if argument.startswith("--") and len(argument) > 2 else None
+
+
+def parse(
+    types: Sequence[type],
+    description: str,
+    arguments: Sequence[str] | None = None,
+    *,
+    without: Mapping[str, str] | None = None,
+    defaults: Defaults | None = None,
+    mode: str | None = None,
+) -> tuple[Any, ...]:
     """One instance of each dataclass, from the command line.
 
     Args:
         types: dataclasses whose fields are the options.
         description: the recipe's own header, shown by --help.
         arguments: by default those of this process.
+        without: fields that this recipe does not use, and why: they are no options, and typing one is an error.
+        defaults: for --help, the defaults that the fields do not know, by name; called with a function that gives what was typed
+            for a name.
+        mode: what `mode` says in the options.toml of this recipe's runs.
     """
     try:
         from transformers import HfArgumentParser
     except ImportError as error:
         raise MissingExtraError("transformers", "recipes", "A recipe") from error
-    parser = HfArgumentParser(
-        list(types), description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    without = without or {}
+    rows = {one.name: one for kind in types for one, *_ in options_of(kind) if one.name not in without}
+    parser = HfArgumentParser([_form(kind, without) for kind in types], description=description, allow_abbrev=False)
+    parser.add_argument(
+        "--config", metavar="FILE.toml", help="options by name, as in a run's options.toml; what is typed wins"
     )
-    parser.add_argument("--config", metavar="FILE.toml", help="options by name; what is typed wins")
     given = list(sys.argv[1:] if arguments is None else arguments)
+
+    def text() -> str:
+        from medzoo.help_page import help_page, shown_options
+
+        told = defaults(lambda name: peek(given, name)) if defaults else {}
+        return help_page(parser, shown_options(types, rows, told))
+
+    from medzoo.help_page import one_spelling
+
+    one_spelling(parser, [name for name, one in rows.items() if one.default is True])
+    parser.format_help = text
+    parser.format_usage = lambda: ""
     try:
-        expanded = _expand_config(given)
+        typed, files = _split_config(given)
+        names = {name for argument in typed if (name := _name_of(argument))}
+        for name in names & set(without):
+            raise UsageError(f"{flag(name)} is no option of this recipe: {without[name]}.")
+        config = read_config(files, types, without, mode, names)
     except UsageError as error:
         parser.error(str(error))
-    # "--learning-rate" and "--learning_rate" are one option
     *parsed, unknown = parser.parse_args_into_dataclasses(
-        args=expanded, look_for_args_file=False, return_remaining_strings=True
+        args=[*config.arguments, *typed], look_for_args_file=False, return_remaining_strings=True
     )
     if unknown:
-        known = [flag for action in parser._actions for flag in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=2)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        parser.error(f"unknown option {unknown[0]}.{hint} --help lists all.")
-    return tuple(parsed[: len(types)])
+        parser.error(_unknown(unknown[0], [*map(flag, rows), "--config", "--help"]))
+    made = []
+    for kind, form in zip(types, parsed, strict=False):
+        instance = kind(**{one.name: getattr(form, one.name) for one in fields(form)})
+        if hasattr(instance, "resolved"):
+            instance.resolved = config.resolved
+        made.append(instance)
+    return tuple(made)
+
+
+def _form(kind: type, without: Mapping[str, str]) -> type:
+    """A dataclass of the options that HfArgumentParser reads: the same fields, with the metadata that argparse knows."""
+    hints = get_type_hints(kind)
+    rows: list[tuple[str, Any, Field[Any]]] = []
+    for one, *_ in options_of(kind):
+        if one.name not in without:
+            facts = {key: one.metadata[key] for key in ("help", "metavar") if one.metadata.get(key)}
+            rows.append((one.name, hints[one.name], field(default=one.default, metadata=facts)))
+    return make_dataclass(kind.__name__, rows, kw_only=True)
+
+
+def _unknown(argument: str, known: Sequence[str]) -> str:
+    if not argument.startswith("-"):
+        return f"{argument!r:.80} is no option; an option begins with --. --help lists all."
+    near = difflib.get_close_matches(argument.partition("=")[0].replace("_", "-"), known, n=2)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"unknown option {argument:.80}.{hint} --help lists all."
 
 
 def peek(arguments: Sequence[str], name: str) -> str | None:
     """The value of one option before the parser is built (the method decides which options there are)."""
-    try:
-        given = _expand_config(arguments)
-    except UsageError:
-        return None
+    from medzoo.training.toml_files import read_toml
+
     found = None
+    try:
+        given, files = _split_config(arguments)
+        for file in files:
+            found = {key.replace("-", "_"): value for key, value in read_toml(file, "--config").items()}.get(
+                name, found
+            )
+    except UsageError:  # `parse` will say so
+        return None
     for position, argument in enumerate(given):
-        if argument == f"--{name}" and position + 1 < len(given):
-            found = given[position + 1]
-        elif argument.startswith(f"--{name}="):
-            found = argument.partition("=")[2]
-    return found
+        if _name_of(argument) == name:
+            _, equals, value = argument.partition("=")
+            found = value if equals else given[position + 1] if position + 1 < len(given) else found
+    return None if found is None else str(found)
 
 
 def said_by_system(error: OSError) -> str:
@@ -124,6 +167,13 @@ def said_by_system(error: OSError) -> str:
     return sentence
 
 
+def _show_all_names() -> None:
+    """Let stdout and stderr show bytes of a name that are no UTF-8, as escapes, instead of failing on them."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="backslashreplace")
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Run a recipe's main: errors as one clear line, exit codes as documented (0 done or saved, 1 failed, 2 usage).
 
@@ -135,6 +185,7 @@ def run_main(main: Callable[[], None]) -> None:
     """
     from medzoo.training.runs import Interrupted, is_main_process
 
+    _show_all_names()
     try:
         with nullcontext() if is_main_process() else redirect_stdout(io.StringIO()):
             main()
@@ -148,6 +199,11 @@ def run_main(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
+        if (
+            isinstance(error, RuntimeError) and str(error) == "Could not determine home directory."
+        ):  # as pathlib says it
+            print("error: a path begins with ~NAME, and there is no user of that name.", file=sys.stderr)
+            raise SystemExit(2) from None
         if isinstance(error, OSError) and not is_disk_full(error):
             print(f"error: {said_by_system(error)}", file=sys.stderr)
             raise SystemExit(1) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,14 +11,21 @@ from medzoo.commands import adding, cache, checkpoints, doctor, publishing, resu
 
 app = typer.Typer(
     name="medzoo",
-    help="Pre-trained checkpoints for medical imaging: verified, comparable, reproducible.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # paragraphs of a docstring are filled to the terminal's width
     pretty_exceptions_enable=False,
 )
-tasks_app = typer.Typer(help="Downstream tasks.", no_args_is_help=True)
-results_app = typer.Typer(help="Results of runs: list, judge, exchange.", no_args_is_help=True)
-cache_app = typer.Typer(help="What medzoo keeps on this machine.", no_args_is_help=True)
+_GROUP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "markdown"}
+tasks_app = typer.Typer(
+    help="Downstream tasks: what there is, how to get it, whether the data are in order.\n\n"
+    "Example: medzoo tasks list --about lung",
+    **_GROUP,
+)
+results_app = typer.Typer(
+    help="Results of runs: list, judge, exchange.\n\nExample: medzoo results list results", **_GROUP
+)
+cache_app = typer.Typer(help="What medzoo keeps on this machine (MEDZOO_HOME).\n\nExample: medzoo cache list", **_GROUP)
 
 app.command("list")(checkpoints.list_)
 app.command()(checkpoints.info)
@@ -64,15 +71,24 @@ def options(
         bool, typer.Option("--version", help="print medzoo's version and exit", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Pre-trained checkpoints for medical imaging: verified, comparable, reproducible."""
+    """Pre-trained checkpoints for medical imaging: verified, comparable, reproducible.
+
+    Examples: medzoo list radimagenet (what there is); medzoo info resnet50-radimagenet (how to get it);
+    medzoo tasks info pneumoniamnist (data to try it on); medzoo doctor (does all work here)
+
+    Training has recipes: python recipes/finetune.py --help, or python -m medzoo.recipes.finetune --help.
+    """
 
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for everything the demo makes")] = Path("demo"),
-    device: Annotated[str, typer.Option(help="auto or cpu")] = "auto",
+    device: Annotated[str, typer.Option(help="auto takes a GPU if there is one; or cpu", metavar="auto|cpu")] = "auto",
 ) -> None:
-    """Run the main job on drawn images: pre-train, continue, fine-tune, tabulate (under 5 minutes on 2 cores)."""
+    """Run the main job on drawn images: pre-train, continue, fine-tune, tabulate (under 5 minutes on 2 cores).
+
+    Example: medzoo demo --out demo; then open demo/table.html
+    """
     from medzoo.demo import demo as run
 
     run(out, device=device)

@@ -22,8 +22,9 @@ def demo(out: Path, *, device: str = "auto") -> Table:
     Returns:
         The table; table.md, table.html and table.png lie in `out`.
     """
-    from medzoo.bench.engines import fill_table, hub_name
+    from medzoo.bench.engines import fill_table
     from medzoo.bench.suite import load_suite
+    from medzoo.bench.suite_options import hub_name
     from medzoo.errors import MedzooError
     from medzoo.zoo.load import load
 

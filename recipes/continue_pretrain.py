@@ -1,4 +1,4 @@
-"""Continue the pre-training of any checkpoint on other images; the result's lineage names every step.
+r"""Continue the pre-training of any checkpoint on other images; the result's lineage names every step.
 
     accelerate launch recipes/continue_pretrain.py --checkpoint resnet50-imagenet --method simclr --task folder:CT \
         --groups patient --epochs 10 --out runs/ct
@@ -14,14 +14,15 @@ import sys
 from medzoo.arguments import parse, peek, run_main
 from medzoo.errors import UsageError
 from medzoo.training.objectives import method
-from medzoo.training.pretrain import PretrainOptions, pretrain
+from medzoo.training.pretrain import default_words, pretrain
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, PretrainOptions
 
 
 def main() -> None:
     """Parse the options (the method's own among them), train, say where the folder is."""
     chosen = peek(sys.argv[1:], "method")
     types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
-    options, *method_options = parse(types, __doc__)
+    options, *method_options = parse(types, __doc__, without=NOT_FROM_CHECKPOINT, defaults=lambda _: default_words())
     if not options.checkpoint:
         raise UsageError("--checkpoint is missing: what to continue from. To start at random: recipes/pretrain.py.")
     folder = pretrain(options, *method_options)

@@ -1,4 +1,4 @@
-"""Pre-train a network from random weights by an objective, and leave it as a checkpoint folder.
+r"""Pre-train a network from random weights by an objective, and leave it as a checkpoint folder.
 
     accelerate launch recipes/pretrain.py --method simclr --architecture resnet18 --task phantom_ct --size 48 \
         --epochs 10 --out runs/ct
@@ -12,15 +12,21 @@ if the method is supervised, are only logged; the last epoch is kept. The first 
 import sys
 
 from medzoo.arguments import parse, peek, run_main
+from medzoo.errors import UsageError
 from medzoo.training.objectives import method
-from medzoo.training.pretrain import PretrainOptions, pretrain
+from medzoo.training.pretrain import default_words, pretrain
+from medzoo.training.pretrain_options import NOT_FROM_RANDOM, PretrainOptions
 
 
 def main() -> None:
     """Parse the options (the method's own among them), train, say where the folder is."""
     chosen = peek(sys.argv[1:], "method")
     types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
-    options, *method_options = parse(types, __doc__)
+    options, *method_options = parse(types, __doc__, without=NOT_FROM_RANDOM, defaults=lambda _: default_words())
+    if not options.architecture:
+        raise UsageError(
+            "--architecture is missing: what to start at random. To continue: recipes/continue_pretrain.py."
+        )
     folder = pretrain(options, *method_options)
     print(f"checkpoint {folder / 'checkpoint'}  (load it: medzoo.load({str(folder)!r}))")
 

@@ -8,12 +8,16 @@ opened once. What to expect: seconds for each further seed or task once the feat
 """
 
 from medzoo.arguments import parse, run_main
-from medzoo.bench.run import CellOptions, run_cell
+from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions, cell_defaults
+from medzoo.bench.run import run_cell
 
 
 def main() -> None:
     """Parse the options, run the cell, say where everything is."""
-    (options,) = parse([CellOptions], __doc__)
+    (options,) = parse(
+        [CellOptions], __doc__, mode="linear", without=NOT_IN_A_PROBE,
+        defaults=lambda typed: cell_defaults("linear", typed("protocol")),
+    )  # fmt: skip
     outcome = run_cell(options, mode="linear")
     print(outcome)
     outcome.raise_if_diverged()

@@ -25,7 +25,16 @@ FLOOR = {
     "analysis": 5,
     "top": 6,
 }
-TOP = {"__init__", "__main__", "cli", "commands", "demo", "arguments"}  # thin files beside the rooms
+TOP = {
+    "__init__",
+    "__main__",
+    "cli",
+    "commands",
+    "demo",
+    "arguments",
+    "config_file",
+    "help_page",
+}  # thin files beside the rooms
 
 
 def room_of(module: str) -> str:

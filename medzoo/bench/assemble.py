@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,13 @@ def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Pa
     once: dict[str, tuple[Path | None, dict[str, Any]]] = {}
     for path, result in sorted(found, key=lambda pair: len(pair[0].name) if pair[0] else 0):  # replicates come last
         once.setdefault(result["run_id"], (path, result))
-    parents = [path.resolve().parent for path, _ in found if path]
-    return list(once.values()), Path(os.path.commonpath(parents)) if parents else Path()
+    return list(once.values()), common_folder([path for path, _ in found if path])
+
+
+def common_folder(paths: Iterable[Path]) -> Path:
+    """The folder that files share; the working folder without files."""
+    parents = [path.resolve().parent for path in paths]
+    return Path(os.path.commonpath(parents)) if parents else Path()
 
 
 def names(chosen: Sequence[str] | Mapping[str, str] | None, short: bool = False) -> dict[str, str]:
@@ -51,31 +57,37 @@ def names(chosen: Sequence[str] | Mapping[str, str] | None, short: bool = False)
     return {name: short_task(name) if short else name for name in chosen}
 
 
-def key(name: str) -> str:
-    """What a name and a result's id have in common: neither the place on a disk, nor the organisation, nor a revision.
+def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, place: int = 0) -> Column:
+    """The column a result belongs to: two results share it only if their numbers may be compared.
 
-    >>> key("parquet:/data/busi_224"), key("hf-hub:org/net@abc"), key("resnet18-random")
-    ('busi_224', 'net', 'resnet18-random')
+    The folds of one cross-validation share a column: each has its own split, and what divides the data into all of them is one.
+
+    Args:
+        result: as stored.
+        metric: that the column shows.
+        task: as it was asked for.
+        title: of the column.
+        place: which of the asked tasks.
     """
-    return short_task(name.rpartition("@")[0] or name)
-
-
-def match(identifier: str, chosen: Mapping[str, str]) -> str | None:
-    """The chosen name that a result's id answers to, or None; the id itself if all are wanted."""
-    if not chosen or identifier in chosen:
-        return identifier
-    return next((name for name in chosen if key(name) == key(identifier)), None)
-
-
-def column_of(result: Mapping[str, Any], metric: str, task: str, title: str) -> Column:
-    """The column a result belongs to: two results share it only if their numbers may be compared."""
     identity = result["identity"]
     data, protocol = identity["dataset"], identity["protocol"]
+    split, folds = data["split_hash"], None
+    if identity["fold"] is not None:
+        whole = result["train"].get("folds")
+        split, folds = (whole["sha256"], whole["count"]) if whole else (split, 0)  # 0: nothing says how many
     return Column(
-        task, identity["task"]["version"], (data["fingerprint"], data["split_hash"], data["label_policy"] or ""),
+        task, identity["task"]["version"], (data["fingerprint"], split, data["label_policy"] or ""),
         protocol["id"], protocol["mode"], float(protocol["label_fraction"]), protocol["hash"], metric,
-        result["provenance"]["origin"] == "reported", title,
+        result["provenance"]["origin"] == "reported", title, folds=folds, place=place,
     )  # fmt: skip
+
+
+def counted_folds(column: Column, runs: Iterable[Run]) -> Column:
+    """A column whose results do not say how many folds there are, by those that it holds; of a single one it is the fold."""
+    if column.folds != 0:
+        return column
+    folds = {run.fold for run in runs if run.fold is not None}
+    return replace(column, folds=len(folds)) if len(folds) > 1 else replace(column, folds=None, fold=min(folds))
 
 
 def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
@@ -100,6 +112,7 @@ def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
         n=whole["n"] if whole else None, n_patients=whole["n_patients"] if whole else None,
         n_labels=whole.get("n_labels") if whole else None,
         of_labels=sum(row["label"] is not None for row in named) or None,
+        pixels=identity["protocol"].get("size"),
     )  # fmt: skip
 
 
@@ -124,21 +137,26 @@ def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, s
     return rows
 
 
-def ordered_columns(found: Iterable[Column], chosen: Mapping[str, str]) -> list[Column]:
+def ordered_columns(found: Iterable[Column], chosen: Sequence[tuple[str, str]]) -> list[Column]:
     """Columns as chosen, else by task, protocol, mode and fraction; a chosen task without results keeps its place."""
     there = set(found)
-    for name, title in chosen.items():
-        if not any(column.task == name for column in there):
-            there.add(Column(name, "", (), "", "", 1.0, "", "", False, title))
-    place_of = {name: i for i, name in enumerate(chosen)}
+    for place, (name, title) in enumerate(chosen):
+        if not any(column.place == place for column in there):
+            there.add(Column(name, "", (), "", "", 1.0, "", "", False, title, place=place))
 
     def order(c: Column) -> tuple[Any, ...]:
         return (
-            place_of.get(c.task, 0), _natural(c.task), _natural(c.version), c.data, c.protocol, c.mode, c.fraction,
-            c.protocol_hash, c.metric, c.reported,
+            c.place, _natural(c.task), _natural(c.version), c.data, c.protocol, c.mode, c.fraction, c.protocol_hash, c.metric,
+            c.reported,
         )  # fmt: skip
 
     return sorted(there, key=order)
+
+
+def pixels_of(cells: Iterable[Cell]) -> str:
+    """The sides of the inputs behind a column."""
+    span = _span(run.pixels for cell in cells for run in cell.runs)
+    return f"{span} px" if span else ""
 
 
 def size_of(cells: Iterable[Cell]) -> str:
@@ -164,7 +182,12 @@ def notes_of(
         for column, cell in zip(columns, cells, strict=True)
     ]
     notes = []
-    if any(cell.sd is not None for *_, cell in placed):
+    if any(cell.sd is not None and cell.folds is not None for *_, cell in placed):
+        notes.append(
+            "(n folds): mean ± sample standard deviation over the n folds of a cross-validation; (n folds x k seeds): each fold "
+            "is the mean of its k seeds. The deviation is no confidence interval for other patients: folds share training data."
+        )
+    if any(cell.sd is not None and cell.folds is None for *_, cell in placed):
         notes.append(
             "mean ± sample standard deviation (n) over n runs, which differ in their seed. The deviation says how far "
             "runs lie apart; it is no confidence interval for other patients."
@@ -180,6 +203,15 @@ def notes_of(
         for run in cell.runs
         if run.value is None
     ]
+    short = [
+        f"{row.label} on {column.title}: fold {', '.join(map(str, cell.missing_folds))}"
+        for row, column, cell in placed
+        if cell.runs and cell.missing_folds
+    ]
+    if short:
+        notes.append(
+            f"† (k/n folds): only k of n folds have a value, and the mean is over those. Without: {'; '.join(short)}."
+        )
     if lost:
         notes.append(f"† (k/n): only k of n runs have a value, and the mean is over those. Without: {'; '.join(lost)}.")
     if any(cell.mixed for *_, cell in placed):

@@ -27,6 +27,7 @@ class Run:
     n_patients: int | None = None
     n_labels: int | None = None
     of_labels: int | None = None
+    pixels: int | None = None  # side of the input
 
     @property
     def name(self) -> str:
@@ -63,7 +64,12 @@ class Column:
     metric: str
     reported: bool
     title: str
+    folds: int | None = None  # of a cross-validation, whose folds share the column
+    fold: int | None = None  # the one fold of a column, where nothing says which cross-validation it belongs to
+    place: int = 0  # among the tasks that were asked for
     size: str = ""  # such as "1,560 images, 780 patients"
+    pixels: str = ""  # such as "224 px"
+    detail: str = ""  # what tells the column from the others of its table
 
     @property
     def heading(self) -> str:
@@ -85,7 +91,9 @@ class Column:
         if not self.metric:
             return ""
         share = "" if self.fraction == 1 else f", {self.fraction:.3g} of train"
-        return f"{self.protocol} {self.mode}{share} · {self.protocol_hash[:8]}"
+        folds = "" if self.folds is None else f", {self.folds} folds"
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.protocol} {self.mode}{share}{folds}{fold} · {self.protocol_hash[:8]}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class Cell:
 
     runs: tuple[Run, ...] = ()
     reported: bool = False
+    folds: int | None = None  # how many the cross-validation has; None without one
 
     @property
     def values(self) -> list[float]:
@@ -107,19 +116,50 @@ class Cell:
         return len({run.recipe for run in self.runs}) > 1 or len(set(places)) < len(places)
 
     @property
+    def by_fold(self) -> dict[int | None, list[float]]:
+        """The values of each fold: one a seed."""
+        found: dict[int | None, list[float]] = {}
+        for run in self.runs:
+            if run.value is not None:
+                found.setdefault(run.fold, []).append(run.value)
+        return found
+
+    @property
+    def averaged(self) -> list[float]:
+        """What the mean is taken over: the runs; of a cross-validation the folds, each the mean of its seeds."""
+        return self.values if self.folds is None else [statistics.fmean(values) for values in self.by_fold.values()]
+
+    @property
     def mean(self) -> float | None:
-        """The mean over runs; None without values, and where there should be none."""
-        return statistics.fmean(self.values) if self.values and not self.mixed else None
+        """The mean over runs, or over folds; None without values, and where there should be none."""
+        return statistics.fmean(self.averaged) if self.values and not self.mixed else None
 
     @property
     def sd(self) -> float | None:
-        """The sample standard deviation over runs (n - 1); None below two values."""
-        return statistics.stdev(self.values) if len(self.values) > 1 and not self.mixed else None
+        """The sample standard deviation over runs, or over folds (n - 1); None below two."""
+        return statistics.stdev(self.averaged) if len(self.averaged) > 1 and not self.mixed else None
+
+    @property
+    def missing_folds(self) -> list[int]:
+        """The folds of a cross-validation that have no value here."""
+        return [fold for fold in range(self.folds or 0) if fold not in self.by_fold]
 
     @property
     def incomplete(self) -> bool:
-        """Whether some run has no value."""
-        return len(self.values) < len(self.runs)
+        """Whether some run, or some fold, has no value."""
+        return len(self.values) < len(self.runs) or bool(self.missing_folds)
+
+    @property
+    def count(self) -> str:
+        """How many values stand behind the mean: "3", "2/3", "5 folds", "4/5 folds x 3 seeds"."""
+        if self.folds is None:
+            return f"{len(self.values)}/{len(self.runs)}" if self.incomplete else f"{len(self.values)}"
+        there = len(self.by_fold)
+        folds = f"{there}/{self.folds} folds" if self.missing_folds else f"{there} folds"
+        seeds = sorted({len(values) for values in self.by_fold.values()})
+        if not seeds or seeds == [1]:
+            return folds
+        return f"{folds} x {seeds[0]} seeds" if len(seeds) == 1 else f"{folds} x {seeds[0]} to {seeds[-1]} seeds"
 
     def worded(self, digits: int) -> str:
         """Such as "0.912 ± 0.003 (3)", "0.912 (1)", "0.910 ± 0.001 (2/3)†", "diverged (0/3)†" or "—".
@@ -132,9 +172,7 @@ class Cell:
             return MISSING
         if self.mixed:
             return f"mixed ({len(self.runs)})‡"
-        count, mark = f"{len(self.values)}", ""
-        if self.incomplete:
-            count, mark = f"{count}/{len(self.runs)}", "†"
+        count, mark = self.count, "†" if self.incomplete else ""
         if self.mean is None:
             return f"{', '.join(sorted({run.worded(digits) for run in self.runs}))} ({count}){mark}"
         if self.reported:

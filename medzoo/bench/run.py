@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench import metrics, results
+from medzoo.bench.cell_options import CellOptions, protocol_of, resolved_options, used_options, wish_of
+from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
+from medzoo.bench.left import disagreement, missing_parts
 from medzoo.bench.suite import short_task
 from medzoo.bench.trial import Trial
-from medzoo.errors import DivergedError, UsageError
-from medzoo.progress import is_main_process, warn
+from medzoo.errors import DivergedError, ResultError, UsageError
+from medzoo.progress import is_main_process, say, warn
 from medzoo.training import compute
-from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity
-from medzoo.training.protocol import Mode, Protocol, load_protocol, wished_precision
+from medzoo.training.options import open_task, slug, task_identity
+from medzoo.training.protocol import Mode, Protocol
 
 if TYPE_CHECKING:
-    import torch
-
     from medzoo.data.task import Task
 
-
-@dataclass(kw_only=True)
-class CellOptions(SharedOptions):
-    """Options of putting one checkpoint to one task with one seed."""
-
-    checkpoint: str = option("name (`medzoo list`), hf-hub:org/name, org/name, or a folder", "")
-    protocol: str = option("protocol by name, or a TOML file", "medzoo")
-    out: str | None = option("folder of the run (default: runs/TASK/CHECKPOINT/ID)")
-    results: str = option("store of results", "results")
-    keep_weights: bool = option("leave the fine-tuned net in the run folder's checkpoint/", True)
-    license: str = option("licence of the fine-tuned folder (an SPDX id); needed before it may be pushed", "unknown")
-
-    def check(self) -> None:
-        """Refuse what cannot run, before anything is loaded."""
-        super().check()
-        if not self.checkpoint:
-            raise UsageError("--checkpoint is missing: a name (`medzoo list`), hf-hub:org/name, or a folder.")
+__all__ = ["CellOptions", "Outcome", "run_cell"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +46,8 @@ class Outcome:
     cached: bool
 
     def __str__(self) -> str:
-        where = "already in the store" if self.cached else f"run folder {self.run}"
+        folder = "" if self.run is None else f"run folder {self.run}"
+        where = ", ".join(filter(None, ["already in the store" if self.cached else "", folder]))
         return f"{self.result['metric']} {self.worded}  ({where}; result {self.path})"
 
     @property
@@ -87,31 +74,30 @@ class Outcome:
             raise DivergedError(f"{self.result['train'].get('reason')} The result is stored: {self.path}")
 
 
-def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
+def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough: bool = False) -> Outcome:
     """Fine-tune or probe a checkpoint on a task, test once, and store the result with its predictions.
 
     Args:
         options: checkpoint, task, protocol, seed, ...
         mode: "finetune" (all layers) or "linear" (a probe on frozen features).
+        stored_is_enough: whether a result in the store is all that is wanted, as for a table. Otherwise the run folder and the
+            checkpoint that were asked for are made again where they are missing.
 
     Returns:
-        The outcome; one that the store already holds is returned at once. A run whose loss was not finite is an
-        outcome too, with status "diverged" and without a value.
+        The outcome; one that the store already holds, with all that was asked for, is returned at once. A run whose loss was
+        not finite is an outcome too, with status "diverged" and without a value.
 
     Raises:
         UsageError: before anything is loaded.
         ResultError: before anything is loaded, if the validation labels cannot select.
         Interrupted: after a signal; the same call goes on.
+        ResultError: if this run gave another number than the one that the store holds; both are kept.
     """
     options.check()
-    wish = wished_precision(options.protocol, mode, options.precision)
-    protocol = load_protocol(
-        options.protocol, mode, epochs=options.epochs, size=options.size, batch_size=options.batch_size,
-        learning_rate=options.learning_rate, precision=wish, device=options.device,
-        began=compute.began(options.out, options.resume),
-    )  # fmt: skip
+    options = used_options(options, mode)
+    protocol = protocol_of(options, mode)
     task = open_task(options)
-    if task.kind not in ("binary", "multiclass", "multilabel"):
+    if task.kind not in KINDS:
         raise UsageError(
             f"Task {task.name} is {task.kind}; the recipes fine-tune and probe classification so far. For a loop of your own, "
             "load_task reads its images and answers"
@@ -129,51 +115,38 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         options.checkpoint, num_classes=classes, size=protocol.size or None, seed=options.seed, hub=options.hub,
         accept_license=options.accept_license,
     )  # fmt: skip
-    receipt: Any = model.load_receipt
-    data = task_identity(task, options, size)
-    identity: dict[str, Any] = {
-        "task": {"id": task.name, "version": task.version},
-        "dataset": {
-            "fingerprint": task.fingerprint, "split_hash": task.split_hash, "label_policy": task.label_policy,
-            "preprocess_hash": _preprocess_hash(task, size, model),
-        },
-        "checkpoint": {
-            "id": receipt.name, "weights_sha256": receipt.sha256 or None, "arch": receipt.architecture,
-            "init": "stored" if receipt.sha256 else "random",
-            **({"repo": receipt.repo, "revision": receipt.revision} if receipt.repo else {}),
-        },
-        "protocol": {
-            "id": protocol.name, "hash": protocol.hash(), "label_fraction": options.fraction, "mode": mode, "size": size,
-        },
-        "seed": options.seed, "fold": options.fold,
-        **(compute.identity_of_processes() if mode == "finetune" else {}),
-    }  # fmt: skip
-    if options.out is None and wish == "auto" and options.resume != "never":
+    weights = loaded_weights(model, size)
+    identity = identity_of(options, mode, protocol, task, weights)
+    if options.out is None and wish_of(options, mode) == "auto" and options.resume != "never":
         protocol = _as_begun(protocol, task, identity)
     store = results.ResultStore(Path(options.results))
-    if (known := store.get(identity)) is not None and known.get("status") in ("ok", "diverged"):
-        return Outcome(known, store.path(identity), None, cached=True)
-    out = Path(options.out or _default_out(task, identity))
+    out = Path(options.out or _default_out(task, identity)).expanduser()
     run = RunFolder(
         out,
         mode,
-        {**identity, "data": data},
-        {**options.as_dict(), "mode": mode, **_resolved(protocol)},
+        {**identity, "data": task_identity(task, options, size)},
+        resolved_options(options, mode, protocol),
         options.resume,
     )
-    run.title = f"{short_task(receipt.name)} on {short_task(task.name)}"
+    run.title = f"{short_task(weights.name)} on {short_task(task.name)}"
+    main = is_main_process()
+    known = store.get(identity)
+    if known is not None and known["status"] in FINISHED:
+        missing = "" if stored_is_enough else missing_parts(run, known, options, mode)
+        if not missing:
+            return Outcome(known, store.path(identity), None if stored_is_enough else out, cached=True)
+        say(f"The result is in the store ({store.path(identity)}). The run is made again: {missing}.")
     run.check()
     site = compute.settle(run, protocol.precision, options.device)
     compute.announce(
-        run, site, checkpoint=compute.named(receipt), counts=compute.counts_of(task),
+        run, site, checkpoint=compute.named(model.load_receipt), counts=compute.counts_of(task), notes=task.notes,
         how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
     )  # fmt: skip
-    for sentence in (*warned, compute.emulated(site, kept=wish == "auto"), compute.begun_otherwise(out, run.identity)):
+    kept = wish_of(options, mode) == "auto"
+    for sentence in (*warned, compute.emulated(site, kept=kept), compute.begun_otherwise(out, run.identity)):
         if sentence:
             warn(sentence)
     started, clock = datetime.now(UTC), time.monotonic()
-
-    main = is_main_process()
 
     def put(result: dict[str, Any], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
         result["train"]["wall_s"] = round(time.monotonic() - clock, 1)
@@ -191,12 +164,25 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
     try:
         with store.claim(identity) if main else nullcontext(), run.open(), site.applied(run):
             try:
-                return put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
+                outcome = put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
             except DivergedError as error:  # a result like any other: kept and shown, never averaged away
                 diverged.append(put(cell.result("diverged", {}, [], None, {"reason": str(error)}), None))
                 raise
     except DivergedError:
-        return diverged[0]
+        outcome = diverged[0]
+    return _compared(outcome, known)
+
+
+def _compared(outcome: Outcome, known: Mapping[str, Any] | None) -> Outcome:
+    """The outcome, if the store held no other number for this run before."""
+    differs = "" if known is None or known["status"] not in FINISHED else disagreement(known, outcome.result)
+    if differs:
+        raise ResultError(
+            f"This run gave another result than the one that the store holds for it: {differs}. The store keeps its first "
+            f"result ({outcome.path}), which tables show; the new one is in {outcome.run} and beside the first. Other hardware, "
+            "other library versions or a changed file can cause this."
+        )
+    return outcome
 
 
 def _default_out(task: Task, identity: dict[str, Any]) -> Path:
@@ -216,15 +202,3 @@ def _as_begun(protocol: Protocol, task: Task, identity: dict[str, Any]) -> Proto
 def _resolved_words(protocol: Protocol, size: int) -> str:
     epochs = f"{protocol.epochs} epoch{'s' * (protocol.epochs != 1)}, " if protocol.mode == "finetune" else ""
     return f"{epochs}batch {protocol.batch_size}, {size} px"
-
-
-def _resolved(protocol: Protocol) -> dict[str, Any]:
-    return {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
-
-
-def _preprocess_hash(task: Task, size: int, model: torch.nn.Module) -> str:
-    from medzoo import store
-    from medzoo.data.cache import DECODER_VERSION
-    from medzoo.training.inputs import convention_of
-
-    return store.sha256_of({"decoder": DECODER_VERSION, "size": size, "input": repr(convention_of(model))})

@@ -75,6 +75,7 @@ RESULT: dict[str, Any] = {
         "resumes?": "int",
         "state_sha256?": "sha256|null",
         "counts?": {"*": "int"},
+        "folds?": {"count": "int", "sha256": "sha256"},
         "converged?": "bool",
         "reason?": "str|null",
     },

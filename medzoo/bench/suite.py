@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from medzoo.bench.metrics import METRICS
 from medzoo.bench.results import safe_name
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Wish, checked
+from medzoo.training.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
 MODES = ("finetune", "linear")
@@ -26,7 +26,7 @@ _OPTIONS: dict[str, type] = {
     "root": str, "groups": str, "split_file": str, "fold": int, "fraction": float, "label_policy": str,
     "epochs": int, "size": int, "batch_size": int, "learning_rate": float, "precision": str,
 }  # fmt: skip
-_TASK_KEYS: dict[str, type] = {"name": str, "title": str, "metric": str, **_OPTIONS}
+_TASK_KEYS: dict[str, type] = {"name": str, "title": str, "metric": str, "folds": list, **_OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,18 @@ class Cell:
         'CT/resnet18-random/medzoo-finetune/seed-0'
         """
         names = (safe_name(self.title), safe_name(self.checkpoint), safe_name(f"{self.protocol}-{self.mode}"))
-        return Path(*names, f"seed-{self.seed}")
+        fold = "" if self.fold is None else f"-fold-{self.fold}"
+        return Path(*names, f"seed-{self.seed}{fold}")
+
+    @property
+    def fold(self) -> int | None:
+        """The fold of a cross-validation, or None."""
+        return self.options.get("fold")
+
+    def __str__(self) -> str:
+        """Such as "ImageNet on BUSI, seed 0, fold 2"."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.label} on {self.title}, seed {self.seed}{fold}"
 
 
 @dataclass(frozen=True)
@@ -99,10 +110,11 @@ class Suite:
         return [
             Cell(
                 checkpoint, label, task["name"], task["title"], protocol, self.mode, seed, task.get("metric"),
-                {key: value for key, value in task.items() if key in _OPTIONS and key != "precision"},
+                {key: value for key, value in task.items() if key in _OPTIONS and key != "precision"} | fold,
             )
             for seed in self.seeds
             for task in self.tasks
+            for fold in ([{"fold": number} for number in task["folds"]] if "folds" in task else [{}])
             for protocol in self.protocols
             for checkpoint, label in self.checkpoints
         ]  # fmt: skip
@@ -154,10 +166,7 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
         raise UnknownNameError(
             "suite", str(path), list_suites(), f"Known: {', '.join(list_suites())}, or a .toml file."
         )
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}") from error
+    content = read_toml(file, "The suite")
     _check(content, _SUITE_KEYS, str(file))
     name = str(content.get("name", file.stem))
     if safe_name(name) != name:
@@ -232,6 +241,12 @@ def _task(row: object, where: str, root: Path | str | None) -> dict[str, Any]:
         raise UnknownNameError("metric", table["metric"], METRICS, f"It stands in {where}.")
     if not 0 < table.get("fraction", 1.0) <= 1:
         raise UsageError(f"{where}: fraction is {table['fraction']}; it is a share above 0 and at most 1.")
+    folds = table.get("folds")
+    if folds is not None:
+        if not folds or not all(type(fold) is int and fold >= 0 for fold in folds) or len(set(folds)) < len(folds):
+            raise UsageError(f"{where}: folds are different whole numbers from 0, not {folds}.")
+        if "fold" in table:
+            raise UsageError(f"{where}: give fold (one) or folds (those of a cross-validation, averaged), not both.")
     resolved = {"title": short_task(table["name"]), **table}
     resolved["name"] = _resolved_task(table["name"], root)
     return resolved | {key: _resolved(table[key], root) for key in ("root", "split_file") if key in table}

@@ -18,13 +18,16 @@ from medzoo.training.protocol import wished_precision
 RECORD = "suite.json"
 
 
-def settle_precision(suite: Suite, runs: Path, common: Mapping[str, Any]) -> tuple[Precision | None, bool]:
+def settle_precision(
+    suite: Suite, runs: Path, common: Mapping[str, Any], *, note: bool = True
+) -> tuple[Precision | None, bool]:
     """The precision of all runs of a suite that do not state one by their protocol.
 
     Args:
         suite: what the table holds.
         runs: the folder of its run folders, which notes the precision.
         common: options of all runs; a precision among them is the caller's.
+        note: keep it in the folder.
 
     Returns:
         It, and whether the folder had begun with it; (None, False) if the protocols state one and nothing else is trained.
@@ -43,8 +46,9 @@ def settle_precision(suite: Suite, runs: Path, common: Mapping[str, Any]) -> tup
             f"The runs of suite {suite.name} in {runs} are in {began}, and {chosen} is asked for now: a table of both would "
             "compare two trainings. Choose another --out, or state the first one again."
         )
-    runs.mkdir(parents=True, exist_ok=True)
-    store.write_json(runs / RECORD, {"schema": "medzoo.suite/1", "suite": suite.name, "precision": chosen})
+    if note:
+        runs.mkdir(parents=True, exist_ok=True)
+        store.write_json(runs / RECORD, {"schema": "medzoo.suite/1", "suite": suite.name, "precision": chosen})
     return chosen, began is not None
 
 

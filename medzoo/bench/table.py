@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from medzoo import store
 from medzoo.bench import assemble, metrics
-from medzoo.bench.cells import Cell, Column, Row, Run
+from medzoo.bench.build_table import Placed, build
+from medzoo.bench.cells import Cell, Column, Row
+from medzoo.bench.matching import match_checkpoints, match_tasks, task_key
 from medzoo.bench.suite import short_task
 from medzoo.errors import MissingExtraError, ResultError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from medzoo.bench.suite import Cell as SuiteCell
+    from medzoo.bench.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -100,13 +105,13 @@ class Table:
             data = [[x for cell in cells for x in (cell.mean, cell.sd, len(cell.values))] for cells in self.grid]
             return pd.DataFrame(data, index=pd.Index([r.label for r in self.rows], name="checkpoint"), columns=names)
         names = [
-            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction",
+            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction", "size",
             "protocol_hash", "metric", "reported", "seed", "fold", "status", "value", "undefined", "n", "n_patients",
             "n_labels", "run_id", "path",
         ]  # fmt: skip
         records = [
             (
-                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction,
+                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction, run.pixels,
                 c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.status, run.value, run.undefined, run.n,
                 run.n_patients, run.n_labels, run.run_id, None if run.path is None else str(run.path),
             )
@@ -152,8 +157,12 @@ def table(
     metric: str | Mapping[str, str] | None = None,
     title: str | None = None,
     footnotes: Sequence[str] = (),
+    hub: str | os.PathLike[str] | None = None,
 ) -> Table:
     """Put results side by side: mean ± sample standard deviation over seeds, per checkpoint and task.
+
+    Folds of one cross-validation are averaged. A checkpoint's results are those of its weights, however it was called when they
+    were made; so a folder, a name of the Hub and an alias of one checkpoint give the same row.
 
     Args:
         results: the folder of a store; or result files, or dicts (with the file under "path", if there is one).
@@ -162,45 +171,70 @@ def table(
         metric: shown instead of the tasks' own; a mapping goes by task.
         title: above the table.
         footnotes: below the table, after those about the cells.
+        hub: directory that plays the Hub, for checkpoints that lie there; by default MEDZOO_HUB.
 
     Raises:
         ResultError: if there is nothing to show, or a file given by name breaks the schema.
-        UsageError: for a file that does not exist.
+        UsageError: for a file that does not exist, and for two tasks that results cannot tell apart.
         UnknownNameError: for an unknown metric.
     """
     found, root = assemble.load(results)
     wanted_rows, wanted_columns = assemble.names(checkpoints), assemble.names(tasks, short=True)
-    by_task = {assemble.key(task): name for task, name in metric.items()} if isinstance(metric, Mapping) else {}
+    by_task = {task_key(task): name for task, name in metric.items()} if isinstance(metric, Mapping) else {}
     for name in {*by_task.values(), *([metric] if isinstance(metric, str) else [])}:
         metrics.metric(name)
-    runs: dict[tuple[str, str | None, Column], list[Run]] = {}
-    outside: set[str] = set()
-    for path, result in found:
-        checkpoint, task = result["identity"]["checkpoint"], result["identity"]["task"]["id"]
-        row_name, task_name = assemble.match(checkpoint["id"], wanted_rows), assemble.match(task, wanted_columns)
-        if row_name is None or task_name is None:
-            outside.add(f"{checkpoint['id']} on {task}")
-            continue
-        shown = metric if isinstance(metric, str) else by_task.get(assemble.key(task), result["metric"])
-        column = assemble.column_of(result, shown, task_name, wanted_columns.get(task_name, short_task(task)))
-        place = (row_name, checkpoint["weights_sha256"], column)
-        runs.setdefault(place, []).append(assemble.run_of(result, shown, path))
-    if not runs and not (wanted_rows and wanted_columns):
+    stored = [result for _, result in found]
+    rows, columns = match_checkpoints(stored, wanted_rows, hub), match_tasks(stored, wanted_columns)
+    order, placed, outside = list(wanted_columns), [], set()
+    for (path, result), row_names, task_names in zip(found, rows.places, columns.places, strict=True):
+        checkpoint, task = result["identity"]["checkpoint"]["id"], result["identity"]["task"]["id"]
+        row_names = row_names if wanted_rows else [checkpoint]
+        task_names = task_names if wanted_columns else [task]
+        if not row_names or not task_names:
+            outside.add(f"{checkpoint} on {task}")
+        shown = metric if isinstance(metric, str) else by_task.get(task_key(task), result["metric"])
+        placed += [
+            Placed(path, result, row, name, wanted_columns.get(name) or short_task(name), _place(name, order), shown)
+            for row in row_names
+            for name in task_names
+        ]
+    if not placed and not (wanted_rows and wanted_columns):
         there = f" Left out: {listed(sorted(outside), 5)}." if outside else ""
-        raise ResultError(f"There is no result to put into the table.{there}")
-    if metric and not any(run.n for cell in runs.values() for run in cell):
+        raise ResultError(" ".join([f"There is no result to put into the table.{there}", *rows.notes]))
+    parts = build(
+        placed, rows=wanted_rows, columns=list(wanted_columns.items()), title=title or "Results", root=root,
+        notes=[*rows.notes, *footnotes], outside=outside,
+    )  # fmt: skip
+    made = Table(*parts)
+    if metric and not any(run.n for cells in made.grid for cell in cells for run in cell.runs):
         raise ResultError(f"No result holds the metric {metric!r}.")
-    rows = assemble.ordered_rows([place[:2] for place in runs], wanted_rows)
-    columns = assemble.ordered_columns([place[2] for place in runs], wanted_columns)
-    grid = tuple(
-        tuple(
-            Cell(tuple(sorted(runs.get((r.checkpoint, r.weights, c), []), key=assemble.place)), c.reported)
-            for c in columns
+    return made
+
+
+def suite_table(suite: Suite, found: Iterable[tuple[SuiteCell, Path, Mapping[str, Any]]]) -> Table:
+    """The table of a suite: every result stands where its run stands in the suite, whatever the names in it are.
+
+    Args:
+        suite: whose rows and columns all appear.
+        found: the runs that have a result, with its file.
+    """
+    titles = [str(task["title"]) for task in suite.tasks]
+    placed = [
+        Placed(
+            path,
+            result,
+            cell.checkpoint,
+            cell.task,
+            cell.title,
+            titles.index(cell.title),
+            cell.metric or result["metric"],
         )
-        for r in rows
-    )
-    columns = [
-        replace(c, size=assemble.size_of(cells)) for c, cells in zip(columns, zip(*grid, strict=True), strict=True)
+        for cell, path, result in found
     ]
-    notes = [*assemble.notes_of(rows, columns, grid, outside), *footnotes]
-    return Table(title or "Results", tuple(rows), tuple(columns), grid, tuple(notes), root)
+    tasks = [(str(task["name"]), title) for task, title in zip(suite.tasks, titles, strict=True)]
+    root = assemble.common_folder([item.path for item in placed if item.path])
+    return Table(*build(placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root))
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else 0

@@ -41,6 +41,7 @@ thead button::after { content: " ⇅"; color: var(--soft); }
 th[aria-sort=ascending] button::after { content: " ▲"; color: inherit; }
 th[aria-sort=descending] button::after { content: " ▼"; color: inherit; }
 small { display: block; font-weight: 400; font-size: .8rem; color: var(--soft); }
+thead small.apart { color: inherit; }
 thead small { white-space: normal; max-width: 14rem; margin-left: auto; }
 summary { cursor: pointer; list-style: none; }
 summary::-webkit-details-marker { display: none; }
@@ -70,6 +71,7 @@ ol, .foot { color: var(--soft); font-size: .875rem; max-width: 60rem; }
 <th scope="col"><button type="button">checkpoint</button></th>
 {%- for c in table.columns %}
 <th scope="col" data-first="{{ first[loop.index0] }}"><button type="button">{{ c.title }}<br>{{ c.heading }}</button>
+{% if c.detail %}{% for part in c.detail.split(", ") %}<small class="apart">{{ part }}</small>{% endfor %}{% endif %}
 {% for part in c.size.split(", ") %}<small>{{ part }}</small>{% endfor %}
 <small title="protocol hash {{ c.protocol_hash }}">{{ c.how }}</small></th>
 {%- endfor %}
@@ -158,7 +160,12 @@ def html(table: Table, folder: Path | None) -> str:
 
 
 def _titles(table: Table, column: Column) -> list[str]:
-    return list(dict.fromkeys(c.title for c in table.columns if c.protocol_hash == column.protocol_hash))
+    titles = (
+        f"{c.title} ({c.detail})" if c.detail else c.title
+        for c in table.columns
+        if c.protocol_hash == column.protocol_hash
+    )
+    return list(dict.fromkeys(titles))
 
 
 def _first(column: Column) -> str:

@@ -28,7 +28,11 @@ def figure(table: Table) -> Figure:
     down = -(-len(table.columns) // across)
     longest = max(len(row.label) for row in table.rows)
     labels = 0.085 * min(longest, 44) + 0.25  # inches
-    width, height = labels + 3.5 * across, 0.65 + (1.05 + 0.42 * len(table.rows)) * down
+    titles = max(
+        1 + len(_words(c.title, 44).splitlines()) + len(_words(c.detail, 44).splitlines()) for c in table.columns
+    )
+    panel = 0.75 + 0.15 * titles + 0.42 * len(table.rows)
+    width, height = labels + 3.5 * across, 0.65 + panel * down
     drawn = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     drawn.suptitle(_words(table.title, int(9 * width)), fontsize=13, fontweight="bold", color=INK, x=0.01, ha="left")
     axes = drawn.subplots(down, across, squeeze=False).ravel()
@@ -38,6 +42,8 @@ def figure(table: Table) -> Figure:
         axis.set_visible(False)
     runs = [cell for cells in table.grid for cell in cells if cell.sd is not None]
     what = "Dots: runs. Bar and line: mean ± sample sd over n runs, shown as mean ± sd (n)." if runs else "Dots: runs."
+    if any(column.folds is not None for column in table.columns):
+        what = what.replace("over n runs", "over n runs (or folds)")
     drawn.supxlabel(f"{what} {table.generator}", fontsize=8, color="#5b6570", x=0.01, ha="left")
     return drawn
 
@@ -50,7 +56,8 @@ def png(table: Table) -> bytes:
 
 
 def _panel(axis: Any, table: Table, column: Column, cells: list[Cell], *, first: bool) -> None:  # noqa: ANN401 - matplotlib's
-    axis.set_title(f"{_words(column.title, 44)}\n{column.heading}", fontsize=10, color=INK, loc="left")
+    detail = f"\n{_words(column.detail, 44)}" if column.detail else ""
+    axis.set_title(f"{_words(column.title, 44)}\n{column.heading}{detail}", fontsize=10, color=INK, loc="left")
     axis.set_ylim(len(cells) - 0.5, -0.5)
     axis.set_yticks(
         range(len(cells)), [_words(_short(row.label)) for row in table.rows] if first else [""] * len(cells)

@@ -15,15 +15,21 @@ if TYPE_CHECKING:
 def text(table: Table) -> str:
     """Plain text with aligned columns, for a terminal."""
     head = [["", *(c.title for c in table.columns)], ["", *(c.heading for c in table.columns)]]
+    if any(column.detail for column in table.columns):
+        rows = max(len(_parts(column)) for column in table.columns)
+        head += [["", *((_parts(c) + [""] * rows)[row] for c in table.columns)] for row in range(rows)]
     lines = _aligned([*head, *_body(table)])
-    lines.insert(2, "─" * max(map(len, lines)))
+    lines.insert(len(head), "─" * max(map(len, lines)))
     sizes = dict.fromkeys(f"{c.title}: {c.size}; {c.how}" for c in table.columns if c.size)
     return "\n".join([table.title, "", *lines, "", *sizes, *table.footnotes]) + "\n"
 
 
 def markdown(table: Table, folder: Path | None) -> str:
     """A Markdown page: the table, its footnotes, and the runs of every cell as links to their files."""
-    head = ["checkpoint", *(f"{_escaped(c.title)}<br>{c.heading}" for c in table.columns)]
+    head = [
+        "checkpoint",
+        *("<br>".join([_escaped(c.title), c.heading, *map(_escaped, _parts(c))]) for c in table.columns),
+    ]
     grid = [head, *([_escaped(x) for x in row] for row in _body(table))]
     widths = [max(3, *(len(row[i]) for row in grid)) for i in range(len(head))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -34,6 +40,9 @@ def markdown(table: Table, folder: Path | None) -> str:
     lines += [
         f"- **{_escaped(c.title)}**, {c.heading}: {c.size or 'no value'}; protocol {_escaped(c.protocol)} ({c.mode}"
         + ("" if c.fraction == 1 else f", {c.fraction:.3g} of the training patients")
+        + (f", {c.pixels}" if c.pixels else "")
+        + ("" if c.folds is None else f", {c.folds} folds")
+        + ("" if c.fold is None else f", fold {c.fold}")
         + f"), hash `{c.protocol_hash}`"
         for c in table.columns
         if c.metric
@@ -55,12 +64,18 @@ def _body(table: Table) -> list[list[str]]:
     ]
 
 
+def _parts(column: Column) -> list[str]:
+    """What tells a column apart, a line each."""
+    return [part for part in column.detail.split(", ") if part]
+
+
 def _runs(table: Table, column: Column, cell: Cell, folder: Path | None) -> str:
     def one(run: Run) -> str:
         words = f"{run.name}: {_escaped(run.worded(column.digits + 1))}"
         return f"[{words}]({table.link(run.path, folder)})" if run.path else f"{words} (`{run.run_id[:16]}`)"
 
-    return f"{_escaped(column.title)}, {column.heading}: {', '.join(one(run) for run in cell.runs)}"
+    head = ", ".join(filter(None, [_escaped(column.title), column.heading, _escaped(column.detail)]))
+    return f"{head}: {', '.join(one(run) for run in cell.runs)}"
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

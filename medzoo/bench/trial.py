@@ -10,6 +10,7 @@ import numpy as np
 
 from medzoo import progress
 from medzoo.bench import metrics, results
+from medzoo.bench.folds import fold_facts
 from medzoo.bench.label_checks import undefined_on
 from medzoo.data.counts import data_counts
 from medzoo.errors import DivergedError
@@ -20,7 +21,7 @@ from medzoo.training.protocol import Protocol
 if TYPE_CHECKING:
     import torch
 
-    from medzoo.bench.run import CellOptions
+    from medzoo.bench.cell_options import CellOptions
     from medzoo.data.cache import Decoded
     from medzoo.data.task import Task
     from medzoo.training.runs import RunFolder
@@ -151,7 +152,7 @@ class Trial:
         """The result row of this run."""
         return results.make_result(
             self.identity, status=status, metric=self.task.metric, selection=selection, metrics=rows, predictions=table,
-            train=train, environment=results.environment(self.protocol.precision),
+            train={**train, **fold_facts(self.task, self.options)}, environment=results.environment(self.protocol.precision),
         )  # fmt: skip
 
     def _save_folder(self, result: dict[str, Any]) -> None:

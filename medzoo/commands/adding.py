@@ -16,7 +16,7 @@ Numbers = Annotated[str, typer.Option(help="one number a channel, joined by comm
 
 def add(
     file: Annotated[Path, typer.Argument(help="your weights: .pth, .pt, .safetensors, .h5, ...")],
-    name: Annotated[str, typer.Argument(help="the new name: <architecture>[-<method>]-<data>")],
+    name: Annotated[str, typer.Argument(help="the new name: `<architecture>[-<method>]-<data>`")],
     license: Annotated[str, typer.Option(help="licence id of the weights; 'unknown' if nobody stated one")],
     data: Annotated[list[str], typer.Option(help="what it was pre-trained on; repeat in the order of use")],
     mean: Numbers,
@@ -42,13 +42,17 @@ def add(
         list[str] | None, typer.Option(help="what an output of the file's classifier means; repeat in its order")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="text file of the labels instead, one a line")] = None,
-    method: Annotated[str | None, typer.Option(help="of the pre-training")] = None,
-    modality: Annotated[list[str] | None, typer.Option(help="kind of image it saw; may be repeated")] = None,
-    images: Annotated[int | None, typer.Option(help="how many it saw")] = None,
-    epochs: Annotated[int | None, typer.Option(help="of the pre-training")] = None,
-    init: Annotated[str | None, typer.Option(help="what it started from")] = None,
-    license_url: Annotated[str | None, typer.Option(help="where the terms stand")] = None,
-    redistributable: Annotated[bool, typer.Option(help="the weights may be published again")] = False,
+    method: Annotated[str | None, typer.Option(help="of the pre-training: supervised, simclr, ...")] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="kind of image it saw: CT, X-ray, ...; may be repeated")
+    ] = None,
+    images: Annotated[int | None, typer.Option(help="number of images it saw")] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over these images")] = None,
+    init: Annotated[str | None, typer.Option(help="checkpoint that it started from; by default random weights")] = None,
+    license_url: Annotated[str | None, typer.Option(help="address of the terms")] = None,
+    redistributable: Annotated[
+        bool, typer.Option("--redistributable", help="the weights may be published again")
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="write over your own older entry of this name")] = False,
 ) -> None:
     """Give a checkpoint of your own a name, so that load, recipes and tables take it as any other.

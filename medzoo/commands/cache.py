@@ -12,7 +12,10 @@ Names = Annotated[list[str] | None, typer.Argument(help="checkpoints or reposito
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List what lies in MEDZOO_HOME, with sizes."""
+    """List what lies in MEDZOO_HOME, with sizes: checkpoints, decoded images, features.
+
+    Example: medzoo cache list --json
+    """
     from medzoo import paths
     from medzoo.zoo.shelf import shelf
 

@@ -14,14 +14,17 @@ from medzoo.errors import MedzooError, UsageError
 
 def list_(
     pattern: Annotated[str, typer.Argument(help="a part of the name, or as in a shell: 'resnet50-*'")] = "*",
-    architecture: Annotated[str | None, typer.Option(help="timm's name of the net")] = None,
-    method: Annotated[str | None, typer.Option(help="pre-training method")] = None,
-    data: Annotated[str | None, typer.Option(help="pre-training data")] = None,
-    modality: Annotated[str | None, typer.Option(help="kind of image it has seen")] = None,
-    license: Annotated[str | None, typer.Option(help="licence id")] = None,
+    architecture: Annotated[str | None, typer.Option(help="only this network, by timm's name")] = None,
+    method: Annotated[str | None, typer.Option(help="only this pre-training method: simclr, mocov2, ...")] = None,
+    data: Annotated[str | None, typer.Option(help="only this pre-training data: imagenet, radimagenet, ...")] = None,
+    modality: Annotated[str | None, typer.Option(help="only what has seen this kind of image: CT, X-ray, ...")] = None,
+    license: Annotated[str | None, typer.Option(help="only this licence: mit, cc-by-nc-4.0, ...")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the checkpoints, with where they come from and their licence."""
+    """List the checkpoints, with where they come from and their licence.
+
+    Example: `medzoo list "resnet50-*" --modality CT`
+    """
     from medzoo.zoo.registry import info, list_models
 
     names = list_models(
@@ -52,7 +55,10 @@ def info(
     hub: Hub = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the facts about a checkpoint, and what to do to use it."""
+    """Show the facts about a checkpoint, and what to do to use it.
+
+    Example: medzoo info resnet50-radimagenet
+    """
     from medzoo import paths
     from medzoo.zoo.facts import as_text
     from medzoo.zoo.hints import no_checkpoint, refuse_file

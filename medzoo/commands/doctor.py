@@ -15,6 +15,8 @@ def doctor(
 ) -> None:
     """Say whether medzoo works on this machine, which checkpoints can be used now, and what mends the rest.
 
+    Example: medzoo doctor --offline
+
     Paste its output into an issue: it names no host and no user, and holds no token.
     """
     from rich.console import Console

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands.shared import AsJson, Private, print_json
+from medzoo.commands.shared import AsJson, Hub, Private, check_file, print_json
 from medzoo.errors import UsageError
+from medzoo.training.options import check_place
 
 Store = Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")]
 To = Annotated[Path, typer.Option("--to", help="the store they go to; made if there is none")]
@@ -16,14 +17,40 @@ Repo = Annotated[str, typer.Argument(help="data set repository on the Hub, org/n
 
 
 def table(
-    results: Annotated[Path, typer.Argument(help="a store of results")],
-    out: Annotated[Path | None, typer.Option(help="folder for table.md, table.html and table.png")] = None,
-    title: Annotated[str | None, typer.Option(help="title of the table")] = None,
+    results: Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for table.md, table.html and table.png; by default the table is only printed"),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="above the table; by default Results")] = None,
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--checkpoints",
+            "--checkpoint",
+            help="a row: a name, folder, run folder or org/name; repeat in the order of the rows; by default all",
+        ),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--tasks", "--task", help="a column; repeat in the order of the columns; by default all"),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="shown instead of the tasks' own: auroc, auprc, accuracy, brier, ...")
+    ] = None,
+    hub: Hub = None,
 ) -> None:
-    """Rebuild the table from the stored results."""
+    """Build the table from stored results: a row for each checkpoint, a column for each task.
+
+    Example: medzoo table results --out tables --checkpoints resnet50-imagenet --checkpoints runs/mine
+    """
     from medzoo.bench.table import table as build
 
-    made = build(results, title=title)
+    if not results.is_dir():
+        raise UsageError(f"{results} is no folder; name a store of results.")
+    if out is not None:
+        check_place(str(out), "--out")
+    made = build(results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub)
     print(made.to_text())
     if out is not None:
         for path in made.write(out).values():
@@ -41,7 +68,7 @@ def list_(
 ) -> None:
     """List the runs of a store, one a line, with their main metric.
 
-    Example: medzoo results list results --task "phantom_*" --checkpoint "resnet18-*"
+    Example: `medzoo results list results --task "phantom_*" --checkpoint "resnet18-*"`
     """
     from fnmatch import fnmatchcase
 
@@ -156,6 +183,7 @@ def export(
     from medzoo.bench.results import ResultStore
     from medzoo.errors import ResultError
 
+    check_file(out, "--out")
     found = ResultStore(store).all(replicates=replicates) if store.is_dir() else []
     if not found:
         raise ResultError(f"{store} holds no results to export.")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from medzoo.commands.shared import check_spelling
 from medzoo.commands.tasks import Fold, Groups, LabelPolicy, Root, SplitFile, Unlabelled
 
 
@@ -44,14 +45,10 @@ def shards(
     from medzoo.data.shards import write_shards
     from medzoo.data.task import load_task
 
+    check_spelling(out, "--out")
     chosen = {
-        "root": root,
-        "split_file": split_file,
-        "fold": fold,
-        "fraction": fraction,
-        "groups": groups,
-        "unlabelled": unlabelled,
-    }
+        "root": root, "split_file": split_file, "fold": fold, "fraction": fraction, "groups": groups, "unlabelled": unlabelled,
+    }  # fmt: skip
     opened = load_task(task, label_policy=label_policy, **chosen)  # type: ignore[arg-type]
     if opened.policy is not None and label_policy is None:  # the policy that keeps what was uncertain
         opened = load_task(task, label_policy="soft", **chosen)  # type: ignore[arg-type]

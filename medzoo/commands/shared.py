@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
+from medzoo.errors import UsageError
+
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
-Hub = Annotated[Path | None, typer.Option(help="directory that plays the Hub (also MEDZOO_HUB)")]
+Hub = Annotated[Path | None, typer.Option(help="directory that plays the Hub; by default MEDZOO_HUB")]
 Private = Annotated[
     bool | None,
     typer.Option(
@@ -20,7 +22,41 @@ Private = Annotated[
         help="of a repository that is created, private by default; --private refuses a public one",
     ),
 ]
-Accept = Annotated[bool, typer.Option(help="accept the terms of non-commercial or contested weights")]
+Accept = Annotated[
+    bool, typer.Option("--accept-license", help="accept the terms of non-commercial or contested weights")
+]
+
+
+def check_file(path: Path | None, option: str) -> None:
+    """Refuse a file to be written that cannot be one, before the work that it would hold.
+
+    Args:
+        path: as it was given, or None.
+        option: its name.
+
+    Raises:
+        UsageError: naming what is wrong.
+    """
+    if path is not None:
+        check_spelling(path, option)
+        if not path.name or path.expanduser().is_dir():
+            raise UsageError(f"{option} is {str(path)!r}; give the path of a file.")
+
+
+def check_spelling(path: Path, option: str) -> None:
+    """Refuse a place for output whose name is not UTF-8: indexes and tables state names as text.
+
+    Args:
+        path: as it was given.
+        option: its name.
+
+    Raises:
+        UsageError: naming it.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{option} is {str(path)!r}; it is not text in UTF-8.") from error
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401

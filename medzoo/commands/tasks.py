@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import AsJson, print_json
+from medzoo.commands.shared import AsJson, check_file, print_json
 
 Name = Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH")]
 Root = Annotated[Path | None, typer.Option(help="folder of the data, where the task needs one")]
@@ -71,7 +71,10 @@ def list_(
 
 
 def info(name: Name, as_json: AsJson = False) -> None:
-    """Show a task: classes, splits, how to get its images and on what terms, how the folder looks, what to do next."""
+    """Show a task: classes, splits, how to get its images and on what terms, how the folder looks, what to do next.
+
+    Example: medzoo tasks info chexpert
+    """
     from dataclasses import asdict
 
     from medzoo.data.task import task_info
@@ -155,6 +158,8 @@ def duplicates(
     from medzoo.data.task import load_task
     from medzoo.errors import UsageError
 
+    check_file(out, "--out")
+    check_file(save_index, "--save-index")
     for path in (out, save_index):  # before hours of hashing, what cannot be compared or written is told
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

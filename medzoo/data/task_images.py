@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.phash import pixel_hash
+from medzoo.data.task_report import kinds_of
 from medzoo.errors import MedzooError, listed
 
 if TYPE_CHECKING:
@@ -161,11 +162,7 @@ class _Decoding:
         report = self.report
         broken = [row for row in report.rows if row["id"]]
         if broken:
-            named = [f"{row['split']} {row['id']}: {row['problem']}" for row in broken]
-            report.problems.append(
-                f"{len(broken)} images or masks cannot be used:\n" + "\n".join(named[:20])
-                + (f"\nand {len(named) - 20} more" if len(named) > 20 else "")
-            )  # fmt: skip
+            report.problems.append("\n".join([f"{len(broken)} images or masks cannot be used:", *kinds_of(broken)]))
         groups = [places for places in self.places.values() if len(places) > 1]
         shared = [places for places in groups if len({split for split, _ in places}) > 1]
         torn = self._torn(groups)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from medzoo.errors import listed
 
 
 @dataclass
@@ -80,6 +84,57 @@ class TaskReport:
         if self.passed:
             lines += ["", "no problems"]
         return "\n".join(lines)
+
+
+def kinds_of(rows: Iterable[Mapping[str, str]], examples: int = 5, kinds: int = 12) -> list[str]:
+    """Problems of images by kind, the most frequent first: how many, what is wrong once, and a few of the images.
+
+    Two problems are of one kind if they differ in names and numbers only.
+
+    Args:
+        rows: split, id, image, problem.
+        examples: images that are named of each kind.
+        kinds: that are told one by one.
+
+    >>> rows = [{"split": "test", "id": f"{i}.png", "image": f"{i}.png", "problem": f"x/{i}.png: cut off"} for i in range(9)]
+    >>> kinds_of(rows, examples=2)
+    ['9 images: cut off. They are test 0.png, test 1.png and 7 more.']
+    """
+    found: dict[str, tuple[str, list[str]]] = {}
+    for row in rows:
+        text = without_names(row["problem"], (row["image"], row["id"]))
+        kind = re.sub(r"\d+", "#", text)
+        place = row["id"] if row["id"].startswith(f"{row['split']}/") else f"{row['split']} {row['id']}"
+        found.setdefault(kind, (text, []))[1].append(place.strip())
+    ordered = sorted(found.values(), key=lambda pair: -len(pair[1]))
+    lines = [f"{_images(names)}: {text}. {_named(names, examples)}" for text, names in ordered[:kinds]]
+    if rest := [name for _, names in ordered[kinds:] for name in names]:
+        lines.append(f"{_images(rest)}: {len(ordered) - kinds} more kinds of problems. {_named(rest, examples)}")
+    return lines
+
+
+def _images(names: Sequence[str]) -> str:
+    return f"{len(names):,} image{'' if len(names) == 1 else 's'}"
+
+
+def _named(names: Sequence[str], examples: int) -> str:
+    return f"{'It is' if len(names) == 1 else 'They are'} {listed(names, examples)}."
+
+
+def without_names(text: str, names: Iterable[str]) -> str:
+    """What is wrong, without the image that it is said of.
+
+    Args:
+        text: such as "/data/a/1.png: cut off".
+        names: of the image, as keys: a path or part of one, `file#key` too.
+
+    >>> without_names("/data/a/1.png: cut off", ["a/1.png"])
+    'cut off'
+    """
+    parts = {part for key in names for part in (key, key.partition("#")[0]) if part}
+    for part in sorted(parts, key=len, reverse=True):
+        text = re.sub(rf"[^\s:'\"()]*{re.escape(part)}(?![\w.])(: ?)?", lambda hit: "" if hit[1] else "it", text)
+    return text.strip().rstrip(".")
 
 
 def _table(splits: dict[str, SplitFacts]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,8 +178,10 @@ def emulated(site: Compute, *, kept: bool) -> str:
     return "" if progress.is_brief() else precision.emulated(site.precision, site.device, kept=kept)
 
 
-def announce(run: RunFolder, compute: Compute, *, checkpoint: str, counts: Mapping[str, int], how: str) -> None:
-    """Write the first line of a run: where it lies, what it starts from, what it computes with, its data, and how.
+def announce(
+    run: RunFolder, compute: Compute, *, checkpoint: str, counts: Mapping[str, int], how: str, notes: Sequence[str] = ()
+) -> None:
+    """Write the first lines of a run: where it lies, what it starts from, what it computes with, its data, and how.
 
     Args:
         run: its folder.
@@ -187,9 +189,12 @@ def announce(run: RunFolder, compute: Compute, *, checkpoint: str, counts: Mappi
         checkpoint: name and beginning of the hash of the weights.
         counts: images of each split.
         how: the protocol or the method.
+        notes: of the task: what was chosen among its columns, and whose splits they are.
     """
     images = " + ".join(f"{count:,} {split}" for split, count in counts.items())
     progress.header(f"{run.title}: run folder {run.path}; checkpoint {checkpoint}; {compute}; images {images}; {how}")
+    if notes:
+        progress.header(f"data: {'; '.join(notes)}")
     if compute.note:
         progress.say(compute.note)
 

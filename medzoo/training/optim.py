@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, list_optimizers
+
+from medzoo.errors import UnknownNameError
 
 
 def make_optimizer(
@@ -20,6 +22,26 @@ def make_optimizer(
         weight_decay: for weights of two or more dimensions.
     """
     return create_optimizer_v2(model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True)
+
+
+def check_optimizer(name: str) -> None:
+    """Refuse an optimizer that cannot be made here: an unknown name, or one that needs a package that is not installed.
+
+    Args:
+        name: as timm knows it.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+
+    >>> check_optimizer("adamw")
+    """
+    try:
+        make_optimizer(torch.nn.Linear(2, 2), name, 1e-3, 0.0)
+    except Exception as error:  # each optimizer refuses in its own way
+        why = str(error).rstrip(".").partition("\n")[0][:200] or type(error).__name__
+        raise UnknownNameError(
+            "optimizer", name, list_optimizers(), f"It cannot be made ({why}); timm.optim.list_optimizers() lists all."
+        ) from error
 
 
 def learning_rate_at(step: int, *, peak: float, steps: int, warmup: int) -> float:

@@ -2,51 +2,96 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from medzoo.errors import UsageError
+from medzoo.errors import UnknownNameError, UsageError
+from medzoo.training.fields import check_values, option
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
     from medzoo.training.streaming import StreamTask
 
-
-def option(help: str, default: Any = None) -> Any:  # noqa: ANN401 - argparse's word
-    """A dataclass field with a help line."""
-    return field(default=default, metadata={"help": help})
+__all__ = ["SharedOptions", "check_place", "open_task", "option", "slug", "task_identity", "trained_name"]
+RUN, DATA, TRAINING, DEVICE, OUTPUT = "what to run", "data", "training", "device", "output"  # sections of --help
+LONGEST_NAME = 96  # of a checkpoint
+LONGEST = 255  # bytes of a file name
+SEEDS = 2**32 - 1  # the largest seed that every generator takes
 
 
 @dataclass(kw_only=True)
 class SharedOptions:
     """Options of pre-training, fine-tuning and probing alike."""
 
-    task: str = option("task name (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH", "")
-    root: str | None = option("folder of the data set, where the task needs one")
-    groups: str | None = option("column that says which images belong together (patients), or none")
-    split_file: str | None = option("JSON or CSV file that says which image is in which split")
-    fold: int | None = option("which fold of a cross-validation by group")
-    fraction: float = option("share of the training patients to use", 1.0)
+    task: str = option(
+        "a task (`medzoo tasks list`), or your own data: folder:PATH or parquet:PATH", "", section=RUN, metavar="NAME",
+        required=True,
+    )  # fmt: skip
+    root: str | None = option("folder of the data set, where the task needs one", section=DATA, metavar="DIR")
+    groups: str | None = option(
+        "column that says which images are of one patient, or none (your own data only)", section=DATA,
+        metavar="COLUMN", shown="the column patient_id, patient or group",
+    )  # fmt: skip
+    split_file: str | None = option(
+        "JSON or CSV file that says which image is in which split, or a folder with one list a split", section=DATA,
+        metavar="FILE", shown="the splits of the data, or made ones",
+    )  # fmt: skip
+    fold: int | None = option(
+        "which fold of a cross-validation by patient: 0 to 4, or of the lists of --split-file",
+        section=DATA,
+        metavar="N",
+        shown="no cross-validation",
+        least=0,
+    )
+    fraction: float = option(
+        "share of the training patients to use, such as 0.1", 1.0, section=DATA, metavar="SHARE", above=0, most=1
+    )
     label_policy: str | None = option(
-        "uncertain labels, where a task has them: mask (default), zero, one, soft or soft:LOW:HIGH"
+        "what uncertain labels become, where a task has them: mask, zero, one, soft or soft:LOW:HIGH", section=DATA,
+        metavar="POLICY", shown="mask",
+    )  # fmt: skip
+    seed: int = option(
+        "of all that is drawn: weights, head, order, augmentation, noise",
+        0,
+        section=TRAINING,
+        metavar="N",
+        least=0,
+        most=SEEDS,
     )
-    seed: int = option("of head, order, augmentation and noise", 0)
-    epochs: int | None = option("passes over the training split")
-    size: int | None = option("side of the input, pixels (default: the checkpoint's)")
-    batch_size: int | None = option("images a step, over all processes")
-    learning_rate: float | None = option("peak of the schedule")
+    epochs: int | None = option(
+        "passes over the training split", section=TRAINING, metavar="N", least=1, most=1_000_000
+    )
+    size: int | None = option(
+        "side of the input, pixels", section=TRAINING, metavar="PIXELS", shown="the checkpoint's", least=8, most=4096
+    )
+    batch_size: int | None = option(
+        "images a step, over all processes", section=TRAINING, metavar="N", least=2, most=1_000_000
+    )
+    learning_rate: float | None = option("peak of the schedule", section=TRAINING, metavar="RATE", above=0)
     precision: Literal["auto", "fp32", "bf16"] | None = option(
-        "auto: bf16 (autocast) where the device computes it natively, else fp32; a run that goes on keeps what it began with"
+        "bf16 is autocast; auto takes it where the device computes it natively, else fp32; a run that goes on keeps its own",
+        section=TRAINING,
     )
-    num_workers: int = option("processes that prepare batches; never changes a result", 0)
+    num_workers: int = option(
+        "processes that prepare batches; never changes a result", 0, section=DEVICE, metavar="N", least=0, most=512
+    )
     data_on_device: Literal["auto", "never", "always"] = option(
-        "keep the decoded training images on the device: auto if they fit into half of its free memory", "auto"
+        "keep the decoded training images on the device: auto if they fit into half of its free memory", "auto",
+        section=DEVICE,
+    )  # fmt: skip
+    resume: str = option(
+        "auto goes on from the last state in the run folder, never starts anew in an empty one; or the path of a run or state",
+        "auto", section=OUTPUT, metavar="auto|never|PATH",
+    )  # fmt: skip
+    device: str = option("auto takes a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
+    hub: str | None = option(
+        "directory that plays the Hub, for org/name without a network", section=RUN, metavar="DIR", shown="MEDZOO_HUB"
     )
-    resume: str = option("auto, never, or the path of a run or state", "auto")
-    device: str = option("auto or cpu", "auto")
-    hub: str | None = option("directory that plays the Hub (also MEDZOO_HUB)")
-    accept_license: bool = option("accept the terms of non-commercial or contested weights", False)
+    accept_license: bool = option("accept the terms of non-commercial or contested weights", False, section=RUN)
 
     def check(self) -> None:
         """Refuse values that no run could use, before anything is loaded.
@@ -56,22 +101,88 @@ class SharedOptions:
         """
         if not self.task:
             raise UsageError("--task is missing: a name (`medzoo tasks list`), folder:PATH or parquet:PATH.")
-        if not 0 < self.fraction <= 1:
-            raise UsageError(f"--fraction is {self.fraction}; it is a share above 0 and at most 1.")
-        if self.size is not None and not 8 <= self.size <= 4096:
-            raise UsageError(f"--size is {self.size}; it should be between 8 and 4096 pixels.")
-        if self.epochs is not None and self.epochs < 1:
-            raise UsageError(f"--epochs is {self.epochs}; it should be at least 1.")
-        if self.data_on_device not in ("auto", "never", "always"):
-            raise UsageError(f"--data-on-device is {self.data_on_device!r}; choose auto, never or always.")
-        if self.device not in ("auto", "cpu"):
+        check_values(self)
+        check_device(self.device)
+        check_folder(self.root, "--root")
+        check_folder(self.hub, "--hub")
+        if self.split_file is not None and not Path(self.split_file).expanduser().exists():
+            raise UsageError(f"--split-file is {self.split_file!r}; there is no such file or folder.")
+        if self.resume not in ("auto", "never") and not (self.resume and Path(self.resume).expanduser().is_dir()):
             raise UsageError(
-                f"--device is {self.device!r}; choose auto or cpu (CUDA_VISIBLE_DEVICES chooses among GPUs)."
+                f"--resume is {self.resume!r}; give auto, never, or the folder of a run or of one of its states."
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """All options by name."""
-        return asdict(self)
+        """What makes the run, by name: all options but how this call started it."""
+        return {key: value for key, value in asdict(self).items() if key not in ("resume", "resolved")}
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that no run takes.
+
+    Args:
+        device: "auto" or "cpu".
+
+    Raises:
+        UsageError: with the two.
+    """
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"--device is {device!r:.80}; choose auto or cpu (CUDA_VISIBLE_DEVICES chooses among GPUs).")
+
+
+def check_folder(path: str | None, name: str) -> None:
+    """Refuse a folder to read from that is not there; no path, or an empty one, is none.
+
+    Args:
+        path: as it was given.
+        name: of the option.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if path and not Path(path).expanduser().is_dir():
+        raise UsageError(f"{name} is {path!r:.200}; there is no such folder.")
+
+
+def check_place(path: str, name: str) -> None:
+    """Refuse a folder for output that cannot be made or written to; nothing is made.
+
+    Args:
+        path: as it was given.
+        name: of the option.
+
+    Raises:
+        UsageError: naming what stands in the way.
+    """
+    if not path:
+        raise UsageError(f"{name} is empty; give a folder, or leave the option out.")
+    if any(0xD800 <= ord(sign) < 0xE000 for sign in path):
+        raise UsageError(f"{name} is {path!r:.200}; it is not text in UTF-8.")
+    place = Path(path).expanduser()
+    if any(len(os.fsencode(part)) > LONGEST for part in place.parts):
+        raise UsageError(f"{name} is {path!r:.80}...; a name of {LONGEST} bytes or less is needed.")
+    there = next(parent for parent in (place, *place.absolute().parents) if os.path.lexists(parent))
+    if not there.is_dir():
+        what = "a file" if there.is_file() else "no folder"
+        raise UsageError(f"{name} is {path!r}; {there} is {what}. Give a folder, which is made if it is new.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{name} is {path!r}; {there} cannot be written to.")
+
+
+def check_terms(license: str) -> None:
+    """Refuse a licence that no card could state, before the training and not after it.
+
+    Args:
+        license: an SPDX or Hub id, or "unknown".
+
+    Raises:
+        UsageError: with the nearest ids.
+    """
+    from medzoo.zoo.licenses import HUB_IDS, known_license
+
+    if license == "other" or not known_license(license):
+        how = "Give an SPDX or Hub id, or unknown; `medzoo push --license` can state own terms later."
+        raise UnknownNameError("licence", license, sorted(HUB_IDS), how)
 
 
 def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
@@ -125,4 +236,8 @@ def trained_name(base: str, methods: list[str], method: str, data: str) -> str:
     tokens = [token for token in base.rstrip("/").split("/")[-1].split("-") if token != "random"]
     if method != "supervised" and (not methods or methods[-1] != method):
         tokens.append(method)
-    return "-".join([*tokens, slug(data)])
+    name = "-".join([*tokens, slug(data)])
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]  # a long lineage keeps its beginning
+    return f"{name[: LONGEST_NAME - 9]}_{digest}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo.errors import UsageError
+from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
 from medzoo.training import compute
+from medzoo.training.fields import check_values, worded
 from medzoo.training.objectives import method as find_method
-from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity, trained_name
+from medzoo.training.options import open_task, slug, task_identity, trained_name
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+
+__all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,34 +30,13 @@ if TYPE_CHECKING:
     from medzoo.training.streaming import StreamTask
 
 
-@dataclass(kw_only=True)
-class PretrainOptions(SharedOptions):
-    """Options of pre-training and continued pre-training."""
-
-    method: str = option("objective: supervised, simclr, ...", "")
-    architecture: str | None = option("architecture family to start at random, for example resnet50")
-    checkpoint: str | None = option("checkpoint to continue from: a name, hf-hub:org/name, or a folder")
-    name: str | None = option("name of the result (default: base, method and data joined)")
-    data_name: str | None = option("short name of the data in the result's name (default: from --task)")
-    license: str = option("licence of the result (an SPDX id); needed before it may be pushed", "unknown")
-    optimizer: str = option("timm's name of it", "adamw")
-    weight_decay: float = option("on weights, not on biases and norms", 0.05)
-    warmup_epochs: float = option("linear warm-up", 1.0)
-    gradient_clip: float = option("largest norm of the gradient, 0 for none", 1.0)
-    out: str = option("folder of the run", "")
-
-    def check(self) -> None:
-        """Refuse what cannot run, before anything is loaded."""
-        super().check()
-        find_method(self.method)
-        if bool(self.architecture) == bool(self.checkpoint):
-            raise UsageError("Give either --architecture (random weights) or --checkpoint (continue from it).")
-        if not self.out:
-            raise UsageError("--out is missing: the folder of the run.")
-
-
 # sizes that suit small experiments; a study states its own
 DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "auto"}
+
+
+def default_words() -> dict[str, str]:
+    """What `--help` shows for the options whose defaults stand in DEFAULTS."""
+    return {key: worded(value) for key, value in DEFAULTS.items()}
 
 
 def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # noqa: ANN401 - the method's own Options
@@ -70,14 +53,17 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
         UsageError: before anything is loaded, if options cannot work together.
         Interrupted: after a signal; the same call goes on.
     """
+    from medzoo.zoo.places import is_folder
+
     options.check()
     module = find_method(options.method)
+    check_values(method_options if method_options is not None else module.Options())
     task = _open(options, labels=module.SUPERVISED)
     if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
         raise UsageError(f"Method {options.method} needs class labels; task {task.name} is {task.kind}.")
     job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
-    if not run.done:
+    if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
         site = compute.settle(run, job.settings["precision"], options.device)
         job.announce(run, site)
@@ -86,6 +72,32 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
             job.train(run)
             job.save(run)
     return run.path
+
+
+def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # noqa: ANN401 - the method's own Options
+    """Whether this very pre-training has ended in its folder and its checkpoint is there; nothing is trained or fetched.
+
+    Args:
+        options: what to train on what.
+        method_options: the objective's Options; None takes its defaults.
+    """
+    from medzoo.data.downloads import no_downloads
+    from medzoo.training.runs import RunFolder
+    from medzoo.zoo.identify import identify
+    from medzoo.zoo.places import is_folder
+
+    run = RunFolder(Path(options.out), "pretrain", {}, {})
+    if not is_folder(run.checkpoint) or (run.status() or {}).get("state") != "done":
+        return False
+    module = find_method(options.method)
+    try:
+        with no_downloads():
+            if options.checkpoint is not None:
+                identify(options.checkpoint, hub=options.hub)  # what is not here would be fetched
+            task = _open(options, labels=module.SUPERVISED)
+            return _Job(options, module, method_options or module.Options(), task).run_folder().done
+    except MedzooError:
+        return False
 
 
 def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
@@ -144,7 +156,9 @@ class _Job:
             **self.training,
             **compute.identity_of_processes(),
         }
-        asked = {**self.options.as_dict(), **asdict(self.chosen)}
+        unused = NOT_FROM_RANDOM if self.options.architecture else NOT_FROM_CHECKPOINT
+        asked = {key: value for key, value in self.options.as_dict().items() if key not in unused}
+        asked |= {**self.settings, **asdict(self.chosen)}
         run = RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
         run.title = self.name
         return run
@@ -159,11 +173,21 @@ class _Job:
         settings = self.settings
         epochs = f"{settings['epochs']} epoch{'s' * (settings['epochs'] != 1)}"
         compute.announce(
-            run, site, checkpoint=compute.named(self.receipt), counts={"train": self._images},
+            run, site, checkpoint=compute.named(self.receipt), counts={"train": self._images}, notes=self._notes,
             how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
         )  # fmt: skip
         if sentence := compute.emulated(site, kept=self.wish == "auto"):
             warn(sentence)
+
+    @property
+    def _notes(self) -> list[str]:
+        """How the data were read, and the images that are not trained on."""
+        from medzoo.data.task import Task
+
+        if not isinstance(self.task, Task):
+            return []
+        rest = [f"{table.num_rows:,} {split}" for split, table in self.task.tables.items() if split != "train"]
+        return [*self.task.notes, *([f"not trained on: {' + '.join(rest)} images"] if rest else [])]
 
     def look(self) -> None:
         """Decode the training images, unless they are streamed."""

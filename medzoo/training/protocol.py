@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -10,6 +9,7 @@ from typing import Any, Literal, get_type_hints
 from medzoo import paths, store
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision, Wish, checked, resolve
+from medzoo.training.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
 LATER = {"rotation": 0.0}  # options that came after the first results, and the value at which they do nothing
@@ -60,10 +60,7 @@ def _table(name: str, mode: Mode) -> tuple[Path, dict[str, Any]]:
         raise UnknownNameError(
             "protocol", name, list_protocols(), f"Known: {', '.join(list_protocols())}, or a .toml file."
         )
-    try:
-        tables = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from error
+    tables = read_toml(path, "The protocol")
     if mode not in tables:
         raise UsageError(f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.")
     return path, tables[mode]
@@ -121,7 +118,10 @@ def load_protocol(
     if chosen.get("selection", "best") not in ("best", "last"):
         raise UsageError(f"Protocol option selection is {chosen['selection']!r}; choose best or last.")
     if "regularisation" in chosen:
-        chosen["regularisation"] = tuple(float(value) for value in chosen["regularisation"])
+        values = chosen["regularisation"]
+        if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
+            raise UsageError(f"Protocol option regularisation is {values!r:.80}; it should be a list of numbers.")
+        chosen["regularisation"] = tuple(map(float, values))
     protocol = replace(Protocol(name=path.stem, mode=mode), **chosen)
     if protocol.epochs < 1 or protocol.batch_size < 2 or protocol.learning_rate <= 0:
         raise UsageError("epochs must be at least 1, batch_size at least 2, and learning_rate above 0.")

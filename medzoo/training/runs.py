@@ -111,7 +111,12 @@ class RunFolder:
             raise ResumeError(
                 f"--resume {chosen} is not a folder. Give a run folder, one of its states, auto or never."
             )
-        return chosen / _STATES if (chosen / _STATES).is_dir() else chosen
+        states = chosen / _STATES if (chosen / _STATES).is_dir() else chosen
+        if not (states / "facts.json").is_file() and not any(states.glob("step-*")):
+            raise ResumeError(
+                f"--resume {chosen} holds no state to go on from: it is no run, or a finished one. Give auto, never, or another."
+            )
+        return states
 
     @property
     def checkpoint(self) -> Path:
@@ -135,11 +140,17 @@ class RunFolder:
         return status is not None and status.get("state") == "done" and status.get("identity") == self.identity
 
     def check(self) -> None:
-        """Refuse a folder that holds something else than this run; every process of a launch does, so that none waits for another.
+        """Refuse a folder that holds another run, or files of somebody else, before any work is done.
+
+        Every process of a launch does, so that none waits for another.
 
         Raises:
-            RunFolderError: saying what it holds; nothing is touched.
+            RunFolderError: with what differs; nothing was touched.
         """
+        self._check()
+        _ = self.source  # a state that is asked for by name is there
+
+    def _check(self) -> None:
         status = self.status()
         if not is_main_process():  # the first process may be writing here by now
             if status is not None and status.get("state") != "failed":

@@ -45,6 +45,10 @@ class StreamTask:
             "--split-file": options.split_file, "--fold": options.fold, "--groups": options.groups,
             "--fraction": None if options.fraction == 1 else options.fraction,
         }  # fmt: skip
+        if options.data_on_device == "always":
+            raise UsageError(
+                "--data-on-device is always, and shards are streamed: they never lie on a device as a whole."
+            )
         given = [name for name, value in asked.items() if value is not None]
         if given:
             raise UsageError(

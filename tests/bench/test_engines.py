@@ -1,170 +1,183 @@
-"""A suite: one precision for all its runs, kept by its folder; lines that say where it is; what will fail is told first."""
+"""Suites: every row and column is filled, whatever a checkpoint or a task is called; a dry run lists what is missing."""
 
-import json
 import shutil
 
 import pytest
+import timm
+import torch
 
-from medzoo import precision
-from medzoo.bench.engines import fill, pretrain_options
+import medzoo
+from medzoo.bench.dry_run import missing_of
+from medzoo.bench.engines import fill_table
 from medzoo.bench.suite import load_suite
-from medzoo.errors import UsageError
+from medzoo.bench.suite_options import places_of
+from medzoo.errors import ResultError, UsageError
 
-TEXT = """
-name = "s"
-seeds = [0]
-checkpoints = [{ name = "NET", label = "net" }, "own"]
+TASK = '{ name = "phantom_oct,n=24,n_validation=12,n_test=20", title = "OCT", size = 32 }'
 
-[[pretrain]]
-name = "own"
-method = "simclr"
-checkpoint = "NET"
-task = "phantom_oct,n=16,n_validation=8,n_test=8"
-size = 32
-epochs = 1
-batch_size = 16
-license = "apache-2.0"
 
-[[tasks]]
-name = "phantom_oct,n=16,n_validation=8,n_test=8"
-title = "OCT"
-size = 32
-epochs = 1
-batch_size = 16
-"""
+@pytest.fixture(scope="module")
+def nets(tmp_path_factory):
+    """Folders of a small network with other weights each; all of them call themselves test_resnet-net."""
+    root = tmp_path_factory.mktemp("nets")
+    for seed, place in enumerate(("hub/a/net", "hub/b/net", "own/net", "run/checkpoint")):
+        torch.manual_seed(seed)
+        model = timm.create_model("test_resnet", num_classes=0)
+        card = {
+            "name": "test_resnet-net",
+            "license": "apache-2.0",
+            "data": ["noise"],
+            "input": {"size": 32, "crop_pct": 1.0},
+        }
+        medzoo.save(model, root / place, card=card)
+    return root
 
 
 @pytest.fixture
-def suite(tmp_path, tiny_hub):
-    def make(text=TEXT, **top):
-        file = tmp_path / "s.toml"
-        text = text.replace("NET", str(tiny_hub / "lab" / "tiny"))
-        file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in top.items()) + text)
-        return load_suite(file)
+def suite(tmp_path):
+    def made(checkpoints, tasks=TASK, mode="linear", seeds="[0]", more=""):
+        rows = ", ".join(f'{{ name = "{name}", label = "{label}" }}' for label, name in checkpoints.items())
+        path = tmp_path / "mine.toml"
+        path.write_text(
+            f'name = "mine"\nmode = "{mode}"\nseeds = {seeds}\ncheckpoints = [{rows}]\ntasks = [{tasks}]\n{more}'
+        )
+        return load_suite(path)
 
-    return make
-
-
-@pytest.fixture
-def suits(monkeypatch):
-    """What this machine's CPU computes well."""
-
-    def is_(chosen):
-        monkeypatch.setattr(precision, "is_native", lambda kind: chosen == "bf16")
-
-    is_("fp32")
-    return is_
+    return made
 
 
-def go(suite, out, **common):
-    return fill(suite, runs=out / "runs", results=out / "results", hub=out / "hub", common={"device": "cpu", **common})
+def words(table):
+    return {row.label: [cell.worded(3) for cell in cells] for row, cells in zip(table.rows, table.grid, strict=True)}
 
 
-def precisions(out):
-    cells = [json.loads(path.read_text())["environment"]["precision"] for path in out.glob("results/*@*/**/*.json")]
-    steps = [json.loads(path.read_text())["identity"]["precision"] for path in out.glob("runs/pretrain/*/status.json")]
-    return cells, steps
+def test_a_row_is_filled_however_its_checkpoint_is_called(suite, nets, tmp_path, monkeypatch):
+    monkeypatch.chdir(nets / "own")
+    names = {
+        "absolute": str(nets / "own" / "net"), "relative": "net", "dotted": "./net/", "local-dir": f"local-dir:{nets}/own/net",
+        "run folder": str(nets / "run"), "a": "a/net", "b": "hf-hub:b/net", "drawn": "resnet10t-random",
+    }  # fmt: skip
+    filled = fill_table(suite(names), tmp_path / "out", device="cpu", hub=str(nets / "hub"))
+    assert filled.failures == [] and len(filled.outcomes) == len(names)
+    table = filled.table
+    shown = words(table)
+    assert list(shown) == list(names) and all(cells[0].endswith("(1)") for cells in shown.values())
+    runs = {row.label: cells[0].runs[0].run_id for row, cells in zip(table.rows, table.grid, strict=True)}
+    spelled = {runs[name] for name in ("absolute", "relative", "dotted", "local-dir")}
+    assert len(spelled) == 1 and len(set(runs.values())) == 5
+    assert any(
+        all(name in note for name in ("absolute", "relative", "dotted", "local-dir")) for note in table.footnotes
+    )
+    # the same from the stored results alone, by names that are not those of the results
+    again = medzoo.table(tmp_path / "out" / "results", checkpoints={v: k for k, v in names.items()}, hub=nets / "hub")
+    assert {row.label: cells[0].runs[0].run_id for row, cells in zip(again.rows, again.grid, strict=True)} == runs
 
 
-@pytest.mark.parametrize("top", [{}, {"precision": "auto"}])
-def test_a_suite_goes_on_in_the_precision_that_it_began_with(suite, suits, tmp_path, top, capsys):
-    suits("bf16")
-    outcomes, failures = go(suite(**top), tmp_path)
-    assert failures == [] and precisions(tmp_path) == (["bf16"] * 2, ["bf16"])
-    shutil.rmtree(tmp_path / "results")
-    shutil.rmtree(tmp_path / "runs" / "OCT")
-    capsys.readouterr()
-    suits("fp32")  # another machine goes on
-    with pytest.warns(UserWarning, match="7 to 30 times") as told:
-        again, failures = go(suite(**top), tmp_path)
-    assert failures == [] and precisions(tmp_path) == (["bf16"] * 2, ["bf16"])
-    assert {outcome.result["run_id"] for outcome in again} == {outcome.result["run_id"] for outcome in outcomes}
-    assert sum("emulated" in str(row.message) for row in told) == 1  # once for all its runs
-    assert "precision bf16 (as it began)" in capsys.readouterr().err.splitlines()[0]
+def test_a_name_whose_weights_have_no_result_is_told(suite, nets, tmp_path):
+    fill_table(suite({"own": str(nets / "own" / "net")}), tmp_path / "out", device="cpu")
+    own, other = (str(nets / place / "net") for place in ("own", "hub/b"))
+    shown = words(medzoo.table(tmp_path / "out" / "results", checkpoints=[other, "c/net", own]))
+    assert [shown[other], shown["c/net"]] == [["—"], ["—"]] and shown[own] != ["—"]
+    table = medzoo.table(tmp_path / "out" / "results", checkpoints=[other, "c/net", own])
+    notes = " ".join(table.footnotes)
+    assert "no result was made with its weights" in notes and "1 results of other weights" in notes
+    assert "c/net: no result carries its name" in notes
+    with pytest.raises(ResultError):
+        medzoo.table(tmp_path / "out" / "results", checkpoints=[other])
 
 
-def test_a_folder_without_a_record_says_its_precision_by_its_runs(suite, suits, tmp_path):
-    suits("bf16")
-    go(suite(), tmp_path)
-    (tmp_path / "runs" / "suite.json").unlink()
-    shutil.rmtree(tmp_path / "results")
-    shutil.rmtree(tmp_path / "runs" / "OCT")
-    suits("fp32")
-    with pytest.warns(UserWarning, match="emulated"):
-        assert go(suite(), tmp_path)[1] == []
-    assert precisions(tmp_path) == (["bf16"] * 2, ["bf16"])
+def test_a_column_is_filled_however_its_task_is_called(suite, nets, tmp_path, monkeypatch):
+    from medzoo.data.tasks.custom import fake
+
+    for place in ("here/scans", "there/scans"):
+        fake(tmp_path / place, 16, seed=len(place))
+    monkeypatch.chdir(tmp_path)
+    tasks = {
+        "one": f"folder:{tmp_path}/here/scans", "same": "folder:./here/scans/", "other": "folder:there/scans",
+        "OCT": "phantom_oct,n_test=20,n=24,n_validation=12", "tenth": "folder:here/scans",
+    }  # fmt: skip
+    rows = ", ".join(
+        f'{{ name = "{name}", title = "{title}", size = 32{", fraction = 0.5" if title == "tenth" else ""} }}'
+        for title, name in tasks.items()
+    )
+    table = fill_table(suite({"net": str(nets / "own" / "net")}, rows), tmp_path / "out", device="cpu").table
+    assert [column.title for column in table.columns] == list(tasks)
+    assert all(text.endswith("(1)") for text in words(table)["net"])
+    runs = [cell.runs[0].run_id for cell in table.grid[0]]
+    assert runs[0] == runs[1] and len(set(runs)) == 4
+    assert any("one, same: these tasks are the same data" in note for note in table.footnotes)
+    assert [column.detail for column in table.columns][3:] == ["100 % of train", "50 % of train"]
+    results = tmp_path / "out" / "results"
+    chosen = medzoo.table(results, tasks=["phantom_oct,n_validation=12,n=24,n_test=20"])
+    assert len(chosen.columns) == 1 and words(chosen) == {"test_resnet-net": [words(table)["net"][3]]}
+    with pytest.raises(UsageError):
+        medzoo.table(results, tasks=["folder:here/scans", "folder:there/scans"])
 
 
-@pytest.mark.parametrize("stated", ["fp32", "bf16"])
-def test_what_a_suite_states_is_what_machines_do(suite, suits, tmp_path, stated):
-    suits("bf16" if stated == "fp32" else "fp32")
-    if stated == "bf16":
-        with pytest.warns(UserWarning, match="emulated"):
-            assert go(suite(precision=stated), tmp_path)[1] == []
-    else:
-        assert go(suite(precision=stated), tmp_path)[1] == []
-    assert precisions(tmp_path) == ([stated] * 2, [stated])
-    with pytest.raises(UsageError, match="compare two trainings"):
-        go(suite(precision="fp32" if stated == "bf16" else "bf16"), tmp_path)
+def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path, monkeypatch):
+    chosen = suite({"own": str(nets / "own" / "net"), "a": "a/net"}, seeds="[0, 1]")
+    places = places_of(chosen, tmp_path / "out", device="cpu", hub=str(nets / "hub"))
+    assert str(missing_of(chosen, places)).splitlines()[-1] == "0 of 4 runs are there, 4 are missing"
+    assert not (tmp_path / "out").exists()
+    fill_table(suite({"own": str(nets / "own" / "net")}), tmp_path / "out", device="cpu")
+    for place in ("zoo.assemble.assemble", "zoo.assemble.draw", "data.cache.decoded"):
+        monkeypatch.setattr(f"medzoo.{place}", lambda *_, **__: pytest.fail("worked"))
+    missing = missing_of(chosen, places)
+    assert [str(cell) for cell in missing.cells] == ["a on OCT, seed 0", "own on OCT, seed 1", "a on OCT, seed 1"]
+    assert missing.there == 1 and missing.unknown == {}
 
 
-def test_probes_stay_in_the_precision_of_their_protocol(suite, suits, tmp_path):
-    suits("bf16")
-    _, failures = go(suite(mode="linear"), tmp_path)
-    assert failures == [] and precisions(tmp_path) == (["fp32"] * 2, ["bf16"])
+def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
+    step = (
+        '[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\nsize = 32\nepochs = 1\n'
+        'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
+        '[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\nsize = 32\nepochs = 1\n'
+        'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
+    )
+    names = {"mine": "resnet10t-mine", "more": "resnet10t-more", "absent": "lab/absent"}
+    tasks = f'{TASK}, {{ name = "pneumoniamnist", size = 32 }}'
+    chosen = suite(names, tasks, more=step)
+    places = places_of(chosen, tmp_path / "out", device="cpu")
+    before = missing_of(chosen, places)
+    assert before.steps == ["resnet10t-mine", "resnet10t-more"] and len(before.cells) == 6
+    assert not (tmp_path / "out").exists()
+    filled = fill_table(suite(names, TASK, more=step), tmp_path / "out", device="cpu")
+    assert len(filled.failures) == 1 and "absent" in filled.failures[0]
+    assert [cells[0] for cells in words(filled.table).values()][2] == "—"
+    after = missing_of(chosen, places)
+    assert after.steps == [] and after.there == 2
+    assert [str(cell) for cell in after.cells] == [
+        "absent on OCT, seed 0", *(f"{label} on pneumoniamnist, seed 0" for label in names),
+    ]  # fmt: skip
+    assert sum(after.unknown.values()) == 4
+    shutil.rmtree(places.runs / "pretrain" / "resnet10t-mine" / "checkpoint")
+    assert missing_of(chosen, places).steps == ["resnet10t-mine", "resnet10t-more"]
+
+
+def test_folds_are_runs_of_one_column(suite, nets, tmp_path):
+    tasks = TASK.replace(" }", ", folds = [0, 1, 2, 3, 4] }")
+    net = {"net": str(nets / "own" / "net")}
+    table = fill_table(suite(net, tasks), tmp_path / "out", device="cpu").table
+    (column,) = table.columns
+    (cell,) = table.grid[0]
+    assert column.folds == 5 and len(cell.runs) == 5 and cell.worded(3).endswith("(5 folds)")
+    assert cell.mean == pytest.approx(sum(cell.values) / 5)
 
 
 @pytest.mark.parametrize(
-    ("top", "tasks", "good"),
+    ("mode", "old", "new"),
     [
-        ("", ['"fp32"', '"fp32"'], True),
-        ('precision = "fp32"\n', ['"fp32"', None], True),
-        ("", ['"fp32"', '"bf16"'], False),
-        ("", ['"fp32"', None], False),
-        ('precision = "bf16"\n', ['"fp32"', None], False),
-        ('precision = "fp16"\n', [None, None], False),
-        ("precision = 32\n", [None, None], False),
+        ("linear", "size = 32", "size = 32, epochs = 3"),
+        ("linear", "size = 32", "size = 32, learning_rate = 0.1"),
+        ("finetune", "size = 32", "size = 4"),
+        ("finetune", "size = 32", "learning_rate = nan"),
+        ("finetune", "size = 32", "batch_size = 1"),
+        ("finetune", "size = 32", "folds = [0, 0]"),
+        ("finetune", "size = 32", "folds = [0], fold = 1"),
     ],
 )
-def test_a_suite_has_one_precision(tmp_path, top, tasks, good):
-    rows = [
-        f'{{ name = "t{number}"{"" if stated is None else f", precision = {stated}"} }}'
-        for number, stated in enumerate(tasks)
-    ]
-    (tmp_path / "s.toml").write_text(f'{top}checkpoints = ["a"]\ntasks = [{", ".join(rows)}]\n')
-    if not good:
-        with pytest.raises(UsageError, match="precision"):
-            load_suite(tmp_path / "s.toml")
-        return
-    suite = load_suite(tmp_path / "s.toml")
-    assert suite.precision == "fp32" and all("precision" not in cell.options for cell in suite.cells())
-
-
-def test_a_step_of_auto_follows_the_suite(tmp_path):
-    options, _ = pretrain_options(
-        {"name": "own", "method": "simclr", "precision": "auto"}, out=tmp_path, common={"precision": "bf16"}
-    )
-    assert options.precision == "bf16"
-
-
-def test_a_suite_says_where_it_is(suite, suits, tmp_path, capsys):
-    go(suite(), tmp_path)
-    told = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("decoded")]
-    assert told[0].startswith("suite s: ") and "precision fp32" in told[0] and "2 runs" in told[0]
-    assert told[1] == "pre-training 1 of 1: own"
-    for number, name in enumerate(("net", "own"), start=1):
-        begun, ended = told[2 * number], told[2 * number + 1]
-        assert begun.startswith(f"run {number} of 2: {name} on OCT, seed 0")
-        assert ended.startswith(f"run {number} of 2: auroc 0.") and ("ETA" in ended) == (number == 1)
-    assert len(told) == 6
-
-
-def test_what_will_fail_is_told_before_anything_is_trained(suite, suits, tmp_path, monkeypatch):
-    from medzoo.bench import engines
-
-    trained = []
-    monkeypatch.setattr(engines, "run_pretraining", lambda *a, **k: (trained.append(len(told)), [])[1])
-    text = TEXT + '\n[[tasks]]\nname = "folder:nowhere"\n'
-    with pytest.warns(UserWarning, match="The runs on nowhere will fail") as told:
-        _, failures = go(suite(text), tmp_path)
-    assert trained[0] > 0 and any("on nowhere, seed 0" in failure for failure in failures)
+def test_what_no_run_could_use_is_refused_before_any_training(suite, tmp_path, monkeypatch, mode, old, new):
+    monkeypatch.setattr("medzoo.bench.engines.pretrain", lambda *_: pytest.fail("trained"))
+    with pytest.raises(UsageError):
+        chosen = suite({"random": "resnet10t-random"}, TASK.replace(old, new), mode)
+        fill_table(chosen, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()

@@ -141,10 +141,10 @@ def test_the_test_split_is_predicted_once_after_the_selection(options, monkeypat
 
 
 def test_a_probe_reuses_its_features(options, tmp_path, monkeypatch):
-    first = run_cell(options(), mode="linear")
+    first = run_cell(options(epochs=None), mode="linear")
     assert first.result["selection"]["regularisation"] > 0 and first.result["identity"]["protocol"]["mode"] == "linear"
     monkeypatch.setattr("medzoo.training.features.evaluate_rows", lambda *a, **k: pytest.fail("embedded again"))
-    again = run_cell(options(seed=1, out=str(tmp_path / "b")), mode="linear")
+    again = run_cell(options(epochs=None, seed=1, out=str(tmp_path / "b")), mode="linear")
     assert again.result["predictions"]["sha256"] == first.result["predictions"]["sha256"]
 
 

@@ -12,6 +12,7 @@ from medzoo.data.checksums import read_sums
 from medzoo.data.families import open_family, task_names
 from medzoo.data.task import list_tasks, load_task, task_info
 from medzoo.data.task_check import check_task
+from medzoo.data.task_report import kinds_of
 from medzoo.errors import DataContractError, UnknownNameError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -147,7 +148,7 @@ def test_f31_every_unreadable_image_is_named(tmp_path):
     assert check_task(name, progress=False, images=False).passed
 
 
-def test_f31_twenty_are_written_out_and_all_are_in_the_json(tmp_path):
+def test_f31_equal_problems_are_told_once_and_all_are_in_the_json(tmp_path):
     folder = tmp_path / "train" / "x"
     for word in ("x", "y"):
         (tmp_path / "train" / word).mkdir(parents=True)
@@ -157,7 +158,45 @@ def test_f31_twenty_are_written_out_and_all_are_in_the_json(tmp_path):
             )
     assert folder.is_dir()
     report = check_task(f"folder:{tmp_path}", groups="none", progress=False)
-    assert len(report.rows) == 30 and "and 10 more" in report.problems[0]
+    assert len(report.rows) == 30 == len({row["id"] for row in report.to_dict()["rows"]})
+    (problem,) = report.problems
+    assert problem.count("is no image that medzoo knows") == 1 and "30 images: " in problem and "and 25 more" in problem
+    assert str(tmp_path) not in problem and str(report).count("is no image that medzoo knows") == 1
+
+
+def test_f31_problems_of_several_kinds_are_grouped_with_the_most_frequent_first(tmp_path):
+    kinds = {
+        "a": (b"", 3),
+        "b": (b"<html>log in</html>", 8),
+        "c": (png(RNG.integers(0, 256, (9, 9), np.uint8))[:60], 12),
+    }
+    for split in ("train", "val"):
+        for word, (content, count) in kinds.items():
+            folder = tmp_path / split / word
+            folder.mkdir(parents=True)
+            for number in range(count):
+                (folder / f"{number}.png").write_bytes(content)
+            (folder / "good.png").write_bytes(png(RNG.integers(0, 256, (9, 9), np.uint8)))
+    report = check_task(f"folder:{tmp_path}", groups="none", progress=False)
+    assert len(report.rows) == 46
+    told = next(problem for problem in report.problems if "cannot be used" in problem).splitlines()
+    assert [line.partition(" ")[0] for line in told] == ["46", "24", "16", "6"]
+    assert "HTML" in told[2] and "train/b/0.png" in told[2] and "empty" in told[3]
+
+
+def test_f31_numbers_and_names_make_no_other_kind():
+    rows = [
+        {
+            "split": "test",
+            "id": f"p{i}",
+            "image": f"m.npz#{i}",
+            "problem": f"/data/m.npz#{i}: the mask has the shape ({i}, 3)",
+        }
+        for i in range(4)
+    ]
+    assert kinds_of(rows) == ["4 images: the mask has the shape (0, 3). They are test p0, test p1, test p2, test p3."]
+    other = {"split": "", "id": "x", "image": "x", "problem": "x is gone"}
+    assert kinds_of([*rows, other], kinds=1)[1] == "1 image: 1 more kinds of problems. It is x."
 
 
 @pytest.mark.parametrize("sums", ["SHA256SUMS", "MD5SUMS"])

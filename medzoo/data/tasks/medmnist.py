@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo import paths
+from medzoo.data.downloads import downloads_allowed
 from medzoo.data.fingerprint import fingerprint
 from medzoo.data.npz import NpzReader
 from medzoo.data.task import Task, TaskInfo
@@ -110,6 +111,8 @@ def load(name: str, root: Path | None = None, *, size: int = 28, check_md5: bool
             raise DataContractError(
                 f"{folder / file} does not exist. Get it from {URL}{file} and give its folder as --root."
             )
+        if not downloads_allowed():
+            raise DataContractError(f"{folder / file} does not exist, and nothing is fetched now.")
         _download(URL + file, folder / file, expected)
     if check_md5 and (got := _md5(folder / file)) != expected:
         raise DataContractError(

@@ -6,7 +6,7 @@ jittered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from medzoo.data.views import Augmentation
+from medzoo.training.fields import option
 from medzoo.training.several import gathered
 
 SUPERVISED = False
@@ -24,13 +25,13 @@ VIEWS = 2
 class Options:
     """Options of SimCLR."""
 
-    temperature: float = field(default=0.2, metadata={"help": "of the similarities"})
-    projection: int = field(default=128, metadata={"help": "width of the projection that the loss sees"})
-    min_area: float = field(default=0.2, metadata={"help": "smallest share of the image a view keeps"})
-    flip: float = field(default=0.5, metadata={"help": "chance of a left-right flip"})
-    tone: float = field(default=0.4, metadata={"help": "strength of brightness, contrast and saturation changes"})
-    blur: float = field(default=0.5, metadata={"help": "chance of a Gaussian blur"})
-    grey: float = field(default=0.2, metadata={"help": "chance of losing colour"})
+    temperature: float = option("of the similarities", 0.2, metavar="T", above=0)
+    projection: int = option("width of the projection that the loss sees", 128, metavar="N", least=1, most=65_536)
+    min_area: float = option("smallest share of the image a view keeps", 0.2, metavar="SHARE", above=0, most=1)
+    flip: float = option("chance of a left-right flip", 0.5, metavar="P", least=0, most=1)
+    tone: float = option("strength of brightness, contrast and saturation changes", 0.4, metavar="X", least=0, most=1)
+    blur: float = option("chance of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
+    grey: float = option("chance of losing colour", 0.2, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> Augmentation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from medzoo.data.views import Augmentation
+from medzoo.training.fields import option
 from medzoo.training.several import mean_over_processes, processes
 
 SUPERVISED = True
@@ -20,9 +21,11 @@ VIEWS = 1
 class Options:
     """Options of supervised training."""
 
-    label_smoothing: float = field(default=0.0, metadata={"help": "share of the target spread over all classes"})
-    min_area: float = field(default=0.35, metadata={"help": "smallest share of the image a random crop keeps"})
-    flip: float = field(default=0.5, metadata={"help": "chance of a left-right flip"})
+    label_smoothing: float = option(
+        "share of the target spread over all classes", 0.0, metavar="SHARE", least=0, most=0.99
+    )
+    min_area: float = option("smallest share of the image a random crop keeps", 0.35, metavar="SHARE", above=0, most=1)
+    flip: float = option("chance of a left-right flip", 0.5, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> Augmentation:

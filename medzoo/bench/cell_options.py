@@ -1,0 +1,149 @@
+"""The options of one run of a table: a checkpoint, a task, a protocol, a seed."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from medzoo.errors import UsageError
+from medzoo.precision import Wish, checked
+from medzoo.training import compute
+from medzoo.training.fields import option, worded
+from medzoo.training.options import OUTPUT, RUN, SharedOptions, check_place, check_terms
+from medzoo.training.protocol import Mode, Protocol, load_protocol, wished_precision
+
+# What a probe on frozen features does not use, and why.
+NOT_IN_A_PROBE = {
+    "epochs": "a probe is fitted to convergence on frozen features, it has no epochs",
+    "learning_rate": "a probe has no learning rate, its solver is L-BFGS",
+    "data_on_device": "a probe reads every image once",
+    "num_workers": "a probe makes no training batches",
+    "keep_weights": "a probe leaves the network as it was",
+    "license": "a probe leaves no weights that would need one",
+}
+RESOLVABLE = {one.name for one in fields(Protocol)} - {"name", "mode"}
+FROM_PROTOCOL = ("epochs", "size", "batch_size", "learning_rate", "precision")
+
+
+@dataclass(kw_only=True)
+class CellOptions(SharedOptions):
+    """Options of putting one checkpoint to one task with one seed."""
+
+    checkpoint: str = option(
+        "a name (`medzoo list`), hf-hub:org/name, org/name, or a folder", "", section=RUN, metavar="NAME", required=True
+    )
+    protocol: str = option("protocol by name, or a TOML file", "medzoo", section=RUN, metavar="NAME")
+    out: str | None = option("folder of the run", section=OUTPUT, metavar="DIR", shown="runs/TASK/CHECKPOINT/ID")
+    results: str = option("store of results", "results", section=OUTPUT, metavar="DIR")
+    keep_weights: bool = option("leave the fine-tuned network in the run folder's checkpoint/", True, section=OUTPUT)
+    license: str = option(
+        "licence of the fine-tuned folder (an SPDX id); needed before it may be pushed", "unknown", section=OUTPUT,
+        metavar="ID",
+    )  # fmt: skip
+    # protocol options as an earlier run resolved them: the keys protocol_* of its options.toml
+    resolved: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def check(self) -> None:
+        """Refuse what cannot run, before anything is loaded."""
+        super().check()
+        if not self.checkpoint:
+            raise UsageError("--checkpoint is missing: a name (`medzoo list`), hf-hub:org/name, or a folder.")
+        for name in ("out", "results"):
+            place = getattr(self, name)
+            if place is not None:
+                check_place(place, f"--{name}")
+        check_terms(self.license)
+
+
+def used_options(options: CellOptions, mode: Mode) -> CellOptions:
+    """The options without those that a mode does not use, so that they make no other run; a warning names them.
+
+    Args:
+        options: as given.
+        mode: "finetune" or "linear".
+    """
+    if mode != "linear":
+        return options
+    plain = CellOptions()
+    idle = [name for name in ("epochs", "learning_rate") if getattr(options, name) is not None]
+    if idle:
+        why = "; ".join(NOT_IN_A_PROBE[name] for name in idle)
+        warnings.warn(f"Left out: {', '.join(idle)} ({why}).", UserWarning, stacklevel=3)
+    kept = replace(options, **{name: getattr(plain, name) for name in NOT_IN_A_PROBE})
+    kept.resolved = dict(options.resolved)
+    return kept
+
+
+def wish_of(options: CellOptions, mode: Mode) -> Wish:
+    """The precision that an option, an earlier run or the protocol asks for, which may be "auto".
+
+    Args:
+        options: of the run.
+        mode: "finetune" or "linear".
+    """
+    asked = options.precision or options.resolved.get("precision")
+    return wished_precision(options.protocol, mode) if asked is None else checked(asked)
+
+
+def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
+    """The protocol with the options laid over it; options that an earlier run resolved come before the protocol's file.
+
+    Args:
+        options: of the run.
+        mode: "finetune" or "linear".
+    """
+    typed = {name: getattr(options, name) for name in FROM_PROTOCOL}
+    given = options.resolved | {key: value for key, value in typed.items() if value is not None}
+    given["precision"] = wish_of(options, mode)
+    name, stem = options.protocol, Path(options.protocol).stem
+    if set(options.resolved) >= RESOLVABLE and name.endswith(".toml") and not Path(name).is_file():
+        name = (
+            "medzoo"  # an earlier run resolved all of it: its file, which may lie elsewhere by now, has nothing to add
+        )
+    began = compute.began(options.out, options.resume)
+    protocol = load_protocol(name, mode, device=options.device, began=began, **given)
+    protocol = protocol if name == options.protocol else replace(protocol, name=stem)
+    _check_numbers(protocol)
+    return protocol
+
+
+def _check_numbers(protocol: Protocol) -> None:
+    for key, value in asdict(protocol).items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            if isinstance(number, float) and not (math.isfinite(number) and number >= 0):
+                raise UsageError(
+                    f"Protocol {protocol.name} ({protocol.mode}): {key} is {number}; it should be a finite number from 0."
+                )
+
+
+def resolved_options(options: CellOptions, mode: Mode, protocol: Protocol) -> dict[str, Any]:
+    """All that `options.toml` keeps of a run: what was asked, and the protocol as it was resolved."""
+    rows = {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
+    asked = options.as_dict()
+    if mode == "linear":
+        asked = {key: value for key, value in asked.items() if key not in NOT_IN_A_PROBE}
+    return {**asked, "mode": mode, **rows}
+
+
+def cell_defaults(mode: Mode, protocol: str | None) -> Mapping[str, str]:
+    """What `--help` shows for the options that a protocol decides.
+
+    Args:
+        mode: "finetune" or "linear".
+        protocol: the one that was typed, if any; one that cannot be read shows no values.
+
+    >>> cell_defaults("finetune", None)["learning_rate"]
+    "the protocol's, 5e-4"
+    """
+    try:
+        chosen = load_protocol(protocol or "medzoo", mode)
+    except UsageError:
+        return dict.fromkeys(FROM_PROTOCOL, "the protocol's")
+    told = {name: f"the protocol's, {worded(getattr(chosen, name))}" for name in FROM_PROTOCOL}
+    told["precision"] = f"the protocol's, {wished_precision(protocol or 'medzoo', mode)}"
+    return told | ({} if chosen.size else {"size": "the checkpoint's"})

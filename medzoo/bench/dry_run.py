@@ -1,0 +1,98 @@
+"""What of a suite is missing: looked up without training, decoding or fetching anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from medzoo.bench.identity import known_result
+from medzoo.bench.suite import Cell, Suite
+from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
+from medzoo.bench.suite_precision import settle_precision
+from medzoo.errors import MedzooError
+from medzoo.training.options import open_task
+from medzoo.training.pretrain import is_done
+
+if TYPE_CHECKING:
+    from medzoo.bench.cell_options import CellOptions
+    from medzoo.data.task import Task
+
+
+@dataclass
+class Missing:
+    """What a suite lacks.
+
+    Args:
+        steps: names of pre-trainings that are not done.
+        cells: runs without a result.
+        there: how many runs have a result.
+        unknown: why runs could not be looked up, each reason with the number of its runs.
+    """
+
+    steps: list[str] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+    there: int = 0
+    unknown: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"pre-train {name}" for name in self.steps]
+        lines += [str(cell) for cell in self.cells]
+        count = self.there + len(self.cells)
+        lines.append(f"{self.there} of {count} runs are there, {len(self.cells)} are missing")
+        if self.steps:
+            lines[-1] += f"; so {'is' if len(self.steps) == 1 else 'are'} {len(self.steps)} pre-training"
+            lines[-1] += "s" * (len(self.steps) > 1)
+        lines += [f"not looked up ({number} of the missing): {why}" for why, number in self.unknown.items()]
+        return "\n".join(lines)
+
+
+def missing_of(suite: Suite, places: Places) -> Missing:
+    """Look up every pre-training and every run of a suite.
+
+    Args:
+        suite: what the table holds.
+        places: where everything lies.
+
+    Raises:
+        UsageError: for an option that no run could use.
+    """
+    check_suite(suite, places)
+    places = replace(places, precision=settle_precision(suite, places.runs, places.common, note=False)[0])
+    found = Missing()
+    for step in suite.pretrain:
+        base = str(step.get("checkpoint"))
+        if base in found.steps or not is_done(*pretrain_options(suite, step, places)):
+            found.steps.append(str(step["name"]))
+    tasks: dict[tuple[object, ...], Task | MedzooError] = {}
+
+    def opened(options: CellOptions) -> Task:
+        key = (
+            options.task, options.root, options.split_file, options.fold, options.fraction, options.label_policy,
+            options.groups,
+        )  # fmt: skip
+        if key not in tasks:
+            try:
+                tasks[key] = open_task(options)
+            except MedzooError as error:
+                tasks[key] = error
+        if isinstance(task := tasks[key], MedzooError):
+            raise task
+        return task
+
+    for cell in suite.cells():
+        if cell.checkpoint in found.steps:  # weights that do not exist have no results
+            found.cells.append(cell)
+            continue
+        options = cell_options(suite, cell, places)
+        if cell.checkpoint in own_names(suite):
+            options = replace(options, checkpoint=str(places.runs / "pretrain" / cell.checkpoint), hub=None)
+        try:
+            known = known_result(options, cell.mode, opened)
+        except MedzooError as error:
+            known, why = None, str(error).partition("\n")[0]
+            found.unknown[why] = found.unknown.get(why, 0) + 1
+        if known is None:
+            found.cells.append(cell)
+        else:
+            found.there += 1
+    return found

@@ -1,0 +1,133 @@
+"""Everything that may change a run's number, from its options: known without training, and where possible without loading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medzoo import store
+from medzoo.bench.cell_options import CellOptions, protocol_of, used_options
+from medzoo.bench.results import ResultStore
+from medzoo.data.downloads import no_downloads
+from medzoo.data.views import InputConvention
+from medzoo.training import compute
+from medzoo.training.options import open_task
+from medzoo.training.protocol import Mode, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+    from medzoo.data.task import Task
+
+KINDS = ("binary", "multiclass", "multilabel")
+FINISHED = ("ok", "diverged")  # a failed run is no result of its identity
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What of a checkpoint may change a number: as loaded, or as it lies on the disk."""
+
+    name: str
+    sha256: str
+    architecture: str
+    convention: InputConvention
+    size: int
+    repo: str | None
+    revision: str | None
+
+
+def loaded_weights(model: torch.nn.Module, size: int) -> Weights:
+    """The weights of a loaded model.
+
+    Args:
+        model: as `load_at_size` gives it.
+        size: side of its input, pixels.
+    """
+    from medzoo.training.inputs import convention_of
+
+    receipt: Any = model.load_receipt
+    return Weights(
+        receipt.name, receipt.sha256, receipt.architecture, convention_of(model), size, receipt.repo, receipt.revision
+    )
+
+
+def stored_weights(name: str, size: int | None, hub: str | None) -> Weights:
+    """The weights that a name stands for, without loading or fetching them.
+
+    Args:
+        name: as for `medzoo.load`.
+        size: side of the input, pixels; None takes the checkpoint's.
+        hub: directory that plays the Hub.
+
+    Raises:
+        MedzooError: if they are not here.
+    """
+    from medzoo.zoo.identify import identify
+
+    found = identify(name, hub=hub)
+    shape = found.input
+    mean, std = tuple(shape.mean), tuple(shape.std)
+    if shape.channels != len(mean):  # as convention_of has it
+        mean, std = (sum(mean) / len(mean),) * shape.channels, (sum(std) / len(std),) * shape.channels
+    convention = InputConvention(mean, std, shape.rule)
+    return Weights(
+        found.name, found.sha256, found.architecture, convention, size or shape.size, found.repo, found.revision
+    )
+
+
+def identity_of(options: CellOptions, mode: Mode, protocol: Protocol, task: Task, weights: Weights) -> dict[str, Any]:
+    """The identity of a run, by the schema of results.
+
+    Args:
+        options: of the run.
+        mode: "finetune" or "linear".
+        protocol: resolved.
+        task: as the options open it.
+        weights: of the checkpoint.
+    """
+    from medzoo.data.cache import DECODER_VERSION
+
+    seen = {"decoder": DECODER_VERSION, "size": weights.size, "input": repr(weights.convention)}
+    return {
+        "task": {"id": task.name, "version": task.version},
+        "dataset": {
+            "fingerprint": task.fingerprint, "split_hash": task.split_hash, "label_policy": task.label_policy,
+            "preprocess_hash": store.sha256_of(seen),
+        },
+        "checkpoint": {
+            "id": weights.name, "weights_sha256": weights.sha256 or None, "arch": weights.architecture,
+            "init": "stored" if weights.sha256 else "random",
+            **({"repo": weights.repo, "revision": weights.revision} if weights.repo else {}),
+        },
+        "protocol": {
+            "id": protocol.name, "hash": protocol.hash(), "label_fraction": options.fraction, "mode": mode,
+            "size": weights.size,
+        },
+        "seed": options.seed, "fold": options.fold,
+        **(compute.identity_of_processes() if mode == "finetune" else {}),
+    }  # fmt: skip
+
+
+def known_result(
+    options: CellOptions, mode: Mode, open_data: Callable[[CellOptions], Task] = open_task
+) -> Mapping[str, Any] | None:
+    """The stored result of a run that has not been started: nothing is trained, decoded or fetched.
+
+    Args:
+        options: of the run.
+        mode: "finetune" or "linear".
+        open_data: gives the task of the options; a caller that asks for many runs may remember it.
+
+    Raises:
+        MedzooError: if the weights or the data are not here, so that nobody can know.
+    """
+    options.check()
+    options = used_options(options, mode)
+    protocol = protocol_of(options, mode)
+    weights = stored_weights(options.checkpoint, protocol.size or None, options.hub)
+    with no_downloads():
+        task = open_data(options)
+    result = ResultStore(Path(options.results)).get(identity_of(options, mode, protocol, task, weights))
+    return result if result is not None and result["status"] in FINISHED else None
