@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from medzoo.zoo.rule_notes import from_notes
 from medzoo.zoo.schema import parse, plain
 
 SCHEMA: Literal["medzoo.folder/1"] = "medzoo.folder/1"
+HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # escapes of which two make a letter
 CONFIG_LIMIT = 4 * 1024 * 1024  # bytes
 ARCHITECTURE = re.compile(r"[A-Za-z0-9_]+")
 # Keywords of timm.create_model that say where weights come from, or that a caller of `load` decides.
@@ -199,8 +201,27 @@ def read_config(folder: Path) -> FolderConfig:
     if path.stat().st_size > CONFIG_LIMIT:
         raise IntegrityError(f"{path} has {path.stat().st_size} bytes; medzoo reads at most {CONFIG_LIMIT}.")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_refuse)
-    except (ValueError, RecursionError, OSError) as error:
+        return parse_config(path.read_text(encoding="utf-8"), folder)
+    except (UnicodeDecodeError, OSError) as error:
+        raise IntegrityError(f"{path} is no valid JSON: {error}") from error
+
+
+def parse_config(text: str, folder: Path) -> FolderConfig:
+    """The text of a config.json, checked as by `read_config`.
+
+    Args:
+        text: its content.
+        folder: where it lies, or will lie.
+
+    Raises:
+        IntegrityError: for invalid JSON, an unknown key or a wrong value.
+    """
+    path = folder / CONFIG
+    try:
+        rows = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_refuse, parse_float=_finite)
+        if HALF_PAIR.search(text):
+            json.dumps(rows, ensure_ascii=False).encode()  # no file and no terminal takes half of a pair
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(rows, dict) or not isinstance(rows.get("pretrained_cfg"), dict):
         raise IntegrityError(f"{path} lacks the table 'pretrained_cfg'; it is not a timm or medzoo configuration.")
@@ -268,6 +289,12 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(rows) != len(pairs):
         raise ValueError("a key stands twice")
     return rows
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number} is beyond all numbers")
+    return value
 
 
 def _refuse(constant: str) -> float:
