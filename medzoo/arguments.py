@@ -135,6 +135,8 @@ def run_main(main: Callable[[], None]) -> None:
     """
     from medzoo.training.runs import Interrupted, is_main_process
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is no UTF-8 is printed with escapes, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with nullcontext() if is_main_process() else redirect_stdout(io.StringIO()):
             main()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
 from tqdm import tqdm
 
 from medzoo import paths, store
@@ -90,7 +90,7 @@ def embed(
     key = {"weights": weights_hash(model), "data": data.sha256, "size": side, "input": repr(convention)}
     file = paths.home() / "features" / f"{store.sha256_of(key)}.safetensors"
     if cache and file.is_file():
-        array = load_file(file)["features"]
+        array = load(file.read_bytes())["features"]
     else:
         model = model.to(place).eval()
         with tqdm(total=len(data.ids), desc="features", unit="image", disable=None, leave=False) as bar:

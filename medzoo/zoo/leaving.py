@@ -117,13 +117,13 @@ def _judge(config: FolderConfig, texts: Mapping[str, bytes]) -> None:
 def _prove(config: FolderConfig) -> None:
     """Weights that nobody could load do not go up, even if their hash is right."""
     from medzoo.zoo import build
-    from medzoo.zoo.weights import compare_names, read_weights, refuse_not_finite, shapes
+    from medzoo.zoo.weights import compare_names, read_weights, refuse_impossible, shapes
 
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     state = read_weights(config.weights)
     compare_names(shapes(state.items()), need, config.name, config.architecture)
-    refuse_not_finite(state, f"The weights of {config.name}", IntegrityError)
+    refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
 
 
 def _terms(folder: Path, name: str) -> bytes:
