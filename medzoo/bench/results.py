@@ -42,6 +42,8 @@ _NAME = re.compile(r"[0-9a-f]{16}(\.r[0-9]+)?\.json")
 def safe_name(name: str, longest: int = 80) -> str:
     """A folder name for any text: plain names stay, others keep a readable part and get `~` and a hash.
 
+    On a disk that ignores case two plain names may meet; what lies in such folders is told apart by its run id.
+
     >>> safe_name("resnet50-imagenet"), safe_name("hf-hub:org/näme")
     ('resnet50-imagenet', 'hf-hub_org_n_me~494434b80989')
     """
@@ -159,7 +161,8 @@ class ResultStore:
             for file in (path, predictions_path(path)):
                 if file.is_file():
                     place = "__".join(file.relative_to(self.root).parts)
-                    os.replace(file, self.root / "quarantine" / f"{uuid.uuid4().hex[:8]}__{place}"[-200:])
+                    # the drawn word is never cut off: it keeps two files of one name apart
+                    os.replace(file, self.root / "quarantine" / f"{uuid.uuid4().hex[:8]}__{place[-180:]}")
             return self.root / "quarantine"
         return None
 

@@ -14,6 +14,14 @@ from medzoo.errors import UsageError
 def push(
     folder: Annotated[Path, typer.Argument(help="a checkpoint's folder, or a run folder")],
     repo_id: Annotated[str, typer.Argument(help="org/name")],
+    license: Annotated[
+        str | None,
+        typer.Option(help="licence of a folder that states none: SPDX or Hub id; the folder here stays as it is"),
+    ] = None,
+    license_url: Annotated[str | None, typer.Option(help="where the terms of that licence stand")] = None,
+    replace_license: Annotated[
+        bool, typer.Option("--replace-license", help="take --license also where the folder states another one")
+    ] = False,
     hub: Hub = None,
     private: Private = None,
     revision: Annotated[str | None, typer.Option(help="branch to commit to; by default main")] = None,
@@ -24,14 +32,21 @@ def push(
 ) -> None:
     """Publish a folder to the Hub in one commit, or copy it to a directory hub; the same again changes nothing.
 
-    Example: medzoo push runs/finetune lab/resnet50-ours --dry-run
+    Example: medzoo push runs/finetune lab/resnet50-ours --license cc-by-4.0 --dry-run
     """
     from medzoo.zoo.publish import plan_push, pushed
 
+    if license_url and license is None:
+        raise UsageError("--license-url goes with --license ID.")
+    terms = None if license is None else {"id": license, "url": license_url}
     if dry_run:
-        print(plan_push(folder, repo_id, hub=hub).describe())
+        shown = plan_push(folder, repo_id, license=terms, replace_license=replace_license, hub=hub)
+        print(shown.describe())
         return
-    done = pushed(folder, repo_id, private=private, revision=revision, create_pr=pr, hub=hub)
+    done = pushed(
+        folder, repo_id, license=terms, replace_license=replace_license, private=private, revision=revision, create_pr=pr,
+        hub=hub,
+    )  # fmt: skip
     print(f"{done.address}{' (was there already; nothing was written)' if done.unchanged else ''}")
 
 

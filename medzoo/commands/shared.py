@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.errors import UsageError
+from medzoo.errors import UsageError, printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 Hub = Annotated[Path | None, typer.Option(help="directory that plays the Hub; by default MEDZOO_HUB")]
@@ -60,8 +61,16 @@ def check_spelling(path: Path, option: str) -> None:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
-    """Indented JSON; what JSON has no word for, as text."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Indented JSON: what it has no word for is text, and a number that is none is null."""
+    print(printable(json.dumps(_known(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)))
+
+
+def _known(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {key: _known(row) for key, row in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(row) for row in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
 
 from medzoo import paths, progress, store
 from medzoo.data.cache import Decoded, decoded
@@ -91,7 +91,7 @@ def embed(
         key["precision"] = str(torch.get_autocast_dtype(place.type))
     file = paths.home() / "features" / f"{store.sha256_of(key)}.safetensors"
     if cache and file.is_file():
-        array = load_file(file)["features"]
+        array = load(file.read_bytes())["features"]
     else:
         model = model.to(place).eval()
         with progress.Steps("features", len(data.ids), "image") as steps:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from medzoo import store
 from medzoo.errors import IntegrityError, ResumeError
+from medzoo.zoo.weights import load_tensors
 
 KEEP = 2
 _TENSORS, _FACTS = "tensors.safetensors", "facts.json"
@@ -111,7 +112,7 @@ def load_state(folder: Path) -> tuple[State | None, list[str]]:
             continue
         facts = json.loads((path / _FACTS).read_text())
         tensors: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
-        for key, value in load_file(path / _TENSORS).items():
+        for key, value in load_tensors(path / _TENSORS).items():
             group, _, name = key.partition("/")
             tensors[group][name] = value
         return State(facts["step"], tensors, facts), skipped

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medzoo import paths, store
-from medzoo.errors import ConversionError, IntegrityError, RegistryError, UsageError, listed
+from medzoo.errors import ConversionError, IntegrityError, RegistryError, UsageError, listed, printable
 from medzoo.zoo import build
 from medzoo.zoo.check import check
 from medzoo.zoo.check_rows import CheckReport, CheckRow
@@ -106,7 +106,7 @@ def add(
     mean, std = _statistics(mean, "mean"), _statistics(std, "std")
     architecture = architecture or name.partition("-")[0]
     _architecture(architecture, name)
-    channels = len(mean)
+    channels, file_name = len(mean), printable(path.name)
     table: dict[str, Any] = {
         "architecture": architecture,
         "model": {"kwargs": dict(model_kwargs or {}) or None, "labels": list(labels)} if model_kwargs or labels else None,
@@ -119,8 +119,8 @@ def add(
             "images": images, "epochs": epochs, "init": init,
         },
         "upstream": {
-            "access": "manual", "format": format or "timm", "file": path.name,
-            "instructions": f"These are your own weights: run `medzoo add {path.name} {name} --replace` with the same facts "
+            "access": "manual", "format": format or "timm", "file": file_name,
+            "instructions": f"These are your own weights: run `medzoo add {file_name} {name} --replace` with the same facts "
             "on the machine that has them, or copy the folder.",
         },
         "license": {

@@ -206,12 +206,12 @@ def _names(subject: _Subject) -> str:
 
 
 def _finite(subject: _Subject) -> str:
-    from medzoo.zoo.weights import refuse_not_finite
+    from medzoo.zoo.weights import refuse_impossible
 
     state = subject.tensors()
-    refuse_not_finite(state, "The file", IntegrityError)
+    refuse_impossible(state, "The file", IntegrityError)
     numbers = sum(tensor.numel() for tensor in state.values())
-    return f"no NaN or infinity among {numbers:,} numbers"
+    return f"no NaN or infinity among {numbers:,} numbers, and no variance below 0"
 
 
 def _labels(subject: _Subject) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from medzoo.errors import printable
+
 Result = Literal["PASS", "WARN", "FAIL", "SKIP"]
 
 
@@ -49,4 +51,4 @@ class CheckReport:
 
     def __str__(self) -> str:
         lines = [f"{row.result}  {row.check:<14} {row.detail}" for row in self.rows]
-        return "\n".join([f"{self.name}  {self.folder or 'random weights'}", *lines])
+        return printable("\n".join([f"{self.name}  {self.folder or 'random weights'}", *lines]))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from medzoo import paths, store
+from medzoo.errors import listed
 from medzoo.zoo.places import PUBLIC_HUB, cache_root, hub_address, repo_folder, repo_folders
 from medzoo.zoo.registry import HEX40
 
 FIRST = "first.json"  # of the head that was taken when no revision was asked for
 ABOUT = "repo.json"  # which repository a folder is of
+SHORT = re.compile(r"[0-9a-f]{4,39}")  # the beginning of a commit, or a branch of such a name
 PathLike = str | os.PathLike[str]
 
 
@@ -47,15 +50,24 @@ def noted_commit(repo: str, revision: str | None, cache_dir: PathLike | None) ->
     return None
 
 
-def noted_revisions(repo: str, cache_dir: PathLike | None) -> list[str]:
-    """The revisions of a repository that were noted, for messages.
+def what_is_here(repo: str, revision: str | None, cache_dir: PathLike | None) -> str:
+    """What the cache holds instead of what was asked for, in sentences: another revision or Hub is never taken for it.
 
     Args:
         repo: org/name.
+        revision: that is not here.
         cache_dir: instead of MEDZOO_HOME.
     """
     notes = [read_note(path) for folder in repo_folders(repo, cache_dir) for path in folder.glob("*.json")]
-    return sorted({str(rows["revision"]) for rows in notes if _states(rows, repo) and rows.get("revision")})
+    others = sorted(
+        {str(rows["revision"]) for rows in notes if _states(rows, repo) and rows.get("revision")} - {revision}
+    )
+    about = [read_note(path) for path in (cache_root(cache_dir) / "snapshots").glob(f"*/{ABOUT}")]
+    hubs = sorted({str(rows.get("hub")) for rows in about if rows.get("repo") == repo} - {hub_address()})
+    said = ["Of a commit, give all 40 digits."] if revision and SHORT.fullmatch(revision) else []
+    said += [f"Other revisions of it are here: {listed(others, 5)} (revision=...)."] if others else []
+    said += [f"A repository of this name is here from {listed(hubs, 3)} (HF_ENDPOINT)."] if hubs else []
+    return " ".join(said)
 
 
 def say_whose(repo: str, cache_dir: PathLike | None) -> None:
@@ -81,13 +93,6 @@ def whose(folder: Path) -> tuple[str, str]:
             return rows["repo"], str(rows.get("hub", ""))
     org, found, name = folder.name.partition("--")
     return (f"{org}/{name}" if found and "~" not in folder.name else folder.name), ""
-
-
-def other_hubs(repo: str, cache_dir: PathLike | None) -> list[str]:
-    """The addresses of other Hubs of which a repository of this name is in the cache, for messages."""
-    about = (read_note(path) for path in (cache_root(cache_dir) / "snapshots").glob(f"*/{ABOUT}"))
-    hubs = {str(rows.get("hub")) for rows in about if rows.get("repo") == repo}
-    return sorted(hubs - {hub_address()})
 
 
 def read_note(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ from typing import Any, Literal
 
 from medzoo.errors import IntegrityError
 from medzoo.zoo.card_rows import ResultRow
-from medzoo.zoo.facts import Citation, Golden, Input
+from medzoo.zoo.facts import Citation, Golden, Input, number_problems
 from medzoo.zoo.licenses import License
 from medzoo.zoo.places import CONFIG, WEIGHTS
 from medzoo.zoo.registry import SHA256
 from medzoo.zoo.rule_notes import from_notes
 from medzoo.zoo.schema import parse, plain
+from medzoo.zoo.strict_json import strict_json
 
 SCHEMA: Literal["medzoo.folder/1"] = "medzoo.folder/1"
 CONFIG_LIMIT = 4 * 1024 * 1024  # bytes
@@ -199,8 +199,25 @@ def read_config(folder: Path) -> FolderConfig:
     if path.stat().st_size > CONFIG_LIMIT:
         raise IntegrityError(f"{path} has {path.stat().st_size} bytes; medzoo reads at most {CONFIG_LIMIT}.")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_refuse)
-    except (ValueError, RecursionError, OSError) as error:
+        return parse_config(path.read_text(encoding="utf-8"), folder)
+    except (UnicodeDecodeError, OSError) as error:
+        raise IntegrityError(f"{path} is no valid JSON: {error}") from error
+
+
+def parse_config(text: str, folder: Path) -> FolderConfig:
+    """The text of a config.json, checked as by `read_config`.
+
+    Args:
+        text: its content.
+        folder: where it lies, or will lie.
+
+    Raises:
+        IntegrityError: for invalid JSON, an unknown key or a wrong value.
+    """
+    path = folder / CONFIG
+    try:
+        rows = strict_json(text)
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{path} is no valid JSON: {error}") from error
     if not isinstance(rows, dict) or not isinstance(rows.get("pretrained_cfg"), dict):
         raise IntegrityError(f"{path} lacks the table 'pretrained_cfg'; it is not a timm or medzoo configuration.")
@@ -230,7 +247,10 @@ def read_config(folder: Path) -> FolderConfig:
     if problem is not None and problem not in PROBLEMS:
         raise IntegrityError(f"{path}: problem_type is {problem!r}; it should be one of {', '.join(PROBLEMS)}.")
     cfg["num_classes"] = classes
-    return FolderConfig(folder, architecture, classes, arguments, cfg, tuple(map(str, labels)), problem, facts)
+    config = FolderConfig(folder, architecture, classes, arguments, cfg, tuple(map(str, labels)), problem, facts)
+    for problem in number_problems(config.input) if facts is not None else ():
+        raise IntegrityError(f"{path}: {problem}")
+    return config
 
 
 def _timm_config(values: Mapping[str, Any], path: Path, strict: bool) -> dict[str, Any]:
@@ -240,6 +260,8 @@ def _timm_config(values: Mapping[str, Any], path: Path, strict: bool) -> dict[st
     for key, row in (("mean", mean), ("std", std)):
         if not _numbers(row, None) or not row:
             raise IntegrityError(f"{path}: pretrained_cfg: {key} is {row!r}; it should be a list of numbers.")
+    if min(std or [1]) <= 0:
+        raise IntegrityError(f"{path}: pretrained_cfg: std is {std!r}; it must be above 0.")
     if strict and (len(mean or []) != (size or [0])[0] or len(std or []) != (size or [0])[0]):
         raise IntegrityError(f"{path}: pretrained_cfg: mean and std need {(size or [0])[0]} numbers, one a channel.")
     for key in PLACES & set(values):
@@ -261,14 +283,3 @@ def _table(rows: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise IntegrityError(f"{path}: {key} is {value!r}; it should be a table.")
     return value
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    rows = dict(pairs)
-    if len(rows) != len(pairs):
-        raise ValueError("a key stands twice")
-    return rows
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from medzoo import store
 from medzoo.errors import IntegrityError, UsageError, WeightsUnavailableError
 from medzoo.zoo.commit_notes import read_note
 from medzoo.zoo.folder import FILES, read_folder
-from medzoo.zoo.places import CARD, ORIGIN, TERMS, hub_address, is_spelled
+from medzoo.zoo.places import ORIGIN, TERMS, hub_address, is_spelled
 from medzoo.zoo.registry import HEX40
 
 
@@ -55,13 +56,15 @@ def check_origin(folder: Path, repo: str, revision: str) -> str:
     return f"copied from {rows.get('hub')} at {commit}"
 
 
-def copy_folder(source: Path, target: Path, card: bytes | None = None, origin: dict[str, Any] | None = None) -> Path:
+def copy_folder(
+    source: Path, target: Path, texts: Mapping[str, bytes] | None = None, origin: dict[str, Any] | None = None
+) -> Path:
     """Copy the files of a checkpoint's folder, whole or not at all; verify the copy.
 
     Args:
         source: the folder.
         target: where the copy goes; what is there is replaced.
-        card: another card.
+        texts: another card or configuration, by name.
         origin: what the copy notes of its origin.
 
     Raises:
@@ -70,16 +73,21 @@ def copy_folder(source: Path, target: Path, card: bytes | None = None, origin: d
     """
     if target.exists() and not is_spelled(target.parent.parent, f"{target.parent.name}/{target.name}"):
         raise UsageError(f"{target} is there in another spelling, and this disk ignores case. Choose another name.")
-    if target.exists() and target.resolve() == source.resolve():
-        if card is not None:
-            store.write_bytes(target / CARD, card)
-        return target
+    onto_itself = target.exists() and target.resolve() == source.resolve()
+    if onto_itself:
+        changed = [name for name, text in (texts or {}).items() if _content(target / name) != text]
+        for name in changed if len(changed) < 2 else ():
+            store.write_bytes(target / name, (texts or {})[name])
+        if len(changed) < 2:
+            return target
     with store.atomic_folder(target) as folder:
+        if onto_itself:  # with all that lies there beside
+            shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
         for file in (*FILES, *TERMS):
-            if (source / file).is_file():
+            if (source / file).is_file() and not onto_itself:
                 shutil.copyfile(source / file, folder / file)
-        if card is not None:
-            (folder / CARD).write_bytes(card)
+        for name, text in (texts or {}).items():
+            (folder / name).write_bytes(text)
         if origin is not None:
             store.write_json(folder / ORIGIN, origin)
         config = read_folder(folder)
@@ -90,3 +98,7 @@ def copy_folder(source: Path, target: Path, card: bytes | None = None, origin: d
     with suppress(OSError):
         store.sweep(target.parent)
     return target
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None

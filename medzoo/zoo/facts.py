@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -54,6 +55,37 @@ class Input:
     rule: Literal["unit", "per_image_minmax"] = "unit"
     clip: tuple[float, ...] | None = None
     note: str | None = None
+
+
+def number_problems(shape: Input) -> Iterator[str]:
+    """What of an input convention would give NaN, infinity or nothing, in sentences that begin with its key.
+
+    Args:
+        shape: as a card, a folder or a file of facts states it.
+    """
+    if not len(shape.mean) == len(shape.std) == shape.channels:
+        yield f"mean and std need {shape.channels} numbers each, one a channel."
+    if not all(map(math.isfinite, (*shape.mean, *shape.std))):
+        yield f"mean {list(shape.mean)} and std {list(shape.std)} must be finite."
+    if not all(value > 0 for value in shape.std):
+        yield f"std is {list(shape.std)}; it must be above 0."
+    if shape.clip is not None:
+        numbers = all(map(math.isfinite, shape.clip))
+        if not (len(shape.clip) == 2 and numbers and shape.clip[0] < shape.clip[1]):
+            yield "clip is a list of two numbers, lowest and highest HU."
+
+
+def input_problems(shape: Input) -> Iterator[str]:
+    """What is wrong with an input convention, in sentences that begin with its key.
+
+    Args:
+        shape: as a card or a file of facts states it.
+    """
+    yield from number_problems(shape)
+    if not 8 <= shape.size <= 4096:
+        yield f"size is {shape.size}; it should be between 8 and 4096 pixels."
+    if shape.crop_pct is not None and not 0 < shape.crop_pct <= 1:
+        yield f"crop_pct is {shape.crop_pct}; it is a share above 0 and at most 1."
 
 
 @dataclass(frozen=True)

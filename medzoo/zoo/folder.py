@@ -13,7 +13,7 @@ from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatch
 from medzoo.zoo.config import FolderConfig, read_config, to_json
 from medzoo.zoo.facts import Checkpoint
 from medzoo.zoo.places import CARD, CONFIG, ORIGIN, WEIGHTS
-from medzoo.zoo.weights import compare_names, read_header, refuse_not_finite, shapes, write_weights
+from medzoo.zoo.weights import compare_names, read_header, refuse_impossible, shapes, write_weights
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike
     if config.facts is None:
         raise CardError("A folder cannot be written without facts: name, licence and data.")
     _refuse_foreign(directory)
-    refuse_not_finite(state, f"The weights of {config.name}", IntegrityError)
+    refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
     model = build.twin(config.architecture, config.pretrained_cfg, arguments)
     compare_names(shapes(state.items()), shapes(model.state_dict().items()), config.name, config.architecture)
@@ -132,9 +132,9 @@ def _prove_same(model: nn.Module, state: Mapping[str, torch.Tensor], config: Fol
     import torch
 
     from medzoo.zoo import build
-    from medzoo.zoo.golden import fixed_inputs
+    from medzoo.zoo.golden import fixed_inputs, not_finite
 
-    refuse_not_finite(state, f"The weights of {config.name}", IntegrityError)
+    refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     compare_names(shapes(state.items()), need, f"The model {config.name}", config.architecture)
@@ -149,6 +149,8 @@ def _prove_same(model: nn.Module, state: Mapping[str, torch.Tensor], config: Fol
     finally:
         for name, module in model.named_modules():
             module.training = modes[name]
+    if not torch.isfinite(want).all():
+        raise not_finite(again, batch.float())
     scale = max(float(want.abs().max()), 1e-6)
     exact = parameter.device.type == "cpu" and parameter.dtype == torch.float32  # TF32 and half precision round more
     if want.shape != have.shape or not float((want - have).abs().max()) <= (1e-5 if exact else 2e-2) * scale:

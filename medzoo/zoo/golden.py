@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from medzoo.errors import IntegrityError
@@ -35,15 +36,55 @@ def compute_golden(model: nn.Module, channels: int, size: int) -> Golden:
         model: float32, on the CPU, in eval mode; gives (N, features).
         channels: of its stem.
         size: side of its usual input, pixels.
+
+    Raises:
+        IntegrityError: if they are not finite, naming the layer.
     """
     import torch
 
+    batch = fixed_inputs(channels, size)
     with torch.inference_mode():
-        features = model(fixed_inputs(channels, size)).double()
+        features = model(batch).double()
+    if not torch.isfinite(features).all():
+        raise not_finite(model, batch)
     return Golden(
         mean=tuple(_short(value) for value in features.mean(1)),
         norm=tuple(_short(value) for value in features.norm(dim=1)),
         first=tuple(tuple(_short(value) for value in row[:FIRST]) for row in features),
+    )
+
+
+def not_finite(model: nn.Module, batch: torch.Tensor) -> IntegrityError:
+    """The error for a network that answers NaN or infinity though its weights are finite: which layer does so first.
+
+    Args:
+        model: in eval mode.
+        batch: its input.
+    """
+    import torch
+
+    first: list[str] = []
+
+    def look(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, given: object, out: object) -> None:
+            rows = out if isinstance(out, tuple | list) else [out]
+            if not first and any(isinstance(row, torch.Tensor) and not torch.isfinite(row).all() for row in rows):
+                first.append(name)
+
+        return hook
+
+    leaves = [(name, module) for name, module in model.named_modules() if not any(module.children())]
+    handles = [module.register_forward_hook(look(name)) for name, module in leaves]
+    try:
+        with torch.inference_mode():
+            model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    layer = first[0] if first else "the last one"
+    return IntegrityError(
+        f"The network answers NaN or infinity, though its weights are finite; the first layer that does is {layer}. Its weights "
+        "are too large, or damaged."
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import sys
 import time
@@ -18,15 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from medzoo import store
-from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError, listed
-from medzoo.zoo.commit_notes import note_commit, noted_commit, noted_revisions, other_hubs, say_whose
+from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError
+from medzoo.zoo.commit_notes import SHORT, note_commit, noted_commit, say_whose, what_is_here
 from medzoo.zoo.download import AGAIN, TRIES, RefusedError, download, wait_after
 from medzoo.zoo.places import CARD, CONFIG, TERMS, WEIGHTS, cache_root, hub_address, repo_folders, snapshot_folder
 from medzoo.zoo.registry import HEX40
 
 T = TypeVar("T")
 TRUE = ("1", "ON", "YES", "TRUE")
-SHORT = re.compile(r"[0-9a-f]{4,39}")  # the beginning of a commit, or a branch of such a name
 ANSWER_SECONDS = 8.0  # longer than any healthy Hub takes to answer a question
 
 
@@ -113,7 +111,7 @@ def _files(
     if offline:
         folder = None if known else _here(repo, revision, needed, cache_dir)
         if folder is None:
-            raise not_here(repo, _what_is_here(repo, revision, cache_dir))
+            raise not_here(repo, what_is_here(repo, revision, cache_dir))
         return folder, folder.name
     commit, files = _ask(repo, known or revision, token)
     if pinned and commit != pinned:
@@ -155,18 +153,6 @@ def _here(
         folders = {path.parents[len(Path(name).parts) - 1] for path, name in zip(cached, needed, strict=True)}
         return folders.pop() if len(folders) == 1 else None
     return None
-
-
-def _what_is_here(repo: str, revision: str | None, cache_dir: str | os.PathLike[str] | None) -> str:
-    """What of a repository the cache does hold, in sentences; another revision or Hub is never taken for the one asked for."""
-    said = []
-    if revision and SHORT.fullmatch(revision):
-        said.append("Of a commit, give all 40 digits.")
-    if others := [name for name in noted_revisions(repo, cache_dir) if name != revision]:
-        said.append(f"Other revisions of it are here: {listed(others, 5)} (revision=...).")
-    if hubs := other_hubs(repo, cache_dir):
-        said.append(f"A repository of this name is here from {listed(hubs, 3)} (HF_ENDPOINT).")
-    return " ".join(said)
 
 
 def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:

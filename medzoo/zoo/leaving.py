@@ -12,6 +12,7 @@ from medzoo.errors import IntegrityError, PublishError, listed
 from medzoo.zoo.card_checks import problems, stated_license
 from medzoo.zoo.config import KEYS
 from medzoo.zoo.places import CARD, CONFIG, TERMS, WEIGHTS
+from medzoo.zoo.relicense import config_bytes, relicensed_card
 from medzoo.zoo.scan import scan
 from medzoo.zoo.upload import Upload
 
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 TERMS_LIMIT = 1024 * 1024  # bytes
 
 
-def prepare(folder: Path, config: FolderConfig, repo: str, extra: Mapping[str, bytes] | None = None) -> Upload:
+def prepare(
+    config: FolderConfig, repo: str, extra: Mapping[str, bytes] | None = None, *, old: FolderConfig | None = None
+) -> Upload:
     """Collect and judge what would go up.
 
     Args:
-        folder: verified.
-        config: its configuration, with facts.
+        config: of a verified folder, with facts.
         repo: org/name.
         extra: more files: the licence's text, a notice.
+        old: the configuration as it lies in the folder, if `config` states another licence.
 
     Raises:
         PublishError: if a text, metadata or weights hold a token, a place of this machine or an identifier of a patient, if
@@ -39,7 +42,8 @@ def prepare(folder: Path, config: FolderConfig, repo: str, extra: Mapping[str, b
     from medzoo.zoo.card_rows import check_rows, eval_results
 
     assert config.facts is not None
-    texts = {CONFIG: (folder / CONFIG).read_bytes(), CARD: card_for(config, folder, repo)}
+    folder, old = config.path, old or config
+    texts = {CONFIG: config_bytes(config, old), CARD: card_for(config, repo, old)}
     texts |= {name: _terms(folder, name) for name in TERMS if (folder / name).is_file()}
     texts |= {name: text.encode() for name, text in eval_results(check_rows(config.facts.results)).items()}
     texts |= extra or {}
@@ -50,7 +54,7 @@ def prepare(folder: Path, config: FolderConfig, repo: str, extra: Mapping[str, b
             f"{folder} holds what should not leave this machine: {listed(found, 6)}. Save the model again without it, or edit "
             "the file."
         )
-    _judge(folder, config, _text(texts[CARD], CARD))
+    _judge(config, texts)
     _prove(config)
     here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return Upload(
@@ -58,36 +62,44 @@ def prepare(folder: Path, config: FolderConfig, repo: str, extra: Mapping[str, b
     )
 
 
-def copied(folder: Path, config: FolderConfig, repo: str) -> Upload:
+def copied(config: FolderConfig, old: FolderConfig, repo: str) -> Upload:
     """What a copy into a directory hub takes along; it is one's own, so nothing is judged.
 
     Args:
-        folder: verified.
-        config: its configuration, with facts.
+        config: of a verified folder, with facts.
+        old: as it lies in the folder.
         repo: org/name.
     """
     assert config.facts is not None
-    texts = {CONFIG: (folder / CONFIG).read_bytes(), CARD: card_for(config, folder, repo)}
+    folder = config.path
+    texts = {CONFIG: config_bytes(config, old), CARD: card_for(config, repo, old)}
     texts |= {name: (folder / name).read_bytes() for name in TERMS if (folder / name).is_file()}
     here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return Upload(repo, folder / WEIGHTS, config.facts.sha256, texts, tuple(sorted(here - {WEIGHTS, *texts})))
 
 
-def card_for(config: FolderConfig, folder: Path, repo: str) -> bytes:
+def card_for(config: FolderConfig, repo: str, old: FolderConfig) -> bytes:
     """The card with the repository's address, unless a person edited it.
 
+    Args:
+        config: of the folder, with facts.
+        repo: org/name.
+        old: the configuration as it lies in the folder.
+
     Raises:
-        PublishError: if it is no UTF-8 text, or a link out of the folder.
+        PublishError: if it is no UTF-8 text, or a link out of the folder; or if it was edited where another licence must stand.
     """
     from medzoo.zoo.cards import render
 
-    path = folder / CARD
-    written = _text(_inside(folder, CARD).read_bytes(), str(path)) if path.is_file() else ""
-    return (render(config, repo=repo) if written in ("", render(config)) else written).encode()
+    path = config.path / CARD
+    written = _text(_inside(config.path, CARD).read_bytes(), str(path)) if path.is_file() else ""
+    edited = written not in ("", render(old))
+    return (relicensed_card(written, config, old) if edited else render(config, repo=repo)).encode()
 
 
-def _judge(folder: Path, config: FolderConfig, card: str) -> None:
+def _judge(config: FolderConfig, texts: Mapping[str, bytes]) -> None:
     assert config.facts is not None
+    folder, card = config.path, _text(texts[CARD], CARD)
     if wrong := problems(card, ours=False):
         raise PublishError(f"{folder / CARD} is no card that the Hub should get: {listed(wrong, 6)}")
     said, true = stated_license(card), config.facts.license.id.lower()
@@ -96,7 +108,7 @@ def _judge(folder: Path, config: FolderConfig, card: str) -> None:
             f"{folder / CARD} gives the licence {said}, and {CONFIG} says {true}. Weights keep their licence: mend the card, or "
             "save the model again under the right one."
         )
-    if unknown := sorted(set(json.loads((folder / CONFIG).read_text(encoding="utf-8"))) - KEYS):
+    if unknown := sorted(set(json.loads(texts[CONFIG])) - KEYS):
         raise PublishError(
             f"{folder / CONFIG} holds {listed(unknown, 6)}, which medzoo does not write; other tools may act on it. Remove it."
         )
@@ -105,13 +117,13 @@ def _judge(folder: Path, config: FolderConfig, card: str) -> None:
 def _prove(config: FolderConfig) -> None:
     """Weights that nobody could load do not go up, even if their hash is right."""
     from medzoo.zoo import build
-    from medzoo.zoo.weights import compare_names, read_weights, refuse_not_finite, shapes
+    from medzoo.zoo.weights import compare_names, read_weights, refuse_impossible, shapes
 
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     state = read_weights(config.weights)
     compare_names(shapes(state.items()), need, config.name, config.architecture)
-    refuse_not_finite(state, f"The weights of {config.name}", IntegrityError)
+    refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
 
 
 def _terms(folder: Path, name: str) -> bytes:

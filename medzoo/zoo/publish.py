@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
@@ -17,8 +17,9 @@ from medzoo.zoo.fetch import Found, verify
 from medzoo.zoo.folder import save
 from medzoo.zoo.hints import no_checkpoint
 from medzoo.zoo.hub_names import check_repo, check_revision
-from medzoo.zoo.leaving import card_for, copied, prepare
-from medzoo.zoo.places import is_folder
+from medzoo.zoo.leaving import copied, prepare
+from medzoo.zoo.places import CARD, CONFIG, hub_address, is_folder
+from medzoo.zoo.relicense import Terms, relicensed, wanted_license
 from medzoo.zoo.upload import Pushed, Upload, commit
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def push(
     repo_id: str,
     *,
     card: Checkpoint | Mapping[str, Any] | None = None,
+    license: Terms | None = None,
+    replace_license: bool = False,
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
@@ -46,6 +49,9 @@ def push(
         directory_or_model: a folder, a run folder, or a model (then `card` is needed).
         repo_id: org/name.
         card: as for `save`, for a model.
+        license: of a folder that states none yet: an SPDX or Hub id ("cc-by-4.0"), or a table of id, url and note. It stands in
+            the configuration and the card that go up; the folder on this machine stays as it is.
+        replace_license: take `license` also where the folder states another one.
         private: whether a repository that is created is private, by default it is; True refuses one that is there and public.
         revision: branch to commit to; by default main.
         create_pr: open a pull request instead, unless one of yours with these very files is open.
@@ -61,8 +67,8 @@ def push(
         PublishError: if something must not leave this machine, or the Hub refuses.
     """
     return pushed(
-        directory_or_model, repo_id, card=card, private=private, revision=revision, create_pr=create_pr, token=token,
-        dry_run=dry_run, hub=hub,
+        directory_or_model, repo_id, card=card, license=license, replace_license=replace_license, private=private,
+        revision=revision, create_pr=create_pr, token=token, dry_run=dry_run, hub=hub,
     ).address  # fmt: skip
 
 
@@ -71,6 +77,8 @@ def pushed(
     repo_id: str,
     *,
     card: Checkpoint | Mapping[str, Any] | None = None,
+    license: Terms | None = None,
+    replace_license: bool = False,
     private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
@@ -86,37 +94,48 @@ def pushed(
             "push to the Hub (without --hub and MEDZOO_HUB)."
         )
     if revision is not None:
-        check_revision(revision)
+        revision = check_revision(revision)
+    where = _Where(repo_id, private, revision, create_pr, token, dry_run, hub)
     if not isinstance(directory_or_model, str | os.PathLike):
         if card is None:
             raise UsageError(
                 "Pushing a model needs its card: push(model, repo_id, card={'name': ..., 'license': ..., ...})."
             )
+        if license is not None:
+            raise UsageError("The licence of a model stands in its card: card={'license': ..., ...}.")
         with tempfile.TemporaryDirectory() as temporary:
-            folder = save(directory_or_model, Path(temporary) / "folder", card=card)
-            return _push(folder, repo_id, private, revision, create_pr, token, dry_run, hub)
+            return _push(_verified(save(directory_or_model, Path(temporary) / "folder", card=card)), where)
     if card is not None:
         raise UsageError("A folder has its card already; save the model again to change it.")
-    return _push(Path(directory_or_model), repo_id, private, revision, create_pr, token, dry_run, hub)
+    return _push(_verified(paths.plain_path(directory_or_model), license, replace_license), where)
 
 
-def plan_push(directory: str | os.PathLike[str], repo_id: str, *, hub: str | os.PathLike[str] | None = None) -> Upload:
+def plan_push(
+    directory: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    license: Terms | None = None,
+    replace_license: bool = False,
+    hub: str | os.PathLike[str] | None = None,
+) -> Upload:
     """What `push` would put up, judged; `.describe()` shows it.
 
     Args:
         directory: a folder or a run folder.
         repo_id: org/name.
+        license: as for `push`.
+        replace_license: as for `push`.
         hub: directory that plays the Hub, to which one's own may go unjudged; by default MEDZOO_HUB.
 
     Raises:
         LicenseError: as `push`.
         PublishError: as `push`.
     """
-    folder, config = _verified(Path(directory))
+    config, old = _verified(paths.plain_path(directory), license, replace_license)
     if paths.directory_hub(hub) is not None:
-        return copied(folder, config, _target(repo_id))
+        return copied(config, old, _target(repo_id))
     may_publish(config)
-    return prepare(folder, config, _target(repo_id))
+    return prepare(config, _target(repo_id), old=old)
 
 
 def _target(repo: object) -> str:
@@ -129,7 +148,25 @@ def _target(repo: object) -> str:
         ) from error
 
 
-def _verified(folder: Path) -> tuple[Path, FolderConfig]:
+class _Where(NamedTuple):
+    """Where a push goes, and how."""
+
+    repo: str
+    private: bool | None
+    revision: str | None
+    create_pr: bool
+    token: str | bool | None
+    dry_run: bool
+    hub: str | os.PathLike[str] | None
+
+
+def _verified(
+    folder: Path, license: Terms | None = None, replace_license: bool = False
+) -> tuple[FolderConfig, FolderConfig]:
+    """The configuration that goes up, and that of the verified folder; one and the same unless a licence is stated."""
+    terms = None if license is None else wanted_license(license)
+    if replace_license and terms is None:
+        raise UsageError("--replace-license goes with --license ID (replace_license, license).")
     if not is_folder(folder):
         if not is_folder(folder / "checkpoint"):
             raise no_checkpoint(folder)
@@ -137,29 +174,28 @@ def _verified(folder: Path) -> tuple[Path, FolderConfig]:
     config = verify(Found(str(folder), folder), always=True)
     if config.facts is None:
         raise PublishError(
-            f"{folder} was not written by medzoo and states no licence; save the model with a card first."
+            f"{folder} was not written by medzoo and states no licence; save the model with a card first: "
+            "medzoo.save(model, FOLDER, card={'name': ..., 'license': ..., 'data': ...})."
         )
-    return folder, config
+    return (config if terms is None else relicensed(config, terms, overwrite=replace_license)), config
 
 
-def _push(
-    folder: Path, repo_id: str, private: bool | None, revision: str | None, create_pr: bool, token: str | bool | None,
-    dry_run: bool, hub: str | os.PathLike[str] | None,
-) -> Pushed:  # fmt: skip
-    folder, config = _verified(folder)
-    directory = paths.directory_hub(hub)
+def _push(verified: tuple[FolderConfig, FolderConfig], where: _Where) -> Pushed:
+    config, old = verified
+    directory = paths.directory_hub(where.hub)
     if directory is not None:
-        target = directory / repo_id
-        if not dry_run:
-            copy_folder(folder, target, card_for(config, folder, repo_id))
+        target, upload = directory / where.repo, copied(config, old, where.repo)
+        if not where.dry_run:
+            copy_folder(old.path, target, {name: upload.texts[name] for name in (CARD, CONFIG)})
         return Pushed(str(target), "")
     may_publish(config)
-    upload = prepare(folder, config, repo_id)
-    if dry_run:
-        return Pushed(f"https://huggingface.co/{repo_id}", "")
+    upload = prepare(config, where.repo, old=old)
+    if where.dry_run:
+        return Pushed(f"{hub_address()}/{where.repo}", "")
     return commit(
-        upload, f"Publish {config.name}", private=private, revision=revision, create_pr=create_pr, token=token
-    )
+        upload, f"Publish {config.name}", private=where.private, revision=where.revision, create_pr=where.create_pr,
+        token=where.token,
+    )  # fmt: skip
 
 
 def may_publish(config: FolderConfig) -> None:
@@ -171,7 +207,10 @@ def may_publish(config: FolderConfig) -> None:
     facts = config.facts
     assert facts is not None
     if facts.license.id.lower() == "unknown":
-        raise LicenseError(f"{facts.name} has no known licence. State one in its card before it is published.")
+        raise LicenseError(
+            f"{facts.name} states no licence, without which nobody may use it. If the weights are yours, state one: `medzoo push "
+            "FOLDER org/name --license ID` (medzoo.push(..., license='cc-by-4.0')). It stands in what goes up."
+        )
     barred = [step.name or step.data for step in facts.lineage if step.redistributable is False]
     if not facts.license.redistributable or barred:
         which = f" It grew out of {', '.join(map(str, barred))}." if barred else ""

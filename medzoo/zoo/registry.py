@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medzoo import paths
 from medzoo.errors import IntegrityError, RegistryError, UnknownNameError, UsageError
-from medzoo.zoo.facts import Checkpoint, Input, Pretraining
+from medzoo.zoo.facts import Checkpoint, Input, Pretraining, input_problems
 from medzoo.zoo.licenses import known_license
 from medzoo.zoo.schema import parse
 
@@ -67,16 +67,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _problems(entry: Checkpoint) -> Iterator[str]:
     shape, source, hub = entry.input, entry.upstream, entry.hub
-    if not len(shape.mean) == len(shape.std) == shape.channels:
-        yield f"[input] mean and std need {shape.channels} numbers each, one a channel."
-    if min(shape.std) <= 0:
-        yield "[input] std must be above 0."
-    if shape.clip is not None and not (len(shape.clip) == 2 and shape.clip[0] < shape.clip[1]):
-        yield "[input] clip is a list of two numbers, lowest and highest HU."
-    if not 8 <= shape.size <= 4096:
-        yield f"[input] size is {shape.size}; it should be between 8 and 4096 pixels."
-    if shape.crop_pct is not None and not 0 < shape.crop_pct <= 1:
-        yield f"[input] crop_pct is {shape.crop_pct}; it is a share above 0 and at most 1."
+    for problem in input_problems(shape):
+        yield f"[input] {problem}"
     if not known_license(entry.license.id):
         yield f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (zoo/licenses.py lists them)."
     if source is not None:

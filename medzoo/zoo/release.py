@@ -80,7 +80,7 @@ def publish(
     config = verify(found, always=True)
     may_publish(config)
     where = check_repo(repo or f"{ORGANISATION}/{entry.name}")
-    upload = prepare(found.folder, config, where, _terms(entry, config, license_file))
+    upload = prepare(config, where, _terms(entry, config, license_file))
     if dry_run:
         return Released(upload, None)
     done = commit(upload, f"Publish {entry.name}", private=private, revision=None, create_pr=False, token=token)

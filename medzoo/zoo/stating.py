@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -10,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from medzoo.errors import CardError, UsageError, WeightsMismatchError
+from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.card_rows import ResultRow, check_rows
 from medzoo.zoo.config import PROBLEMS, RESERVED, SCHEMA, Facts, FolderConfig, Rule, Source, Step
-from medzoo.zoo.facts import NO_KEYWORDS, Checkpoint, Citation, Input, Model
+from medzoo.zoo.facts import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
 from medzoo.zoo.licenses import License, check_license
 from medzoo.zoo.rule_notes import from_notes
 from medzoo.zoo.schema import parse, plain
@@ -88,7 +89,7 @@ def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
     for key, example in (("name", "'resnet50-simclr-mydata'"), ("license", "'apache-2.0'"), ("data", "['mydata']")):
         if rows.get(key) in (None, "", [], ()):
             raise CardError(f"The card has no {key}; state it, for example {key}={example}. medzoo invents no facts.")
-    rows = {key: plain(value) for key, value in rows.items() if value is not None}
+    rows = {key: _stored(plain(value), f"The card's {key}") for key, value in rows.items() if value is not None}
     read = parse(Card, rows, "The card", CardError)
     if not CARD_NAME.fullmatch(read.name):
         raise CardError(f"The card's name is {read.name!r}; use letters, digits and . _ - (at most 96, no slash).")
@@ -100,6 +101,27 @@ def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
     if read.problem_type is not None and read.problem_type not in PROBLEMS:
         raise CardError(f"The card's problem_type is {read.problem_type!r}; it is one of {', '.join(PROBLEMS)}.")
     return replace(read, license=terms, data=data, results=check_rows(read.results))
+
+
+def _stored(value: Any, where: str) -> Any:  # noqa: ANN401
+    """A value as JSON and a card can hold it.
+
+    Raises:
+        CardError: for a number that is not finite, or a value of another kind, with its place.
+    """
+    if isinstance(value, Mapping):
+        return {printable(key): _stored(row, f"{where}: {key}") for key, row in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stored(row, f"{where}[{number}]") for number, row in enumerate(value)]
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():  # a number of numpy
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CardError(f"{where} is {value}; leave out what is no number.")
+    if isinstance(value, str):
+        return printable(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise CardError(f"{where} is {value!r} ({type(value).__name__}); give text, a number, a list or a table.")
 
 
 def written_with() -> dict[str, str]:
@@ -155,6 +177,8 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
     channels = build.in_chans_of(model)
     receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
     shape = _input(read, config, channels, receipt, model)
+    for problem in input_problems(shape):
+        raise CardError(f"The card's input: {problem}")
     arguments = _arguments(model, read, channels, shape)
     if not read.labels and len(read.model.labels) == classes and receipt and not receipt.fresh:
         read = replace(read, labels=read.model.labels)  # the stored head, under the facts of its checkpoint
@@ -187,21 +211,26 @@ def _input(
         raise CardError(
             f"The card says size {stated.size}, and the model takes {own[0]} only. Build it with img_size={stated.size}."
         )
-    mean, std = (_fit(row, channels) for row in (stated.mean or config["mean"], stated.std or config["std"]))
+    mean, std = (_fit(_first(row, config[key]), channels) for key, row in (("mean", stated.mean), ("std", stated.std)))
     rule, clip = (receipt.input_rule, receipt.input_clip) if receipt else from_notes(config)
     return Input(
-        size=int(stated.size or (own[0] if own else config["input_size"][-1])), mean=mean, std=std,
+        size=int(_first(stated.size, own[0] if own else config["input_size"][-1])), mean=mean, std=std,
         channels=channels,  # type: ignore[arg-type]
         interpolation=stated.interpolation or config.get("interpolation"),
-        crop_pct=stated.crop_pct or config.get("crop_pct"),
-        rule=stated.rule or rule, clip=stated.clip or clip,
+        crop_pct=_first(stated.crop_pct, config.get("crop_pct")),
+        rule=stated.rule or rule, clip=_first(stated.clip, clip),
         note=stated.note or (None if receipt or stated.mean else UNSTATED),
     )  # fmt: skip
 
 
+def _first(stated: Any, otherwise: Any) -> Any:  # noqa: ANN401
+    """What a card states, also if it is nought, which is then judged."""
+    return otherwise if stated is None else stated
+
+
 def _fit(values: Any, channels: int) -> tuple[float, ...]:  # noqa: ANN401
     row = tuple(float(value) for value in values)
-    return row if len(row) == channels else (sum(row) / len(row),) * channels
+    return row if len(row) == channels or not row else (sum(row) / len(row),) * channels
 
 
 def _arguments(model: nn.Module, card: Card, channels: int, shape: Input) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import WeightsMismatchError, listed
@@ -47,7 +50,6 @@ def through_timm(
     cfg = {
         **config.pretrained_cfg,
         "architecture": config.architecture,
-        "file": str(config.weights),
         "custom_load": False,
     }
     cfg["input_size"] = (config.in_chans, *config.pretrained_cfg["input_size"][1:])
@@ -58,9 +60,10 @@ def through_timm(
     source = {"pretrained_model_args": dict(config.model_args)} if known and config.model_args else {}
     before = torch.random.get_rng_state()
     try:
-        model: nn.Module = timm.create_model(
-            config.architecture, pretrained=True, pretrained_cfg=cfg, **arguments, **source
-        )
+        with _utf8_path(config.weights) as weights:
+            model: nn.Module = timm.create_model(
+                config.architecture, pretrained=True, pretrained_cfg={**cfg, "file": weights}, **arguments, **source
+            )
     except build.REFUSALS as error:
         raise build.refused(config.name, arguments, error) from error
     expected = adapt_stem(config, state, channels) if channels != config.in_chans else state
@@ -104,6 +107,19 @@ def through_timm(
         )
     notes = [f"{len(arrived.resampled)} tensors were resampled by timm to the new size: {listed(arrived.resampled, 6)}"]
     return model, dropped, fresh, notes if arrived.resampled else []
+
+
+@contextmanager
+def _utf8_path(path: Path) -> Iterator[str]:
+    """A path that timm's reader can open: its own, or a link where it is no UTF-8."""
+    try:
+        str(path).encode()
+        yield str(path)
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / path.name
+            link.symlink_to(path.absolute())
+            yield str(link)
 
 
 class _Arrivals:

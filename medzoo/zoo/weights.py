@@ -119,17 +119,31 @@ def read_weights(path: Path, hashed: Mapping[str, int] | None = None) -> dict[st
         IntegrityError: as `read_header`, or if the file changed since it was hashed or while it was read.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     read_header(path)
     before = hashed or store.fingerprint(path)
     try:
-        state: dict[str, torch.Tensor] = {name: copied(row) for name, row in load_file(path, device="cpu").items()}
+        state: dict[str, torch.Tensor] = {name: copied(row) for name, row in load_tensors(path).items()}
     except (SafetensorError, OSError) as error:
         raise IntegrityError(f"{path} is damaged: {error}. {AGAIN}") from error
     if store.fingerprint(path) != before:
         raise IntegrityError(f"{path} changed while it was checked and read. Let its writer finish, then try again.")
     return state
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file, on the CPU; also where its path is no UTF-8, which safetensors cannot open.
+
+    Args:
+        path: the file.
+    """
+    from safetensors.torch import load, load_file
+
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return dict(load(path.read_bytes()))
+    return dict(load_file(path, device="cpu"))
 
 
 @dataclass(frozen=True)
@@ -214,6 +228,25 @@ def refuse_not_finite(
     bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
     if bad:
         raise error(f"{where} has NaN or infinite values in {len(bad)} tensors: {listed(bad, 6)}.")
+
+
+def refuse_impossible(
+    state: Mapping[str, torch.Tensor], where: str, error: type[MedzooError] = ConversionError
+) -> None:
+    """Refuse numbers that no training gives: NaN and infinity, and variances below zero, whose root is NaN.
+
+    Args:
+        state: tensors by name.
+        where: what they are, for the message.
+        error: the class to raise.
+
+    Raises:
+        MedzooError: of class `error`, naming the tensors.
+    """
+    refuse_not_finite(state, where, error)
+    bad = [name for name, tensor in state.items() if name.endswith("running_var") and bool((tensor < 0).any())]
+    if bad:
+        raise error(f"{where} has variances below 0 in {len(bad)} tensors: {listed(bad, 6)}. The file is damaged.")
 
 
 def write_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:

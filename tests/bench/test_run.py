@@ -47,6 +47,15 @@ def test_finetune_leaves_everything(options, tmp_path):
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 4)
 
 
+def test_a_finished_run_is_given_a_licence_and_keeps_its_class_names(options, tmp_path):
+    outcome = run_cell(options(epochs=1))
+    for folder in (outcome.run, outcome.run / "checkpoint"):
+        medzoo.push(folder, "lab/tuned", license="cc-by-4.0", hub=tmp_path / "hub")
+        receipt = medzoo.load("lab/tuned", hub=tmp_path / "hub", num_classes="pretrained").load_receipt
+        assert receipt.lineage[-1]["license"] == "cc-by-4.0"
+        assert receipt.labels == tuple(medzoo.load_task(options().task).classes)
+
+
 def test_predictions_give_the_number_again(options):
     pandas = pytest.importorskip("pandas")
     outcome = run_cell(options())

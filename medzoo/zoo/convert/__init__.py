@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medzoo import paths, store
-from medzoo.errors import ConversionError, UsageError, listed
+from medzoo.errors import ConversionError, UsageError, listed, printable
 from medzoo.zoo.convert.hashes import as_published, sha256_of_parts
 from medzoo.zoo.convert.misfits import (
     NOTHING,
@@ -199,7 +199,7 @@ def _converted(
     parts = files_of(file)
     digest = sha256_of_parts(parts)
     size, published = sum(part.stat().st_size for part in parts), as_published(file, digest, upstream)
-    source = Source(read_as, file.name, digest, size, published, *origin)
+    source = Source(read_as, printable(file.name), digest, size, published, *origin)
     lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
     facts = facts_of(read_card(entry), entry.input, lineage, source)
     arguments = dict(entry.model.kwargs) | ({"in_chans": entry.input.channels} if entry.input.channels != 3 else {})
@@ -249,7 +249,7 @@ def _fitted(
     import torch
 
     from medzoo.zoo import build
-    from medzoo.zoo.weights import differences, refuse_not_finite, shapes
+    from medzoo.zoo.weights import differences, refuse_impossible, shapes
 
     if rules.adapt:
         entry = _adapted(entry, rules.adapt(state))
@@ -270,7 +270,7 @@ def _fitted(
             f"{path}, renamed by its format's rules, does not hold the weights of {entry.architecture}: {off}."
             f"{of_network(off, need, path, config, own=own)}"
         )
-    refuse_not_finite(state, str(path))
+    refuse_impossible(state, str(path))
     state = {name: tensor.to(need[name].dtype) for name, tensor in state.items()}
     if rules.bgr:
         first = f"{config['first_conv']}.weight"
