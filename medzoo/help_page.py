@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 
 from medzoo.training.fields import flag, shown_default
@@ -44,6 +44,19 @@ def shown_options(
     return shown
 
 
+def _whole(text: str) -> int:
+    return int(text)
+
+
+def _number(text: str) -> float:
+    return float(text)
+
+
+# argparse names the function in its message: "invalid whole number value: 'x'"
+_whole.__name__, _number.__name__ = "whole number", "number"
+_WORDED: dict[object, Callable[[str], float]] = {int: _whole, float: _number}
+
+
 def one_spelling(parser: argparse.ArgumentParser, off: Sequence[str]) -> None:
     """Leave one spelling of each option in help and messages; the others are still understood.
 
@@ -55,6 +68,8 @@ def one_spelling(parser: argparse.ArgumentParser, off: Sequence[str]) -> None:
         dashed = [text for text in action.option_strings if "_" not in text]
         if dashed:
             action.option_strings = dashed
+        if action.type in _WORDED:
+            action.type = _WORDED[action.type]
         if action.dest in off and action.nargs == 0:
             action.help = argparse.SUPPRESS  # told with the switch itself
 

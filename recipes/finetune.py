@@ -10,15 +10,16 @@ when the same command is given again. What to expect: the first command gives a 
 """
 
 from medzoo.arguments import parse, run_main
-from medzoo.bench.cell_options import CellOptions, cell_defaults
+from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults
 from medzoo.bench.run import run_cell
 
 
 def main() -> None:
     """Parse the options, run the cell, say where everything is."""
     (options,) = parse(
-        [CellOptions], __doc__, mode="finetune", defaults=lambda typed: cell_defaults("finetune", typed("protocol"))
-    )
+        [CellOptions], __doc__, mode="finetune", without=PROTOCOL_ONLY,
+        defaults=lambda typed: cell_defaults("finetune", typed("protocol")),
+    )  # fmt: skip
     outcome = run_cell(options, mode="finetune")
     print(outcome)
     outcome.raise_if_diverged()

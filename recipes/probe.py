@@ -8,14 +8,14 @@ opened once. What to expect: seconds for each further seed or task once the feat
 """
 
 from medzoo.arguments import parse, run_main
-from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions, cell_defaults
+from medzoo.bench.cell_options import NOT_IN_A_PROBE, PROTOCOL_ONLY, CellOptions, cell_defaults
 from medzoo.bench.run import run_cell
 
 
 def main() -> None:
     """Parse the options, run the cell, say where everything is."""
     (options,) = parse(
-        [CellOptions], __doc__, mode="linear", without=NOT_IN_A_PROBE,
+        [CellOptions], __doc__, mode="linear", without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("linear", typed("protocol")),
     )  # fmt: skip
     outcome = run_cell(options, mode="linear")

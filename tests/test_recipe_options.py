@@ -104,6 +104,13 @@ def test_an_option_without_effect_is_refused_in_every_spelling(run, tmp_path, re
     assert code == 2 and said.count("\n") == 1 and RECIPES[recipe][1][name] in said
 
 
+def test_an_option_of_the_protocol_leads_to_the_protocol(run):
+    for recipe in ("finetune", "probe"):
+        code, _, said = run(recipe, "--weight-decay", "0.1")
+        assert code == 2 and "--protocol FILE.toml" in said and said.count("\n") == 1
+    assert "whole number" in run("finetune", "--epochs", "1.5")[2] and "number" in run("finetune", "--fraction", "x")[2]
+
+
 def test_underscores_and_dashes_are_one_option():
     for words in (["--batch_size", "4", "--keep_weights=false"], ["--batch-size=4", "--no-keep-weights"]):
         (options,) = parse([CellOptions], "", words)

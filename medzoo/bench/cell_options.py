@@ -27,6 +27,11 @@ NOT_IN_A_PROBE = {
 }
 RESOLVABLE = {one.name for one in fields(Protocol)} - {"name", "mode"}
 FROM_PROTOCOL = ("epochs", "size", "batch_size", "learning_rate", "precision")
+# Options of a protocol that are no options of a run: one table holds them equal for all of its checkpoints.
+PROTOCOL_ONLY = dict.fromkeys(
+    sorted(RESOLVABLE - set(FROM_PROTOCOL)),
+    "the protocol decides it; write another one into a file, and give --protocol FILE.toml",
+)
 
 
 @dataclass(kw_only=True)

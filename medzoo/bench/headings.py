@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from medzoo.bench.cells import Column
 
-MODES = {"finetune": "fine-tuned", "linear": "linear probe"}
+MODES = {"linear": "linear probe"}  # in words, where the name alone does not say it
 
 
 def _folds(column: Column) -> str:
     if column.folds is not None:
         return f"{column.folds}-fold cross-validation"
-    return "one split" if column.fold is None else f"fold {column.fold}"
+    return "" if column.fold is None else f"fold {column.fold}"
 
 
 # told in every heading of a table in which they differ
@@ -40,7 +40,11 @@ def details(columns: Sequence[Column]) -> list[str]:
         columns: of one table.
     """
     full = [column for column in columns if column.metric]
-    facets = [facet for facet in EVERYWHERE if len({facet(column) for column in full} - {""}) > 1]
+    facets = [
+        facet
+        for facet in EVERYWHERE
+        if len({facet(column) for column in full} - (set() if facet is _folds else {""})) > 1
+    ]
     told = {column: [text for facet in facets if (text := facet(column))] for column in full}
     for facet in AMONG_EQUALS:
         groups: dict[tuple[str, ...], list[Column]] = {}
