@@ -111,6 +111,31 @@ def test_precision_recall_of_every_class_and_their_mean(seed):
     assert rows_by_name(rows)["auprc"]["value"] == pytest.approx(np.mean(each), abs=1e-12)
 
 
+def test_every_row_counts_its_cases_positives_and_patients():
+    """By hand, for each kind; of several labels only the annotated cases of each."""
+    patients = ["a", "a", "b", "c"]
+    rows = metrics.compute("binary", "ny", np.array([0, 1, 1, 0]), np.array([0.1, 0.9, 0.4, 0.3]), patients)
+    assert {(row["n"], row["n_pos"], row["n_patients"], row["n_labels"]) for row in rows} == {(4, 2, 3, None)}
+    labels = np.array([[1, np.nan], [1, 0], [0, np.nan], [1, 1.0]])
+    each = metrics.compute("multilabel", "xy", labels, np.full((4, 2), 0.5), patients)
+    for name in ("auroc", "auprc", "accuracy"):
+        first, second, whole = (rows_by_name(each, label)[name] for label in ("x", "y", None))
+        assert (first["n"], first["n_pos"], first["n_patients"], first["n_labels"]) == (4, 3, 3, None)
+        assert (second["n"], second["n_pos"], second["n_patients"], second["n_labels"]) == (2, 1, 2, None)
+        assert (whole["n"], whole["n_pos"], whole["n_patients"], whole["n_labels"]) == (4, None, 3, 2)
+    rows = metrics.compute("multiclass", "xyz", np.array([0, 1, 1, 2]), np.eye(3)[[0, 1, 1, 2]], patients)
+    assert [rows_by_name(rows, name)["auroc"]["n_pos"] for name in "xyz"] == [1, 2, 1]
+    assert rows_by_name(rows)["auroc"]["n_pos"] is None and rows_by_name(rows)["auroc"]["n_labels"] == 3
+
+
+def test_the_headline_is_of_the_whole_task_wherever_it_stands():
+    """A result that somebody sorted by label is the same result."""
+    labels, scores = drawn(0, 40, 3)
+    rows = metrics.compute("multiclass", "abc", labels, scores)
+    whole = metrics.headline(rows, "auroc")
+    assert metrics.headline(rows[::-1], "auroc") == whole and whole["label"] is None
+
+
 def test_directions_titles_and_names():
     """Written down: what is better higher, and what lower."""
     assert {name for name, row in metrics.METRICS.items() if not row.higher_is_better} == {"brier", "mae"}

@@ -7,6 +7,7 @@ from durable import Trail, survives
 
 from medzoo.bench import results
 from medzoo.bench.results import ResultStore
+from medzoo.bench.salting import MARK, is_salted, salted
 from medzoo.errors import ResultError
 
 
@@ -68,3 +69,18 @@ def test_every_part_of_an_identity_is_part_of_the_key(identity, field):
 @pytest.mark.parametrize("field", ["checkpoint__repo", "checkpoint__revision", "dataset__source_revision"])
 def test_where_weights_and_data_lay_is_not(identity, field):
     assert results.run_id(identity(**{field: "elsewhere"})) == results.run_id(identity())
+
+
+def test_salted_predictions_bring_nothing_along(make_run):
+    """Neither the order of the split nor what other tools wrote into the table, such as paths and index columns."""
+    _, table = make_run()
+    marked = table.replace_schema_metadata({b"pandas": b'{"index": "/home/ann/scans"}', b"author": b"Ann"})
+    made = salted(marked, "a secret of sixteen")
+    assert dict(made.schema.metadata) == dict([MARK]) and is_salted(made)
+    assert made["sample"].to_pylist() == sorted(made["sample"].to_pylist())
+    assert not {*table["sample"].to_pylist(), *table["patient"].to_pylist()} & {
+        *made["sample"].to_pylist(), *made["patient"].to_pylist(),
+    }  # fmt: skip
+    other = salted(table, "another secret of mine")
+    assert not set(other["patient"].to_pylist()) & set(made["patient"].to_pylist())
+    assert len(set(made["patient"].to_pylist())) == len(set(table["patient"].to_pylist()))  # who is who stays

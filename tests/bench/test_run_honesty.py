@@ -71,6 +71,17 @@ def test_a_probe_scores_features_of_the_transform(cell, tiny_hub):
     assert np.abs(predicted(outcome) - expected).max() < 1e-3
 
 
+def test_features_of_half_precision_are_not_taken_for_others(cell, monkeypatch):
+    """A probe in fp32 after one in bf16 of the same weights and images computes its features itself."""
+    from medzoo.training import features
+
+    calls, original = [], features.evaluate_rows
+    monkeypatch.setattr(features, "evaluate_rows", lambda *a, **k: (calls.append(1), original(*a, **k))[1])
+    for count, precision in ((3, "bf16"), (6, "fp32"), (6, "fp32")):
+        cell("linear", precision=precision)
+        assert len(calls) == count
+
+
 @pytest.mark.parametrize("mode", ["finetune", "linear"])
 def test_the_test_split_chooses_nothing(cell, mode):
     """With other test images the same epoch or penalty is chosen, by the same validation score."""
@@ -110,14 +121,14 @@ def test_each_label_policy_is_a_run_of_its_own(cell, uncertain):
 
 def test_the_identity_says_all_that_may_change_the_number(cell):
     """One run, its identity by hand, against what the task and the checkpoint say of themselves."""
-    outcome = cell("linear", seed=3, fraction=0.5)
-    task = medzoo.load_task(TASK, fraction=0.5)
+    outcome = cell("linear", seed=3, fraction=0.5, fold=2)
+    task = medzoo.load_task(TASK, fraction=0.5, fold=2)
     identity = json.loads(outcome.path.read_text())["identity"]
     assert identity["task"] == {"id": task.name, "version": task.version}
     dataset = identity["dataset"]
     assert (dataset["fingerprint"], dataset["split_hash"]) == (task.fingerprint, task.split_hash)
     assert identity["protocol"]["label_fraction"] == 0.5 and identity["protocol"]["size"] == 32
-    assert identity["protocol"]["mode"] == "linear" and identity["seed"] == 3 and identity["fold"] is None
+    assert identity["protocol"]["mode"] == "linear" and identity["seed"] == 3 and identity["fold"] == 2
 
 
 @pytest.mark.parametrize(

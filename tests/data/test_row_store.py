@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 import pytest
-from cache_samples import COUNT, FORK, Slow, builder, files, kept_rows, right, task_with, until
+from cache_samples import COUNT, FORK, Slow, builder, files, grey, kept_rows, right, task_of, task_with, until
 
 from medzoo import store
 from medzoo.data import decode, parts, row_store
@@ -153,3 +153,15 @@ def test_a_whole_part_is_hashed_once(tmp_path, monkeypatch):
     decoded(task, "train", size=8)
     store._receipts_in_memory.clear()  # another process
     decoded(task, "train", size=8)
+
+
+def test_a_part_of_other_data_is_not_taken(tmp_path):
+    """A file that somebody moved or copied into the folder of another store: its keys and sizes fit, its pixels do not."""
+    ours, theirs = (task_of([grey(value) for value in values], fingerprint=mark * 64) for values, mark in (
+        ((1, 2, 3), "a"), ((7, 8, 9), "b")))  # fmt: skip
+    assert decoded(theirs, "train", size=8).images[:, 0, 0].tolist() == [7, 8, 9]
+    (part,) = files()
+    folder = store_of(ours, 8).folder
+    folder.mkdir(parents=True)
+    shutil.copy(part, folder / part.name)
+    assert decoded(ours, "train", size=8).images[:, 0, 0].tolist() == [1, 2, 3]

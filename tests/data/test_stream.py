@@ -57,6 +57,39 @@ def test_the_rest_is_another_one_in_each_epoch(folders, world):
     assert len(set(left)) > 1 and set.union(*map(set, left)) > left[0]
 
 
+@pytest.fixture(scope="module")
+def one_shard(tmp_path_factory):
+    """48 rows in one file: only the order inside it can part them."""
+    place = tmp_path_factory.mktemp("one")
+    written(place / "s", count=48, per_shard=48)
+    return place / "s"
+
+
+def test_within_a_shard_the_rest_and_the_shares_are_others_in_each_epoch(one_shard):
+    """Or some rows of a large file were never read, and each process of a launch would always see the same half."""
+    left = [set(range(48)) - set(flat(sequence(one_shard, epoch=epoch, batch_size=20))) for epoch in range(4)]
+    assert all(len(rest) == 8 for rest in left) and not set.intersection(*left)
+    shares = [set(flat(sequence(one_shard, epoch=epoch, world=2, rank=0))) for epoch in range(3)]
+    assert all(len(share) == 24 for share in shares) and len(set(map(frozenset, shares))) == 3
+
+
+def test_any_shard_may_come_first_or_be_left(folders):
+    """By epoch and by seed: a fixed order of the files would leave the last ones out for ever, and tie files to processes."""
+    folder = folders / "parquet"  # seven shards, of which a batch of 18 leaves two
+    by_epoch = [flat(sequence(folder, epoch=epoch, batch_size=18, mix=1)) for epoch in range(8)]
+    by_seed = [flat(sequence(folder, seed=seed, batch_size=18, mix=1)) for seed in range(8)]
+    for orders in (by_epoch, by_seed):
+        assert len({numbers[0] // 7 for numbers in orders}) >= 4
+        assert len({number // 7 for numbers in orders for number in set(range(48)) - set(numbers)}) >= 5
+
+
+@pytest.mark.parametrize("mix", [1, 4])
+def test_batches_hold_other_companions_in_each_epoch(folders, mix):
+    """Not the same batches in another order."""
+    epochs = [{frozenset(batch) for batch in sequence(folders / "parquet", epoch=epoch, mix=mix)} for epoch in range(3)]
+    assert not epochs[0] & epochs[1] and not epochs[1] & epochs[2]
+
+
 def test_orders_differ_by_epoch_and_seed_and_repeat(folders):
     folder = folders / "parquet"
     one = flat(sequence(folder))

@@ -59,17 +59,34 @@ def test_every_row_has_another_view_in_every_epoch(make_batches):
         assert len(both) >= 18 and not any(torch.equal(views[first][row], views[second][row]) for row in both)
 
 
+@pytest.mark.parametrize("rule", ["unit", "per_image_minmax"])
 @pytest.mark.parametrize("epoch", [0, 3])
-def test_a_view_is_drawn_by_seed_epoch_and_row(rows, make_batches, epoch):
-    """The same numbers as `augment` gives for the row's place in the split; grey is repeated, then mean and std."""
+def test_a_view_is_drawn_by_seed_epoch_and_row(rows, make_batches, epoch, rule):
+    """The same numbers as `augment` gives for the row's place in the split; before it the rule, then mean and std."""
     batches = make_batches(seed=7)
+    batches.convention = replace(batches.convention, rule=rule)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     for row, image in row_by_row(batches, epoch).items():
         unit = torch.from_numpy(rows.images[row : row + 1] / np.float32(255))[:, None]
+        if rule == "per_image_minmax":
+            unit = (unit - unit.min()) / (unit.max() - unit.min())
         drawn = views.augment(
             unit, batches.augmentation, 16, seed=7, epoch=epoch, indices=np.array([row]), stream="view0"
         )
         assert (image - (drawn[0] - mean) / std).abs().max() < 1e-5
+
+
+def test_rows_have_another_order_and_other_companions_in_every_epoch(make_batches):
+    """And the rows of the incomplete batch, which an epoch leaves out, are not always the same."""
+    orders, batches = [], make_batches()
+    for epoch in range(4):
+        batches.set_epoch(epoch)
+        orders.append([batch["index"].tolist() for batch in batches.from_step(0, 0)])
+    sets = [set(map(frozenset, order)) for order in orders]
+    assert not sets[0] & sets[1] and not sets[1] & sets[2]
+    assert len({frozenset(range(22)) - {row for batch in order for row in batch} for order in orders}) > 1
+    batches.set_epoch(1)
+    assert [batch["index"].tolist() for batch in batches.from_step(0, 0)] == orders[1]
 
 
 def test_labels_and_numbers_are_those_of_the_rows(rows, make_batches):

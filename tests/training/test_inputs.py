@@ -15,7 +15,7 @@ from PIL import Image
 import medzoo
 from medzoo.data.arrays import Pixels
 from medzoo.errors import ImageError, MedzooError, UsageError
-from medzoo.training.inputs import convention_of, input_size
+from medzoo.training.inputs import convention_of, input_size, load_at_size
 
 
 def grey(side=40, dtype=np.uint8, top=255):
@@ -76,6 +76,19 @@ def test_grey_stems_take_grey(tiny_hub):
     model = medzoo.load("lab/tiny", hub=tiny_hub, in_chans=1)
     assert convention_of(model).channels == 1 and input_size(model) == 32
     assert model(medzoo.transform(model)(grey())[None]).shape == (1, model.num_features)
+
+
+def test_a_fresh_head_follows_the_seed_and_the_rest_the_file(tiny_hub):
+    """For training: seeds differ in their heads, and in nothing that was stored."""
+    heads = []
+    for seed in (0, 0, 1):
+        torch.rand(3)  # whatever was drawn before
+        options = {"num_classes": 4, "size": None, "seed": seed, "hub": str(tiny_hub), "accept_license": False}
+        model, size = load_at_size("lab/tiny", **options)
+        stored = medzoo.load("lab/tiny", hub=tiny_hub).state_dict()
+        assert size == 32 and all(torch.equal(model.state_dict()[name], tensor) for name, tensor in stored.items())
+        heads.append(model.get_classifier().weight)
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
 def unit_of(view, name="resnet18-random"):
