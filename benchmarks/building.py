@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
+import platform
 import shutil
 import statistics
 import time
@@ -122,6 +124,87 @@ def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> lis
             ]
         )  # fmt: skip
     return lines
+
+
+SMALL = {"32 px colour JPEG": (32, "RGB"), "64 px grey JPEG": (64, "L")}  # as CIFAR-10 and MedNIST
+
+
+def small_jpegs(pngs: list[Path], count: int) -> dict[str, list[bytes]]:
+    """Encoded small images by name, made from large ones, each cut out of another place."""
+    from PIL import Image
+
+    found: dict[str, list[bytes]] = {name: [] for name in SMALL}
+    for number in range(count):
+        with Image.open(pngs[number % len(pngs)]) as image:
+            left, top = (number * 37) % 512, (number * 91) % 512
+            part = image.crop((left, top, left + 512, top + 512))
+        for name, (side, mode) in SMALL.items():
+            buffer = io.BytesIO()
+            part.convert(mode).resize((side, side), Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=90)
+            found[name].append(buffer.getvalue())
+    return found
+
+
+def given_jpegs(folder: Path, count: int) -> dict[str, list[bytes]]:
+    """The first encoded images of a folder with train.parquet, named by the folder."""
+    import pyarrow.parquet as pq
+
+    cells = pq.ParquetFile(folder / "train.parquet").read_row_group(0, columns=["image"])["image"].to_pylist()[:count]
+    return {folder.name: [cell["bytes"] for cell in cells]}
+
+
+def small_builds(images: dict[str, list[bytes]], scratch: Path, runs: int) -> list[list[str]]:
+    """Stores of small JPEGs from a Parquet table beside a bare decode of the same bytes: CPU time an image on one core."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    from medzoo.data.cache import decoded
+    from medzoo.data.task import load_task
+
+    places = iter(range(10**6))
+    lines = []
+    for name, encoded in images.items():
+        root = scratch / name.replace(" ", "_")
+        root.mkdir()
+        for split, some in (("train", encoded), ("validation", encoded[:8]), ("test", encoded[:8])):
+            labels = [number % 2 for number in range(len(some))]
+            pq.write_table(pa.table({"image": some, "label": labels}), root / f"{split}.parquet")
+        task = load_task(f"parquet:{root}", groups="none")
+        with Image.open(io.BytesIO(encoded[0])) as image:
+            side = max(image.size)
+
+        def bare(size: int | None = None, encoded: list[bytes] = encoded) -> int:
+            for data in encoded:
+                with Image.open(io.BytesIO(data)) as image:
+                    np.asarray(image if size is None else image.resize((size, size), Image.Resampling.BILINEAR))
+            return len(encoded)
+
+        def build(size: int, task: object = task) -> int:
+            decoded(task, "train", size=size, cache_dir=scratch / "small" / str(next(places)), workers=1)
+            return len(task.column("train", "id"))
+
+        for size in (side, side // 2, 2 * side):
+            ways = {"bare": bare, "build": lambda size=size: build(size)}
+            if size != side:
+                ways["resized"] = lambda size=size: bare(size)
+            took = in_turns(ways, runs)
+            shutil.rmtree(scratch / "small")
+            beside = took.get("resized", took["bare"])
+            ratio = beside / took["build"]
+            what = "as it is" if size == side else f"to {size} px, beside a loop that also resizes"
+            told = [f"{beside:.3f}", f"{took['build']:.3f}", f"{ratio:.2f}x", ">= 0.6x", verdict(ratio >= 0.6)]
+            lines.append([f"{len(encoded):,} {name} in Parquet, {what}", *told])
+    return lines
+
+
+def cpu_name() -> str:
+    """The processor as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def took_by_all(way: Callable[[], int], runs: int = 3) -> tuple[float, float]:

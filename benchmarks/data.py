@@ -2,6 +2,7 @@
 
     python benchmarks/data.py --data FOLDER_OF_PNGS          for example 1024 px radiographs of ChestX-ray14
     python benchmarks/data.py                                drawn ones of that size
+    python benchmarks/data.py --small FOLDER [FOLDER]        small JPEGs of your own: folders with train.parquet
     python benchmarks/data.py --out benchmarks/results/data.md
 
 Everything on one core, all ways in turns, the median of CPU time an image; on a shared machine only the ratios say something.
@@ -21,7 +22,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from building import SIDE, SIZE, builds, in_turns, table, task_of, verdict
+from building import (
+    SIDE,
+    SIZE,
+    builds,
+    cpu_name,
+    given_jpegs,
+    in_turns,
+    small_builds,
+    small_jpegs,
+    table,
+    task_of,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from medzoo.data.rows import Rows
@@ -198,6 +211,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder with grey 1024 px PNGs; drawn ones by default")
+    parser.add_argument("--small", type=Path, nargs="+", help="folders with train.parquet; drawn images by default")
     parser.add_argument("--images", type=int, default=96, help="files in the store")
     parser.add_argument("--runs", type=int, default=9, help="turns; the median counts")
     parser.add_argument("--out", type=Path, help="a Markdown file")
@@ -211,6 +225,10 @@ def main() -> None:
         pngs, jpegs = gather(options.data, Path(folder), max(BATCH, options.images))
         first, rows = epochs(pngs, jpegs, Path(folder), options.runs)
         second, third = crops(rows, options.runs), builds(pngs, jpegs, Path(folder), options.runs)
+        small = small_jpegs(pngs, 2000) if options.small is None else {}
+        for place in options.small or ():
+            small |= given_jpegs(place, 2000)
+        fourth = small_builds(small, Path(folder), options.runs)
     kind = "drawn images" if options.data is None else "given images, `--data FOLDER`"
     text = [
         "# Data: CPU milliseconds an image, one core", "",
@@ -223,7 +241,10 @@ def main() -> None:
         "Building the store beside a loop of `np.asarray(Image.open(path))`. A build also resizes, hashes and "
         "writes; the lines beside a loop that also resizes (with Pillow) show what of it is resizing.", "",
         *table(["what", "bare decode", "build", "build's rate of bare", "target", ""], third),
-        f"torch {torch.__version__}, torchvision {torchvision.__version__}, Pillow {PIL.__version__}, Python "
+        "Building the store of small JPEGs from a Parquet table, beside a loop of `np.asarray(Image.open(...))` over the same "
+        "bytes.", "",
+        *table(["what", "bare decode", "build", "build's rate", "target", ""], fourth),
+        f"{cpu_name()}; torch {torch.__version__}, torchvision {torchvision.__version__}, Pillow {PIL.__version__}, Python "
         f"{platform.python_version()}, {platform.machine()}, {multiprocessing.cpu_count()} cores.", "",
     ]  # fmt: skip
     print("\n".join(text))

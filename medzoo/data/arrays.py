@@ -14,7 +14,7 @@ from medzoo.errors import ImageError
 
 PIXEL_LIMIT = 89_478_485  # Pillow's own limit before it warns of a decompression bomb
 VOLUME_LIMIT = 1 << 30  # voxels read at once: 2,000 slices of 512 x 512 fit twice
-_RANGES: dict[str, Window] = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
+_RANGES: dict[tuple[str, int], Window] = {("u", 1): (0.0, 255.0), ("u", 2): (0.0, 65535.0)}  # by kind and bytes
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's conversion to L
 
 
@@ -65,10 +65,11 @@ def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = N
     if 0 in array.shape or not (array.ndim == 3 if volume else flat):
         raise ImageError(f"{where}: has the shape {array.shape}; an image is (H, W), (H, W, 1) or (H, W, 3).")
     check_size(array.shape[-1 if volume else 1], array.shape[-2 if volume else 0], where)
-    if array.dtype.kind not in "uif":
+    kind = array.dtype.kind
+    if kind not in "uif":
         raise ImageError(f"{where}: holds {array.dtype}, which is no pixel type.")
-    rule = parse_rule(window)
-    scale = _RANGES.get(array.dtype.name)
+    rule = None if window is None else parse_rule(window)
+    stated = scale = _RANGES.get((kind, array.dtype.itemsize))
     if scale is None and window is None:
         raise ImageError(
             f"{where}: holds {array.dtype}, whose range is not known; a guess from the image would change from image "
@@ -80,11 +81,12 @@ def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = N
             limits_of(window) if window is not None and rule is None else (0.0, 1.0)
         )  # those of a rule are found below
     unit = "rgb" if array.ndim == 3 and not volume else "grey"
-    if isinstance(window, str) and rule is None and unit == "grey" and array.dtype.name not in _RANGES:
+    if isinstance(window, str) and rule is None and unit == "grey" and stated is None:
         unit = "HU"
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if kind == "f" and not np.isfinite(array).all():
         raise ImageError(f"{where}: holds NaN or infinite values; store a number in their place.")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     pixels = Pixels(array, scale, unit, notes=tuple(notes))
     return pixels if window is None else apply_window(pixels, window, where)
 

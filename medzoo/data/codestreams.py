@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from medzoo.data.jpeg_streams import DCT, LOSSLESS, JpegStream, jpeg_stream
+from medzoo.data.jpeg_streams import JpegStream, jpeg_stream
 
 _JPEG = b"\xff\xd8"
 _J2K = b"\xff\x4f\xff\x51"
@@ -56,8 +56,7 @@ def jpeg_frame(found: JpegStream) -> Frame | None:
     """
     if not found.marker:
         return None
-    coding = "DCT" if found.marker in DCT else "lossless" if found.marker in LOSSLESS else "JPEG-LS"
-    return Frame(found.width, found.height, found.channels, found.bits, coding)
+    return Frame(found.width, found.height, found.channels, found.bits, found.coding)
 
 
 def _j2k_frame(data: bytes) -> Frame | None:

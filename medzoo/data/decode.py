@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task
 
 ALONE_SECONDS = 1.0  # of work that is not worth the start of helpers
-CHUNK_SECONDS = 0.25  # of work handed over at once
-CHUNK_ROWS = 64
+CHUNK_SECONDS, CHUNK_ROWS = 0.25, 64  # of work handed over at once to a process
+THREAD_SECONDS = (
+    0.01  # and to a thread: small images share the cost of handing over, slices of one volume stay close together
+)
 
 
 def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> Row:
@@ -104,20 +107,18 @@ def _with_help(
     # fork and not spawn: a notebook or a script without a main guard cannot be imported again
     apart = bool(getattr(task.reader, "apart", False)) and sys.platform == "linux"
     pool: Executor
-    chunks: Iterator[Sequence[int]]
+    rows = max(1, min(CHUNK_ROWS, round((CHUNK_SECONDS if apart else THREAD_SECONDS) / max(each, 1e-9))))
     if apart:
         # the children inherit the task as it is; only readers whose keys are files of their own are used so
         context = multiprocessing.get_context("fork")
         given = (task, split, size, masks, os.getpid())
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_enter, initargs=given)
         each_call: Callable[[Sequence[int]], list[Row | None]] = _chunk
-        chunks = iter(_chunks(task, split, wanted, max(1, min(CHUNK_ROWS, round(CHUNK_SECONDS / each)))))
+        chunks: Iterator[Sequence[int]] = iter(_chunks(task, split, wanted, rows))
     else:
         pool = ThreadPoolExecutor(workers)
-        chunks = iter([[index] for index in wanted])
-
-        def each_call(chunk: Sequence[int]) -> list[Row | None]:
-            return [decode_one(task, split, index, size, masks) for index in chunk]
+        each_call = partial(_rows_of, task, split, size, masks)
+        chunks = iter([wanted[first : first + rows] for first in range(0, len(wanted), rows)])
 
     waiting: deque[tuple[Sequence[int], Future[list[Row | None]]]] = deque()
     try:
@@ -178,8 +179,13 @@ def _enter(task: Task, split: str, size: int, masks: bool, parent: int) -> None:
 
 
 def _chunk(wanted: Sequence[int]) -> list[Row | None]:
-    """Rows, and None for what cannot be made."""
+    """`_rows_of` in a helper process."""
     task, split, size, masks = _given
+    return _rows_of(task, split, size, masks, wanted)
+
+
+def _rows_of(task: Task, split: str, size: int, masks: bool, wanted: Sequence[int]) -> list[Row | None]:
+    """Rows, and None for what cannot be made."""
     rows: list[Row | None] = []
     for index in wanted:
         try:

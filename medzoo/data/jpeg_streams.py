@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 DCT, LOSSLESS, JPEG_LS = {0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE}, {0xC3, 0xC7, 0xCB, 0xCF}, 0xF7
 _PROGRESSIVE, _ARITHMETIC = {0xC2, 0xC6, 0xCA, 0xCE}, {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_START, _SCAN, _END, _TABLES, _INTERVAL, _JFIF, _APP2, _ADOBE = 0xD8, 0xDA, 0xD9, 0xC4, 0xDD, 0xE0, 0xE2, 0xEE
+_START, _SCAN, _END, _TABLES, _INTERVAL, _JFIF, _APP1, _APP2, _ADOBE = (
+    0xD8,
+    0xDA,
+    0xD9,
+    0xC4,
+    0xDD,
+    0xE0,
+    0xE1,
+    0xE2,
+    0xEE,
+)
+_TELLING = {*DCT, *LOSSLESS, JPEG_LS, _SCAN, _TABLES, _INTERVAL, _JFIF, _APP1, _APP2, _ADOBE}
 _NEXT_MARKER = re.compile(
     rb"\xff([\x01-\xcf\xd8-\xfe])"
 )  # behind the data of a scan; neither a stuffed byte nor a restart
@@ -23,7 +34,7 @@ _ZEROS, _ONES = bytes(8), b"\xff\0" * 8
 _NOISE = bytes((37 * number * number + 11 * number + 5) % 251 for number in range(64))
 
 
-@dataclass
+@dataclass(slots=True)
 class JpegStream:
     """What the markers of a stream say.
 
@@ -37,6 +48,7 @@ class JpegStream:
         sampling: horizontal and vertical factor of each component.
         jfif: whether the JFIF marker is there.
         adobe: colour transform of the Adobe marker (0 none, 1 YCbCr, 2 YCCK); None without one.
+        notes: whether there is an APP1 segment (EXIF or XMP), which may say how the image is turned.
         several: where the index of several images in the file (MPF, in APP2) begins; 0 without one.
         scans: how many there are.
         stop: where the end marker stands; -1 if there is none.
@@ -53,6 +65,7 @@ class JpegStream:
     sampling: tuple[tuple[int, int], ...] = ()
     jfif: bool = False
     adobe: int | None = None
+    notes: bool = False
     several: int = 0
     scans: int = 0
     stop: int = -1
@@ -61,8 +74,13 @@ class JpegStream:
     _first: dict[int, int] = field(default_factory=dict, repr=False)  # AC table → the symbol of its shortest code
     _planes: dict[int, list[int]] = field(
         default_factory=dict, repr=False
-    )  # component → lowest bit sent of 64 coefficients
+    )  # component → lowest bit sent of each coefficient
     _interval: int = 0  # MCUs between restarts
+
+    @property
+    def coding(self) -> str:
+        """ "DCT", "lossless" or "JPEG-LS"."""
+        return "DCT" if self.marker in DCT else "lossless" if self.marker in LOSSLESS else "JPEG-LS"
 
     def scan(self, body: bytes, restarts: int) -> None:
         """Take a scan into account.
@@ -76,10 +94,12 @@ class JpegStream:
         chosen, last = body[1 : 1 + 2 * count : 2], body[1 + 2 * count :]
         if self.scans == 1:
             self.flat_code = self._first.get(body[2] & 15) == 0
-        low = last[2] & 15 if self.marker in _PROGRESSIVE else 0
-        first, final = (last[0], last[1]) if self.marker in _PROGRESSIVE else (0, 63)
         for component in chosen:
-            self._planes.setdefault(component, [16] * 64)[first : final + 1] = [low] * (final + 1 - first)
+            if self.marker in _PROGRESSIVE:
+                first, final, low = last[0], last[1], last[2] & 15
+                self._planes.setdefault(component, [16] * 64)[first : final + 1] = [low] * (final + 1 - first)
+            else:
+                self._planes[component] = []
         if self._interval and restarts < -(-self._units(chosen) // self._interval) - 1:
             self.problem = "a scan ends early: restart markers are missing"
 
@@ -94,7 +114,7 @@ class JpegStream:
 
     def check_scans(self) -> None:
         """Note a component, or bits of coefficients, that no scan brings."""
-        if not self.problem and self.marker in DCT and any(any(self._planes.get(name, [16])) for name in self.ids):
+        if not self.problem and self.marker in DCT and any(any(self._planes.get(name, (16,))) for name in self.ids):
             self.problem = "scans are missing"
 
 
@@ -132,8 +152,8 @@ def jpeg_stream(data: bytes, start: int = 0) -> JpegStream:
             elif marker in _ALONE:
                 at += 2
             else:
-                behind = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-                at = _segment(found, marker, data, at + 4, behind)
+                behind = at + 2 + (data[at + 2] << 8 | data[at + 3])
+                at = _segment(found, marker, data, at + 4, behind) if marker in _TELLING else behind
                 if marker == _SCAN and found.marker == JPEG_LS:  # whose data hide markers in another way
                     return found
     except (IndexError, ValueError, ArithmeticError):
@@ -145,15 +165,7 @@ def jpeg_stream(data: bytes, start: int = 0) -> JpegStream:
 
 def _segment(found: JpegStream, marker: int, data: bytes, at: int, behind: int) -> int:
     """Take a segment into account; where the next marker stands."""
-    if marker in DCT or marker in LOSSLESS or marker == JPEG_LS:
-        found.marker, found.bits, found.channels = marker, data[at], data[at + 5]
-        found.height, found.width = (
-            int.from_bytes(data[at + 1 : at + 3], "big"),
-            int.from_bytes(data[at + 3 : at + 5], "big"),
-        )
-        parts = data[at + 6 : at + 6 + 3 * found.channels]
-        found.ids, found.sampling = tuple(parts[::3]), tuple((both >> 4, both & 15) for both in parts[1::3])
-    elif marker == _TABLES:
+    if marker == _TABLES:
         while at < behind:
             if data[at] >> 4:
                 found._first[data[at] & 15] = data[at + 17]
@@ -166,12 +178,19 @@ def _segment(found: JpegStream, marker: int, data: bytes, at: int, behind: int) 
         found.several = at + 4
     elif marker == _ADOBE and behind - at >= 12 and data[at : at + 5] == b"Adobe":
         found.adobe = data[at + 11]
+    elif marker == _APP1:
+        found.notes = True
     elif marker == _SCAN:
         match = _NEXT_MARKER.search(data, behind)
         end = match.start() if match else len(data)
         restarts = len(_RESTART.findall(data, behind, end)) if found._interval else 0
         found.scan(data[at:behind], restarts)
         return end
+    elif marker in DCT or marker in LOSSLESS or marker == JPEG_LS:
+        found.marker, found.bits, found.channels = marker, data[at], data[at + 5]
+        found.height, found.width = data[at + 1] << 8 | data[at + 2], data[at + 3] << 8 | data[at + 4]
+        parts = data[at + 6 : at + 6 + 3 * found.channels]
+        found.ids, found.sampling = tuple(parts[::3]), tuple((both >> 4, both & 15) for both in parts[1::3])
     return behind
 
 

@@ -34,7 +34,8 @@ class ParquetReader:
         self.root, self.column, self.window = root, column, window
         self._lock = threading.Lock()
         self._files: dict[str, tuple[pq.ParquetFile, list[int]]] = {}
-        self._groups: OrderedDict[tuple[str, int], pa.ChunkedArray] = OrderedDict()
+        self._groups: OrderedDict[tuple[str, int], tuple[pa.Array, ...]] = OrderedDict()
+        self._places: dict[str, str] = {}
 
     def read(self, key: str) -> Pixels:
         """The image under a key."""
@@ -56,10 +57,11 @@ class ParquetReader:
     def _content(self, key: str) -> tuple[bytes | str, str]:
         """The bytes or the path under a key, and where they stand."""
         name, _, number = key.rpartition("#")
-        where = f"{self.root / name} row {number}"
+        place = self._places.get(name)
+        if place is None:
+            place = self._places[name] = str(self.root / name)
+        where = f"{place} row {number}"
         cell = self._cell(name, int(number), where)
-        if isinstance(cell, dict):
-            cell = cell.get("bytes") if cell.get("bytes") is not None else cell.get("path")
         if not isinstance(cell, bytes | str):
             raise ImageError(f"{where}: holds no image bytes and no path.")
         return cell, where
@@ -69,6 +71,7 @@ class ParquetReader:
         raise DataContractError(f"{key}: masks in Parquet are not read yet.")
 
     def _cell(self, name: str, row: int, where: str) -> Any:  # noqa: ANN401
+        """The content of a cell; of a struct its bytes, or else its path."""
         import pyarrow as pa
 
         with self._lock:
@@ -81,11 +84,15 @@ class ParquetReader:
                 group = bisect.bisect_right(starts, row) - 1
                 values = self._groups.get((name, group))
                 if values is None:
-                    values = file.read_row_group(group, columns=[self.column])[self.column]
+                    values = _parts(file.read_row_group(group, columns=[self.column])[self.column])
                     self._groups[name, group] = values
                     while len(self._groups) > _GROUPS_KEPT:
                         self._groups.popitem(last=False)
-                return values[row - starts[group]].as_py()
+                for part in values:
+                    cell = part[row - starts[group]].as_py()
+                    if cell is not None:
+                        return cell
+                return None
             except (pa.ArrowException, OSError, IndexError) as error:
                 raise ImageError(f"{where}: cannot be read from the table ({error}).") from error
 
@@ -94,6 +101,18 @@ class ParquetReader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["root"], state["column"], state["window"])  # type: ignore[misc]
+
+
+def _parts(values: pa.ChunkedArray) -> tuple[pa.Array, ...]:
+    """The columns that a cell may be in: of a struct its bytes and its path, so that no cell becomes a dictionary."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_struct(values.type):
+        return (values,) if values.num_chunks != 1 else (values.chunk(0),)
+    names = {field.name for field in values.type}
+    found = [pc.struct_field(values, name) for name in ("bytes", "path") if name in names]
+    return tuple(part if part.num_chunks != 1 else part.chunk(0) for part in found)
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

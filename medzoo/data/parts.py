@@ -24,6 +24,7 @@ from medzoo.store import TEMPORARY, fsync_folder, remember_sha256, sha256_file, 
 SCHEMA = "medzoo.decoded/2"
 PREFIX, SUFFIX = "part-", ".safetensors"
 _START = 4096  # of the rows: a page, so that maps are aligned
+_BUFFER = 1 << 20  # bytes that are written at once: rows of small images are a few kilobytes
 _DTYPES: dict[str, np.dtype] = {"U8": np.dtype("uint8"), "U16": np.dtype("<u2")}
 
 
@@ -117,11 +118,11 @@ class PartWriter:
         self.keys: list[str] = []
         self.size = 0  # bytes so far
         self._path = folder / f"{TEMPORARY}{uuid.uuid4().hex[:12]}-part"
-        self._file = self._path.open("wb")
+        self._file = self._path.open("wb", buffering=_BUFFER)
         self._file.seek(_START)
         self._masks: IO[bytes] | None = None
         if self.masked:
-            self._masks = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the part
+            self._masks = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115 - closed with the part
 
     def add(self, key: str, row: Row) -> None:
         """Append a row."""

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.arrays import Pixels, check_size, from_array
-from medzoo.data.codestreams import jpeg_frame
-from medzoo.data.jpeg_streams import JpegStream, jpeg_stream, strict_source
+from medzoo.data.jpeg_streams import DCT, JpegStream, extended_source, jpeg_stream, strict_source
 from medzoo.data.picture_frames import jpeg_offsets, png_frame, without_index
 from medzoo.data.pil_images import (
     TURNS,
@@ -45,9 +44,11 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
     Raises:
         ImageError: if the bytes are no picture, or not readable without a guess.
     """
-    from PIL import Image
+    from PIL import Image, ImageFile
 
     try:
+        if data.startswith(JPEG) and not ImageFile.LOAD_TRUNCATED_IMAGES:
+            return _read_jpeg(data, where, window, frame)
         with strictly():
             if data.startswith(JPEG):
                 return _read_jpeg(data, where, window, frame)
@@ -80,15 +81,14 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
 def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: int | None) -> Pixels:
     """A JPEG whose stream is whole: the main image of the file, or another one that its index lists."""
     found = jpeg_stream(data)
-    offsets = jpeg_offsets(data, found)
+    offsets = jpeg_offsets(data, found) if found.several else [0]
     number = chosen_frame(len(offsets), frame or 0, where)
     if number:
         pixels = _read_jpeg(data[offsets[number] :], where, window, None)
         return replace(pixels, notes=(f"image {number} of {len(offsets)} in the file", *pixels.notes))
-    coded = jpeg_frame(found)
-    if coded is not None and (coded.bits != 8 or coded.coding != "DCT"):
+    if found.marker and (found.bits != 8 or found.marker not in DCT):
         raise ImageError(
-            f"{where}: is a JPEG of {coded.bits} bits ({coded.coding}), which picture readers do not decode. Write it as 16-bit "
+            f"{where}: is a JPEG of {found.bits} bits ({found.coding}), which picture readers do not decode. Write it as 16-bit "
             "PNG with the tool that made it, or keep it inside its DICOM file."
         )
     _refuse_missing(found.problem, where)
@@ -103,10 +103,30 @@ def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: int 
 def _decoded_jpeg(data: bytes, found: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
     from PIL import Image
 
+    if found.channels in (1, 3) and not found.notes:
+        return _plain_jpeg(data, found, where, window)
     with Image.open(io.BytesIO(strict_source(data, found))) as image:
         pixels = from_pil(image, where, window=window, frame=None)
         _refuse_missing("its last scan ends early" if differs_when_longer(data, found, image) else "", where)
         return pixels
+
+
+def _plain_jpeg(data: bytes, found: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
+    """Grey or colour that nothing turns: decoded alone, since Pillow reads a header for longer than it decodes a small image."""
+    from PIL import Image
+
+    mode, size = "L" if found.channels == 1 else "RGB", (found.width, found.height)
+    check_size(*size, where)
+    try:
+        shown = Image.frombytes(mode, size, strict_source(data, found), "jpeg", mode, "").tobytes()
+    except ValueError as error:  # not enough data
+        _refuse_missing(f"its scan ends early: {error}", where)
+        raise
+    longer = extended_source(data, found)
+    if longer is not None and Image.frombytes(mode, size, longer, "jpeg", mode, "").tobytes() != shown:
+        _refuse_missing("its last scan ends early", where)
+    array = np.frombuffer(shown, np.uint8).reshape(found.height, found.width, *((3,) if mode == "RGB" else ()))
+    return from_array(array, where, window=window)
 
 
 def _refuse_missing(problem: str, where: str) -> None:

@@ -36,7 +36,7 @@ __all__ = [
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy", ".dcm", ".dicom", ".nii", ".nii.gz",
 )  # fmt: skip
-_HEAD = 512
+_HEAD, _JPEG = 512, b"\xff\xd8\xff"
 
 
 def read_image(
@@ -75,15 +75,15 @@ def read_image(
     path, frame = Path(os.fsdecode(path)), plain_frame(frame)
     if frame is None:
         path, frame = file_and_frame(path)
-    if path.is_dir():
-        from medzoo.data.dicom_series import read_series
-
-        return read_series(path, window=window, frame=frame)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - a thousand times a second
             return read_open(file, str(path), window=window, frame=frame)
     except (OSError, ValueError) as error:  # a ValueError for a name that no file can have
-        raise ImageError(f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
+        if isinstance(error, ValueError) or not path.is_dir():
+            raise ImageError(f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}).") from error
+    from medzoo.data.dicom_series import read_series
+
+    return read_series(path, window=window, frame=frame)
 
 
 def decode_bytes(data: bytes, where: str, *, window: WindowChoice | None = None, frame: Frame | None = None) -> Pixels:
@@ -98,6 +98,8 @@ def decode_bytes(data: bytes, where: str, *, window: WindowChoice | None = None,
     Raises:
         ImageError: if the bytes are no image, or not readable without a guess.
     """
+    if data.startswith(_JPEG):
+        return _read_jpeg(data, where, window, plain_frame(frame))
     return read_open(io.BytesIO(data), where, window=window, frame=frame)
 
 
@@ -155,6 +157,8 @@ def read_open(file: BinaryIO, where: str, *, window: WindowChoice | None = None,
     """
     frame = plain_frame(frame)
     head = file.read(_HEAD)
+    if head.startswith(_JPEG):
+        return _read_jpeg(head + file.read(), where, window, frame)
     _refuse(head, where)
     file.seek(0)
     kind = _kind(head)
@@ -177,6 +181,13 @@ def read_open(file: BinaryIO, where: str, *, window: WindowChoice | None = None,
         raise
     except Exception as error:  # readers of untrusted bytes raise anything
         raise ImageError(f"{where}: cannot be read as {kind} ({type(error).__name__}: {error}).") from error
+
+
+def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: Frame | None) -> Pixels:
+    """Most images of most data sets, which pay for no other question."""
+    from medzoo.data.pictures import read_picture
+
+    return read_picture(data, where, window=window, frame=_one_frame(frame, where))
 
 
 def _kind(head: bytes) -> str:

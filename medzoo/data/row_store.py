@@ -157,14 +157,19 @@ class Writer:
         Raises:
             DiskFullError: if there is no room; rows that are not yet a part are lost.
         """
-        kind = row.image.ndim, row.image.dtype.name
-        with writing(self.store.folder):
-            if kind not in self._open:
-                self._open[kind] = PartWriter(self.store.folder, self.store.facts, row)
-            self._open[kind].add(key, row)
+        kind = row.image.ndim, row.image.dtype.str
+        try:  # not `writing`: a context costs as much as the rest of this
+            part = self._open.get(kind)
+            if part is None:
+                part = self._open[kind] = PartWriter(self.store.folder, self.store.facts, row)
+            part.add(key, row)
+        except DiskFullError:
+            raise
+        except OSError as error:
+            raise _told(self.store.folder, error) from error
         now = time.monotonic()
         due = now - self._cut > max(PART_SECONDS, PART_SHARE * (now - self._began))
-        if due or self._open[kind].size > PART_BYTES:
+        if due or part.size > PART_BYTES:
             self._cut = now
             self.close()
 
@@ -213,11 +218,16 @@ def writing(folder: Path) -> Iterator[None]:
     except DiskFullError:
         raise
     except OSError as error:
-        if not is_disk_full(error):
-            raise StoreError(
-                f"{folder} cannot be written ({error.strerror or error}). Choose another place with MEDZOO_HOME."
-            ) from error
-        free = 0
-        with suppress(OSError):
-            free = shutil.disk_usage(folder.parent).free
-        raise DiskFullError(folder, free) from error
+        raise _told(folder, error) from error
+
+
+def _told(folder: Path, error: OSError) -> StoreError | DiskFullError:
+    """What an error of the system means for the store."""
+    if not is_disk_full(error):
+        return StoreError(
+            f"{folder} cannot be written ({error.strerror or error}). Choose another place with MEDZOO_HOME."
+        )
+    free = 0
+    with suppress(OSError):
+        free = shutil.disk_usage(folder.parent).free
+    return DiskFullError(folder, free)

@@ -1,5 +1,7 @@
 """Decoded rows: the images as they are, decoded once for every split, fold and fraction, and as wide as they must be."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from medzoo import paths
-from medzoo.data import cache, decode, golden
+from medzoo.data import cache, decode, golden, resample
 from medzoo.data.cache import content_key, decoded
 from medzoo.data.disk import FileReader
 from medzoo.data.pixels import Pixels
@@ -158,6 +160,32 @@ def test_resizing_is_closer_to_the_exact_filter_than_a_level():
         index, weight = (value[0].numpy() for value in resize_taps(start, length, side, 224))
         exact = np.moveaxis((np.moveaxis(exact, axis, -1)[..., index] * weight).sum(-1), -1, axis)
     assert np.abs(resize_bytes(image, 224, 224) - exact).max() < 0.6  # half a level is the rounding itself
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 90), (64, 64), (32, 32, 3), (61, 23, 3), (100, 80, 4), (180, 131)])
+@pytest.mark.parametrize("size", [(1, 1), (28, 28), (64, 64), (5, 77), (150, 224)])
+def test_both_ways_to_resize_give_the_same_bits(shape, size, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    image[:: max(1, shape[0] // 3)] = 255
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")  # fewer bits, where a program asks for them
+    try:
+        made = []
+        for limit in (-1, 1 << 40):
+            monkeypatch.setattr(resample, "_SMALL", limit)
+            made.append(resize_bytes(image, *size))
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert made[0].shape == (*size, *shape[2:]) and made[1].flags.c_contiguous and (made[0] == made[1]).all()
+
+
+def test_resizing_gives_the_bits_it_always_gave():
+    digest = hashlib.sha256()
+    for shape in ((64, 48), (32, 32, 3), (300, 200)):
+        image = (np.arange(np.prod(shape)) * 2654435761 % 2**32 >> 24).astype(np.uint8).reshape(shape)
+        for size in ((28, 28), (224, 224)):
+            digest.update(resize_bytes(image, *size).tobytes())
+    assert digest.hexdigest()[:16] == "6af6e0adfbb7af4d"
 
 
 def test_wider_images_are_linear_over_their_range():

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from dicom_samples import compressed, image
-from jpeg_samples import COLOUR, GREY, cut_scan, encoded, scan_start
+from jpeg_samples import COLOUR, GREY, cut_scan, encoded, scan_start, without
 from PIL import Image, ImageFile
 from pydicom import uid
 
@@ -26,6 +26,8 @@ JPEGS = {
     "restarts, progressive": encoded(COLOUR, restart_marker_rows=1, progressive=True),
     "inks": encoded(Image.fromarray(COLOUR).convert("CMYK")),
     "thumbnail": encoded(GREY)[:2] + EXIF + encoded(GREY)[2:], "flat": encoded(np.full((40, 40), 128, np.uint8), optimize=True),
+    "components of RGB": encoded(COLOUR, keep_rgb=True), "no marker": without(encoded(COLOUR), 0xE0),
+    "no marker, RGB names": without(encoded(COLOUR, keep_rgb=True), 0xEE), "4:2:2": encoded(COLOUR, subsampling=1, quality=97),
     "one block": encoded(GREY[:8, :8]), "one pixel": encoded(COLOUR[:1, :1]),
 }  # fmt: skip
 DAMAGES = {
@@ -49,6 +51,20 @@ def test_whole_jpegs_are_read_as_pillow_reads_them(name):
         wanted = np.asarray(opened.convert("RGB") if opened.mode == "CMYK" else opened)
     for data in (JPEGS[name], JPEGS[name] + bytes(300), JPEGS[name] + b"SEFT more of a phone \xff\xd8\xff\xe0 " * 9):
         assert (decode_bytes(data, "x").array == wanted).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_is_turned_as_its_camera_says(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for array, options in ((GREY, {}), (COLOUR, {"progressive": True})):
+        plain = decode_bytes(encoded(array, **options), "x").array
+        pixels = decode_bytes(encoded(array, exif=exif, **options), "x")
+        turned = {
+            1: plain, 2: plain[:, ::-1], 3: plain[::-1, ::-1], 4: plain[::-1], 5: plain.swapaxes(0, 1), 6: np.rot90(plain, -1),
+            7: np.rot90(plain, 2).swapaxes(0, 1), 8: np.rot90(plain),
+        }[orientation]  # fmt: skip
+        assert (pixels.array == turned).all() and bool(pixels.notes) == (orientation != 1)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
