@@ -60,11 +60,10 @@ def run_pretraining(suite: Suite, *, runs: Path, hub: Path, common: dict[str, An
     names = []
     for number, step in enumerate(suite.pretrain, start=1):
         name = str(step["name"])
-        progress.say(f"pre-training {number} of {len(suite.pretrain)}: {name}")
         options, own = pretrain_options(step, out=runs / "pretrain" / name, common={**common, "hub": str(hub)})
         if options.checkpoint in names:
             options.checkpoint = hub_name(suite, str(options.checkpoint))
-        with progress.brief():
+        with progress.brief(f"pre-training {number} of {len(suite.pretrain)}: {name}"):
             folder = pretrain(options, own)
         push(folder / "checkpoint", hub_name(suite, name), hub=hub)
         names.append(name)
@@ -179,25 +178,25 @@ def _fill_cells(
     precision: Precision | None,
 ) -> tuple[list[Outcome], list[str]]:  # fmt: skip
     outcomes, failures = [], []
-    with progress.Steps(suite.name, len(cells), "run") as steps, progress.brief():
+    with progress.Steps(suite.name, len(cells), "run") as steps:
         for number, cell in enumerate(cells, start=1):
             place, started = f"run {number} of {len(cells)}", time.monotonic()
             named = f"{cell.label} on {cell.title}, seed {cell.seed}"
             steps.beside(named)
-            steps.line(f"{place}: {named}")
             # a protocol that states its precision keeps it, unless the suite states one itself
             settled = suite.precision is not None or wished_precision(cell.protocol, cell.mode) == "auto"
             theirs = {"precision": precision} if settled else {}
             try:
                 options = cell_options(suite, cell, own, **folders, common={**common, **theirs})
-                outcomes.append(run_cell(options, cell.mode))
-                said = f"{outcomes[-1].result['metric']} {outcomes[-1].worded}"
+                with progress.brief(f"{place}: {named}"):
+                    outcomes.append(run_cell(options, cell.mode))
+                said = f"{outcomes[-1].result['metric']} {outcomes[-1].worded}{' (in the store)' * outcomes[-1].cached}"
                 outcomes[-1].raise_if_diverged()
             except MedzooError as error:
-                failures.append(f"{named}: {type(error).__name__}: {error}")
-                said = failures[-1]
+                said = f"{type(error).__name__}: {error}"
+                failures.append(f"{named}: {said}")
             steps.update()
-            steps.line(f"{place}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
+            steps.line(f"{place}: {named}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
     return outcomes, failures
 
 

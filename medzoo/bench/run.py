@@ -14,7 +14,7 @@ from medzoo.bench.label_checks import check_labels
 from medzoo.bench.suite import short_task
 from medzoo.bench.trial import Trial
 from medzoo.errors import DivergedError, UsageError
-from medzoo.progress import is_main_process, warn
+from medzoo.progress import is_brief, is_main_process, warn
 from medzoo.training import compute
 from medzoo.training.options import SharedOptions, open_task, option, slug, task_identity
 from medzoo.training.protocol import Mode, Protocol, load_protocol, wished_precision
@@ -168,7 +168,12 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         run, site, checkpoint=compute.named(receipt), counts=compute.counts_of(task),
         how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
     )  # fmt: skip
-    for sentence in (*warned, compute.emulated(site, kept=wish == "auto"), compute.begun_otherwise(out, run.identity)):
+    # the suite that a run is a part of has said the rest
+    for sentence in (
+        *([] if is_brief() else warned),
+        compute.emulated(site, kept=wish == "auto"),
+        compute.begun_otherwise(out, run.identity),
+    ):
         if sentence:
             warn(sentence)
     started, clock = datetime.now(UTC), time.monotonic()
