@@ -5,7 +5,7 @@
 
 A suite names checkpoints, tasks, seeds and a protocol, and may pre-train its own checkpoints first (they lie in
 OUT/hub, loadable by name with --hub OUT/hub). Runs whose result is in the store are not repeated; stop it whenever
-you like, the same command goes on. Exit code 1 if a run failed; the table is written all the same.
+you like, the same command goes on, in the precision that OUT began with. Exit code 1 if a run failed; the table is written all the same.
 """
 
 from dataclasses import dataclass

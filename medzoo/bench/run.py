@@ -168,12 +168,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune") -> Outcome:
         run, site, checkpoint=compute.named(receipt), counts=compute.counts_of(task),
         how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
     )  # fmt: skip
-    # the suite that a run is a part of has said the rest
-    for sentence in (
-        *([] if is_brief() else warned),
-        compute.emulated(site, kept=wish == "auto"),
-        compute.begun_otherwise(out, run.identity),
-    ):
+    told = [] if is_brief() else warned  # the suite that a run is a part of has said that
+    for sentence in (*told, *compute.doubts(site, kept=wish == "auto"), compute.begun_otherwise(out, run.identity)):
         if sentence:
             warn(sentence)
     started, clock = datetime.now(UTC), time.monotonic()
