@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def demo(out: Path, *, device: str = "auto") -> Table:
-    """Run recipes/suites/demo.toml: three pre-trainings, then four checkpoints on three tasks with three seeds.
+    """Run recipes/suites/demo.toml: three pre-trainings, then four checkpoints on two tasks with three seeds.
 
     Args:
         out: folder for runs, results, the directory hub and the table.

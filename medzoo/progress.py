@@ -21,7 +21,7 @@ FIRST_SECONDS = 10.0  # until its first line
 BRIEF_SECONDS = 30.0  # between lines of runs that are parts of a suite
 BAR_SECONDS = 0.5  # between two looks at the numbers that a bar shows
 _log = logging.getLogger("medzoo")
-_brief = 0
+_parts: list[str] = []
 _last = float("-inf")  # when the last line was written
 
 
@@ -60,24 +60,35 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def brief() -> Iterator[None]:
-    """Inside, the parts of a larger piece of work keep their headers to themselves, and their lines come seldom."""
-    global _brief
-    _brief += 1
+def brief(begins: str = "") -> Iterator[None]:
+    """Inside, the parts of a larger piece of work say little: another line than their own header, and their lines come seldom.
+
+    Args:
+        begins: the line that stands for the header of a part; of parts that have nothing to do, none is written.
+    """
+    _parts.append(begins)
     try:
         yield
     finally:
-        _brief -= 1
+        _parts.pop()
 
 
 def is_brief() -> bool:
     """Whether what runs now is a part of something that said its own first line."""
-    return _brief > 0
+    return bool(_parts)
 
 
 def header(text: str) -> None:
-    """Write the line that a run begins with, unless it is a part of something that wrote its own."""
-    if not _brief:
+    """Write the line that a run begins with, or the one that stands for it in a larger piece of work, whose bar shows the same."""
+    if not _parts:
+        say(text)
+    elif _parts[-1] and not on_terminal():
+        say(_parts[-1])
+
+
+def say_part(text: str) -> None:
+    """Write a line of a run, unless it is a part of a larger piece of work."""
+    if not _parts:
         say(text)
 
 

@@ -5,8 +5,8 @@
 
 A suite names checkpoints, tasks, seeds and a protocol, and may pre-train its own checkpoints first (they lie in
 OUT/hub, loadable by name with --hub OUT/hub). Runs whose result is in the store are not repeated; stop it whenever
-you like, the same command goes on. --dry-run lists what is missing: nothing is trained, decoded or downloaded for that.
-Exit code 1 if a run failed; the table is written all the same.
+you like, the same command goes on, in the precision that OUT began with. --dry-run lists what is missing: nothing is
+trained, decoded or downloaded for that. Exit code 1 if a run failed; the table is written all the same.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,7 @@ r"""Pre-train a network from random weights by an objective, and leave it as a c
 
 From a wheel: `accelerate launch -m medzoo.recipes.pretrain ...`. Each method adds its own options: `--method simclr --help`.
 OUT/checkpoint is what `medzoo.load`, timm (`local-dir:`) and transformers read, with its card. Labels of validation,
-if the method is supervised, are only logged; the last epoch is kept. The first command takes about a minute on 2 cores.
+if the method is supervised, are only logged; the last epoch is kept. The first command takes one to two minutes on 2 cores.
 """
 
 import sys

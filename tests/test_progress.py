@@ -85,9 +85,9 @@ def test_work_that_goes_on_counts_its_own_speed(clock):
 
 
 def test_parts_of_a_suite_are_brief(capsys, clock):
-    progress.say("run 1 of 3")
-    with progress.brief():
+    with progress.brief("run 1 of 3"):
         progress.header("net on data: ...")
+        progress.say_part("7 penalties fitted")
         with Steps("net on data", 10, "step") as steps:
             steps.line("epoch 1 of 10")
             clock[0] += progress.BRIEF_SECONDS + 1
@@ -100,7 +100,8 @@ def test_parts_of_a_suite_are_brief(capsys, clock):
 def test_a_terminal_sees_a_bar_with_numbers_and_no_lines(monkeypatch, clock):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    with Steps("net on data", 4, "step") as steps:
+    with Steps("net on data", 4, "step") as steps, progress.brief("run 1 of 1"):
+        progress.header("net on data: ...")
         for _ in range(4):
             clock[0] += 1.0
             steps.update(1, lambda: "loss 0.25, AUROC 0.8")
@@ -108,6 +109,7 @@ def test_a_terminal_sees_a_bar_with_numbers_and_no_lines(monkeypatch, clock):
         steps.line("epoch 1 of 1: loss 0.25")
     text = screen.getvalue()
     assert "net on data" in text and "loss 0.25, AUROC 0.8" in text and "epoch 1" not in text
+    assert "run 1 of 1" not in text and "..." not in text
 
 
 @pytest.mark.parametrize("bar", [False, True])

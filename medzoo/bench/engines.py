@@ -30,8 +30,7 @@ def run_pretraining(suite: Suite, places: Places) -> None:
     from medzoo.zoo.publish import push
 
     for number, step in enumerate(suite.pretrain, start=1):
-        progress.say(f"pre-training {number} of {len(suite.pretrain)}: {step['name']}")
-        with progress.brief():
+        with progress.brief(f"pre-training {number} of {len(suite.pretrain)}: {step['name']}"):
             folder = pretrain(*pretrain_options(suite, step, places))
         push(folder / "checkpoint", hub_name(suite, str(step["name"])), hub=places.hub)
 
@@ -60,21 +59,21 @@ def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]
     """All runs that have no result, each with its line."""
     outcomes, failures = [], []
     cells = suite.cells()
-    with progress.Steps(suite.name, len(cells), "run") as steps, progress.brief():
+    with progress.Steps(suite.name, len(cells), "run") as steps:
         for number, cell in enumerate(cells, start=1):
-            place, started = f"run {number} of {len(cells)}", time.monotonic()
+            named, started = f"run {number} of {len(cells)}: {cell}", time.monotonic()
             steps.beside(str(cell))
-            steps.line(f"{place}: {cell}")
             try:
-                outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
+                with progress.brief(named):
+                    outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
                 outcomes.append((cell, outcome))
-                said = f"{outcome.result['metric']} {outcome.worded}"
+                said = f"{outcome.result['metric']} {outcome.worded}{' (in the store)' * outcome.cached}"
                 outcome.raise_if_diverged()
             except MedzooError as error:
-                failures.append(f"{cell}: {type(error).__name__}: {error}")
-                said = failures[-1]
+                said = f"{type(error).__name__}: {error}"
+                failures.append(f"{cell}: {said}")
             steps.update()
-            steps.line(f"{place}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
+            steps.line(f"{named}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
     return outcomes, failures
 
 

@@ -18,7 +18,7 @@ from medzoo.bench.left import disagreement, missing_parts
 from medzoo.bench.suite import short_task
 from medzoo.bench.trial import Trial
 from medzoo.errors import DivergedError, ResultError, UsageError
-from medzoo.progress import is_main_process, say, warn
+from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
 from medzoo.training.options import open_task, slug, task_identity
 from medzoo.training.protocol import Mode, Protocol
@@ -143,7 +143,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
         how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
     )  # fmt: skip
     kept = wish_of(options, mode) == "auto"
-    for sentence in (*warned, compute.emulated(site, kept=kept), compute.begun_otherwise(out, run.identity)):
+    told = [] if is_brief() else warned  # the suite that a run is a part of has said that
+    for sentence in (*told, *compute.doubts(site, kept=kept), compute.begun_otherwise(out, run.identity)):
         if sentence:
             warn(sentence)
     started, clock = datetime.now(UTC), time.monotonic()

@@ -119,7 +119,7 @@ class Trial:
             train_rows, validation_rows, kind=self.task.kind, classes=len(self.task.classes),
             regularisation=self.protocol.regularisation, score=self._score,
         )  # fmt: skip
-        progress.header(
+        progress.say_part(
             f"{counted(probe.candidates, 'penalty', 'penalties')} fitted on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} "
             f"features: C = {probe.regularisation:g}, {self._worded(probe.score)} on validation, "
             f"{progress.duration(time.monotonic() - started)}"

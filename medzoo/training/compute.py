@@ -168,14 +168,20 @@ def _noted(run: RunFolder) -> int | None:
     return next((int(row[_THREADS]) for row in run.rows() if _THREADS in row), None)
 
 
-def emulated(site: Compute, *, kept: bool) -> str:
-    """What to warn of a run whose precision is emulated; empty for a part of a suite, which has said it.
+def doubts(site: Compute, *, kept: bool) -> list[str]:
+    """What to warn of before a run computes: emulated bf16, a precision that the launcher was asked for; nothing in a suite's part.
 
     Args:
         site: what the run computes with.
         kept: whether the precision is that of a run which goes on, and not asked for now.
     """
-    return "" if progress.is_brief() else precision.emulated(site.precision, site.device, kept=kept)
+    said = [] if progress.is_brief() else [precision.emulated(site.precision, site.device, kept=kept)]
+    launcher = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if launcher not in ("no", site.precision):
+        said.append(
+            f"--mixed_precision {launcher} of accelerate launch has no effect: --precision decides, and it is {site.precision}."
+        )
+    return [sentence for sentence in said if sentence]
 
 
 def announce(

@@ -176,7 +176,7 @@ class _Job:
             run, site, checkpoint=compute.named(self.receipt), counts={"train": self._images}, notes=self._notes,
             how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
         )  # fmt: skip
-        if sentence := compute.emulated(site, kept=self.wish == "auto"):
+        for sentence in compute.doubts(site, kept=self.wish == "auto"):
             warn(sentence)
 
     @property

@@ -160,9 +160,32 @@ def test_a_suite_says_where_it_is(suite, suits, tmp_path, capsys):
     assert told[1] == "pre-training 1 of 1: own"
     for number, name in enumerate(("net", "own"), start=1):
         begun, ended = told[2 * number], told[2 * number + 1]
-        assert begun.startswith(f"run {number} of 2: {name} on OCT, seed 0")
-        assert ended.startswith(f"run {number} of 2: auroc 0.") and ("ETA" in ended) == (number == 1)
+        assert begun == f"run {number} of 2: {name} on OCT, seed 0"
+        assert ended.startswith(f"{begun}: auroc 0.") and ("ETA" in ended) == (number == 1)
     assert len(told) == 6
+    go(suite(), tmp_path)
+    told = capsys.readouterr().err.splitlines()
+    assert "(as it began)" in told[0] and len(told) == 3  # nothing was left to do
+    assert all("(in the store)" in line for line in told[1:])
+
+
+def test_an_undefined_run_of_a_suite_is_no_failure_and_says_why(suite, suits, tmp_path, capsys):
+    from PIL import Image
+
+    (tmp_path / "d").mkdir()
+    lines = ["image,patient,split,label"]
+    for n in range(20):
+        split = "train" if n < 12 else "validation" if n < 16 else "test"
+        Image.new("L", (8, 8), 10 * n).save(tmp_path / "d" / f"{n}.png")
+        lines.append(f"{n}.png,p{n},{split},{n % 2 if split != 'test' else 1}")
+    (tmp_path / "d" / "labels.csv").write_text("\n".join(lines))
+    text = TEXT.replace('"phantom_oct,n=16,n_validation=8,n_test=8"\ntitle', f'"folder:{tmp_path / "d"}"\ntitle')
+    with pytest.warns(UserWarning, match="undefined on the test split") as told:
+        outcomes, failures = go(suite(text), tmp_path)
+    assert failures == [] and [outcome.headline for outcome in outcomes] == [None, None]
+    assert sum("undefined" in str(row.message) for row in told) == 1
+    err = capsys.readouterr().err
+    assert err.count("auroc undefined: no negative case") == 2 and "diverged" not in err
 
 
 def test_what_will_fail_is_told_before_anything_is_trained(suite, suits, tmp_path, monkeypatch):

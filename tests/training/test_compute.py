@@ -268,3 +268,19 @@ def test_emulated_bf16_is_warned_of_once(machine, cell):
     with pytest.warns(UserWarning, match="7 to 30 times") as told:
         run_cell(cell(precision="bf16", epochs=1))
     assert sum("emulated" in str(row.message) for row in told) == 1
+
+
+def test_the_precision_of_the_launcher_has_no_effect_and_that_is_said(machine, cell, monkeypatch):
+    monkeypatch.setattr("medzoo.training.runs._launcher_parent", lambda: None)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    with pytest.warns(UserWarning, match="--mixed_precision bf16"):
+        outcome = run_cell(cell(epochs=1))
+    assert outcome.result["environment"]["precision"] == "fp32"
+
+
+@pytest.mark.parametrize(("mode", "named"), [("finetune", True), ("linear", False)])
+def test_processes_are_in_the_name_of_what_they_change(machine, cell, monkeypatch, mode, named):
+    """Every process of a probe computes all features: two give what one gives."""
+    monkeypatch.setattr(compute, "identity_of_processes", lambda: {"processes": 2})
+    outcome = run_cell(cell(epochs=1), mode=mode)
+    assert outcome.result["identity"].get("processes") == (2 if named else None)

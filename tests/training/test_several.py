@@ -54,6 +54,12 @@ for name, (objective, batch) in cases.items():
     loss.backward()
     gradient = torch.cat([parameter.grad.flatten() for parameter in objective.parameters()])
     made[name] = [float(loss.detach()), gradient.tolist()]
+from types import SimpleNamespace
+from medzoo.training.loop import _share_buffers
+norm = nn.BatchNorm1d(12)
+norm(one[mine].flatten(1))
+_share_buffers(norm, SimpleNamespace(num_processes=world))
+made["statistics"] = norm.running_mean.tolist()
 print(json.dumps(made))
 if world > 1:
     distributed.destroy_process_group()
@@ -91,6 +97,13 @@ def test_two_processes_learn_what_one_learns(both, name):
     for made in together:
         assert made[name][1] == pytest.approx(gradient, abs=1e-6)
     assert (max(map(abs, gradient)) > 0.01) == (name != "unknown")
+
+
+@pytest.mark.slow
+def test_all_processes_choose_by_the_same_network(both):
+    """Running statistics are a process's own until they are shared: else two processes would select other epochs."""
+    alone, together = both
+    assert together[0]["statistics"] == together[1]["statistics"] != alone["statistics"]
 
 
 def test_one_process_shares_nothing():
