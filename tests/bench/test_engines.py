@@ -127,9 +127,9 @@ def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path,
 
 def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
     step = (
-        '[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\nsize = 32\nepochs = 1\n'
+        '[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\nsize = 32\nepochs = 1\nprecision = "fp32"\n'
         'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
-        '[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\nsize = 32\nepochs = 1\n'
+        '[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\nsize = 32\nepochs = 1\nprecision = "fp32"\n'
         'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
     )
     names = {"mine": "resnet10t-mine", "more": "resnet10t-more", "absent": "lab/absent"}
