@@ -126,11 +126,12 @@ def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path,
 
 
 def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
+    common = (
+        'size = 32\nepochs = 1\nprecision = "fp32"\nbatch_size = 8\ntask = "phantom_oct,n=8,n_validation=4,n_test=4"\n'
+    )
     step = (
-        '[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\nsize = 32\nepochs = 1\nprecision = "fp32"\n'
-        'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
-        '[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\nsize = 32\nepochs = 1\nprecision = "fp32"\n'
-        'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
+        f'[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\n{common}'
+        f'[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\n{common}'
     )
     names = {"mine": "resnet10t-mine", "more": "resnet10t-more", "absent": "lab/absent"}
     tasks = f'{TASK}, {{ name = "pneumoniamnist", size = 32 }}'
