@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from medzoo.bench.cell_options import NOT_IN_A_PROBE
 from medzoo.bench.run import CellOptions, Outcome, run_cell
 from medzoo.bench.suite import Cell, Suite
-from medzoo.errors import MedzooError, UnknownNameError, UsageError
+from medzoo.errors import MedzooError, UnknownNameError, UsageError, listed
 from medzoo.training.pretrain import PretrainOptions, pretrain
 
 if TYPE_CHECKING:
@@ -166,11 +166,13 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list
         places: where everything lies.
 
     Returns:
-        Each run with its outcome, and one line for each run that failed; a failed run does not stop the others.
+        Each run with its outcome, and one line for each reason for which runs failed, with the runs; a failed run does not stop
+        the others.
     """
     check_suite(suite, places)
     run_pretraining(suite, places)
-    outcomes, failures = [], []
+    outcomes: list[tuple[Cell, Outcome]] = []
+    failed: dict[str, list[Cell]] = {}
     with tqdm(suite.cells(), desc=suite.name, unit="run", disable=None) as bar:
         for cell in bar:
             bar.set_postfix_str(str(cell))
@@ -179,13 +181,19 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list
                 outcomes.append((cell, outcome))
                 outcome.raise_if_diverged()
             except MedzooError as error:
-                failures.append(f"{cell}: {type(error).__name__}: {error}")
-    return outcomes, failures
+                failed.setdefault(f"{type(error).__name__}: {error}", []).append(cell)
+    return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
+
+
+def _named(cells: Sequence[Cell]) -> str:
+    """Runs that failed for one reason, by name; of many the first ones."""
+    names = listed(cells, 3)
+    return names if len(cells) == 1 else f"{len(cells)} runs ({names})"
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A filled suite: its table, the files it was written to, the outcomes, and a line for each run that failed."""
+    """A filled suite: its table, the files it was written to, the outcomes, and a line for each reason for which runs failed."""
 
     table: Table
     files: dict[str, Path]
