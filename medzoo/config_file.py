@@ -50,10 +50,10 @@ def read_config(
         values = {key.replace("-", "_"): value for key, value in read_toml(file, "--config").items()}
         where = f"--config {file}"
         resolved: dict[str, Any] = {}
+        if "mode" not in known and mode is not None and "mode" in values:
+            _check_mode(values.pop("mode"), mode, where)  # first: a run of another recipe has other options, too
         for key, value in values.items():
-            if key == "mode" and "mode" not in known and mode is not None:
-                _check_mode(value, mode, where)
-            elif key.startswith(RESOLVED) and key not in known and mode is not None:
+            if key.startswith(RESOLVED) and key not in known and mode is not None:
                 resolved[key.removeprefix(RESOLVED)] = value
             elif key in without and key in plain and value == plain[key]:
                 continue  # an options.toml states defaults too

@@ -128,7 +128,7 @@ def test_underscores_and_dashes_are_one_option():
         (b"epohcs = 3", "Did you mean epochs"),
         (b"protocol_epohcs = 3", "epohcs"), (b'protocol_regularisation = "ab"', "regularisation"),
         (b"protocol_flip = 'x'", "flip"), (b"protocol_flip = inf", "flip"), (b"epochs = ", "not TOML"), (b"\xff\xfee\x00", "UTF-8"),
-        (b"task = 'b\xe9'", "UTF-8"), (b'task = "a\\u0000b"', "control"), (b'mode = "linear"', "recipes/probe.py"),
+        (b"task = 'b\xe9'", "UTF-8"), (b'task = "a\\u0000b"', "control"), (b'epohcs = 1\nmode = "linear"', "recipes/probe.py"),
         (b'mode = "knn"', "knn"), (b"epochs = 3\nprotocol_epochs = 4", "Remove one"), (b"batch-size = 1", "--batch-size"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from medzoo.bench.suite import Cell, Suite
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.bench.suite_start import foreseen, say_first
-from medzoo.errors import MedzooError
+from medzoo.errors import MedzooError, listed
 from medzoo.training.pretrain import pretrain
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list
         places: where everything lies.
 
     Returns:
-        Each run with its outcome, and one line for each run that failed; a failed run does not stop the others.
+        Each run with its outcome, and one line for each reason for which runs failed, with the runs; a failed run does not stop
+        the others.
     """
     check_suite(suite, places)
     precision, begun = settle_precision(suite, places.runs, places.common)
@@ -57,7 +59,8 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list
 
 def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list[str]]:
     """All runs that have no result, each with its line."""
-    outcomes, failures = [], []
+    outcomes: list[tuple[Cell, Outcome]] = []
+    failed: dict[str, list[Cell]] = {}
     cells = suite.cells()
     with progress.Steps(suite.name, len(cells), "run") as steps:
         for number, cell in enumerate(cells, start=1):
@@ -71,15 +74,21 @@ def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]
                 outcome.raise_if_diverged()
             except MedzooError as error:
                 said = f"{type(error).__name__}: {error}"
-                failures.append(f"{cell}: {said}")
+                failed.setdefault(said, []).append(cell)
             steps.update()
             steps.line(f"{named}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
-    return outcomes, failures
+    return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
+
+
+def _named(cells: Sequence[Cell]) -> str:
+    """Runs that failed for one reason, by name; of many the first ones."""
+    names = listed(cells, 3)
+    return names if len(cells) == 1 else f"{len(cells)} runs ({names})"
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A filled suite: its table, the files it was written to, the outcomes, and a line for each run that failed."""
+    """A filled suite: its table, the files it was written to, the outcomes, and a line for each reason for which runs failed."""
 
     table: Table
     files: dict[str, Path]

@@ -1,12 +1,14 @@
 """Suites: every row and column is filled, whatever a checkpoint or a task is called; a dry run lists what is missing."""
 
 import shutil
+from contextlib import suppress
 
 import pytest
 import timm
 import torch
 
 import medzoo
+from medzoo import cli
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite import load_suite
@@ -127,11 +129,12 @@ def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path,
 
 
 def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
+    common = (
+        'size = 32\nepochs = 1\nprecision = "fp32"\nbatch_size = 8\ntask = "phantom_oct,n=8,n_validation=4,n_test=4"\n'
+    )
     step = (
-        '[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\nsize = 32\nepochs = 1\n'
-        'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
-        '[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\nsize = 32\nepochs = 1\n'
-        'task = "phantom_oct,n=32,n_validation=8,n_test=8"\nbatch_size = 16\n'
+        f'[[pretrain]]\nname = "resnet10t-mine"\nmethod = "supervised"\narchitecture = "resnet10t"\n{common}'
+        f'[[pretrain]]\nname = "resnet10t-more"\nmethod = "supervised"\ncheckpoint = "resnet10t-mine"\n{common}'
     )
     names = {"mine": "resnet10t-mine", "more": "resnet10t-more", "absent": "lab/absent"}
     tasks = f'{TASK}, {{ name = "pneumoniamnist", size = 32 }}'
@@ -151,6 +154,14 @@ def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
     assert sum(after.unknown.values()) == 4
     shutil.rmtree(places.runs / "pretrain" / "resnet10t-mine" / "checkpoint")
     assert missing_of(chosen, places).steps == ["resnet10t-mine", "resnet10t-more"]
+
+
+def test_a_failure_is_told_once_for_all_its_runs(suite, nets, tmp_path):
+    names = {"own": str(nets / "own" / "net"), "absent": "lab/absent"}
+    filled = fill_table(suite(names, seeds="[0, 1, 2, 3]"), tmp_path / "out", device="cpu")
+    (line,) = filled.failures
+    assert line.startswith("4 runs (absent on OCT, seed 0, ") and "and 1 more" in line
+    assert len(filled.outcomes) == 4 and words(filled.table)["absent"] == ["—"]
 
 
 def test_folds_are_runs_of_one_column(suite, nets, tmp_path):
@@ -181,3 +192,25 @@ def test_what_no_run_could_use_is_refused_before_any_training(suite, tmp_path, m
         chosen = suite({"random": "resnet10t-random"}, TASK.replace(old, new), mode)
         fill_table(chosen, tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_table_command_takes_any_name_of_a_checkpoint(suite, nets, tmp_path, monkeypatch, capsys):
+    fill_table(
+        suite({"own": str(nets / "own" / "net"), "a": str(nets / "hub" / "a" / "net")}), tmp_path / "out", device="cpu"
+    )
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["medzoo", "table", str(tmp_path / "out" / "results"), *map(str, words)])
+        with suppress(SystemExit):
+            cli.main()
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    asked = ["--checkpoints", "a/net", "--checkpoint", f"local-dir:{nets}/own/net", "--hub", nets / "hub"]
+    text = run(
+        *asked, "--tasks", TASK.split('"')[1], "--metric", "accuracy", "--title", "Mine", "--out", tmp_path / "made"
+    )
+    rows = [line.split() for line in text.splitlines() if "(1)" in line and "±" not in line]
+    assert [row[0] for row in rows[:2]] == ["a/net", f"local-dir:{nets}/own/net"] and "accuracy" in text
+    assert (tmp_path / "made" / "table.html").is_file() and text.startswith("Mine")
+    assert "error: " in run("--metric", "acuracy") and "error: " in run("--checkpoints", "b/net", "--hub", nets / "hub")
