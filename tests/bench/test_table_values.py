@@ -1,4 +1,4 @@
-"""What stands in a cell: the mean of the runs that may be averaged, of the whole task's metric, and nothing of a run that failed."""
+"""What stands in a cell: the mean of runs that may be averaged, of the whole task, and nothing of a run that failed."""
 
 import statistics
 
