@@ -1,6 +1,8 @@
 """What is written survives a loss of power: contents are flushed before a rename, and the folder that holds the name after it."""
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from medzoo import store
 from medzoo.data.cache import decoded
 from medzoo.data.task import load_task
 from medzoo.zoo import hub
+from medzoo.zoo.download import download
 
 
 @pytest.fixture
@@ -92,6 +95,34 @@ def test_a_download(tmp_path, trail, monkeypatch):
     named = trail.named(folder)
     assert any(place > named for place in trail.flushed(folder.parent))
     assert any(place < named for place in trail.flushed(folder))
+
+
+def test_a_file_over_http(tmp_path, trail):
+    """What is fetched from an authors' site, before its note of an unfinished download goes."""
+    content = b"weights" * 1000
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        download(f"http://127.0.0.1:{server.server_port}/w.bin", tmp_path / "a" / "w.bin")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (tmp_path / "a" / "w.bin").read_bytes() == content
+    survives(trail, tmp_path / "a" / "w.bin")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["w.bin"]
 
 
 def test_shards_and_their_index(tmp_path, trail):

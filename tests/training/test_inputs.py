@@ -78,6 +78,18 @@ def test_grey_stems_take_grey(tiny_hub):
     assert model(medzoo.transform(model)(grey())[None]).shape == (1, model.num_features)
 
 
+def test_a_grey_stem_of_timm_takes_the_mean_of_the_statistics():
+    """A network that timm made for one channel keeps the statistics of three in its configuration."""
+    import timm
+
+    model = timm.create_model("test_resnet", in_chans=1, num_classes=0)
+    model.pretrained_cfg = {**model.pretrained_cfg, "mean": (0.1, 0.2, 0.6), "std": (0.2, 0.3, 0.7)}
+    convention = convention_of(model)
+    assert convention.mean == pytest.approx((0.3,)) and convention.std == pytest.approx((0.4,))
+    white = medzoo.transform(model, size=8)(np.full((8, 8), 255, np.uint8))
+    assert white.shape == (1, 8, 8) and white.mean().item() == pytest.approx((1 - 0.3) / 0.4)
+
+
 def test_a_fresh_head_follows_the_seed_and_the_rest_the_file(tiny_hub):
     """For training: seeds differ in their heads, and in nothing that was stored."""
     heads = []

@@ -94,11 +94,12 @@ def test_the_best_epoch_is_kept(tmp_path, tiny_net, make_batches):
     assert all(torch.equal(fitted.best[key], seen[1][key]) for key in seen[1])
 
 
-def test_f35_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches):
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_f35_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches, value):
     class Broken(supervised.Objective):
         def forward(self, batch, step):
             values = super().forward(batch, step)
-            return {"loss": values["loss"] * (float("nan") if step == 5 else 1.0)}
+            return {"loss": values["loss"].abs() * (float(value) if step == 5 else 1.0)}
 
     run = RunFolder(tmp_path / "run", "finetune", {}, {})
     with pytest.raises(DivergedError, match="step 6 of epoch 1"), run.open():
@@ -109,7 +110,7 @@ def test_f35_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches):
             run,
             make_accelerator("fp32", "cpu"),
         )
-    assert run.status()["state"] == "failed" and "nan" in run.status()["error"]
+    assert run.status()["state"] == "failed" and value in run.status()["error"]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,17 @@ def test_f39_only_damaged_states_is_an_error_that_touches_nothing(tmp_path, tiny
     with pytest.raises(ResumeError, match="another --out"):
         run_once(tmp_path / "cut", tiny_net, make_batches)
     assert (state / "tensors.safetensors").is_file()
+
+
+def test_a_state_of_another_run_is_not_gone_on_from(tmp_path, tiny_net, make_batches):
+    """Its tensors may fit all the same, as those of another seed or learning rate do."""
+    with pytest.raises(Interrupted):
+        run_once(tmp_path / "cut", tiny_net, make_batches, stop=5, identity={"seed": 0})
+    objective, views = objective_of("supervised", tiny_net)
+    run = RunFolder(tmp_path / "new", "finetune", {"seed": 1}, {}, resume=str(tmp_path / "cut"))
+    with pytest.raises(ResumeError), run.open():
+        fit(objective, make_batches(views), PLAN, run, make_accelerator("fp32", "cpu"))
+    assert resume.states(tmp_path / "cut" / "resume")  # which stays for its own run
 
 
 def test_states_hold_no_pickle(tmp_path, tiny_net, make_batches):

@@ -165,3 +165,23 @@ def test_gradients_do_not_add_up(tmp_path, tiny_net, make_batches):
         fresh.zero_grad()
         fresh(to_device(batch, torch.device("cpu")), step)["loss"].backward()
         assert torch.allclose(found[step], torch.cat([p.grad.flatten() for p in fresh.parameters()]), atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_step_computes_in_the_precision_that_was_asked(tmp_path, tiny_net, make_batches, precision, kind):
+    """Products in it; weights, loss and statistics stay float32."""
+    objective, seen = objective_of("supervised", tiny_net)[0], set()
+    objective.backbone.conv.register_forward_hook(lambda module, given, made: seen.add(made.dtype))
+    losses = []
+
+    class Watched(type(objective)):
+        def forward(self, batch, step):
+            values = super().forward(batch, step)
+            losses.append(values["loss"].dtype)
+            return values
+
+    objective.__class__ = Watched
+    with RunFolder(tmp_path, "finetune", {}, {}).open() as run:
+        fit(objective, make_batches(), replace(PLAN, epochs=1), run, make_accelerator(precision, "cpu"))
+    assert seen == {kind} and set(losses) == {torch.float32}
+    assert {tensor.dtype for tensor in objective.parameters()} == {torch.float32}

@@ -97,6 +97,7 @@ def test_in_chans_is_timms_adaption_and_told(folder):
         assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in ours.state_dict().items())
         assert ours.pretrained_cfg["input_size"] == (channels, 64, 64)
         assert ours.pretrained_cfg["mean"] == pytest.approx((0.5,) * channels)
+        assert ours.pretrained_cfg["std"] == pytest.approx((0.3,) * channels)
         assert any("not the same function" in note for note in ours.load_receipt.notes)
     assert medzoo.load(str(folder), in_chans=3).load_receipt.notes == ()
 

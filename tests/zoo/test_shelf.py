@@ -112,7 +112,9 @@ def test_the_commands(full):
     (cached_folder("test_resnet-drawn") / "model.safetensors").write_bytes(b"<html>")
     broken = run(app, ["cache", "verify", "--json"])
     assert broken.exit_code == 1 and "FAIL" in broken.output
+    before = {item.name for item in shelf()}
     assert "would be freed" in run(app, ["cache", "prune", "--dry-run"]).output
+    assert {item.name for item in shelf()} == before
     assert run(app, ["cache", "prune"]).exit_code == 0
     empty = run(app, ["cache", "list"], env={"MEDZOO_HOME": str(full / "none")})
     assert empty.exit_code == 0 and "0.0 MB in" in empty.output
