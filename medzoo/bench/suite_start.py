@@ -26,6 +26,8 @@ def foreseen(suite: Suite, places: Places) -> list[str]:
             opened = open_task(cell_options(suite, cell, places))
             selects = suite.mode == "linear" or load_protocol(cell.protocol, cell.mode).selection == "best"
             said += check_labels(opened, selects=selects)
+            if opened.notes:
+                progress.say(f"data of {cell.title}: {'; '.join(opened.notes)}")
         except MedzooError as error:
             said.append(f"The runs on {cell.title} will fail: {type(error).__name__}: {error}")
     return said

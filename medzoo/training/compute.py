@@ -199,8 +199,8 @@ def announce(
     """
     images = " + ".join(f"{count:,} {split}" for split, count in counts.items())
     progress.header(f"{run.title}: run folder {run.path}; checkpoint {checkpoint}; {compute}; images {images}; {how}")
-    if notes:
-        progress.header(f"data: {'; '.join(notes)}")
+    if notes and not progress.is_brief():
+        progress.say(f"data: {'; '.join(notes)}")
     if compute.note:
         progress.say(compute.note)
 
