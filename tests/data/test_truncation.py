@@ -90,6 +90,18 @@ def test_a_scan_that_ends_early_is_refused_although_an_end_marker_follows(name, 
     assert refused(cut_scan(JPEGS[name], share))
 
 
+def test_bytes_between_segments_are_skipped_as_decoders_do():
+    data = JPEGS["colour 4:2:0"]
+    at = data.index(b"\xff\xdb")
+    for junk in (b"\0" * 9, b"\xff" * 5, b"\xff\0ab\xff\xff"):
+        filled = data[:at] + junk + data[at:]
+        assert (decode_bytes(filled, "x").array == decode_bytes(data, "x").array).all()
+        assert refused(filled[:-2]) and refused(filled[:at] + bytes(len(filled) - at))
+        header = image(COLOUR, PhotometricInterpretation="RGB")
+        inside = decode_bytes(compressed(header, [filled], uid.JPEGBaseline8Bit), "x")
+        assert np.abs(inside.array.astype(int) - decode_bytes(data, "x").array).mean() < 3
+
+
 def test_scans_that_are_missing_are_refused():
     data = JPEGS["progressive"]
     at = data.index(b"\xff\xda", scan_start(data))
