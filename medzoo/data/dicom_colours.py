@@ -79,8 +79,8 @@ def _claims(found: JpegStream) -> dict[str, str]:
 def _plain(data: bytes) -> bytes:
     """The stream with one marker about colours: an Adobe marker that keeps decoders from converting."""
     kept, at = [data[:2], _NO_TRANSFORM], 2
-    while data[at] == 0xFF and data[at + 1] != 0xDA:
-        if data[at + 1] == 0xFF:
+    while data[at : at + 2] != b"\xff\xda":
+        if data[at] != 0xFF or data[at + 1] in (0, 0xFF):  # bytes between segments
             at += 1
             continue
         behind = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")

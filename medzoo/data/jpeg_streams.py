@@ -136,9 +136,8 @@ def jpeg_stream(data: bytes, start: int = 0) -> JpegStream:
     found, at, size = JpegStream(), start + 2, len(data)
     try:
         while at + 2 <= size:
-            if data[at] != 0xFF:
-                found.problem = "a marker is missing"
-                return found
+            if data[at] != 0xFF:  # some cameras leave bytes between segments, which every decoder skips
+                at = data.index(b"\xff", at)
             marker = data[at + 1]
             if marker == 0xFF:  # a fill byte
                 at += 1
@@ -149,16 +148,15 @@ def jpeg_stream(data: bytes, start: int = 0) -> JpegStream:
             elif marker == _START:
                 found.problem = "another image begins before it ends"
                 return found
-            elif marker in _ALONE:
+            elif marker in _ALONE or marker == 0:
                 at += 2
             else:
                 behind = at + 2 + (data[at + 2] << 8 | data[at + 3])
                 at = _segment(found, marker, data, at + 4, behind) if marker in _TELLING else behind
                 if marker == _SCAN and found.marker == JPEG_LS:  # whose data hide markers in another way
                     return found
-    except (IndexError, ValueError, ArithmeticError):
-        found.problem = "a segment is damaged"
-        return found
+    except (IndexError, ValueError, ArithmeticError):  # of numbers that lead out of the stream, or of no more markers
+        pass
     found.problem = "it has no end marker"
     return found
 

@@ -1,6 +1,8 @@
 """Pictures of which a part is missing are errors with the file's name, in every format that lets one know; whole ones are read."""
 
 import io
+import itertools
+import re
 import struct
 import zlib
 
@@ -90,14 +92,41 @@ def test_a_scan_that_ends_early_is_refused_although_an_end_marker_follows(name, 
     assert refused(cut_scan(JPEGS[name], share))
 
 
+def test_bytes_between_segments_are_skipped_as_decoders_do():
+    data = JPEGS["colour 4:2:0"]
+    at = data.index(b"\xff\xdb")
+    for junk in (b"\0" * 9, b"\xff" * 5, b"\xff\0ab\xff\xff"):
+        filled = data[:at] + junk + data[at:]
+        assert (decode_bytes(filled, "x").array == decode_bytes(data, "x").array).all()
+        assert refused(filled[:-2]) and refused(filled[:at] + bytes(len(filled) - at))
+        header = image(COLOUR, PhotometricInterpretation="RGB")
+        inside = decode_bytes(compressed(header, [filled], uid.JPEGBaseline8Bit), "x")
+        assert np.abs(inside.array.astype(int) - decode_bytes(data, "x").array).mean() < 3
+
+
 def test_scans_that_are_missing_are_refused():
     data = JPEGS["progressive"]
-    at = data.index(b"\xff\xda", scan_start(data))
-    before = data.rindex(b"\xff\xc4", 0, at)  # the tables of the second scan
-    assert refused(data[:before] + b"\xff\xd9")
-    restarts = JPEGS["restarts"]
-    last = restarts.rindex(b"\xff\xd3")
-    assert refused(restarts[:last] + b"\xff\xd9")
+    ends, at = [], data.index(b"\xff\xda")
+    while (
+        found := re.compile(rb"\xff[\xc4\xda\xd9]").search(data, at + 2)
+    ) is not None:  # tables, a scan or the end behind a scan
+        at = data.find(b"\xff\xda", found.start())
+        ends.append(found.start())
+        if at < 0:
+            break
+    assert len(ends) > 5
+    for end in ends[:-1]:
+        assert refused(data[:end] + b"\xff\xd9"), end
+    assert not refused(data[: ends[-1]] + b"\xff\xd9")
+
+
+def test_restart_intervals_that_are_missing_are_refused():
+    data = JPEGS["restarts"]
+    places = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]
+    assert len(places) > 8
+    for first, second in itertools.pairwise(places):  # libjpeg goes on behind a gap, which stays grey
+        assert refused(data[:first] + data[second:])
+    assert refused(data[: places[-1]] + b"\xff\xd9")
 
 
 def test_two_images_without_an_end_between_them_are_refused():
@@ -204,6 +233,7 @@ def test_a_png_whose_checksum_is_wrong_is_refused():
     assert (decode_bytes(whole, "x").array == GREY).all()
     for at in range(len(whole) - 40 - 3000, len(whole) - 60, 97):
         assert refused(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    assert refused(whole[: whole.index(b"tEXt") - 5] + b"?" + whole[whole.index(b"tEXt") - 4 :])  # the checksum itself
     comment = whole.index(b"tEXt") + 5
     assert not refused(whole[:comment] + b"?" + whole[comment + 1 :])  # no picture hangs on it
 
