@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 def cell(real_data, tmp_path, **changes):
     usual = {
-        "checkpoint": "resnet18-random", "root": str(real_data), "out": str(tmp_path / "run"),
+        "checkpoint": "resnet10t-random", "root": str(real_data), "out": str(tmp_path / "run"),
         "results": str(tmp_path / "results"), "keep_weights": False, "device": "cpu",
     }  # fmt: skip
     return run_cell(CellOptions(**{**usual, **changes}))
@@ -17,7 +17,7 @@ def cell(real_data, tmp_path, **changes):
 
 def test_pneumoniamnist(real_data, tmp_path):
     outcome = cell(
-        real_data, tmp_path, task="pneumoniamnist", root=str(real_data / "medmnist"), size=28, epochs=3, fraction=0.3,
+        real_data, tmp_path, task="pneumoniamnist", root=str(real_data / "medmnist"), size=28, epochs=3, fraction=0.2,
         batch_size=32,
     )  # fmt: skip
     assert outcome.result["train"]["counts"]["test"] == 624 and outcome.headline > 0.85

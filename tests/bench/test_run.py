@@ -96,7 +96,7 @@ def test_seeds_repeat_and_workers_change_nothing(options, tmp_path):
 
 
 def test_random_checkpoints_draw_from_the_seed(options, tmp_path):
-    usual = {"checkpoint": "resnet18-random", "epochs": 1, "keep_weights": False}
+    usual = {"checkpoint": "resnet10t-random", "epochs": 1, "keep_weights": False}
     runs = [
         run_cell(options(**usual, seed=seed, out=str(tmp_path / f"{k}"), results=str(tmp_path / f"r{k}")))
         for k, seed in enumerate([0, 0, 1])

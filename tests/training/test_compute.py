@@ -284,3 +284,17 @@ def test_processes_are_in_the_name_of_what_they_change(machine, cell, monkeypatc
     monkeypatch.setattr(compute, "identity_of_processes", lambda: {"processes": 2})
     outcome = run_cell(cell(epochs=1), mode=mode)
     assert outcome.result["identity"].get("processes") == (2 if named else None)
+
+
+def test_kept_features_are_of_one_precision(machine, cell, monkeypatch):
+    from medzoo.training import features
+
+    made = []
+    evaluate = features.evaluate_rows
+    monkeypatch.setattr(features, "evaluate_rows", lambda *a, **k: (made.append(1), evaluate(*a, **k))[1])
+    machine("bf16")
+    whole = run_cell(cell(precision="fp32"), mode="linear")
+    half = run_cell(cell(precision="bf16"), mode="linear")
+    assert len(made) == 6 and whole.result["predictions"]["sha256"] != half.result["predictions"]["sha256"]
+    run_cell(cell(precision="bf16", seed=1), mode="linear")
+    assert len(made) == 6  # those of bf16 are kept too
