@@ -171,9 +171,8 @@ class Rows:
 
 def _place_of(array: np.ndarray) -> np.ndarray | tuple[Any, ...]:
     """Where a memory map lies; an array in memory as it is."""
-    if isinstance(array, np.memmap) and isinstance(
-        array.base, mmap.mmap
-    ):  # the whole map: of a slice, offset is not its own
+    # of a slice of a map, `offset` is still that of the whole
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
         return str(array.filename), array.dtype.str, array.offset, array.shape
     return array
 

@@ -126,8 +126,8 @@ def _files(
         chosen = [files[name] for name in (*needed, *wanted) if name in files]
         with alone(folder.with_name(f".{commit}.lock"), repo):
             if not all((folder / name).is_file() for name in needed):
-                say_whose(repo, cache_dir)
                 _bring(repo, commit, chosen, folder, token)
+                say_whose(repo, cache_dir)
     if commit != revision:
         print(f"{repo}: {revision or 'main'} is {commit}", file=sys.stderr)
         note_commit(repo, revision, commit, cache_dir)
