@@ -26,7 +26,7 @@ def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Pa
     """
     if isinstance(results, Path | str) and Path(results).is_dir():
         return [(path, result) for path, result in ResultStore(results).all()], Path(results)
-    if not isinstance(results, Iterable) or isinstance(results, bytes | Mapping | type):
+    if isinstance(results, bytes | Mapping | type) or not isinstance(results, Iterable | Path):
         raise UsageError(f"The results are {results!r}; give the folder of a store, or a list of result files.")
     found: list[tuple[Path | None, dict[str, Any]]] = []
     for item in [results] if isinstance(results, Path | str) else results:

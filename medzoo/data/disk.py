@@ -167,7 +167,7 @@ def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str,
 
 
 def is_text(name: str) -> bool:
-    """Whether a file's name can be written as UTF-8, as results and notes need it.
+    r"""Whether a file's name can be written as UTF-8, as results and notes need it.
 
     >>> is_text("caf\u00e9.png"), is_text("caf\udce9.png")
     (True, False)

@@ -131,7 +131,7 @@ def jpeg_stream(data: bytes, start: int = 0) -> JpegStream:
 
     >>> found = jpeg_stream(bytes.fromhex("ffd8 ffc0 000b 08 0010 0020 01 012200 ffd9"))
     >>> found.width, found.height, found.stop, found.problem
-    (32, 16, 17, 'scans are missing')
+    (32, 16, 15, 'scans are missing')
     """
     found, at, size = JpegStream(), start + 2, len(data)
     try:
