@@ -127,7 +127,8 @@ def _files(
         with alone(folder.with_name(f".{commit}.lock"), repo):
             if not all((folder / name).is_file() for name in needed):
                 _bring(repo, commit, chosen, folder, token)
-                say_whose(repo, cache_dir)
+    if folder == snapshot_folder(repo, commit, cache_dir):  # also after a run that was killed in between
+        say_whose(repo, cache_dir)
     if commit != revision:
         print(f"{repo}: {revision or 'main'} is {commit}", file=sys.stderr)
         note_commit(repo, revision, commit, cache_dir)

@@ -227,6 +227,11 @@ def _orphans(root: Path, before: float) -> Iterator[Path]:
             with suppress(OSError):
                 if not moved_aside and path.lstat().st_mtime < before:
                     yield path
+    for note in root.glob("upstream/*/*.json"):  # the address of a download that is converted, or that never began
+        needed = [path for path in _below(note.parent) if path.suffix != ".json" and path.name.startswith(note.stem)]
+        with suppress(OSError):
+            if (not needed or is_folder(root / "checkpoints" / note.parent.name)) and note.lstat().st_mtime < before:
+                yield note
 
 
 def _dead_locks(root: Path) -> Iterator[Path]:
