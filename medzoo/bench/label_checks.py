@@ -27,12 +27,17 @@ def check_labels(task: Task, *, selects: bool) -> list[str]:
         Sentences to warn with: labels that a split cannot measure, or that training cannot learn.
 
     Raises:
-        ResultError: if the metric is undefined on validation and selects.
+        ResultError: if a split is missing, or if the metric is undefined on validation and selects.
 
     >>> from medzoo.data.task import load_task
     >>> check_labels(load_task("phantom_oct"), selects=True)
     []
     """
+    if missing := [split for split in ("train", "validation", "test") if split not in task.tables]:
+        raise ResultError(
+            f"{task.name} has no {' and no '.join(missing)} split (it has {listed(task.tables, 3)}), and a result needs all three. "
+            "Nothing was trained. Add the images to the data, or state every image's split in a file (--split-file)."
+        )
     title = metrics.metric(task.metric).title
     if selects and (reason := undefined_on(task, "validation")):
         raise ResultError(
