@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
+# Tests start over a hundred processes; without bytecode each would compile medzoo anew.
+TESTS  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 # CPU threads and network are left as they are; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
@@ -17,16 +19,17 @@ $(VENV)/.installed: pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade uv
 	$(RUN) -m uv pip install --quiet --compile-bytecode --python $(RUN) --editable ".[dev]"
+	$(RUN) -m compileall -q medzoo recipes
 	@touch $@
 
 demo: install    ## pre-train, continue, fine-tune and tabulate on drawn images, under 5 minutes on 2 cores
 	$(RUN) -m medzoo demo --out demo
 
 test: install    ## the tests, in minutes: of what is checked for every network, one of a kind
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not gpu and not long" -n auto
+	$(TESTS) -m "not gpu and not long"
 
 test-all: install ## every test that needs no GPU, in an hour: every network in every use
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not gpu" -n auto
+	$(TESTS) -m "not gpu"
 
 check: install   ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .

@@ -79,7 +79,9 @@ def check_task(
         why = "the data have no splits" if "train" in made else f"no usable row is of {listed(made)}"
         report.notes.append(f"{why}: made here by patient (or group), with seed {seed}.")
     if task.has_labels and "test" not in task.tables:
-        report.notes.append("there is no test split: these images can pre-train; fine-tuning, probes and tables need one.")
+        report.notes.append(
+            "there is no test split: these images can pre-train; fine-tuning, probes and tables need one."
+        )
     report.notes += _absent_classes(task, report.splits)
     if ":" in name:
         report.notes += _doubtful_classes(task)

@@ -120,7 +120,9 @@ def test_nothing_is_loaded_decoded_or_trained_for_a_split_that_cannot_select(
 @pytest.mark.parametrize("mode", ["finetune", "linear"])
 @pytest.mark.parametrize("splits", [{"train": BOTH * 3}, {"train": BOTH * 3, "validation": BOTH}])
 def test_a_task_without_a_test_split_is_refused_before_it_is_trained(folder, options, monkeypatch, mode, splits):
-    monkeypatch.setattr("medzoo.training.inputs.load_at_size", lambda *args, **kwargs: pytest.fail("a network is loaded"))
+    monkeypatch.setattr(
+        "medzoo.training.inputs.load_at_size", lambda *args, **kwargs: pytest.fail("a network is loaded")
+    )
     with pytest.raises(ResultError, match="no test split"):
         run_cell(options(folder(**splits)), mode)
 

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -142,20 +143,37 @@ def blocks(text):
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
+# A process with the libraries of all examples, and without medzoo: each example begins there anew, as in a fresh Python.
+ANEW = """
+import json, os, sys, traceback
+import timm, torch, transformers.models.auto.modeling_auto, transformers.models.timm_wrapper.modeling_timm_wrapper
+for block in json.load(sys.stdin):
+    assert not any(name.split(".")[0] == "medzoo" for name in sys.modules)
+    child = os.fork()
+    if not child:
+        try:
+            exec(compile(block, "example", "exec"), {"__name__": "__main__"})
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(block)
+"""
+
+
 def run_blocks(text, home):
     """Every example of a card, as a reader would paste it into a fresh Python."""
-    found = blocks(text)
+    found, size = blocks(text), int(re.search(r"\| size \| (\d+)", text)[1])
     assert len(found) == 3
-    for block in found:
-        code = (
-            block + "\nimport torch\nsize = SIZE\nprint(tuple(model.eval()(torch.zeros(1, 3, size, size))[0].shape))\n"
-        )
-        size = int(re.search(r"\| size \| (\d+)", text)[1])
-        environment = {**os.environ, "MEDZOO_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", code.replace("SIZE", str(size))], env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{block}\n{done.stderr[-2000:]}"
+    shown = f"\nimport torch\nprint(tuple(model.eval()(torch.zeros(1, 3, {size}, {size}))[0].shape), flush=True)\n"
+    environment = {**os.environ, "MEDZOO_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ANEW], input=json.dumps([block + shown for block in found]), env=environment,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(done.stdout.splitlines()) == 3
 
 
 @pytest.mark.slow

@@ -37,6 +37,10 @@ pytestmark = pytest.mark.real
 needs_manifests = pytest.mark.skipif(not MANIFESTS, reason=f"no manifests at {SHARED / 'upstream'}")
 
 
+# vision transformers of the base size, at up to 518 pixels; mae-pretrain stands for them in the shorter run
+BASE_SIZE = ("dinov2-vitb14", "mocov3-vit-base")
+
+
 def entry_of(identifier):
     """The checkpoint of the registry that is published like this, or one made for the manifest."""
     about = builder().manifest(identifier)["timm"]
@@ -103,7 +107,9 @@ def test_no_format_takes_a_siblings_file(identifier):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("legacy", [True, False])
-@pytest.mark.parametrize("identifier", GOLDEN)
+@pytest.mark.parametrize(
+    "identifier", [pytest.param(name, marks=[pytest.mark.long] * (name in BASE_SIZE)) for name in GOLDEN]
+)
 def test_converted_files_compute_what_upstream_computes(tmp_path, identifier, legacy, apart):
     if legacy and identifier not in ("moco-v2", "torchxrayvision-densenet121"):
         pytest.skip("one file in torch's old layout, and one pickled network, stand for the others")

@@ -34,8 +34,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("architecture", ["test_resnet", "resnet18_cifar"])
-@pytest.mark.parametrize("xet", [False, True])
+@pytest.mark.parametrize(("architecture", "xet"), [("test_resnet", False), ("resnet18_cifar", True)])
 def test_three_loaders_from_the_hub(hub_server, private_home, tmp_path, architecture, xet):
     if xet:
         hub_server.use_xet()
