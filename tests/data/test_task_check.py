@@ -291,6 +291,12 @@ def test_an_image_with_two_labels_is_told(tmp_path):
     assert problems(name) == ""
 
 
+@pytest.mark.parametrize("test_rows", [0, 2])
+def test_data_without_a_test_split_are_told(tmp_path, test_rows):
+    report = check_task(csv_folder(tmp_path, ROWS[: 4 + test_rows]), progress=False, images=False)
+    assert any("no test split" in note for note in report.notes) == (test_rows == 0)
+
+
 @pytest.mark.parametrize(
     "rows, note",
     [([row.replace(",y,", ",n,") for row in ROWS], "all images have the class n: enough for pre-training"),
