@@ -105,14 +105,7 @@ def test_no_format_takes_a_siblings_file(identifier):
     assert identifier in taken and taken <= allowed
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("legacy", [True, False])
-@pytest.mark.parametrize(
-    "identifier", [pytest.param(name, marks=[pytest.mark.long] * (name in BASE_SIZE)) for name in GOLDEN]
-)
-def test_converted_files_compute_what_upstream_computes(tmp_path, identifier, legacy, apart):
-    if legacy and identifier not in ("moco-v2", "torchxrayvision-densenet121"):
-        pytest.skip("one file in torch's old layout, and one pickled network, stand for the others")
+def compare_with_upstream(tmp_path, identifier, legacy=None):
     file = built(identifier, tmp_path / "file.bin", legacy)
     folder = convert_entry(entry_of(identifier), file, tmp_path / "folder")
     batch = torch.from_numpy(builder().input_tensor(identifier))
@@ -127,6 +120,24 @@ def test_converted_files_compute_what_upstream_computes(tmp_path, identifier, le
             have = model(batch).numpy()
         assert np.abs(have - want).max() <= 1e-5 * max(1, np.abs(want).max())
     assert "sha256" in (folder / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "identifier", [pytest.param(name, marks=[pytest.mark.long] * (name in BASE_SIZE)) for name in GOLDEN]
+)
+def test_converted_files_compute_what_upstream_computes(tmp_path, identifier):
+    compare_with_upstream(tmp_path, identifier, legacy=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("identifier", "legacy"),
+    [("moco-v2", True), ("torchxrayvision-densenet121", True), ("keras-resnet50", False)],
+    ids=["torch's old layout", "a pickled network", "HDF5"],
+)
+def test_files_of_every_kind_are_converted_in_a_process_of_their_own(tmp_path, identifier, legacy, apart):
+    compare_with_upstream(tmp_path, identifier, legacy)
 
 
 @pytest.mark.long
