@@ -7,7 +7,7 @@ TESTS  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 # CPU threads and network are left as they are; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test test-all check format wheel clean
+.PHONY: help install demo test test-all tour check format wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: install    ## the tests, in minutes: of what is checked for every network,
 
 test-all: install ## every test that needs no GPU, in an hour: every network in every use
 	$(TESTS) -m "not gpu"
+
+tour: install    ## every block of the README, in its order, in an empty folder
+	$(RUN) -m pytest -q tests/test_readme.py
 
 check: install   ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .

@@ -21,7 +21,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     """Each test has its own caches and receipts, gone when it ends, and no hub setting of the developer leaks in."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("MEDZOO_HOME", str(home))
-    for name in ("MEDZOO_HUB", "MEDZOO_ACCEPT_LICENSE"):
+    for name in ("MEDZOO_HUB", "MEDZOO_ACCEPT_LICENSE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     yield home
     shutil.rmtree(home, ignore_errors=True)  # checkpoints, decoded images: thousands of tests fill a disk

@@ -40,7 +40,7 @@ def test_every_task_has_its_place():
     assert counts == [(str(len(task_names()) - paths), str(len(task_names()) - apart))]
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-all", "check", "wheel", "install"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "tour", "check", "wheel", "install"])
 def test_make_targets_exist(target):
     assert subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True).returncode == 0
 
@@ -51,6 +51,7 @@ def test_installing_compiles_once():
     assert "--compile-bytecode" in done.stdout
 
 
+@pytest.mark.long  # minutes in one process after the other: `make tour`, which CI runs as well
 def test_blocks_run(tmp_path):
     (tmp_path / "recipes").symlink_to(REPOSITORY / "recipes")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

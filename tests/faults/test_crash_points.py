@@ -118,7 +118,7 @@ def test_f26_a_download_that_is_killed_anywhere_goes_on(sweep, server, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["hub-first", "hub-branch", "hub-more"])
+@pytest.mark.parametrize("name", ["hub-first", "hub-branch", pytest.param("hub-more", marks=pytest.mark.long)])
 def test_f26_a_checkpoint_from_the_hub(sweep, server, name):
     row = sweep(name)
     assert set(row["ends"]) == {"old" if name == "hub-branch" else "absent", "new"} and row["calls"] > 30
@@ -150,7 +150,7 @@ def test_f26_where_no_checkpoint_was_is_none_or_the_new(sweep, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["save", "fetch_to"])
+@pytest.mark.parametrize("name", [pytest.param("save", marks=pytest.mark.long), "fetch_to"])
 def test_f26_a_kill_leaves_what_a_stop_shows(sweep, name):
     """The other tests look at a process that stops before each call; here as many are ended there."""
     row = sweep(name, kills=True)

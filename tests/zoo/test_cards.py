@@ -177,14 +177,17 @@ def run_blocks(text, home):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["test_resnet", "resnet18_cifar"])
+@pytest.mark.parametrize("architecture", [pytest.param("test_resnet", marks=pytest.mark.long), "resnet18_cifar"])
 def test_the_examples_of_a_folder_run(tmp_path, private_home, architecture):
     folder = medzoo.save(small_model(architecture), tmp_path / "f", card={**CARD, "input": {"size": 64}})
     run_blocks((folder / "README.md").read_text().replace("path/to/this/folder", str(folder)), private_home)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18-imagenet", "resnet50-byol-imagenet", "vit_small-mocov3-imagenet"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("resnet18-imagenet", marks=pytest.mark.long), "resnet50-byol-imagenet", "vit_small-mocov3-imagenet"],
+)
 def test_the_examples_of_a_name_run(private_home, name):
     entry = medzoo.info(name)
     medzoo.save(draw(entry, Wish(0, None, False, None, {})), cached_folder(name), card=entry)
