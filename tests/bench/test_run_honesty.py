@@ -178,3 +178,10 @@ def test_another_input_convention_is_another_run(identities, tiny_hub, tmp_path)
     rows["pretrained_cfg"]["mean"] = [0.1, 0.2, 0.3]
     path.write_text(json.dumps(rows))
     assert identities(hub=str(tmp_path / "hub")) != identities()
+
+
+def test_pixels_of_another_decoder_are_another_run(identities, monkeypatch):
+    """A reader that was mended gives other rows from the same files."""
+    before = identities()
+    monkeypatch.setattr("medzoo.data.cache.DECODER_VERSION", 0)
+    assert identities() != before

@@ -1,19 +1,21 @@
 """Publishing a name to the loopback Hub: what its licence asks for goes along, and from then on load takes those bytes."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, hf_hub_download
-from zoo_samples import small_model
+from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo import store
 from medzoo.cli import app
 from medzoo.errors import IntegrityError, LicenseError, PublishError, UsageError
 from medzoo.zoo import registry
+from medzoo.zoo.config import Source, read_config
 from medzoo.zoo.places import cached_folder
-from medzoo.zoo.release import publish
+from medzoo.zoo.release import notice, publish
 
 DIRECT = 'access = "direct"\nurl = "https://example.org/x.safetensors"'
 
@@ -140,3 +142,11 @@ def test_the_command(named, hub_server, tmp_path):
     assert shown.exit_code == 0 and "NOTICE" in shown.output and hub_server.log == []
     done = CliRunner().invoke(app, ["publish", name, "--public"])
     assert done.exit_code == 0 and f"{name}.toml" in done.output, done.exception
+
+
+@pytest.mark.parametrize(("layout", "turned"), [("keras-resnet50", True), ("moco-v2", False)])
+def test_a_notice_says_that_the_channels_were_turned_round(tmp_path, layout, turned):
+    config = read_config(medzoo.save(small_model(), tmp_path / "folder", card=CARD))
+    source = Source(format=layout, file="x", sha256="0" * 64, size=1)
+    config = dataclasses.replace(config, facts=dataclasses.replace(config.facts, source=source))
+    assert ("RGB, not BGR" in notice(medzoo.info("resnet50-imagenet"), config)) == turned
