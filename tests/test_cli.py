@@ -2,27 +2,10 @@
 
 import json
 import shutil
-import sys
 
 import pytest
 
 import medzoo
-from medzoo.cli import main
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["medzoo", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def test_list_names_everything_with_its_licence(run):

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
 ALONE_SECONDS = 1.0  # of work that is not worth the start of helpers
 CHUNK_SECONDS, CHUNK_ROWS = 0.25, 64  # of work handed over at once to a process
-THREAD_SECONDS = (
-    0.01  # and to a thread: small images share the cost of handing over, slices of one volume stay close together
-)
+# and to a thread: small images share the cost of handing over, slices of one volume stay close together
+THREAD_SECONDS = 0.01
 
 
 def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> Row:

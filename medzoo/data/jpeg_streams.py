@@ -13,17 +13,8 @@ from dataclasses import dataclass, field
 DCT, LOSSLESS, JPEG_LS = {0xC0, 0xC1, 0xC2, 0xC5, 0xC6, 0xC9, 0xCA, 0xCD, 0xCE}, {0xC3, 0xC7, 0xCB, 0xCF}, 0xF7
 _PROGRESSIVE, _ARITHMETIC = {0xC2, 0xC6, 0xCA, 0xCE}, {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_START, _SCAN, _END, _TABLES, _INTERVAL, _JFIF, _APP1, _APP2, _ADOBE = (
-    0xD8,
-    0xDA,
-    0xD9,
-    0xC4,
-    0xDD,
-    0xE0,
-    0xE1,
-    0xE2,
-    0xEE,
-)
+_START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
+_JFIF, _APP1, _APP2, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _TELLING = {*DCT, *LOSSLESS, JPEG_LS, _SCAN, _TABLES, _INTERVAL, _JFIF, _APP1, _APP2, _ADOBE}
 _NEXT_MARKER = re.compile(
     rb"\xff([\x01-\xcf\xd8-\xfe])"
@@ -72,14 +63,13 @@ class JpegStream:
     problem: str = ""
     flat_code: bool = False
     _first: dict[int, int] = field(default_factory=dict, repr=False)  # AC table → the symbol of its shortest code
-    _planes: dict[int, list[int]] = field(
-        default_factory=dict, repr=False
-    )  # component → lowest bit sent of each coefficient
+    # component → lowest bit sent of each coefficient
+    _planes: dict[int, list[int]] = field(default_factory=dict, repr=False)
     _interval: int = 0  # MCUs between restarts
 
     @property
     def coding(self) -> str:
-        """ "DCT", "lossless" or "JPEG-LS"."""
+        """How pixels are coded: "DCT", "lossless" or "JPEG-LS"."""
         return "DCT" if self.marker in DCT else "lossless" if self.marker in LOSSLESS else "JPEG-LS"
 
     def scan(self, body: bytes, restarts: int) -> None:

@@ -1,6 +1,5 @@
 """What a push and a publication are told by their options and facts: each gate on each way, and nothing pinned unproved."""
 
-import sys
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,6 @@ from huggingface_hub import HfApi
 from zoo_samples import CARD, small_model
 
 import medzoo
-from medzoo.cli import main
 from medzoo.errors import LicenseError, PublishError
 from medzoo.zoo import registry
 from medzoo.zoo.config import Source
@@ -23,20 +21,6 @@ def hub(hub_server):
     for name in ("org", "medzoo"):
         hub_server.members[name] = {hub_server.owner}
     return hub_server
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["medzoo", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.mark.parametrize(("options", "private"), [((), True), (("--private",), True), (("--public",), False)])
