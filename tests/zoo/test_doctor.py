@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from doctor_samples import TOKEN, nobody_there, play_torch  # noqa: F401 - fixtures
 from huggingface_hub import constants
-from test_cli import run  # noqa: F401 - a fixture
 
 from medzoo.zoo import doctor_machine
 from medzoo.zoo.doctor import diagnose
