@@ -165,7 +165,7 @@ def content_key(task: Task, size: int) -> str:
     return sha256_of(
         {
             "schema": SCHEMA, "fingerprint": task.fingerprint, "version": task.info.version,
-            "reader": [type(reader).__module__, type(reader).__qualname__, stated],
+            "reader": [*_reader_id(type(reader)), stated],
             "window": task.info.window, "channels": task.info.channels, "size": size, "resize": RESIZE,
             "masks": task.kind == "segmentation", "decoder": DECODER_VERSION, "golden": golden_hash(),
         }
@@ -217,6 +217,12 @@ def _build(
         for position, row in zip(wanted, made, strict=True):
             writer.add(keys[position], row)
             shown.update()
+
+
+def _reader_id(kind: type) -> list[str]:
+    """What names a class of readers: its own `ID`, never one that it inherited; else the place where it is defined."""
+    own = vars(kind).get("ID")
+    return str(own).rsplit(".", 1) if own else [kind.__module__, kind.__qualname__]
 
 
 def _plain(value: object) -> bool:

@@ -24,6 +24,8 @@ class FileReader:
         window: (low, high), or the name of a CT window, that images, not masks, are clipped to.
     """
 
+    ID = "medzoo.data.disk.FileReader"  # part of the keys of decoded images: it stays when the class moves
+
     apart = True  # keys are files, so that several processes may read at once
 
     def __init__(self, root: Path, window: WindowChoice | None = None) -> None:

@@ -55,6 +55,8 @@ class Hdf5Reader:
         root: folder that the files' paths start from.
     """
 
+    ID = "medzoo.data.hdf5.Hdf5Reader"  # part of the keys of decoded images: it stays when the class moves
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()

@@ -18,6 +18,8 @@ MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG, whose black is 
 class MaskReader(FileReader):
     """Images under their paths; the mask under "a.png|b.png" is the union of both files."""
 
+    ID = "medzoo.data.masks.MaskReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 1 where one of the mask images is not black.
 

@@ -27,6 +27,8 @@ class NpzReader:
         name: the file's name.
     """
 
+    ID = "medzoo.data.npz.NpzReader"  # part of the keys of decoded images: it stays when the class moves
+
     def __init__(self, folder: Path, name: str) -> None:
         self.path, self.name = folder / name, name
         self._lock = threading.Lock()

@@ -30,6 +30,8 @@ class ParquetReader:
         window: (low, high), or the name of a CT window, that images are clipped to.
     """
 
+    ID = "medzoo.data.parquet_reader.ParquetReader"  # part of the keys of decoded images: it stays when the class moves
+
     def __init__(self, root: Path, column: str, window: WindowChoice | None = None) -> None:
         self.root, self.column, self.window = root, column, window
         self._lock = threading.Lock()

@@ -27,6 +27,8 @@ class SliceReader(FileReader):
         unit: of single-channel images.
     """
 
+    ID = "medzoo.data.volumes.SliceReader"  # part of the keys of decoded images: it stays when the class moves
+
     apart = False  # threads share the unpacked volumes, processes would each unpack them
 
     def __init__(self, root: Path, window: Window | None = None, unit: str = "grey") -> None:

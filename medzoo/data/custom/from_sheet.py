@@ -25,6 +25,8 @@ _FOREGROUND = ("foreground",)
 class ClassMaskReader(FileReader):
     """Images under their paths, and masks whose values are classes, counted from 1."""
 
+    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: the values of the mask file.
 

@@ -68,6 +68,8 @@ or ROOT/  (or ROOT/BraTS/, as the RadNet study has it)
 class NpyReader(FileReader):
     """Images under "a_t1.npy|a_t1ce.npy|a_flair.npy", masks under "a_seg.npy"."""
 
+    ID = "medzoo.data.tasks.brats.NpyReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read(self, key: str) -> Pixels:
         """(H, W, 3), the range being the lowest and the highest value."""
         return stacked([self._array(part) for part in key.split("|")], key, str(self.root))
@@ -88,6 +90,8 @@ class NpyReader(FileReader):
 
 class TumourReader(SliceReader):
     """Images under "a_t1.nii|a_t1ce.nii|a_flair.nii#77", masks under "a_seg.nii#77"."""
+
+    ID = "medzoo.data.tasks.brats.TumourReader"  # part of the keys of decoded images: it stays when the class moves
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8 of 0 to 3."""

@@ -66,6 +66,8 @@ class BoxReader(FileReader):
         root: the folder.
     """
 
+    ID = "medzoo.data.tasks.covidx_ct.BoxReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read(self, key: str) -> Pixels:
         """The image under a key, cut to its box.
 

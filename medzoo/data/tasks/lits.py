@@ -64,6 +64,8 @@ or ROOT/  (or ROOT/Clean_LiTS/, as the RadNet study has it; without train, val a
 class PairReader(MaskReader):
     """Masks under "liver.png|lesion.png": 1 in the liver, 2 in the lesion."""
 
+    ID = "medzoo.data.tasks.lits.PairReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion."""
         parts = [MaskReader.read_mask(self, part) for part in key.split("|")]
@@ -73,6 +75,8 @@ class PairReader(MaskReader):
 
 class LiverReader(SliceReader):
     """Masks under "segmentation-3.nii#45", whose values are 0, 1 for liver and 2 for lesion."""
+
+    ID = "medzoo.data.tasks.lits.LiverReader"  # part of the keys of decoded images: it stays when the class moves
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion.

@@ -102,6 +102,8 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 class PhantomReader:
     """Draws the image of a key `<split>/<number>`."""
 
+    ID = "medzoo.data.tasks.phantom.PhantomReader"  # part of the keys of decoded images: it stays when the class moves
+
     name: str
     image_size: int
     data_seed: int

@@ -62,6 +62,8 @@ TASKS: dict[str, TaskInfo] = {
 class HounsfieldReader(FileReader):
     """Slices in HU; `read_image` takes a window in numbers as one of stored values where a file does not say its HU."""
 
+    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read(self, key: str) -> Pixels:
         """The slice under a key.
 

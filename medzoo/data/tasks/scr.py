@@ -80,6 +80,8 @@ TASKS: dict[str, TaskInfo] = {
 class OutlineReader(MaskReader):
     """Raw radiographs; masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
 
+    ID = "medzoo.data.tasks.scr.OutlineReader"  # part of the keys of decoded images: it stays when the class moves
+
     def read(self, key: str) -> Pixels:
         """The radiograph under a key, bright where the film is."""
         return read_raw(self.root / key) if key.lower().endswith(RAW) else super().read(key)

@@ -138,6 +138,8 @@ class ShardReader:
         format: "parquet" or "webdataset".
     """
 
+    ID = "medzoo.data.tasks.shards.ShardReader"  # part of the keys of decoded images: it stays when the class moves
+
     def __init__(self, root: Path, format: str) -> None:
         from medzoo.data.parquet_reader import ParquetReader
 

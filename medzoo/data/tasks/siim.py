@@ -71,6 +71,8 @@ class RunReader(MaskReader):
         sizes: path of an image → (height, width).
     """
 
+    ID = "medzoo.data.tasks.siim.RunReader"  # part of the keys of decoded images: it stays when the class moves
+
     def __init__(self, root: Path, runs: dict[str, list[list[int]]], sizes: dict[str, Size]) -> None:
         super().__init__(root)
         self._runs, self._sizes = runs, sizes

@@ -1,0 +1,77 @@
+"""What earlier versions left on a user's disk is read, not made again: decoded images, receipts, results.
+
+`fixtures/version_0_1_0` was written by that version: the key of each family's decoded images, a store, and a result.
+"""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_samples import fake_task
+
+import medzoo
+from medzoo import store
+from medzoo.bench.results import ResultStore
+from medzoo.data import cache
+
+OLD = Path(__file__).parent / "fixtures" / "version_0_1_0"
+KEYS = json.loads((OLD / "content_keys.json").read_text())
+TASK = "phantom_oct,n=8,n_validation=4,n_test=8"
+
+
+@pytest.fixture(autouse=True)
+def decoders_of_then(monkeypatch):
+    """Which decoders a machine has is part of a key too; here they are the same as then."""
+    monkeypatch.setattr(cache, "golden_hash", lambda: "0" * 64)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_decoded_images_keep_their_keys(name, tmp_path):
+    task = fake_task(name, tmp_path)
+    task.fingerprint = "1" * 64
+    assert cache.content_key(task, 32) == KEYS[name]
+
+
+def test_a_decoded_store_is_read(private_home, monkeypatch):
+    shutil.copytree(OLD / "decoded", private_home / "decoded")
+
+    def decode_rows(*_, **__):
+        raise AssertionError("the images are decoded again")
+
+    monkeypatch.setattr(cache, "decode_rows", decode_rows)
+    task = medzoo.load_task(TASK)
+    for split in task.splits:
+        rows = cache.decoded(task, split, size=32)
+        assert rows.images.shape == (len(task.splits[split]), 32, 32)
+    first, _ = task.read("test", 0)
+    assert abs(float(np.mean(rows.images[0])) / rows.scale - float(first.array.mean()) / first.range[1]) < 0.02
+
+
+def test_a_receipt_is_believed(private_home, tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    there = path.stat()
+    note = {
+        "inode": there.st_ino,
+        "mtime_ns": there.st_mtime_ns,
+        "path": str(path),
+        "sha256": "2" * 64,  # not the true one: it is believed, and not computed
+        "size": there.st_size,
+    }
+    folder = private_home / "receipts"
+    store.verified_sha256(path)
+    (written,) = folder.iterdir()
+    written.write_text(json.dumps(note))
+    monkeypatch.setattr(store, "_receipts_in_memory", {})
+    assert store.verified_sha256(path) == "2" * 64
+
+
+def test_results_are_read(tmp_path):
+    shutil.copytree(OLD / "results", tmp_path / "results")
+    ((path, row),) = ResultStore(tmp_path / "results").all()
+    assert row["schema"] == "medzoo.result/1" and row["status"] == "ok"
+    assert ResultStore(tmp_path / "results").path(row["identity"]) == path
+    assert "0.628" in medzoo.table(tmp_path / "results").to_markdown()
