@@ -3,7 +3,6 @@
 `fixtures/version_0_1_0` was written by that version: the key of each family's decoded images, a store, and a result.
 """
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path

@@ -83,7 +83,7 @@ def test_only_whole_home_folders_become_tildes(monkeypatch):
 # --- the command ---
 
 
-def test_the_command(run, monkeypatch, tmp_path):  # noqa: F811
+def test_the_command(run, monkeypatch, tmp_path):
     code, out, _ = run("doctor", "--offline")
     assert code == 0 and out.startswith("PASS  python") and "works here" in out and "\x1b" not in out
     monkeypatch.setenv("MEDZOO_HUB", str(tmp_path / "nowhere"))
