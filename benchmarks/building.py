@@ -18,8 +18,8 @@ SIDE, SIZE = 1024, 224
 
 def task_of(paths: list[Path]) -> object:
     """The files as a task."""
-    from medzoo.data.disk import FileReader
-    from medzoo.data.fingerprint import fingerprint
+    from medzoo.data.files.find import FileReader
+    from medzoo.data.files.fingerprint import fingerprint
     from medzoo.data.task import Task, TaskInfo
 
     names = [path.name for path in paths]
@@ -66,8 +66,8 @@ def walls(ways: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
 
 def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> list[list[str]]:
     """Building the store beside a bare decode loop: CPU time an image on one core, and what more cores bring."""
-    from medzoo.data import decode
-    from medzoo.data.cache import decoded
+    from medzoo.data.decode_cache import decode
+    from medzoo.data.decode_cache.cache import decoded
 
     places = iter(range(10**6))
 
@@ -159,7 +159,7 @@ def small_builds(images: dict[str, list[bytes]], scratch: Path, runs: int) -> li
     import pyarrow.parquet as pq
     from PIL import Image
 
-    from medzoo.data.cache import decoded
+    from medzoo.data.decode_cache.cache import decoded
     from medzoo.data.task import load_task
 
     places = iter(range(10**6))

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.arrays import Pixels
-from medzoo.data.dicom_seg import read_seg
-from medzoo.data.dicom_series import slices_below
-from medzoo.data.pixels import read_image
+from medzoo.data.images.dicom.segmentation import read_seg
+from medzoo.data.images.dicom.series import slices_below
+from medzoo.data.images.pixels import Pixels
+from medzoo.data.images.read import read_image
 from medzoo.errors import ImageError
 
 TILE = 260  # pixels

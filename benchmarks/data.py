@@ -37,7 +37,7 @@ from building import (
 )
 
 if TYPE_CHECKING:
-    from medzoo.data.rows import Rows
+    from medzoo.data.decode_cache.rows import Rows
 
 BATCH = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -99,8 +99,8 @@ def torchvision_way(paths: list[Path], convert: str | None) -> Callable[[], int]
 
 def large_store(scratch: Path) -> Rows:
     """4,096 rows of 224 px in five parts, 200 MB: more than a processor's cache."""
-    from medzoo.data import row_store
-    from medzoo.data.rows import Row
+    from medzoo.data.decode_cache import store as row_store
+    from medzoo.data.decode_cache.rows import Row
 
     store = row_store.RowStore(scratch / "large", "noise", "0" * 64, SIZE, False, {})
     rng, keys = np.random.default_rng(0), [str(number) for number in range(4096)]
@@ -115,9 +115,9 @@ def epochs(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> tup
     """An image of the second epoch: from the store, and from files by torchvision."""
     import torch
 
-    from medzoo.data.cache import decoded
-    from medzoo.data.views import Augmentation, InputConvention
-    from medzoo.training.batches import Batches
+    from medzoo.data.decode_cache.cache import decoded
+    from medzoo.data.transforms.apply import Augmentation, InputConvention
+    from medzoo.training.inputs.batches import Batches
 
     rows = decoded(task_of(pngs), "train", size=SIZE)
     batches = Batches(
@@ -167,11 +167,11 @@ def crops(rows: object, runs: int) -> list[list[str]]:
     import torch
     from torchvision.transforms.v2 import functional as tv
 
-    from medzoo.data.counter import uniform
-    from medzoo.data.draws import CROP_TRIES, crop_boxes
-    from medzoo.data.resample import apply_taps, resize_taps
-    from medzoo.data.views import to_unit, whole
-    from medzoo.training.batches import AT_ONCE
+    from medzoo.data.rng import uniform
+    from medzoo.data.transforms.apply import to_unit, whole
+    from medzoo.data.transforms.random_params import CROP_TRIES, crop_boxes
+    from medzoo.data.transforms.resample import apply_taps, resize_taps
+    from medzoo.training.inputs.batches import AT_ONCE
 
     unit = whole(to_unit(rows.images[np.arange(BATCH) % len(rows.ids)], rows.scale), 256)
     boxes = crop_boxes(uniform("view0", 0, 0, np.arange(BATCH), 2 * CROP_TRIES + 2), 256, 256, 0.35, 4 / 3)

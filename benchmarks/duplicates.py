@@ -99,7 +99,7 @@ CHANGES: dict[str, Change] = {
 
 def images_of(name: str, groups: str | None, data: Path, count: int) -> list[np.ndarray]:
     """Grey training images of a data set, equally spaced."""
-    from medzoo.data.arrays import with_channels
+    from medzoo.data.images.pixels import with_channels
     from medzoo.data.task import load_task
 
     prefix, colon, path = name.partition(":")
@@ -111,10 +111,10 @@ def images_of(name: str, groups: str | None, data: Path, count: int) -> list[np.
 
 def recall(images: list[np.ndarray], changes: dict[str, Change] | None = None) -> tuple[dict[str, float], int]:
     """The share of copies that are found for each change, and the pairs of different images that are in one group."""
-    from medzoo.data.arrays import Pixels
-    from medzoo.data.duplicate_search import find_duplicates
-    from medzoo.data.hash_index import HashIndex
-    from medzoo.data.phash import hash_image
+    from medzoo.data.duplicates.index import HashIndex
+    from medzoo.data.duplicates.perceptual_hash import hash_image
+    from medzoo.data.duplicates.search import find_duplicates
+    from medzoo.data.images.pixels import Pixels
 
     rng = np.random.default_rng(0)
 
@@ -145,8 +145,8 @@ def recall(images: list[np.ndarray], changes: dict[str, Change] | None = None) -
 
 def time_of_search(count: int) -> tuple[float, float]:
     """Seconds to compare the hashes of so many drawn images with each other, and CPU seconds."""
-    from medzoo.data.duplicate_search import find_duplicates
-    from medzoo.data.hash_index import HashIndex
+    from medzoo.data.duplicates.index import HashIndex
+    from medzoo.data.duplicates.search import find_duplicates
 
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 256, (3 * count, 32), dtype=np.uint8)
@@ -162,8 +162,8 @@ def time_of_search(count: int) -> tuple[float, float]:
 
 def time_of_hash(image: np.ndarray, runs: int = 50) -> float:
     """CPU milliseconds to hash one decoded image."""
-    from medzoo.data.arrays import Pixels
-    from medzoo.data.phash import hash_image
+    from medzoo.data.duplicates.perceptual_hash import hash_image
+    from medzoo.data.images.pixels import Pixels
 
     pixels = Pixels(image, (0.0, 255.0), "grey")
     hash_image(pixels)

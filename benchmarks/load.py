@@ -50,8 +50,8 @@ def loader(way: str, architecture: str, folder: Path):
 
     if way == "medzoo":
         import medzoo
-        import medzoo.zoo.assemble
-        import medzoo.zoo.fetch
+        import medzoo.zoo.download.fetch
+        import medzoo.zoo.loading.assemble
 
         load = medzoo.load
         return lambda: load(str(folder / "folder"))

@@ -36,8 +36,8 @@ def measure(architecture: str, runs: int) -> dict[str, float]:
 
     import medzoo
     from medzoo import store
-    from medzoo.zoo.config import read_config
-    from medzoo.zoo.weights import read_header
+    from medzoo.zoo.folder.config import read_config
+    from medzoo.zoo.models.weights import read_header
 
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as scratch:

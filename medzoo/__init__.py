@@ -11,41 +11,41 @@ from typing import TYPE_CHECKING, Any
 from medzoo import errors
 
 if TYPE_CHECKING:
-    from medzoo.bench.table import table
-    from medzoo.data.pixels import Pixels, read_image
+    from medzoo.bench.table.table import table
+    from medzoo.data.images.read import Pixels, read_image
     from medzoo.data.task import Task, load_task
     from medzoo.training.features import embed
-    from medzoo.training.inputs import transform
-    from medzoo.training.segmenters import segmenter
+    from medzoo.training.inputs.input_transform import transform
+    from medzoo.training.segmentation import segmenter
     from medzoo.zoo.add import add
-    from medzoo.zoo.check import check
-    from medzoo.zoo.convert import convert
-    from medzoo.zoo.fetch import fetch
-    from medzoo.zoo.folder import save
-    from medzoo.zoo.load import load
-    from medzoo.zoo.publish import push
-    from medzoo.zoo.registry import info, list_models
+    from medzoo.zoo.check.check import check
+    from medzoo.zoo.convert.convert import convert
+    from medzoo.zoo.download.fetch import fetch
+    from medzoo.zoo.folder.read_write import save
+    from medzoo.zoo.loading.load import load
+    from medzoo.zoo.publish.push import push
+    from medzoo.zoo.registry.registry import info, list_models
 
     __version__: str
 
 _PLACES = {
-    "list_models": "medzoo.zoo.registry",
-    "info": "medzoo.zoo.registry",
-    "load": "medzoo.zoo.load",
-    "fetch": "medzoo.zoo.fetch",
-    "convert": "medzoo.zoo.convert",
-    "check": "medzoo.zoo.check",
+    "list_models": "medzoo.zoo.registry.registry",
+    "info": "medzoo.zoo.registry.registry",
+    "load": "medzoo.zoo.loading.load",
+    "fetch": "medzoo.zoo.download.fetch",
+    "convert": "medzoo.zoo.convert.convert",
+    "check": "medzoo.zoo.check.check",
     "add": "medzoo.zoo.add",
-    "save": "medzoo.zoo.folder",
-    "push": "medzoo.zoo.publish",
-    "transform": "medzoo.training.inputs",
-    "segmenter": "medzoo.training.segmenters",
+    "save": "medzoo.zoo.folder.read_write",
+    "push": "medzoo.zoo.publish.push",
+    "transform": "medzoo.training.inputs.input_transform",
+    "segmenter": "medzoo.training.segmentation",
     "embed": "medzoo.training.features",
     "load_task": "medzoo.data.task",
     "Task": "medzoo.data.task",
-    "read_image": "medzoo.data.pixels",
-    "Pixels": "medzoo.data.pixels",
-    "table": "medzoo.bench.table",
+    "read_image": "medzoo.data.images.read",
+    "Pixels": "medzoo.data.images.read",
+    "table": "medzoo.bench.table.table",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands import adding, cache, checkpoints, doctor, publishing, results, shards, tasks
+from medzoo.commands import add, cache, checkpoints, doctor, publish, results, shards, tasks
 
 app = typer.Typer(
     name="medzoo",
@@ -33,10 +33,10 @@ app.command()(checkpoints.fetch)
 app.command()(checkpoints.convert)
 app.command()(checkpoints.check)
 app.command()(doctor.doctor)
-app.command()(adding.add)
-app.command()(publishing.card)
-app.command()(publishing.push)
-app.command()(publishing.publish)
+app.command()(add.add)
+app.command()(publish.card)
+app.command()(publish.push)
+app.command()(publish.publish)
 app.command()(results.table)
 app.add_typer(cache_app, name="cache")
 cache_app.command("list")(cache.list_)
@@ -96,7 +96,7 @@ def demo(
 
 def main() -> None:
     """Run the command; an expected failure is one clear line and exit code 1, wrong usage is 2."""
-    from medzoo.arguments import run_main
+    from medzoo.recipe_args import run_main
 
     run_main(app)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.errors import UsageError
-from medzoo.training.fields import flag, options_of
-from medzoo.training.toml_files import read_toml
+from medzoo.training.options.fields import flag, options_of
+from medzoo.training.options.toml_files import read_toml
 
 RESOLVED = "protocol_"  # keys of options.toml that hold a protocol's option as a run resolved it
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo import paths
 
 if TYPE_CHECKING:
-    from medzoo.bench.table import Table
+    from medzoo.bench.table.table import Table
 
 
 def demo(out: Path, *, device: str = "auto") -> Table:
@@ -26,7 +26,7 @@ def demo(out: Path, *, device: str = "auto") -> Table:
     from medzoo.bench.suite import load_suite
     from medzoo.bench.suite_options import hub_name
     from medzoo.errors import MedzooError
-    from medzoo.zoo.load import load
+    from medzoo.zoo.loading.load import load
 
     started = time.monotonic()
     suite = load_suite(paths.data_dir("recipes") / "suites" / "demo.toml")

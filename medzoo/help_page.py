@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 
-from medzoo.training.fields import flag, shown_default
+from medzoo.training.options.fields import flag, shown_default
 
 OTHER = "other"
 ORDER = ("what to run", "data", "training")  # then the method's own, device, output, other

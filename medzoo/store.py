@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from medzoo import paths
-from medzoo.claims import claim, process_alive
 from medzoo.errors import DiskFullError, IntegrityError, is_disk_full
+from medzoo.locks import claim, process_alive
 
 __all__ = [
     "atomic_folder", "atomic_path", "canonical_json", "claim", "fingerprint", "fsync_file", "fsync_folder", "process_alive",

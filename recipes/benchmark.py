@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medzoo.arguments import parse, run_main
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite import load_suite
 from medzoo.bench.suite_options import places_of
 from medzoo.errors import MedzooError, UsageError
-from medzoo.training.fields import check_values, option
-from medzoo.training.options import DEVICE, OUTPUT, RUN, check_device, check_folder, check_place
+from medzoo.recipe_args import parse, run_main
+from medzoo.training.options.fields import check_values, option
+from medzoo.training.options.shared import DEVICE, OUTPUT, RUN, check_device, check_folder, check_place
 
 
 @dataclass

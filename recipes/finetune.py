@@ -10,9 +10,9 @@ when the same command is given again. What to expect: the first command gives a 
 pneumoniamnist.npz (4 MB), or takes it from --root FOLDER.
 """
 
-from medzoo.arguments import parse, run_main
 from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults
 from medzoo.bench.run import run_cell
+from medzoo.recipe_args import parse, run_main
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ Features are computed once for a set of weights and kept; the L2 penalty is chos
 opened once. What to expect: seconds for each further seed or task once the features are there.
 """
 
-from medzoo.arguments import parse, run_main
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, PROTOCOL_ONLY, CellOptions, cell_defaults
 from medzoo.bench.run import run_cell
+from medzoo.recipe_args import parse, run_main
 
 
 def main() -> None:

@@ -32,9 +32,9 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 def quick_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Foreign files are read in the tests' own process, which saves the start of one; `apart` gives the real way back."""
     if "apart" not in request.fixturenames:
-        from medzoo.zoo.convert import child, sandbox
+        from medzoo.zoo.convert import sandbox, worker
 
-        monkeypatch.setattr(sandbox, "read_apart", child.answer)
+        monkeypatch.setattr(sandbox, "read_apart", worker.answer)
 
 
 @pytest.fixture

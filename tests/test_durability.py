@@ -9,10 +9,10 @@ import pytest
 from durable import Trail, survives
 
 from medzoo import store
-from medzoo.data.cache import decoded
+from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task import load_task
-from medzoo.zoo import hub
-from medzoo.zoo.download import download
+from medzoo.zoo.download import huggingface
+from medzoo.zoo.download.http import download
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def test_a_download(tmp_path, trail, monkeypatch):
             file.flush()
             os.fsync(file.fileno())
 
-    monkeypatch.setattr(hub, "download", download)
-    files = [hub.Remote(name, len(content), None, None) for name, content in contents.items()]
+    monkeypatch.setattr(huggingface, "download", download)
+    files = [huggingface.Remote(name, len(content), None, None) for name, content in contents.items()]
     folder = tmp_path / "a" / ("c" * 40)
-    hub._bring("org/name", "c" * 40, files, folder, None)
+    huggingface._bring("org/name", "c" * 40, files, folder, None)
     named = trail.named(folder)
     assert any(place > named for place in trail.flushed(folder.parent))
     assert any(place < named for place in trail.flushed(folder))
@@ -126,7 +126,7 @@ def test_a_file_over_http(tmp_path, trail):
 
 
 def test_shards_and_their_index(tmp_path, trail):
-    from medzoo.data.shards import write_shards
+    from medzoo.data.shards.write import write_shards
 
     task = load_task("phantom_oct,n=6,n_validation=4,n_test=4,image_size=16")
     write_shards(task, tmp_path / "s", images_per_shard=3, progress=False)

@@ -13,8 +13,8 @@ from data_samples import fake_task
 
 import medzoo
 from medzoo import store
-from medzoo.bench.results import ResultStore
-from medzoo.data import cache
+from medzoo.bench.results.store import ResultStore
+from medzoo.data.decode_cache import cache
 
 OLD = Path(__file__).parent / "fixtures" / "version_0_1_0"
 KEYS = json.loads((OLD / "content_keys.json").read_text())

@@ -29,7 +29,7 @@ def test_the_first_screen_holds_the_two_commands():
 
 
 def test_every_task_has_its_place():
-    from medzoo.data.families import task_names
+    from medzoo.data.task_registry import task_names
 
     text = (REPOSITORY / "README.md").read_text().partition("## The downstream tasks\n")[2].partition("\n## ")[0]
     named = [name for name in task_names() if not name.endswith("mnist")]

@@ -81,5 +81,5 @@ def test_recipes_have_one_shape():
     """Imports, one main, run_main: what differs between the recipes is what they do."""
     for path in RECIPES:
         text = path.read_text()
-        assert "from medzoo.arguments import parse" in text and "def main() -> None:" in text
+        assert "from medzoo.recipe_args import parse" in text and "def main() -> None:" in text
         assert text.endswith('if __name__ == "__main__":\n    run_main(main)\n') and len(text.splitlines()) < 120

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from medzoo import claims, paths, store
+from medzoo import locks, paths, store
 from medzoo.errors import IntegrityError, RunFolderError
 
 OPERATIONS = ("chmod", "fsync", "replace")
@@ -239,7 +239,7 @@ def test_the_heart_of_a_claim_beats(tmp_path):
 def test_a_process_number_that_was_given_out_again(tmp_path):
     path = tmp_path / "x.json"
     host = {"host": socket.gethostname(), "pid": os.getpid()}
-    path.write_text(json.dumps({**host, "born": claims.process_birth(os.getpid())}))
+    path.write_text(json.dumps({**host, "born": locks.process_birth(os.getpid())}))
     with pytest.raises(RunFolderError), store.claim(path):
         pass
     path.write_text(json.dumps({**host, "born": "1"}))  # another process had this number

@@ -12,9 +12,9 @@ from typing import Any
 from medzoo.errors import UsageError
 from medzoo.precision import Wish, checked
 from medzoo.training import compute
-from medzoo.training.fields import option, worded
-from medzoo.training.options import OUTPUT, RUN, SharedOptions, check_place, check_terms
-from medzoo.training.protocol import Mode, Protocol, load_protocol, wished_precision
+from medzoo.training.options.fields import option, worded
+from medzoo.training.options.protocol import Mode, Protocol, load_protocol, wished_precision
+from medzoo.training.options.shared import OUTPUT, RUN, SharedOptions, check_place, check_terms
 
 # What a probe on frozen features does not use, and why.
 NOT_IN_A_PROBE = {

@@ -10,7 +10,7 @@ from medzoo.bench.suite import Cell, Suite
 from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.errors import MedzooError
-from medzoo.training.options import open_task
+from medzoo.training.options.shared import open_task
 from medzoo.training.pretrain import is_done
 
 if TYPE_CHECKING:

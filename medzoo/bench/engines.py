@@ -13,12 +13,12 @@ from medzoo.bench.run import Outcome, run_cell
 from medzoo.bench.suite import Cell, Suite
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
-from medzoo.bench.suite_start import foreseen, say_first
+from medzoo.bench.suite_preflight import foreseen, say_first
 from medzoo.errors import MedzooError, listed
 from medzoo.training.pretrain import pretrain
 
 if TYPE_CHECKING:
-    from medzoo.bench.table import Table
+    from medzoo.bench.table.table import Table
 
 
 def run_pretraining(suite: Suite, places: Places) -> None:
@@ -28,7 +28,7 @@ def run_pretraining(suite: Suite, places: Places) -> None:
         suite: its [[pretrain]] steps run in order, so that a later one may continue an earlier one.
         places: where everything lies; a step named NAME is loaded as SUITE/NAME from the hub.
     """
-    from medzoo.zoo.publish import push
+    from medzoo.zoo.publish.push import push
 
     for number, step in enumerate(suite.pretrain, start=1):
         with progress.brief(f"pre-training {number} of {len(suite.pretrain)}: {step['name']}"):
@@ -105,7 +105,7 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
     """
-    from medzoo.bench.table import suite_table
+    from medzoo.bench.table.table import suite_table
 
     filled, failures = fill(suite, places_of(suite, out, device=device, hub=hub))
     made = suite_table(suite, [(cell, outcome.path, outcome.result) for cell, outcome in filled])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo import store
 from medzoo.bench.cell_options import CellOptions, protocol_of, used_options
-from medzoo.bench.results import ResultStore
-from medzoo.data.downloads import no_downloads
-from medzoo.data.views import InputConvention
+from medzoo.bench.results.store import ResultStore
+from medzoo.data.files.downloads import no_downloads
+from medzoo.data.transforms.apply import InputConvention
 from medzoo.training import compute
-from medzoo.training.options import open_task
-from medzoo.training.protocol import Mode, Protocol
+from medzoo.training.options.protocol import Mode, Protocol
+from medzoo.training.options.shared import open_task
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ def loaded_weights(model: torch.nn.Module, size: int) -> Weights:
         model: as `load_at_size` gives it.
         size: side of its input, pixels.
     """
-    from medzoo.training.inputs import convention_of
+    from medzoo.training.inputs.input_transform import convention_of
 
     receipt: Any = model.load_receipt
     return Weights(
@@ -64,7 +64,7 @@ def stored_weights(name: str, size: int | None, hub: str | None) -> Weights:
     Raises:
         MedzooError: if they are not here.
     """
-    from medzoo.zoo.identify import identify
+    from medzoo.zoo.loading.identify import identify
 
     found = identify(name, hub=hub)
     shape = found.input
@@ -87,7 +87,7 @@ def identity_of(options: CellOptions, mode: Mode, protocol: Protocol, task: Task
         task: as the options open it.
         weights: of the checkpoint.
     """
-    from medzoo.data.cache import DECODER_VERSION
+    from medzoo.data.decode_cache.cache import DECODER_VERSION
 
     seen = {"decoder": DECODER_VERSION, "size": weights.size, "input": repr(weights.convention)}
     return {

@@ -10,18 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo.bench import metrics, results
+from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions, protocol_of, resolved_options, used_options, wish_of
 from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
-from medzoo.bench.left import disagreement, missing_parts
+from medzoo.bench.results import store as results
+from medzoo.bench.results.completeness import disagreement, missing_parts
+from medzoo.bench.run_steps import Trial
 from medzoo.bench.suite import short_task
-from medzoo.bench.trial import Trial
 from medzoo.errors import DivergedError, ResultError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
-from medzoo.training.options import open_task, slug, task_identity
-from medzoo.training.protocol import Mode, Protocol
+from medzoo.training.options.protocol import Mode, Protocol
+from medzoo.training.options.shared import open_task, slug, task_identity
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
@@ -107,8 +108,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     warned = check_labels(task, selects=mode == "linear" or protocol.selection == "best")
 
     from medzoo.training.features import weights_hash
-    from medzoo.training.inputs import load_at_size
-    from medzoo.training.runs import RunFolder
+    from medzoo.training.inputs.input_transform import load_at_size
+    from medzoo.training.run_state.run_folder import RunFolder
 
     classes = len(task.classes) if mode == "finetune" else 0
     model, size = load_at_size(

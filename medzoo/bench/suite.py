@@ -9,10 +9,10 @@ from typing import Any, Literal, cast
 
 from medzoo import paths
 from medzoo.bench.metrics import METRICS
-from medzoo.bench.results import safe_name
+from medzoo.bench.results.store import safe_name
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Wish, checked
-from medzoo.training.toml_files import read_toml
+from medzoo.training.options.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
 MODES = ("finetune", "linear")

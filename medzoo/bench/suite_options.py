@@ -12,8 +12,8 @@ from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.bench.suite import Cell, Suite
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
-from medzoo.training.pretrain_options import PretrainOptions
-from medzoo.training.protocol import wished_precision
+from medzoo.training.options.pretrain import PretrainOptions
+from medzoo.training.options.protocol import wished_precision
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def check_suite(suite: Suite, places: Places) -> None:
     Raises:
         UsageError: naming the option.
     """
-    from medzoo.training.fields import check_values
+    from medzoo.training.options.fields import check_values
 
     for step in suite.pretrain:
         options, own = pretrain_options(suite, step, places)

@@ -13,7 +13,7 @@ from medzoo.bench.suite import Suite
 from medzoo.errors import UsageError
 from medzoo.precision import Precision, Wish, resolve
 from medzoo.training.compute import began_with
-from medzoo.training.protocol import wished_precision
+from medzoo.training.options.protocol import wished_precision
 
 RECORD = "suite.json"
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import AsJson, print_json
+from medzoo.commands.common import AsJson, print_json
 
 Names = Annotated[list[str] | None, typer.Argument(help="checkpoints or repositories; by default all")]
 
@@ -17,7 +17,7 @@ def list_(as_json: AsJson = False) -> None:
     Example: medzoo cache list --json
     """
     from medzoo import paths
-    from medzoo.zoo.shelf import shelf
+    from medzoo.zoo.cache import shelf
 
     items = shelf()
     if as_json:
@@ -35,7 +35,7 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     Example: medzoo cache verify resnet50-radimagenet
     """
     from medzoo.errors import UsageError
-    from medzoo.zoo.shelf import shelf, verify_shelf
+    from medzoo.zoo.cache import shelf, verify_shelf
 
     items = [item for item in shelf() if not names or item.name in names or item.name.partition("@")[0] in names]
     found = {part for item in items for part in (item.name, item.name.partition("@")[0])}
@@ -59,7 +59,7 @@ def prune(
 
     Example: medzoo cache prune resnet50-mocov2-imagenet --dry-run
     """
-    from medzoo.zoo.shelf import prune as remove
+    from medzoo.zoo.cache import prune as remove
 
     gone = remove(names or (), dry_run=dry_run)
     for item in gone:

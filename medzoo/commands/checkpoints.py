@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import Accept, AsJson, Hub, print_json, working
+from medzoo.commands.common import Accept, AsJson, Hub, print_json, working
 from medzoo.errors import MedzooError, UsageError
 
 
@@ -25,7 +25,7 @@ def list_(
 
     Example: `medzoo list "resnet50-*" --modality CT`
     """
-    from medzoo.zoo.registry import info, list_models
+    from medzoo.zoo.registry.registry import info, list_models
 
     names = list_models(
         pattern, architecture=architecture, method=method, data=data, modality=modality, license=license
@@ -35,7 +35,7 @@ def list_(
     from rich.console import Console
     from rich.table import Table
 
-    from medzoo.zoo.places import availability
+    from medzoo.zoo.registry.locations import availability
 
     table = Table("checkpoint", "method", "data", "licence", "weights", box=None, pad_edge=False)
     for name in names:
@@ -60,20 +60,20 @@ def info(
     Example: medzoo info resnet50-radimagenet
     """
     from medzoo import paths
-    from medzoo.zoo.facts import as_text
-    from medzoo.zoo.hints import no_checkpoint, refuse_file
-    from medzoo.zoo.places import folder_of, next_step
-    from medzoo.zoo.registry import info as describe
-    from medzoo.zoo.registry import is_known
+    from medzoo.zoo.registry.checkpoint import as_text
+    from medzoo.zoo.registry.hints import no_checkpoint, refuse_file
+    from medzoo.zoo.registry.locations import folder_of, next_step
+    from medzoo.zoo.registry.registry import info as describe
+    from medzoo.zoo.registry.registry import is_known
 
     folder = None if is_known(name) else folder_of(name, hub)
     if folder is not None:
-        from medzoo.zoo.folder_facts import folder_facts
+        from medzoo.zoo.folder.summary import folder_facts
 
         rows = folder_facts(folder)
         return print_json(rows) if as_json else print(as_text(rows))
     if "/" in name and paths.directory_hub(hub) is not None:
-        from medzoo.zoo.fetch import locate
+        from medzoo.zoo.download.fetch import locate
 
         locate(name, hub=hub, download=False)  # says what is in the directory hub instead
     if not is_known(name):
@@ -100,7 +100,7 @@ def fetch(
 
     Example: medzoo fetch --all --to /media/stick --accept-license; elsewhere: export MEDZOO_HUB=/media/stick
     """
-    from medzoo.zoo.fetch import fetch as bring
+    from medzoo.zoo.download.fetch import fetch as bring
 
     if everything:
         return _mirror(names, to, accept_license)
@@ -122,7 +122,7 @@ def fetch(
 
 
 def _mirror(names: list[str] | None, to: Path | None, accept_license: bool) -> None:
-    from medzoo.zoo.mirror import mirror
+    from medzoo.zoo.download.mirror import mirror
 
     if names or to is None:
         raise UsageError("--all goes with --to DIR and without names.")
@@ -148,7 +148,7 @@ def convert(
 
     Example: medzoo convert ResNet50.pt resnet50-radimagenet
     """
-    from medzoo.zoo.convert import convert as turn
+    from medzoo.zoo.convert.convert import convert as turn
 
     with working(f"Reading {file.name} and proving what comes of it"):
         folder = turn(file, name, out=out)
@@ -164,7 +164,7 @@ def check(
 
     Example: medzoo check resnet50-radimagenet runs/finetune
     """
-    from medzoo.zoo.check import check as prove
+    from medzoo.zoo.check.check import check as prove
 
     reports = [prove(name, hub=hub) for name in names]
     if as_json:

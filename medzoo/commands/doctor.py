@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import AsJson, print_json
+from medzoo.commands.common import AsJson, print_json
 
 
 def doctor(
@@ -22,7 +22,7 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from medzoo.zoo.doctor import diagnose
+    from medzoo.zoo.doctor.doctor import diagnose
 
     screen = Console(highlight=False)
     with Console(stderr=True).status("Looking at this machine (importing torch takes a few seconds)"):

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands.shared import AsJson, Hub, Private, check_file, print_json
+from medzoo.commands.common import AsJson, Hub, Private, check_file, print_json
 from medzoo.errors import UsageError
-from medzoo.training.options import check_place
+from medzoo.training.options.shared import check_place
 
 Store = Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")]
 To = Annotated[Path, typer.Option("--to", help="the store they go to; made if there is none")]
@@ -44,7 +44,7 @@ def table(
 
     Example: medzoo table results --out tables --checkpoints resnet50-imagenet --checkpoints runs/mine
     """
-    from medzoo.bench.table import table as build
+    from medzoo.bench.table.table import table as build
 
     if not results.is_dir():
         raise UsageError(f"{results} is no folder; name a store of results.")
@@ -72,7 +72,7 @@ def list_(
     """
     from fnmatch import fnmatchcase
 
-    from medzoo.bench.results import ResultStore, headline_value
+    from medzoo.bench.results.store import ResultStore, headline_value
 
     if not store.is_dir():
         raise UsageError(f"{store} is no folder; name a store of results.")
@@ -133,7 +133,7 @@ def check(
 
     Example: medzoo results check results; medzoo results check --repo medzoo/results --pr 3
     """
-    from medzoo.bench.review import review, review_pull_request, review_store
+    from medzoo.bench.review.review import review, review_pull_request, review_store
 
     if (repo is None) != (pr is None) or (folder is None) == (repo is None):
         raise UsageError("Name a folder, or a pull request: --repo ORG/NAME --pr NUMBER.")
@@ -162,7 +162,7 @@ def import_(
 
     Example: medzoo results import colleague/results --to results
     """
-    from medzoo.bench.intake import import_results
+    from medzoo.bench.sharing.import_runs import import_results
 
     _told(import_results(source, to), to)
 
@@ -178,9 +178,9 @@ def export(
 
     Example: medzoo results export results --out results.csv
     """
-    from medzoo.bench.flat import export as write
-    from medzoo.bench.layout import replicate_of, run_file
-    from medzoo.bench.results import ResultStore
+    from medzoo.bench.results.store import ResultStore
+    from medzoo.bench.sharing.flat_table import export as write
+    from medzoo.bench.sharing.layout import replicate_of, run_file
     from medzoo.errors import ResultError
 
     check_file(out, "--out")
@@ -214,8 +214,8 @@ def push(
     """
     import secrets
 
-    from medzoo.bench.salting import read_salt, salt_path, store_salt
-    from medzoo.bench.sharing import push_results
+    from medzoo.bench.sharing.pseudonymize import read_salt, salt_path, store_salt
+    from medzoo.bench.sharing.push_pull import push_results
 
     if salt_file is not None:
         salt = read_salt(salt_file)
@@ -246,7 +246,7 @@ def pull(
 
     Example: medzoo results pull medzoo/results --to results; medzoo table results
     """
-    from medzoo.bench.sharing import pull_results
+    from medzoo.bench.sharing.push_pull import pull_results
 
     _told(pull_results(repo, to, revision=revision), to)
 

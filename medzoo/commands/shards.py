@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medzoo.commands.shared import check_spelling
+from medzoo.commands.common import check_spelling
 from medzoo.commands.tasks import Fold, Groups, LabelPolicy, Root, SplitFile, Unlabelled
 
 
@@ -42,7 +42,7 @@ def shards(
     Example: medzoo shards radimagenet --root /data/radimagenet --out /fast/radimagenet --size 256;
     then: accelerate launch recipes/pretrain.py --method simclr --architecture resnet50 --task shards:/fast/radimagenet --out RUN
     """
-    from medzoo.data.shards import write_shards
+    from medzoo.data.shards.write import write_shards
     from medzoo.data.task import load_task
 
     check_spelling(out, "--out")

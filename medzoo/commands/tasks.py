@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.shared import AsJson, check_file, print_json
+from medzoo.commands.common import AsJson, check_file, print_json
 
 Name = Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH")]
 Root = Annotated[Path | None, typer.Option(help="folder of the data, where the task needs one")]
@@ -35,7 +35,7 @@ def list_(
     from fnmatch import fnmatchcase
 
     from medzoo.data.task import list_tasks, task_info
-    from medzoo.data.task_facts import SOURCES, modality_of, source_of
+    from medzoo.data.task_description import SOURCES, modality_of, source_of
     from medzoo.errors import UsageError
 
     rows = []
@@ -78,7 +78,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from medzoo.data.task import task_info
-    from medzoo.data.task_facts import info_text
+    from medzoo.data.task_description import info_text
 
     facts = task_info(name)
     if as_json:
@@ -109,7 +109,7 @@ def check(
     Examples: medzoo tasks check chestxray14 --root /data/nih (a known data set);
     medzoo tasks check folder:scans --groups patient (your own, whose table has a column "patient")
     """
-    from medzoo.data.task_check import check_task
+    from medzoo.data.validation.check import check_task
 
     report = check_task(
         name, root=root, split_file=split_file, fold=fold, label_policy=label_policy, groups=groups, images=images, sums=sums,
@@ -152,9 +152,9 @@ def duplicates(
     medzoo tasks duplicates radimagenet --root DIR --save-index pretraining.parquet (once), and then
     medzoo tasks duplicates pneumoniamnist --against pretraining.parquet --fail (was it in pre-training?)
     """
-    from medzoo.data.duplicate_search import find_duplicates
-    from medzoo.data.hash_index import hash_task, load_index
-    from medzoo.data.hash_index import save_index as keep
+    from medzoo.data.duplicates.index import hash_task, load_index
+    from medzoo.data.duplicates.index import save_index as keep
+    from medzoo.data.duplicates.search import find_duplicates
     from medzoo.data.task import load_task
     from medzoo.errors import UsageError
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medzoo.data.checks import (
+from medzoo.data.images.read import Pixels, with_channels
+from medzoo.data.splits.split_names import SPLITS
+from medzoo.data.task_contract import (
     arrow_table,
     check_groups,
     check_ids,
@@ -25,9 +27,7 @@ from medzoo.data.checks import (
     check_splits,
     one_spelling,
 )
-from medzoo.data.families import open_family, split_name, task_names
-from medzoo.data.pixels import Pixels, with_channels
-from medzoo.data.split_names import SPLITS
+from medzoo.data.task_registry import open_family, split_name, task_names
 from medzoo.errors import DataContractError, UnknownNameError, UsageError
 from medzoo.store import sha256_of
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from medzoo.data.pixels import Window
-    from medzoo.data.policy import Policy
+    from medzoo.data.images.read import Window
+    from medzoo.data.label_policy import Policy
 
 
 @dataclass(frozen=True)
@@ -354,8 +354,8 @@ def load_task(
     >>> load_task("phantom_oct").labels("test").shape
     (400,)
     """
-    from medzoo.data.families import load_from_family
-    from medzoo.data.splits import arrange, take_fraction
+    from medzoo.data.splits.assign import arrange, take_fraction
+    from medzoo.data.task_registry import load_from_family
 
     if not 0 < fraction <= 1:
         raise UsageError(f"The fraction is {fraction}; it should be above 0 and at most 1.")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from medzoo import cores, precision, progress
 from medzoo.precision import Precision
 from medzoo.progress import counted
-from medzoo.training.runs import RunFolder, is_main_process, other_processes
+from medzoo.training.run_state.run_folder import RunFolder, is_main_process, other_processes
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task

@@ -11,11 +11,11 @@ import torch
 from safetensors.numpy import load, save_file
 
 from medzoo import paths, progress, store
-from medzoo.data.cache import Decoded, decoded
+from medzoo.data.decode_cache.cache import Decoded, decoded
 from medzoo.data.task import Task
 from medzoo.errors import UsageError
-from medzoo.training.batches import evaluate_rows
-from medzoo.training.inputs import convention_of, input_size
+from medzoo.training.inputs.batches import evaluate_rows
+from medzoo.training.inputs.input_transform import convention_of, input_size
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from medzoo.data.cache import Decoded
-from medzoo.data.device import Placing, place
-from medzoo.data.views import Augmentation
-from medzoo.training.batches import Batches, evaluate_rows
-from medzoo.training.inputs import convention_of
+from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.device import Placing, place
+from medzoo.data.transforms.apply import Augmentation
+from medzoo.training.inputs.batches import Batches, evaluate_rows
+from medzoo.training.inputs.device_placement import placed
+from medzoo.training.inputs.input_transform import convention_of
 from medzoo.training.loop import Fitted, Plan, fit, make_accelerator
 from medzoo.training.objectives.supervised import Objective, Options
-from medzoo.training.placing import placed
-from medzoo.training.protocol import Protocol
-from medzoo.training.runs import RunFolder
+from medzoo.training.options.protocol import Protocol
+from medzoo.training.run_state.run_folder import RunFolder
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from medzoo.data.counter import noise_seed
+from medzoo.data.rng import noise_seed
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError, UsageError
 from medzoo.precision import Precision
-from medzoo.training import resume
-from medzoo.training.batches import Batches, to_device
+from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.optim import learning_rate_at, make_optimizer
-from medzoo.training.runs import RunFolder, other_processes
-from medzoo.training.shown import Shown
+from medzoo.training.run_state import saved_state
+from medzoo.training.run_state.progress import Shown
+from medzoo.training.run_state.run_folder import RunFolder, other_processes
 
 LOG_EVERY = 10
 
@@ -90,14 +90,14 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
 def _save(run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted) -> None:  # noqa: ANN401
     facts: dict[str, Any] = {"scores": fitted.scores, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step}
     facts |= {"resumes": fitted.resumes, "identity": run.identity}
-    resume.save_state(run.states, step, model=objective, optimizer=optimizer, best=fitted.best, facts=facts)
+    saved_state.save_state(run.states, step, model=objective, optimizer=optimizer, best=fitted.best, facts=facts)
     run.saved(step, steps)
 
 
 def _restore(
     run: RunFolder, objective: torch.nn.Module, optimizer: torch.optim.Optimizer, main: bool
 ) -> tuple[int, Fitted]:
-    state, skipped = resume.load_state(run.source) if run.resume != "never" else (None, [])
+    state, skipped = saved_state.load_state(run.source) if run.resume != "never" else (None, [])
     if main:
         run.rewind(state.step if state else 0)
         for line in skipped:
@@ -110,7 +110,7 @@ def _restore(
             f"The state in {run.source} belongs to "
             + (f"this run. {said}" if said else "other options. Repeat those, or start with another --out.")
         )
-    resume.restore(state, objective, optimizer)
+    saved_state.restore(state, objective, optimizer)
     facts = state.facts
     fitted = Fitted(
         0, facts["resumes"] + 1, facts["scores"], facts["best_epoch"], facts["best_step"], state.tensors["best"]

@@ -10,10 +10,10 @@ from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
 from medzoo.training import compute
-from medzoo.training.fields import check_values, worded
 from medzoo.training.objectives import method as find_method
-from medzoo.training.options import open_task, slug, task_identity, trained_name
-from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.options.fields import check_values, worded
+from medzoo.training.options.pretrain import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.options.shared import open_task, slug, task_identity, trained_name
 
 __all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
-    from medzoo.data.cache import Decoded
+    from medzoo.data.decode_cache.cache import Decoded
     from medzoo.data.task import Task
-    from medzoo.training.batches import Batches
-    from medzoo.training.runs import RunFolder
-    from medzoo.training.streaming import StreamTask
+    from medzoo.training.inputs.batches import Batches
+    from medzoo.training.inputs.shard_batches import StreamTask
+    from medzoo.training.run_state.run_folder import RunFolder
 
 
 # sizes that suit small experiments; a study states its own
@@ -53,7 +53,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
         UsageError: before anything is loaded, if options cannot work together.
         Interrupted: after a signal; the same call goes on.
     """
-    from medzoo.zoo.places import is_folder
+    from medzoo.zoo.registry.locations import is_folder
 
     options.check()
     module = find_method(options.method)
@@ -81,10 +81,10 @@ def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # no
         options: what to train on what.
         method_options: the objective's Options; None takes its defaults.
     """
-    from medzoo.data.downloads import no_downloads
-    from medzoo.training.runs import RunFolder
-    from medzoo.zoo.identify import identify
-    from medzoo.zoo.places import is_folder
+    from medzoo.data.files.downloads import no_downloads
+    from medzoo.training.run_state.run_folder import RunFolder
+    from medzoo.zoo.loading.identify import identify
+    from medzoo.zoo.registry.locations import is_folder
 
     run = RunFolder(Path(options.out), "pretrain", {}, {})
     if not is_folder(run.checkpoint) or (run.status() or {}).get("state") != "done":
@@ -104,7 +104,7 @@ def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
     """The task, or the facts of shards, which are streamed; of images of one's own that need no labels, all are for training."""
     if not options.task.startswith("shards:"):
         return open_task(options, unlabelled=not labels)
-    from medzoo.training.streaming import StreamTask
+    from medzoo.training.inputs.shard_batches import StreamTask
 
     return StreamTask(options)
 
@@ -113,7 +113,7 @@ class _Job:
     """One pre-training: the model it starts from, its resolved options, and what it leaves."""
 
     def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
-        from medzoo.training.inputs import load_at_size
+        from medzoo.training.inputs.input_transform import load_at_size
 
         self.options, self.module, self.chosen, self.task = options, module, chosen, task
         given = {key: getattr(options, key) for key in DEFAULTS}
@@ -146,7 +146,7 @@ class _Job:
 
     def run_folder(self) -> RunFolder:
         """The run folder with this job's identity."""
-        from medzoo.training.runs import RunFolder
+        from medzoo.training.run_state.run_folder import RunFolder
 
         identity = {
             "name": self.name,
@@ -197,16 +197,16 @@ class _Job:
             self._rows(self.task)
 
     def _rows(self, task: Task) -> Decoded:
-        from medzoo.data.cache import decoded
+        from medzoo.data.decode_cache.cache import decoded
 
         return decoded(task, "train", size=self.size)
 
     def _batches(self, accelerator: Accelerator, run: RunFolder) -> Batches:
         """The batches of this process, of decoded rows or of a stream."""
         from medzoo.data.task import Task
-        from medzoo.training.batches import Batches
-        from medzoo.training.inputs import convention_of
-        from medzoo.training.placing import placed
+        from medzoo.training.inputs.batches import Batches
+        from medzoo.training.inputs.device_placement import placed
+        from medzoo.training.inputs.input_transform import convention_of
 
         options = self.options
         law, convention = self.module.views(self.chosen), convention_of(self.model)
@@ -215,7 +215,7 @@ class _Job:
             "rank": accelerator.process_index, "world": accelerator.num_processes,
         }  # fmt: skip
         if not isinstance(self.task, Task):
-            from medzoo.training.streaming import StreamBatches
+            from medzoo.training.inputs.shard_batches import StreamBatches
 
             return StreamBatches(self.task, law, convention, **shared)
         rows = placed(self._rows(self.task), accelerator.device, options.data_on_device, run)
@@ -251,10 +251,10 @@ class _Job:
             return None  # of a stream, validation would be a second task; it is not held apart
         if "validation" not in self.task.splits:
             return None
-        from medzoo.data.cache import decoded
-        from medzoo.data.device import place
-        from medzoo.training.batches import evaluate_rows
-        from medzoo.training.inputs import convention_of
+        from medzoo.data.decode_cache.cache import decoded
+        from medzoo.data.decode_cache.device import place
+        from medzoo.training.inputs.batches import evaluate_rows
+        from medzoo.training.inputs.input_transform import convention_of
 
         rows = decoded(self.task, "validation", size=self.size)
         rows = place(rows, accelerator.device, self.options.data_on_device)
@@ -276,8 +276,8 @@ class _Job:
 
     def save(self, run: RunFolder) -> None:
         """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
-        from medzoo.training.curves import draw_curves
-        from medzoo.zoo.folder import save
+        from medzoo.training.run_state.plot_curves import draw_curves
+        from medzoo.zoo.folder.read_write import save
 
         if not is_main_process():
             return

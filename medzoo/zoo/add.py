@@ -14,16 +14,16 @@ from typing import Any, Literal
 
 from medzoo import paths, store
 from medzoo.errors import ConversionError, IntegrityError, RegistryError, UsageError, listed, printable
-from medzoo.zoo import build
-from medzoo.zoo.check import check
-from medzoo.zoo.check_rows import CheckReport, CheckRow
-from medzoo.zoo.convert import Converted, convert_file, look
-from medzoo.zoo.convert.misfits import NOTHING
-from medzoo.zoo.convert.tensorbundle import is_bundle
-from medzoo.zoo.facts import Checkpoint
-from medzoo.zoo.licenses import check_license, require_acceptance
-from medzoo.zoo.places import WEIGHTS, cached_folder
-from medzoo.zoo.registry import NAME, config_dir, is_known, own_dir, read_checkpoint
+from medzoo.zoo.check.check import check
+from medzoo.zoo.check.report import CheckReport, CheckRow
+from medzoo.zoo.convert.convert import Converted, convert_file, look
+from medzoo.zoo.convert.mismatch_hints import NOTHING
+from medzoo.zoo.convert.readers.tensorbundle import is_bundle
+from medzoo.zoo.models import build
+from medzoo.zoo.registry.checkpoint import Checkpoint
+from medzoo.zoo.registry.licenses import check_license, require_acceptance
+from medzoo.zoo.registry.locations import WEIGHTS, cached_folder
+from medzoo.zoo.registry.registry import NAME, config_dir, is_known, own_dir, read_checkpoint
 
 CANDIDATES = 6  # formats that are tried if a file's names fit several
 

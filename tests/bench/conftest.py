@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from medzoo.bench import metrics, results
+from medzoo.bench import metrics
+from medzoo.bench.results import store as results
 
 CLASSES = ("normal", "pneumonia")
 

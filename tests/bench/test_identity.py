@@ -7,8 +7,8 @@ import torch
 import medzoo
 from medzoo.bench.identity import loaded_weights, stored_weights
 from medzoo.errors import MedzooError
-from medzoo.training.inputs import load_at_size
-from medzoo.zoo.identify import identify
+from medzoo.training.inputs.input_transform import load_at_size
+from medzoo.zoo.loading.identify import identify
 
 MINMAX = {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3, "rule": "per_image_minmax"}
 

@@ -12,7 +12,7 @@ from medzoo.bench import metrics
 from medzoo.bench.label_checks import check_labels, undefined_on
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.errors import DivergedError, ResultError
-from medzoo.training.runs import RunFolder
+from medzoo.training.run_state.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_what_is_undefined_depends_on_the_labels_alone(folder, kind):
 def test_nothing_is_loaded_decoded_or_trained_for_a_split_that_cannot_select(
     folder, options, tmp_path, monkeypatch, mode
 ):
-    monkeypatch.setattr("medzoo.training.inputs.load_at_size", lambda *a, **k: pytest.fail("loaded"))
-    monkeypatch.setattr("medzoo.data.cache.decoded", lambda *a, **k: pytest.fail("decoded"))
+    monkeypatch.setattr("medzoo.training.inputs.input_transform.load_at_size", lambda *a, **k: pytest.fail("loaded"))
+    monkeypatch.setattr("medzoo.data.decode_cache.cache.decoded", lambda *a, **k: pytest.fail("decoded"))
     with pytest.raises(ResultError, match="no positive case"):
         run_cell(options(folder(train=BOTH, validation=NONES, test=BOTH)), mode=mode)
     assert not (tmp_path / "run").exists()
@@ -121,7 +121,8 @@ def test_nothing_is_loaded_decoded_or_trained_for_a_split_that_cannot_select(
 @pytest.mark.parametrize("splits", [{"train": BOTH * 3}, {"train": BOTH * 3, "validation": BOTH}])
 def test_a_task_without_a_test_split_is_refused_before_it_is_trained(folder, options, monkeypatch, mode, splits):
     monkeypatch.setattr(
-        "medzoo.training.inputs.load_at_size", lambda *args, **kwargs: pytest.fail("a network is loaded")
+        "medzoo.training.inputs.input_transform.load_at_size",
+        lambda *args, **kwargs: pytest.fail("a network is loaded"),
     )
     with pytest.raises(ResultError, match="no test split"):
         run_cell(options(folder(**splits)), mode)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import medzoo
-from medzoo.bench import results
+from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, run_cell
-from medzoo.data.counts import data_counts
-from medzoo.data.families import open_family
+from medzoo.data.split_counts import data_counts
+from medzoo.data.task_registry import open_family
 from medzoo.errors import DivergedError, MedzooError, RunFolderError, UsageError
-from medzoo.training.runs import Interrupted, RunFolder
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_f31_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path
 def test_a_result_of_a_hub_checkpoint_names_its_commit_and_others_can_judge_it(
     hub_server, private_home, options, tiny_hub, monkeypatch
 ):
-    from medzoo.bench.review import review_store
+    from medzoo.bench.review.review import review_store
 
     medzoo.push(tiny_hub / "lab" / "tiny", "lab/net", private=False)
     outcome = run_cell(options(checkpoint="lab/net", hub=None, epochs=1))

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import medzoo
-from medzoo.bench import results
 from medzoo.bench.metrics import compute, headline
+from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, run_cell
-from medzoo.data.families import open_family
+from medzoo.data.task_registry import open_family
 
 TASK = "phantom_oct,n=36,n_validation=24,n_test=20,image_size=32"
 
@@ -183,5 +183,5 @@ def test_another_input_convention_is_another_run(identities, tiny_hub, tmp_path)
 def test_pixels_of_another_decoder_are_another_run(identities, monkeypatch):
     """A reader that was mended gives other rows from the same files."""
     before = identities()
-    monkeypatch.setattr("medzoo.data.cache.DECODER_VERSION", 0)
+    monkeypatch.setattr("medzoo.data.decode_cache.cache.DECODER_VERSION", 0)
     assert identities() != before

@@ -2,16 +2,16 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
+import sharing_samples
 
 import medzoo
-from medzoo.bench.results import ResultStore
+from medzoo.bench.results.store import ResultStore
 from medzoo.data.task import list_tasks, task_info
-from medzoo.data.task_facts import modality_of, source_of
-from medzoo.zoo.places import cached_folder
-from medzoo.zoo.registry import names
+from medzoo.data.task_description import modality_of, source_of
+from medzoo.zoo.registry.locations import cached_folder
+from medzoo.zoo.registry.registry import names
 
 FACTS = {
     "architecture": ("convnext_base", lambda entry: [entry.architecture]),
@@ -74,14 +74,11 @@ def test_tasks_by_one_fact(run, option):
 @pytest.fixture
 def stored(tmp_path, monkeypatch):
     """Runs that differ from the first one by one fact each."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
-    import sharing_samples as samples
-
     store = ResultStore(tmp_path / "results")
     for facts in (
         {}, {"task": "phantom_oct"}, {"checkpoint": "resnet18-imagenet"}, {"protocol": "other"}, {"seed": 1, "status": "diverged"},
     ):  # fmt: skip
-        store.put(*samples.run(**facts))
+        store.put(*sharing_samples.run(**facts))
     return tmp_path / "results"
 
 

@@ -12,8 +12,8 @@ from crash_samples import NAME, NEW, OLD, Swept, absent, checked, enter, loaded,
 
 import medzoo
 from medzoo import store
-from medzoo.zoo import download, hub
-from medzoo.zoo.places import cached_folder
+from medzoo.zoo.download import http, huggingface
+from medzoo.zoo.registry.locations import cached_folder
 
 
 class CutOffError(Exception):
@@ -34,19 +34,19 @@ class Download(Swept):
         self.absent, self.changed = True, changed
 
     def before(self, folder: Path) -> None:
-        download.CHUNK = 20_000
+        http.CHUNK = 20_000
         if self.changed:
             serve("a.bin", b"old" * 60_000)
-            download.os = SimpleNamespace(replace=cut_off)  # in this child alone
+            http.os = SimpleNamespace(replace=cut_off)  # in this child alone
             with suppress(CutOffError):
-                download.download(site("a.bin"), folder / "a.bin")
+                http.download(site("a.bin"), folder / "a.bin")
             os.truncate(folder / "a.bin.part", 100_000)
         serve("a.bin", b"new" * 70_000)
 
     def act(self, folder: Path) -> None:
-        download.CHUNK = 20_000  # so that there are points inside of a small file
+        http.CHUNK = 20_000  # so that there are points inside of a small file
         if not (folder / "a.bin").is_file():
-            download.download(site("a.bin"), folder / "a.bin")
+            http.download(site("a.bin"), folder / "a.bin")
 
     def read(self, folder: Path) -> Any:
         return store.sha256_file(folder / "a.bin") if (folder / "a.bin").is_file() else absent("a.bin")
@@ -67,10 +67,10 @@ class Snapshot(Swept):
             self.act(folder)
         medzoo.push(sample(NEW), self.repo, private=False)
         if self.repo == "lab/more":
-            hub.hub_file(self.repo, "model.safetensors", None, token=None, offline=False, cache_dir=None)
+            huggingface.hub_file(self.repo, "model.safetensors", None, token=None, offline=False, cache_dir=None)
 
     def act(self, folder: Path) -> None:
-        download.CHUNK = 600_000
+        http.CHUNK = 600_000
         medzoo.fetch(self.repo, revision=self.revision)
 
     def read(self, folder: Path) -> Any:
@@ -91,7 +91,7 @@ class FromUpstream(Swept):
         serve("x.pth", upstream_file(NEW).read_bytes())
 
     def act(self, folder: Path) -> None:
-        download.CHUNK = 600_000
+        http.CHUNK = 600_000
         enter(site("x.pth"))
         medzoo.load(NAME)
 

@@ -9,7 +9,7 @@ from functools import cache as remembered
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "zoo"), str(TESTS)]
+sys.path[:0] = [str(TESTS / "samples"), str(TESTS)]
 
 import torch  # noqa: E402
 from crash_tools import names  # noqa: E402
@@ -19,7 +19,8 @@ from zoo_samples import CARD, ENTRY, small_model  # noqa: E402
 import medzoo  # noqa: E402
 from medzoo import store  # noqa: E402
 from medzoo.errors import WeightsUnavailableError  # noqa: E402
-from medzoo.zoo import registry, shelf  # noqa: E402
+from medzoo.zoo import cache as shelf  # noqa: E402
+from medzoo.zoo.registry import registry  # noqa: E402
 
 NAME, OWN = "test_resnet-drawn", "test_resnet-simclr-ours"
 OLD, NEW = 0, 5  # seeds of the weights

@@ -15,9 +15,9 @@ from crash_zoo import Acceptance, Add, Convert, Fetch, Pin, Push, Save
 from crashes import Scenario
 
 from medzoo import store
-from medzoo.zoo import registry
-from medzoo.zoo.convert import child, sandbox
-from medzoo.zoo.places import cached_folder
+from medzoo.zoo.convert import sandbox, worker
+from medzoo.zoo.registry import registry
+from medzoo.zoo.registry.locations import cached_folder
 
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "write_bytes": WriteBytes, "write_bytes-new": partial(WriteBytes, True), "atomic_folder": AtomicFolder,
@@ -38,7 +38,7 @@ def prepare() -> None:
     os.environ["MEDZOO_HOME"] = str(GIVEN / "home")
     torch.set_num_threads(1)
     registry.config_dir = lambda: GIVEN / "configs"
-    sandbox.read_apart = child.answer  # foreign files are read here, as in the other tests
+    sandbox.read_apart = worker.answer  # foreign files are read here, as in the other tests
     for folder in ("configs", "site"):
         (GIVEN / folder).mkdir(parents=True)
     enter()

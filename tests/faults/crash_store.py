@@ -18,11 +18,11 @@ from crash_samples import TESTS, Swept, absent, prune, tree
 from crashes import Scenario
 
 from medzoo import store
-from medzoo.bench.results import ResultStore, predictions_path
-from medzoo.data import cache as images
+from medzoo.bench.results.store import ResultStore, predictions_path
+from medzoo.data.decode_cache import cache as images
 from medzoo.data.task import Task, load_task
 from medzoo.errors import WeightsUnavailableError
-from medzoo.training import resume
+from medzoo.training.run_state import saved_state
 
 TASK = "phantom_oct,n=40,n_validation=4,n_test=4"
 
@@ -122,12 +122,12 @@ class SaveState(Swept):
         optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
         model(torch.ones(1, 60)).sum().backward()
         optimizer.step()
-        resume.save_state(
+        saved_state.save_state(
             folder / "resume", seed, model=model, optimizer=optimizer, best=model.state_dict(), facts={"scores": [seed]}
         )
 
     def read(self, folder: Path) -> Any:
-        state, _ = resume.load_state(folder / "resume")
+        state, _ = saved_state.load_state(folder / "resume")
         if state is None:
             raise WeightsUnavailableError("no state")
         rows = {

@@ -28,11 +28,13 @@ from crash_samples import (
 import medzoo
 from medzoo import paths
 from medzoo.errors import IntegrityError
-from medzoo.zoo import cards, licenses, registry, release
 from medzoo.zoo.add import add
-from medzoo.zoo.facts import Hub
-from medzoo.zoo.folder import read_folder
-from medzoo.zoo.places import cached_folder
+from medzoo.zoo.folder import card as cards
+from medzoo.zoo.folder.read_write import read_folder
+from medzoo.zoo.publish import publish
+from medzoo.zoo.registry import licenses, registry
+from medzoo.zoo.registry.checkpoint import Hub
+from medzoo.zoo.registry.locations import cached_folder
 
 
 class Save(Swept):
@@ -149,7 +151,7 @@ class Pin(Swept):
     def write(self, folder: Path, seed: int) -> None:
         self._here(folder)
         pin = Hub(f"medzoo/{NAME}", f"{seed}" * 40, f"{seed}" * 64, 1_000_000 + seed)
-        release.write_pin(medzoo.info(NAME), pin, read_folder(sample(seed)).facts.golden)
+        publish.write_pin(medzoo.info(NAME), pin, read_folder(sample(seed)).facts.golden)
 
     def read(self, folder: Path) -> Any:
         path = self._here(folder)

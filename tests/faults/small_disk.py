@@ -15,7 +15,7 @@ import timm
 import torch
 
 from medzoo import cli, store
-from medzoo.zoo import registry
+from medzoo.zoo.registry import registry
 
 MIB = 1024 * 1024
 CARD = {"name": "test_resnet-drawn", "license": "mit", "data": ["drawn"], "input": {"size": 64}}

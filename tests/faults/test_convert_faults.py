@@ -39,7 +39,7 @@ def refused(tmp_path, monkeypatch):
     """Convert a file as a small network's; it has to be refused with a sentence that fits, and leave nothing."""
     configs = tmp_path / "hub_configs"
     configs.mkdir()
-    monkeypatch.setattr("medzoo.zoo.registry.config_dir", lambda: configs)
+    monkeypatch.setattr("medzoo.zoo.registry.registry.config_dir", lambda: configs)
 
     def check(file: Path, says: str, format: str = "timm") -> None:
         (configs / "test_resnet-drawn.toml").write_text(ENTRY.format(format=format))
@@ -210,7 +210,7 @@ def test_a_sibling_format_is_named(refused, tmp_path):
 def test_an_old_folder_stays_when_the_new_file_is_bad(tmp_path, monkeypatch, state):
     configs = tmp_path / "hub_configs"
     configs.mkdir()
-    monkeypatch.setattr("medzoo.zoo.registry.config_dir", lambda: configs)
+    monkeypatch.setattr("medzoo.zoo.registry.registry.config_dir", lambda: configs)
     (configs / "test_resnet-drawn.toml").write_text(ENTRY.format(format="timm"))
     save_file(state, tmp_path / "good.safetensors")
     folder = medzoo.convert(tmp_path / "good.safetensors", "test_resnet-drawn", out=tmp_path / "f")

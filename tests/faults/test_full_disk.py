@@ -8,11 +8,11 @@ from small_disk import CARD, MIB, contents, model
 
 import medzoo
 from medzoo import store
-from medzoo.arguments import run_main
-from medzoo.bench.results import ResultStore, make_result, predictions, predictions_path
+from medzoo.bench.results.store import ResultStore, make_result, predictions, predictions_path
 from medzoo.errors import DataContractError, DiskFullError, MedzooError, is_disk_full
-from medzoo.training import resume
-from medzoo.zoo.licenses import License, require_acceptance
+from medzoo.recipe_args import run_main
+from medzoo.training.run_state import saved_state
+from medzoo.zoo.registry.licenses import License, require_acceptance
 
 ROOM = [0, 4096, 8192, 100_000, 1_500_000]  # a network takes about 1.5 MB
 
@@ -93,26 +93,26 @@ def test_f28_a_training_state(disk, left):
 
     def save(step: int) -> None:
         optimizer.step()
-        resume.save_state(disk.path, step, model=layer, optimizer=optimizer, best={}, facts={})
+        saved_state.save_state(disk.path, step, model=layer, optimizer=optimizer, best={}, facts={})
 
     save(1)
     weight, names = layer.weight.detach().clone(), disk.names()
     with disk.with_room_for(left), pytest.raises(DiskFullError, match="step-000000002"):
         save(2)
-    state, skipped = resume.load_state(disk.path)
+    state, skipped = saved_state.load_state(disk.path)
     assert state.step == 1 and skipped == [] and torch.equal(state.tensors["model"]["weight"], weight)
     assert disk.names() == names
     save(3)
-    assert resume.load_state(disk.path)[0].step == 3
+    assert saved_state.load_state(disk.path)[0].step == 3
 
 
 @pytest.mark.slow
 def test_f28_a_run_that_fills_the_disk_goes_on_later(mounted, tiny_hub, tmp_path, capsys, monkeypatch):
-    from medzoo.arguments import parse
     from medzoo.bench.run import CellOptions, run_cell
-    from medzoo.training import runs
+    from medzoo.recipe_args import parse
+    from medzoo.training.run_state import run_folder
 
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run_folder, "SAVE_SECONDS", 0.0)
     words = ["--checkpoint", "lab/tiny", "--hub", str(tiny_hub), "--task", "phantom_oct,n=60,n_validation=24,n_test=40"]
     words += ["--size", "32", "--epochs", "2", "--batch-size", "16", "--precision", "fp32", "--device", "cpu"]
     words += ["--out", str(mounted.path / "run"), "--results", str(tmp_path / "results")]
@@ -124,7 +124,7 @@ def test_f28_a_run_that_fills_the_disk_goes_on_later(mounted, tiny_hub, tmp_path
     assert not list((tmp_path / "results").rglob("*@*/**/*.json"))
     names = [path.name for path in (mounted.path / "run" / "resume").iterdir()]
     assert names and not [name for name in names if name.startswith(".tmp-")]
-    monkeypatch.setattr(runs, "SAVE_SECONDS", 120.0)
+    monkeypatch.setattr(run_folder, "SAVE_SECONDS", 120.0)
     outcome = run_cell(options)
     assert outcome.result["status"] == "ok" and outcome.result["train"]["resumes"] == 1
 
@@ -189,7 +189,7 @@ def test_f28_a_full_home_forgets_and_asks_again(mounted, tmp_path, monkeypatch):
 
 
 def test_f28_decoded_images(disk):
-    from medzoo.data.cache import decoded
+    from medzoo.data.decode_cache.cache import decoded
     from medzoo.data.task import load_task
 
     task = load_task("phantom_oct,n=300,n_validation=4,n_test=4")

@@ -11,7 +11,7 @@ from small_disk import CARD, MIB, model
 
 import medzoo
 from medzoo.errors import MedzooError
-from medzoo.zoo import download
+from medzoo.zoo.download import http as download
 
 
 class Site(http.server.BaseHTTPRequestHandler):

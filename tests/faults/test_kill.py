@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from medzoo.arguments import parse
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.paths import data_dir
+from medzoo.recipe_args import parse
 
 pytestmark = pytest.mark.slow
 RECIPE = data_dir("recipes") / "finetune.py"
 # A state after every step, so that a kill can fall into a write as well as between two; slowed down, to be caught.
 CHILD = f"""
 import runpy, sys, time
-import medzoo.training.runs as runs, medzoo.training.objectives.supervised as supervised
+import medzoo.training.run_state.run_folder as runs, medzoo.training.objectives.supervised as supervised
 runs.SAVE_SECONDS = 0.0
 forward = supervised.Objective.forward
 def slow(self, batch, step):

@@ -14,10 +14,12 @@ import medzoo
 from medzoo import paths
 from medzoo.cli import app
 from medzoo.errors import IntegrityError
-from medzoo.zoo import cards, hub, registry
 from medzoo.zoo.add import add
-from medzoo.zoo.places import cached_folder
-from medzoo.zoo.shelf import prune
+from medzoo.zoo.cache import prune
+from medzoo.zoo.download import huggingface
+from medzoo.zoo.folder import card as cards
+from medzoo.zoo.registry import registry
+from medzoo.zoo.registry.locations import cached_folder
 
 ENTRY = """
 architecture = "test_resnet"
@@ -93,7 +95,7 @@ def test_f26_more_files_of_a_commit_than_before(hub_server, tiny_hub):
     medzoo.push(tiny_hub / "lab" / "tiny", "lab/net", private=False)
     commit = HfApi().repo_info("lab/net").sha
     hub_server.log.clear()
-    hub.hub_file("lab/net", "model.safetensors", None, token=None, offline=False, cache_dir=None)
+    huggingface.hub_file("lab/net", "model.safetensors", None, token=None, offline=False, cache_dir=None)
     model = medzoo.load("lab/net")
     assert model.load_receipt.revision == commit and medzoo.check("lab/net").passed
     assert len(hub_server.requests("GET", "*/model.safetensors")) == 1  # what is here is not fetched again

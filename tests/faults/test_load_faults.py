@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 import medzoo
 from medzoo import store
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, UsageError, WeightsMismatchError
-from medzoo.zoo.check import check
-from medzoo.zoo.hub_names import check_revision
-from medzoo.zoo.places import CONFIG, WEIGHTS, cached_folder
+from medzoo.zoo.check.check import check
+from medzoo.zoo.registry.hub_names import check_revision
+from medzoo.zoo.registry.locations import CONFIG, WEIGHTS, cached_folder
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_f04_a_key_that_stands_twice(folder):
 def test_f05_any_header(junk, tmp_path_factory):
     path = tmp_path_factory.mktemp("junk") / "x.safetensors"
     path.write_bytes(junk)
-    from medzoo.zoo.weights import read_weights
+    from medzoo.zoo.models.weights import read_weights
 
     with pytest.raises(IntegrityError):
         read_weights(path)

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 import medzoo
 from medzoo import cli, paths
-from medzoo.bench.results import ResultStore, make_result
-from medzoo.data.cache import decoded
+from medzoo.bench.results.store import ResultStore, make_result
+from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task import load_task
-from medzoo.training import resume
-from medzoo.training.runs import RunFolder
+from medzoo.training.run_state import saved_state
+from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.zoo.add import add
-from medzoo.zoo.licenses import License, require_acceptance
+from medzoo.zoo.registry.licenses import License, require_acceptance
 
 IDENTITY = {
     "task": {"id": "phantom_oct", "version": "1"},
@@ -58,7 +58,7 @@ def write_everything(root: Path, files: list[Path]) -> None:
         run.log({"step": 1})
         layer = torch.nn.Linear(2, 2)
         optimizer = torch.optim.SGD(layer.parameters(), 0.1)
-        resume.save_state(run.states, 1, model=layer, optimizer=optimizer, best={}, facts={})
+        saved_state.save_state(run.states, 1, model=layer, optimizer=optimizer, best={}, facts={})
         raise KeyboardInterrupt  # or the state would be cleared away
 
 
@@ -181,7 +181,7 @@ def test_f47_spaces_other_alphabets_and_long_names(name, tmp_path, drawn, hub_se
         assert medzoo.check(known).passed and medzoo.load(known, local_files_only=True) is not None
     assert medzoo.load("test_resnet-drawn", hub=root / "stick") is not None
     assert len(ResultStore(root / "results").all()) == 1
-    assert resume.load_state(root / "run" / "resume")[0].step == 1
+    assert saved_state.load_state(root / "run" / "resume")[0].step == 1
     shown = CliRunner().invoke(cli.app, ["cache", "list", "--json"])
     rows = json.loads(shown.output)
     assert {row["name"] for row in rows} >= {"test_resnet-drawn", "test_resnet-ours"} and all(

@@ -10,11 +10,12 @@ import pytest
 
 import medzoo
 from medzoo import store
-from medzoo.bench.results import ResultStore
-from medzoo.data.cache import Decoded
-from medzoo.data.views import Augmentation, InputConvention
+from medzoo.bench.results.store import ResultStore
+from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import ConversionError, IntegrityError, ResumeError, WorkerError
-from medzoo.training import batches, resume
+from medzoo.training.inputs import batches
+from medzoo.training.run_state import saved_state
 
 DAY = 24 * 3600.0
 
@@ -49,9 +50,9 @@ def test_f43_the_newest_state_is_the_one_of_most_steps(tmp_path):
     model = torch.nn.Linear(2, 2)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     for step in (3, 7):
-        resume.save_state(tmp_path, step, model=model, optimizer=optimizer, best={}, facts={})
+        saved_state.save_state(tmp_path, step, model=model, optimizer=optimizer, best={}, facts={})
     os.utime(tmp_path / "step-000000007", (1, 1))  # its clock was wrong
-    state, skipped = resume.load_state(tmp_path)
+    state, skipped = saved_state.load_state(tmp_path)
     assert state.step == 7 and skipped == []
 
 
@@ -133,4 +134,4 @@ def test_f48_a_training_state_without_a_manifest(tmp_path):
     old.mkdir()
     (old / "facts.json").write_text("{}")
     with pytest.raises(ResumeError, match="No state in"):
-        resume.load_state(tmp_path)
+        saved_state.load_state(tmp_path)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from medzoo.bench.results import ResultStore, run_id
+from medzoo.bench.results.store import ResultStore, run_id
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.paths import data_dir
-from medzoo.training.runs import Interrupted, RunFolder
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 pytestmark = pytest.mark.slow
 

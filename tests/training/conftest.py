@@ -4,9 +4,9 @@ import pytest
 import torch
 from tiny import TinyNet, decoded_rows
 
-from medzoo.data.cache import Decoded
-from medzoo.data.views import Augmentation, InputConvention
-from medzoo.training.batches import Batches
+from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.transforms.apply import Augmentation, InputConvention
+from medzoo.training.inputs.batches import Batches
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from medzoo.cores import Threads
 from medzoo.errors import ResumeError, RunFolderError
 from medzoo.training import compute, loop
 from medzoo.training.pretrain import PretrainOptions, pretrain
-from medzoo.training.runs import Interrupted, RunFolder
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_emulated_bf16_is_warned_of_once(machine, cell):
 
 
 def test_the_precision_of_the_launcher_has_no_effect_and_that_is_said(machine, cell, monkeypatch):
-    monkeypatch.setattr("medzoo.training.runs._launcher_parent", lambda: None)
+    monkeypatch.setattr("medzoo.training.run_state.run_folder._launcher_parent", lambda: None)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     with pytest.warns(UserWarning, match="--mixed_precision bf16"):
         outcome = run_cell(cell(epochs=1))

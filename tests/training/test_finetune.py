@@ -9,8 +9,8 @@ from tiny import decoded_rows
 
 from medzoo.training import finetune
 from medzoo.training.finetune import FineTuner, probabilities
-from medzoo.training.protocol import Protocol
-from medzoo.training.runs import RunFolder
+from medzoo.training.options.protocol import Protocol
+from medzoo.training.run_state.run_folder import RunFolder
 
 PLAIN = Protocol(name="t", mode="finetune", epochs=3, batch_size=6, learning_rate=3e-3, precision="fp32")
 

@@ -5,23 +5,13 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from loop_samples import PLAN, STEPS, objective_of, same_weights
 
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
-from medzoo.training import resume
 from medzoo.training.loop import Plan, fit, make_accelerator
-from medzoo.training.objectives import simclr, supervised
-from medzoo.training.runs import Interrupted, RunFolder
-
-PLAN = Plan(
-    epochs=3, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.5, gradient_clip=1.0, seed=0
-)
-STEPS = 12  # 22 images, batches of 5: 4 steps an epoch
-
-
-def objective_of(name, net):
-    if name == "simclr":
-        return simclr.Objective(net(8), simclr.Options(projection=8), "multiclass"), 2
-    return supervised.Objective(net(), supervised.Options(), "multiclass"), 1
+from medzoo.training.objectives import supervised
+from medzoo.training.run_state import saved_state
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
 def run_once(folder, net, make_batches, *, method="supervised", stop=None, plan=PLAN, identity=None, **kwargs):
@@ -37,11 +27,6 @@ def run_once(folder, net, make_batches, *, method="supervised", stop=None, plan=
     with run.open():
         fitted = fit(objective, make_batches(views), plan, run, make_accelerator("fp32", "cpu"), score=score, **kwargs)
     return objective, fitted, run
-
-
-def same_weights(one, two):
-    first, second = one.state_dict(), two.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 @pytest.mark.parametrize("method", ["supervised", "simclr"])
@@ -138,7 +123,7 @@ def test_f39_a_damaged_state_is_passed_over(tmp_path, tiny_net, make_batches):
     for stop in (3, 6):
         with pytest.raises(Interrupted):
             run_once(tmp_path / "cut", tiny_net, make_batches, stop=stop)
-    newest = resume.states(tmp_path / "cut" / "resume")[0]
+    newest = saved_state.states(tmp_path / "cut" / "resume")[0]
     tensors = newest / "tensors.safetensors"
     content = bytearray(tensors.read_bytes())
     content[-5] ^= 1
@@ -151,7 +136,7 @@ def test_f39_a_damaged_state_is_passed_over(tmp_path, tiny_net, make_batches):
 def test_f39_only_damaged_states_is_an_error_that_touches_nothing(tmp_path, tiny_net, make_batches):
     with pytest.raises(Interrupted):
         run_once(tmp_path / "cut", tiny_net, make_batches, stop=3)
-    state = resume.states(tmp_path / "cut" / "resume")[0]
+    state = saved_state.states(tmp_path / "cut" / "resume")[0]
     (state / "MANIFEST.json").unlink()
     with pytest.raises(ResumeError, match="another --out"):
         run_once(tmp_path / "cut", tiny_net, make_batches)
@@ -166,7 +151,7 @@ def test_a_state_of_another_run_is_not_gone_on_from(tmp_path, tiny_net, make_bat
     run = RunFolder(tmp_path / "new", "finetune", {"seed": 1}, {}, resume=str(tmp_path / "cut"))
     with pytest.raises(ResumeError), run.open():
         fit(objective, make_batches(views), PLAN, run, make_accelerator("fp32", "cpu"))
-    assert resume.states(tmp_path / "cut" / "resume")  # which stays for its own run
+    assert saved_state.states(tmp_path / "cut" / "resume")  # which stays for its own run
 
 
 def test_states_hold_no_pickle(tmp_path, tiny_net, make_batches):
@@ -189,4 +174,4 @@ def test_resume_from_a_named_state(tmp_path, tiny_net, make_batches):
             fit(objective, make_batches(views), PLAN, run, make_accelerator("fp32", "cpu"))
     assert same_weights(straight, objective)
     assert before == {path: path.read_bytes() for path in (tmp_path / "cut").rglob("*") if path.is_file()}
-    assert resume.states(tmp_path / "cut" / "resume")  # the source of the state is left alone
+    assert saved_state.states(tmp_path / "cut" / "resume")  # the source of the state is left alone

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 import medzoo
 from medzoo.errors import RunFolderError, UsageError
 from medzoo.training.objectives import list_methods, method
-from medzoo.training.options import slug, trained_name
+from medzoo.training.options.shared import slug, trained_name
 from medzoo.training.pretrain import PretrainOptions, pretrain
-from medzoo.training.runs import Interrupted, RunFolder
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
 def options(tiny_hub, folder, **changes) -> PretrainOptions:

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_loop import PLAN, STEPS, objective_of
+from loop_samples import PLAN, STEPS, objective_of
 
-from medzoo.data.counter import noise_seed
+from medzoo.data.rng import noise_seed
 from medzoo.training import loop
-from medzoo.training.batches import to_device
+from medzoo.training.inputs.batches import to_device
 from medzoo.training.loop import fit, make_accelerator
 from medzoo.training.objectives import supervised
 from medzoo.training.optim import learning_rate_at
-from medzoo.training.runs import RunFolder
+from medzoo.training.run_state.run_folder import RunFolder
 
 
 class Noisy(supervised.Objective):

@@ -1,16 +1,13 @@
 """A small folder to load, made once; tests copy it before they damage it."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from zoo_samples import CARD, ENTRY, small_model
 
 import medzoo
-
-sys.path.insert(0, str(Path(__file__).parent))
-from zoo_samples import CARD, ENTRY, small_model
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,7 +32,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry of one's own: TOML files that a test writes."""
     folder = tmp_path / "hub_configs"
     folder.mkdir()
-    monkeypatch.setattr("medzoo.zoo.registry.config_dir", lambda: folder)
+    monkeypatch.setattr("medzoo.zoo.registry.registry.config_dir", lambda: folder)
     return folder
 
 

@@ -9,7 +9,7 @@ import medzoo
 from medzoo import paths
 from medzoo.errors import CardError, ConversionError, MedzooError, RegistryError, UnknownNameError, UsageError
 from medzoo.zoo.add import add
-from medzoo.zoo.registry import own_dir
+from medzoo.zoo.registry.registry import own_dir
 
 FACTS = {"license": "cc-by-4.0", "data": ["ours"], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "size": 64}
 NAME = "test_resnet-simclr-ours"

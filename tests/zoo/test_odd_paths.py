@@ -14,14 +14,14 @@ from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo import paths, store
-from medzoo.commands.shared import print_json
-from medzoo.data.cache import decoded
+from medzoo.commands.common import print_json
+from medzoo.data.decode_cache.cache import decoded
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, printable
 from medzoo.training.features import embed
-from medzoo.zoo.cards import card_of
-from medzoo.zoo.config import read_config
-from medzoo.zoo.publish import plan_push
-from medzoo.zoo.shelf import prune, shelf, verify_shelf
+from medzoo.zoo.cache import prune, shelf, verify_shelf
+from medzoo.zoo.folder.card import card_of
+from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.publish.push import plan_push
 
 NAMES = (b"mod\xe8le", b"\xff\xfe", "日本".encode("shift_jis"), "modèle ✓".encode())
 
@@ -146,7 +146,7 @@ def test_half_a_pair_in_a_configuration_is_refused(folder):
 
 COMMANDS = """
 import sys
-from medzoo.arguments import run_main
+from medzoo.recipe_args import run_main
 from medzoo.cli import app
 odd = sys.argv[1]
 for words in (

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from medzoo.data.build_task import EXCLUDED, by_split, marks
 from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candidates, find_column, named_column, plain
 from medzoo.data.custom.groups import find_groups, group_column
 from medzoo.data.custom.infer import class_word, classes_beside, interpret
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
 from medzoo.data.custom.sheet import NOTHING, ColumnChoice, CustomData, Sheet
 from medzoo.data.custom.split_columns import stated_split
-from medzoo.data.disk import FileReader
+from medzoo.data.files.find import FileReader
 from medzoo.data.problems import complain
-from medzoo.data.splits import STATED_FOLD
-from medzoo.data.tables import EXCLUDED, by_split, marks
+from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.errors import DataContractError, UsageError, listed
 
 _FOREGROUND = ("foreground",)
@@ -33,8 +33,8 @@ class ClassMaskReader(FileReader):
         Raises:
             ImageError: if the mask is no image of one channel and 8 bits.
         """
-        from medzoo.data.unpacked import read_kept
-        from medzoo.data.windows import ANY
+        from medzoo.data.images.ct_windows import ANY
+        from medzoo.data.images.volume_cache import read_kept
         from medzoo.errors import ImageError
 
         array = read_kept(self.root / key, window=ANY).array

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.data.custom.column_roles import find_column, named_column
 from medzoo.data.custom.sheet import Sheet
-from medzoo.data.keys import file_of
-from medzoo.data.parquet_reader import ParquetReader, open_parquet
+from medzoo.data.images.frame_key import file_of
 from medzoo.data.problems import complain
-from medzoo.data.split_names import split_of
+from medzoo.data.readers.parquet import ParquetReader, open_parquet
+from medzoo.data.splits.split_names import split_of
 from medzoo.errors import DataContractError, listed
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.disk import FileReader, files_below, need_folder
-from medzoo.data.masks import need_partners, splits_by_folder
-from medzoo.data.pixels import Pixels
+from medzoo.data.build_task import make_task
+from medzoo.data.files.find import FileReader, files_below, need_folder
+from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain
-from medzoo.data.tables import make_task
+from medzoo.data.readers.masks import need_partners, splits_by_folder
+from medzoo.data.readers.nifti_slices import SliceReader, slices_of, stacked
 from medzoo.data.task import Task, TaskInfo
-from medzoo.data.volumes import SliceReader, slices_of, stacked
 from medzoo.errors import DataContractError, ImageError, listed
 
 CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "npy")}
@@ -201,7 +201,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise, and of the width, so that other seeds give files of other sizes.
         name: "brats2020".
     """
-    from medzoo.data.volumes import save_volume
+    from medzoo.data.readers.nifti_slices import save_volume
 
     rng = np.random.default_rng(seed)
     for number in range(1, max(n // 2, 6) + 1):

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.disk import files_below, need_folder
-from medzoo.data.masks import MaskReader, check_sizes, need_partners
-from medzoo.data.misplaced import place_hint
+from medzoo.data.build_task import make_task
+from medzoo.data.files.find import files_below, need_folder
+from medzoo.data.files.path_hints import place_hint
 from medzoo.data.problems import complain
-from medzoo.data.tables import make_task
+from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 

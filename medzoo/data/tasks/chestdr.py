@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.copies import stems
-from medzoo.data.csv_files import read_text
-from medzoo.data.disk import find_one, need_folder
+from medzoo.data.build_task import keep, make_task
+from medzoo.data.files.csv_rows import read_text
+from medzoo.data.files.find import find_one, need_folder
+from medzoo.data.files.image_variants import stems
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -114,7 +114,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise and the names.
         name: ignored; there is one task.
     """
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     lines: dict[str, list[str]] = {split: [] for split in LISTS}

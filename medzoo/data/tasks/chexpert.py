@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import numbers, read_columns
-from medzoo.data.disk import files_below, find_folder, find_one, need_files, need_folder
-from medzoo.data.findings import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
-from medzoo.data.policy import parse_policy
+from medzoo.data.build_task import EXCLUDED, joined, keep, make_task, spelled
+from medzoo.data.files.csv_columns import numbers, read_columns
+from medzoo.data.files.find import files_below, find_folder, find_one, need_files, need_folder
+from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.tables import EXCLUDED, joined, keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
+from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
 from medzoo.errors import DataContractError
 
 CHOICES = {"view": ("all", "frontal", "lateral"), "test": ("valid", "official", "glocker"), "blank": BLANKS}
@@ -188,7 +188,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise.
         name: ignored; there is one task.
     """
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     header = "Path,Sex,Age,Frontal/Lateral,AP/PA," + ",".join(FINDINGS)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.csv_files import read_text
-from medzoo.data.disk import need_files, need_folder
+from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.files.csv_rows import read_text
+from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -141,7 +141,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise and the names.
         name: "covidx" (the default) or "covidx_binary", whose lists are written.
     """
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     task = name or "covidx"

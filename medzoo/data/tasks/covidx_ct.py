@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import numbers, read_columns
-from medzoo.data.csv_files import read_list
-from medzoo.data.disk import FileReader, need_files, need_folder
-from medzoo.data.listing import folders_in
-from medzoo.data.pixels import Pixels
+from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.files.class_folders import folders_in
+from medzoo.data.files.csv_columns import numbers, read_columns
+from medzoo.data.files.csv_rows import read_list
+from medzoo.data.files.find import FileReader, need_files, need_folder
+from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -204,7 +204,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise and the names.
         name: ignored; there is one task.
     """
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     people = ["patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality"]

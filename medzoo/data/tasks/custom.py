@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.build_task import joined, settle_column
 from medzoo.data.custom.sheet import ColumnChoice, CustomData
-from medzoo.data.disk import is_text
-from medzoo.data.fingerprint import fingerprint
-from medzoo.data.policy import parse_policy
-from medzoo.data.splits import STATED_FOLD
-from medzoo.data.tables import joined, settle_column
+from medzoo.data.files.find import is_text
+from medzoo.data.files.fingerprint import fingerprint
+from medzoo.data.images.ct_windows import WindowChoice, checked_window, limits_of, parse_window, window_text
+from medzoo.data.images.window_rules import parse_rule
+from medzoo.data.label_policy import parse_policy
+from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.data.task import Task, TaskInfo
-from medzoo.data.window_rules import parse_rule
-from medzoo.data.windows import WindowChoice, checked_window, limits_of, parse_window, window_text
 from medzoo.errors import DataContractError, UsageError
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.disk import files_below, find_one, need_folder
-from medzoo.data.masks import MASKS, MaskReader, check_sizes, need_partners
-from medzoo.data.tables import make_task
+from medzoo.data.build_task import make_task
+from medzoo.data.files.find import files_below, find_one, need_folder
+from medzoo.data.readers.masks import MASKS, MaskReader, check_sizes, need_partners
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 

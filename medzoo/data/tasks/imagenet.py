@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.csv_files import read_csv, read_text
-from medzoo.data.disk import find_one, need_folder
-from medzoo.data.listing import files_in, folders_in
+from medzoo.data.build_task import make_task, spelled
+from medzoo.data.files.class_folders import files_in, folders_in
+from medzoo.data.files.csv_rows import read_csv, read_text
+from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain
-from medzoo.data.subsets import cut_training
-from medzoo.data.tables import make_task, spelled
+from medzoo.data.splits.subsample import cut_training
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, listed
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.disk import find_one, need_folder
-from medzoo.data.listing import class_folders, folders_in
-from medzoo.data.tables import make_task, spelled
+from medzoo.data.build_task import make_task, spelled
+from medzoo.data.files.class_folders import class_folders, folders_in
+from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.task import Task, TaskInfo
 
 CHOICES: dict[str, tuple[str, ...]] = {"set": ("train", "train_mini")}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.csv_files import read_csv
-from medzoo.data.disk import by_name, find_one, need_folder
+from medzoo.data.build_task import make_task
+from medzoo.data.files.csv_rows import read_csv
+from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain
-from medzoo.data.tables import make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, listed
 

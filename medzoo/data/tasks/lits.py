@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.disk import by_name, need_folder
-from medzoo.data.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
+from medzoo.data.build_task import make_task
+from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import make_task
+from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
+from medzoo.data.readers.nifti_slices import SliceReader, slices_of
 from medzoo.data.task import Task, TaskInfo
-from medzoo.data.volumes import SliceReader, slices_of
 from medzoo.errors import DataContractError, ImageError
 
 CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "png")}
@@ -177,7 +177,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise, and of the width, so that other seeds give files of other sizes.
         name: "lits".
     """
-    from medzoo.data.volumes import save_volume
+    from medzoo.data.readers.nifti_slices import save_volume
 
     rng = np.random.default_rng(seed)
     for number in range(max(n // 2, 6)):

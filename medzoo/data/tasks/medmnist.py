@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo import paths
-from medzoo.data.downloads import downloads_allowed
-from medzoo.data.fingerprint import fingerprint
-from medzoo.data.npz import NpzReader
+from medzoo.data.files.downloads import downloads_allowed
+from medzoo.data.files.fingerprint import fingerprint
+from medzoo.data.readers.npz import NpzReader
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError
 from medzoo.store import atomic_path, verified_sha256, write_json
@@ -56,7 +56,7 @@ class _Set(NamedTuple):
 
 
 def _facts() -> dict[str, _Set]:
-    with Path(__file__).parents[1].joinpath("medmnist.toml").open("rb") as file:
+    with Path(__file__).with_name("medmnist.toml").open("rb") as file:
         return {name: _Set(**facts) for name, facts in tomllib.load(file).items()}
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import read_columns
-from medzoo.data.disk import find_folder, find_one, need_files, need_folder
-from medzoo.data.findings import BLANK_NOTE, BLANKS, FINDINGS, findings
-from medzoo.data.policy import parse_policy
+from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.data.files.find import find_folder, find_one, need_files, need_folder
+from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.tables import keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
+from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, findings
 from medzoo.errors import DataContractError, listed
 
 CHOICES = {"view": ("all", "frontal", "lateral"), "blank": BLANKS}
@@ -186,7 +186,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     """
     import gzip
 
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     names = sorted(FINDINGS)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.disk import files_below, find_one, need_folder
-from medzoo.data.masks import MASKS, MaskReader, by_stem, check_sizes, need_partners, read_pairs
-from medzoo.data.tables import make_task
+from medzoo.data.build_task import make_task
+from medzoo.data.files.find import files_below, find_one, need_folder
+from medzoo.data.readers.masks import MASKS, MaskReader, by_stem, check_sizes, need_partners, read_pairs
 from medzoo.data.task import Task, TaskInfo
 
 CHOICES: dict[str, None] = {}

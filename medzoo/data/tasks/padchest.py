@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import read_columns
-from medzoo.data.disk import by_name, find_one, need_folder
+from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -176,7 +176,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     """
     import csv
 
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.drawing_medical import CHEST, CT, CT_RANGE, OCT
-from medzoo.data.drawing_natural import CLASSES as NATURAL
-from medzoo.data.pixels import Pixels, apply_window
+from medzoo.data.images.read import Pixels, apply_window
+from medzoo.data.synthetic.medical import CHEST, CT, CT_RANGE, OCT
+from medzoo.data.synthetic.natural import CLASSES as NATURAL
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import UsageError
 from medzoo.store import sha256_of
 
 if TYPE_CHECKING:
-    from medzoo.data.pixels import Window
+    from medzoo.data.images.read import Window
 
 CHOICES = dict.fromkeys(("n", "n_validation", "n_test", "image_size", "data_seed"))
 VERSION = "1"  # of the drawing code: a changed picture is another data set
@@ -128,7 +128,7 @@ class PhantomReader:
 
     def label(self, split: str, index: int) -> int:
         """The class of an image: its patient's in most cases; patients take turns, so that classes are even."""
-        from medzoo.data.drawing import generator
+        from medzoo.data.synthetic.primitives import generator
 
         classes = len(TASKS[self.name].classes)
         if index < classes:  # the first images hold every class, however small the data set
@@ -158,11 +158,11 @@ class PhantomReader:
 
 
 def _pencil(name: str) -> Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]:
-    from medzoo.data import drawing_medical, drawing_natural
+    from medzoo.data.synthetic import medical, natural
 
     return {
-        "phantom_natural": drawing_natural.natural,
-        "phantom_chest": drawing_medical.chest,
-        "phantom_ct": drawing_medical.ct,
-        "phantom_oct": drawing_medical.oct_scan,
+        "phantom_natural": natural.natural,
+        "phantom_chest": medical.chest,
+        "phantom_ct": medical.ct,
+        "phantom_oct": medical.oct_scan,
     }[name]

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import read_columns
-from medzoo.data.disk import files_below, find_one, need_files, need_folder
-from medzoo.data.listing import PICTURES
+from medzoo.data.build_task import keep, make_task, numbered
+from medzoo.data.files.class_folders import PICTURES
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.data.files.find import files_below, find_one, need_files, need_folder
 from medzoo.data.problems import complain
-from medzoo.data.tables import keep, make_task, numbered
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, listed
 

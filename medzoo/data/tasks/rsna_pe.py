@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import read_columns
-from medzoo.data.disk import FileReader, find_folder, need_files, need_folder
-from medzoo.data.pixels import Pixels
+from medzoo.data.build_task import keep, make_task
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.data.files.find import FileReader, find_folder, need_files, need_folder
+from medzoo.data.images.ct_windows import WindowChoice, limits_of, parse_window
+from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task
 from medzoo.data.task import Task, TaskInfo
-from medzoo.data.windows import WindowChoice, limits_of, parse_window
 from medzoo.errors import ImageError
 
 CHOICES = {"window": parse_window}
@@ -145,7 +145,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise and the UIDs.
         name: ignored; there is one task.
     """
-    from medzoo.data.fake_files import save_dicom
+    from medzoo.data.synthetic.files import save_dicom
 
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)

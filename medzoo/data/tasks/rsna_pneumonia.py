@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import read_columns
-from medzoo.data.copies import stems, which_copy
-from medzoo.data.csv_files import read_list, read_text
-from medzoo.data.disk import find_folder, need_folder
+from medzoo.data.build_task import keep, make_task, numbered, spelled
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.data.files.csv_rows import read_list, read_text
+from medzoo.data.files.find import find_folder, need_folder
+from medzoo.data.files.image_variants import stems, which_copy
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task, numbered, spelled
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -159,7 +159,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     """
     import uuid
 
-    from medzoo.data.fake_files import save_dicom
+    from medzoo.data.synthetic.files import save_dicom
 
     rng = np.random.default_rng(seed)
     classes, boxes = ["patientId,class"], ["patientId,x,y,width,height,Target"]

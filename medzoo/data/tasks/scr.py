@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.arrays import Pixels
-from medzoo.data.disk import files_below, need_folder
-from medzoo.data.masks import MaskReader, header_size, need_partners
+from medzoo.data.build_task import make_task
+from medzoo.data.files.find import files_below, need_folder
+from medzoo.data.images.pixels import Pixels
 from medzoo.data.problems import complain
-from medzoo.data.tables import make_task
+from medzoo.data.readers.masks import MaskReader, header_size, need_partners
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.pixels import Pixels, decode_bytes
-from medzoo.data.policy import parse_policy
+from medzoo.data.build_task import joined, settle_column
+from medzoo.data.images.read import Pixels, decode_bytes
+from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain
-from medzoo.data.tables import joined, settle_column
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, UsageError, listed
 from medzoo.store import verified_sha256
 
 if TYPE_CHECKING:
-    from medzoo.data.shard_files import TarShard
-    from medzoo.data.shard_index import ShardIndex
+    from medzoo.data.shards.formats import TarShard
+    from medzoo.data.shards.index import ShardIndex
 
 CHOICES: dict[str, None] = {}
 _OPEN = 8  # tar files that stay mapped
@@ -52,7 +52,7 @@ def load(
         DataContractError: for missing or damaged files; all of them are listed.
         UsageError: for a label policy where the shards hold none of its labels.
     """
-    from medzoo.data.shard_index import read_index
+    from medzoo.data.shards.index import read_index
 
     if not path and root is None:
         raise UsageError("Task shards:PATH: say where they are, as in shards:some/folder.")
@@ -110,7 +110,7 @@ def damaged_files(folder: Path, index: ShardIndex) -> list[str]:
 
 
 def _columns(folder: Path, index: ShardIndex, damaged: set[str]) -> dict[str, dict[str, Any]]:
-    from medzoo.data.shard_files import light_columns
+    from medzoo.data.shards.formats import light_columns
 
     columns: dict[str, dict[str, Any]] = {}
     for split, shards in index.splits.items():
@@ -141,7 +141,7 @@ class ShardReader:
     ID = "medzoo.data.tasks.shards.ShardReader"  # part of the keys of decoded images: it stays when the class moves
 
     def __init__(self, root: Path, format: str) -> None:
-        from medzoo.data.parquet_reader import ParquetReader
+        from medzoo.data.readers.parquet import ParquetReader
 
         self.root, self.format = root, format
         self._lock = threading.Lock()
@@ -156,7 +156,7 @@ class ShardReader:
         with self._lock:
             shard = self._tars.get(file)
             if shard is None:
-                from medzoo.data.shard_files import TarShard
+                from medzoo.data.shards.formats import TarShard
 
                 shard = self._tars[file] = TarShard(self.root / file)
                 while len(self._tars) > _OPEN:
@@ -193,7 +193,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the drawings.
         name: not needed.
     """
-    from medzoo.data.shards import write_shards
+    from medzoo.data.shards.write import write_shards
     from medzoo.data.task import load_task
 
     sizes = f"n={max(n, 8)},n_validation=6,n_test=6,image_size=24"

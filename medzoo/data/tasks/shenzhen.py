@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.csv_files import read_text
-from medzoo.data.disk import find_folder, need_folder
-from medzoo.data.listing import files_in
+from medzoo.data.build_task import make_task
+from medzoo.data.files.class_folders import files_in
+from medzoo.data.files.csv_rows import read_text
+from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.tables import make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -112,7 +112,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise.
         name: ignored; there is one task.
     """
-    from medzoo.data.fake_files import save_picture
+    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     (root / READINGS).mkdir(parents=True, exist_ok=True)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.csv_files import read_csv
-from medzoo.data.dicom_files import need_pydicom
-from medzoo.data.disk import files_below, find_one, need_folder
-from medzoo.data.masks import MaskReader, by_stem, check_sizes, header_size, need_partners, read_pairs
+from medzoo.data.build_task import make_task
+from medzoo.data.files.csv_rows import read_csv
+from medzoo.data.files.find import files_below, find_one, need_folder
+from medzoo.data.images.dicom.file import need_pydicom
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.tables import make_task
+from medzoo.data.readers.masks import MaskReader, by_stem, check_sizes, header_size, need_partners, read_pairs
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -225,7 +225,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise, and of the width, so that other seeds give files of other sizes.
         name: "siim_pneumothorax".
     """
-    from medzoo.data.fake_files import save_dicom
+    from medzoo.data.synthetic.files import save_dicom
 
     rng = np.random.default_rng(seed)
     lines, side = ["ImageId, EncodedPixels"], 40 + seed

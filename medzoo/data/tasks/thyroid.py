@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.disk import by_name, need_folder
+from medzoo.data.build_task import keep, make_task
+from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain
-from medzoo.data.tables import keep, make_task
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, listed
 

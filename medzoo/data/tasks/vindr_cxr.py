@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.columns import read_columns
-from medzoo.data.copies import stems, which_copy
-from medzoo.data.csv_files import read_list
-from medzoo.data.disk import find_folder, need_folder
+from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.data.files.csv_rows import read_list
+from medzoo.data.files.find import find_folder, need_folder
+from medzoo.data.files.image_variants import stems, which_copy
 from medzoo.data.problems import complain_of
-from medzoo.data.tables import keep, make_task, spelled
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -161,7 +161,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: of the noise and the ids.
         name: ignored; there is one task.
     """
-    from medzoo.data.fake_files import save_dicom
+    from medzoo.data.synthetic.files import save_dicom
 
     rng = np.random.default_rng(seed)
     (root / "annotations").mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medzoo.data.views import Augmentation
-from medzoo.training.fields import option
-from medzoo.training.several import gathered
+from medzoo.data.transforms.apply import Augmentation
+from medzoo.training.distributed import gathered
+from medzoo.training.options.fields import option
 
 SUPERVISED = False
 VIEWS = 2

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medzoo.data.views import Augmentation
-from medzoo.training.fields import option
-from medzoo.training.several import mean_over_processes, processes
+from medzoo.data.transforms.apply import Augmentation
+from medzoo.training.distributed import mean_over_processes, processes
+from medzoo.training.options.fields import option
 
 SUPERVISED = True
 VIEWS = 1

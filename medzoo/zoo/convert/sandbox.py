@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.errors import ConversionError
-from medzoo.zoo.convert.child import ANSWER, Answer, Request, answer
-from medzoo.zoo.convert.read import files_of, is_safetensors
+from medzoo.zoo.convert.readers.detect import files_of, is_safetensors
+from medzoo.zoo.convert.worker import ANSWER, Answer, Request, answer
 
 MEMORY = 6 * 1024**3  # bytes above what the libraries need, and 4 times the file
 SECONDS = 900  # of computing; the largest files take some tens
@@ -55,7 +55,7 @@ def read_apart(request: Request) -> Answer:
         "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "medzoo.zoo.convert.child", str(asked)],
+        [sys.executable, "-m", "medzoo.zoo.convert.worker", str(asked)],
         env=variables, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
     )  # fmt: skip
     if done.returncode == 0:

@@ -82,11 +82,11 @@ def test_a_csv_of_dicom_files(tmp_path):
 
 
 def test_headers_are_read_once(tmp_path, monkeypatch):
-    from medzoo.data import dicom_ids
+    from medzoo.data.images.dicom import identifiers
 
     name = dicom_folder(tmp_path)
     first = load_task(name).split_hash
-    monkeypatch.setattr(dicom_ids, "open_dicom", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(identifiers, "open_dicom", lambda *_: pytest.fail("read again"))
     assert load_task(name).split_hash == first
     monkeypatch.undo()
     dicom(tmp_path / "a" / "IM0", "P9", SERIES[0])

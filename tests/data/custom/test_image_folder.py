@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from medzoo.data import fingerprint as fingerprints
-from medzoo.data.cache import decoded
+from medzoo.data.decode_cache.cache import decoded
+from medzoo.data.files import fingerprint as fingerprints
 from medzoo.data.task import load_task
 from medzoo.errors import DataContractError, ImageError, MedzooError, SplitError, UsageError
 

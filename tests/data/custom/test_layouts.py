@@ -9,7 +9,7 @@ from PIL import Image
 
 from medzoo.data.custom.image_folder import find_images
 from medzoo.data.task import load_task
-from medzoo.data.task_check import check_task
+from medzoo.data.validation.check import check_task
 from medzoo.errors import DataContractError, UsageError
 
 CLASSES = ("benign", "malignant")

@@ -5,7 +5,7 @@ import pytest
 from data_samples import fake_task
 from PIL import Image
 
-from medzoo.data.cache import decoded
+from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task import load_task
 from medzoo.errors import DataContractError, ImageError, SplitError
 

@@ -4,7 +4,7 @@ import pytest
 from custom_samples import table, words
 
 from medzoo.data.task import load_task
-from medzoo.data.task_check import check_task
+from medzoo.data.validation.check import check_task
 from medzoo.errors import DataContractError, UsageError
 
 HEADER = ["image", "label", "patient_id"]

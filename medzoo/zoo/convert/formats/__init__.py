@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from medzoo.zoo.convert.rules import Format
+from medzoo.zoo.convert.key_rules import Format
 
 FORMATS: dict[str, Format] = {}
 for _file in pkgutil.iter_modules(__path__):

@@ -1,6 +1,6 @@
 """ResNet-50s of the self-supervised methods whose authors published PyTorch files."""
 
-from medzoo.zoo.convert.rules import Drop, Format, Keep
+from medzoo.zoo.convert.key_rules import Drop, Format, Keep
 
 # timm's and torchvision's names are the same, the classifier apart; convolutions have no bias
 RESNET = r"(?=(layer[1-4]\.\d+\.)?(conv\d\.weight|bn\d\.\w+|downsample\.0\.weight|downsample\.1\.\w+)$)"

@@ -1,7 +1,7 @@
 """ResNet-50s of Google's self-supervised methods: SimCLR in TensorFlow's tensor bundles, BYOL in a pickle of arrays."""
 
-from medzoo.zoo.convert import steps
-from medzoo.zoo.convert.rules import Drop, Format, Keep, Rank, Rename
+from medzoo.zoo.convert import tensor_steps
+from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rank, Rename
 
 BLOCKS = (3, 4, 6, 3)
 
@@ -39,7 +39,7 @@ def simclr(*heads: Drop, needs: tuple[str, ...]) -> Format:
             Rename(r"/moving_variance$", ".running_var"),
         ),
         needs=needs,
-        steps=(steps.kernels_last_axis_out,),
+        steps=(tensor_steps.kernels_last_axis_out,),
         counters=True,
         source=SIMCLR_SOURCE,
     )
@@ -79,7 +79,7 @@ FORMATS = {
             Rename(r"/~/mean_ema\.average$", ".running_mean"),
             Rename(r"/~/var_ema\.average$", ".running_var"),
         ),
-        steps=(steps.flat_norms, steps.kernels_last_axis_out),
+        steps=(tensor_steps.flat_norms, tensor_steps.kernels_last_axis_out),
         counters=True,
         source="https://github.com/google-deepmind/deepmind-research/blob/master/byol/byol_experiment.py",
     ),

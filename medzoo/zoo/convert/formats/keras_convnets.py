@@ -1,7 +1,7 @@
 """Keras' application networks without top, in HDF5: RadImageNet's, and ImageNet's."""
 
-from medzoo.zoo.convert import steps
-from medzoo.zoo.convert.rules import Drop, Format, Keep, Rank, Rename
+from medzoo.zoo.convert import tensor_steps
+from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rank, Rename
 
 KERAS = "https://github.com/keras-team/keras/tree/master/keras/src/applications"
 PREPARE = (
@@ -31,7 +31,7 @@ def keras(*keep: Keep, rank: tuple[Rank, ...] = (), more: tuple[object, ...] = (
         keep=keep,
         rank=rank,
         rename=PARAMETERS,
-        steps=(steps.kernels_last_axis_out, *more),  # type: ignore[arg-type]
+        steps=(tensor_steps.kernels_last_axis_out, *more),  # type: ignore[arg-type]
         bgr=True,
         counters=True,
         source=KERAS,
@@ -91,7 +91,7 @@ FORMATS = {
                 Keep(rf"conv{stage + 1}_block{block}_([1-3])_bn/{NORM}", rf"layer{stage}.{block - 1}.bn\1/"),
             )
         ),
-        more=(steps.fold_conv_biases,),
+        more=(tensor_steps.fold_conv_biases,),
     ),
     "keras-densenet121": keras(
         Keep(r"conv1/conv/", "features.conv0/"),
@@ -113,7 +113,7 @@ FORMATS = {
         Keep(r"(?=conv2d(_\d+)?/kernel$)"),
         Keep(r"(?=batch_normalization(_\d+)?/)"),
         rank=_numbered(INCEPTION_V3),
-        more=(steps.ones_for_absent_scales,),
+        more=(tensor_steps.ones_for_absent_scales,),
     ),
     "keras-irv2": keras(
         Keep(r"(?=conv2d(_\d+)?/kernel$)"),
@@ -127,6 +127,6 @@ FORMATS = {
             for block in range(1, blocks + 1)
         ),
         rank=_numbered(INCEPTION_RESNET_V2),
-        more=(steps.ones_for_absent_scales,),
+        more=(tensor_steps.ones_for_absent_scales,),
     ),
 }

@@ -1,8 +1,8 @@
 """Supervised convolutional networks in PyTorch files: RadImageNet, iNaturalist, the ASU zoo, ConvNeXt, TorchXRayVision."""
 
-from medzoo.zoo.convert import steps
+from medzoo.zoo.convert import tensor_steps
 from medzoo.zoo.convert.formats.contrastive_resnets import RESNET, TRAINING
-from medzoo.zoo.convert.rules import Drop, Format, Keep, Rename
+from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rename
 
 RADIMAGENET = "https://github.com/BMEII-AI/RadImageNet (acl/acl_pytorch_train.ipynb, class Backbone)"
 INAT = "https://github.com/visipedia/newt (benchmark/pytorch_resnet50.py)"
@@ -100,7 +100,7 @@ FORMATS = {
     "warvito-radimagenet-resnet50": Format(
         keep=(Keep(RESNET), Keep(r"(?=(layer[1-4]\.\d+\.)?(conv\d|downsample\.0)\.bias$)")),
         needs=(r"^conv1\.bias$",),
-        steps=(steps.fold_conv_biases,),
+        steps=(tensor_steps.fold_conv_biases,),
         bgr=True,
         counters=True,
         source="https://github.com/Warvito/radimagenet-models",

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from medzoo.zoo.convert import steps
+from medzoo.zoo.convert import tensor_steps
 from medzoo.zoo.convert.formats.contrastive_resnets import MOCO3, TRAINING
-from medzoo.zoo.convert.rules import Drop, Format, Keep, Rename, State
+from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rename, State
 
 VIT = r"(?=(cls_token$|pos_embed$|patch_embed\.|blocks\.|norm\.))"
 DINO = "https://github.com/facebookresearch/dino/blob/main/hubconf.py"
@@ -100,7 +100,7 @@ FORMATS = {
         Rename(r"^register_tokens$", "reg_token"),
         mark=r"^register_tokens$",
         tokens="|register_tokens$",
-        do=(steps.register_positions,),
+        do=(tensor_steps.register_positions,),
     ),
     "dinov2-giant-2blocks": dinov2(
         Rename(r"\.mlp\.w12\.", ".mlp.fc1."), Rename(r"\.mlp\.w3\.", ".mlp.fc2."), mark=r"\.mlp\.w12\."
@@ -132,7 +132,7 @@ FORMATS = {
             Rename(r"\.attention\.output\.dense\.", ".attn.proj."),
             Rename(r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
         ),
-        steps=(steps.join_query_key_value,),
+        steps=(tensor_steps.join_query_key_value,),
         source="https://huggingface.co/docs/transformers/model_doc/dinov2",
     ),
     "swin-tiny": swin(r"model\.", 1000),
@@ -148,7 +148,7 @@ FORMATS = {
         ),
         keep=(Keep(r"model\.(module\.)?encoder\.(?=(patch_embed|layers|norm)\.)"),),
         rename=SWIN_NAMES,
-        adapt=steps.swin_window,
+        adapt=tensor_steps.swin_window,
         source=SIMMIM,
     ),
     "simmim-vit-base": Format(

@@ -1,0 +1,210 @@
+"""One run as a record: its result, its predictions, and the environment they were made in."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo import store
+from medzoo.bench.metrics import headline
+from medzoo.bench.results.schema import SCHEMA, run_id, validate, without_paths
+from medzoo.errors import MissingExtraError, ResultError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def make_result(
+    identity: Mapping[str, Any],
+    *,
+    status: str,
+    metric: str,
+    selection: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+    predictions: pa.Table | None,
+    train: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A result of the schema, checked.
+
+    Args:
+        identity: everything that may change the number, and nothing else (schema.IDENTITY).
+        status: "ok", "diverged" or "failed".
+        metric: the task's primary metric.
+        selection: what was chosen on which split, from how many candidates.
+        metrics: rows of `metrics.compute`; empty unless ok.
+        predictions: the table of `predictions`, or None.
+        train: steps, times, counts, and the reason of a run that is not ok (paths in it are cut to names).
+        environment: what `environment` returns.
+        provenance: origin and times; None for a run of one's own.
+
+    Raises:
+        ResultError: naming the field that breaks the schema.
+    """
+    content = None if predictions is None else parquet_bytes(predictions)
+    result = {
+        "schema": SCHEMA,
+        "run_id": run_id(plain(identity)),
+        "identity": identity,
+        "status": status,
+        "metric": metric,
+        "selection": selection,
+        "metrics": metrics,
+        "predictions": {
+            "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
+            "rows": 0 if predictions is None else predictions.num_rows,
+        },
+        "train": train,
+        "environment": environment,
+        "provenance": provenance or {"origin": "run"},
+    }
+    checked: dict[str, Any] = plain(result)
+    if isinstance(reason := checked["train"].get("reason"), str):
+        checked["train"]["reason"] = without_paths(reason)
+    validate(checked)
+    return checked
+
+
+def environment(precision: str, *, deterministic: bool | None = None) -> dict[str, Any]:
+    """Versions and hardware of this process; names of host and user are left out on purpose.
+
+    Args:
+        precision: "fp32" or "bf16", as the run used it.
+        deterministic: whether torch was told to use deterministic algorithms; None asks torch.
+    """
+    import torch
+
+    cuda = torch.cuda.is_available()
+    name, count = (
+        (torch.cuda.get_device_name(), torch.cuda.device_count()) if cuda else (platform.machine() or "cpu", 1)
+    )
+    if deterministic is None:
+        deterministic = not cuda or torch.are_deterministic_algorithms_enabled()
+    return {
+        "medzoo": _version("medzoo") or "unknown",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "torch": _version("torch"),
+        "timm": _version("timm"),
+        "cuda": torch.version.cuda if cuda else None,
+        "platform": platform.system(),
+        "device": {"name": name, "count": count},
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "deterministic": deterministic,
+    }
+
+
+def predictions(
+    classes: Sequence[str], kind: str, ids: Sequence[str], groups: Sequence[str], labels: np.ndarray, scores: np.ndarray,
+    *, salt: str = "medzoo",
+) -> pa.Table:  # fmt: skip
+    """The table beside a result, from which every metric, interval and test can be computed again.
+
+    Args:
+        classes: names of the classes or labels.
+        kind: "binary", "multiclass" or "multilabel".
+        ids: the images, N of them.
+        groups: the patient of each image.
+        labels: (N,) class numbers, or (N, C) of 0, 1 and NaN.
+        scores: probabilities (N,), (N, K) or (N, C).
+        salt: mixed into the hashes. It is the same for all runs, so that runs can be compared case by case; whoever
+            holds the data set can link them, so publish predictions of gated data with a salt of your own only.
+
+    Returns:
+        Columns sample and patient (salted sha256, 32 hex digits), label (or label:NAME for several), mask (mask:NAME;
+        true where annotated) and probability:NAME.
+    """
+    pa = _pyarrow()
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim == 1:
+        scores = np.stack([1 - scores, scores], axis=1)
+    columns: dict[str, Any] = {"sample": [_salted(salt, x) for x in ids], "patient": [_salted(salt, x) for x in groups]}
+    if kind == "multilabel":
+        known = ~np.isnan(labels)
+        for k, name in enumerate(classes):
+            columns[f"label:{name}"] = pa.array(
+                np.where(known[:, k], labels[:, k], 0).astype(np.int8), mask=~known[:, k]
+            )
+        columns |= {f"mask:{name}": known[:, k] for k, name in enumerate(classes)}
+    else:
+        columns |= {"label": np.asarray(labels, dtype=np.int64), "mask": np.ones(len(labels), dtype=bool)}
+    return pa.table(columns | {f"probability:{name}": scores[:, k] for k, name in enumerate(classes)})
+
+
+def headline_value(result: Mapping[str, Any]) -> float | None:
+    """The primary metric of a result; None if it is undefined, or the run is not ok."""
+    if result["status"] != "ok":
+        return None
+    value = headline(result["metrics"], result["metric"])["value"]
+    return None if value is None else float(value)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read and check one result file.
+
+    Raises:
+        ResultError: if it is not JSON, or breaks the schema.
+    """
+    try:
+        result = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path} is not a readable result: {error}") from error
+    try:
+        validate(result)
+    except ResultError as error:
+        raise type(error)(f"{path}: {error}") from error
+    return dict(result)
+
+
+def write_copy(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a result to a file of one's own, such as a run folder's result.json, whole or not at all."""
+    validate(result)
+    store.write_json(path, result)
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value that JSON has a word for, numpy's included
+    """The same value in JSON's own types: numpy numbers become numbers, tuples lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as a Parquet file; one table gives one file, byte for byte."""
+    _pyarrow()
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _pyarrow() -> Any:  # noqa: ANN401 - a module
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "recipes", "Storing predictions") from error
+    return pa
+
+
+def _salted(salt: str, text: str) -> str:
+    return hashlib.sha256(f"{salt}\0{text}".encode()).hexdigest()[:32]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,149 @@
+"""Results as one flat table: a row for every run and metric, and in the first row of a run the whole result."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medzoo import store
+from medzoo.bench.results.record import parquet_bytes
+from medzoo.bench.sharing.layout import predictions_file, replicate_of, run_file
+from medzoo.bench.sharing.untrusted import open_parquet, parse_result
+from medzoo.errors import ResultError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT = (
+    "file", "run_id", "task", "task_version", "checkpoint", "weights_sha256", "architecture", "init", "protocol", "mode",
+    "protocol_hash", "dataset_fingerprint", "split_hash", "preprocess_hash", "label_policy", "status", "reason", "metric",
+    "label", "undefined", "predictions", "source_url", "result",
+)  # fmt: skip
+WHOLE = ("replicate", "size", "seed", "fold", "n", "n_pos", "n_patients", "n_labels")
+REAL = ("label_fraction", "value")
+ORDER = (
+    "task", "task_version", "checkpoint", "protocol", "mode", "label_fraction", "seed", "fold", "status", "metric", "label",
+    "primary", "value", "undefined", "n", "n_pos", "n_patients", "n_labels", "reported", "replicate", "reason",
+    "weights_sha256", "architecture", "init", "size", "protocol_hash", "dataset_fingerprint", "split_hash",
+    "preprocess_hash", "label_policy", "source_url", "run_id", "file", "predictions", "result",
+)  # fmt: skip
+
+
+def flat_table(found: Iterable[tuple[str, Mapping[str, Any]]]) -> pa.Table:
+    """Results as a flat table; the same results give the same table, in whatever order they come.
+
+    Numbers that were copied from publications come last, with `reported` true.
+
+    Args:
+        found: results with their place in a repository.
+
+    Returns:
+        A row for each run and metric (one for a run without metrics), with the columns of `ORDER`.
+    """
+    import pyarrow as pa
+
+    kinds = {
+        **dict.fromkeys(TEXT, pa.string()), **dict.fromkeys(WHOLE, pa.int64()), **dict.fromkeys(REAL, pa.float64()),
+        "primary": pa.bool_(), "reported": pa.bool_(),
+    }  # fmt: skip
+    ordered = sorted(found, key=lambda pair: (pair[1]["provenance"]["origin"] == "reported", pair[0]))
+    rows = [row for file, result in ordered for row in _rows(file, result)]
+    return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
+
+
+def _rows(file: str, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    identity = result["identity"]
+    data, checkpoint, protocol = identity["dataset"], identity["checkpoint"], identity["protocol"]
+    common = {
+        "task": identity["task"]["id"], "task_version": identity["task"]["version"],
+        "checkpoint": checkpoint["id"], "weights_sha256": checkpoint["weights_sha256"],
+        "architecture": checkpoint["arch"], "init": checkpoint["init"],
+        "protocol": protocol["id"], "mode": protocol["mode"], "protocol_hash": protocol["hash"],
+        "label_fraction": float(protocol["label_fraction"]), "size": protocol.get("size"),
+        "seed": identity["seed"], "fold": identity["fold"],
+        "dataset_fingerprint": data["fingerprint"], "split_hash": data["split_hash"],
+        "preprocess_hash": data["preprocess_hash"], "label_policy": data["label_policy"],
+        "status": result["status"], "reason": result["train"].get("reason"),
+        "reported": result["provenance"]["origin"] == "reported", "source_url": result["provenance"].get("source_url"),
+        "run_id": result["run_id"], "file": file, "replicate": replicate_of(file),
+        "predictions": predictions_file(file) if result["predictions"]["sha256"] else None,
+    }  # fmt: skip
+    nothing = {"name": result["metric"], "label": None, "value": None, "undefined": None}
+    for number, row in enumerate(result["metrics"] or [nothing]):
+        yield common | {
+            "metric": row["name"], "label": row["label"], "undefined": row["undefined"],
+            "primary": row["name"] == result["metric"] and row["label"] is None,
+            "value": None if row["value"] is None else float(row["value"]),
+            **{name: row.get(name) for name in ("n", "n_pos", "n_patients", "n_labels")},
+            "result": None if number else store.canonical_json(result),
+        }  # fmt: skip
+
+
+def results_of(table: pa.Table) -> list[tuple[str, dict[str, Any]]]:
+    """The results that a flat table was made from, each with its place in a repository.
+
+    Raises:
+        ResultError: if the table is none of these, or a result in it breaks the schema.
+    """
+    if "result" not in table.column_names:
+        raise ResultError(
+            f"The table has no column `result`, which holds the runs; it has {', '.join(table.column_names)}."
+        )
+    found = []
+    for number, text in enumerate(table["result"].to_pylist()):
+        if text is None:
+            continue
+        try:
+            result = parse_result(str(text).encode())
+        except ResultError as error:
+            raise type(error)(f"Row {number}: {error}") from error
+        named = table["file"][number].as_py() if "file" in table.column_names else None
+        found.append((str(named or run_file(result["identity"])), result))
+    return found
+
+
+def read_flat(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The results in a Parquet file of `export`, or in a repository's results.parquet.
+
+    Raises:
+        ResultError: if it is none of these.
+    """
+    import pyarrow as pa
+
+    try:
+        opened = open_parquet(path, strings=("result",))
+        there = [name for name in ("file", "result") if name in opened.schema_arrow.names]
+        return results_of(opened.read(columns=there))
+    except (pa.ArrowException, OSError) as error:
+        raise ResultError(f"{path} cannot be read: {error}") from error
+    except ResultError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def export(found: Iterable[tuple[str, Mapping[str, Any]]], out: Path) -> int:
+    """Write results as a flat table.
+
+    Args:
+        found: results with their place in a repository.
+        out: a .parquet file, from which `import` gets the results back; or a .csv file for spreadsheets.
+
+    Returns:
+        How many rows it has.
+
+    Raises:
+        UsageError: for another ending.
+    """
+    table = flat_table(found)
+    if out.suffix == ".parquet":
+        store.write_bytes(out, parquet_bytes(table))
+    elif out.suffix == ".csv":
+        import pyarrow.csv
+
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(table.drop_columns(["result"]), buffer)
+        store.write_bytes(out, buffer.getvalue())
+    else:
+        raise UsageError(f"--out {out}: the ending should be .parquet or .csv.")
+    return int(table.num_rows)

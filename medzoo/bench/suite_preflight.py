@@ -1,0 +1,55 @@
+"""What a suite says before its first run: its first line, and what can be foreseen to go wrong."""
+
+from __future__ import annotations
+
+from medzoo import cores, progress
+from medzoo.bench.label_checks import check_labels
+from medzoo.bench.suite import Suite
+from medzoo.bench.suite_options import Places, cell_options
+from medzoo.errors import MedzooError
+from medzoo.precision import device_kind, emulated
+from medzoo.training.options.protocol import load_protocol, wished_precision
+from medzoo.training.options.shared import open_task
+
+
+def foreseen(suite: Suite, places: Places) -> list[str]:
+    """What can be said of a suite's tasks before anything is trained: data that are missing, labels that cannot be measured.
+
+    Args:
+        suite: what the table holds.
+        places: where everything lies.
+    """
+    said = []
+    for task in suite.tasks:
+        cell = next(cell for cell in suite.cells() if cell.task == task["name"] and cell.title == task["title"])
+        try:
+            opened = open_task(cell_options(suite, cell, places))
+            selects = suite.mode == "linear" or load_protocol(cell.protocol, cell.mode).selection == "best"
+            said += check_labels(opened, selects=selects)
+            if opened.notes:
+                progress.say(f"data of {cell.title}: {'; '.join(opened.notes)}")
+        except MedzooError as error:
+            said.append(f"The runs on {cell.title} will fail: {type(error).__name__}: {error}")
+    return said
+
+
+def say_first(suite: Suite, places: Places, begun: bool) -> None:
+    """Write the first line of a suite.
+
+    Args:
+        suite: what the table holds.
+        places: where everything lies, with the settled precision.
+        begun: whether the folder had begun with it.
+    """
+    threads, device = cores.choose_threads(), device_kind(str(places.common.get("device", "auto")))
+    by_protocol = sorted({wished_precision(name, suite.mode) for name in suite.protocols})
+    words = places.precision or f"{', '.join(by_protocol)} by protocol"
+    counted = progress.counted
+    parts = (("checkpoint", suite.checkpoints), ("task", suite.tasks), ("seed", suite.seeds))
+    progress.say(
+        f"suite {suite.name}: folder {places.runs.parent}; device {device}, precision {words}{' (as it began)' * begun}, "
+        f"{counted(threads.count, 'thread')} ({threads.why}); {counted(len(suite.pretrain), 'pre-training')}, "
+        f"{counted(len(suite.cells()), 'run')}: {' x '.join(counted(len(rows), word) for word, rows in parts)}"
+    )
+    if places.precision is not None and (sentence := emulated(places.precision, device, kept=begun)):
+        progress.warn(sentence)

@@ -1,0 +1,237 @@
+"""From result files to the rows, columns and footnotes of a table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medzoo.bench.results.store import ResultStore, read_result, validate
+from medzoo.bench.suite import short_task
+from medzoo.bench.table.model import Cell, Column, Row, Run
+from medzoo.errors import UsageError, listed
+
+Results = Path | str | Iterable[Path | str | Mapping[str, Any]]
+
+
+def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Path]:
+    """Read results from a store's folder, from files or from dicts; each run once, and the folder they share.
+
+    Raises:
+        UsageError: for a file that does not exist.
+        ResultError: for a file or dict that breaks the schema.
+    """
+    if isinstance(results, Path | str) and Path(results).is_dir():
+        return [(path, result) for path, result in ResultStore(results).all()], Path(results)
+    if isinstance(results, bytes | Mapping | type) or not isinstance(results, Iterable | Path):
+        raise UsageError(f"The results are {results!r}; give the folder of a store, or a list of result files.")
+    found: list[tuple[Path | None, dict[str, Any]]] = []
+    for item in [results] if isinstance(results, Path | str) else results:
+        if isinstance(item, Mapping):
+            row = {key: value for key, value in item.items() if key != "path"}
+            validate(row)
+            found.append((Path(item["path"]) if item.get("path") else None, row))
+        elif isinstance(item, Path | str) and Path(item).is_file():
+            found.append((Path(item), read_result(Path(item))))
+        else:
+            raise UsageError(f"{item} is no result file and no folder of results.")
+    once: dict[str, tuple[Path | None, dict[str, Any]]] = {}
+    for path, result in sorted(found, key=lambda pair: len(pair[0].name) if pair[0] else 0):  # replicates come last
+        once.setdefault(result["run_id"], (path, result))
+    return list(once.values()), common_folder([path for path, _ in found if path])
+
+
+def common_folder(paths: Iterable[Path]) -> Path:
+    """The folder that files share; the working folder without files."""
+    parents = [path.resolve().parent for path in paths]
+    return Path(os.path.commonpath(parents)) if parents else Path()
+
+
+def names(chosen: Sequence[str] | Mapping[str, str] | None, short: bool = False) -> dict[str, str]:
+    """The chosen names with their labels; empty for "all"."""
+    if chosen is None or isinstance(chosen, Mapping):
+        return dict(chosen or {})
+    return {name: short_task(name) if short else name for name in chosen}
+
+
+def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, place: int = 0) -> Column:
+    """The column a result belongs to: two results share it only if their numbers may be compared.
+
+    The folds of one cross-validation share a column: each has its own split, and what divides the data into all of them is one.
+
+    Args:
+        result: as stored.
+        metric: that the column shows.
+        task: as it was asked for.
+        title: of the column.
+        place: which of the asked tasks.
+    """
+    identity = result["identity"]
+    data, protocol = identity["dataset"], identity["protocol"]
+    split, folds = data["split_hash"], None
+    if identity["fold"] is not None:
+        whole = result["train"].get("folds")
+        split, folds = (whole["sha256"], whole["count"]) if whole else (split, 0)  # 0: nothing says how many
+    return Column(
+        task, identity["task"]["version"], (data["fingerprint"], split, data["label_policy"] or ""),
+        protocol["id"], protocol["mode"], float(protocol["label_fraction"]), protocol["hash"], metric,
+        result["provenance"]["origin"] == "reported", title, folds=folds, place=place,
+    )  # fmt: skip
+
+
+def counted_folds(column: Column, runs: Iterable[Run]) -> Column:
+    """A column whose results do not say how many folds there are, by those that it holds; of a single one it is the fold."""
+    if column.folds != 0:
+        return column
+    folds = {run.fold for run in runs if run.fold is not None}
+    return replace(column, folds=len(folds)) if len(folds) > 1 else replace(column, folds=None, fold=min(folds))
+
+
+def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
+    """A result read by one metric."""
+    identity, rows = result["identity"], result["metrics"]
+    named = [row for row in rows if row["name"] == metric]
+    whole = next((row for row in named if row["label"] is None), None)
+    ok = result["status"] == "ok" and whole is not None
+    checkpoint = identity["checkpoint"]
+    reason = whole["undefined"] if whole else f"no {metric} in this result"
+    return Run(
+        seed=identity["seed"], fold=identity["fold"], status=result["status"],
+        value=whole["value"] if ok and whole else None,
+        undefined=(reason if result["status"] == "ok" else result["train"].get("reason")),
+        run_id=result["run_id"], path=path,
+        recipe="|".join(
+            str(x)
+            for x in (
+                identity["dataset"]["preprocess_hash"], checkpoint["arch"], checkpoint["init"], identity.get("processes", 1),
+            )
+        ),
+        n=whole["n"] if whole else None, n_patients=whole["n_patients"] if whole else None,
+        n_labels=whole.get("n_labels") if whole else None,
+        of_labels=sum(row["label"] is not None for row in named) or None,
+        pixels=identity["protocol"].get("size"),
+    )  # fmt: skip
+
+
+def place(run: Run) -> tuple[int, int, str]:
+    """The order of runs within a cell."""
+    return (-1 if run.fold is None else run.fold, run.seed, run.run_id)
+
+
+def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, str]) -> list[Row]:
+    """Rows as chosen, else random starts first and the rest by name; one name with two weights gives two rows."""
+    weights: dict[str, list[str | None]] = {name: [] for name in chosen}
+    for name, sha in found:
+        known = weights.setdefault(name, [])
+        if sha not in known:
+            known.append(sha)
+    order = list(chosen) or sorted(weights, key=lambda name: (not name.endswith("-random"), _natural(name)))
+    rows = []
+    for name in order:
+        label = chosen.get(name, name)
+        several = sorted(weights[name], key=str) or [None]
+        rows += [Row(name, sha, f"{label} @{(sha or 'drawn')[:8]}" if len(several) > 1 else label) for sha in several]
+    return rows
+
+
+def ordered_columns(found: Iterable[Column], chosen: Sequence[tuple[str, str]]) -> list[Column]:
+    """Columns as chosen, else by task, protocol, mode and fraction; a chosen task without results keeps its place."""
+    there = set(found)
+    for place, (name, title) in enumerate(chosen):
+        if not any(column.place == place for column in there):
+            there.add(Column(name, "", (), "", "", 1.0, "", "", False, title, place=place))
+
+    def order(c: Column) -> tuple[Any, ...]:
+        return (
+            c.place, _natural(c.task), _natural(c.version), c.data, c.protocol, c.mode, c.fraction, c.protocol_hash, c.metric,
+            c.reported,
+        )  # fmt: skip
+
+    return sorted(there, key=order)
+
+
+def pixels_of(cells: Iterable[Cell]) -> str:
+    """The sides of the inputs behind a column."""
+    span = _span(run.pixels for cell in cells for run in cell.runs)
+    return f"{span} px" if span else ""
+
+
+def size_of(cells: Iterable[Cell]) -> str:
+    """How many images, patients and labels stand behind the numbers of a column."""
+    runs = [run for cell in cells for run in cell.runs if run.value is not None]
+    if not runs:
+        return ""
+    images, patients = _span(run.n for run in runs), _span(run.n_patients for run in runs)
+    text = f"{images} images" if images == patients else f"{images} images, {patients} patients"
+    if any(run.n_labels is not None for run in runs):
+        used, of = _span(run.n_labels for run in runs), _span(run.of_labels for run in runs)
+        text += f", mean of {used} labels" if used == of or not of else f", mean of {used} of {of} labels"
+    return text
+
+
+def notes_of(
+    rows: Sequence[Row], columns: Sequence[Column], grid: Sequence[Sequence[Cell]], outside: Iterable[str]
+) -> list[str]:
+    """The footnotes that the cells call for."""
+    placed = [
+        (row, column, cell)
+        for row, cells in zip(rows, grid, strict=True)
+        for column, cell in zip(columns, cells, strict=True)
+    ]
+    notes = []
+    if any(cell.sd is not None and cell.folds is not None for *_, cell in placed):
+        notes.append(
+            "(n folds): mean ± sample standard deviation over the n folds of a cross-validation; (n folds x k seeds): each fold "
+            "is the mean of its k seeds. The deviation is no confidence interval for other patients: folds share training data."
+        )
+    if any(cell.sd is not None and cell.folds is None for *_, cell in placed):
+        notes.append(
+            "mean ± sample standard deviation (n) over n runs, which differ in their seed. The deviation says how far "
+            "runs lie apart; it is no confidence interval for other patients."
+        )
+    if any(len(cell.runs) == 1 and cell.values and not cell.reported for *_, cell in placed):
+        notes.append("A value with (1) is a single run.")
+    lost = [
+        f"{row.label} on {column.title}, {run.name}: {run.undefined or run.status}"
+        if run.status == "ok"
+        else f"{row.label} on {column.title}, {run.name}: {run.status}"
+        + (f" ({run.undefined})" if run.undefined else "")
+        for row, column, cell in placed
+        for run in cell.runs
+        if run.value is None
+    ]
+    short = [
+        f"{row.label} on {column.title}: fold {', '.join(map(str, cell.missing_folds))}"
+        for row, column, cell in placed
+        if cell.runs and cell.missing_folds
+    ]
+    if short:
+        notes.append(
+            f"† (k/n folds): only k of n folds have a value, and the mean is over those. Without: {'; '.join(short)}."
+        )
+    if lost:
+        notes.append(f"† (k/n): only k of n runs have a value, and the mean is over those. Without: {'; '.join(lost)}.")
+    if any(cell.mixed for *_, cell in placed):
+        notes.append("‡ runs whose input or start differ, or one seed twice: there is no common mean; see the runs.")
+    if any(column.reported for column in columns):
+        notes.append("(reported): copied from a publication, not run here, and in no mean.")
+    if any(not cell.runs for *_, cell in placed):
+        notes.append("—: no result.")
+    if any(" @" in row.label for row in rows):
+        notes.append("@: one name stands for several weights; the digits begin their sha256.")
+    left = sorted(outside)
+    if left:
+        notes.append(f"Not shown, since not asked for: {listed(left, 6)}.")
+    return notes
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _span(numbers: Iterable[int | None]) -> str:
+    there = sorted({number for number in numbers if number is not None})
+    return "" if not there else f"{there[0]:,}" if len(there) == 1 else f"{there[0]:,} to {there[-1]:,}"

@@ -1,0 +1,241 @@
+"""A table of checkpoints x tasks, computed from result files and from nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from medzoo import store
+from medzoo.bench import metrics
+from medzoo.bench.suite import short_task
+from medzoo.bench.table import rows_columns
+from medzoo.bench.table.build import Placed, build
+from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
+from medzoo.bench.table.model import Cell, Column, Row
+from medzoo.errors import MissingExtraError, ResultError, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from medzoo.bench.suite import Cell as SuiteCell
+    from medzoo.bench.suite import Suite
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; every number in it can be followed to the files it was computed from.
+
+    Args:
+        title: above the table.
+        rows: the checkpoints.
+        columns: the tasks, each with its metric and protocol.
+        grid: a cell for each row and column.
+        footnotes: below the table; those about the cells are written by `table`.
+        root: links are relative to this folder until the table is written to one.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    grid: tuple[tuple[Cell, ...], ...]
+    footnotes: tuple[str, ...]
+    root: Path
+
+    @property
+    def generator(self) -> str:
+        """What made the table."""
+        try:
+            return f"medzoo {version('medzoo')}"
+        except PackageNotFoundError:
+            return "medzoo"
+
+    def link(self, path: Path, folder: Path | None = None) -> str:
+        """A result file as a link that holds in `folder`."""
+        try:
+            return quote(Path(os.path.relpath(path, folder or self.root)).as_posix(), safe="/@~")
+        except ValueError:  # another drive
+            return path.resolve().as_uri()
+
+    def to_text(self) -> str:
+        """Plain text for a terminal."""
+        from medzoo.bench.table.text import text
+
+        return text(self)
+
+    def to_markdown(self, folder: Path | None = None) -> str:
+        """Markdown with the runs of each cell as links.
+
+        Args:
+            folder: where the file will lie; links are relative to it.
+        """
+        from medzoo.bench.table.text import markdown
+
+        return markdown(self, folder)
+
+    def to_html(self, folder: Path | None = None) -> str:
+        """One HTML page that needs no network: columns sort, cells open to their runs.
+
+        Args:
+            folder: where the file will lie; links are relative to it.
+        """
+        from medzoo.bench.table.html import html
+
+        return html(self, folder)
+
+    def to_frame(self, form: Literal["long", "wide"] = "long") -> pd.DataFrame:
+        """The table as a pandas frame.
+
+        Args:
+            form: "long" has one row a run; "wide" has mean, sd and n for each cell.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("pandas", "recipes", "A data frame") from error
+        if form == "wide":
+            names = pd.MultiIndex.from_tuples(
+                [(f"{c.title} {c.heading}", c.how, part) for c in self.columns for part in ("mean", "sd", "n")],
+                names=["task", "protocol", "statistic"],
+            )
+            data = [[x for cell in cells for x in (cell.mean, cell.sd, len(cell.values))] for cells in self.grid]
+            return pd.DataFrame(data, index=pd.Index([r.label for r in self.rows], name="checkpoint"), columns=names)
+        names = [
+            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction", "size",
+            "protocol_hash", "metric", "reported", "seed", "fold", "status", "value", "undefined", "n", "n_patients",
+            "n_labels", "run_id", "path",
+        ]  # fmt: skip
+        records = [
+            (
+                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction, run.pixels,
+                c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.status, run.value, run.undefined, run.n,
+                run.n_patients, run.n_labels, run.run_id, None if run.path is None else str(run.path),
+            )
+            for r, cells in zip(self.rows, self.grid, strict=True)
+            for c, cell in zip(self.columns, cells, strict=True)
+            for run in cell.runs
+        ]  # fmt: skip
+        frame = pd.DataFrame(records, columns=["checkpoint", "weights_sha256", "label", *names[3:]])
+        return frame[names]
+
+    def plot(self) -> Figure:
+        """A figure with one panel a column: every run as a dot, mean and sd, and the numbers."""
+        from medzoo.bench.table.plot import figure
+
+        return figure(self)
+
+    def to_png(self, path: Path | str) -> Path:
+        """Write the figure as a PNG file, whole or not at all."""
+        from medzoo.bench.table.plot import png
+
+        store.write_bytes(Path(path), png(self))
+        return Path(path)
+
+    def write(self, folder: Path | str) -> dict[str, Path]:
+        """Write table.md, table.html and table.png.
+
+        Returns:
+            The three paths by "markdown", "html" and "png".
+        """
+        folder = Path(folder)
+        files = {"markdown": folder / "table.md", "html": folder / "table.html", "png": folder / "table.png"}
+        store.write_text(files["markdown"], self.to_markdown(folder))
+        store.write_text(files["html"], self.to_html(folder))
+        self.to_png(files["png"])
+        return files
+
+
+def table(
+    results: rows_columns.Results,
+    *,
+    checkpoints: Sequence[str] | Mapping[str, str] | None = None,
+    tasks: Sequence[str] | Mapping[str, str] | None = None,
+    metric: str | Mapping[str, str] | None = None,
+    title: str | None = None,
+    footnotes: Sequence[str] = (),
+    hub: str | os.PathLike[str] | None = None,
+) -> Table:
+    """Put results side by side: mean ± sample standard deviation over seeds, per checkpoint and task.
+
+    Folds of one cross-validation are averaged. A checkpoint's results are those of its weights, however it was called when they
+    were made; so a folder, a name of the Hub and an alias of one checkpoint give the same row.
+
+    Args:
+        results: the folder of a store; or result files, or dicts (with the file under "path", if there is one).
+        checkpoints: rows in this order, a mapping gives labels; those without results stay, empty. None takes all.
+        tasks: columns in this order, a mapping gives titles. None takes all.
+        metric: shown instead of the tasks' own; a mapping goes by task.
+        title: above the table.
+        footnotes: below the table, after those about the cells.
+        hub: directory that plays the Hub, for checkpoints that lie there; by default MEDZOO_HUB.
+
+    Raises:
+        ResultError: if there is nothing to show, or a file given by name breaks the schema.
+        UsageError: for a file that does not exist, and for two tasks that results cannot tell apart.
+        UnknownNameError: for an unknown metric.
+    """
+    found, root = rows_columns.load(results)
+    wanted_rows, wanted_columns = rows_columns.names(checkpoints), rows_columns.names(tasks, short=True)
+    by_task = {task_key(task): name for task, name in metric.items()} if isinstance(metric, Mapping) else {}
+    for name in {*by_task.values(), *([metric] if isinstance(metric, str) else [])}:
+        metrics.metric(name)
+    stored = [result for _, result in found]
+    rows, columns = match_checkpoints(stored, wanted_rows, hub), match_tasks(stored, wanted_columns)
+    order, placed, outside = list(wanted_columns), [], set()
+    for (path, result), row_names, task_names in zip(found, rows.places, columns.places, strict=True):
+        checkpoint, task = result["identity"]["checkpoint"]["id"], result["identity"]["task"]["id"]
+        row_names = row_names if wanted_rows else [checkpoint]
+        task_names = task_names if wanted_columns else [task]
+        if not row_names or not task_names:
+            outside.add(f"{checkpoint} on {task}")
+        shown = metric if isinstance(metric, str) else by_task.get(task_key(task), result["metric"])
+        placed += [
+            Placed(path, result, row, name, wanted_columns.get(name) or short_task(name), _place(name, order), shown)
+            for row in row_names
+            for name in task_names
+        ]
+    if not placed and not (wanted_rows and wanted_columns):
+        there = f" Left out: {listed(sorted(outside), 5)}." if outside else ""
+        raise ResultError(" ".join([f"There is no result to put into the table.{there}", *rows.notes]))
+    parts = build(
+        placed, rows=wanted_rows, columns=list(wanted_columns.items()), title=title or "Results", root=root,
+        notes=[*rows.notes, *footnotes], outside=outside,
+    )  # fmt: skip
+    made = Table(*parts)
+    if metric and not any(run.n for cells in made.grid for cell in cells for run in cell.runs):
+        raise ResultError(f"No result holds the metric {metric!r}.")
+    return made
+
+
+def suite_table(suite: Suite, found: Iterable[tuple[SuiteCell, Path, Mapping[str, Any]]]) -> Table:
+    """The table of a suite: every result stands where its run stands in the suite, whatever the names in it are.
+
+    Args:
+        suite: whose rows and columns all appear.
+        found: the runs that have a result, with its file.
+    """
+    titles = [str(task["title"]) for task in suite.tasks]
+    placed = [
+        Placed(
+            path,
+            result,
+            cell.checkpoint,
+            cell.task,
+            cell.title,
+            titles.index(cell.title),
+            cell.metric or result["metric"],
+        )
+        for cell, path, result in found
+    ]
+    tasks = [(str(task["name"]), title) for task, title in zip(suite.tasks, titles, strict=True)]
+    root = rows_columns.common_folder([item.path for item in placed if item.path])
+    return Table(*build(placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root))
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else 0

@@ -1,0 +1,96 @@
+"""A table as plain text and as Markdown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medzoo.bench.table.model import Cell, Column, Run
+
+if TYPE_CHECKING:
+    from medzoo.bench.table.table import Table
+
+
+def text(table: Table) -> str:
+    """Plain text with aligned columns, for a terminal."""
+    head = [["", *(c.title for c in table.columns)], ["", *(c.heading for c in table.columns)]]
+    if any(column.detail for column in table.columns):
+        rows = max(len(_parts(column)) for column in table.columns)
+        head += [["", *((_parts(c) + [""] * rows)[row] for c in table.columns)] for row in range(rows)]
+    lines = _aligned([*head, *_body(table)])
+    lines.insert(len(head), "─" * max(map(len, lines)))
+    sizes = dict.fromkeys(f"{c.title}: {c.size}; {c.how}" for c in table.columns if c.size)
+    return "\n".join([table.title, "", *lines, "", *sizes, *table.footnotes]) + "\n"
+
+
+def markdown(table: Table, folder: Path | None) -> str:
+    """A Markdown page: the table, its footnotes, and the runs of every cell as links to their files."""
+    head = [
+        "checkpoint",
+        *("<br>".join([_escaped(c.title), c.heading, *map(_escaped, _parts(c))]) for c in table.columns),
+    ]
+    grid = [head, *([_escaped(x) for x in row] for row in _body(table))]
+    widths = [max(3, *(len(row[i]) for row in grid)) for i in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rows = [grid[0], rule, *grid[1:]]
+    lines = [f"# {_escaped(table.title)}", ""]
+    lines += ["| " + " | ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines += ["", *(f"- {_escaped(note)}" for note in table.footnotes), "", "## Columns", ""]
+    lines += [
+        f"- **{_escaped(c.title)}**, {c.heading}: {c.size or 'no value'}; protocol {_escaped(c.protocol)} ({c.mode}"
+        + ("" if c.fraction == 1 else f", {c.fraction:.3g} of the training patients")
+        + (f", {c.pixels}" if c.pixels else "")
+        + ("" if c.folds is None else f", {c.folds} folds")
+        + ("" if c.fold is None else f", fold {c.fold}")
+        + f"), hash `{c.protocol_hash}`"
+        for c in table.columns
+        if c.metric
+    ]
+    lines += ["", "## Runs", "", "Each value is a link to its result file.", ""]
+    for row, cells in zip(table.rows, table.grid, strict=True):
+        weights = f", weights `{row.weights[:12]}`" if row.weights else ""
+        lines.append(f"- **{_escaped(row.label)}** (`{row.checkpoint}`{weights})")
+        lines += [
+            f"  - {_runs(table, c, cell, folder)}" for c, cell in zip(table.columns, cells, strict=True) if cell.runs
+        ]
+    return "\n".join([*lines, "", f"Made by {table.generator} from {_count(table)} results.", ""])
+
+
+def _body(table: Table) -> list[list[str]]:
+    return [
+        [row.label, *(cell.worded(c.digits) for c, cell in zip(table.columns, cells, strict=True))]
+        for row, cells in zip(table.rows, table.grid, strict=True)
+    ]
+
+
+def _parts(column: Column) -> list[str]:
+    """What tells a column apart, a line each."""
+    return [part for part in column.detail.split(", ") if part]
+
+
+def _runs(table: Table, column: Column, cell: Cell, folder: Path | None) -> str:
+    def one(run: Run) -> str:
+        words = f"{run.name}: {_escaped(run.worded(column.digits + 1))}"
+        return f"[{words}]({table.link(run.path, folder)})" if run.path else f"{words} (`{run.run_id[:16]}`)"
+
+    head = ", ".join(filter(None, [_escaped(column.title), column.heading, _escaped(column.detail)]))
+    return f"{head}: {', '.join(one(run) for run in cell.runs)}"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(x.rjust(w) for x, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        for row in rows
+    ]
+
+
+def _escaped(words: str) -> str:
+    """Text that Markdown shows as it is; underscores inside words need no help."""
+    words = re.sub(r"([\\|\[\]*`]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", words.replace("\n", " "))
+    return words.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _count(table: Table) -> int:
+    return sum(len(cell.runs) for cells in table.grid for cell in cells)

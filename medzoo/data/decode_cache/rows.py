@@ -1,0 +1,185 @@
+"""One image as a stored row, and the rows of a split as one array that is gathered from memory maps.
+
+Images are resized to a square with an antialiased triangle filter; the aspect is not kept. One channel stays one channel. 8-bit
+images of the full range stay 8 bit, and are resized in whole numbers: every machine gets the same bits. Wider ones become 16 bit,
+linear over the range of their pixels. Masks are resized by the nearest pixel, so that their values are kept.
+
+A split is as wide as its widest row: with one colour image it is read as colour, with one 16-bit image as 16 bit; the other
+rows are repeated to three channels, and multiplied by 257 (255 * 257 = 65535), which changes no value in [0, 1].
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.errors import ImageError
+
+if TYPE_CHECKING:
+    from medzoo.data.images.read import Pixels
+
+RESIZE = "square, antialiased bilinear, aspect not kept"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is stored of one image.
+
+    Args:
+        image: (size, size) or (size, size, 3), uint8 or uint16.
+        mask: (size, size) uint8, or None.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray | None = None
+
+
+def to_row(pixels: Pixels, size: int) -> np.ndarray:
+    """One image as a stored row.
+
+    Args:
+        pixels: (H, W) or (H, W, 3).
+        size: side of the row, pixels.
+
+    Returns:
+        (size, size) or (size, size, 3), uint8 for 8-bit images of the full range, else uint16 over the range.
+
+    Raises:
+        ImageError: for a volume.
+    """
+    from PIL import Image
+
+    array = pixels.array
+    if array.ndim == 3 and array.shape[2] != 3:
+        raise ImageError(f"A volume of shape {array.shape} is no image; choose a slice.")
+    low, high = pixels.range
+    if array.dtype == np.uint8 and (low, high) == (0.0, 255.0):
+        if array.shape[:2] == (size, size):
+            return array
+        from medzoo.data.transforms.resample import resize_bytes
+
+        return resize_bytes(array, size, size)
+    unit = np.clip((array.astype(np.float32) - low) / np.float32(high - low), 0, 1)
+    planes = [unit] if unit.ndim == 2 else [unit[..., channel] for channel in range(3)]
+    if array.shape[:2] != (size, size):
+        planes = [
+            np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BILINEAR))
+            for plane in planes
+        ]
+    rows = [(np.clip(plane, 0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16) for plane in planes]
+    return rows[0] if unit.ndim == 2 else np.stack(rows, axis=-1)
+
+
+def to_mask_row(mask: np.ndarray, size: int) -> np.ndarray:
+    """A mask as a stored row, by the nearest pixel.
+
+    Args:
+        mask: (H, W) uint8.
+        size: side of the row, pixels.
+
+    >>> to_mask_row(np.array([[0, 3], [7, 1]], np.uint8), 4)[0].tolist()
+    [0, 0, 3, 3]
+    """
+    from PIL import Image
+
+    if mask.shape == (size, size):
+        return mask
+    return np.asarray(Image.fromarray(np.ascontiguousarray(mask)).resize((size, size), Image.Resampling.NEAREST))
+
+
+def widened(rows: np.ndarray, colour: bool, dtype: np.dtype) -> np.ndarray:
+    """Rows as wide as others of their split.
+
+    Args:
+        rows: (..., H, W) or, of colour, (..., H, W, 3).
+        colour: whether the result has three channels; the rows' own shape is (..., H, W) if they are grey.
+        dtype: uint8 or uint16.
+
+    >>> widened(np.full((1, 1), 2, np.uint8), True, np.dtype("uint16")).tolist()
+    [[[514, 514, 514]]]
+    """
+    if rows.dtype == np.uint8 and dtype == np.uint16:
+        rows = rows.astype(np.uint16) * np.uint16(257)
+    return np.repeat(rows[..., None], 3, axis=-1) if colour else rows
+
+
+class Rows:
+    """The rows of a split: indexed with numbers, slices or arrays of numbers, it gives arrays; nothing is read before.
+
+    Args:
+        maps: arrays (n, H, W) or (n, H, W, 3) of uint8 or uint16, for example memory maps.
+        place: (N,) which of them each row lies in.
+        row: (N,) where in it.
+
+    >>> rows = Rows([np.zeros((2, 4, 4), np.uint8), np.ones((1, 4, 4, 3), np.uint8)], [0, 1, 0], [1, 0, 0])
+    >>> rows.shape, rows[[0, 1]][:, 0, 0].tolist()
+    ((3, 4, 4, 3), [[0, 0, 0], [1, 1, 1]])
+    """
+
+    def __init__(self, maps: Sequence[np.ndarray], place: np.ndarray | Sequence[int], row: Any) -> None:  # noqa: ANN401
+        self._place, self._row = np.asarray(place, np.int32), np.asarray(row, np.int64)
+        self._given = list(maps)
+        self._maps = [array.view(np.ndarray) for array in maps]  # np.memmap itself is slow to index
+        self._colour = any(array.ndim == 4 for array in maps)
+        wide = any(array.dtype == np.uint16 for array in maps)
+        self._alike = len({(array.ndim, array.dtype) for array in maps}) == 1
+        self.dtype = np.dtype(np.uint16 if wide else np.uint8)
+        side: tuple[int, ...] = self._maps[0].shape[1:3]
+        self.shape: tuple[int, ...] = (len(self._row), *side, *((3,) if self._colour else ()))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """3, or 4 in colour."""
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def __getitem__(self, chosen: Any) -> np.ndarray:  # noqa: ANN401 - whatever indexes an array
+        if isinstance(chosen, tuple):
+            first, *rest = chosen
+            return self[first][tuple(rest) if np.ndim(self._row[first]) == 0 else (slice(None), *rest)]
+        place, row = self._place[chosen], self._row[chosen]
+        if np.ndim(row) == 0:
+            return self._wide(self._maps[int(place)][int(row)])
+        out, maps = np.empty((len(row), *self.shape[1:]), self.dtype), self._maps
+        for number, (which, where) in enumerate(zip(place.tolist(), row.tolist(), strict=True)):
+            out[number] = maps[which][where] if self._alike else self._wide(maps[which][where])
+        return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process go the places of the files, not the rows of all images."""
+        return _rows_again, ([_place_of(array) for array in self._given], self._place, self._row)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401 - numpy's protocol
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype)
+
+    def _wide(self, row: np.ndarray) -> np.ndarray:
+        grey = self._colour and row.ndim == 2
+        return widened(row, grey, self.dtype) if grey or row.dtype != self.dtype else row
+
+
+def _place_of(array: np.ndarray) -> np.ndarray | tuple[Any, ...]:
+    """Where a memory map lies; an array in memory as it is."""
+    # of a slice of a map, `offset` is still that of the whole
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
+        return str(array.filename), array.dtype.str, array.offset, array.shape
+    return array
+
+
+def _rows_again(places: list[np.ndarray | tuple[Any, ...]], place: np.ndarray, row: np.ndarray) -> Rows:
+    maps = [
+        given if isinstance(given, np.ndarray) else np.memmap(given[0], given[1], "r", given[2], given[3])
+        for given in places
+    ]
+    return Rows(maps, place, row)

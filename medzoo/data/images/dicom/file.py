@@ -1,0 +1,206 @@
+"""A DICOM file opened up to its pixels: the header is read, the pixels stay in the file until a frame is asked for."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from medzoo.data.images.pixels import VOLUME_LIMIT
+from medzoo.errors import ImageError, MissingExtraError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+INFLATED_LIMIT = VOLUME_LIMIT  # bytes
+UNDEFINED = 0xFFFFFFFF  # the length of encapsulated pixels
+_PIXELS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
+_LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN")
+_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """An opened DICOM file.
+
+    Args:
+        header: all elements before the pixels.
+        stream: positioned anywhere.
+        start: where the value of the pixel element begins in the stream.
+        length: of that value in bytes, or `UNDEFINED`.
+        keyword: "PixelData", "FloatPixelData" or "DoubleFloatPixelData"; "" if there are no pixels.
+        vr: how the pixels are stored, "OB" or "OW"; "" where the syntax does not say.
+        syntax: transfer syntax UID.
+        where: for messages.
+        notes: what was assumed to open it.
+    """
+
+    header: Dataset
+    stream: BinaryIO
+    start: int
+    length: int
+    keyword: str
+    vr: str
+    syntax: str
+    where: str
+    notes: tuple[str, ...] = ()
+
+
+class Bounded(io.RawIOBase):
+    """A file that never takes memory for more bytes than it has, whatever a header asks for.
+
+    Args:
+        file: seekable.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to that many bytes."""
+        rest = max(self.size - self.file.tell(), 0)
+        return self.file.read(rest if size is None or size < 0 else min(size, rest))
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move, never before the start."""
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The position."""
+        return self.file.tell()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+
+def need_pydicom(purpose: str = "Reading DICOM") -> Any:  # noqa: ANN401 - a module
+    """The module pydicom.
+
+    Raises:
+        MissingExtraError: with the command that installs it.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise MissingExtraError("pydicom", "medical", purpose) from None
+    return pydicom
+
+
+def looks_like_dicom(head: bytes) -> bool:
+    """Whether the first bytes of a file are DICOM's, also without the preamble of 128 bytes.
+
+    Args:
+        head: at least the first 132 bytes.
+
+    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"II*\\0")
+    (True, False)
+    """
+    if head[128:132] == b"DICM":
+        return True
+    if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
+        return False
+    vr = head[4:6]
+    if vr.isalpha() and vr.isupper():
+        return True
+    return head[:2] == b"\x08\x00" and int.from_bytes(head[4:8], "little") < 1024  # implicit VR: a length
+
+
+def open_dicom(file: BinaryIO, where: str) -> DicomFile:
+    """Read the header of a DICOM file.
+
+    Args:
+        file: seekable, at any position; it has to stay open while frames are read.
+        where: for messages.
+
+    Raises:
+        ImageError: if it is no DICOM file, cut off, or unpacks to more than it should.
+        MissingExtraError: if pydicom is not installed.
+    """
+    pydicom = need_pydicom()
+    bounded = Bounded(file)
+    _check_deflated(bounded, where)
+    bounded.seek(0)
+    try:
+        header = pydicom.dcmread(bounded, stop_before_pixels=True, force=True)
+    except Exception as error:  # parsers of untrusted bytes raise anything
+        raise ImageError(f"{where}: is no whole DICOM file ({type(error).__name__}: {error}).") from error
+    meta = getattr(header, "file_meta", None) or {}
+    if _DIRECTORY in (str(meta.get("MediaStorageSOPClassUID", "")), str(header.get("SOPClassUID", ""))):
+        raise ImageError(f"{where}: is a DICOMDIR, an index of files. Give the folder or the files that it lists.")
+    syntax = str(meta.get("TransferSyntaxUID") or "")
+    notes: tuple[str, ...] = ()
+    if not syntax:
+        implicit, little = header.original_encoding
+        syntax = IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN
+        notes = (f"no transfer syntax stated; found {'implicit' if implicit else 'explicit'} VR",)
+    stream: Any = header.buffer if syntax == DEFLATED else bounded
+    start, length, keyword, vr = _pixel_element(stream, ">" if syntax == BIG_ENDIAN else "<")
+    if not len(header) and not keyword:
+        raise ImageError(f"{where}: is no DICOM file, or cut off before its first element.")
+    return DicomFile(header, stream, start, length, keyword, vr, syntax, where, notes)
+
+
+def _pixel_element(stream: BinaryIO, order: str) -> tuple[int, int, str, str]:
+    """Where the pixels begin, how long they are, under which name, and their VR."""
+    head = stream.read(12)
+    nothing = 0, 0, "", ""
+    if len(head) < 8:
+        return nothing
+    group, element = struct.unpack(f"{order}HH", head[:4])
+    explicit = head[4:6] in _LONG_VRS
+    if group != 0x7FE0 or element not in _PIXELS or (explicit and len(head) < 12):
+        return nothing
+    (length,) = struct.unpack(f"{order}I", head[8:12] if explicit else head[4:8])
+    start = stream.tell() - len(head) + (12 if explicit else 8)
+    return start, length, _PIXELS[element], head[4:6].decode() if explicit else ""
+
+
+def _check_deflated(file: Bounded, where: str) -> None:
+    """Unpack a deflated data set once without keeping it, so that a bomb is an error and not a full memory."""
+    file.seek(0)
+    head = file.read(4096)
+    at = head.find(DEFLATED.encode())
+    if at < 0 or head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
+        if at >= 0 and head[128:132] == b"DICM":
+            raise ImageError(f"{where}: is deflated, and its file header does not say its own length.")
+        return
+    file.seek(144 + int.from_bytes(head[140:144], "little"))
+    if at > file.tell():
+        return  # the words stand in the data, not in the file header
+    count_inflated(file, INFLATED_LIMIT, where)
+
+
+def count_inflated(file: BinaryIO | Bounded, limit: int, where: str) -> int:
+    """How many bytes a raw deflate stream unpacks to.
+
+    Args:
+        file: at the start of the stream.
+        limit: bytes; beyond it is an error.
+        where: for messages.
+
+    Raises:
+        ImageError: beyond the limit, or if the stream is damaged.
+    """
+    unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    try:
+        while not unpacker.eof and (chunk := unpacker.unconsumed_tail or file.read(1 << 16)):
+            total += len(unpacker.decompress(chunk, 1 << 20))
+            if total > limit:
+                raise ImageError(
+                    f"{where}: unpacks to more than {limit:,} bytes, a decompression bomb. Write the file uncompressed if it is "
+                    "meant."
+                )
+    except zlib.error as error:
+        raise ImageError(f"{where}: its deflated data are damaged ({error}).") from error
+    return total

@@ -1,0 +1,186 @@
+"""Elements of a DICOM header as numbers and words, for single images and for one frame of a multi-frame image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from medzoo.data.images.dicom.lookup_tables import Table, table_of
+from medzoo.errors import ImageError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+# Where a multi-frame image keeps what differs between frames, PS3.3 C.7.6.16.2.
+_GROUPS = {
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+    "WindowCenter": "FrameVOILUTSequence",
+    "WindowWidth": "FrameVOILUTSequence",
+    "WindowCenterWidthExplanation": "FrameVOILUTSequence",
+    "VOILUTFunction": "FrameVOILUTSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+}
+
+
+@dataclass(frozen=True)
+class Tags:
+    """The header as one frame sees it.
+
+    Args:
+        header: of the file.
+        frame: from 0.
+    """
+
+    header: Dataset
+    frame: int = 0
+
+    def value(self, keyword: str) -> Any:  # noqa: ANN401 - whatever the element holds
+        """The value of an element: of the frame's functional groups, the shared ones, or the header; None if absent or empty."""
+        group = _GROUPS.get(keyword)
+        if group is not None:
+            for name, at in (("PerFrameFunctionalGroupsSequence", self.frame), ("SharedFunctionalGroupsSequence", 0)):
+                items: Any = self.header.get(name) or ()
+                inner: Any = (items[at].get(group) or ()) if at < len(items) else ()
+                if len(inner) and _given(inner[0].get(keyword)):
+                    return inner[0].get(keyword)
+        found = self.header.get(keyword)
+        return found if _given(found) else None
+
+    def words(self, keyword: str) -> str:
+        """The value as text without blanks at its ends; "" if it is absent."""
+        found = self.value(keyword)
+        return "" if found is None else str(found).strip().strip("\0")
+
+    def numbers(self, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
+        """All values as finite numbers, or None if the element is absent, or has not that many.
+
+        Args:
+            keyword: of the element.
+            count: how many there should be.
+        """
+        found = self.value(keyword)
+        if found is None:
+            return None
+        values = found if hasattr(found, "__iter__") and not isinstance(found, str | bytes) else (found,)
+        try:
+            numbers = tuple(float(value) for value in values)
+        except (TypeError, ValueError):
+            return None
+        if not all(map(math.isfinite, numbers)) or (count is not None and len(numbers) != count):
+            return None
+        return numbers or None
+
+    def number(self, keyword: str) -> float | None:
+        """The first value as a number, or None."""
+        found = self.numbers(keyword)
+        return None if found is None else found[0]
+
+    def table(self, item: Dataset, *, signed: bool, where: str) -> Table:
+        """The lookup table of an item of a modality or VOI LUT sequence.
+
+        Args:
+            item: with LUTDescriptor and LUTData.
+            signed: whether the values to look up are signed.
+            where: for messages.
+        """
+        little = self.header.original_encoding[1] is not False
+        return table_of(item.get("LUTDescriptor"), item.get("LUTData"), little=little, signed=signed, where=where)
+
+
+def _given(value: object) -> bool:
+    return value is not None and not (isinstance(value, str | bytes) and not value.strip()) and value != []
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How the pixels of a DICOM image are stored.
+
+    Args:
+        rows: pixels.
+        columns: pixels.
+        frames: at least 1.
+        samples: 1 or 3.
+        allocated: bits a sample takes.
+        stored: bits of them that are used.
+        high: number of the highest used bit.
+        signed: whether samples are two's complement.
+        photometric: "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", ...
+    """
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    photometric: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and highest number that may be stored."""
+        return (
+            (-(2.0 ** (self.stored - 1)), 2.0 ** (self.stored - 1) - 1) if self.signed else (0.0, 2.0**self.stored - 1)
+        )
+
+
+def facts_of(header: Dataset, where: str, *, floats: bool = False) -> Facts:
+    """The facts, checked.
+
+    Args:
+        header: of the file.
+        where: for messages.
+        floats: whether the pixels are floats, which need no bits and no sign.
+
+    Raises:
+        ImageError: for a missing or impossible element.
+    """
+    tags = Tags(header)
+    photometric = tags.words("PhotometricInterpretation")
+    if not photometric:
+        raise ImageError(
+            f"{where}: has no PhotometricInterpretation (0028,0004), so nothing says whether low values are black or white. Add it "
+            "to the file (MONOCHROME2 if low is black, MONOCHROME1 if low is white), for example with pydicom."
+        )
+    rows, columns = _whole(tags, "Rows", where), _whole(tags, "Columns", where)
+    samples = _whole(tags, "SamplesPerPixel", where, 1)
+    allocated = _whole(tags, "BitsAllocated", where)
+    stored = allocated if floats else _whole(tags, "BitsStored", where, allocated)
+    high = _whole(tags, "HighBit", where, stored - 1)
+    frames = max(_whole(tags, "NumberOfFrames", where, 1), 1)
+    sign = 0 if floats else _whole(tags, "PixelRepresentation", where, 0)
+    if not floats and tags.value("PixelRepresentation") is None and samples == 1:
+        raise ImageError(
+            f"{where}: has no PixelRepresentation (0028,0103), so nothing says whether values are signed. Add 0 or 1."
+        )
+    checks = {
+        f"Rows {rows} and Columns {columns}": 0 < rows < 2**16 and 0 < columns < 2**16,
+        f"SamplesPerPixel {samples}": samples in (1, 3),
+        f"BitsAllocated {allocated} and BitsStored {stored}": allocated in (1, 8, 16, 32, 64)
+        and 0 < stored <= allocated,
+        f"HighBit {high}": stored - 1 <= high < allocated or floats,
+        f"PixelRepresentation {sign}": sign in (0, 1),
+        f"NumberOfFrames {frames}": frames < 2**31,
+    }
+    wrong = [name for name, right in checks.items() if not right]
+    if wrong:
+        raise ImageError(f"{where}: its header says {', '.join(wrong)}, which no image of this kind has.")
+    return Facts(rows, columns, frames, samples, allocated, stored, high, sign == 1, photometric)
+
+
+def _whole(tags: Tags, keyword: str, where: str, default: int | None = None) -> int:
+    found = tags.number(keyword)
+    if found is None:
+        if default is None or tags.value(keyword) is not None:
+            raise ImageError(f"{where}: has no usable {keyword}, without which its pixels have no shape.")
+        return default
+    if not found.is_integer():
+        raise ImageError(f"{where}: its {keyword} is {found:g}, no whole number.")
+    return int(found)

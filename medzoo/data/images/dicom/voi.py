@@ -1,0 +1,104 @@
+"""What a DICOM header says about brightness and contrast: a VOI LUT, or windows of three kinds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.data.images.pixels import Pixels, apply_window
+from medzoo.errors import ImageError
+
+if TYPE_CHECKING:
+    from medzoo.data.images.ct_windows import WindowChoice
+    from medzoo.data.images.dicom.tags import Tags
+
+
+def apply_voi(
+    pixels: Pixels,
+    tags: Tags,
+    window: WindowChoice | None,
+    where: str,
+    notes: list[str],
+    *,
+    range_known: bool,
+    padding: np.ndarray | None = None,
+) -> Pixels:
+    """The values that are to be seen: within the given window, or the header's VOI LUT or window, or the whole scale.
+
+    Args:
+        pixels: in the unit of the modality, on the scale of their stored bits.
+        tags: of the frame.
+        window: (low, high), a rule, "full" for the whole scale, or None for what the header says.
+        where: for messages.
+        notes: what was done is added to it.
+        range_known: whether the scale of the stored bits is one that the images of a data set share.
+        padding: (H, W) bool, what a rule does not look at.
+
+    Raises:
+        ImageError: if neither the header nor the stored type says the range.
+    """
+    if window == "full":
+        return pixels
+    if window is not None:
+        return apply_window(pixels, window, where, padding=padding)
+    found = tags.header.get("VOILUTSequence")
+    if found and pixels.array.dtype.kind in "ui":
+        table = tags.table(found[0], signed=pixels.range[0] < 0, where=where)
+        notes.append(_which("VOI LUT", len(found), str(found[0].get("LUTExplanation") or "")))
+        return replace(pixels, array=table.look_up(pixels.array), range=table.ends)
+    if found:
+        notes.append("VOI LUT ignored: it is for whole numbers")
+    centers, widths = tags.numbers("WindowCenter"), tags.numbers("WindowWidth")
+    if centers and widths:
+        kind = tags.words("VOILUTFunction").upper() or "LINEAR"
+        explanation = tags.value("WindowCenterWidthExplanation") or ""
+        explanation = explanation if isinstance(explanation, str) else str(next(iter(explanation), ""))
+        if widths[0] >= 1 or (widths[0] > 0 and kind != "LINEAR"):
+            notes.append(_which("window of the header", min(len(centers), len(widths)), explanation))
+            shown = _windowed(pixels, centers[0], widths[0], kind, where)
+            if shown.array.size > 1 and np.ptp(shown.array) == 0 and np.ptp(pixels.array) > 0:
+                notes.append("the window of the header holds none of the values: is it meant for other units?")
+            return shown
+        notes.append(f"window of the header ignored: its width is {widths[0]:g}")
+    if range_known:
+        return pixels
+    modality = tags.words("Modality") or "The image"
+    raise ImageError(
+        f"{where}: {modality} in {pixels.array.dtype}, and neither its header (VOI LUT, WindowCenter) nor its type says which "
+        "values are black and white; a guess from the image would change from image to image. Give window=(low, high), "
+        f"window='full' for all that may be stored ({pixels.range[0]:g} to {pixels.range[1]:g}), or window='percentile:1,99' for "
+        "limits of each image or volume."
+    )
+
+
+def _which(what: str, count: int, explanation: str) -> str:
+    """Which of several was taken, and what it is called."""
+    name = f" ({explanation.strip()})" if explanation.strip() else ""
+    return f"{what}{name}" if count == 1 else f"{what} 1 of {count}{name}"
+
+
+def _windowed(pixels: Pixels, center: float, width: float, kind: str, where: str) -> Pixels:
+    """PS3.3 C.11.2.1.2: the ends of a LINEAR window lie half a grey level inside, those of LINEAR_EXACT do not."""
+    if kind == "SIGMOID":
+        values = 1 / (1 + np.exp(-4 * (pixels.array.astype(np.float64) - center) / width))
+        note = f"sigmoid window, center {center:g}, width {width:g}"
+        return replace(pixels, array=values.astype(np.float32), range=(0.0, 1.0), notes=(*pixels.notes, note))
+    if kind == "LINEAR":
+        low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
+        if width == 1:  # a threshold: all below the center is black
+            low, high = center - 1, center
+    elif kind == "LINEAR_EXACT":
+        low, high = center - width / 2, center + width / 2
+    else:
+        raise ImageError(
+            f"{where}: has the VOI LUT function {kind!r}, which DICOM does not know. Give window=(low, high)."
+        )
+    whole = pixels.array.dtype.kind in "ui"
+    limits = np.iinfo(pixels.array.dtype) if whole else None
+    if limits is not None and (high < limits.min or low > limits.max):
+        raise ImageError(
+            f"{where}: its window {low:g} to {high:g} lies outside of all that is stored. Give window=(low, high)."
+        )
+    return apply_window(pixels, (low, high), where)

@@ -1,0 +1,216 @@
+"""Shards as a stream for pre-training: any size, exact to resume, the same share for every process.
+
+What a process reads is a function of (seed, epoch, rank, number of the batch), so there is no state to keep: a run goes on by
+asking for the next number. `datasets` streams these files too, but its shuffle buffer loses its rows when a run is resumed
+(tests/data/shards/test_stream.py shows it), so the order is made here.
+
+The epoch's order: shards in a drawn order, the rows of each in a drawn order, one after the other; this line is cut into equal
+parts, one a process, and the rest that does not fill a batch for everybody waits for another epoch. Each process mixes the rows of
+a few neighbouring shards. So each row is read once an epoch by one process, a process reads about its share of the files, and a
+few shards are in memory at a time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.rng import uniform
+from medzoo.data.shards.formats import REPAIR, Shard, open_shard
+from medzoo.data.shards.index import ShardFile, read_index
+from medzoo.errors import DataContractError, IntegrityError, UsageError, listed
+from medzoo.store import verified_sha256
+
+MIX = 4  # shards whose rows are mixed, and that are in memory at a time
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a stream.
+
+    Args:
+        number: over all shards of the split, in the order they were written; draws of augmentation follow it.
+        id: of the image.
+        patient_id: or group; None where nobody knows.
+        label: as in the shard; None of a segmentation.
+        image: encoded.
+        where: for messages.
+    """
+
+    number: int
+    id: str
+    patient_id: str | None
+    label: Any
+    image: bytes
+    where: str
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of a shard, in the order of an epoch."""
+
+    shard: int
+    first: int
+    last: int
+
+
+class ShardStream:
+    """The batches of a split of shards for one process.
+
+    Args:
+        folder: of the shards.
+        split: "train", ...
+        seed: of the orders.
+        batch_size: images a step over all processes.
+        rank: this process.
+        world: all processes.
+        mix: shards whose rows are mixed; more mixes better and takes more memory.
+
+    Raises:
+        DataContractError: if there is no such split, or files of the index are not there.
+        UsageError: if the processes cannot share a batch equally.
+
+    >>> import tempfile
+    >>> from medzoo.data.tasks import shards
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     shards.fake(Path(folder), 12)
+    ...     stream = ShardStream(Path(folder), seed=0, batch_size=4)
+    ...     sorted(row.number for number in range(len(stream)) for row in stream.rows(number))
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    """
+
+    def __init__(
+        self, folder: Path, split: str = "train", *, seed: int, batch_size: int, rank: int = 0, world: int = 1, mix: int = MIX
+    ) -> None:  # fmt: skip
+        self.folder, self.split, self.seed, self.rank, self.world = Path(folder), split, seed, rank, world
+        self.index = read_index(self.folder)
+        if split not in self.index.splits or not self.index.images(split):
+            raise DataContractError(
+                f"{folder} holds no split {split}; it has {listed(self.index.splits) or 'nothing'}."
+            )
+        self.shards: tuple[ShardFile, ...] = self.index.splits[split]
+        self.images = self.index.images(split)
+        self.batch_size, self.mix = min(batch_size, self.images), max(1, mix)
+        if not 0 <= rank < world or self.batch_size % world:
+            raise UsageError(
+                f"A batch of {self.batch_size} images cannot be shared equally by {world} processes; choose a --batch-size "
+                "that they divide."
+            )
+        self._starts = list(accumulate((shard.images for shard in self.shards), initial=0))
+        self._open: OrderedDict[int, tuple[Shard, dict[str, list[Any]]]] = OrderedDict()
+        self.set_epoch(0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process goes no shard that is open here: it opens its own."""
+        return {**self.__dict__, "_open": OrderedDict()}
+
+    def check_files(self) -> None:
+        """Look whether all files are there, by one listing of the folder; their content is checked when they are opened.
+
+        Raises:
+            DataContractError: with those that are missing.
+        """
+        there = {path.name for path in self.folder.iterdir()}
+        missing = [shard.file for shard in self.shards if shard.file not in there]
+        if missing:
+            raise DataContractError(f"{self.folder}: {len(missing)} shards are missing: {listed(missing)}. {REPAIR}")
+
+    def __len__(self) -> int:
+        """Batches an epoch, the same for every process."""
+        return self.images // self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, and with it the order."""
+        self.epoch = epoch
+        share = len(self) * self.batch_size // self.world
+        self._windows = self._cut(self.rank * share, (self.rank + 1) * share)
+        self._ends = list(accumulate(sum(piece.last - piece.first for piece in window) for window in self._windows))
+        self._drawn: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+
+    def rows(self, number: int) -> list[Row]:
+        """The rows of this process's part of a batch.
+
+        Args:
+            number: of the batch in the epoch.
+
+        Raises:
+            IndexError: beyond the epoch.
+            IntegrityError: if a shard is not what the index says.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"An epoch has {len(self)} batches; there is no batch {number}.")
+        part = self.batch_size // self.world
+        return [self._row(*self._place(position)) for position in range(number * part, (number + 1) * part)]
+
+    def _cut(self, first: int, last: int) -> list[list[_Piece]]:
+        """The part of the epoch's line that is this process's, as windows of a few pieces."""
+        pieces, at = [], 0
+        for shard in _permutation("shards", self.seed, self.epoch, len(self.shards)).tolist():
+            size = self.shards[shard].images
+            low, high = max(first - at, 0), min(last - at, size)
+            if low < high:
+                pieces.append(_Piece(shard, low, high))
+            at += size
+        return [pieces[start : start + self.mix] for start in range(0, len(pieces), self.mix)]
+
+    def _place(self, position: int) -> tuple[int, int]:
+        """The shard and the row in it at a position of this process's epoch."""
+        window = bisect_right(self._ends, position)
+        shards, rows = self._order(window)
+        at = position - (self._ends[window - 1] if window else 0)
+        return int(shards[at]), int(rows[at])
+
+    def _order(self, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """The shards and rows of a window in their mixed order."""
+        if window not in self._drawn:
+            shards, rows = [], []
+            for piece in self._windows[window]:
+                size = self.shards[piece.shard].images
+                inside = _permutation(f"shard {piece.shard}", self.seed, self.epoch, size)[piece.first : piece.last]
+                shards.append(np.full(len(inside), piece.shard))
+                rows.append(inside)
+            mixed = _permutation(f"window {self.rank} {window}", self.seed, self.epoch, sum(map(len, rows)))
+            self._drawn[window] = np.concatenate(shards)[mixed], np.concatenate(rows)[mixed]
+            while len(self._drawn) > 2:
+                self._drawn.popitem(last=False)
+        return self._drawn[window]
+
+    def _row(self, number: int, row: int) -> Row:
+        shard, columns = self._opened(number)
+        name = self.shards[number].file
+        return Row(
+            self._starts[number] + row, columns["id"][row], columns["patient_id"][row],
+            columns["label"][row] if "label" in columns else None, shard.image(row), f"{self.folder / name} row {row}",
+        )  # fmt: skip
+
+    def _opened(self, number: int) -> tuple[Shard, dict[str, list[Any]]]:
+        """A shard in memory; the one that was not used for longest goes."""
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        while len(self._open) >= self.mix:
+            self._open.popitem(last=False)
+        facts = self.shards[number]
+        path = self.folder / facts.file
+        try:
+            whole = path.stat().st_size == facts.bytes and verified_sha256(path) == facts.sha256
+        except OSError as error:
+            raise IntegrityError(f"{path} cannot be read ({error.strerror or error}). {REPAIR}") from error
+        if not whole:
+            raise IntegrityError(f"{path} is not the file that index.json lists. {REPAIR}")
+        shard = open_shard(path)
+        there = shard.names()
+        columns = {name: shard.column(name) for name in there if name in ("id", "patient_id", "label")}
+        self._open[number] = shard, columns
+        return shard, columns
+
+
+def _permutation(stream: str, seed: int, epoch: int, length: int) -> np.ndarray:
+    keys = uniform(stream, seed, epoch, np.arange(length), 2)
+    return np.lexsort((keys[:, 1], keys[:, 0]))

@@ -1,0 +1,258 @@
+"""Splits, folds and fractions by group: ranked by a hash of (purpose, seed, group), so nothing else decides.
+
+A group is a patient, a lesion cluster, or the image itself where the data have no groups. Groups are ranked
+within their class (the most frequent one of their images; of several labels the rarest that they have); segmentation and
+regression have one stratum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.data.build_task import UNCERTAIN
+from medzoo.data.patient_ids import alike_form, spellings
+from medzoo.data.split_counts import check_share
+from medzoo.data.splits.split_file import read_splits
+from medzoo.data.splits.split_names import SPLITS
+from medzoo.errors import DataContractError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from medzoo.data.task import Task
+
+FOLDS = 5
+STATED_FOLD = "stated_fold"  # a column of fold numbers that a user's own data bring
+VALIDATION_SHARE = {"train": 0.9, "validation": 0.1}
+ALL_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+Strata = list[list[str]]
+
+
+def arrange(
+    task: Task, *, split_file: str | os.PathLike[str] | None = None, fold: int | None = None, seed: int = 0
+) -> Task:
+    """A task with train, validation and (where it has or can have one) test.
+
+    Args:
+        task: as its family built it.
+        split_file: ids → splits, or a folder of lists (split_files.py); replaces the task's own.
+        fold: 0 to 4: this fifth of all groups is the test set, the next one validation; with a folder of lists, its fold.
+        seed: of made splits.
+
+    Raises:
+        UsageError: if both a split file and a fold are given, or there is no such fold.
+        DataContractError: if there are too few groups to split.
+    """
+    if split_file is not None:
+        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold), f"splits: of {split_file}")
+    elif fold is not None and STATED_FOLD in next(iter(task.tables.values())).column_names:
+        task = _stated_fold(task, fold)
+    elif fold is not None:
+        if not 0 <= fold < FOLDS:
+            raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.")
+        note = f"splits: fold {fold} of {FOLDS}, made here by patient (or group) with seed {seed}"
+        return _regroup(task, _fold(task, fold, seed), "a fold", note)
+    if task.kind == "unlabelled":
+        return task
+    first = next(iter(task.tables))
+    if (
+        fold is None
+        and split_file is None
+        and "validation" not in task.tables
+        and STATED_FOLD in task.tables[first].column_names
+    ):
+        count = len({number for number in task.column(first, STATED_FOLD) if number is not None})
+        raise UsageError(
+            f"Task {task.name}: the data state {count} folds, and no validation split. Choose one with --fold 0 to {count - 1}, or "
+            "give split=none behind the task's name to have other splits made."
+        )
+    if "all" in task.tables:
+        shares = ", ".join(f"{share:.0%} {split}" for split, share in ALL_SHARES.items())
+        note = f"splits: none in the data; made here by patient (or group) with seed {seed}: {shares}"
+        return _regroup(task, _cut(_strata(task, "all", seed, "split"), ALL_SHARES), "splits", note)
+    if "validation" not in task.tables:
+        chosen = _cut(_strata(task, "train", seed, "validation"), VALIDATION_SHARE)
+        parts = _divide(task, "train", chosen)
+        rest = {name: table for name, table in task.tables.items() if name != "train"}
+        share = f"{VALIDATION_SHARE['validation']:.0%} of train"
+        note = f"validation: none in the data; {share}, made here by patient (or group) with seed {seed}"
+        return task.with_tables(_nonempty(task, parts, "a validation split") | rest, note)
+    return task
+
+
+def _stated_fold(task: Task, fold: int) -> Task:
+    """The splits of a fold that the data state: this fold for test and the next one for validation.
+
+    Where the data have a test split of their own, it stays, and the fold is for validation.
+    """
+    held = {split: table for split, table in task.tables.items() if split == "test"}
+    pool = _pool(task.with_tables({split: table for split, table in task.tables.items() if split not in held}))
+    numbers = pool.column("all", STATED_FOLD)
+    known = sorted({number for number in numbers if number is not None})
+    if not 0 <= fold < len(known):
+        raise UsageError(
+            f"Task {task.name} has no fold {fold}; its data state {len(known)} folds: 0 to {len(known) - 1}."
+        )
+    if len(known) < 2:
+        raise UsageError(f"Task {task.name}: all rows are of one fold, which leaves none for training.")
+    role = {known[fold]: "validation" if held else "test"}
+    if not held and len(known) > 2:
+        role[known[(fold + 1) % len(known)]] = "validation"
+    rows: dict[str, list[int]] = {"train": []}
+    for row, number in enumerate(numbers):
+        rows.setdefault(role.get(number, "train"), []).append(row)
+    parts = {split: pool.tables["all"].take(chosen) for split, chosen in rows.items()}
+    return task.with_tables(parts | held, f"splits: fold {fold} of the {len(known)} that the data state")
+
+
+def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
+    """Keep a share of the training groups; the other splits stay whole.
+
+    A smaller fraction is a part of every larger one. Every class keeps at least one group.
+
+    Args:
+        task: with a training split.
+        fraction: share of the groups of each class, in (0, 1].
+        seed: of the ranking; the same groups for every checkpoint and training seed.
+    """
+    strata = _strata(task, "train", seed, "fraction")
+    kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
+    rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
+    groups = _groups(task, "train")
+    for members in _members(task):
+        kept.add(min((groups[row] for row in members.tolist()), key=rank.__getitem__))
+    rows = [row for row, group in enumerate(groups) if group in kept]
+    part = task.with_tables({**task.tables, "train": task.tables["train"].take(rows)})
+    check_share(task, part, {raw for raw, group in zip(task.groups("train"), groups, strict=True) if group in kept})
+    return part
+
+
+def _members(task: Task) -> list[np.ndarray]:
+    """Of each class that training has, the rows of its images; nothing for masks and numbers."""
+    if task.kind == "multilabel":
+        present = _present(task, "train")
+        return [np.flatnonzero(column) for column in present.T if column.any()]
+    if task.kind in ("binary", "multiclass"):
+        labels = task.labels("train")
+        order = np.argsort(labels, kind="stable")  # one pass: of 10,000 classes and millions of images too
+        parts = np.split(order, np.searchsorted(labels[order], np.arange(1, len(task.classes))))
+        return [rows for rows in parts if len(rows)]
+    return []
+
+
+def _rank(purpose: str, seed: int, group: str) -> bytes:
+    return hashlib.sha256(f"{purpose}\0{seed}\0{group}".encode()).digest()
+
+
+def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
+    """Groups of each class, ranked; the largest stratum first."""
+    groups = _groups(task, split)
+    stratum: dict[str, int] = {}
+    if task.kind in ("binary", "multiclass"):
+        votes: dict[str, Counter[int]] = defaultdict(Counter)
+        for group, label in zip(groups, task.labels(split).tolist(), strict=True):
+            votes[group][label] += 1
+        stratum = {group: min(count, key=lambda label: (-count[label], label)) for group, count in votes.items()}
+    elif task.kind == "multilabel":
+        present = _present(task, split)
+        rarity = np.argsort(np.argsort(present.sum(axis=0), kind="stable"))  # 0 is the rarest label
+        for group, row in zip(groups, present, strict=True):
+            rarest = min(rarity[row].tolist(), default=len(rarity))
+            stratum[group] = min(rarest, stratum.get(group, len(rarity)))
+    else:
+        stratum = dict.fromkeys(groups, 0)
+    strata: dict[int, list[str]] = defaultdict(list)
+    for group, label in stratum.items():
+        strata[label].append(group)
+    ranked = [sorted(members, key=lambda group: _rank(purpose, seed, group)) for _, members in sorted(strata.items())]
+    return sorted(ranked, key=len, reverse=True)
+
+
+def _present(task: Task, split: str) -> np.ndarray:
+    """Which labels are certainly present: bool (N, C), the same under every label policy, and so are the splits."""
+    present = task.labels(split) == 1
+    if task.policy is not None and UNCERTAIN in task.tables[split].column_names:
+        present &= ~np.array(task.column(split, UNCERTAIN), dtype=bool).reshape(present.shape)
+    return present
+
+
+def _cut(strata: Strata, shares: dict[str, float]) -> dict[str, str]:
+    """Group → split: each stratum is cut at the shares, train first; a part left empty takes one group of the largest."""
+    chosen: dict[str, str] = {}
+    for ranked in strata:
+        start, share = 0, 0.0
+        for split, part in shares.items():
+            share += part
+            stop = max(1 if start == 0 else start, int(share * len(ranked) + 0.5))
+            chosen |= dict.fromkeys(ranked[start:stop], split)
+            start = stop
+    for split in shares:
+        if split not in chosen.values():
+            spare = [ranked for ranked in strata if sum(chosen[group] == "train" for group in ranked) > 1]
+            if spare:
+                chosen[[group for group in spare[0] if chosen[group] == "train"][-1]] = split
+    return chosen
+
+
+def _fold(task: Task, fold: int, seed: int) -> dict[str, str]:
+    pooled = _pool(task)
+    chosen, dealt = {}, 0
+    for ranked in _strata(pooled, "all", seed, "fold"):
+        for group in ranked:  # dealt on from class to class, so that the folds are of one size
+            place = dealt % FOLDS
+            chosen[group] = "test" if place == fold else "validation" if place == (fold + 1) % FOLDS else "train"
+            dealt += 1
+    return chosen
+
+
+def _pool(task: Task) -> Task:
+    import pyarrow as pa
+
+    if "all" in task.tables:
+        return task
+    return task.with_tables({"all": pa.concat_tables(task.tables.values(), promote_options="default")})
+
+
+def _groups(task: Task, split: str) -> list[str]:
+    """The group of every row, ids that may be of one patient under one of their spellings: made splits keep those together."""
+    groups = task.groups(split)
+    if task.info.groups.startswith("none"):
+        return groups
+    merged = spellings(set(groups), alike_form)
+    return [merged.get(group, group) for group in groups] if merged else groups
+
+
+def _regroup(task: Task, chosen: dict[str, str], what: str, note: str) -> Task:
+    parts = _divide(_pool(task), "all", chosen)
+    return task.with_tables(_nonempty(task, parts, what), note)
+
+
+def _divide(task: Task, split: str, chosen: dict[str, str]) -> dict[str, pa.Table]:
+    rows: dict[str, list[int]] = {name: [] for name in SPLITS if name in set(chosen.values())}
+    for row, group in enumerate(_groups(task, split)):
+        rows[chosen[group]].append(row)
+    return {name: task.tables[split].take(indices) for name, indices in rows.items()}
+
+
+def _nonempty(task: Task, parts: dict[str, pa.Table], what: str) -> dict[str, pa.Table]:
+    if "train" not in parts or "validation" not in parts:
+        groups = sum(len(set(table["patient_id"].to_pylist())) for table in parts.values())
+        raise DataContractError(f"Task {task.name}: {groups} groups are too few to make {what}. Give a split file.")
+    return parts
+
+
+def _from_file(task: Task, path: Path, fold: int | None) -> dict[str, pa.Table]:
+    """The task's rows in the splits that a file, or a folder of lists, names."""
+    pooled = _pool(task).tables["all"]
+    ids = pooled["id"].to_pylist()
+    assigned = read_splits(path, ids, task.name, fold)
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, key in enumerate(ids):
+        rows[assigned[key]].append(row)
+    return {split: pooled.take(rows[split]) for split in SPLITS if rows[split]}

@@ -1,0 +1,166 @@
+"""What is drawn for a view of an image: the box, the flip, the turn, the tones and the blur, by (seed, epoch, index) alone.
+
+The draws are made on the host, by the same numbers whichever device then makes the view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medzoo.data.rng import uniform
+
+CROP_TRIES = 10  # as torchvision's RandomResizedCrop
+_BOX = 2 * CROP_TRIES + 2
+_OTHERS = 9  # flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle: new ones come last
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may be done to a training image; the default does nothing. The order is that of the arguments.
+
+    Args:
+        min_area: smallest share of the area a crop keeps; 1 keeps the image whole.
+        aspect: widest aspect ratio of a crop, w/h in [1/aspect, aspect].
+        flip: chance of a left-right flip.
+        brightness: factor drawn from [1 - b, 1 + b].
+        contrast: factor drawn from [1 - c, 1 + c], about the image's mean luminance.
+        saturation: factor drawn from [1 - s, 1 + s], for colour images.
+        tone: chance that brightness, contrast and saturation are drawn at all.
+        grey: chance of losing colour.
+        blur: chance of a Gaussian blur with sigma up to `size`/32 pixels.
+        rotation: angle drawn from [-r, r] degrees, after the crop and flip; what comes from outside is black.
+    """
+
+    min_area: float = 1.0
+    aspect: float = 4 / 3
+    flip: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    tone: float = 1.0
+    grey: float = 0.0
+    blur: float = 0.0
+    rotation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One row an image; tensors lie on the device that makes the views.
+
+    Args:
+        top: (N,) of the box, pixels.
+        left: (N,).
+        height: (N,).
+        width: (N,).
+        flip: (N,) bool.
+        angle: (N,) degrees, counter-clockwise.
+        brightness: (N,) factor.
+        contrast: (N,) factor.
+        saturation: (N,) factor, 0 where colour is lost.
+        blurred: positions of the images that are blurred.
+        sigma: of each of these, pixels.
+    """
+
+    top: torch.Tensor
+    left: torch.Tensor
+    height: torch.Tensor
+    width: torch.Tensor
+    flip: torch.Tensor
+    angle: torch.Tensor
+    brightness: torch.Tensor
+    contrast: torch.Tensor
+    saturation: torch.Tensor
+    blurred: torch.Tensor
+    sigma: torch.Tensor
+
+
+def draw(
+    law: Augmentation,
+    shape: tuple[int, int],
+    size: int,
+    *,
+    seed: int,
+    epoch: int,
+    indices: np.ndarray,
+    stream: str,
+    device: torch.device | None = None,
+) -> Draws:
+    """The draws of some images in an epoch.
+
+    Args:
+        law: what may be drawn.
+        shape: (height, width) of the stored images, pixels.
+        size: side of the views, pixels.
+        seed: the run's seed.
+        epoch: the pass over the data.
+        indices: (N,) positions of the images in their split.
+        stream: name of the view, so that two views of one image differ.
+        device: where the views are made; by default the CPU.
+    """
+    height, width = shape
+    drawn = uniform(stream, seed, epoch, indices, _BOX + _OTHERS)
+    boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
+    if law.min_area < 1:
+        boxes = crop_boxes(drawn[:, :_BOX], height, width, law.min_area, law.aspect)
+    flip, bright, contrast, saturation, tone, grey, blur, sigma, angle = drawn[:, _BOX:].T
+    toned = tone < law.tone
+
+    def factor(draw: np.ndarray, strength: float) -> np.ndarray:
+        return np.where(toned, 1 + strength * (2 * draw - 1), 1.0)
+
+    saturations = np.where(grey < law.grey, 0.0, factor(saturation, law.saturation))
+    together = np.column_stack(
+        [
+            boxes, flip < law.flip, law.rotation * (2 * angle - 1), factor(bright, law.brightness),
+            factor(contrast, law.contrast), saturations,
+        ]
+    )  # fmt: skip
+    blurred = np.flatnonzero(blur < law.blur)
+    top, left, tall, wide, flips, *others = _move(together, device).unbind(1)
+    angles, brights, contrasts, colours = others
+    sigmas = _move(0.1 + sigma[blurred] * size / 32, device)
+    return Draws(top, left, tall, wide, flips > 0, angles, brights, contrasts, colours, _move(blurred, device), sigmas)
+
+
+def blur_radius(size: int) -> int:
+    """Pixels that the widest blur of views of this size reaches: three sigma."""
+    return round(3 * (0.1 + size / 32))
+
+
+def crop_boxes(draws: np.ndarray, height: int, width: int, min_area: float, aspect: float) -> np.ndarray:
+    """Boxes (top, left, height, width) by the law of torchvision's RandomResizedCrop.
+
+    Args:
+        draws: (N, 2 * CROP_TRIES + 2) uniform numbers.
+        height: of the stored image, pixels.
+        width: of the stored image, pixels.
+        min_area: smallest share of the area.
+        aspect: widest aspect ratio.
+
+    Source: https://arxiv.org/abs/1409.4842 (the law), torchvision (ten tries, then the largest centred box)
+    """
+    area = height * width * (min_area + (1 - min_area) * draws[:, :CROP_TRIES])
+    ratio = np.exp(np.log(aspect) * (2 * draws[:, CROP_TRIES : 2 * CROP_TRIES] - 1))
+    widths, heights = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+    fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    first, rows = fits.argmax(1), np.arange(len(draws))
+    none = ~fits.any(1)
+    box_w = np.where(none, min(width, round(height * aspect)), widths[rows, first]).astype(int)
+    box_h = np.where(none, min(height, round(width * aspect)), heights[rows, first]).astype(int)
+    place = draws[:, -2:]
+    top = np.where(none, (height - box_h) // 2, np.floor(place[:, 0] * (height - box_h + 1))).astype(int)
+    left = np.where(none, (width - box_w) // 2, np.floor(place[:, 1] * (width - box_w + 1))).astype(int)
+    return np.stack([top, left, box_h, box_w], axis=1)
+
+
+def _move(values: np.ndarray, device: torch.device | None) -> torch.Tensor:
+    """To the device without waiting for it."""
+    tensor = torch.from_numpy(values)
+    if device is None or device.type == "cpu":
+        return tensor
+    if device.type == "mps" and tensor.dtype == torch.float64:
+        tensor = tensor.float()
+    return tensor.to(device, non_blocking=True)

@@ -1,0 +1,266 @@
+"""A model's input convention, read from its configuration, and the transform that follows from it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, normalise, to_unit, whole
+from medzoo.errors import ImageError, UsageError
+from medzoo.zoo.models.input_notes import from_notes
+
+if TYPE_CHECKING:
+    import torch
+
+    from medzoo.data.images.ct_windows import WindowChoice
+    from medzoo.data.images.pixels import Pixels
+
+SIXTEEN_BITS = (0.0, 65535.0)
+
+
+def convention_of(model: torch.nn.Module) -> InputConvention:
+    """Mean, std and rule of a model that medzoo loaded (or of any timm model; one from a medzoo folder notes its rule).
+
+    An input made grey by `in_chans=1` uses the mean over the stored channels' statistics.
+
+    Args:
+        model: with a `pretrained_cfg`.
+    """
+    config: dict[str, Any] = dict(getattr(model, "pretrained_cfg", {}))
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    channels = _channels(model, len(mean))
+    if channels != len(mean):
+        mean, std = (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
+    return InputConvention(mean, std, _rule_of(model)[0])
+
+
+def _rule_of(model: torch.nn.Module) -> tuple[Any, tuple[float, ...] | None]:
+    """What scales to [0, 1] and the HU that CT is clipped to: of the receipt, or of the notes that timm kept."""
+    receipt = getattr(model, "load_receipt", None)
+    if receipt is not None:
+        return receipt.input_rule, receipt.input_clip
+    return from_notes(dict(getattr(model, "pretrained_cfg", {})))
+
+
+def _channels(model: torch.nn.Module, default: int) -> int:
+    first = dict(getattr(model, "pretrained_cfg", {})).get("first_conv")
+    name = first[0] if isinstance(first, tuple | list) else first
+    weight = dict(model.named_parameters()).get(f"{name}.weight") if name else None
+    return default if weight is None else int(weight.shape[1])
+
+
+def input_size(model: torch.nn.Module) -> int:
+    """Side of the model's usual input, pixels."""
+    config: Any = model.pretrained_cfg
+    return int(config["input_size"][-1])
+
+
+def load_at_size(
+    name: str, *, num_classes: int, size: int | None, seed: int, hub: str | None, accept_license: bool
+) -> tuple[torch.nn.Module, int]:
+    """A checkpoint for training at a size: nets whose size is fixed (ViT, Swin) get their position tables resized.
+
+    Args:
+        name: as for `medzoo.load`.
+        num_classes: of the fresh head; 0 for features.
+        size: side of the input, pixels; None takes the checkpoint's.
+        seed: of a fresh head, and of all weights of a random checkpoint.
+        hub: directory that plays the Hub.
+        accept_license: accept non-commercial or contested terms.
+
+    Returns:
+        The model, and the side of its input.
+    """
+    import torch
+
+    from medzoo.zoo.loading.load import load
+
+    def draw(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
+        torch.manual_seed(seed)
+        return load(
+            name, num_classes=num_classes, fresh_head=num_classes > 0, hub=hub, accept_license=accept_license, **architecture
+        )  # fmt: skip
+
+    model = draw()
+    config: Any = model.pretrained_cfg
+    if size and size != input_size(model) and config.get("fixed_input_size"):
+        model = draw(img_size=size)
+    return model, size or input_size(model)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Any image → the tensor that a checkpoint's network expects; `medzoo.transform` makes it.
+
+    It is plain data: it goes to the workers of a DataLoader however they start (fork, spawn, forkserver), and two that do the
+    same are equal.
+
+    Args:
+        convention: of the network's input.
+        size: side of the result, pixels.
+        clip: lowest and highest HU that CT is clipped to, or None.
+        window: (low, high) or the name of a CT window, or None.
+        train: whether a random crop and flip are drawn.
+
+    Raises:
+        UsageError: for a size or a window that is none.
+    """
+
+    convention: InputConvention
+    size: int
+    clip: tuple[float, float] | None = None
+    window: WindowChoice | None = None
+    train: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.size) is not int or not 1 <= self.size <= 16_384:
+            raise UsageError(f"size is {self.size!r}; give the side of the result in pixels.")
+        object.__setattr__(self, "window", _window(self.window))
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of the normalisation, one number a channel, for inputs in [0, 1]."""
+        return self.convention.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Of the normalisation, one number a channel, for inputs in [0, 1]."""
+        return self.convention.std
+
+    @property
+    def rule(self) -> Literal["unit", "per_image_minmax"]:
+        """What scales to [0, 1]."""
+        return self.convention.rule
+
+    def __repr__(self) -> str:
+        shown = {"size": self.size, "mean": self.mean, "std": self.std, "rule": self.rule, "window": self.window}
+        shown |= {"clip": self.clip, "train": self.train}
+        return f"Transform({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
+    def __call__(self, image: Any) -> torch.Tensor:  # noqa: ANN401
+        """The tensor (channels, size, size) of an image.
+
+        Args:
+            image: as for `medzoo.transform`.
+
+        Raises:
+            ImageError: for what is no image, or has an unknown range.
+        """
+        import numpy as np
+        import torch
+
+        from medzoo.data.images.read import apply_window, to_pixels
+
+        pixels = to_pixels(image, window=self.window)
+        if self.window is None and self.rule == "unit" and (fitting := _bits_left_empty(pixels)):
+            warnings.warn(fitting, UserWarning, stacklevel=2)
+        if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
+            raise ImageError(f"A volume of shape {pixels.array.shape} is no image; give one slice of it.")
+        if self.clip is not None and pixels.unit == "HU" and self.window is None:
+            pixels = apply_window(pixels, self.clip)
+        low, high = pixels.range
+        unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, self.rule)
+        if self.train:
+            draw = int(torch.randint(2**31, (1,)))
+            law = Augmentation(min_area=0.35, flip=0.5)
+            unit = augment(unit, law, self.size, seed=draw, epoch=0, indices=np.zeros(1, int), stream="transform")
+        else:
+            unit = whole(unit, self.size)
+        return normalise(unit, self.convention)[0]
+
+
+def transform(
+    name_or_model: str | os.PathLike[str] | torch.nn.Module,
+    *,
+    train: bool = False,
+    size: int | None = None,
+    window: WindowChoice | None = None,
+    hub: str | os.PathLike[str] | None = None,
+) -> Transform:
+    """The transform that belongs to a checkpoint: any image → the tensor its network expects.
+
+    Integers are scaled by the range of their type, so that 16 bits are never clipped; an image of floats or int16 does not
+    say its range, and is refused until you do. CT in Hounsfield units is clipped first where the checkpoint's was.
+    Of uint16 that fills only the lower quarter of its range (12 to 14 bits in 16) a UserWarning names the window to give.
+
+    Args:
+        name_or_model: a checkpoint's name, a folder, or a loaded model (also one that timm loaded from a medzoo folder).
+        train: draw a random crop and flip from torch's generator instead of taking the whole image. After
+            `torch.manual_seed(n)` the same draws come again. Each worker of a DataLoader has a generator of its own, which torch
+            seeds from the loader's (`generator=`, else the main one) and the worker's number: with the same seed and the same
+            number of workers the draws are the same, whichever way the workers start.
+        size: side of the result, pixels; by default the checkpoint's.
+        window: (low, high) of values whose type does not say it, for CT in Hounsfield units the name of a window ("lung"), or a
+            rule that finds it for each image ("percentile:1,99", "zscore:3"); values beyond are clipped.
+        hub: directory that plays the Hub, for a name that lies there; by default MEDZOO_HUB.
+
+    Returns:
+        A function of a path, a PIL image, an array (H, W) or (H, W, 3), a tensor (C, H, W), Pixels, or encoded bytes, that
+        gives (C, size, size) float32; it can be pickled, copied and compared, and shows its numbers when printed. The whole
+        image is squashed to a square, with antialiased bilinear weights whatever `interpolation` the checkpoint states: its
+        aspect is not kept and no border is cut off. timm's own transform and transformers' AutoImageProcessor resize and crop
+        as the authors did (`interpolation`, `crop_pct`) instead. Grey is repeated to colour, colour becomes luminance for a
+        network of one channel.
+
+    Raises:
+        UsageError: for a size or a window that is none, or what has no input convention.
+        ImageError: (the function) for what is no image, or has an unknown range.
+
+    >>> import numpy as np
+    >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape
+    torch.Size([3, 224, 224])
+    """
+    convention, side, clip = _facts(name_or_model, hub)
+    return Transform(convention, side if size is None else size, clip, window, bool(train))
+
+
+def _window(window: WindowChoice | None) -> WindowChoice | None:
+    """Two finite rising numbers, the name of a CT window, a rule, or None."""
+    from medzoo.data.images.ct_windows import checked_window
+
+    if window is None:
+        return None
+    try:
+        return checked_window(window)
+    except ImageError as error:
+        raise UsageError(
+            f"window is {window!r}; give (low, high), two finite numbers with low < high, the name of a CT window, or a rule such "
+            "as 'percentile:1,99'."
+        ) from error
+
+
+def _bits_left_empty(pixels: Pixels) -> str:
+    """What to say of uint16 whose values need 9 to 14 bits; empty if there is nothing to say."""
+    if pixels.array.dtype.name != "uint16" or pixels.range != SIXTEEN_BITS:
+        return ""
+    top = int(pixels.array.max())
+    if not 255 < top < 2**14:
+        return ""
+    high = next(2**bits - 1 for bits in (12, 13, 14) if top < 2**bits)
+    return (
+        f"A uint16 image reaches {100 * (high + 1) / 2**16:.3g} % of its range at most, and comes out nearly black: it seems "
+        f"to hold {high.bit_length()} bits or fewer in 16. Give their range: medzoo.transform(..., window=(0, {high}))."
+    )
+
+
+def _facts(
+    name_or_model: Any,  # noqa: ANN401
+    hub: str | os.PathLike[str] | None,
+) -> tuple[InputConvention, int, tuple[float, float] | None]:
+    """The convention, the side, and the HU that CT is clipped to."""
+    if isinstance(name_or_model, str | os.PathLike):
+        from medzoo.zoo.loading.load import describe  # facts without weights
+
+        facts = describe(name_or_model, hub=hub)
+        return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip)
+    if not hasattr(name_or_model, "pretrained_cfg"):
+        raise UsageError(
+            f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model."
+        )
+    return convention_of(name_or_model), input_size(name_or_model), _pair(_rule_of(name_or_model)[1])
+
+
+def _pair(clip: tuple[float, ...] | None) -> tuple[float, float] | None:
+    return None if clip is None else (clip[0], clip[1])

@@ -1,0 +1,142 @@
+"""Pre-training from shards: what stands in place of a task, and the batches of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch.utils.data import get_worker_info
+
+from medzoo.cores import usable_cores
+from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.rows import to_row, widened
+from medzoo.data.images.read import decode_bytes, with_channels
+from medzoo.data.label_policy import Policy, draw_soft, settle
+from medzoo.data.shards.index import ShardIndex, read_index
+from medzoo.data.shards.stream import Row, ShardStream
+from medzoo.data.tasks.shards import policy_of
+from medzoo.data.transforms.apply import Augmentation, InputConvention
+from medzoo.errors import UsageError
+from medzoo.training.inputs.batches import Batch, Batches
+
+if TYPE_CHECKING:
+    from medzoo.training.options.shared import SharedOptions
+
+PREFIX = "shards:"
+
+
+class StreamTask:
+    """The facts of shards that a training asks a task for; nothing but the index is read.
+
+    Args:
+        options: their task begins with `shards:`.
+
+    Raises:
+        UsageError: for options that choose among rows: a stream holds what was written.
+        DataContractError: if there is no index, or a file of it is not there.
+    """
+
+    def __init__(self, options: SharedOptions) -> None:
+        asked = {
+            "--split-file": options.split_file, "--fold": options.fold, "--groups": options.groups,
+            "--fraction": None if options.fraction == 1 else options.fraction,
+        }  # fmt: skip
+        if options.data_on_device == "always":
+            raise UsageError(
+                "--data-on-device is always, and shards are streamed: they never lie on a device as a whole."
+            )
+        given = [name for name, value in asked.items() if value is not None]
+        if given:
+            raise UsageError(
+                f"{given[0]} chooses among rows, and shards are streamed as they were written. Give it to `medzoo shards`, and "
+                "stream what that writes."
+            )
+        path = options.task.removeprefix(PREFIX)
+        self.folder = (Path(options.root) / path if options.root else Path(path)).expanduser()
+        self.index: ShardIndex = read_index(self.folder)
+        self.policy: Policy | None = policy_of(self.index, options.label_policy)
+        info = self.index.info
+        self.name = f"{PREFIX}{self.folder.resolve().name}"
+        self.kind, self.classes, self.version = info.kind, info.classes, info.version
+        self.fingerprint, self.split_hash = self.index.content, self.index.split_hash
+        self.label_policy = None if self.policy is None else str(self.policy)
+        stream = ShardStream(self.folder, seed=0, batch_size=1)
+        stream.check_files()  # now, and not in the third night
+        self.images = stream.images
+
+
+class StreamBatches(Batches):
+    """Item k is the k-th training batch of the epoch that was set, read from shards.
+
+    Args:
+        task: the shards.
+        augmentation: what may be done to an image.
+        convention: the network's input.
+        size: side of a view, and of the rows that images are brought to first, pixels.
+        batch_size: images a step over all processes.
+        seed: the run's seed.
+        views: random views an image.
+        rank: this process.
+        world: processes of the launch.
+    """
+
+    def __init__(
+        self, task: StreamTask, augmentation: Augmentation, convention: InputConvention, *, size: int, batch_size: int,
+        seed: int, views: int = 1, rank: int = 0, world: int = 1,
+    ) -> None:  # fmt: skip
+        self.task, self.augmentation, self.convention = task, augmentation, convention
+        self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
+        self.stream = ShardStream(task.folder, seed=seed, batch_size=batch_size, rank=rank, world=world)
+        self.batch_size, self.epoch = self.stream.batch_size, 0
+        self.data = Decoded(np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64), [], [], 255.0, task.fingerprint)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, and with it order and augmentations."""
+        self.epoch = epoch
+        self.stream.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        """Whole batches an epoch, the same for every process."""
+        return len(self.stream)
+
+    def __getitem__(self, number: int) -> Batch:
+        rows = self.stream.rows(number)
+        if get_worker_info() is None:  # decoders release Python's lock, and only this process makes batches
+            with ThreadPoolExecutor(usable_cores()) as pool:
+                images = list(pool.map(self._decoded, rows))
+        else:
+            images = [self._decoded(row) for row in rows]
+        dtype = np.result_type(*images)
+        colour = self._colour
+        array = np.stack([widened(image, colour and image.ndim == 2, dtype) for image in images])
+        numbers = np.array([row.number for row in rows], np.int64)
+        data = Decoded(
+            array, self._labels(rows, numbers), [row.id for row in rows], [str(row.patient_id) for row in rows],
+            float(np.iinfo(dtype).max), self.task.fingerprint,
+        )  # fmt: skip
+        return self.batch_of(data, np.arange(len(rows)), numbers)
+
+    @cached_property
+    def _colour(self) -> bool:
+        return self.task.index.colour("train")
+
+    def _decoded(self, row: Row) -> np.ndarray:
+        pixels = with_channels(decode_bytes(row.image, row.where), self.task.index.info.channels)
+        return to_row(pixels, self.size)
+
+    def _labels(self, rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
+        """The labels, uncertain ones under the policy."""
+        values: list[Any] = [row.label for row in rows]
+        if self.task.kind in ("segmentation", "unlabelled"):
+            return np.zeros(len(rows), np.int64)
+        if self.task.kind != "multilabel":
+            return np.array(values, np.float32 if self.task.kind == "regression" else np.int64)
+        labels = np.array(values, np.float32)
+        if self.task.policy is None:
+            return labels
+        settled, uncertain = settle(labels, self.task.policy)
+        return draw_soft(settled, uncertain, self.task.policy, seed=self.seed, epoch=self.epoch, indices=numbers)

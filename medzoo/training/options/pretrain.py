@@ -1,0 +1,84 @@
+"""The options of pre-training and of continued pre-training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medzoo.errors import UsageError
+from medzoo.training.objectives import list_methods
+from medzoo.training.objectives import method as find_method
+from medzoo.training.options.shared import (
+    LONGEST_NAME,
+    OUTPUT,
+    RUN,
+    TRAINING,
+    SharedOptions,
+    check_place,
+    check_terms,
+    option,
+)
+
+# What a start from random weights, or from a checkpoint, does not use, and why.
+NOT_FROM_RANDOM = {
+    "checkpoint": "it starts at random weights; recipes/continue_pretrain.py continues from a checkpoint",
+    "hub": "it starts at random weights, which come from no hub",
+    "accept_license": "it starts at random weights, which have no licence",
+}
+NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain.py starts at random weights"}
+
+
+@dataclass(kw_only=True)
+class PretrainOptions(SharedOptions):
+    """Options of pre-training and continued pre-training."""
+
+    method: str = option(
+        f"objective: {' or '.join(list_methods())}; each adds options of its own, which `--method NAME --help` shows", "",
+        section=RUN, metavar="NAME", required=True,
+    )  # fmt: skip
+    architecture: str | None = option(
+        "architecture family to start at random, for example resnet50", section=RUN, metavar="NAME", required=True
+    )
+    checkpoint: str | None = option(
+        "checkpoint to continue from: a name, hf-hub:org/name, or a folder",
+        section=RUN,
+        metavar="NAME",
+        required=True,
+    )
+    name: str | None = option(
+        "name of the result", section=OUTPUT, metavar="NAME", shown="base, method and data joined"
+    )
+    data_name: str | None = option(
+        "short name of the data in the result's name", section=OUTPUT, metavar="NAME", shown="from --task"
+    )
+    license: str = option(
+        "licence of the result (an SPDX id); needed before it may be pushed", "unknown", section=OUTPUT, metavar="ID"
+    )
+    optimizer: str = option("timm's name of it", "adamw", section=TRAINING, metavar="NAME")
+    weight_decay: float = option("on weights, not on biases and norms", 0.05, section=TRAINING, metavar="X", least=0)
+    warmup_epochs: float = option("linear warm-up", 1.0, section=TRAINING, metavar="N", least=0)
+    gradient_clip: float = option(
+        "largest norm of the gradient, 0 for none", 1.0, section=TRAINING, metavar="X", least=0
+    )
+    out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
+
+    def check(self) -> None:
+        """Refuse what cannot run, before anything is loaded."""
+        super().check()
+        if not self.method:
+            raise UsageError(f"--method is missing: {' or '.join(list_methods())}.")
+        find_method(self.method)
+        if bool(self.architecture) == bool(self.checkpoint):
+            raise UsageError("Give either --architecture (random weights) or --checkpoint (continue from it).")
+        if not self.out:
+            raise UsageError("--out is missing: the folder of the run.")
+        check_place(self.out, "--out")
+        check_terms(self.license)
+        from medzoo.zoo.folder.card_input import CARD_NAME
+
+        if self.name and not CARD_NAME.fullmatch(self.name):
+            raise UsageError(
+                f"--name is {self.name!r:.200}; use letters, digits and . _ - (at most {LONGEST_NAME}, no slash)."
+            )
+        from medzoo.training.optim import check_optimizer
+
+        check_optimizer(self.optimizer)

@@ -1,0 +1,67 @@
+"""The picture of a run: loss and validation score over steps, from its log."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from medzoo import store
+from medzoo.training.run_state.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FEW = 40  # points that are marked one by one; more make a line by themselves
+LOSS, SCORE = "tab:blue", "tab:orange"
+
+
+def curves(run: RunFolder) -> Figure:
+    """The figure; a run of one epoch, or of one logged step, shows its point."""
+    from matplotlib.figure import Figure  # no pyplot: nothing global, no display
+    from matplotlib.ticker import MaxNLocator
+
+    rows = run.rows()
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    loss = figure.subplots()
+    points = _points(rows, "loss")
+    if points:
+        marker = "o" if len(points) <= FEW else ""
+        loss.plot(*zip(*points, strict=True), color=LOSS, linewidth=1.2, marker=marker, markersize=4)
+    loss.set(xlabel="step", title=run.path.name.replace("$", r"\$"))
+    loss.set_ylabel("training loss", color=LOSS)
+    loss.xaxis.set_major_locator(MaxNLocator(integer=True))
+    scores = _points(rows, "score")
+    if scores:
+        axis = loss.twinx()
+        marker = "s" if len(scores) <= FEW else "."
+        axis.plot(*zip(*scores, strict=True), color=SCORE, marker=marker, markersize=4, linewidth=1)
+        axis.set_ylabel("validation score", color=SCORE)
+        _apart(loss, points, 1.0, 2.0)  # a single loss and a single score would lie on each other, in the middle
+        _apart(axis, scores, 2.0, 1.0)
+    if steps := [step for step, _ in [*points, *scores]]:
+        loss.set_xlim(0, 1.05 * max(steps))
+    if not points and not scores:
+        loss.text(0.5, 0.5, "nothing was logged", transform=loss.transAxes, ha="center", va="center", color="grey")
+    return figure
+
+
+def _apart(axis: Axes, points: list[tuple[float, float]], below: float, above: float) -> None:
+    """Put a single height off the middle of its axis, by the shares of room below and above it."""
+    heights = {value for _, value in points}
+    if len(heights) == 1:
+        (value,) = heights
+        room = max(0.02 * abs(value), 1e-3)
+        axis.set_ylim(value - below * room, value + above * room)
+
+
+def _points(rows: list[dict[str, float]], key: str) -> list[tuple[float, float]]:
+    """Steps and values; what is not finite has no place in a picture."""
+    return [(row["step"], row[key]) for row in rows if key in row and math.isfinite(row[key])]
+
+
+def draw_curves(run: RunFolder) -> None:
+    """Write curves.png beside log.jsonl."""
+    figure = curves(run)
+    with store.atomic_path(run.path / "curves.png") as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

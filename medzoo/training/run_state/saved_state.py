@@ -1,0 +1,134 @@
+"""States of a run that continue it bit for bit: tensors as safetensors, the rest as JSON, never a pickle.
+
+There is no generator state to keep: order, augmentation and noise are functions of (seed, epoch, index, step).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from medzoo import store
+from medzoo.errors import IntegrityError, ResumeError
+from medzoo.zoo.models.weights import load_tensors
+
+KEEP = 2
+_TENSORS, _FACTS = "tensors.safetensors", "facts.json"
+
+
+@dataclass
+class State:
+    """Everything a run needs to go on: where it is, and its tensors by group ("model", "optimizer", "best")."""
+
+    step: int
+    tensors: dict[str, dict[str, torch.Tensor]]
+    facts: dict[str, Any]
+
+
+def _flat_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    state = optimizer.state_dict()
+    tensors: dict[str, torch.Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for number, entries in state["state"].items():
+        for key, value in entries.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{number}.{key}"] = value
+            else:
+                scalars[f"{number}.{key}"] = value
+    return tensors, {"scalars": scalars, "groups": state["param_groups"]}
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    entries: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *facts["scalars"].items()]:
+        number, _, name = key.partition(".")
+        entries.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": entries, "param_groups": facts["groups"]})
+
+
+def save_state(
+    folder: Path,
+    step: int,
+    *,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, torch.Tensor],
+    facts: dict[str, Any],
+) -> Path:
+    """Write one whole state below `folder`, then forget all but the newest ones.
+
+    Args:
+        folder: the run's folder of states.
+        step: steps done.
+        model: the objective with its backbone.
+        optimizer: its optimizer.
+        best: weights of the best epoch so far, or empty.
+        facts: JSON values that the loop needs back.
+    """
+    optimizer_tensors, optimizer_facts = _flat_optimizer(optimizer)
+    groups = {"model": model.state_dict(), "optimizer": optimizer_tensors, "best": best}
+    # clone: tied or strided tensors cannot be written as they are
+    tensors = {
+        f"{group}/{key}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for group, entries in groups.items()
+        for key, value in entries.items()
+    }
+    target = folder / f"step-{step:09d}"
+    with store.atomic_folder(target, manifest=True) as temporary:
+        save_file(tensors, temporary / _TENSORS)
+        store.write_json(temporary / _FACTS, {"step": step, "optimizer": optimizer_facts, **facts})
+    for old in states(folder)[KEEP:]:
+        shutil.rmtree(old, ignore_errors=True)
+    store.sweep(folder)
+    return target
+
+
+def states(folder: Path) -> list[Path]:
+    """The state folders of a run, newest first."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def load_state(folder: Path) -> tuple[State | None, list[str]]:
+    """The newest whole state, and a line for each damaged one that was passed over.
+
+    Args:
+        folder: the run's folder of states, or one state's folder.
+
+    Raises:
+        ResumeError: if there are states and none is whole.
+    """
+    skipped: list[str] = []
+    for path in [folder] if (folder / _FACTS).is_file() else states(folder):
+        try:
+            store.verify_manifest(path)
+        except IntegrityError as error:
+            skipped.append(str(error))
+            continue
+        facts = json.loads((path / _FACTS).read_text())
+        tensors: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+        for key, value in load_tensors(path / _TENSORS).items():
+            group, _, name = key.partition("/")
+            tensors[group][name] = value
+        return State(facts["step"], tensors, facts), skipped
+    if skipped:
+        raise ResumeError(f"No state in {folder} is whole: {' '.join(skipped)} Start again with another --out.")
+    return None, skipped
+
+
+def restore(state: State, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a state's tensors back, exactly; a name or shape that differs is an error.
+
+    Raises:
+        ResumeError: if the state belongs to another model.
+    """
+    try:
+        model.load_state_dict(state.tensors["model"])
+        _load_optimizer(optimizer, state.tensors["optimizer"], state.facts["optimizer"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ResumeError(f"The saved state does not fit this model: {error}") from error

@@ -1,0 +1,259 @@
+"""Where weights come from: the cache, then the directory hub and nothing else, or the Hub, then the authors' site."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from medzoo import paths, store
+from medzoo.errors import IntegrityError, UnknownNameError, UsageError, WeightsUnavailableError
+from medzoo.zoo.download import huggingface as real_hub
+from medzoo.zoo.download.copy_folder import check_origin, copy_folder, origin_of
+from medzoo.zoo.download.resolved_revisions import read_note
+from medzoo.zoo.download.upstream import from_upstream
+from medzoo.zoo.folder.config import FolderConfig
+from medzoo.zoo.folder.read_write import read_folder
+from medzoo.zoo.registry.checkpoint import Checkpoint
+from medzoo.zoo.registry.hints import no_checkpoint, refuse_file, text_of
+from medzoo.zoo.registry.hub_names import REPO, check_repo, check_revision, repo_and_revision
+from medzoo.zoo.registry.licenses import require_acceptance
+from medzoo.zoo.registry.locations import ORGANISATION, ORIGIN, WEIGHTS, cached_folder, elsewhere, is_folder, is_spelled
+from medzoo.zoo.registry.registry import HEX40, HOW, info, is_known, names, refuse_mixture
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder that a name stands for.
+
+    Args:
+        name: what was asked for, without revision.
+        folder: where it lies; None for random weights.
+        checkpoint: the registry's entry, if it has one.
+        revision: the Hub's commit, if it came from there.
+        notes: what a reader of the receipt should know.
+    """
+
+    name: str
+    folder: Path | None
+    checkpoint: Checkpoint | None = None
+    revision: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def locate(
+    name: str,
+    *,
+    hub: PathLike | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    accept_license: bool = False,
+    cache_dir: PathLike | None = None,
+    download: bool = True,
+) -> Found:
+    """Find what a name stands for, and bring it here if need be.
+
+    Args:
+        name: a registry name or alias, hf-hub:org/name@revision, org/name, local-dir:path, a folder or a run folder.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        revision: commit, tag or branch on the Hub.
+        token: of the Hub.
+        local_files_only: contact nothing.
+        accept_license: accept non-commercial or contested terms.
+        cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
+        download: False finds only what is here.
+
+    Raises:
+        UnknownNameError: if the name means nothing.
+        WeightsUnavailableError: if it is not here and cannot be fetched now.
+        LicenseError: if terms have to be accepted first.
+    """
+    name = text_of(name)
+    if not name or len(name) > 4096 or "\n" in name or "\0" in name:
+        raise UnknownNameError("checkpoint", name[:200], names(), HOW)
+    directory = paths.directory_hub(hub)
+    offline = local_files_only or not download
+    if name.startswith("local-dir:"):
+        return _from_path(Path(name.removeprefix("local-dir:")).expanduser(), name, revision)
+    repo = name.removeprefix("hf-hub:")
+    if repo == name:
+        if is_known(name):
+            entry = info(name)
+            asked = None if revision is None else check_revision(revision)
+            return _registered(entry, directory, asked, token, offline, accept_license, cache_dir)
+        path = Path(name).expanduser()
+        here = os.path.isdir(path)  # noqa: PTH112 - False, not an error, for a name that no file could have
+        in_hub = directory is not None and REPO.fullmatch(name) and is_folder(directory / name)
+        if here and not in_hub:
+            return _from_path(path, name, revision)
+        if not in_hub:
+            refuse_file(name)
+        if "/" not in name or name.startswith((".", "/", "~")):
+            if "/" in name or os.sep in name:
+                raise no_checkpoint(path)
+            raise UnknownNameError("checkpoint", name, names(), HOW)
+    repo, asked = repo_and_revision(repo, revision)
+    if directory is not None:
+        return _from_directory(directory, repo, None, asked)
+    folder, commit = real_hub.snapshot(repo, asked, token=token, offline=offline, cache_dir=cache_dir)
+    pinned = asked is not None and HEX40.fullmatch(asked)
+    head = asked or "main when it was first asked for"
+    return Found(repo, folder, None, commit, () if pinned else (f"{repo} was taken at {commit}, the head of {head}",))
+
+
+def _from_path(path: Path, name: str, revision: str | None) -> Found:
+    if revision is not None:
+        raise UsageError(
+            f"{path} is a folder, which has no revision {revision!r}. Leave the revision out; a repository of the Hub is written "
+            "hf-hub:org/name."
+        )
+    for folder in (path, path / "checkpoint"):  # a run folder holds its checkpoint
+        if is_folder(folder):
+            return Found(name, folder)
+    raise no_checkpoint(path)
+
+
+def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revision: str | None) -> Found:
+    folder = directory / repo
+    if not folder.resolve().is_relative_to(directory.resolve()):
+        raise IntegrityError(f"{folder} leads out of the directory hub {directory}.")
+    if is_folder(folder) and is_spelled(directory, repo):
+        notes = (check_origin(folder, repo, revision),) if revision else ()
+        return Found(repo, folder, entry, None, notes)
+    if not directory.is_dir():
+        raise WeightsUnavailableError(f"The directory hub {directory} does not exist (--hub, MEDZOO_HUB).")
+    here: list[str] = []
+    with suppress(OSError):  # a folder may go while it is looked into
+        here = sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in directory.glob("*/*/config.json"))
+    near = difflib.get_close_matches(repo, here, n=2)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    name = entry.name if entry else repo
+    raise WeightsUnavailableError(
+        f"The directory hub {directory} has no {repo}.{hint} While it is set nothing else is contacted. "
+        f"Fill it where there is a network: `medzoo fetch {name} --to {directory}`. {elsewhere(entry) if entry else ''}".rstrip()
+    )
+
+
+def _registered(
+    entry: Checkpoint, directory: Path | None, revision: str | None, token: str | bool | None, offline: bool,
+    accept_license: bool, cache_dir: PathLike | None,
+) -> Found:  # fmt: skip
+    if entry.random:
+        return Found(entry.name, None, entry)
+    cached = cached_folder(entry.name, cache_dir)
+    by_hand = entry.hub is None and entry.upstream is not None and entry.upstream.access != "direct"
+    if by_hand and directory is None and not is_folder(cached):  # how to get them comes before whether one may use them
+        return Found(entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry)
+    require_acceptance(entry.name, entry.license, accept_license)
+    if revision is None and is_folder(cached):
+        return Found(entry.name, cached, entry)
+    if directory is not None:
+        return _from_directory(directory, f"{ORGANISATION}/{entry.name}", entry, revision)
+    if entry.hub is not None:
+        pin = revision or entry.hub.revision
+        try:
+            folder, commit = real_hub.snapshot(entry.hub.repo, pin, token=token, offline=offline, cache_dir=cache_dir)
+            return Found(entry.name, folder, entry, commit)
+        except WeightsUnavailableError as error:
+            upstream = entry.upstream
+            if revision is not None or offline or upstream is None or upstream.access != "direct":
+                raise
+            print(f"{error} Its authors' own file is taken instead.", file=sys.stderr)
+            brought = from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir)
+            return Found(entry.name, brought, entry)
+    if revision is not None:
+        raise UsageError(f"{entry.name} has no copy on the Hub, so it has no revision {revision!r}.")
+    return Found(entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry)
+
+
+def verify(found: Found, *, always: bool = False) -> FolderConfig:
+    """Check the sha256 of a found folder against its own config.json and the registry's pin.
+
+    Args:
+        found: with a folder.
+        always: hash again, even with a receipt.
+
+    Raises:
+        IntegrityError: with both hashes and how to go on.
+    """
+    assert found.folder is not None
+    config = read_folder(found.folder)
+    digest = store.verified_sha256(config.weights, always=always)
+    pin = found.checkpoint.hub if found.checkpoint else None
+    wanted = [(config.facts.sha256, "its config.json")] if config.facts else []
+    if pin is not None and found.revision == pin.revision:  # a copy converted here may be packed otherwise
+        wanted.append((pin.sha256, "the registry"))
+    for want, where in wanted:
+        if digest != want:
+            raise IntegrityError(
+                f"{config.weights} has the sha256 {digest}, and {where} says {want}: the file was changed or damaged. "
+                "Remove the folder and fetch it again."
+            )
+    if found.checkpoint is not None and config.facts is not None and config.facts.name != found.checkpoint.name:
+        raise IntegrityError(f"{found.folder} holds {config.facts.name}, not {found.checkpoint.name}.")
+    refuse_mixture(found.checkpoint, config.architecture, config.input)
+    return config
+
+
+def fetch(
+    name: str,
+    *,
+    to: PathLike | None = None,
+    hub: PathLike | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    accept_license: bool = False,
+    cache_dir: PathLike | None = None,
+) -> Path:
+    """The verified folder of a checkpoint, brought here if need be.
+
+    Args:
+        name: as for `load`.
+        to: fill this directory hub (org/name, registry names under medzoo/), for a machine without network.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        revision: commit, tag or branch on the Hub.
+        token: of the Hub.
+        local_files_only: contact nothing.
+        accept_license: accept non-commercial or contested terms.
+        cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
+
+    Raises:
+        UnknownNameError: if the name means nothing.
+        WeightsUnavailableError: if the weights are not here and cannot be fetched now.
+        IntegrityError: if a file is not what it should be.
+    """
+    found = locate(
+        name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
+        accept_license=accept_license, cache_dir=cache_dir,
+    )  # fmt: skip
+    if found.folder is None:
+        raise UsageError(f"{found.name} has no file to fetch: medzoo.load({found.name!r}) draws its weights.")
+    config = verify(found, always=to is not None)
+    if to is None:
+        return found.folder
+    repo = f"{ORGANISATION}/{found.checkpoint.name}" if found.checkpoint else found.name
+    origin = read_note(found.folder / ORIGIN)
+    if not REPO.fullmatch(repo):
+        repo = _local_name(found.folder, config, paths.absolute(to))
+    asked = text_of(name).partition("@")[2] or revision
+    noted = origin_of(repo, asked, found.revision) or (origin if origin.get("repo") == repo else None)
+    return copy_folder(found.folder, paths.absolute(to) / check_repo(repo), origin=noted)
+
+
+def _local_name(folder: Path, config: FolderConfig, directory: Path) -> str:
+    """Under which name a folder that has no repository's goes into a directory hub; never over other weights."""
+    repo = f"local/{config.name}"
+    own = f"`medzoo push {folder} org/name --hub {directory}` gives it a name of its own."
+    if not REPO.fullmatch(repo) or "--" in repo or ".." in repo:
+        raise UsageError(f"{config.name!r} cannot stand in a directory hub. {own}")
+    there = directory / repo
+    if is_folder(there) and store.verified_sha256(there / WEIGHTS) != store.verified_sha256(config.weights):
+        raise UsageError(f"{there} holds other weights of this name. {own}")
+    return repo

@@ -1,0 +1,292 @@
+"""Model cards that are true: rendered from a folder's own facts or from the registry's, with nothing invented."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medzoo import paths
+from medzoo.errors import CardError, UnknownNameError
+from medzoo.zoo.folder.card_results import check_rows, model_index
+from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_facts
+from medzoo.zoo.registry.licenses import License, check_license
+
+if TYPE_CHECKING:
+    from medzoo.zoo.folder.config import Facts, FolderConfig
+    from medzoo.zoo.registry.checkpoint import Input
+
+UNKNOWN = "not known"
+HEADS = {"multi_label_classification": "multi-label", "regression": "regression"}
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a pre-training data set is, for the reader of a card."""
+
+    title: str
+    url: str | None = None
+    terms: str | None = None
+    hub: str | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a card is about.
+
+    Args:
+        facts: name, licence, lineage, results and the rest.
+        architecture: timm's name, or a variant's.
+        input: the input convention.
+        num_classes: of the stored head.
+        labels: of the stored head.
+        problem_type: as transformers names it.
+        place: what the examples load: a repository, a registry name, or a folder.
+        kind: which of the three.
+        obtain: how a person gets the weights, for a name without a copy on the Hub.
+    """
+
+    facts: Facts
+    architecture: str
+    input: Input
+    num_classes: int
+    labels: tuple[str, ...]
+    problem_type: str | None
+    place: str
+    kind: str
+    obtain: str | None = None
+
+
+def render(config: FolderConfig, *, repo: str | None = None) -> str:
+    """The README.md of a folder.
+
+    Args:
+        config: the folder's configuration, with facts.
+        repo: where it is published (org/name), if it is.
+
+    Raises:
+        CardError: without facts or with a licence id that does not exist.
+    """
+    if config.facts is None:
+        raise CardError(f"{config.path} states no facts; write it with medzoo.save(model, directory, card=...).")
+    place, kind = (repo, "repo") if repo else ("path/to/this/folder", "folder")
+    return _render(
+        Subject(
+            config.facts, config.architecture, config.input, config.num_classes, config.label_names, config.problem_type,
+            place, kind,
+        )
+    )  # fmt: skip
+
+
+def render_entry(entry: Checkpoint) -> str:
+    """The card of a named checkpoint, from the registry's facts alone.
+
+    Args:
+        entry: its facts.
+
+    >>> from medzoo.zoo.registry.registry.registry import info
+    >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
+    '---'
+    """
+    from medzoo.zoo.folder.card_input import facts_of, read_card
+    from medzoo.zoo.folder.config import Step
+    from medzoo.zoo.registry.closed_schema import parse, plain
+    from medzoo.zoo.registry.locations import next_step
+
+    lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
+    # random weights saw no data, which a card of trained ones must name
+    facts = facts_of(
+        read_card(entry if entry.pretraining else _random(entry)), entry.input, lineage if entry.pretraining else ()
+    )
+    pin = entry.hub
+    facts = replace(facts, sha256=pin.sha256 if pin else "", environment={}, citation=entry.citation)
+    place, kind = (pin.repo, "repo") if pin else (entry.name, "name")
+    obtain = None if pin or entry.random else next_step(entry, here=False)
+    labels = entry.model.labels
+    return _render(Subject(facts, entry.architecture, entry.input, len(labels), labels, None, place, kind, obtain))
+
+
+def _random(entry: Checkpoint) -> dict[str, Any]:
+    from medzoo.zoo.registry.closed_schema import plain
+
+    return {"name": entry.name, "license": entry.license, "data": ["nothing"], "input": plain(entry.input)}
+
+
+def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -> str:
+    """The card of a folder, or of a checkpoint by name: its README.md, or what the registry's facts say.
+
+    Args:
+        folder_or_name: a folder, a run folder, a checkpoint's name, or org/name in a directory hub.
+        hub: directory that plays the Hub; by default MEDZOO_HUB.
+
+    Raises:
+        UnknownNameError: for an unknown name.
+    """
+    from medzoo.zoo.registry.hints import no_checkpoint
+    from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder
+    from medzoo.zoo.registry.registry import info, is_known
+
+    if is_known(folder_or_name):  # also where the working folder has something of this name
+        folder = hub_folder(info(folder_or_name).name, hub)
+    else:
+        folder = folder_of(folder_or_name, hub)
+        path = Path(folder_or_name).expanduser()
+        if folder is None and path.is_dir():
+            raise no_checkpoint(path)
+    if folder is None:
+        return render_entry(info(folder_or_name))
+    if not (folder / CARD).is_file():
+        raise CardError(f"{folder} has no {CARD}.")
+    return (folder / CARD).read_text(encoding="utf-8")
+
+
+def committed_cards() -> dict[str, Path]:
+    """The cards that stand in model_cards, by the name of the checkpoint."""
+    return {
+        path.stem: path
+        for path in sorted(paths.data_dir("model_cards").glob("[!.]*.md"))  # none that a kill left half written
+        if path.stem not in ("template", "README")
+    }
+
+
+def write_card(entry: Checkpoint) -> Path:
+    """Put the card of a named checkpoint into model_cards."""
+    from medzoo import store
+
+    path = paths.data_dir("model_cards") / f"{entry.name}.md"
+    store.write_text(path, render_entry(entry))
+    return path
+
+
+def untrue_cards() -> list[str]:
+    """The committed cards that do not say what the facts say, each with the first line that differs.
+
+    >>> untrue_cards()
+    []
+    """
+    from medzoo.zoo.registry.registry import info
+
+    wrong = []
+    for name, path in committed_cards().items():
+        try:
+            want = render_entry(info(name)).splitlines()
+        except UnknownNameError:
+            wrong.append(f"{path.name}: there is no checkpoint {name}; remove the card")
+            continue
+        have = path.read_text(encoding="utf-8").splitlines()
+        if have != want:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b), min(len(have), len(want))
+            )
+            shown = [rows[at] if at < len(rows) else "(ends)" for rows in (have, want)]
+            wrong.append(f"{path.name}, line {at + 1}: {shown[0]!r}; the facts give {shown[1]!r}")
+    return wrong
+
+
+def _render(subject: Subject) -> str:
+    import jinja2
+
+    facts = subject.facts
+    check_license(facts.license.id, f"The card of {facts.name}")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(paths.data_dir("model_cards")), autoescape=False, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["cell"] = _cell
+    known = architecture_facts().get(subject.architecture, {})
+    text: str = environment.get_template("template.md").render(
+        front=_front_matter(subject), card=subject, facts=facts, input=subject.input, unknown=UNKNOWN,
+        variant=known.get("variant", False) or (not known and _is_variant(subject.architecture)),
+        parameters=known.get("parameters"), features=known.get("features"), data=data_facts(),
+        head=_head(subject), own_rule=_own_rule(subject.input), results=check_rows(facts.results),
+        bibtex=_bibtex(facts.citation) if facts.citation else None,
+        binding=[step for step in facts.lineage if _binds(step.license) and step.name != facts.name],
+    )  # fmt: skip
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _own_rule(shape: Input) -> str:
+    """What the input needs that timm's transform and transformers' do not have; empty for the plain rule."""
+    rows = ["the stretching by each image's own minimum and maximum"] if shape.rule == "per_image_minmax" else []
+    rows += ["the clipping of Hounsfield units"] if shape.clip else []
+    return " and ".join(rows)
+
+
+def _head(subject: Subject) -> str:
+    """The kind of classifier, as far as it is known: of a head that others trained nobody stated it."""
+    if subject.problem_type is None:
+        return "" if subject.facts.source or subject.kind == "name" else "single-label "
+    return f"{HEADS.get(subject.problem_type, 'single-label')} "
+
+
+@cache
+def data_facts() -> dict[str, DataFacts]:
+    """Title, address and terms of the data sets that checkpoints were pre-trained on, by medzoo's name of them."""
+    from medzoo.zoo.registry.closed_schema import parse
+
+    path = Path(__file__).parent / "data_sets.toml"
+    return {name: parse(DataFacts, row, str(path)) for name, row in tomllib.loads(path.read_text()).items()}
+
+
+def _front_matter(subject: Subject) -> str:
+    """YAML that is also JSON, value by value: no YAML writer is needed, and every reader agrees on it."""
+    facts = subject.facts
+    identifier = check_license(facts.license.id, facts.name)
+    rows: dict[str, Any] = {"license": identifier}
+    if identifier == "other":
+        if not facts.license.url:
+            raise CardError(f"The card of {facts.name} has license 'other' and no url of its terms.")
+        rows |= {"license_name": _license_name(facts.license), "license_link": facts.license.url}
+    rows["library_name"] = "timm"
+    rows["pipeline_tag"] = "image-classification" if subject.num_classes else "image-feature-extraction"
+    rows["tags"] = ["timm", "transformers", "medzoo", "medical-imaging", subject.architecture]
+    sets = data_facts()
+    if known := [sets[step.data].hub for step in facts.lineage if step.data in sets and sets[step.data].hub]:
+        rows["datasets"] = list(dict.fromkeys(known))
+    if bases := [step.repo for step in facts.lineage[:-1] if step.repo]:
+        rows |= {"base_model": bases[-1:], "base_model_relation": "finetune"}
+    if facts.results:
+        rows["model-index"] = model_index(facts.name, check_rows(facts.results))
+    return "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False, allow_nan=False)}" for key, value in rows.items())
+
+
+def _license_name(terms: License) -> str:
+    """What the Hub shows of terms of one's own: a short id, from the note's beginning."""
+    words = re.split(r"[:.;,(]", terms.note or "own terms")[0]
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:48] or "own-terms"
+
+
+def _binds(identifier: str | None) -> bool:
+    return identifier is not None and License(identifier, redistributable=True).needs_acceptance
+
+
+def _is_variant(architecture: str) -> bool:
+    import timm
+
+    import medzoo.zoo.variants as variants
+
+    return timm.models.model_entrypoint(architecture).__module__ == variants.__name__
+
+
+def _bibtex(paper: Citation) -> str:
+    names = [name.strip() for name in (paper.authors or "").split(",")]
+    names = [re.sub(r"^and ", "", name) for name in names if name]
+    last = re.sub(r"\W", "", names[0].split()[-1]).lower() if names else "unknown"
+    word = next((word for word in re.findall(r"\w+", paper.title.lower()) if len(word) > 3), "paper")
+    fields: Mapping[str, object] = {
+        "title": paper.title, "author": " and ".join(names) or None, "year": paper.year, "url": paper.paper,
+    }  # fmt: skip
+    lines = [f"  {key} = {{{value}}}," for key, value in fields.items() if value]
+    return "\n".join([f"@misc{{{last}{paper.year or ''}{word},", *lines, "}"])
+
+
+def _cell(value: object) -> str:
+    """A value inside a Markdown table."""
+    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return shown.replace("|", "\\|").replace("\n", " ")

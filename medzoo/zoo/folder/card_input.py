@@ -1,0 +1,283 @@
+"""From a model and its card to a folder's configuration: what may be taken over, and what a person must state."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
+from medzoo.zoo.folder.card_results import ResultRow, check_rows
+from medzoo.zoo.folder.config import PROBLEMS, RESERVED, SCHEMA, Facts, FolderConfig, Rule, Source, Step
+from medzoo.zoo.models.input_notes import from_notes
+from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
+from medzoo.zoo.registry.closed_schema import parse, plain
+from medzoo.zoo.registry.licenses import License, check_license
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from medzoo.zoo.models.receipt import LoadReceipt
+
+CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+UNSTATED = "Nobody stated mean and std: they are those of timm's configuration of the architecture."
+
+
+@dataclass(frozen=True)
+class CardInput:
+    """The input convention as far as a card states it; the rest is the model's."""
+
+    size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    channels: Literal[3, 1] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop_pct: float | None = None
+    rule: Literal["unit", "per_image_minmax"] | None = None
+    clip: tuple[float, ...] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `save` takes: at least name, license and data; labels for a head."""
+
+    name: str
+    license: License | str
+    data: tuple[str, ...] | str
+    labels: tuple[str, ...] = ()
+    problem_type: str | None = None
+    method: str | None = None
+    modalities: tuple[str, ...] = ()
+    images: int | None = None
+    epochs: int | None = None
+    lineage: tuple[Step, ...] | None = None
+    input: CardInput = CardInput()
+    model: Model = NO_KEYWORDS
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    results: tuple[ResultRow, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    citation: Citation | None = None
+    note: str | None = None
+
+
+def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
+    """A card from a Checkpoint or a dict.
+
+    Args:
+        card: with at least name, license and data.
+
+    Raises:
+        CardError: for a missing or unknown fact; none is invented.
+    """
+    if isinstance(card, Checkpoint):
+        past, stated = card.pretraining, plain(card.input)
+        rows: dict[str, Any] = {
+            "name": card.name, "license": card.license, "data": past.data if past else (),
+            "method": past.method if past else None, "lineage": card.lineage(), "input": stated,
+            "model": plain(card.model), "citation": plain(card.citation) if card.citation else None,
+        }  # fmt: skip
+    elif isinstance(card, Mapping):
+        rows = dict(card)
+    else:
+        raise CardError(f"A card is a dict or a Checkpoint, not {type(card).__name__}.")
+    for key, example in (("name", "'resnet50-simclr-mydata'"), ("license", "'apache-2.0'"), ("data", "['mydata']")):
+        if rows.get(key) in (None, "", [], ()):
+            raise CardError(f"The card has no {key}; state it, for example {key}={example}. medzoo invents no facts.")
+    rows = {key: _stored(plain(value), f"The card's {key}") for key, value in rows.items() if value is not None}
+    read = parse(Card, rows, "The card", CardError)
+    if not CARD_NAME.fullmatch(read.name):
+        raise CardError(f"The card's name is {read.name!r}; use letters, digits and . _ - (at most 96, no slash).")
+    terms = read.license if isinstance(read.license, License) else None
+    identifier = check_license(terms.id if terms else read.license, f"The card of {read.name}")
+    if terms is None:
+        terms = License(identifier, redistributable=identifier != "unknown")
+    data = (read.data,) if isinstance(read.data, str) else read.data
+    if read.problem_type is not None and read.problem_type not in PROBLEMS:
+        raise CardError(f"The card's problem_type is {read.problem_type!r}; it is one of {', '.join(PROBLEMS)}.")
+    return replace(read, license=terms, data=data, results=check_rows(read.results))
+
+
+def _stored(value: Any, where: str) -> Any:  # noqa: ANN401
+    """A value as JSON and a card can hold it.
+
+    Raises:
+        CardError: for a number that is not finite, or a value of another kind, with its place.
+    """
+    if isinstance(value, Mapping):
+        return {printable(key): _stored(row, f"{where}: {key}") for key, row in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stored(row, f"{where}[{number}]") for number, row in enumerate(value)]
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():  # a number of numpy
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CardError(f"{where} is {value}; leave out what is no number.")
+    if isinstance(value, str):
+        return printable(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise CardError(f"{where} is {value!r} ({type(value).__name__}); give text, a number, a list or a table.")
+
+
+def written_with() -> dict[str, str]:
+    """Versions of what a folder is written with; no name of a machine or a person.
+
+    >>> sorted(written_with())
+    ['medzoo', 'python', 'safetensors', 'timm', 'torch']
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in ("medzoo", "torch", "timm", "safetensors"):
+        with suppress(PackageNotFoundError):
+            rows[package] = version(package)
+    return rows
+
+
+def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> Facts:
+    """The `medzoo` block that follows from a card; `write_folder` fills in sha256 and golden features."""
+    assert isinstance(card.license, License)
+    return Facts(
+        schema=SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
+        input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters),
+        results=card.results, environment=dict(card.environment) or written_with(), source=source, citation=card.citation,
+        note=card.note,
+    )  # fmt: skip
+
+
+def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> FolderConfig:
+    """The configuration of a folder for a model.
+
+    Args:
+        model: a timm model.
+        card: as for `save`.
+
+    Raises:
+        CardError: if the card lacks a fact, or contradicts the model.
+        WeightsMismatchError: if it is no plain timm model.
+    """
+    from medzoo.zoo.models import build
+
+    read = read_card(card)
+    config: Mapping[str, Any] | None = getattr(model, "pretrained_cfg", None)
+    architecture = (config or {}).get("architecture") or getattr(
+        getattr(model, "load_receipt", None), "architecture", None
+    )
+    if not config or not architecture or not hasattr(model, "reset_classifier"):
+        raise WeightsMismatchError(
+            f"{type(model).__name__} is no plain timm model. Pass the network itself: not a wrapper (take .module), not a "
+            "features_only one."
+        )
+    classes = int(getattr(model, "num_classes", 0))
+    channels = build.in_chans_of(model)
+    receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
+    shape = _input(read, config, channels, receipt, model)
+    for problem in input_problems(shape):
+        raise CardError(f"The card's input: {problem}")
+    arguments = _arguments(model, read, channels, shape)
+    if not read.labels and len(read.model.labels) == classes and receipt and not receipt.fresh:
+        read = replace(read, labels=read.model.labels)  # the stored head, under the facts of its checkpoint
+    if classes and len(read.labels) != classes:
+        raise CardError(
+            f"The model has {classes} outputs and the card {len(read.labels)} labels. Name them: labels=[...], "
+            "or save the model after model.reset_classifier(0)."
+        )
+    if not classes and (read.labels or read.problem_type):
+        raise CardError("The card names labels, but the model has no head.")
+    stated = card.license if isinstance(card, Checkpoint) else card["license"]
+    barred = not isinstance(stated, str) and not read.license.redistributable  # type: ignore[union-attr]
+    lineage = _lineage(read, receipt, barred)
+    assert isinstance(read.license, License)
+    cfg = build.timm_config(architecture, shape, num_classes=classes, license_id=read.license.id.lower())
+    return FolderConfig(
+        Path(), architecture, classes, arguments, cfg, read.labels, read.problem_type, facts_of(read, shape, lineage)
+    )
+
+
+def _input(
+    card: Card, config: Mapping[str, Any], channels: int, receipt: LoadReceipt | None, model: nn.Module
+) -> Input:
+    stated = card.input
+    if stated.channels not in (None, channels):
+        raise CardError(f"The card says {stated.channels} channels, and the model takes {channels}.")
+    traits = getattr(model, "_traits", {})
+    own = traits.get("img_size") if traits.get("fixed_input_size") else None
+    if own and stated.size not in (None, own[0]):
+        raise CardError(
+            f"The card says size {stated.size}, and the model takes {own[0]} only. Build it with img_size={stated.size}."
+        )
+    mean, std = (_fit(_first(row, config[key]), channels) for key, row in (("mean", stated.mean), ("std", stated.std)))
+    rule, clip = (receipt.input_rule, receipt.input_clip) if receipt else from_notes(config)
+    return Input(
+        size=int(_first(stated.size, own[0] if own else config["input_size"][-1])), mean=mean, std=std,
+        channels=channels,  # type: ignore[arg-type]
+        interpolation=stated.interpolation or config.get("interpolation"),
+        crop_pct=_first(stated.crop_pct, config.get("crop_pct")),
+        rule=stated.rule or rule, clip=_first(stated.clip, clip),
+        note=stated.note or (None if receipt or stated.mean else UNSTATED),
+    )  # fmt: skip
+
+
+def _first(stated: Any, otherwise: Any) -> Any:  # noqa: ANN401
+    """What a card states, also if it is nought, which is then judged."""
+    return otherwise if stated is None else stated
+
+
+def _fit(values: Any, channels: int) -> tuple[float, ...]:  # noqa: ANN401
+    row = tuple(float(value) for value in values)
+    return row if len(row) == channels or not row else (sum(row) / len(row),) * channels
+
+
+def _arguments(model: nn.Module, card: Card, channels: int, shape: Input) -> dict[str, Any]:
+    known = dict(getattr(model, "_model_args", {}))  # timm notes the keywords it was called with
+    known |= getattr(getattr(model, "load_receipt", None), "model_args", {})
+    kinds = (bool, int, float, str, list, tuple)
+    rows = {key: value for key, value in known.items() if key not in RESERVED and isinstance(value, kinds)}
+    rows = {
+        key: value
+        for key, value in rows.items()
+        if value is not None and isinstance(value, bool | int | float | str | list | tuple)
+    }
+    rows |= card.model.kwargs
+    if reserved := sorted(RESERVED & set(card.model.kwargs)):
+        raise UsageError(f"The card's model kwargs may not hold {', '.join(reserved)}.")
+    rows.pop("in_chans", None)
+    if channels != 3:
+        rows["in_chans"] = channels
+    usual = getattr(model, "_traits", {})
+    if usual.get("fixed_input_size") and usual.get("img_size"):
+        from timm.models import get_pretrained_cfg
+
+        default = get_pretrained_cfg(str(model.pretrained_cfg["architecture"]))  # type: ignore[index]
+        rows.pop("img_size", None)
+        if default is None or default.input_size[-1] != shape.size:
+            rows["img_size"] = shape.size
+    return rows
+
+
+def _lineage(card: Card, receipt: LoadReceipt | None, barred: bool) -> tuple[Step, ...]:
+    steps = card.lineage
+    assert isinstance(card.license, License)
+    if steps is None:
+        before = tuple(parse(Step, row, "lineage", CardError) for row in (receipt.lineage if receipt else ()))
+        known = [step.data for step in before]
+        new = [data for index, data in enumerate(card.data) if known[index : index + 1] != [data]] or list(
+            card.data[-1:]
+        )
+        own = [Step(data=data) for data in new]
+        own[-1] = replace(
+            own[-1], method=card.method, images=card.images, epochs=card.epochs, modalities=card.modalities
+        )
+        steps = (*before, *own)
+    if steps:
+        last = steps[-1]
+        own_terms = {"name": last.name or card.name, "license": last.license or card.license.id}
+        steps = (*steps[:-1], replace(last, **own_terms))  # type: ignore[arg-type]
+        if barred:
+            steps = (*steps[:-1], replace(steps[-1], redistributable=False))
+    return steps

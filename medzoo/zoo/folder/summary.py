@@ -1,0 +1,29 @@
+"""What a checkpoint's folder says about itself, as `medzoo info` shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.registry.closed_schema import plain
+
+
+def folder_facts(folder: Path) -> dict[str, Any]:
+    """The facts of a folder's config.json; unknown ones are absent.
+
+    Args:
+        folder: with config.json and model.safetensors.
+
+    Raises:
+        IntegrityError: for a configuration that cannot be read.
+    """
+    config = read_config(folder)
+    rows: dict[str, Any] = {
+        "name": config.name, "folder": str(folder.absolute()), "architecture": config.architecture,
+        "model": {"kwargs": plain(config.model_args), "outputs": config.num_classes, "labels": list(config.label_names)},
+        "input": plain(config.input),
+    }  # fmt: skip
+    rows["model"] = {key: value for key, value in rows["model"].items() if value}
+    stated = plain(config.facts) if config.facts else {}
+    return rows | {key: value for key, value in stated.items() if key not in ("name", "input")}

@@ -1,0 +1,259 @@
+"""The facts about a checkpoint, as frozen dataclasses: what a TOML file of hub_configs may say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from medzoo.zoo.registry.closed_schema import plain
+from medzoo.zoo.registry.licenses import License
+
+
+@dataclass(frozen=True)
+class Model:
+    """What timm takes beside the architecture's name, and what the stored head says.
+
+    Args:
+        kwargs: keywords with JSON values (num_heads, img_size, window_size, global_pool).
+        labels: what the outputs of the stored head mean, in its order; absent where nobody stated it.
+    """
+
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+NO_KEYWORDS = Model()
+
+
+@dataclass(frozen=True)
+class Input:
+    """The input convention: RGB scaled to [0, 1], minus mean, over std.
+
+    Args:
+        size: side in pixels.
+        mean: one number a channel.
+        std: one number a channel.
+        channels: 3 or 1.
+        interpolation: of the resize, as timm names it.
+        crop_pct: share of the resized image that the centre crop keeps.
+        rule: what scales to [0, 1]: the range of the type ("unit") or of each image ("per_image_minmax").
+        clip: lowest and highest HU of CT.
+        note: what else should be known.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: Literal[3, 1] = 3
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop_pct: float | None = None
+    rule: Literal["unit", "per_image_minmax"] = "unit"
+    clip: tuple[float, ...] | None = None
+    note: str | None = None
+
+
+def number_problems(shape: Input) -> Iterator[str]:
+    """What of an input convention would give NaN, infinity or nothing, in sentences that begin with its key.
+
+    Args:
+        shape: as a card, a folder or a file of facts states it.
+    """
+    if not len(shape.mean) == len(shape.std) == shape.channels:
+        yield f"mean and std need {shape.channels} numbers each, one a channel."
+    if not all(map(math.isfinite, (*shape.mean, *shape.std))):
+        yield f"mean {list(shape.mean)} and std {list(shape.std)} must be finite."
+    if not all(value > 0 for value in shape.std):
+        yield f"std is {list(shape.std)}; it must be above 0."
+    if shape.clip is not None:
+        numbers = all(map(math.isfinite, shape.clip))
+        if not (len(shape.clip) == 2 and numbers and shape.clip[0] < shape.clip[1]):
+            yield "clip is a list of two numbers, lowest and highest HU."
+
+
+def input_problems(shape: Input) -> Iterator[str]:
+    """What is wrong with an input convention, in sentences that begin with its key.
+
+    Args:
+        shape: as a card or a file of facts states it.
+    """
+    yield from number_problems(shape)
+    if not 8 <= shape.size <= 4096:
+        yield f"size is {shape.size}; it should be between 8 and 4096 pixels."
+    if shape.crop_pct is not None and not 0 < shape.crop_pct <= 1:
+        yield f"crop_pct is {shape.crop_pct}; it is a share above 0 and at most 1."
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the weights came to be; an absent fact is unknown.
+
+    Args:
+        method: of the pre-training.
+        data: names of the data sets, in the order of use.
+        modalities: kinds of image it saw.
+        images: how many.
+        epochs: of the last stage.
+        init: what it started from.
+    """
+
+    method: str | None = None
+    data: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    images: int | None = None
+    epochs: int | None = None
+    init: str | None = None
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where the authors published the weights: a url, or a Hub repo with revision and file.
+
+    Args:
+        access: whether a program can fetch them, a person has to, or nobody published them and a recipe makes them.
+        format: of medzoo/zoo/convert/formats; absent where the file's layout is not known.
+        also: formats in which other holders publish the very same weights.
+        url: address of the file; for "manual", of the page that leads to it.
+        hub: Hub repository.
+        revision: its commit.
+        file: name of the file.
+        sha256: of the file, as published.
+        md5: of the file, as published; the first digits are enough.
+        instructions: what a person does, or the recipe's command.
+    """
+
+    access: Literal["direct", "manual", "recipe"]
+    format: str | None = None
+    also: tuple[str, ...] = ()
+    url: str | None = None
+    hub: str | None = None
+    revision: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    instructions: str | None = None
+
+
+@dataclass(frozen=True)
+class Citation:
+    """The paper to cite."""
+
+    title: str
+    authors: str | None = None
+    year: int | None = None
+    paper: str | None = None
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Features of three fixed inputs (zoo/golden.py), to see that a network computes what it did at conversion."""
+
+    mean: tuple[float, ...]
+    norm: tuple[float, ...]
+    first: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Where medzoo published the folder."""
+
+    repo: str
+    revision: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that is known about a checkpoint; `print` shows it, `.to_dict()` gives plain data."""
+
+    name: str
+    architecture: str
+    input: Input
+    license: License
+    alias: tuple[str, ...] = ()
+    model: Model = NO_KEYWORDS
+    pretraining: Pretraining | None = None
+    upstream: Upstream | None = None
+    citation: Citation | None = None
+    golden: Golden | None = None
+    hub: Hub | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether it has no weights: `load` draws them from torch's generator."""
+        return self.upstream is None and self.hub is None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Parameters, feature width and usual size of the architecture, from zoo/architectures.json."""
+        return architecture_facts().get(self.architecture, {})
+
+    def lineage(self) -> tuple[dict[str, Any], ...]:
+        """The training steps behind the weights, oldest first; empty for random ones."""
+        past = self.pretraining
+        if past is None:
+            return ()
+        steps: list[dict[str, Any]] = [{"data": data} for data in past.data]
+        last = {
+            "method": past.method,
+            "images": past.images,
+            "epochs": past.epochs,
+            "modalities": list(past.modalities),
+        }
+        last |= {"name": self.name, "license": self.license.id, "redistributable": self.license.redistributable}
+        if past.init:
+            steps[0]["init"] = past.init
+        steps[-1] |= {key: value for key, value in last.items() if value not in (None, [])}
+        return tuple(steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, with what was computed about the architecture; unknown facts are absent."""
+        return {**plain(self), "facts": dict(self.facts)}
+
+    def __str__(self) -> str:
+        return as_text(self.to_dict())
+
+    __repr__ = __str__
+
+
+def as_text(values: Mapping[str, Any]) -> str:
+    """Nested facts as indented lines, for people.
+
+    Args:
+        values: plain dictionaries and lists.
+
+    >>> print(as_text({"name": "x", "input": {"mean": [0.5, 0.5]}}))
+    name   x
+    input
+      mean  0.5, 0.5
+    """
+    return "\n".join(_lines(values))
+
+
+def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    width = max((len(key) for key in values), default=0) + 2
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if value:
+                yield f"{indent}{key}"
+                yield from _lines(value, indent + "  ")
+        elif key != "first":  # rows of golden features help no reader
+            if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+                for number, row in enumerate(value, start=1):
+                    yield f"{indent}{key} {number}"
+                    yield from _lines(row, indent + "  ")
+                continue
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{indent}{key:<{width}}{shown}"
+
+
+@cache
+def architecture_facts() -> dict[str, dict[str, Any]]:
+    """What was computed about each architecture (`python -m medzoo.zoo.models.architectures` writes it)."""
+    facts: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "architectures.json").read_text())
+    return facts

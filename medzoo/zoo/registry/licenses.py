@@ -1,0 +1,152 @@
+"""Licences: which ids exist, which weights may be published again, and whose terms were accepted."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from medzoo import paths, store
+from medzoo.errors import CardError, LicenseError
+
+# Ids that a model card may carry. Source: https://huggingface.co/docs/hub/repositories-licenses
+_IDS = (
+    "apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 "
+    "bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear "
+    "c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 "
+    "cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 "
+    "cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl "
+    "ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 "
+    "lgpl-3.0 isc h-research intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl "
+    "openmdw-1.0 openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr "
+    "deepfloyd-if-license fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 "
+    "llama4 grok2-community gemma unknown other"
+)
+HUB_IDS = frozenset(_IDS.split())
+NONCOMMERCIAL = re.compile(r"(^|-)nc(-|$)|noncommercial|non-commercial")
+
+
+@dataclass(frozen=True)
+class License:
+    """Terms of the weights.
+
+    Args:
+        id: SPDX or Hub id; "other" needs a url, "unknown" says that upstream states none.
+        redistributable: whether medzoo may publish the weights again, under these terms.
+        url: where the terms stand.
+        note: what else should be known.
+    """
+
+    id: str
+    redistributable: bool
+    url: str | None = None
+    note: str | None = None
+
+    @property
+    def needs_acceptance(self) -> bool:
+        """Whether the terms are non-commercial or contested, so that a person has to accept them first."""
+        return not self.redistributable or bool(NONCOMMERCIAL.search(self.id.lower()))
+
+
+def known_license(identifier: str) -> bool:
+    """Whether a licence id exists (case is ignored).
+
+    >>> known_license("CC-BY-NC-4.0"), known_license("free")
+    (True, False)
+    """
+    return identifier.lower() in HUB_IDS
+
+
+def check_license(identifier: object, where: str) -> str:
+    """A licence id that exists, in the Hub's spelling.
+
+    Raises:
+        CardError: for a missing or unknown one; medzoo never invents a licence.
+    """
+    if not isinstance(identifier, str) or not identifier.strip():
+        raise CardError(
+            f"{where} has no licence. Give an SPDX or Hub id, for example license='apache-2.0' or 'unknown'."
+        )
+    if not known_license(identifier):
+        near = difflib.get_close_matches(identifier.lower(), HUB_IDS, n=2)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise CardError(
+            f"{where}: {identifier!r} is no known licence id.{hint} Own terms are license='other' with a url."
+        )
+    return identifier.lower()
+
+
+def require_acceptance(name: str, license: License, accepted: bool = False) -> None:
+    """Refuse weights under non-commercial or contested terms until a person has accepted them; remember that they did.
+
+    Args:
+        name: the checkpoint's name.
+        license: its terms.
+        accepted: whether the caller accepts now; MEDZOO_ACCEPT_LICENSE=name,...|all does the same.
+
+    Raises:
+        LicenseError: with the terms' address and both ways to accept.
+    """
+    if not license.needs_acceptance:
+        return
+    note, terms = _note(name), _terms(name, license)
+    remembered = _read(note) == terms
+    if accepted or (not remembered and name in _accepted_by_environment(name)):
+        if not remembered:
+            with suppress(OSError):  # a read-only home asks again next time
+                store.write_json(note, terms)
+        return
+    if not remembered:
+        raise LicenseError(
+            f"The weights of {name} {_stated(license)} If you accept the terms, pass accept_license=True "
+            f"(--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all)."
+        )
+
+
+def is_accepted(name: str, license: License) -> bool:
+    """Whether `require_acceptance` would let a checkpoint pass; nothing is written down.
+
+    >>> is_accepted("resnet50-imagenet", License("bsd-3-clause", redistributable=True))
+    True
+    """
+    return (
+        not license.needs_acceptance
+        or _read(_note(name)) == _terms(name, license)
+        or name in _accepted_by_environment(name)
+    )
+
+
+def _note(name: str) -> Path:
+    return paths.home() / "accepted" / f"{name}.json"
+
+
+def _terms(name: str, license: License) -> dict[str, str | None]:
+    """What was accepted: other terms at another address are asked for again."""
+    return {"name": name, "license": license.id, "url": license.url}
+
+
+def _accepted_by_environment(name: str) -> set[str]:
+    """The checkpoint names behind MEDZOO_ACCEPT_LICENSE, whose entries may be aliases; `name` among them for "all"."""
+    from medzoo.zoo.registry import registry
+
+    entries = {part.strip() for part in os.environ.get("MEDZOO_ACCEPT_LICENSE", "").split(",")} - {""}
+    if entries & {name, "all"}:
+        return {name}
+    return {registry.info(entry).name for entry in entries if registry.is_known(entry)}
+
+
+def _stated(license: License) -> str:
+    words = {"unknown": "carry no stated licence", "other": "are under terms of their own"}
+    said = words.get(license.id.lower(), f"are under {license.id}")
+    return f"{said}: {license.url or 'no terms were published'}.{f' {license.note}' if license.note else ''}"
+
+
+def _read(note: Path) -> object:
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,253 @@
+"""The checkpoints that medzoo knows by name: one TOML file of facts each, read without importing torch."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from medzoo import paths
+from medzoo.errors import IntegrityError, RegistryError, UnknownNameError, UsageError
+from medzoo.zoo.registry.checkpoint import Checkpoint, Input, Pretraining, input_problems
+from medzoo.zoo.registry.closed_schema import parse
+from medzoo.zoo.registry.licenses import known_license
+
+NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
+HEX40 = re.compile(r"[0-9a-f]{40}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+CONVENTION = ("mean", "std", "channels", "rule", "clip")  # of images that weights were made for
+HOW = "`medzoo list` shows all names."
+
+
+def config_dir() -> Path:
+    """The folder of the TOML files that ship with medzoo."""
+    return paths.data_dir("hub_configs")
+
+
+def own_dir() -> Path:
+    """The folder of a person's own entries (`medzoo add` writes them), beside the cache."""
+    return paths.home() / "hub_configs"
+
+
+def _files() -> dict[str, Path]:
+    """Each name's file; a person's own entry cannot take the name of a shipped one, and what a kill left half done is none."""
+    own, shipped = own_dir(), config_dir()
+    return {path.stem: path for folder in (own, shipped) for path in folder.glob("[!.]*.toml")}
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """One TOML file as a Checkpoint.
+
+    Args:
+        path: the file; its stem is the checkpoint's name.
+
+    Raises:
+        RegistryError: for a name, key, type or combination that the schema does not allow.
+    """
+    if not NAME.fullmatch(path.stem):
+        raise RegistryError(
+            f"{path}: {path.stem!r} is no checkpoint name. It is <architecture>[-<method>]-<data>[-<data>...]: "
+            "small letters and digits, words inside a token joined by _, tokens by -."
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RegistryError(f"{path} is not valid TOML: {error}") from error
+    if "name" in values:
+        raise RegistryError(f"{path}: unknown key 'name'. The name is the file's.")
+    checkpoint = parse(Checkpoint, {"name": path.stem, **values}, str(path))
+    for problem in _problems(checkpoint):
+        raise RegistryError(f"{path}: {problem}")
+    return checkpoint
+
+
+def _problems(entry: Checkpoint) -> Iterator[str]:
+    shape, source, hub = entry.input, entry.upstream, entry.hub
+    for problem in input_problems(shape):
+        yield f"[input] {problem}"
+    if not known_license(entry.license.id):
+        yield f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (zoo/licenses.py lists them)."
+    if source is not None:
+        if source.access == "direct" and not (source.url or (source.hub and source.file)):
+            yield "[upstream] access = 'direct' needs a url, or hub and file."
+        if source.access != "direct" and not source.instructions:
+            yield f"[upstream] access = {source.access!r} needs instructions for the reader."
+        if source.sha256 and not SHA256.fullmatch(source.sha256):
+            yield "[upstream] sha256 is not 64 hexadecimal digits."
+    if source is not None and entry.pretraining is None:
+        yield "[pretraining] is missing, though [upstream] says that there are weights."
+    past = entry.pretraining
+    if past is not None and not past.data:
+        yield "[pretraining] data is empty; name at least one data set."
+    for key, count in (("images", past.images), ("epochs", past.epochs)) if past is not None else ():
+        if count is not None and count <= 0:
+            yield f"[pretraining] {key} is {count}; it should be above 0, or absent where nobody knows it."
+    labels = entry.model.labels
+    if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
+        yield "[model] labels should be different texts, one for each output of the stored head, in its order."
+    if entry.random != entry.name.endswith("-random"):
+        yield "a name ends in -random exactly if there is no [upstream] and no [hub]."
+    if hub is not None and not (HEX40.fullmatch(hub.revision) and SHA256.fullmatch(hub.sha256) and "/" in hub.repo):
+        yield "[hub] needs repo (org/name), revision (40 hexadecimal digits) and sha256 (64)."
+    for alias in entry.alias:
+        if not NAME.fullmatch(alias):
+            yield f"alias {alias!r} is no checkpoint name."
+
+
+@cache
+def _read_cached(path: Path, mtime_ns: int) -> Checkpoint:
+    return read_checkpoint(path)
+
+
+def _entry(path: Path) -> Checkpoint:
+    return _read_cached(path, path.stat().st_mtime_ns)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def names() -> list[str]:
+    """All checkpoint names, in natural order."""
+    return sorted(_files(), key=_natural)
+
+
+def _entries() -> Iterator[Checkpoint]:
+    """All entries; a broken file of the user's own is told about and left out, so that the others stay usable."""
+    files = _files()
+    for name in sorted(files, key=_natural):
+        try:
+            yield _entry(files[name])
+        except RegistryError as error:
+            if files[name].parent != own_dir():
+                raise
+            warnings.warn(f"left out: {error}", stacklevel=3)
+
+
+def info(name: str) -> Checkpoint:
+    """The facts about a checkpoint.
+
+    Args:
+        name: its name, or an alias.
+
+    Raises:
+        UsageError: if it is no text.
+        UnknownNameError: with near matches.
+        RegistryError: if its file is broken.
+
+    >>> info("resnet50-imagenet").pretraining.method
+    'supervised'
+    """
+    if not isinstance(name, str):
+        raise UsageError(f"The name is {name!r}; give the name of a checkpoint. {HOW}")
+    if NAME.fullmatch(name):
+        for folder in (config_dir(), own_dir()):
+            if (path := folder / f"{name}.toml").is_file():
+                return _entry(path)
+    entries = list(_entries())
+    for entry in entries:
+        if name in entry.alias:
+            return entry
+    known = [known for entry in entries for known in (entry.name, *entry.alias)]
+    raise UnknownNameError("checkpoint", name, known, HOW)
+
+
+def is_known(name: str) -> bool:
+    """Whether a name or alias stands in the registry.
+
+    >>> is_known("resnet50-imagenet"), is_known("org/name")
+    (True, False)
+    """
+    if not NAME.fullmatch(name):  # a path or a repository; no file has to be read to know
+        return False
+    try:
+        info(name)
+    except UnknownNameError:
+        return False
+    return True
+
+
+def refuse_mixture(entry: Checkpoint | None, architecture: str, shape: Input) -> None:
+    """Refuse a folder that says otherwise than the entry of one's own that names it.
+
+    `medzoo add --replace` writes the folder, then the entry; weights under another normalisation would be wrong and look right.
+
+    Args:
+        entry: of the name, if it has one; what ships with medzoo may be newer than a folder.
+        architecture: that the folder states.
+        shape: its input convention.
+
+    Raises:
+        IntegrityError: naming what differs.
+    """
+    if entry is None:
+        return
+    path = own_dir() / f"{entry.name}.toml"
+    off = [key for key in CONVENTION if getattr(shape, key) != getattr(entry.input, key)]
+    off += ["architecture"] if architecture != entry.architecture else []
+    if off and path.is_file():
+        raise IntegrityError(
+            f"The folder of {entry.name} and its entry {path} differ in {', '.join(off)}: `medzoo add` was stopped between the "
+            "two, or one was edited. Run it again, with --replace."
+        )
+
+
+def list_models(
+    pattern: str = "*",
+    *,
+    architecture: str | None = None,
+    method: str | None = None,
+    data: str | None = None,
+    modality: str | None = None,
+    license: str | None = None,
+    redistributable: bool | None = None,
+    downloaded: bool | None = None,
+) -> list[str]:
+    """The names of checkpoints, in natural order.
+
+    Args:
+        pattern: as in a shell, over names and aliases; without * ? [ a part of the name is enough; case is ignored.
+        architecture: the architecture's name; this and the next four may be patterns, and ignore case.
+        method: pre-training method.
+        data: one of the pre-training data sets.
+        modality: one of the kinds of image it saw.
+        license: licence id.
+        redistributable: whether the weights may be published again.
+        downloaded: whether they are on this machine (in the cache or the directory hub).
+
+    >>> list_models("resnet50-*", method="supervised", modality="CT")
+    ['resnet50-radimagenet', 'resnet50-radimagenet_keras']
+    """
+    from medzoo.zoo.registry.locations import is_downloaded
+
+    for what, given in (
+        ("pattern", pattern), ("architecture", architecture), ("method", method), ("data", data), ("modality", modality),
+        ("license", license),
+    ):  # fmt: skip
+        if not isinstance(given, str) and (given is not None or what == "pattern"):
+            raise UsageError(f"{what} is {given!r}; give a name, or a pattern such as 'resnet50-*'.")
+    if not re.search(r"[*?[]", pattern):
+        pattern = f"*{pattern}*"
+
+    def fits(entry: Checkpoint) -> bool:
+        past = entry.pretraining or Pretraining()
+        asked: list[tuple[str | None, tuple[str | None, ...]]] = [
+            (architecture, (entry.architecture,)), (method, (past.method,)), (data, past.data),
+            (modality, past.modalities), (license, (entry.license.id,)),
+        ]  # fmt: skip
+        return (
+            any(_like(known, pattern) for known in (entry.name, *entry.alias))
+            and all(want is None or any(_like(have, want) for have in haves) for want, haves in asked)
+            and (redistributable is None or entry.license.redistributable == redistributable)
+            and (downloaded is None or is_downloaded(entry) == downloaded)
+        )
+
+    return [entry.name for entry in _entries() if fits(entry)]
+
+
+def _like(have: str | None, want: str) -> bool:
+    return have is not None and fnmatch.fnmatchcase(have.lower(), want.lower())

@@ -1,0 +1,181 @@
+import json
+
+import numpy as np
+import pytest
+from data_samples import INFO, make, rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medzoo.data.splits.assign import arrange, take_fraction
+from medzoo.errors import DataContractError, UsageError
+
+
+def many(count=200, kind="all", classes=2, per_patient=3, seed=0):
+    rng = np.random.default_rng(seed)
+    ids = [f"i{n}" for n in range(count)]
+    patients = [f"p{n // per_patient}" for n in range(count)]
+    return make(**{kind: rows(ids, [int(v) for v in rng.permutation(np.arange(count) % classes)], patients)})
+
+
+def patients(task, split):
+    return set(task.groups(split))
+
+
+def test_data_without_splits_get_three_by_group():
+    task = arrange(many())
+    sizes = {split: len(patients(task, split)) / 67 for split in task.tables}
+    assert list(sizes) == ["train", "validation", "test"]
+    assert sizes["train"] == pytest.approx(0.7, abs=0.04) and sizes["test"] == pytest.approx(0.2, abs=0.04)
+    assert arrange(many()).split_hash == task.split_hash != arrange(many(), seed=1).split_hash
+
+
+def test_a_missing_validation_split_is_cut_from_train():
+    task = many(kind="train")
+    cut = arrange(task)
+    assert patients(cut, "train") | patients(cut, "validation") == patients(task, "train")
+    assert len(patients(cut, "validation")) == pytest.approx(6.7, abs=1)
+    assert "test" not in cut.tables
+
+
+def test_folds_are_five_and_cover_everything_once():
+    tested = [patients(arrange(many(), fold=fold), "test") for fold in range(5)]
+    assert set.union(*tested) == patients(many(), "all") and sum(map(len, tested)) == 67
+    assert max(map(len, tested)) - min(map(len, tested)) <= 1
+    assert patients(arrange(many(), fold=1), "validation") == tested[2]
+    with pytest.raises(UsageError, match="no fold 5"):
+        arrange(many(), fold=5)
+    with pytest.raises(UsageError, match="leave --split-file out"):
+        arrange(many(), fold=0, split_file="x.json")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(30, 150), st.integers(1, 4), st.integers(0, 9), st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)))
+def test_fractions_are_nested_by_group_and_keep_every_class(count, per_patient, seed, fractions):
+    task = arrange(many(count, per_patient=per_patient, seed=seed))
+    small, large = (take_fraction(task, fraction, seed=seed) for fraction in sorted(fractions))
+    assert patients(small, "train") <= patients(large, "train") <= patients(task, "train")
+    assert min(small.counts("train").values()) >= 1
+    kept = [
+        key
+        for key, group in zip(task.column("train", "id"), task.groups("train"), strict=True)
+        if group in patients(small, "train")
+    ]
+    assert small.column("train", "id") == kept  # whole groups, in the old order
+    assert small.column("test", "id") == task.column("test", "id")
+
+
+def test_fractions_are_stratified():
+    task = many(400, "train", classes=2, per_patient=1)
+    assert set(take_fraction(task, 0.1).counts("train").values()) == {20}
+
+
+def test_fractions_of_multilabel_keep_rare_findings():
+    multi = INFO.__class__(**{**INFO.__dict__, "kind": "multilabel"})
+    labels = np.zeros((100, 2), np.float32)
+    labels[:, 0], labels[37, 1] = np.arange(100) % 2, 1
+    task = make(multi, train=rows([f"i{n}" for n in range(100)], labels))
+    assert take_fraction(task, 0.01).counts("train")["yes"] == 1
+
+
+@pytest.mark.parametrize(("fraction", "kept"), [(0.1, 2), (0.09, 1), (0.5, 8), (0.99, 15), (0.001, 1), (1.0, 15)])
+def test_a_share_is_rounded_to_whole_groups(fraction, kept):
+    """Of 15 patients a class; a half is rounded up, and no class loses its last one."""
+    task = many(30, "train", per_patient=1)
+    assert set(take_fraction(task, fraction).counts("train").values()) == {kept}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_that_is_no_patients_main_one_is_kept(seed):
+    """One patient of forty has an image of the second class among two of the first."""
+    labels = [0] * 120
+    labels[37] = 1
+    task = make(train=rows([f"i{n}" for n in range(120)], labels, [f"p{n // 3}" for n in range(120)]))
+    part = take_fraction(task, 0.02, seed=seed)
+    assert "p12" in patients(part, "train") and part.counts("train")["yes"] == 1
+    assert len(patients(part, "train")) <= 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_label_that_comes_with_a_rarer_one_is_kept(seed):
+    """Every patient with the first label has the second too, so that the second alone decides the stratum."""
+    multi = INFO.__class__(**{**INFO.__dict__, "kind": "multilabel"})
+    labels = np.zeros((90, 2), np.float32)
+    labels[:30, 1], labels[29, 0], labels[60:, 0] = 1, 1, 1
+    labels[60:, 0] = 0
+    task = make(multi, train=rows([f"i{n}" for n in range(90)], labels))
+    counts = take_fraction(task, 0.01, seed=seed).counts("train")
+    assert min(counts.values()) >= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rare_label_is_spread_over_the_splits_by_its_share(seed):
+    """Twenty of two hundred have the rare label, always beside the common one: 14, 2 and 4 of them."""
+    multi = INFO.__class__(**{**INFO.__dict__, "kind": "multilabel"})
+    labels = np.zeros((200, 2), np.float32)
+    labels[:160, 0], labels[:20, 1] = 1, 1
+    task = arrange(make(multi, all=rows([f"i{n}" for n in range(200)], labels)), seed=seed)
+    assert [task.counts(split)["yes"] for split in ("train", "validation", "test")] == [14, 2, 4]
+    assert [task.counts(split)["no"] for split in ("train", "validation", "test")] == [112, 16, 32]
+
+
+def test_groups_are_ranked_by_a_hash_and_not_by_their_names():
+    """Sorted names would give a fraction the first patients of a hospital's list."""
+    task = many(200, "train", per_patient=1)
+    chosen = sorted(int(name[1:]) for name in patients(take_fraction(task, 0.2), "train"))
+    assert chosen[-1] > 150 and chosen[0] < 50 and len(chosen) == 40
+    other = patients(take_fraction(task, 0.2, seed=1), "train")
+    assert len(other & {f"p{number}" for number in chosen}) < 25
+
+
+def test_a_split_file_replaces_the_splits(tmp_path):
+    task = many(6, per_patient=2)
+    words = dict(zip(task.column("all", "id"), ["train", "train", "val", "val", "test", "test"], strict=True))
+    (tmp_path / "s.json").write_text(json.dumps(words))
+    by_split = {"train": ["i0", "i1"], "validation": ["i2", "i3"], "test": ["i4", "i5"]}
+    (tmp_path / "t.json").write_text(json.dumps(by_split))
+    (tmp_path / "u.csv").write_text("\ufeffid,split\r\n" + "".join(f"{key},{word}\r\n" for key, word in words.items()))
+    for name in ("s.json", "t.json", "u.csv"):
+        chosen = arrange(task, split_file=tmp_path / name)
+        assert {split: table.num_rows for split, table in chosen.tables.items()} == {
+            "train": 2,
+            "validation": 2,
+            "test": 2,
+        }
+
+
+@pytest.mark.parametrize(
+    "content, cause",
+    [
+        ('{"i0": "train"}', "1 ids of task t have no split|5 ids of task t have no split"),
+        ('{"zz": "train"}', "1 ids are not in task t: zz"),
+        ('{"i0": "tarin"}', "unknown splits tarin"),
+        ('{"train": ["i0"], "test": ["i0"]}', "1 ids are in two splits: i0"),
+        ("[1, 2]", "should be an object"),
+        ("{", "not usable"),
+    ],
+)
+def test_broken_split_files_say_why(tmp_path, content, cause):
+    (tmp_path / "s.json").write_text(content)
+    with pytest.raises(DataContractError, match=cause):
+        arrange(many(6), split_file=tmp_path / "s.json")
+
+
+def test_a_missing_split_file_and_a_csv_without_columns(tmp_path):
+    with pytest.raises(DataContractError, match="cannot be read"):
+        arrange(many(6), split_file=tmp_path / "none.csv")
+    (tmp_path / "s.csv").write_text("name,part\na,train\n")
+    with pytest.raises(DataContractError, match="columns id and split"):
+        arrange(many(6), split_file=tmp_path / "s.csv")
+
+
+def test_a_split_file_that_leaks_a_patient_is_refused(tmp_path):
+    (tmp_path / "s.json").write_text(
+        json.dumps({"train": ["i0", "i2", "i3"], "validation": ["i1"], "test": ["i4", "i5"]})
+    )
+    with pytest.raises(DataContractError, match=r"p0 \(train, validation\)"):
+        arrange(many(6, per_patient=2), split_file=tmp_path / "s.json")
+
+
+def test_too_few_groups_to_split():
+    with pytest.raises(DataContractError, match="too few"):
+        arrange(make(train=rows(["a", "b"], [0, 1], ["p", "p"])))

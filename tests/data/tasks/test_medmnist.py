@@ -1,0 +1,119 @@
+import pickle
+import urllib.error
+
+import numpy as np
+import pytest
+
+from medzoo import paths
+from medzoo.data.readers import npz
+from medzoo.data.readers.npz import NpzReader
+from medzoo.data.task import list_tasks, load_task, task_info
+from medzoo.data.tasks import medmnist
+from medzoo.errors import DataContractError, UsageError
+
+
+def test_there_are_twelve_with_four_files_each():
+    assert len(medmnist.TASKS) == 12 and set(medmnist.TASKS) <= set(list_tasks())
+    assert all(
+        len(set(facts.md5)) == 4 and all(len(md5) == 32 for md5 in facts.md5) for facts in medmnist._SETS.values()
+    )
+    assert task_info("chestmnist").kind == "multilabel" and task_info("dermamnist").license == "CC-BY-NC-4.0"
+    assert task_info("retinamnist").kind == "multiclass" and task_info("breastmnist").kind == "binary"
+    assert task_info("pathmnist").groups.startswith("none: MedMNIST")
+
+
+def test_f32_a_wrong_md5_is_refused_with_both(tmp_path):
+    medmnist.fake(tmp_path, 8, name="pneumoniamnist")
+    with pytest.raises(DataContractError, match="the official file has 28209eda62fecd6e6a2d98b1501bb15f") as caught:
+        load_task("pneumoniamnist", root=tmp_path)
+    assert "Delete it" in str(caught.value) and medmnist.URL in str(caught.value)
+
+
+def test_a_missing_file_in_root_says_where_to_get_it(tmp_path):
+    with pytest.raises(DataContractError, match=r"pneumoniamnist_64.npz does not exist. Get it from https"):
+        load_task("pneumoniamnist,size=64", root=tmp_path)
+    with pytest.raises(UsageError, match="no size 32"):
+        load_task("pneumoniamnist,size=32", root=tmp_path)
+
+
+def test_offline_names_url_and_root(monkeypatch):
+    def unreachable(url, timeout):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(medmnist.urllib.request, "urlopen", unreachable)
+    with pytest.raises(DataContractError, match=r"retinamnist.npz cannot be reached .*--root"):
+        load_task("retinamnist")
+
+
+class Answer:
+    def __init__(self, data):
+        self.data, self.headers = data, {"Content-Length": str(len(data))}
+
+    def read(self, size):
+        piece, self.data = self.data[:size], self.data[size:]
+        return piece
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+def test_a_download_is_checked_before_it_is_kept(tmp_path, monkeypatch):
+    medmnist.fake(tmp_path, 8, name="breastmnist")
+    data = (tmp_path / "breastmnist.npz").read_bytes()
+    monkeypatch.setattr(medmnist.urllib.request, "urlopen", lambda url, timeout: Answer(data))
+    place = paths.home() / "data" / "medmnist"
+    with pytest.raises(DataContractError, match="Nothing was kept"):
+        load_task("breastmnist")
+    assert not place.exists() or list(place.iterdir()) == []
+    facts = medmnist._SETS["breastmnist"]
+    right = medmnist._md5(tmp_path / "breastmnist.npz")
+    monkeypatch.setitem(medmnist._SETS, "breastmnist", facts._replace(md5=[right] * 4, counts=[8, 4, 4]))
+    assert load_task("breastmnist").counts("train") == {"malignant": 4, "normal, benign": 4}
+    assert (place / "breastmnist.npz").read_bytes() == data
+
+
+def test_other_counts_than_the_official_are_refused(tmp_path, monkeypatch):
+    medmnist.fake(tmp_path, 8, name="breastmnist")
+    facts = medmnist._SETS["breastmnist"]
+    right = medmnist._md5(tmp_path / "breastmnist.npz")
+    monkeypatch.setitem(medmnist._SETS, "breastmnist", facts._replace(md5=[right] * 4))
+    with pytest.raises(DataContractError, match="8 images, 8 labels, 546 expected"):
+        load_task("breastmnist", root=tmp_path)
+
+
+def test_images_are_read_in_blocks_from_any_thread_or_process(tmp_path, monkeypatch):
+    medmnist.fake(tmp_path, 50, name="bloodmnist")
+    whole = np.load(tmp_path / "bloodmnist.npz")["train_images"]
+    monkeypatch.setattr(npz, "BLOCK_BYTES", 7 * 28 * 28 * 3)
+    reader = NpzReader(tmp_path, "bloodmnist.npz")
+    for copy in (reader, pickle.loads(pickle.dumps(reader))):
+        for row in [*range(50), 3, 49, 0]:
+            assert (copy.read(f"bloodmnist.npz#train_images/{row}").array == whole[row]).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + b"\0" * 18, b"no zip at all"])
+def test_damaged_files(tmp_path, content):
+    (tmp_path / "breastmnist.npz").write_bytes(content)
+    with pytest.raises(DataContractError):
+        medmnist.load("breastmnist", tmp_path, check_md5=False)
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "breastmnist.npz", train_images=np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataContractError, match="Python objects"):
+        medmnist.load("breastmnist", tmp_path, check_md5=False)
+
+
+@pytest.mark.real
+def test_the_official_pneumoniamnist(real_data):
+    task = load_task("pneumoniamnist", root=real_data / "medmnist")
+    assert [task.tables[split].num_rows for split in ("train", "validation", "test")] == [4708, 524, 624]
+    assert task.counts("train") == {"normal": 1214, "pneumonia": 3494}
+    assert task.counts("test") == {"normal": 234, "pneumonia": 390}
+    pixels, label = task.read("test", 623)
+    with np.load(real_data / "medmnist" / "pneumoniamnist.npz") as arrays:
+        assert (pixels.array == arrays["test_images"][623]).all() and label == arrays["test_labels"][623, 0]
+    assert task.splits["test"][12]["image"] == "pneumoniamnist.npz#test_images/12"

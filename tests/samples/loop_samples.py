@@ -1,0 +1,22 @@
+"""A short training plan and what tests of the loop compare."""
+
+import torch
+
+from medzoo.training.loop import Plan
+from medzoo.training.objectives import simclr, supervised
+
+PLAN = Plan(
+    epochs=3, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.5, gradient_clip=1.0, seed=0
+)
+STEPS = 12  # 22 images, batches of 5: 4 steps an epoch
+
+
+def objective_of(name, net):
+    if name == "simclr":
+        return simclr.Objective(net(8), simclr.Options(projection=8), "multiclass"), 2
+    return supervised.Objective(net(), supervised.Options(), "multiclass"), 1
+
+
+def same_weights(one, two):
+    first, second = one.state_dict(), two.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)

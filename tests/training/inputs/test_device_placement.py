@@ -1,0 +1,106 @@
+"""Where training rows lie: as asked, where they fit, and after a stop where they lay before."""
+
+import pytest
+import torch
+from loop_samples import PLAN, same_weights
+
+from medzoo.data.decode_cache import device as devices
+from medzoo.data.decode_cache.device import DeviceRows, fits, needed, on_device, place
+from medzoo.data.transforms import apply as views
+from medzoo.errors import DeviceMemoryError, UsageError
+from medzoo.training.inputs.device_placement import placed
+from medzoo.training.loop import fit, make_accelerator
+from medzoo.training.objectives import supervised
+from medzoo.training.options.shared import SharedOptions
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def gpu(monkeypatch, rows):
+    """A device that exists in name; `share` of its memory that the rows would take, and where they were asked to go."""
+
+    class Gpu:
+        share, asked = 0.1, []
+
+    found = Gpu()
+    found.asked = []
+
+    def memory(device):
+        return int(needed(rows) / found.share), 0
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    monkeypatch.setattr(devices, "place", lambda data, device, choice: (found.asked.append(choice), data)[1])
+    return found
+
+
+def test_a_cpu_leaves_rows_in_the_store_unless_told(rows):
+    assert place(rows, CPU) is rows and place(rows, CPU, "never") is rows and not fits(rows, CPU)
+    there = place(rows, CPU, "always")
+    assert isinstance(there.images, DeviceRows) and on_device(there) == CPU and on_device(rows) is None
+    assert place(there, CPU, "always") is there and there.labels is rows.labels
+
+
+@pytest.mark.parametrize(("share", "there"), [(0.49, True), (0.51, False)])
+def test_auto_wants_half_of_the_free_memory_at_most(gpu, rows, share, there):
+    gpu.share = share
+    assert fits(rows, GPU) == there
+
+
+@pytest.mark.parametrize(("began", "later", "then"), [(0.3, 0.7, "always"), (0.7, 0.1, "never"), (0.3, 0.95, "never")])
+def test_a_run_goes_on_as_it_began(tmp_path, gpu, rows, began, later, then):
+    """Unless it no longer fits at all."""
+    for share in (began, later):
+        gpu.share = share
+        run = RunFolder(tmp_path / "run", "finetune", {}, {})
+        with pytest.raises(Interrupted), run.open():
+            placed(rows, GPU, "auto", run)
+            raise run.interrupted()
+    assert gpu.asked == ["always" if began < 0.5 else "never", then]
+    assert [row for row in run.rows() if "data_on_device" in row] == [{"step": 0, "data_on_device": began < 0.5}]
+
+
+@pytest.mark.parametrize("choice", ["never", "always"])
+def test_a_choice_is_a_choice(tmp_path, gpu, rows, choice):
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    with run.open():
+        placed(rows, GPU, choice, run)
+    assert gpu.asked == [choice] and run.rows() == []
+
+
+@pytest.mark.parametrize("stop", [1, 6, 9])
+def test_f38_a_run_with_its_rows_on_the_device_resumes_bit_for_bit(
+    tmp_path, tiny_net, make_batches, rows, stop, monkeypatch
+):
+    monkeypatch.setattr(views, "_usual", lambda device: "matmul")  # as on an accelerator
+
+    def once(folder, stop=None):
+        objective = supervised.Objective(tiny_net(), supervised.Options(), "multiclass")
+        run = RunFolder(folder, "finetune", {}, {})
+        run.stop_at_step = stop
+        with run.open():
+            batches = make_batches(workload=placed(rows, CPU, "always", run))
+            fit(objective, batches, PLAN, run, make_accelerator("fp32", "cpu"))
+        return objective
+
+    straight = once(tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        once(tmp_path / "cut", stop)
+    assert same_weights(straight, once(tmp_path / "cut"))
+
+
+def test_rows_that_find_no_memory_are_told(rows, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(devices, "DeviceRows", type("Full", (), {"__init__": full}))
+    with pytest.raises(
+        DeviceMemoryError, match=r"22 decoded images \(5,632 bytes\).*--data-on-device at auto or never"
+    ):
+        place(rows, CPU, "always")
+
+
+def test_the_option_is_checked():
+    with pytest.raises(UsageError, match="choose auto, never or always"):
+        SharedOptions(task="x", data_on_device="gpu").check()

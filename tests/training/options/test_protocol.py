@@ -1,0 +1,59 @@
+"""Protocols, found by file name: closed, typed, hashed with options resolved."""
+
+from dataclasses import asdict
+
+import pytest
+
+from medzoo.errors import UnknownNameError, UsageError
+from medzoo.store import sha256_of
+from medzoo.training.options.protocol import list_protocols, load_protocol
+
+
+@pytest.mark.parametrize("mode", ["finetune", "linear"])
+@pytest.mark.parametrize("name", list_protocols())
+def test_every_protocol_loads(name, mode):
+    protocol = load_protocol(name, mode)
+    assert protocol.name == name and protocol.mode == mode and len(protocol.hash()) == 64
+
+
+def test_typed_options_win_and_change_the_hash():
+    plain, typed = load_protocol("medzoo", "finetune"), load_protocol("medzoo", "finetune", epochs=3, size=None)
+    assert typed.epochs == 3 and typed.hash() != plain.hash() and typed.batch_size == plain.batch_size
+
+
+def test_the_name_is_not_hashed(tmp_path):
+    from medzoo.paths import data_dir
+
+    copy = tmp_path / "ours.toml"
+    copy.write_text((data_dir("recipes") / "protocols" / "medzoo.toml").read_text())
+    assert load_protocol(str(copy), "finetune").hash() == load_protocol("medzoo", "finetune").hash()
+
+
+@pytest.mark.parametrize("mode", ["finetune", "linear"])
+def test_an_option_that_came_later_leaves_the_hash_of_who_does_not_use_it(mode):
+    plain = load_protocol("medzoo", mode)
+    earlier = {key: value for key, value in asdict(plain).items() if key not in ("name", "rotation")}
+    assert plain.hash() == sha256_of(earlier) != load_protocol("medzoo", mode, rotation=5.0).hash()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[finetune]\nlearnig_rate = 1.0", "Did you mean learning_rate"),
+        ("[finetune]\nepochs = 'ten'", "should be a int"),
+        ("[finetune]\nprecision = 'fp8'", "fp32 or bf16"),
+        ("[linear]\n", "no table"),
+        ("[finetune", "not TOML"),
+        ("[finetune]\nepochs = 0", "at least 1"),
+    ],
+)
+def test_bad_protocols(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_protocol(str(path), "finetune")
+
+
+def test_unknown_protocol():
+    with pytest.raises(UnknownNameError, match="Did you mean medzoo"):
+        load_protocol("medzo", "finetune")

@@ -1,0 +1,55 @@
+"""The picture of a run: points of short runs can be seen."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medzoo.training.run_state.plot_curves import curves, draw_curves
+from medzoo.training.run_state.run_folder import RunFolder
+
+
+def run_of(folder, losses, scores):
+    run = RunFolder(folder, "finetune", {}, {})
+    for step, value in losses:
+        run.log({"step": step, "epoch": 0, "learning_rate": 0.1, "loss": value})
+    for step, value in scores:
+        run.log({"step": step, "epoch": 0, "score": value})
+    return run
+
+
+@pytest.mark.parametrize(
+    ("losses", "scores"),
+    [
+        ([(1, 0.7)], [(1, 0.6)]),  # one step of one epoch
+        ([(10, 0.7)], []),  # pre-training without labels
+        ([], [(3, 0.5)]),
+        ([(10, 0.7), (20, float("nan"))], [(20, 0.5)]),  # diverged after a step
+        ([(10, 0.7), (20, 0.6)], [(20, 0.5), (40, 0.5)]),
+    ],
+)
+def test_every_point_of_a_short_run_is_marked(tmp_path, losses, scores):
+    lines = [line for axis in curves(run_of(tmp_path, losses, scores)).axes for line in axis.lines]
+    wanted = [[point for point in rows if point[1] == point[1]] for rows in (losses, scores) if rows]
+    assert [list(zip(*line.get_data(), strict=True)) for line in lines] == wanted
+    assert all(line.get_marker() in ("o", "s") and line.get_markersize() >= 3 for line in lines)
+
+
+def test_the_point_of_one_epoch_stands_in_the_picture(tmp_path):
+    def inked(losses, scores, name):
+        run = run_of(tmp_path / name, losses, scores)
+        draw_curves(run)
+        picture = np.asarray(Image.open(run.path / "curves.png").convert("RGB")).astype(int)
+        inside = picture[60:320, 120:720]  # between the axes, away from their labels
+        blue, orange = (np.abs(inside - colour).sum(-1) < 90 for colour in ((31, 119, 180), (255, 127, 14)))
+        return blue.sum(), orange.sum()
+
+    for name in ("one", "none"):
+        (tmp_path / name).mkdir()
+    blue, orange = inked([(1, 0.7)], [(1, 0.6)], "one")
+    assert blue > 10 and orange > 10  # neither hides the other
+    assert inked([], [], "none") == (0, 0)
+
+
+def test_long_runs_are_lines(tmp_path):
+    (loss,) = curves(run_of(tmp_path, [(step, 1 / step) for step in range(1, 200)], [])).axes[0].lines
+    assert loss.get_marker() in ("", "None")
