@@ -18,8 +18,8 @@ SIDE, SIZE = 1024, 224
 
 def task_of(paths: list[Path]) -> object:
     """The files as a task."""
-    from medzoo.data.files.find import FileReader
     from medzoo.data.files.fingerprint import fingerprint
+    from medzoo.data.readers.image_file import FileReader
     from medzoo.data.task import Task, TaskInfo
 
     names = [path.name for path in paths]
@@ -160,7 +160,7 @@ def small_builds(images: dict[str, list[bytes]], scratch: Path, runs: int) -> li
     from PIL import Image
 
     from medzoo.data.decode_cache.cache import decoded
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
 
     places = iter(range(10**6))
     lines = []

@@ -100,7 +100,7 @@ CHANGES: dict[str, Change] = {
 def images_of(name: str, groups: str | None, data: Path, count: int) -> list[np.ndarray]:
     """Grey training images of a data set, equally spaced."""
     from medzoo.data.images.pixels import with_channels
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
 
     prefix, colon, path = name.partition(":")
     task = load_task(f"{prefix}:{data / path}", groups=groups) if colon else load_task(name, root=data / "medmnist")

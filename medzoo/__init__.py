@@ -13,7 +13,8 @@ from medzoo import errors
 if TYPE_CHECKING:
     from medzoo.bench.table.table import table
     from medzoo.data.images.read import Pixels, read_image
-    from medzoo.data.task import Task, load_task
+    from medzoo.data.task import Task
+    from medzoo.data.task_registry import load_task
     from medzoo.training.features import embed
     from medzoo.training.inputs.input_transform import transform
     from medzoo.training.segmentation import segmenter
@@ -41,7 +42,7 @@ _PLACES = {
     "transform": "medzoo.training.inputs.input_transform",
     "segmenter": "medzoo.training.segmentation",
     "embed": "medzoo.training.features",
-    "load_task": "medzoo.data.task",
+    "load_task": "medzoo.data.task_registry",
     "Task": "medzoo.data.task",
     "read_image": "medzoo.data.images.read",
     "Pixels": "medzoo.data.images.read",

@@ -14,8 +14,8 @@ import sys
 from medzoo.errors import UsageError
 from medzoo.recipe_args import parse, peek, run_main
 from medzoo.training.objectives import method
-from medzoo.training.options.pretrain import NOT_FROM_CHECKPOINT, PretrainOptions
 from medzoo.training.pretrain import default_words, pretrain
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, PretrainOptions
 
 
 def main() -> None:

@@ -49,7 +49,11 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path: Path) -> list[tuple[str, int]]:
+MODULES = {name_of(path) for path in FILES}
+
+
+def imports(path: Path, modules: set[str] = MODULES) -> list[tuple[str, int]]:
+    """Every module that a file imports, with the line: inside functions, for type checking and by import_module too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
     rows = []
@@ -61,14 +65,108 @@ def imports(path: Path) -> list[tuple[str, int]]:
             if node.level:
                 parts = package.split(".")
                 base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
-            if base == "medzoo":
-                rows += [(f"medzoo.{alias.name}", node.lineno) for alias in node.names]
-            else:
-                rows += [(base, node.lineno)]
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            by_name = ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__")
-            rows += [(str(node.args[0].value), node.lineno)] if by_name else []
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                rows.append((full if full in modules or base == "medzoo" else base, node.lineno))
+        elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+            name = node.args[0]
+            if isinstance(name, ast.Constant):
+                rows.append((str(name.value), node.lineno))
+            elif isinstance(name, ast.JoinedStr) and isinstance(
+                name.values[0], ast.Constant
+            ):  # f"medzoo.data.tasks.{family}"
+                rows += [(one, node.lineno) for one in sorted(modules) if one.startswith(str(name.values[0].value))]
     return rows
+
+
+BY_NAME = ("import_module", "__import__")
+
+
+def graph_of(files: list[Path]) -> dict[str, dict[str, int]]:
+    """Module → the modules of the package that it imports, with the line."""
+    modules = {name_of(path) for path in files}
+    found = {}
+    for path in files:
+        name = name_of(path)
+        found[name] = {module: line for module, line in imports(path, modules) if module in modules - {name}}
+    return found
+
+
+def circles(graph: dict[str, dict[str, int]]) -> list[list[str]]:
+    """The strongly connected components of two or more nodes (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph.get(node, {}):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            place = stack.index(node)
+            if len(stack) - place > 1:
+                found.append(sorted(stack[place:]))
+            del stack[place:]
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def levels(graph: dict[str, dict[str, int]]) -> dict[str, dict[str, dict[str, int]]]:
+    """For each folder: its files and rooms as nodes, and who imports whom."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for name, others in graph.items():
+        for other, line in others.items():
+            mine, theirs = name.split("."), other.split(".")
+            depth = next((k for k, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), None)
+            if depth is not None:
+                level = found.setdefault(".".join(mine[:depth]), {})
+                level.setdefault(mine[depth], {})[theirs[depth]] = line
+    return found
+
+
+def worded(graph: dict[str, dict[str, int]], circle: list[str]) -> str:
+    lines = [
+        f"  {one}:{line} imports {other}" for one in circle for other, line in graph[one].items() if other in circle
+    ]
+    return "\n".join(["a circle of imports:", *lines])
+
+
+def test_no_two_files_import_each_other_in_a_circle():
+    graph = graph_of(PACKAGE)
+    assert not circles(graph), "\n".join(worded(graph, circle) for circle in circles(graph))
+
+
+def test_no_two_rooms_import_each_other_in_a_circle():
+    """Inside of each folder, its files and its rooms have an order."""
+    wrong = [
+        f"in {level}: "
+        + ", ".join(f"{one}:{line} imports {other}" for one in circle for other, line in rows[one].items())
+        for level, rows in levels(graph_of(PACKAGE)).items()
+        for circle in circles(rows)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+# Rooms whose files are found by name: adding a file adds a task, a format, an objective, an analysis.
+OPEN_ROOMS = {"medzoo/data/tasks", "medzoo/zoo/convert/formats", "medzoo/training/objectives", "medzoo/analysis"}
+
+
+@pytest.mark.parametrize(
+    "room", sorted({path.parent for path in PACKAGE}), ids=lambda room: str(room.relative_to(ROOT))
+)
+def test_a_room_holds_a_dozen_files(room):
+    names = [path.name for path in room.glob("*.py") if not path.name.startswith("__")]
+    if str(room.relative_to(ROOT)) not in OPEN_ROOMS:
+        assert len(names) <= 13, f"{room} holds {len(names)} files: {', '.join(sorted(names))}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -146,8 +244,25 @@ def test_the_walk_sees_hidden_imports(tmp_path, monkeypatch):
     (tmp_path / "medzoo" / "zoo").mkdir(parents=True)
     path = tmp_path / "medzoo" / "zoo" / "x.py"
     path.write_text(
-        "def f():\n    from ..data import pixels\n    import medzoo.bench.run\n    import_module('medzoo.training')\n"
+        "if TYPE_CHECKING:\n    from medzoo.zoo.y import z\ndef f():\n    from ..data import pixels\n    import medzoo.bench.run\n"
+        "    import_module('medzoo.training')\n    import_module(f'medzoo.tasks.{name}')\n"
     )
-    assert {module for module, _ in imports(path)} == {"medzoo.data", "medzoo.bench.run", "medzoo.training"}
+    seen = {module for module, _ in imports(path, {"medzoo.tasks.a", "medzoo.tasks.b", "medzoo.data.pixels"})}
+    assert seen == {
+        "medzoo.zoo.y", "medzoo.data.pixels", "medzoo.bench.run", "medzoo.training", "medzoo.tasks.a", "medzoo.tasks.b",
+    }  # fmt: skip
     path.write_text("import pickle\ntorch.load(x)\nm.load_state_dict(s, strict=False)\neval('1')\nm.eval()\n")
     assert len(sins(path)) == 4
+
+
+def test_a_circle_is_found_and_named():
+    graph = {
+        "m.a.x": {"m.b.y": 3},
+        "m.b.y": {"m.c": 4},
+        "m.c": {"m.a.x": 5, "m.d": 6},
+        "m.d": {},
+        "m.b.z": {},
+    }
+    assert circles(graph) == [["m.a.x", "m.b.y", "m.c"]]
+    assert "m.c:5 imports m.a.x" in worded(graph, circles(graph)[0])
+    assert circles(levels({"m.a.x": {"m.b.y": 3}, "m.b.z": {"m.a.x": 7}})["m"]) == [["a", "b"]]

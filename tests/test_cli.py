@@ -42,7 +42,7 @@ def test_wrong_usage_exits_2(run, arguments):
 
 
 def test_tasks(run):
-    from medzoo.data.task import list_tasks
+    from medzoo.data.task_registry import list_tasks
 
     code, out, _ = run("tasks", "list")
     assert code == 0 and all(name in out for name in list_tasks())

@@ -10,7 +10,7 @@ from durable import Trail, survives
 
 from medzoo import store
 from medzoo.data.decode_cache.cache import decoded
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.zoo.download import huggingface
 from medzoo.zoo.download.http import download
 

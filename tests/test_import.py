@@ -35,7 +35,7 @@ def run(code: str) -> str:
         "import medzoo; medzoo.list_models('resnet50-*', modality='CT'); medzoo.list_models(downloaded=True)",
         "import medzoo; repr(medzoo.info('resnet50-radimagenet')); medzoo.info('resnet50-random').to_dict()",
         "import medzoo; medzoo.errors; medzoo.__version__; dir(medzoo)",
-        "from medzoo.data.task import list_tasks; list_tasks()",
+        "from medzoo.data.task_registry import list_tasks; list_tasks()",
     ],
 )
 def test_nothing_heavy_is_imported(code):

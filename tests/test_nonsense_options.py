@@ -9,7 +9,7 @@ from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.paths import data_dir
 from medzoo.training.objectives import list_methods, method
 from medzoo.training.options.fields import flag, options_of
-from medzoo.training.options.pretrain import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 
 TASK = "phantom_oct,n=8,n_validation=4,n_test=4"
 CELL = {"checkpoint": "lab/tiny", "task": TASK}

@@ -13,9 +13,9 @@ from medzoo.paths import data_dir
 from medzoo.recipe_args import parse, peek
 from medzoo.training.objectives import list_methods, method
 from medzoo.training.options.fields import flag, options_of, shown_default
-from medzoo.training.options.pretrain import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.options.protocol import load_protocol
 from medzoo.training.pretrain import DEFAULTS
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 
 RECIPES = {
     "finetune": (CellOptions, {}),

@@ -29,7 +29,7 @@ def check_labels(task: Task, *, selects: bool) -> list[str]:
     Raises:
         ResultError: if a split is missing, or if the metric is undefined on validation and selects.
 
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> check_labels(load_task("phantom_oct"), selects=True)
     []
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from medzoo.bench.cell_options import CellOptions
-    from medzoo.data.decode_cache.cache import Decoded
+    from medzoo.data.decode_cache.decoded import Decoded
     from medzoo.data.task import Task
     from medzoo.training.run_state.run_folder import RunFolder
 

@@ -12,8 +12,8 @@ from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.bench.suite import Cell, Suite
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
-from medzoo.training.options.pretrain import PretrainOptions
 from medzoo.training.options.protocol import wished_precision
+from medzoo.training.pretrain_options import PretrainOptions
 
 
 @dataclass(frozen=True)

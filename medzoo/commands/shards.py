@@ -43,7 +43,7 @@ def shards(
     then: accelerate launch recipes/pretrain.py --method simclr --architecture resnet50 --task shards:/fast/radimagenet --out RUN
     """
     from medzoo.data.shards.write import write_shards
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
 
     check_spelling(out, "--out")
     chosen = {

@@ -34,8 +34,8 @@ def list_(
     """
     from fnmatch import fnmatchcase
 
-    from medzoo.data.task import list_tasks, task_info
     from medzoo.data.task_description import SOURCES, modality_of, source_of
+    from medzoo.data.task_registry import list_tasks, task_info
     from medzoo.errors import UsageError
 
     rows = []
@@ -77,8 +77,8 @@ def info(name: Name, as_json: AsJson = False) -> None:
     """
     from dataclasses import asdict
 
-    from medzoo.data.task import task_info
     from medzoo.data.task_description import info_text
+    from medzoo.data.task_registry import task_info
 
     facts = task_info(name)
     if as_json:
@@ -155,7 +155,7 @@ def duplicates(
     from medzoo.data.duplicates.index import hash_task, load_index
     from medzoo.data.duplicates.index import save_index as keep
     from medzoo.data.duplicates.search import find_duplicates
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
     from medzoo.errors import UsageError
 
     check_file(out, "--out")

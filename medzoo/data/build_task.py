@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.files.find import FileReader
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.label_policy import Policy, settle
 from medzoo.data.problems import complain
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.task import Reader, Task, TaskInfo
-from medzoo.data.task_contract import is_empty
+from medzoo.data.vocabulary import EXCLUDED, MARKS, UNCERTAIN, is_empty
 from medzoo.errors import DataContractError, listed
-
-EXCLUDED = "excluded"
-UNCERTAIN = "uncertain"  # which labels are drawn in training ("soft"), or are 1 by the policy alone ("one")
-MARKS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}
 
 
 def make_task(

@@ -28,7 +28,7 @@ def data_counts(task: Task) -> dict[str, int]:
         `train`, `validation`, ... images; `train patients`, where the data know them; `train: CLASS`, or of more than 100
         classes `train: fewest of a class` and `train: most of a class`.
 
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> counts = data_counts(load_task("phantom_oct", fraction=0.1))
     >>> counts["train"], counts["train patients"], counts["train: drusen"]
     (33, 11, 10)

@@ -8,7 +8,6 @@ may be uncertain, and `pooled` where the data bring splits of their own (then al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from medzoo.data.images.read import Pixels, with_channels
-from medzoo.data.splits.split_names import SPLITS
 from medzoo.data.task_contract import (
     arrow_table,
     check_groups,
@@ -27,8 +25,8 @@ from medzoo.data.task_contract import (
     check_splits,
     one_spelling,
 )
-from medzoo.data.task_registry import open_family, split_name, task_names
-from medzoo.errors import DataContractError, UnknownNameError, UsageError
+from medzoo.data.vocabulary import SPLITS
+from medzoo.errors import DataContractError, UsageError
 from medzoo.store import sha256_of
 
 if TYPE_CHECKING:
@@ -104,6 +102,38 @@ class Reader(Protocol):
 
     def read_mask(self, key: str) -> np.ndarray:
         """The mask under a key: (H, W) uint8, 0 for background and k for class k, counted from 1."""
+
+
+class TaskLike(Protocol):
+    """What training and a run's identity ask of data: a `Task` has it, and so do streamed shards."""
+
+    @property
+    def name(self) -> str:
+        """With its choices."""
+
+    @property
+    def kind(self) -> str:
+        """As in `TaskInfo`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels."""
+
+    @property
+    def version(self) -> str:
+        """Of the task's definition."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the data's files."""
+
+    @property
+    def split_hash(self) -> str:
+        """The sha256 of which row is in which split."""
+
+    @property
+    def label_policy(self) -> str | None:
+        """What was done with uncertain labels; None where there are none."""
 
 
 class Task:
@@ -281,88 +311,3 @@ class Task:
 
 def _order(split: str) -> int:
     return SPLITS.index(split) if split in SPLITS else len(SPLITS)
-
-
-def list_tasks() -> list[str]:
-    """The names of all tasks; `folder:PATH` and `parquet:PATH` stand for your own data.
-
-    >>> "pneumoniamnist" in list_tasks()
-    True
-    """
-    return sorted(task_names())
-
-
-def task_info(name: str) -> TaskInfo:
-    """The facts of a task, without its data.
-
-    Raises:
-        UnknownNameError: for a name that no family holds.
-
-    >>> task_info("pneumoniamnist").classes
-    ('normal', 'pneumonia')
-    """
-    if not isinstance(name, str):
-        raise UsageError(
-            f"The task is {name!r}; give the name of a task, or folder:PATH. `medzoo tasks list` shows all."
-        )
-    base, _, _ = split_name(name)
-    known = task_names()
-    base = f"{base}:PATH" if f"{base}:PATH" in known else base  # "folder" asks for the page of folder:PATH
-    if base not in known:
-        raise UnknownNameError("task", name, known, "`medzoo tasks list` shows all; your own data is folder:PATH.")
-    return open_family(known[base]).TASKS[base]
-
-
-def load_task(
-    name: str,
-    *,
-    root: str | os.PathLike[str] | None = None,
-    split_file: str | os.PathLike[str] | None = None,
-    fold: int | None = None,
-    fraction: float = 1.0,
-    seed: int = 0,
-    label_policy: str | None = None,
-    groups: str | None = None,
-    unlabelled: bool = False,
-) -> Task:
-    """Open a task: its splits, labels and groups, checked; images stay where they are until read.
-
-    Data without a validation split get one cut from train (10 % of the groups); data without any split get
-    train/validation/test of 70/10/20 %. Both depend on the seed and the group ids alone.
-
-    Args:
-        name: a task, with choices after commas: "phantom_ct", "phantom_ct,n=2000", "folder:PATH", "parquet:PATH",
-            "folder:PATH,label=dx,group=case" (`medzoo tasks info folder` lists what may stand there).
-        root: the folder that holds the data.
-        split_file: JSON or CSV that maps ids to train, validation, test or excluded; or a folder with one list a split
-            (train.txt, val.csv, ...), as the studies publish them.
-        fold: 0 to 4: of five group folds over all data, this is the test set and the next one validation. With a folder of
-            lists that hold folds (train_fold1.csv), which of them.
-        fraction: share of the training groups to keep; smaller fractions are parts of larger ones, stratified by class.
-        seed: of fractions, folds and made splits (not of training).
-        label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero", "one", or in training a number
-            drawn anew for every image and epoch ("soft", "soft:LOW:HIGH").
-        groups: for your own data: the column that groups images of one patient, "parent" for the folders that images lie in,
-            "dicom:patient" (or study, series) for their headers, or "none".
-        unlabelled: of your own data, leave labels out: any folder of images or table of paths will do, groups need not be
-            stated, and without a stated split all images are for training.
-
-    Raises:
-        UnknownNameError: for a name that no family holds.
-        DataContractError: if the data are missing, or not what the task says.
-
-    >>> load_task("phantom_oct").labels("test").shape
-    (400,)
-    """
-    from medzoo.data.splits.assign import arrange, take_fraction
-    from medzoo.data.task_registry import load_from_family
-
-    if not 0 < fraction <= 1:
-        raise UsageError(f"The fraction is {fraction}; it should be above 0 and at most 1.")
-    task_info(name)
-    pooled = split_file is not None or fold is not None
-    task = load_from_family(
-        name, root=root, label_policy=label_policy, groups=groups, pooled=pooled, unlabelled=unlabelled
-    )
-    task = arrange(task, split_file=split_file, fold=fold, seed=seed)
-    return task if fraction == 1 else take_fraction(task, fraction, seed=seed)

@@ -11,13 +11,11 @@ import numpy as np
 
 from medzoo.data.patient_ids import alike_form, same_form, spellings
 from medzoo.data.problems import advise, complain
-from medzoo.data.splits.split_names import SPLITS
+from medzoo.data.vocabulary import SPLITS, is_empty
 from medzoo.errors import DataContractError, MissingExtraError, SplitError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_EMPTY = ("", "nan", "none", "null", "na", "n/a", "<na>")
 
 
 def arrow_table(rows: Mapping[str, Any] | pa.Table) -> pa.Table:
@@ -43,15 +41,6 @@ def arrow_table(rows: Mapping[str, Any] | pa.Table) -> pa.Table:
         else:
             columns[name] = pa.array(values)
     return pa.table(columns)
-
-
-def is_empty(value: object) -> bool:
-    """Whether a cell says nothing: null, NaN, blanks, "n/a".
-
-    >>> is_empty(" NaN "), is_empty(0)
-    (True, False)
-    """
-    return value is None or value != value or (isinstance(value, str) and value.strip().lower() in _EMPTY)
 
 
 def check_splits(task: str, tables: Mapping[str, pa.Table], kind: str) -> None:

@@ -33,7 +33,7 @@ _MODALITIES = (
 def source_of(info: TaskInfo) -> Source:
     """Where a task's images come from.
 
-    >>> from medzoo.data.task import task_info
+    >>> from medzoo.data.task_registry import task_info
     >>> [source_of(task_info(name)) for name in ("phantom_ct", "pneumoniamnist", "chestxray14", "folder:PATH")]
     ['drawn', 'download', 'your copy', 'your own']
     """
@@ -47,7 +47,7 @@ def source_of(info: TaskInfo) -> Source:
 def modality_of(info: TaskInfo) -> str:
     """The kind of image, as far as the title says it; several are joined by `, `, none is an empty text.
 
-    >>> from medzoo.data.task import task_info
+    >>> from medzoo.data.task_registry import task_info
     >>> modality_of(task_info("chestxray14")), modality_of(task_info("phantom_ct"))
     ('X-ray', 'CT')
     """

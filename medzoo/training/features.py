@@ -11,7 +11,8 @@ import torch
 from safetensors.numpy import load, save_file
 
 from medzoo import paths, progress, store
-from medzoo.data.decode_cache.cache import Decoded, decoded
+from medzoo.data.decode_cache.cache import decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
 from medzoo.errors import UsageError
 from medzoo.training.inputs.batches import evaluate_rows

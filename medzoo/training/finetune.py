@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.batches import Batches, evaluate_rows

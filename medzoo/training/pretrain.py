@@ -12,8 +12,8 @@ from medzoo.progress import is_main_process, warn
 from medzoo.training import compute
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options.fields import check_values, worded
-from medzoo.training.options.pretrain import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.options.shared import open_task, slug, task_identity, trained_name
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 
 __all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
-    from medzoo.data.decode_cache.cache import Decoded
+    from medzoo.data.decode_cache.decoded import Decoded
     from medzoo.data.task import Task
     from medzoo.training.inputs.batches import Batches
     from medzoo.training.inputs.shard_batches import StreamTask
@@ -104,9 +104,21 @@ def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
     """The task, or the facts of shards, which are streamed; of images of one's own that need no labels, all are for training."""
     if not options.task.startswith("shards:"):
         return open_task(options, unlabelled=not labels)
-    from medzoo.training.inputs.shard_batches import StreamTask
+    from medzoo.training.inputs.shard_batches import PREFIX, StreamTask
 
-    return StreamTask(options)
+    asked = {
+        "--split-file": options.split_file, "--fold": options.fold, "--groups": options.groups,
+        "--fraction": None if options.fraction == 1 else options.fraction,
+    }  # fmt: skip
+    if options.data_on_device == "always":
+        raise UsageError("--data-on-device is always, but shards are streamed and never lie on a device as a whole.")
+    given = [name for name, value in asked.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"{given[0]} selects rows, but shards are streamed as they were written. Give it to `medzoo shards`, then stream "
+            "the shards that it writes."
+        )
+    return StreamTask(options.task.removeprefix(PREFIX), options.root, options.label_policy)
 
 
 class _Job:

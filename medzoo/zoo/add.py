@@ -21,7 +21,8 @@ from medzoo.zoo.convert.mismatch_hints import NOTHING
 from medzoo.zoo.convert.readers.tensorbundle import is_bundle
 from medzoo.zoo.models import build
 from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.licenses import check_license, require_acceptance
+from medzoo.zoo.registry.license_acceptance import require_acceptance
+from medzoo.zoo.registry.licenses import check_license
 from medzoo.zoo.registry.locations import WEIGHTS, cached_folder
 from medzoo.zoo.registry.registry import NAME, config_dir, is_known, own_dir, read_checkpoint
 

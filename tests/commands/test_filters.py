@@ -8,8 +8,8 @@ import sharing_samples
 
 import medzoo
 from medzoo.bench.results.store import ResultStore
-from medzoo.data.task import list_tasks, task_info
 from medzoo.data.task_description import modality_of, source_of
+from medzoo.data.task_registry import list_tasks, task_info
 from medzoo.zoo.registry.locations import cached_folder
 from medzoo.zoo.registry.registry import names
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medzoo.data.task import list_tasks
+from medzoo.data.task_registry import list_tasks
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.label_policy import Policy, draw_soft, parse_policy, settle
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import UsageError

@@ -6,7 +6,7 @@ from medzoo.data import split_counts
 from medzoo.data.split_counts import check_share, data_counts
 from medzoo.data.splits import assign
 from medzoo.data.splits.assign import take_fraction
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 

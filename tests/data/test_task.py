@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from data_samples import INFO, fake_task, make, rows
 
-from medzoo.data.task import list_tasks, load_task, task_info
+from medzoo.data.task_registry import list_tasks, load_task, task_info
 from medzoo.errors import DataContractError, SplitError, UnknownNameError, UsageError
 
 
@@ -45,7 +45,7 @@ def test_the_same_files_give_the_same_hashes_and_others_do_not(name, tmp_path):
 
 def test_listing_tasks_imports_nothing_heavy():
     code = (
-        "import sys; from medzoo.data.task import list_tasks, task_info; [task_info(n) for n in list_tasks()];"
+        "import sys; from medzoo.data.task_registry import list_tasks, task_info; [task_info(n) for n in list_tasks()];"
         "print([m for m in ('torch', 'datasets', 'pandas', 'sklearn', 'timm', 'pyarrow') if m in sys.modules])"
     )
     assert (

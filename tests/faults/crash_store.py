@@ -20,7 +20,8 @@ from crashes import Scenario
 from medzoo import store
 from medzoo.bench.results.store import ResultStore, predictions_path
 from medzoo.data.decode_cache import cache as images
-from medzoo.data.task import Task, load_task
+from medzoo.data.task import Task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import WeightsUnavailableError
 from medzoo.training.run_state import saved_state
 

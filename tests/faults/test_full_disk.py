@@ -12,7 +12,8 @@ from medzoo.bench.results.store import ResultStore, make_result, predictions, pr
 from medzoo.errors import DataContractError, DiskFullError, MedzooError, is_disk_full
 from medzoo.recipe_args import run_main
 from medzoo.training.run_state import saved_state
-from medzoo.zoo.registry.licenses import License, require_acceptance
+from medzoo.zoo.registry.license_acceptance import require_acceptance
+from medzoo.zoo.registry.licenses import License
 
 ROOM = [0, 4096, 8192, 100_000, 1_500_000]  # a network takes about 1.5 MB
 
@@ -190,7 +191,7 @@ def test_f28_a_full_home_forgets_and_asks_again(mounted, tmp_path, monkeypatch):
 
 def test_f28_decoded_images(disk):
     from medzoo.data.decode_cache.cache import decoded
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
 
     task = load_task("phantom_oct,n=300,n_validation=4,n_test=4")
     with disk.with_room_for(100_000), pytest.raises((DataContractError, DiskFullError), match="No space left"):

@@ -18,11 +18,12 @@ import medzoo
 from medzoo import cli, paths
 from medzoo.bench.results.store import ResultStore, make_result
 from medzoo.data.decode_cache.cache import decoded
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.zoo.add import add
-from medzoo.zoo.registry.licenses import License, require_acceptance
+from medzoo.zoo.registry.license_acceptance import require_acceptance
+from medzoo.zoo.registry.licenses import License
 
 IDENTITY = {
     "task": {"id": "phantom_oct", "version": "1"},

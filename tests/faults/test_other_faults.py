@@ -11,7 +11,7 @@ import pytest
 import medzoo
 from medzoo import store
 from medzoo.bench.results.store import ResultStore
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import ConversionError, IntegrityError, ResumeError, WorkerError
 from medzoo.training.inputs import batches

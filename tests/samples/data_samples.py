@@ -3,8 +3,8 @@
 import numpy as np
 
 from medzoo.data.images.read import Pixels
-from medzoo.data.task import Task, TaskInfo, load_task
-from medzoo.data.task_registry import open_family, task_names
+from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task_registry import load_task, open_family, task_names
 
 INFO = TaskInfo(
     name="t", title="", kind="binary", classes=("no", "yes"), metric="auroc", unit="image", groups="patient_id", channels=1,

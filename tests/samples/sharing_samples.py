@@ -11,7 +11,7 @@ import numpy as np
 from medzoo.bench import metrics
 from medzoo.bench.results import store as results
 from medzoo.bench.sharing.prepare_upload import outgoing
-from medzoo.data.task import task_info
+from medzoo.data.task_registry import task_info
 
 CASES = 24
 SALT = "a secret of the person who pushes"

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 
 
 class TinyNet(nn.Module):

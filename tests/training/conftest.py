@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import TinyNet, decoded_rows
 
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.training.inputs.batches import Batches
 

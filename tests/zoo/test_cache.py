@@ -162,7 +162,7 @@ def test_fetch_all(registry_of_three, tmp_path, monkeypatch):
 
 def test_f32_decoded_images_are_listed_verified_and_pruned(private_home):
     from medzoo.data.decode_cache.cache import decoded
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
 
     decoded(load_task("phantom_oct,n=8,n_validation=4,n_test=4"), "train", size=16)
     (item,) = shelf()

@@ -11,7 +11,7 @@ import numpy as np
 
 from medzoo import store
 from medzoo.bench import metrics
-from medzoo.bench.review.identity import known_task
+from medzoo.bench.sharing.identity_check import known_task
 from medzoo.bench.sharing.pseudonymize import has_labels, is_salted
 from medzoo.bench.sharing.untrusted import read_predictions, unpacked
 from medzoo.errors import ResultError, listed

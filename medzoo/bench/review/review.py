@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medzoo.bench.review.identity import check_checkpoint, check_task
+from medzoo.bench.review.contribution import Contribution, Finding, by_folder, of_folder, of_pull_request
 from medzoo.bench.review.numbers import check_numbers
-from medzoo.bench.sharing.contribution import Contribution, Finding, by_folder, of_folder, of_pull_request
+from medzoo.bench.sharing.identity_check import check_checkpoint, check_task
 from medzoo.bench.sharing.layout import RUN, predictions_file, replicate_of, run_file
 from medzoo.bench.sharing.parquet_sandbox import harmful
 from medzoo.bench.sharing.prepare_upload import outgoing

@@ -11,7 +11,7 @@ from typing import Any
 from medzoo import store
 from medzoo.bench.results.record import parquet_bytes, read_result
 from medzoo.bench.results.store import predictions_path
-from medzoo.bench.review.identity import known_task
+from medzoo.bench.sharing.identity_check import known_task
 from medzoo.bench.sharing.layout import STORED, predictions_file, replicate_of, run_file
 from medzoo.bench.sharing.privacy_scan import telling
 from medzoo.bench.sharing.pseudonymize import check_salt, has_labels, is_salted, salted, without_labels

@@ -116,7 +116,7 @@ def salted(table: pa.Table, salt: str) -> pa.Table:
         The same rows with other ids and marked as salted. A table that is so already (it was pulled) stays as it is.
 
     >>> import numpy as np
-    >>> from medzoo.bench.results.store.store import predictions
+    >>> from medzoo.bench.results.store import predictions
     >>> table = predictions("np", "binary", ["a.png"], ["ann"], np.array([1]), np.array([0.9]))
     >>> other = salted(table, "a secret of sixteen")
     >>> other["label"].to_pylist(), other["sample"] == table["sample"], is_salted(other)

@@ -14,9 +14,9 @@ from typing import Any
 
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.store import ResultStore
-from medzoo.bench.review.identity import check_address, check_task
 from medzoo.bench.sharing.card import card_of, eval_file, new_card
 from medzoo.bench.sharing.flat_table import flat_table
+from medzoo.bench.sharing.identity_check import check_address, check_task
 from medzoo.bench.sharing.import_runs import Taken, lacking, take
 from medzoo.bench.sharing.layout import (
     CARD,

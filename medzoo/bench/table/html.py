@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo.bench.table.model import Cell, Column
 
 if TYPE_CHECKING:
-    from medzoo.bench.table.table import Table
+    from medzoo.bench.table.model import TableData
 
 STRIP = 96  # width of the little plot in a cell, CSS pixels
 
@@ -135,7 +135,7 @@ open.addEventListener("click", () => {
 """
 
 
-def html(table: Table, folder: Path | None) -> str:
+def html(table: TableData, folder: Path | None) -> str:
     """One HTML page; links are relative to `folder`."""
     from jinja2 import Environment, StrictUndefined
 
@@ -159,7 +159,7 @@ def html(table: Table, folder: Path | None) -> str:
     )  # fmt: skip
 
 
-def _titles(table: Table, column: Column) -> list[str]:
+def _titles(table: TableData, column: Column) -> list[str]:
     titles = (
         f"{c.title} ({c.detail})" if c.detail else c.title
         for c in table.columns
@@ -185,7 +185,9 @@ def _scale(cells: tuple[Cell, ...]) -> tuple[float, float]:
     return (min(values), max(values)) if values else (0.0, 1.0)
 
 
-def _cell(table: Table, column: Column, cell: Cell, scale: tuple[float, float], folder: Path | None) -> dict[str, Any]:
+def _cell(
+    table: TableData, column: Column, cell: Cell, scale: tuple[float, float], folder: Path | None
+) -> dict[str, Any]:
     digits = column.digits
     runs = [
         {"name": run.name, "text": run.worded(digits + 1), "link": table.link(run.path, folder) if run.path else ""}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import quote
 
 from medzoo.bench import metrics
 
@@ -179,3 +182,39 @@ class Cell:
             return f"{self.mean:.{digits}f}"
         spread = "" if self.sd is None else f" ± {self.sd:.{digits}f}"
         return f"{self.mean:.{digits}f}{spread} ({count}){mark}"
+
+
+@dataclass(frozen=True)
+class TableData:
+    """What a table holds; every number in it can be followed to the files it was computed from.
+
+    Args:
+        title: above the table.
+        rows: the checkpoints.
+        columns: the tasks, each with its metric and protocol.
+        grid: a cell for each row and column.
+        footnotes: below the table; those about the cells are written by `table`.
+        root: links are relative to this folder until the table is written to one.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    grid: tuple[tuple[Cell, ...], ...]
+    footnotes: tuple[str, ...]
+    root: Path
+
+    @property
+    def generator(self) -> str:
+        """What made the table."""
+        try:
+            return f"medzoo {version('medzoo')}"
+        except PackageNotFoundError:
+            return "medzoo"
+
+    def link(self, path: Path, folder: Path | None = None) -> str:
+        """A result file as a link that holds in `folder`."""
+        try:
+            return quote(Path(os.path.relpath(path, folder or self.root)).as_posix(), safe="/@~")
+        except ValueError:  # another drive
+            return path.resolve().as_uri()

@@ -12,13 +12,13 @@ from medzoo.errors import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from medzoo.bench.table.table import Table
+    from medzoo.bench.table.model import TableData
 
 ACROSS = 4  # panels side by side; more go below
 INK, DOT, FAINT = "#1b1f24", "#1f6fb2", "#e6eaee"
 
 
-def figure(table: Table) -> Figure:
+def figure(table: TableData) -> Figure:
     """Draw the table; independent of pyplot, so that nothing global changes."""
     try:
         from matplotlib.figure import Figure
@@ -48,14 +48,14 @@ def figure(table: Table) -> Figure:
     return drawn
 
 
-def png(table: Table) -> bytes:
+def png(table: TableData) -> bytes:
     """The figure as PNG; the same table gives the same bytes."""
     buffer = io.BytesIO()
     figure(table).savefig(buffer, format="png", dpi=150, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _panel(axis: Any, table: Table, column: Column, cells: list[Cell], *, first: bool) -> None:  # noqa: ANN401 - matplotlib's
+def _panel(axis: Any, table: TableData, column: Column, cells: list[Cell], *, first: bool) -> None:  # noqa: ANN401 - matplotlib's
     detail = f"\n{_words(column.detail, 44)}" if column.detail else ""
     axis.set_title(f"{_words(column.title, 44)}\n{column.heading}{detail}", fontsize=10, color=INK, loc="left")
     axis.set_ylim(len(cells) - 0.5, -0.5)

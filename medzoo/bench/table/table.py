@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
 
 from medzoo import store
 from medzoo.bench import metrics
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
+from medzoo.bench.table.html import html
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
-from medzoo.bench.table.model import Cell, Column, Row
+from medzoo.bench.table.model import TableData
+from medzoo.bench.table.text import markdown, text
 from medzoo.errors import MissingExtraError, ResultError, listed
 
 if TYPE_CHECKING:
@@ -27,45 +26,11 @@ if TYPE_CHECKING:
     from medzoo.bench.suite import Suite
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table; every number in it can be followed to the files it was computed from.
-
-    Args:
-        title: above the table.
-        rows: the checkpoints.
-        columns: the tasks, each with its metric and protocol.
-        grid: a cell for each row and column.
-        footnotes: below the table; those about the cells are written by `table`.
-        root: links are relative to this folder until the table is written to one.
-    """
-
-    title: str
-    rows: tuple[Row, ...]
-    columns: tuple[Column, ...]
-    grid: tuple[tuple[Cell, ...], ...]
-    footnotes: tuple[str, ...]
-    root: Path
-
-    @property
-    def generator(self) -> str:
-        """What made the table."""
-        try:
-            return f"medzoo {version('medzoo')}"
-        except PackageNotFoundError:
-            return "medzoo"
-
-    def link(self, path: Path, folder: Path | None = None) -> str:
-        """A result file as a link that holds in `folder`."""
-        try:
-            return quote(Path(os.path.relpath(path, folder or self.root)).as_posix(), safe="/@~")
-        except ValueError:  # another drive
-            return path.resolve().as_uri()
+class Table(TableData):
+    """A table that can be written as text, Markdown, HTML, a data frame or a figure."""
 
     def to_text(self) -> str:
         """Plain text for a terminal."""
-        from medzoo.bench.table.text import text
-
         return text(self)
 
     def to_markdown(self, folder: Path | None = None) -> str:
@@ -74,8 +39,6 @@ class Table:
         Args:
             folder: where the file will lie; links are relative to it.
         """
-        from medzoo.bench.table.text import markdown
-
         return markdown(self, folder)
 
     def to_html(self, folder: Path | None = None) -> str:
@@ -84,8 +47,6 @@ class Table:
         Args:
             folder: where the file will lie; links are relative to it.
         """
-        from medzoo.bench.table.html import html
-
         return html(self, folder)
 
     def to_frame(self, form: Literal["long", "wide"] = "long") -> pd.DataFrame:

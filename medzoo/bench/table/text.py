@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from medzoo.bench.table.model import Cell, Column, Run
 
 if TYPE_CHECKING:
-    from medzoo.bench.table.table import Table
+    from medzoo.bench.table.model import TableData
 
 
-def text(table: Table) -> str:
+def text(table: TableData) -> str:
     """Plain text with aligned columns, for a terminal."""
     head = [["", *(c.title for c in table.columns)], ["", *(c.heading for c in table.columns)]]
     if any(column.detail for column in table.columns):
@@ -24,7 +24,7 @@ def text(table: Table) -> str:
     return "\n".join([table.title, "", *lines, "", *sizes, *table.footnotes]) + "\n"
 
 
-def markdown(table: Table, folder: Path | None) -> str:
+def markdown(table: TableData, folder: Path | None) -> str:
     """A Markdown page: the table, its footnotes, and the runs of every cell as links to their files."""
     head = [
         "checkpoint",
@@ -57,7 +57,7 @@ def markdown(table: Table, folder: Path | None) -> str:
     return "\n".join([*lines, "", f"Made by {table.generator} from {_count(table)} results.", ""])
 
 
-def _body(table: Table) -> list[list[str]]:
+def _body(table: TableData) -> list[list[str]]:
     return [
         [row.label, *(cell.worded(c.digits) for c, cell in zip(table.columns, cells, strict=True))]
         for row, cells in zip(table.rows, table.grid, strict=True)
@@ -69,7 +69,7 @@ def _parts(column: Column) -> list[str]:
     return [part for part in column.detail.split(", ") if part]
 
 
-def _runs(table: Table, column: Column, cell: Cell, folder: Path | None) -> str:
+def _runs(table: TableData, column: Column, cell: Cell, folder: Path | None) -> str:
     def one(run: Run) -> str:
         words = f"{run.name}: {_escaped(run.worded(column.digits + 1))}"
         return f"[{words}]({table.link(run.path, folder)})" if run.path else f"{words} (`{run.run_id[:16]}`)"
@@ -92,5 +92,5 @@ def _escaped(words: str) -> str:
     return words.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _count(table: Table) -> int:
+def _count(table: TableData) -> int:
     return sum(len(cell.runs) for cells in table.grid for cell in cells)

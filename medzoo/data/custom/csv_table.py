@@ -8,9 +8,10 @@ from pathlib import Path, PureWindowsPath
 from medzoo.data.custom.column_roles import ALIASES, find_column, named_column
 from medzoo.data.custom.sheet import Sheet
 from medzoo.data.files.csv_rows import read_csv
-from medzoo.data.files.find import FileReader, all_files_below
+from medzoo.data.files.find import all_files_below
 from medzoo.data.images.frame_key import file_of
 from medzoo.data.problems import advise, complain
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.splits.split_names import split_of
 from medzoo.errors import DataContractError, listed
 

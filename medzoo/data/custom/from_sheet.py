@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import EXCLUDED, by_split, marks
+from medzoo.data.build_task import by_split, marks
 from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candidates, find_column, named_column, plain
 from medzoo.data.custom.groups import find_groups, group_column
 from medzoo.data.custom.infer import class_word, classes_beside, interpret
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
 from medzoo.data.custom.sheet import NOTHING, ColumnChoice, CustomData, Sheet
 from medzoo.data.custom.split_columns import stated_split
-from medzoo.data.files.find import FileReader
 from medzoo.data.problems import complain
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.splits.assign import STATED_FOLD
+from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError, UsageError, listed
 
 _FOREGROUND = ("foreground",)
@@ -25,7 +26,7 @@ _FOREGROUND = ("foreground",)
 class ClassMaskReader(FileReader):
     """Images under their paths, and masks whose values are classes, counted from 1."""
 
-    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # in the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: the values of the mask file.

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from medzoo.data.custom.column_roles import ALIASES, find_column, named_column
 from medzoo.data.custom.sheet import NOTHING, Sheet
-from medzoo.data.images.dicom.identifiers import LEVELS, DicomIds, read_dicom_ids
+from medzoo.data.files.dicom_identifiers import LEVELS, DicomIds, read_dicom_ids
 from medzoo.data.patient_ids import same_form
 from medzoo.data.problems import advise, complain
-from medzoo.data.task_contract import is_empty
+from medzoo.data.vocabulary import is_empty
 from medzoo.errors import DataContractError, UsageError, listed
 
 _PARENT = re.compile(r"parent(?::([1-9]))?")

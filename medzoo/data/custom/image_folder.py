@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 from medzoo.data.build_task import by_split
 from medzoo.data.custom.groups import find_groups
 from medzoo.data.custom.sheet import CustomData, Sheet
-from medzoo.data.files.find import FileReader, all_files_below
+from medzoo.data.files.find import all_files_below
 from medzoo.data.images.read import SUFFIXES
 from medzoo.data.images.sniff import holds_image
 from medzoo.data.problems import advise, complain
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.data.splits.split_names import fold_of, names_a_split, split_of
 from medzoo.errors import DataContractError, SplitError, listed

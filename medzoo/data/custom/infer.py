@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medzoo.data.problems import complain
-from medzoo.data.task_contract import is_empty
+from medzoo.data.vocabulary import is_empty
 from medzoo.errors import DataContractError, listed
 
 # A plain decimal: no sign before it but -, no leading zeros, no underscores, no exponent. `001`, `1_1` and `1E2` are words.

@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medzoo.data.build_task import MARKS
 from medzoo.data.custom.column_roles import plain
 from medzoo.data.problems import complain
-from medzoo.data.task_contract import is_empty
+from medzoo.data.vocabulary import MARKS, is_empty
 from medzoo.errors import DataContractError, listed
 
 # Columns of 0 and 1 that say who was seen and how, not what was found; without case and signs.

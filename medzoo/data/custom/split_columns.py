@@ -8,14 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medzoo.data.build_task import EXCLUDED
 from medzoo.data.custom.column_roles import candidates, is_sure_split, named_column, plain
 from medzoo.data.custom.infer import plain_number
 from medzoo.data.custom.label_columns import mark_of
 from medzoo.data.custom.sheet import NOTHING, Sheet
 from medzoo.data.problems import complain
 from medzoo.data.splits.split_names import fold_of, split_of
-from medzoo.data.task_contract import is_empty
+from medzoo.data.vocabulary import EXCLUDED, is_empty
 from medzoo.errors import DataContractError, UsageError, listed
 
 _FLAG = re.compile(r"(?:is|in|for)(.+)")

@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,64 +21,21 @@ import numpy as np
 
 from medzoo import paths
 from medzoo.data.decode_cache.decode import decode_rows
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.decoder_hash import golden_hash
 from medzoo.data.decode_cache.part_file import SCHEMA
 from medzoo.data.decode_cache.rows import RESIZE
 from medzoo.data.decode_cache.store import Found, RowStore, StoreError, Writer, writing
-from medzoo.data.label_policy import draw_soft
 from medzoo.errors import DiskFullError, RunFolderError, UsageError
 from medzoo.progress import Steps, counted, duration
 from medzoo.store import claim, sha256_of, sweep
 
 if TYPE_CHECKING:
-    from medzoo.data.decode_cache.device import DeviceRows
-    from medzoo.data.decode_cache.rows import Rows
-    from medzoo.data.label_policy import Policy
     from medzoo.data.task import Task
 
 DECODER_VERSION = "3"  # changes when the same file would give other rows
 SCALES = {"uint8": 255.0, "uint16": 65535.0}
 PATIENCE = 0.5  # seconds between looks at another builder's work
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The decoded rows of a split.
-
-    Args:
-        images: (N, H, W) or (N, H, W, 3), uint8 or uint16; indexed like an array, read when indexed.
-        labels: as `Task.labels`; zeros for segmentation and without labels.
-        ids: of the rows.
-        groups: patient (or group) of the rows.
-        scale: 255 or 65535; images / scale is in [0, 1] of the pixels' range.
-        sha256: of all that decides the rows.
-        uncertain: (N, C), which labels `policy` draws in training; None unless it is "soft".
-        policy: of uncertain labels, where the task has some.
-        masks: (N, H, W) uint8, 0 is background; None unless the task is segmentation.
-    """
-
-    images: np.ndarray | Rows | DeviceRows
-    labels: np.ndarray
-    ids: list[str]
-    groups: list[str]
-    scale: float
-    sha256: str
-    uncertain: np.ndarray | None = None
-    policy: Policy | None = None
-    masks: np.ndarray | Rows | DeviceRows | None = None
-
-    def labels_of(self, chosen: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
-        """The training labels of some rows in an epoch: soft ones are drawn by (seed, epoch, row).
-
-        Args:
-            chosen: (N,) rows.
-            seed: of the run.
-            epoch: pass over the data.
-        """
-        labels = np.asarray(self.labels[chosen])
-        if self.policy is None or self.uncertain is None:
-            return labels
-        return draw_soft(labels, self.uncertain[chosen], self.policy, seed=seed, epoch=epoch, indices=chosen)
 
 
 def decoded(
@@ -106,7 +62,7 @@ def decoded(
         DiskFullError: if the rows find no room; what was whole before is kept.
         StoreError: if the store cannot be written.
 
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> decoded(load_task("phantom_oct,n=8,n_validation=4,n_test=4"), "test", size=32).images.shape
     (4, 32, 32)
     """

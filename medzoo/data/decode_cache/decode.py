@@ -51,7 +51,7 @@ def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> Ro
     Raises:
         ImageError: if the image cannot be read, or its mask does not lie on it; both are named.
 
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> decode_one(load_task("phantom_oct"), "test", 0, 32, True).mask.shape
     (32, 32)
     """

@@ -11,8 +11,8 @@ import torch
 from medzoo.errors import DeviceMemoryError
 
 if TYPE_CHECKING:
-    from medzoo.data.decode_cache.cache import Decoded
-    from medzoo.data.decode_cache.rows import Rows
+    from medzoo.data.decode_cache.decoded import Decoded
+    from medzoo.data.decode_cache.rows import RowArray
 
 Placing = Literal["auto", "never", "always"]
 SHARE = 0.5  # of the free memory: what is left is the network's
@@ -51,7 +51,7 @@ class DeviceRows:
     [[[4, 5], [6, 7]]]
     """
 
-    def __init__(self, rows: np.ndarray | Rows, device: torch.device) -> None:
+    def __init__(self, rows: RowArray, device: torch.device) -> None:
         self.shape: tuple[int, ...] = tuple(rows.shape)
         self.dtype, self.device = rows.dtype, device
         self._wide = rows.dtype == np.uint16
@@ -114,7 +114,7 @@ def place(data: Decoded, device: torch.device, choice: Placing = "auto") -> Deco
         DeviceMemoryError: if "always" is not possible.
 
     >>> from medzoo.data.decode_cache.cache import decoded
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> rows = decoded(load_task("phantom_oct,n=8,n_validation=4,n_test=4"), "test", size=32)
     >>> place(rows, torch.device("cpu"), "always").images[np.array([0, 2])].shape
     torch.Size([2, 32, 32])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -105,6 +105,24 @@ def widened(rows: np.ndarray, colour: bool, dtype: np.dtype) -> np.ndarray:
     if rows.dtype == np.uint8 and dtype == np.uint16:
         rows = rows.astype(np.uint16) * np.uint16(257)
     return np.repeat(rows[..., None], 3, axis=-1) if colour else rows
+
+
+class RowArray(Protocol):
+    """Rows of a split that are indexed like an array: of a store, in memory, or on a device."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W) or (N, H, W, 3)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8 or uint16."""
+
+    def __len__(self) -> int:
+        """Rows."""
+
+    def __getitem__(self, chosen: Any, /) -> Any:  # noqa: ANN401 - numbers, a slice; an array or a tensor
+        """Some rows."""
 
 
 class Rows:

@@ -80,7 +80,7 @@ def hash_task(task: Task, *, progress: bool | None = None) -> HashIndex:
         task: of any kind.
         progress: show a bar; by default on a terminal.
 
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> found = hash_task(load_task("phantom_oct,n=4,n_validation=4,n_test=4"))
     >>> len(found), found.splits[0], found.mirrored.shape == found.codes.shape
     (12, 'train', True)

@@ -44,8 +44,8 @@ def find_duplicates(
         device: where hashes are compared; by default a GPU if there is one.
         progress: show a bar; by default on a terminal.
 
-    >>> from medzoo.data.duplicates.report.index import hash_task
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.duplicates.index import hash_task
+    >>> from medzoo.data.task_registry import load_task
     >>> report = find_duplicates(hash_task(load_task("phantom_oct,n=4,n_validation=4,n_test=4")))
     >>> report.summary()["equal_groups"]
     0

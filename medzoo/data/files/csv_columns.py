@@ -14,9 +14,8 @@ from typing import IO
 
 import numpy as np
 
-from medzoo.data.build_task import MARKS
 from medzoo.data.problems import complain_of
-from medzoo.data.task_contract import is_empty
+from medzoo.data.vocabulary import MARKS, is_empty
 from medzoo.errors import DataContractError, listed
 
 _CHUNK = 8_192  # rows that are turned to columns at once

@@ -6,46 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from medzoo.data.files.path_hints import place_hint
-from medzoo.data.images.ct_windows import ANY
-from medzoo.data.images.read import Pixels, WindowChoice
-from medzoo.data.images.volume_cache import read_kept
 from medzoo.data.problems import complain
 from medzoo.errors import DataContractError, listed
-
-
-class FileReader:
-    """Images under keys that are paths below a folder.
-
-    Args:
-        root: the folder.
-        window: (low, high), or the name of a CT window, that images, not masks, are clipped to.
-    """
-
-    ID = "medzoo.data.files.find.FileReader"  # part of the keys of decoded images: it stays when the class moves
-
-    apart = True  # keys are files, so that several processes may read at once
-
-    def __init__(self, root: Path, window: WindowChoice | None = None) -> None:
-        self.root, self.window = root, window
-
-    def read(self, key: str) -> Pixels:
-        """The image under a key."""
-        return read_kept(self.root / key, window=self.window)
-
-    def raw(self, key: str) -> bytes | None:
-        """The encoded image as it lies on the disk; None where a key is no file of its own."""
-        try:
-            return (self.root / key).read_bytes()
-        except OSError:
-            return None
-
-    def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8: 1 where the mask image is not black."""
-        array = read_kept(self.root / key, window=ANY).array
-        return (array.max(axis=2) if array.ndim == 3 else array).astype(bool).astype(np.uint8)
 
 
 def need_folder(root: Path | None, task: str, how: str) -> Path:

@@ -55,7 +55,7 @@ class Hdf5Reader:
         root: folder that the files' paths start from.
     """
 
-    ID = "medzoo.data.readers.hdf5.Hdf5Reader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.hdf5.Hdf5Reader"  # in the keys of decoded images; never change it
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.files.find import FileReader, files_below
+from medzoo.data.files.find import files_below
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.splits.split_names import SPLIT_WORDS
+from medzoo.data.readers.image_file import FileReader
+from medzoo.data.vocabulary import SPLIT_WORDS
 from medzoo.errors import DataContractError, ImageError, listed
 
 MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG, whose black is not quite black
@@ -18,7 +19,7 @@ MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG, whose black is 
 class MaskReader(FileReader):
     """Images under their paths; the mask under "a.png|b.png" is the union of both files."""
 
-    ID = "medzoo.data.readers.masks.MaskReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.masks.MaskReader"  # in the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 1 where one of the mask images is not black.

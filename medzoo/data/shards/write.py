@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.build_task import UNCERTAIN
 from medzoo.data.decode_cache.cache import DECODER_VERSION
 from medzoo.data.rng import order
 from medzoo.data.shards.encode import encode, image_bytes
 from medzoo.data.shards.formats import Record, write_shard
 from medzoo.data.shards.index import NAME, SCHEMA, SUFFIX, Format, ShardFile, ShardIndex, read_index, write_index
+from medzoo.data.vocabulary import UNCERTAIN
 from medzoo.errors import DataContractError, RunFolderError, UsageError
 from medzoo.store import atomic_path, claim, sha256_file, sha256_of, sweep, write_json
 
@@ -70,7 +70,7 @@ def write_shards(
         DataContractError: if an image cannot be read, or the disk is full; what was written stays, and the same call goes on.
 
     >>> import tempfile
-    >>> from medzoo.data.task import load_task
+    >>> from medzoo.data.task_registry import load_task
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     index = write_shards(load_task("phantom_oct,n=6,n_validation=4,n_test=4"), Path(folder), images_per_shard=4)
     >>> [(split, len(files)) for split, files in index.splits.items()]

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.data.build_task import UNCERTAIN
 from medzoo.data.patient_ids import alike_form, spellings
 from medzoo.data.split_counts import check_share
 from medzoo.data.splits.split_file import read_splits
-from medzoo.data.splits.split_names import SPLITS
+from medzoo.data.vocabulary import SPLITS, UNCERTAIN
 from medzoo.errors import DataContractError, UsageError
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from medzoo.data.build_task import EXCLUDED
 from medzoo.data.files.csv_rows import read_csv, read_list, read_text
-from medzoo.data.splits.split_names import SPLIT_WORDS, SPLITS
+from medzoo.data.vocabulary import EXCLUDED, SPLIT_WORDS, SPLITS
 from medzoo.errors import DataContractError, UsageError, listed
 
 # How split lists name the column of their images; the studies' lists were read for it.

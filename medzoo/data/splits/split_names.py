@@ -6,12 +6,8 @@ import re
 import unicodedata
 from itertools import product
 
-SPLITS = ("train", "validation", "test")
-# How folders, files and columns of data name them.
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "trn": "train", "val": "validation", "valid": "validation",
-    "validation": "validation", "dev": "validation", "test": "test", "testing": "test", "tst": "test",
-}  # fmt: skip
+from medzoo.data.vocabulary import SPLIT_WORDS
+
 _WORDS = {**SPLIT_WORDS, "trainval": "train"}  # validation is then cut from it; a list of that name repeats other lists
 # Words that mean a part of the data, but not the same part for everybody: they are never used, and never taken for a class.
 _UNCLEAR = {"eval", "evaluation", "evaluate", "holdout", "heldout", "development", "devel", "devtest"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from medzoo.data.build_task import EXCLUDED
+from medzoo.data.vocabulary import EXCLUDED
 
 SEED = 0  # part of the data's identity, not of a run
 VALIDATION = 0.1

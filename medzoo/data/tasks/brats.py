@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from medzoo.data.build_task import make_task
-from medzoo.data.files.find import FileReader, files_below, need_folder
+from medzoo.data.files.find import files_below, need_folder
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import need_partners, splits_by_folder
 from medzoo.data.readers.nifti_slices import SliceReader, slices_of, stacked
 from medzoo.data.task import Task, TaskInfo
@@ -68,7 +69,7 @@ or ROOT/  (or ROOT/BraTS/, as the RadNet study has it)
 class NpyReader(FileReader):
     """Images under "a_t1.npy|a_t1ce.npy|a_flair.npy", masks under "a_seg.npy"."""
 
-    ID = "medzoo.data.tasks.brats.NpyReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.brats.NpyReader"  # in the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """(H, W, 3), the range being the lowest and the highest value."""
@@ -91,7 +92,7 @@ class NpyReader(FileReader):
 class TumourReader(SliceReader):
     """Images under "a_t1.nii|a_t1ce.nii|a_flair.nii#77", masks under "a_seg.nii#77"."""
 
-    ID = "medzoo.data.tasks.brats.TumourReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.brats.TumourReader"  # in the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8 of 0 to 3."""

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import EXCLUDED, joined, keep, make_task, spelled
+from medzoo.data.build_task import joined, keep, make_task, spelled
 from medzoo.data.files.csv_columns import numbers, read_columns
 from medzoo.data.files.find import files_below, find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain, complain_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
+from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError
 
 CHOICES = {"view": ("all", "frontal", "lateral"), "test": ("valid", "official", "glocker"), "blank": BLANKS}

@@ -18,9 +18,10 @@ from medzoo.data.build_task import keep, make_task, spelled
 from medzoo.data.files.class_folders import folders_in
 from medzoo.data.files.csv_columns import numbers, read_columns
 from medzoo.data.files.csv_rows import read_list
-from medzoo.data.files.find import FileReader, need_files, need_folder
+from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -66,7 +67,7 @@ class BoxReader(FileReader):
         root: the folder.
     """
 
-    ID = "medzoo.data.tasks.covidx_ct.BoxReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.covidx_ct.BoxReader"  # in the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """The image under a key, cut to its box.

@@ -64,7 +64,7 @@ or ROOT/  (or ROOT/Clean_LiTS/, as the RadNet study has it; without train, val a
 class PairReader(MaskReader):
     """Masks under "liver.png|lesion.png": 1 in the liver, 2 in the lesion."""
 
-    ID = "medzoo.data.tasks.lits.PairReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.lits.PairReader"  # in the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion."""
@@ -76,7 +76,7 @@ class PairReader(MaskReader):
 class LiverReader(SliceReader):
     """Masks under "segmentation-3.nii#45", whose values are 0, 1 for liver and 2 for lesion."""
 
-    ID = "medzoo.data.tasks.lits.LiverReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.lits.LiverReader"  # in the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion.

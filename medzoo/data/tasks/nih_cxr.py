@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import EXCLUDED, make_task
+from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv, read_list
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain
 from medzoo.data.task import Task, TaskInfo
+from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError, listed
 
 CHOICES: dict[str, None] = {}

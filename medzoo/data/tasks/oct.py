@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.build_task import EXCLUDED, make_task
+from medzoo.data.build_task import make_task
 from medzoo.data.files.class_folders import class_folders
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain
 from medzoo.data.task import Task, TaskInfo
+from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError, listed
 
 CHOICES: dict[str, tuple[str, ...]] = {}

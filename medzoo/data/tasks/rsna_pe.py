@@ -16,10 +16,11 @@ import numpy as np
 
 from medzoo.data.build_task import keep, make_task
 from medzoo.data.files.csv_columns import read_columns
-from medzoo.data.files.find import FileReader, find_folder, need_files, need_folder
+from medzoo.data.files.find import find_folder, need_files, need_folder
 from medzoo.data.images.ct_windows import WindowChoice, limits_of, parse_window
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import ImageError
 
@@ -62,7 +63,7 @@ TASKS: dict[str, TaskInfo] = {
 class HounsfieldReader(FileReader):
     """Slices in HU; `read_image` takes a window in numbers as one of stored values where a file does not say its HU."""
 
-    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # in the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """The slice under a key.

@@ -80,7 +80,7 @@ TASKS: dict[str, TaskInfo] = {
 class OutlineReader(MaskReader):
     """Raw radiographs; masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
 
-    ID = "medzoo.data.tasks.scr.OutlineReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.scr.OutlineReader"  # in the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """The radiograph under a key, bright where the film is."""

@@ -138,7 +138,7 @@ class ShardReader:
         format: "parquet" or "webdataset".
     """
 
-    ID = "medzoo.data.tasks.shards.ShardReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.shards.ShardReader"  # in the keys of decoded images; never change it
 
     def __init__(self, root: Path, format: str) -> None:
         from medzoo.data.readers.parquet import ParquetReader
@@ -194,7 +194,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         name: not needed.
     """
     from medzoo.data.shards.write import write_shards
-    from medzoo.data.task import load_task
+    from medzoo.data.tasks import phantom
 
-    sizes = f"n={max(n, 8)},n_validation=6,n_test=6,image_size=24"
-    write_shards(load_task(f"phantom_oct,{sizes},data_seed={seed}"), root, images_per_shard=5, progress=False)
+    drawn = phantom.load("phantom_oct", n=max(n, 8), n_validation=6, n_test=6, image_size=24, data_seed=seed)
+    write_shards(drawn, root, images_per_shard=5, progress=False)

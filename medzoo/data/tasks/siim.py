@@ -71,7 +71,7 @@ class RunReader(MaskReader):
         sizes: path of an image → (height, width).
     """
 
-    ID = "medzoo.data.tasks.siim.RunReader"  # part of the keys of decoded images: it stays when the class moves
+    ID = "medzoo.data.tasks.siim.RunReader"  # in the keys of decoded images; never change it
 
     def __init__(self, root: Path, runs: dict[str, list[list[int]]], sizes: dict[str, Size]) -> None:
         super().__init__(root)

@@ -13,8 +13,7 @@ import numpy as np
 from medzoo.data.files.checksums import changed_files, find_sums, read_sums
 from medzoo.data.problems import collecting
 from medzoo.data.splits.assign import arrange
-from medzoo.data.task import task_info
-from medzoo.data.task_registry import load_from_family
+from medzoo.data.task_registry import load_from_family, task_info
 from medzoo.data.validation.extra_files import extra_files
 from medzoo.data.validation.images import look_at_images
 from medzoo.data.validation.report import SplitFacts, TaskReport

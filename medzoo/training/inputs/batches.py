@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import on_device, to_tensor
 from medzoo.data.malloc import keep_memory
 from medzoo.data.rng import order

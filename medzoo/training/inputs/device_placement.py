@@ -11,7 +11,7 @@ from medzoo.training.run_state.run_folder import is_main_process
 if TYPE_CHECKING:
     import torch
 
-    from medzoo.data.decode_cache.cache import Decoded
+    from medzoo.data.decode_cache.decoded import Decoded
     from medzoo.training.run_state.run_folder import RunFolder
 
 NEARLY_ALL = 0.9  # of the free memory, for a run that began with its rows on the device

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch.utils.data import get_worker_info
 
 from medzoo.cores import usable_cores
-from medzoo.data.decode_cache.cache import Decoded
+from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.rows import to_row, widened
 from medzoo.data.images.read import decode_bytes, with_channels
 from medzoo.data.label_policy import Policy, draw_soft, settle
@@ -20,11 +20,7 @@ from medzoo.data.shards.index import ShardIndex, read_index
 from medzoo.data.shards.stream import Row, ShardStream
 from medzoo.data.tasks.shards import policy_of
 from medzoo.data.transforms.apply import Augmentation, InputConvention
-from medzoo.errors import UsageError
 from medzoo.training.inputs.batches import Batch, Batches
-
-if TYPE_CHECKING:
-    from medzoo.training.options.shared import SharedOptions
 
 PREFIX = "shards:"
 
@@ -33,32 +29,18 @@ class StreamTask:
     """The facts of shards that a training asks a task for; nothing but the index is read.
 
     Args:
-        options: their task begins with `shards:`.
+        path: the folder of the shards.
+        root: what `path` is relative to; by default where the program runs.
+        label_policy: of uncertain labels; None takes what the shards say.
 
     Raises:
-        UsageError: for options that choose among rows: a stream holds what was written.
         DataContractError: if there is no index, or a file of it is not there.
     """
 
-    def __init__(self, options: SharedOptions) -> None:
-        asked = {
-            "--split-file": options.split_file, "--fold": options.fold, "--groups": options.groups,
-            "--fraction": None if options.fraction == 1 else options.fraction,
-        }  # fmt: skip
-        if options.data_on_device == "always":
-            raise UsageError(
-                "--data-on-device is always, and shards are streamed: they never lie on a device as a whole."
-            )
-        given = [name for name, value in asked.items() if value is not None]
-        if given:
-            raise UsageError(
-                f"{given[0]} chooses among rows, and shards are streamed as they were written. Give it to `medzoo shards`, and "
-                "stream what that writes."
-            )
-        path = options.task.removeprefix(PREFIX)
-        self.folder = (Path(options.root) / path if options.root else Path(path)).expanduser()
+    def __init__(self, path: str, root: str | None = None, label_policy: str | None = None) -> None:
+        self.folder = (Path(root) / path if root else Path(path)).expanduser()
         self.index: ShardIndex = read_index(self.folder)
-        self.policy: Policy | None = policy_of(self.index, options.label_policy)
+        self.policy: Policy | None = policy_of(self.index, label_policy)
         info = self.index.info
         self.name = f"{PREFIX}{self.folder.resolve().name}"
         self.kind, self.classes, self.version = info.kind, info.classes, info.version

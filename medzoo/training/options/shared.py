@@ -13,8 +13,7 @@ from medzoo.errors import UnknownNameError, UsageError
 from medzoo.training.options.fields import check_values, option
 
 if TYPE_CHECKING:
-    from medzoo.data.task import Task
-    from medzoo.training.inputs.shard_batches import StreamTask
+    from medzoo.data.task import Task, TaskLike
 
 __all__ = ["SharedOptions", "check_place", "open_task", "option", "slug", "task_identity", "trained_name"]
 RUN, DATA, TRAINING, DEVICE, OUTPUT = "what to run", "data", "training", "device", "output"  # sections of --help
@@ -192,7 +191,7 @@ def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
         options: of a recipe.
         unlabelled: labels are not used, so that data of one's own need none.
     """
-    from medzoo.data.task import load_task
+    from medzoo.data.task_registry import load_task
 
     return load_task(
         options.task, root=options.root, split_file=options.split_file, fold=options.fold, fraction=options.fraction,
@@ -201,7 +200,7 @@ def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
     )  # fmt: skip
 
 
-def task_identity(task: Task | StreamTask, options: SharedOptions, size: int) -> dict[str, Any]:
+def task_identity(task: TaskLike, options: SharedOptions, size: int) -> dict[str, Any]:
     """What of the data may change a number."""
     return {
         "id": task.name, "version": task.version, "fingerprint": task.fingerprint, "split_hash": task.split_hash,

@@ -12,6 +12,7 @@ from medzoo import store
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, WeightsMismatchError
 from medzoo.zoo.check.report import CheckReport, CheckRow
 from medzoo.zoo.folder.config import FolderConfig, read_config
+from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import text_of, unfinished_run
 from medzoo.zoo.registry.locations import CARD
@@ -122,7 +123,7 @@ def _drawn(entry: Checkpoint) -> CheckReport:
     from medzoo.zoo.loading import assemble
 
     def builds(_: _Subject) -> str:
-        model = assemble.draw(entry, assemble.Wish(0, None, False, None, {}))
+        model = assemble.draw(entry, LoadRequest(0, None, False, None, {}))
         count = sum(parameter.numel() for parameter in model.parameters())
         if count != entry.facts["parameters"]:
             raise WeightsMismatchError(

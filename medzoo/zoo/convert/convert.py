@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from medzoo.zoo.convert.key_rules import Format
-    from medzoo.zoo.convert.worker import Answer
+    from medzoo.zoo.convert.messages import Answer
 
 TEMPORARY = f"{store.TEMPORARY}convert-"
 
@@ -99,8 +99,8 @@ def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
     Raises:
         ConversionError: if it cannot be read.
     """
+    from medzoo.zoo.convert.messages import Request
     from medzoo.zoo.convert.sandbox import read_apart
-    from medzoo.zoo.convert.worker import Request
 
     require_file(file)
     with tempfile.TemporaryDirectory() as folder:
@@ -225,8 +225,8 @@ def _read(
     file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...], own: bool
 ) -> tuple[dict[str, torch.Tensor], Answer]:
     """The file's tensors under timm's names, and the format that it has; read in a process of its own."""
+    from medzoo.zoo.convert.messages import STATE, Request
     from medzoo.zoo.convert.sandbox import read_apart
-    from medzoo.zoo.convert.worker import STATE, Request
     from medzoo.zoo.models.weights import read_weights
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,24 +10,16 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from medzoo.errors import ConversionError
-from medzoo.zoo.convert.readers.detect import files_of, is_safetensors
-from medzoo.zoo.convert.worker import ANSWER, Answer, Request, answer
+from medzoo.zoo.convert.limits import SECONDS
+from medzoo.zoo.convert.messages import ANSWER, Answer, Request
+from medzoo.zoo.convert.readers.detect import is_safetensors
+from medzoo.zoo.convert.worker import answer
 
-MEMORY = 6 * 1024**3  # bytes above what the libraries need, and 4 times the file
-SECONDS = 900  # of computing; the largest files take some tens
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-FORBIDDEN = (
-    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "os.kill", "os.remove",
-    "os.rename", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "shutil.", "ctypes.dlopen", "pty.",
-    "webbrowser.", "ftplib.", "smtplib.", "urllib.",
-)  # fmt: skip
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def read_apart(request: Request) -> Answer:
@@ -74,67 +66,3 @@ def _why(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode < 0:
         return f"the process that read it died of signal {-done.returncode}."
     return f"the process that read it failed ({last[:300]})."
-
-
-def confine(file: Path, folder: Path) -> None:
-    """Bind this process: from here on it can read, compute, and write below `folder`.
-
-    Args:
-        file: what will be read; its size sets the memory.
-        folder: the only place to write to.
-    """
-    _import_first()
-    size = sum(part.stat().st_size for part in files_of(file))
-    with suppress(ImportError):  # absent on Windows, where the hook below remains
-        import resource
-
-        _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
-        _limit(resource.RLIMIT_CPU, SECONDS, grace=60)  # the second limit ends it by a signal that says nothing
-        _limit(resource.RLIMIT_FSIZE, 4 * size + 1024**3)
-        _limit(resource.RLIMIT_NOFILE, 256)
-        _limit(resource.RLIMIT_CORE, 0)
-    home = os.path.realpath(folder)
-
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, mode, flags = arguments
-            writes = bool(set(mode or "") & set("wax+")) or bool((flags or 0) & WRITING)
-            if writes and not (isinstance(path, str | bytes | os.PathLike) and _inside(path, home)):
-                raise PermissionError(f"a foreign file's reader may not write {path!r}")
-        elif event.startswith(FORBIDDEN) and not (
-            event.startswith(("os.remove", "os.rmdir", "shutil.")) and _inside(arguments[0], home)
-        ):
-            raise PermissionError(f"a foreign file's reader may not call {event}")
-
-    sys.addaudithook(watch)
-
-
-def _inside(path: Any, home: str) -> bool:  # noqa: ANN401
-    return os.path.realpath(os.fsdecode(path)).startswith(home + os.sep)
-
-
-def _import_first() -> None:
-    """What loads libraries, before loading them is forbidden and memory is counted."""
-    import numpy as np
-    import safetensors.torch  # noqa: F401
-    import torch
-    import torch.serialization
-
-    with suppress(ImportError):
-        import h5py  # noqa: F401
-    torch.from_numpy(np.zeros(1)).permute(0).contiguous()
-
-
-def _address_space() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):  # no Linux: a limit that any build of torch fits below
-        return 64 * 1024**3
-
-
-def _limit(what: int, value: int, grace: int = 0) -> None:
-    import resource
-
-    with suppress(ValueError, OSError):  # a system that does not know this limit, or has a lower one
-        resource.setrlimit(what, (value, value + grace))

@@ -6,55 +6,15 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from medzoo.errors import ConversionError, MedzooError, listed
 from medzoo.zoo.convert.formats import FORMATS
 from medzoo.zoo.convert.key_rules import apply, fits, plan
+from medzoo.zoo.convert.limits import confine
+from medzoo.zoo.convert.messages import ANSWER, STATE, Answer, Request
 from medzoo.zoo.convert.readers.detect import read_tensors
-
-STATE, ANSWER = "state.safetensors", "answer.json"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked.
-
-    Args:
-        file: the foreign file.
-        formats: tried in order; none if only the format is asked for.
-        folder: where the answer goes.
-        prefix: only the tensors whose names begin so are looked at, without it; a whole word may lack its dot.
-        drop: regular expressions; names that one of them matches from their start are left out.
-    """
-
-    file: str
-    formats: tuple[str, ...]
-    folder: str
-    prefix: str = ""
-    drop: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of it.
-
-    Args:
-        format: that fits; its tensors lie in the folder. None if none does.
-        error: why none does.
-        looks_like: the formats whose rules name all keys of the file.
-        names: of the tensors that were looked at.
-        foreign: of these, the names that the first format has no rule for, although it has for others.
-        left_out: names of the file's tensors that are not among the result.
-    """
-
-    format: str | None = None
-    error: str | None = None
-    looks_like: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
 
 
 def answer(request: Request) -> Answer:
@@ -108,8 +68,6 @@ def _foreign(names: Iterable[str], format: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    from medzoo.zoo.convert.sandbox import confine
-
     asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     wanted = Request(asked["file"], tuple(asked["formats"]), asked["folder"], asked["prefix"], tuple(asked["drop"]))
     confine(Path(wanted.file), Path(wanted.folder))

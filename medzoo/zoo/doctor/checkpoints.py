@@ -23,7 +23,7 @@ from medzoo.zoo.download.huggingface import told_offline
 from medzoo.zoo.download.resolved_revisions import whose
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.licenses import is_accepted
+from medzoo.zoo.registry.license_acceptance import is_accepted
 from medzoo.zoo.registry.locations import ORGANISATION, availability, hub_address, is_folder
 
 BY_STICK = "medzoo fetch NAME --to DIR"

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from medzoo.zoo.doctor import checkpoints as zoo
-from medzoo.zoo.doctor import machine
+from medzoo.zoo.doctor import checkpoints, machine
 from medzoo.zoo.doctor.report import DoctorReport, DoctorRow, clean
 from medzoo.zoo.download.huggingface import told_offline
 
@@ -36,10 +35,10 @@ def diagnose(*, offline: bool = False, network_timeout: float = 3.0) -> DoctorRe
         ("extras", machine.extras),
         ("device", machine.device),
         ("home", machine.home),
-        ("weights from", partial(zoo.sources, offline=offline, seconds=network_timeout)),
-        ("registry", zoo.entries),
-        ("checkpoints", partial(zoo.checkpoints, offline=offline)),
-        ("left over", zoo.leftovers),
+        ("weights from", partial(checkpoints.sources, offline=offline, seconds=network_timeout)),
+        ("registry", checkpoints.entries),
+        ("checkpoints", partial(checkpoints.checkpoints, offline=offline)),
+        ("left over", checkpoints.leftovers),
     )
     with ThreadPoolExecutor(len(steps)) as pool:  # torch, the network and the disk are waited for side by side
         found = list(pool.map(lambda step: _rows(*step), steps))

@@ -20,7 +20,7 @@ from medzoo.zoo.folder.read_write import read_folder
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import no_checkpoint, refuse_file, text_of
 from medzoo.zoo.registry.hub_names import REPO, check_repo, check_revision, repo_and_revision
-from medzoo.zoo.registry.licenses import require_acceptance
+from medzoo.zoo.registry.license_acceptance import require_acceptance
 from medzoo.zoo.registry.locations import ORGANISATION, ORIGIN, WEIGHTS, cached_folder, elsewhere, is_folder, is_spelled
 from medzoo.zoo.registry.registry import HEX40, HOW, info, is_known, names, refuse_mixture
 

@@ -90,7 +90,7 @@ def render_entry(entry: Checkpoint) -> str:
     Args:
         entry: its facts.
 
-    >>> from medzoo.zoo.registry.registry.registry import info
+    >>> from medzoo.zoo.registry.registry import info
     >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
     '---'
     """

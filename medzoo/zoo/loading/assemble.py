@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo.folder.config import RESERVED, FolderConfig
+from medzoo.zoo.loading.request import LoadRequest
+from medzoo.zoo.loading.stem import adapt_stem
 from medzoo.zoo.models import build
 from medzoo.zoo.models.receipt import LoadReceipt
 from medzoo.zoo.models.weights import compare_names, read_weights, shapes
@@ -23,64 +24,12 @@ if TYPE_CHECKING:
     from medzoo.zoo.download.fetch import Found
     from medzoo.zoo.registry.checkpoint import Checkpoint
 
-__all__ = ["FOREIGN_HASH", "STEM_NOTE", "LoadReceipt", "Wish", "adapt_stem", "assemble", "draw"]
-
 HEAD_NOTE = "the stored head of {stored} outputs{named} was left out, and a fresh one was drawn in its place"
 STEM_NOTE = "the stem of {stored} channels was turned into {now} as timm does; it is not the same function"
 FOREIGN_HASH = "converted from {file}, which has another hash than its authors published: changed, or another release"
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the caller of `load` asked for."""
-
-    num_classes: int | Literal["pretrained"]
-    in_chans: int | None
-    features_only: bool
-    out_indices: tuple[int, ...] | None
-    timm_kwargs: Mapping[str, Any]
-    fresh_head: bool = False
-
-    def check(self) -> None:
-        """Refuse what no checkpoint could give.
-
-        Raises:
-            UsageError: naming the argument.
-        """
-        classes: object = self.num_classes
-        if classes != "pretrained" and not (_is_whole_number(classes) and 0 <= classes <= 1_000_000):  # type: ignore[operator]
-            raise UsageError(f"num_classes is {classes!r}; give 0, a number of classes, or 'pretrained'.")
-        if self.in_chans is not None and not (_is_whole_number(self.in_chans) and 1 <= self.in_chans <= 64):
-            raise UsageError(f"in_chans is {self.in_chans!r}; give a number of channels, or None for as stored.")
-        if reserved := sorted(RESERVED & set(self.timm_kwargs)):
-            raise UsageError(f"load decides {', '.join(reserved)} itself; it cannot be passed on to timm.")
-        if self.out_indices is not None and not self.features_only:
-            raise UsageError("out_indices needs features_only=True.")
-        if self.out_indices is not None and not (self.out_indices and all(map(_is_whole_number, self.out_indices))):
-            raise UsageError(f"out_indices is {self.out_indices!r}; give the numbers of the depths, such as (1, 4).")
-        if self.features_only and self.num_classes != 0:
-            raise UsageError("features_only gives feature maps; it has no head, so leave num_classes at 0.")
-        if self.fresh_head and (classes == "pretrained" or not classes):
-            raise UsageError(
-                f"fresh_head needs num_classes, the number of its outputs, and num_classes is {classes!r}."
-            )
-
-    def keywords(self) -> dict[str, Any]:
-        """What timm is given beside the architecture's own keywords."""
-        extra = dict(self.timm_kwargs)
-        if self.features_only:
-            extra |= {
-                "features_only": True,
-                **({"out_indices": self.out_indices} if self.out_indices is not None else {}),
-            }
-        return extra
-
-
-def _is_whole_number(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def draw(entry: Checkpoint, want: Wish) -> nn.Module:
+def draw(entry: Checkpoint, want: LoadRequest) -> nn.Module:
     """A network with fresh weights from torch's generator, under the checkpoint's input convention."""
     if want.num_classes == "pretrained":
         raise UsageError(f"{entry.name} has no stored head; give num_classes a number, or 0 for features.")
@@ -100,7 +49,7 @@ def draw(entry: Checkpoint, want: Wish) -> nn.Module:
     return model
 
 
-def assemble(found: Found, config: FolderConfig, want: Wish, hashed: Mapping[str, int]) -> nn.Module:
+def assemble(found: Found, config: FolderConfig, want: LoadRequest, hashed: Mapping[str, int]) -> nn.Module:
     """The network of a verified folder, with the head and stem that were asked for.
 
     Args:
@@ -185,37 +134,13 @@ def _same_on_grey(config: FolderConfig, channels: int) -> bool:
     return channels == 1 and len(set(config.input.mean)) == 1 and len(set(config.input.std)) == 1
 
 
-def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels: int) -> dict[str, torch.Tensor]:
-    """The tensors with the stem for another number of channels, as timm turns it.
-
-    Raises:
-        UsageError: if timm cannot.
-    """
-    import inspect
-
-    from timm.models import adapt_input_conv
-
-    base = {"base_chans": config.in_chans} if "base_chans" in inspect.signature(adapt_input_conv).parameters else {}
-    first = config.pretrained_cfg.get("first_conv")
-    names = [first] if isinstance(first, str) else list(first or ())
-    if not names:
-        raise UsageError(f"{config.architecture} names no first convolution; in_chans stays {config.in_chans}.")
-    adapted = dict(state)
-    for name in names:
-        try:
-            adapted[f"{name}.weight"] = adapt_input_conv(channels, state[f"{name}.weight"], **base)
-        except (NotImplementedError, AssertionError, KeyError, ValueError) as error:
-            raise UsageError(f"The stem of {config.name} cannot be turned into {channels} channels: {error}") from error
-    return adapted
-
-
 def _labels(found: Found, config: FolderConfig) -> tuple[str, ...]:
     """What the outputs of the stored head mean, as the folder says, or the facts of its checkpoint."""
     known = found.checkpoint.model.labels if found.checkpoint else ()
     return config.label_names or (known if len(known) == config.num_classes else ())
 
 
-def _tell_head(config: FolderConfig, labels: tuple[str, ...], classes: int, want: Wish) -> list[str]:
+def _tell_head(config: FolderConfig, labels: tuple[str, ...], classes: int, want: LoadRequest) -> list[str]:
     """Say that a stored head was left out for a fresh one: in a warning unless that is meant, and in a note of as many outputs."""
     stored = config.num_classes
     named = f" ({listed(labels, 6)})" if labels else ""
@@ -229,7 +154,7 @@ def _tell_head(config: FolderConfig, labels: tuple[str, ...], classes: int, want
     return [HEAD_NOTE.format(stored=stored, named=named)] if stored == classes else []
 
 
-def _own_config(cfg: Mapping[str, Any], channels: int, want: Wish) -> dict[str, Any]:
+def _own_config(cfg: Mapping[str, Any], channels: int, want: LoadRequest) -> dict[str, Any]:
     """Our facts for the network as it is now: channels and size may differ from the file's."""
     rows = dict(cfg)
     stored, height, width = rows["input_size"]
@@ -244,7 +169,7 @@ def _own_config(cfg: Mapping[str, Any], channels: int, want: Wish) -> dict[str, 
 
 
 def _receipt(
-    found: Found, config: FolderConfig, dropped: list[str], fresh: list[str], notes: list[str], want: Wish
+    found: Found, config: FolderConfig, dropped: list[str], fresh: list[str], notes: list[str], want: LoadRequest
 ) -> LoadReceipt:
     from medzoo import store
 

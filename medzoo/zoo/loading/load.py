@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import UsageError
+from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.registry.checkpoint import Input
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def load(
     if verify not in ("receipt", "always"):
         raise UsageError(f"verify is {verify!r}; choose 'receipt' or 'always'.")
     kind = _dtype(dtype)
-    want = assemble.Wish(num_classes, in_chans, features_only, _indices(out_indices), timm_kwargs, bool(fresh_head))
+    want = LoadRequest(num_classes, in_chans, features_only, _indices(out_indices), timm_kwargs, bool(fresh_head))
     want.check()
     found = locate(
         name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,

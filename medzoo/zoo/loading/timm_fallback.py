@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medzoo.zoo.loading.assemble import Wish
+    from medzoo.zoo.loading.request import LoadRequest
 
 
 def through_timm(
-    config: FolderConfig, state: Mapping[str, torch.Tensor], want: Wish, classes: int, channels: int
+    config: FolderConfig, state: Mapping[str, torch.Tensor], want: LoadRequest, classes: int, channels: int
 ) -> tuple[nn.Module, list[str], list[str], list[str]]:
     """Let timm build the network and load the (already checked) file.
 
@@ -44,7 +44,7 @@ def through_timm(
     import torch
     from timm.models import build_model_with_cfg
 
-    from medzoo.zoo.loading.assemble import adapt_stem
+    from medzoo.zoo.loading.stem import adapt_stem
 
     # in_chans and num_classes of the file stand in the configuration, those of the network in the keywords
     cfg = {

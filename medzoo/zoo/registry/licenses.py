@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import json
-import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from medzoo import paths, store
-from medzoo.errors import CardError, LicenseError
+from medzoo.errors import CardError
 
 # Ids that a model card may carry. Source: https://huggingface.co/docs/hub/repositories-licenses
 _IDS = (
@@ -78,75 +73,3 @@ def check_license(identifier: object, where: str) -> str:
             f"{where}: {identifier!r} is no known licence id.{hint} Own terms are license='other' with a url."
         )
     return identifier.lower()
-
-
-def require_acceptance(name: str, license: License, accepted: bool = False) -> None:
-    """Refuse weights under non-commercial or contested terms until a person has accepted them; remember that they did.
-
-    Args:
-        name: the checkpoint's name.
-        license: its terms.
-        accepted: whether the caller accepts now; MEDZOO_ACCEPT_LICENSE=name,...|all does the same.
-
-    Raises:
-        LicenseError: with the terms' address and both ways to accept.
-    """
-    if not license.needs_acceptance:
-        return
-    note, terms = _note(name), _terms(name, license)
-    remembered = _read(note) == terms
-    if accepted or (not remembered and name in _accepted_by_environment(name)):
-        if not remembered:
-            with suppress(OSError):  # a read-only home asks again next time
-                store.write_json(note, terms)
-        return
-    if not remembered:
-        raise LicenseError(
-            f"The weights of {name} {_stated(license)} If you accept the terms, pass accept_license=True "
-            f"(--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all)."
-        )
-
-
-def is_accepted(name: str, license: License) -> bool:
-    """Whether `require_acceptance` would let a checkpoint pass; nothing is written down.
-
-    >>> is_accepted("resnet50-imagenet", License("bsd-3-clause", redistributable=True))
-    True
-    """
-    return (
-        not license.needs_acceptance
-        or _read(_note(name)) == _terms(name, license)
-        or name in _accepted_by_environment(name)
-    )
-
-
-def _note(name: str) -> Path:
-    return paths.home() / "accepted" / f"{name}.json"
-
-
-def _terms(name: str, license: License) -> dict[str, str | None]:
-    """What was accepted: other terms at another address are asked for again."""
-    return {"name": name, "license": license.id, "url": license.url}
-
-
-def _accepted_by_environment(name: str) -> set[str]:
-    """The checkpoint names behind MEDZOO_ACCEPT_LICENSE, whose entries may be aliases; `name` among them for "all"."""
-    from medzoo.zoo.registry import registry
-
-    entries = {part.strip() for part in os.environ.get("MEDZOO_ACCEPT_LICENSE", "").split(",")} - {""}
-    if entries & {name, "all"}:
-        return {name}
-    return {registry.info(entry).name for entry in entries if registry.is_known(entry)}
-
-
-def _stated(license: License) -> str:
-    words = {"unknown": "carry no stated licence", "other": "are under terms of their own"}
-    said = words.get(license.id.lower(), f"are under {license.id}")
-    return f"{said}: {license.url or 'no terms were published'}.{f' {license.note}' if license.note else ''}"
-
-
-def _read(note: Path) -> object:
-    try:
-        return json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

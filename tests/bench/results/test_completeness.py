@@ -11,8 +11,8 @@ from medzoo.bench.results.store import ResultStore
 from medzoo.bench.run import run_cell
 from medzoo.errors import ResultError, RunFolderError, UsageError
 from medzoo.recipe_args import parse
-from medzoo.training.options.pretrain import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.pretrain import pretrain
+from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from sharing_samples import SALT
 from medzoo import store as files_store
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.store import ResultStore, run_id
+from medzoo.bench.review import contribution
 from medzoo.bench.review.review import Finding, review, review_pull_request, review_store
-from medzoo.bench.sharing import contribution, untrusted
+from medzoo.bench.sharing import untrusted
 from medzoo.bench.sharing.layout import predictions_file, run_file
 from medzoo.bench.sharing.prepare_upload import outgoing
 from medzoo.bench.sharing.pseudonymize import MARK

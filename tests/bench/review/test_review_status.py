@@ -10,12 +10,12 @@ from review_samples import Folder
 from medzoo.bench import metrics
 from medzoo.bench.results import store as results
 from medzoo.bench.results.store import ResultStore
-from medzoo.bench.review import identity
-from medzoo.bench.review.identity import check_address
 from medzoo.bench.review.review import review
+from medzoo.bench.sharing import identity_check
+from medzoo.bench.sharing.identity_check import check_address
 from medzoo.bench.sharing.layout import predictions_file, run_file
 from medzoo.bench.sharing.prepare_upload import outgoing
-from medzoo.data.task import task_info
+from medzoo.data.task_registry import task_info
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_means_are_over_the_labels_that_the_task_scores(tmp_path, monkeypatch, o
 )
 def test_a_checkpoint_is_named_by_its_commit(monkeypatch, name, more, right):
     """A branch may be another network tomorrow; nothing is contacted to know it."""
-    monkeypatch.setattr(identity, "_on_the_hub", lambda *_: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(identity_check, "_on_the_hub", lambda *_: pytest.fail("the Hub was asked"))
     result, _ = samples.run(checkpoint=name) if name == "resnet50-imagenet" else samples.run()
     result["identity"]["checkpoint"] |= {"id": name, **more}
     assert [check for check, _ in check_address(result)] == ([] if right else ["checkpoint"])

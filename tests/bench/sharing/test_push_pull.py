@@ -29,7 +29,7 @@ from medzoo.bench.sharing.layout import predictions_file, run_file
 from medzoo.bench.sharing.pseudonymize import is_salted, read_salt, salt_path, salted, store_salt
 from medzoo.bench.sharing.push_pull import pull_results, push_results
 from medzoo.bench.sharing.untrusted import read_predictions
-from medzoo.data.task import task_info
+from medzoo.data.task_registry import task_info
 from medzoo.errors import IntegrityError, PublishError, ResultError, UsageError
 from medzoo.zoo.publish import upload
 
@@ -621,7 +621,7 @@ def test_a_repository_that_cannot_be_named(store):
 
 def test_labels_that_may_not_be_published_stay_here(hub_server, store, tmp_path, monkeypatch):
     stay = lambda name: replace(task_info(name), labels_stay=True)  # noqa: E731
-    monkeypatch.setattr("medzoo.bench.review.identity.task_info", stay)
+    monkeypatch.setattr("medzoo.bench.sharing.identity_check.task_info", stay)
     push_results(store, REPO, salt=SALT)
     target = ResultStore(tmp_path / "pulled")
     assert len(pull_results(REPO, target.root).added) == RUNS and told(target) == told(store)

@@ -3,7 +3,7 @@ import pytest
 from custom_samples import dicom, png, table, tree, words
 from pydicom.uid import generate_uid
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError, SplitError, UsageError
 
 SERIES = [generate_uid() for _ in range(10)]
@@ -82,11 +82,11 @@ def test_a_csv_of_dicom_files(tmp_path):
 
 
 def test_headers_are_read_once(tmp_path, monkeypatch):
-    from medzoo.data.images.dicom import identifiers
+    from medzoo.data.files import dicom_identifiers
 
     name = dicom_folder(tmp_path)
     first = load_task(name).split_hash
-    monkeypatch.setattr(identifiers, "open_dicom", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(dicom_identifiers, "open_dicom", lambda *_: pytest.fail("read again"))
     assert load_task(name).split_hash == first
     monkeypatch.undo()
     dicom(tmp_path / "a" / "IM0", "P9", SERIES[0])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.files import fingerprint as fingerprints
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError, ImageError, MedzooError, SplitError, UsageError
 
 

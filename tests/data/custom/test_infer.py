@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medzoo.data.custom.infer import interpret, plain_number
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 HEADER = ["image", "label", "patient_id"]

@@ -2,7 +2,7 @@ import pytest
 from custom_samples import table
 
 from medzoo.data.custom.label_columns import is_fact
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError, UsageError
 
 HEADER = ["image", "patient_id", "Edema", "Mass"]

@@ -3,7 +3,7 @@ import re
 import pytest
 from custom_samples import table, words
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.validation.check import check_task
 from medzoo.errors import DataContractError, UsageError
 

@@ -4,7 +4,7 @@ from custom_samples import dicom, table, tree, words
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.shards.write import write_shards
 from medzoo.data.split_counts import data_counts
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.validation.check import check_task
 from medzoo.errors import DataContractError, UsageError
 

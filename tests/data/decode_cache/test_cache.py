@@ -14,9 +14,10 @@ from medzoo import paths
 from medzoo.data.decode_cache import cache, decode, decoder_hash
 from medzoo.data.decode_cache.cache import content_key, decoded
 from medzoo.data.decode_cache.rows import Rows, to_row
-from medzoo.data.files.find import FileReader
 from medzoo.data.images.read import Pixels
-from medzoo.data.task import Task, load_task
+from medzoo.data.readers.image_file import FileReader
+from medzoo.data.task import Task
+from medzoo.data.task_registry import load_task
 from medzoo.data.transforms import resample
 from medzoo.data.transforms.resample import resize_bytes, resize_taps
 from medzoo.errors import ImageError, UsageError

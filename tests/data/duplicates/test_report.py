@@ -12,7 +12,7 @@ from shard_samples import BytesReader, jpeg, png
 from medzoo.data.duplicates import search as duplicate_search
 from medzoo.data.duplicates.index import hash_task, load_index, save_index
 from medzoo.data.duplicates.search import find_duplicates
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 BENCHMARK = Path(__file__).resolve().parents[3] / "benchmarks" / "duplicates.py"

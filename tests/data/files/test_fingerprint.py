@@ -8,7 +8,7 @@ from data_samples import fake_task
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.files.fingerprint import fingerprint
-from medzoo.data.task import list_tasks, load_task
+from medzoo.data.task_registry import list_tasks, load_task
 
 
 def rewrite(path, content, later=1):

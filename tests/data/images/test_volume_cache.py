@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medzoo.data.files.find import FileReader
 from medzoo.data.images import volume_cache
 from medzoo.data.images.nifti import header as nifti_header
 from medzoo.data.images.read import read_image
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.nifti_slices import SliceReader
 from medzoo.errors import ImageError
 

@@ -10,12 +10,12 @@ from PIL import Image
 
 import medzoo
 from medzoo.data.decode_cache.cache import content_key, decoded
-from medzoo.data.files.find import FileReader
 from medzoo.data.images import window_rules
 from medzoo.data.images.ct_windows import checked_window, limits_of, parse_window
 from medzoo.data.images.pixels import Pixels, apply_window
 from medzoo.data.images.read import decode_bytes, read_image, to_pixels
 from medzoo.data.images.window_rules import parse_rule
+from medzoo.data.readers.image_file import FileReader
 from medzoo.data.validation.check import check_task
 from medzoo.errors import ImageError, MedzooError, UsageError
 

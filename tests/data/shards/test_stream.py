@@ -5,7 +5,7 @@ from shard_samples import written
 
 from medzoo.data.shards import stream as streams
 from medzoo.data.shards.stream import ShardStream
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError, IntegrityError, UsageError
 
 FORMATS = ("parquet", "webdataset")

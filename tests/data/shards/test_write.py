@@ -16,7 +16,7 @@ from medzoo.data.images.pixels import Pixels
 from medzoo.data.shards import write as shards
 from medzoo.data.shards.index import read_index
 from medzoo.data.shards.write import write_shards
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import shards as family
 from medzoo.errors import DataContractError, ImageError, OtherVersionError, RunFolderError, UsageError
 from medzoo.store import sha256_file

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from data_samples import fake_task
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 
 # data/<task>/train_fold1.csv of https://github.com/DovileDo/revisiting-transfer: header, and a row of (number, path, class, pid)
 FORMS = {

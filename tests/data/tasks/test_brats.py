@@ -9,7 +9,7 @@ from data_samples import fake_task
 
 from medzoo.data.problems import collecting
 from medzoo.data.readers.nifti_slices import save_volume
-from medzoo.data.task import load_task, task_info
+from medzoo.data.task_registry import load_task, task_info
 from medzoo.errors import DataContractError, ImageError, SplitError
 
 

@@ -8,7 +8,7 @@ from data_samples import fake_task
 from PIL import Image
 
 from medzoo.data.readers.masks import MaskReader
-from medzoo.data.task import load_task, task_info
+from medzoo.data.task_registry import load_task, task_info
 from medzoo.errors import DataContractError, UsageError
 
 FOLDER = "Dataset_BUSI_with_GT"

@@ -7,8 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from medzoo.data.task import load_task, task_info
-from medzoo.data.task_registry import open_family, task_names
+from medzoo.data.task_registry import load_task, open_family, task_info, task_names
 from medzoo.errors import DataContractError
 
 # Task → its tables with a header, and of one of them the column whose cells name images.

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import chestdr
 from medzoo.data.tasks.chestdr import LISTS
 from medzoo.errors import DataContractError

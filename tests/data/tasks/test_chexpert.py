@@ -6,7 +6,7 @@ import pytest
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.problems import collecting
-from medzoo.data.task import load_task, task_info
+from medzoo.data.task_registry import load_task, task_info
 from medzoo.data.tasks import chexpert
 from medzoo.data.tasks._chexpert_labels import FINDINGS, FIVE
 from medzoo.errors import DataContractError, UsageError

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import covidx
 from medzoo.data.tasks.covidx import CLASSES, _lines
 from medzoo.errors import DataContractError, SplitError, UsageError

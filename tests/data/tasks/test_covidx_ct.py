@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.decode_cache.cache import decoded
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import covidx_ct
 from medzoo.data.tasks.covidx_ct import _PATIENT
 from medzoo.errors import DataContractError, ImageError

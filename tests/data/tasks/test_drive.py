@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from medzoo.data.problems import collecting
 from medzoo.data.readers.masks import MaskReader
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 

@@ -8,8 +8,7 @@ import pytest
 from data_samples import fake_task
 
 from medzoo.data.files.find import files_below
-from medzoo.data.task import list_tasks, load_task, task_info
-from medzoo.data.task_registry import open_family, task_names
+from medzoo.data.task_registry import list_tasks, load_task, open_family, task_info, task_names
 from medzoo.errors import DataContractError, MedzooError, UsageError
 
 BROUGHT = [name for name in list_tasks() if task_info(name).layout]

@@ -7,7 +7,7 @@ from data_samples import fake_task
 
 from medzoo.data.problems import collecting
 from medzoo.data.splits.subsample import cut_training
-from medzoo.data.task import load_task, task_info
+from medzoo.data.task_registry import load_task, task_info
 from medzoo.data.tasks.imagenet import MAPPING, SOLUTION
 from medzoo.errors import DataContractError, UsageError
 

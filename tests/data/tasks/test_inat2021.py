@@ -5,7 +5,7 @@ import shutil
 import pytest
 from data_samples import fake_task
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 

@@ -6,7 +6,7 @@ import pytest
 from data_samples import fake_task
 
 from medzoo.data.problems import collecting
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from medzoo.data.problems import collecting
 from medzoo.data.readers.nifti_slices import save_volume
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError, ImageError, SplitError
 
 

@@ -9,7 +9,7 @@ import pytest
 from dicom_samples import RAMP, image, written
 
 from medzoo.data.decode_cache.cache import content_key, decoded
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError, ImageError, UsageError
 
 SIDES = (12, 10, 8)
@@ -92,7 +92,7 @@ def test_parquet_cells_hold_medical_files_too(tmp_path):
 
 
 def test_masks_in_nifti_and_dicom_need_no_window(tmp_path):
-    from medzoo.data.files.find import FileReader
+    from medzoo.data.readers.image_file import FileReader
 
     mask = np.zeros((5, 4, 3), np.int16)
     mask[1, 2, 1] = 7

@@ -7,7 +7,7 @@ import pytest
 from medzoo import paths
 from medzoo.data.readers import npz
 from medzoo.data.readers.npz import NpzReader
-from medzoo.data.task import list_tasks, load_task, task_info
+from medzoo.data.task_registry import list_tasks, load_task, task_info
 from medzoo.data.tasks import medmnist
 from medzoo.errors import DataContractError, UsageError
 

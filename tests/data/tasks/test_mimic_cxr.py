@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import mimic_cxr
 from medzoo.data.tasks._chexpert_labels import FINDINGS
 from medzoo.errors import DataContractError

@@ -6,7 +6,7 @@ from data_samples import fake_task
 from PIL import Image
 
 from medzoo.data.readers.masks import MaskReader
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.splits.assign import ALL_SHARES
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import padchest
 from medzoo.data.tasks.padchest import CLASSES, REVIEWED, TABLES, _words
 from medzoo.errors import DataContractError

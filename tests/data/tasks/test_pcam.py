@@ -9,7 +9,7 @@ import pytest
 from data_samples import fake_task
 from PIL import Image
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks.pcam import PARTS, STEM
 from medzoo.errors import DataContractError, ImageError, SplitError
 

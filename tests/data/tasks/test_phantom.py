@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.synthetic.primitives import generator, smooth
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import UsageError
 
 NAMES = ["phantom_natural", "phantom_chest", "phantom_ct", "phantom_oct"]

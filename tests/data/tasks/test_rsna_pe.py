@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import rsna_pe
 from medzoo.errors import DataContractError, ImageError, UnknownNameError, UsageError
 

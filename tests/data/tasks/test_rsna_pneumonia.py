@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import rsna_pneumonia
 from medzoo.data.tasks.rsna_pneumonia import BOX_TABLE, CLASS_TABLE, CLASSES, LISTS, MAPPING
 from medzoo.errors import DataContractError, SplitError

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import shenzhen
 from medzoo.errors import DataContractError
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medzoo.data.problems import collecting
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks.siim import draw_runs
 from medzoo.errors import DataContractError, ImageError, SplitError
 

@@ -4,7 +4,7 @@ import pytest
 from data_samples import fake_task
 
 from medzoo.data.problems import collecting
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
 SCORES = {0: ("2", 0), 1: ("4a", 1), 2: ("3", 0), 3: ("5", 1), 4: (None, 0), 5: ("4c", 1)}

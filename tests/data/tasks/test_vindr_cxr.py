@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import vindr_cxr
 from medzoo.data.tasks.vindr_cxr import CLASSES, LISTS, TABLES
 from medzoo.errors import DataContractError, UsageError

@@ -9,8 +9,7 @@ from data_samples import fake_task
 from shard_samples import jpeg, png
 
 from medzoo.data.files.checksums import read_sums
-from medzoo.data.task import list_tasks, load_task, task_info
-from medzoo.data.task_registry import open_family, task_names
+from medzoo.data.task_registry import list_tasks, load_task, open_family, task_info, task_names
 from medzoo.data.validation.check import check_task
 from medzoo.data.validation.report import kinds_of
 from medzoo.errors import DataContractError, UnknownNameError, UsageError

@@ -8,12 +8,11 @@ import torch
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.shards.write import write_shards
-from medzoo.data.task import load_task
+from medzoo.data.task_registry import load_task
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import DataContractError, UsageError
 from medzoo.training.inputs.batches import Batches
 from medzoo.training.inputs.shard_batches import StreamBatches, StreamTask
-from medzoo.training.options.shared import SharedOptions
 from medzoo.training.pretrain import PretrainOptions, pretrain
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -35,7 +34,7 @@ def folders(tmp_path_factory):
 
 
 def batches(folder, **options):
-    task = StreamTask(SharedOptions(task=f"shards:{folder}"))
+    task = StreamTask(str(folder))
     usual = {"size": 20, "batch_size": 12, "seed": 0, "views": 2}
     return StreamBatches(task, LAW, InputConvention(), **{**usual, **options})
 
@@ -95,8 +94,8 @@ def test_soft_labels_follow_seed_epoch_and_row(tmp_path):
     task = load_task(f"folder:{tmp_path}", label_policy="soft")
     write_shards(task, tmp_path / "s", images_per_shard=5, progress=False)
     rows = decoded(load_task(f"shards:{tmp_path / 's'}", label_policy="soft"), "train", size=8)
-    options = SharedOptions(task=f"shards:{tmp_path / 's'}", label_policy="soft")
-    stream = StreamBatches(StreamTask(options), LAW, InputConvention(), size=8, batch_size=6, seed=1)
+    shards = StreamTask(str(tmp_path / "s"), label_policy="soft")
+    stream = StreamBatches(shards, LAW, InputConvention(), size=8, batch_size=6, seed=1)
     stream.set_epoch(2)
     for batch in stream.from_step(0, 0):
         wanted = rows.labels_of(batch["index"], seed=1, epoch=2)
@@ -104,11 +103,21 @@ def test_soft_labels_follow_seed_epoch_and_row(tmp_path):
 
 
 @pytest.mark.parametrize("option", [{"fraction": 0.5}, {"fold": 0}, {"split_file": "x.json"}, {"groups": "none"}])
-def test_options_that_choose_rows_belong_to_the_writer(folders, option):
+def test_options_that_choose_rows_belong_to_the_writer(folders, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UsageError, match="Give it to `medzoo shards`"):
-        StreamTask(SharedOptions(task=f"shards:{folders / 'oct'}", **option))
+        pretrain(
+            PretrainOptions(
+                method="simclr",
+                task=f"shards:{folders / 'oct'}",
+                architecture="resnet10t",
+                out=str(tmp_path / "run"),
+                **option,
+            )
+        )
     with pytest.raises(DataContractError, match=r"no index\.json"):
-        StreamTask(SharedOptions(task=f"shards:{folders}"))
+        StreamTask(str(folders))
 
 
 def options(tiny_hub, folder, task, **changes):

@@ -147,14 +147,13 @@ def test_rows_of_arrays_and_of_slices_of_maps_are_the_same_rows(tmp_path):
 def test_streams_go_too(tmp_path):
     from medzoo.data.shards.write import write_shards
     from medzoo.training.inputs.shard_batches import StreamBatches, StreamTask
-    from medzoo.training.options.shared import SharedOptions
 
     for form in ("parquet", "webdataset"):
         write_shards(
             medzoo.load_task("phantom_oct,n=12,n_validation=4,n_test=4"), tmp_path / form, images_per_shard=5, format=form,
             progress=False,
         )  # fmt: skip
-        task = StreamTask(SharedOptions(task=f"shards:{tmp_path / form}"))
+        task = StreamTask(str(tmp_path / form))
         batches = StreamBatches(task, *law(), size=16, batch_size=4, seed=0)
         first = batches[0]["image"]  # a shard is open now
         assert torch.equal(pickle.loads(pickle.dumps(batches))[0]["image"], first)

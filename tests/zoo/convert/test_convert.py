@@ -12,7 +12,8 @@ import medzoo
 from medzoo.errors import ConversionError, UnknownNameError, UsageError
 from medzoo.zoo.convert.convert import recognise
 from medzoo.zoo.convert.readers.detect import read_tensors
-from medzoo.zoo.loading.assemble import Wish, draw
+from medzoo.zoo.loading.assemble import draw
+from medzoo.zoo.loading.request import LoadRequest
 
 UPSTREAM = 'access = "manual"\ninstructions = "Ask."'
 SWIN = "swin_tiny_patch4_window7_224"
@@ -244,7 +245,7 @@ def test_layouts_of_training_code(name, tmp_path, private_home):
     prefix, around = TRAINING_FILES[name]
     torch.manual_seed(0)
     entry = medzoo.info(name)
-    model = draw(entry, Wish(0, None, False, None, {}))
+    model = draw(entry, LoadRequest(0, None, False, None, {}))
     state = {prefix + key: tensor for key, tensor in model.state_dict().items()}
     nested: dict = {"epoch": 800}
     for key, tensor in (state | {key: torch.zeros(shape) for key, shape in around.items()}).items():

@@ -11,7 +11,7 @@ import medzoo
 from medzoo.errors import ConversionError
 from medzoo.zoo.convert import sandbox
 from medzoo.zoo.convert.convert import recognise
-from medzoo.zoo.convert.worker import STATE, Request
+from medzoo.zoo.convert.messages import STATE, Request
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def confined(file, folder, code, before=""):
     """Run code in a process that was confined for reading a file."""
     folder.mkdir(exist_ok=True)
     program = (
-        "import sys, os, pathlib\nfrom medzoo.zoo.convert.convert import sandbox\n"
-        f"{before}\nsandbox.confine(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n{code}"
+        "import sys, os, pathlib\nfrom medzoo.zoo.convert import limits\n"
+        f"{before}\nlimits.confine(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n{code}"
     )
     return subprocess.run(
         [sys.executable, "-c", program, str(file), str(folder)], capture_output=True, text=True, check=False
@@ -118,7 +118,7 @@ def test_what_a_confined_process_may_not_do(file, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time are Linux's")
 def test_memory_and_time_are_bounded(file, tmp_path):
-    done = confined(file, tmp_path / "in", "bytearray(4 * 2**30)", before="sandbox.MEMORY = 2**28")
+    done = confined(file, tmp_path / "in", "bytearray(4 * 2**30)", before="limits.MEMORY = 2**28")
     assert "MemoryError" in done.stderr and done.returncode == 1
-    done = confined(file, tmp_path / "in", "while True: pass", before="sandbox.SECONDS = 1")
+    done = confined(file, tmp_path / "in", "while True: pass", before="limits.SECONDS = 1")
     assert done.returncode == -signal.SIGXCPU

@@ -18,7 +18,7 @@ from medzoo import store
 from medzoo.zoo.doctor import checkpoints
 from medzoo.zoo.doctor.doctor import diagnose
 from medzoo.zoo.registry import registry
-from medzoo.zoo.registry.licenses import require_acceptance
+from medzoo.zoo.registry.license_acceptance import require_acceptance
 
 # --- where weights come from ---
 

@@ -43,13 +43,15 @@ def test_the_table_is_aligned_and_keeps_commands_whole():
         (RuntimeError("Could not determine home directory."), "RuntimeError", machine.ELSEWHERE),
     ],
 )
-@pytest.mark.parametrize("step", ["machine.python", "machine.home", "zoo.sources", "zoo.entries", "zoo.leftovers"])
+@pytest.mark.parametrize(
+    "step", ["machine.python", "machine.home", "checkpoints.sources", "checkpoints.entries", "checkpoints.leftovers"]
+)
 def test_what_nobody_expected_is_a_row(monkeypatch, step, error, says, fix):
     def broken(**_):
         raise error
         yield
 
-    monkeypatch.setattr(f"medzoo.zoo.doctor_{step}", broken)
+    monkeypatch.setattr(f"medzoo.zoo.doctor.{step}", broken)
     report = diagnose(offline=True)
     failed = [row for row in report.rows if row.result == "FAIL"]
     assert len(failed) == 1 and says in failed[0].detail and failed[0].fix == fix

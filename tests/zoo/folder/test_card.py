@@ -12,7 +12,8 @@ from medzoo.errors import CardError
 from medzoo.zoo.folder import card as cards
 from medzoo.zoo.folder.card import card_of, committed_cards, data_facts, render_entry, untrue_cards
 from medzoo.zoo.folder.card_checks import problems
-from medzoo.zoo.loading.assemble import Wish, draw
+from medzoo.zoo.loading.assemble import draw
+from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.publish.privacy_scan import scan
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.licenses import check_license
@@ -191,7 +192,7 @@ def test_the_examples_of_a_folder_run(tmp_path, private_home, architecture):
 )
 def test_the_examples_of_a_name_run(private_home, name):
     entry = medzoo.info(name)
-    medzoo.save(draw(entry, Wish(0, None, False, None, {})), cached_folder(name), card=entry)
+    medzoo.save(draw(entry, LoadRequest(0, None, False, None, {})), cached_folder(name), card=entry)
     run_blocks(render_entry(entry), private_home)
 
 

@@ -15,7 +15,8 @@ import medzoo
 import medzoo.zoo.variants
 from medzoo.errors import UsageError
 from medzoo.training.segmentation import segmenter
-from medzoo.zoo.loading.assemble import Wish, draw
+from medzoo.zoo.loading.assemble import draw
+from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.models import build
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,7 @@ class Sample:
     def __init__(self, name: str, root) -> None:
         self.entry = medzoo.info(name)
         torch.manual_seed(0)
-        self.model = draw_statistics(draw(self.entry, Wish(3, None, False, None, {})))
+        self.model = draw_statistics(draw(self.entry, LoadRequest(3, None, False, None, {})))
         past = self.entry.pretraining
         card = {
             "name": name, "license": "mit", "data": list(past.data if past else ["nothing"]), "labels": LABELS,

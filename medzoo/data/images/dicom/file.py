@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from medzoo.data.images.bounded_file import Bounded
 from medzoo.data.images.pixels import VOLUME_LIMIT
 from medzoo.errors import ImageError, MissingExtraError
 
@@ -48,40 +48,6 @@ class DicomFile:
     syntax: str
     where: str
     notes: tuple[str, ...] = ()
-
-
-class Bounded(io.RawIOBase):
-    """A file that never takes memory for more bytes than it has, whatever a header asks for.
-
-    Args:
-        file: seekable.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Up to that many bytes."""
-        rest = max(self.size - self.file.tell(), 0)
-        return self.file.read(rest if size is None or size < 0 else min(size, rest))
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, never before the start."""
-        return self.file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """The position."""
-        return self.file.tell()
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
 
 
 def need_pydicom(purpose: str = "Reading DICOM") -> Any:  # noqa: ANN401 - a module

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from medzoo.data.images.dicom.file import Bounded
+from medzoo.data.images.bounded_file import Bounded
 from medzoo.data.images.pixels import VOLUME_LIMIT
 from medzoo.errors import ImageError, MissingExtraError
 

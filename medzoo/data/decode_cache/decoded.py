@@ -1,0 +1,50 @@
+"""The decoded rows of a split, wherever they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medzoo.data.decode_cache.rows import RowArray
+from medzoo.data.label_policy import Policy, draw_soft
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The decoded rows of a split.
+
+    Args:
+        images: (N, H, W) or (N, H, W, 3), uint8 or uint16; indexed like an array, read when indexed.
+        labels: as `Task.labels`; zeros for segmentation and without labels.
+        ids: of the rows.
+        groups: patient (or group) of the rows.
+        scale: 255 or 65535; images / scale is in [0, 1] of the pixels' range.
+        sha256: of all that decides the rows.
+        uncertain: (N, C), which labels `policy` draws in training; None unless it is "soft".
+        policy: of uncertain labels, where the task has some.
+        masks: (N, H, W) uint8, 0 is background; None unless the task is segmentation.
+    """
+
+    images: RowArray
+    labels: np.ndarray
+    ids: list[str]
+    groups: list[str]
+    scale: float
+    sha256: str
+    uncertain: np.ndarray | None = None
+    policy: Policy | None = None
+    masks: RowArray | None = None
+
+    def labels_of(self, chosen: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+        """The training labels of some rows in an epoch: soft ones are drawn by (seed, epoch, row).
+
+        Args:
+            chosen: (N,) rows.
+            seed: of the run.
+            epoch: pass over the data.
+        """
+        labels = np.asarray(self.labels[chosen])
+        if self.policy is None or self.uncertain is None:
+            return labels
+        return draw_soft(labels, self.uncertain[chosen], self.policy, seed=seed, epoch=epoch, indices=chosen)
