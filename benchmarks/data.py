@@ -100,14 +100,14 @@ def torchvision_way(paths: list[Path], convert: str | None) -> Callable[[], int]
 def large_store(scratch: Path) -> Rows:
     """4,096 rows of 224 px in five parts, 200 MB: more than a processor's cache."""
     from medzoo.data.decode_cache import store as row_store
-    from medzoo.data.decode_cache.rows import Row
+    from medzoo.data.decode_cache.rows import DecodedRow
 
     store = row_store.RowStore(scratch / "large", "noise", "0" * 64, SIZE, False, {})
     rng, keys = np.random.default_rng(0), [str(number) for number in range(4096)]
     for first in range(0, len(keys), 1000):
         with row_store.Writer(store) as writer:
             for key in keys[first : first + 1000]:
-                writer.add(key, Row(rng.integers(0, 256, (SIZE, SIZE), np.uint8)))
+                writer.add(key, DecodedRow(rng.integers(0, 256, (SIZE, SIZE), np.uint8)))
     return store.find(keys).images()
 
 

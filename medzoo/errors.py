@@ -1,4 +1,4 @@
-"""One exception class a cause; every message says what happened, where, and how to go on."""
+"""The exceptions of medzoo. A message says what is wrong, where, and what to do; a code names the cause and stays the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 
 def printable(text: object) -> str:
@@ -22,10 +23,36 @@ def printable(text: object) -> str:
 
 
 class MedzooError(Exception):
-    """Base of everything medzoo raises on purpose; the command line turns it into exit code 1."""
+    """Base of everything medzoo raises on purpose; the command line turns it into exit code 1.
+
+    Args:
+        message: what is wrong, where, and what to do. Its wording may change.
+        code: the stable name of the cause: small words joined by `-`. Programs and tests match the class and the code.
+
+    >>> error = UsageError("The size is 0. Give at least 1 pixel.", code="size-below-one")
+    >>> error.code, str(error)
+    ('size-below-one', 'The size is 0. Give at least 1 pixel.')
+    """
+
+    code: str
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross process borders whole, whatever their class takes to be made."""
+        return _rebuilt, (type(self), self.args, dict(vars(self)))
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+def _rebuilt(kind: type[MedzooError], args: tuple[Any, ...], state: dict[str, Any]) -> MedzooError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class UsageError(MedzooError):
@@ -46,7 +73,7 @@ class UnknownNameError(UsageError):
         spelled = {one.lower(): one for one in known}  # capitals are no other name
         near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"Unknown {kind} {name!r}.{hint} {how}")
+        super().__init__(f"Unknown {kind} {name!r}.{hint} {how}", code=f"unknown-{kind.replace(' ', '-')}")
         self.name, self.near = name, near
 
 
@@ -126,7 +153,7 @@ class MissingExtraError(MedzooError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f'{purpose} needs {package}: pip install "medzoo[{extra}]"')
+        super().__init__(f'{purpose} needs {package}: pip install "medzoo[{extra}]"', code=f"missing-{package.lower()}")
 
 
 class DiskFullError(MedzooError, OSError):
@@ -141,7 +168,8 @@ class DiskFullError(MedzooError, OSError):
         super().__init__(
             f"No space left for {path}: it needs more than the {free:,} bytes that are free on its disk, or than your quota "
             "leaves. What was there before is as it was. Free some space (`medzoo cache prune` removes leftovers) or choose "
-            "another disk, then do the same again."
+            "another disk, then do the same again.",
+            code="disk-full",
         )
         self.errno, self.strerror = errno.ENOSPC, os.strerror(errno.ENOSPC)
 

@@ -14,7 +14,7 @@ ORDER = ("what to run", "data", "training")  # then the method's own, device, ou
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownOption:
     """What `--help` says of one option beside its help line."""
 
     section: str
@@ -24,7 +24,7 @@ class Shown:
 
 def shown_options(
     types: Sequence[type], rows: Mapping[str, Field[object]], defaults: Mapping[str, str]
-) -> dict[str, Shown]:
+) -> dict[str, ShownOption]:
     """Section and default of every option.
 
     Args:
@@ -40,7 +40,7 @@ def shown_options(
                 one = rows[name]
                 default = f"default: {defaults[name]}" if name in defaults else shown_default(one)
                 section = one.metadata.get("section") or own[:1].lower() + own[1:]
-                shown[name] = Shown(section, default, bool(one.metadata.get("required")))
+                shown[name] = ShownOption(section, default, bool(one.metadata.get("required")))
     return shown
 
 
@@ -74,7 +74,7 @@ def one_spelling(parser: argparse.ArgumentParser, off: Sequence[str]) -> None:
             action.help = argparse.SUPPRESS  # told with the switch itself
 
 
-def help_page(parser: argparse.ArgumentParser, shown: Mapping[str, Shown]) -> str:
+def help_page(parser: argparse.ArgumentParser, shown: Mapping[str, ShownOption]) -> str:
     """The page as text.
 
     Args:
@@ -104,7 +104,7 @@ def help_page(parser: argparse.ArgumentParser, shown: Mapping[str, Shown]) -> st
     return formatter.format_help()
 
 
-def _is_required(shown: Mapping[str, Shown], action: argparse.Action) -> bool:
+def _is_required(shown: Mapping[str, ShownOption], action: argparse.Action) -> bool:
     row = shown.get(action.dest)
     return row is not None and row.required
 
@@ -116,7 +116,7 @@ def _metavar(parser: argparse.ArgumentParser, name: str) -> str:
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Each option once, its default behind its help line."""
 
-    shown: dict[str, Shown]
+    shown: dict[str, ShownOption]
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         names = ", ".join(action.option_strings)

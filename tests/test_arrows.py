@@ -239,6 +239,17 @@ def test_files_stay_readable(path):
     assert lines <= 400, f"{path} has {lines} lines; split it by subject"
 
 
+def test_a_class_name_means_one_thing():
+    """Files that are found by name hold the same names on purpose."""
+    places: dict[str, list[str]] = {}
+    for path in PACKAGE:
+        if str(path.parent.relative_to(ROOT)) not in OPEN_ROOMS:
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(name_of(path))
+    assert not {name: files for name, files in places.items() if len(files) > 1}
+
+
 def test_the_walk_sees_hidden_imports(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     (tmp_path / "medzoo" / "zoo").mkdir(parents=True)

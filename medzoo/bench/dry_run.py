@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from medzoo.bench.identity import known_result
-from medzoo.bench.suite import Cell, Suite
+from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.errors import MedzooError
@@ -30,7 +30,7 @@ class Missing:
     """
 
     steps: list[str] = field(default_factory=list)
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[SuiteCell] = field(default_factory=list)
     there: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
 

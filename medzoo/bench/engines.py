@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from medzoo import progress
 from medzoo.bench.run import Outcome, run_cell
-from medzoo.bench.suite import Cell, Suite
+from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.bench.suite_preflight import foreseen, say_first
@@ -36,7 +36,7 @@ def run_pretraining(suite: Suite, places: Places) -> None:
         push(folder / "checkpoint", hub_name(suite, str(step["name"])), hub=places.hub)
 
 
-def fill(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list[str]]:
+def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """Run what is missing of a suite: pre-training first, then every cell and seed that has no result.
 
     Args:
@@ -57,10 +57,10 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list
     return _fill_cells(suite, places)
 
 
-def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]], list[str]]:
+def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """All runs that have no result, each with its line."""
-    outcomes: list[tuple[Cell, Outcome]] = []
-    failed: dict[str, list[Cell]] = {}
+    outcomes: list[tuple[SuiteCell, Outcome]] = []
+    failed: dict[str, list[SuiteCell]] = {}
     cells = suite.cells()
     with progress.Steps(suite.name, len(cells), "run") as steps:
         for number, cell in enumerate(cells, start=1):
@@ -80,7 +80,7 @@ def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[Cell, Outcome]
     return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
 
 
-def _named(cells: Sequence[Cell]) -> str:
+def _named(cells: Sequence[SuiteCell]) -> str:
     """Runs that failed for one reason, by name; of many the first ones."""
     names = listed(cells, 3)
     return names if len(cells) == 1 else f"{len(cells)} runs ({names})"

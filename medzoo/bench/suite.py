@@ -30,7 +30,7 @@ _TASK_KEYS: dict[str, type] = {"name": str, "title": str, "metric": str, "folds"
 
 
 @dataclass(frozen=True)
-class Cell:
+class SuiteCell:
     """One run of a table: a checkpoint on a task under a protocol, with one seed.
 
     Args:
@@ -59,7 +59,7 @@ class Cell:
     def folder(self) -> Path:
         """A relative folder that no other cell of the suite has, for its run.
 
-        >>> Cell("resnet18-random", "random", "phantom_ct", "CT", "medzoo", "finetune", 0).folder.as_posix()
+        >>> SuiteCell("resnet18-random", "random", "phantom_ct", "CT", "medzoo", "finetune", 0).folder.as_posix()
         'CT/resnet18-random/medzoo-finetune/seed-0'
         """
         names = (safe_name(self.title), safe_name(self.checkpoint), safe_name(f"{self.protocol}-{self.mode}"))
@@ -105,10 +105,10 @@ class Suite:
     results: str | None = None
     precision: Wish | None = None
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[SuiteCell]:
         """All runs; seed by seed, so that a table that is stopped early still has every cell."""
         return [
-            Cell(
+            SuiteCell(
                 checkpoint, label, task["name"], task["title"], protocol, self.mode, seed, task.get("metric"),
                 {key: value for key, value in task.items() if key in _OPTIONS and key != "precision"} | fold,
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
-from medzoo.bench.suite import Cell, Suite
+from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
 from medzoo.training.options.protocol import wished_precision
@@ -92,7 +92,7 @@ def hub_name(suite: Suite, name: str) -> str:
     return f"{suite.name}/{name}"
 
 
-def cell_options(suite: Suite, cell: Cell, places: Places) -> CellOptions:
+def cell_options(suite: Suite, cell: SuiteCell, places: Places) -> CellOptions:
     """A run of a table as the options of `run_cell`.
 
     Args:

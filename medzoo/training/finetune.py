@@ -13,7 +13,7 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.batches import Batches, evaluate_rows
 from medzoo.training.inputs.device_placement import placed
 from medzoo.training.inputs.input_transform import convention_of
-from medzoo.training.loop import Fitted, Plan, fit, make_accelerator
+from medzoo.training.loop import Fitted, TrainingPlan, fit, make_accelerator
 from medzoo.training.objectives.supervised import Objective, Options
 from medzoo.training.options.protocol import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
@@ -91,7 +91,7 @@ class FineTuner:
             rank=self.accelerator.process_index,
             world=world,
         )
-        plan = Plan(
+        plan = TrainingPlan(
             epochs=law.epochs, optimizer=law.optimizer, learning_rate=law.learning_rate, weight_decay=law.weight_decay,
             warmup_epochs=law.warmup_epochs, gradient_clip=law.gradient_clip, seed=seed, num_workers=num_workers,
         )  # fmt: skip

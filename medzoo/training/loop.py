@@ -19,14 +19,14 @@ from medzoo.precision import Precision
 from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.optim import learning_rate_at, make_optimizer
 from medzoo.training.run_state import saved_state
-from medzoo.training.run_state.progress import Shown
+from medzoo.training.run_state.progress import TrainingProgress
 from medzoo.training.run_state.run_folder import RunFolder, other_processes
 
 LOG_EVERY = 10
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long and how fast to train.
 
     Args:
@@ -121,7 +121,7 @@ def _restore(
 def fit(
     objective: torch.nn.Module,
     batches: Batches,
-    plan: Plan,
+    plan: TrainingPlan,
     run: RunFolder,
     accelerator: Accelerator,
     *,
@@ -155,7 +155,7 @@ def fit(
         model = accelerator.prepare_model(objective)
     an_epoch = len(batches)
     steps, warmup = an_epoch * plan.epochs, round(plan.warmup_epochs * an_epoch)
-    shown = Shown(
+    shown = TrainingProgress(
         run.title, step=step, an_epoch=an_epoch, epochs=plan.epochs, batch_size=batches.batch_size, scores=fitted.scores,
         worded=worded,
     )  # fmt: skip

@@ -61,7 +61,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     task = _open(options, labels=module.SUPERVISED)
     if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
         raise UsageError(f"Method {options.method} needs class labels; task {task.name} is {task.kind}.")
-    job = _Job(options, module, method_options if method_options is not None else module.Options(), task)
+    job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
@@ -95,7 +95,7 @@ def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # no
             if options.checkpoint is not None:
                 identify(options.checkpoint, hub=options.hub)  # what is not here would be fetched
             task = _open(options, labels=module.SUPERVISED)
-            return _Job(options, module, method_options or module.Options(), task).run_folder().done
+            return _PretrainJob(options, module, method_options or module.Options(), task).run_folder().done
     except MedzooError:
         return False
 
@@ -121,7 +121,7 @@ def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
     return StreamTask(options.task.removeprefix(PREFIX), options.root, options.label_policy)
 
 
-class _Job:
+class _PretrainJob:
     """One pre-training: the model it starts from, its resolved options, and what it leaves."""
 
     def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
@@ -235,12 +235,12 @@ class _Job:
 
     def train(self, run: RunFolder) -> None:
         """Run the loop; a supervised method logs its accuracy on validation, the last epoch is what is kept."""
-        from medzoo.training.loop import Plan, fit, make_accelerator
+        from medzoo.training.loop import TrainingPlan, fit, make_accelerator
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
         batches = self._batches(accelerator, run)
-        plan = Plan(
+        plan = TrainingPlan(
             epochs=settings["epochs"],
             optimizer=options.optimizer,
             learning_rate=settings["learning_rate"],

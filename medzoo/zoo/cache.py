@@ -127,7 +127,8 @@ def verify_shelf(
         items: of `shelf`; by default all of it.
         cache_dir: instead of MEDZOO_HOME.
     """
-    from medzoo.zoo.download.fetch import Found, verify
+    from medzoo.zoo.download.fetch import verify
+    from medzoo.zoo.registry.locations import LocatedFolder
 
     for item in shelf(cache_dir) if items is None else items:
         if item.kind == "decoded images":
@@ -140,7 +141,7 @@ def verify_shelf(
             yield Verdict(item, "SKIP", "an upstream file; its hash was checked when it came")
         else:
             try:
-                config = verify(Found(item.name, item.path), always=True)
+                config = verify(LocatedFolder(item.name, item.path), always=True)
             except (MedzooError, OSError) as error:
                 yield Verdict(item, "FAIL", str(error))
                 continue

@@ -2,10 +2,10 @@
 
 import torch
 
-from medzoo.training.loop import Plan
+from medzoo.training.loop import TrainingPlan
 from medzoo.training.objectives import simclr, supervised
 
-PLAN = Plan(
+PLAN = TrainingPlan(
     epochs=3, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.5, gradient_clip=1.0, seed=0
 )
 STEPS = 12  # 22 images, batches of 5: 4 steps an epoch

@@ -192,7 +192,7 @@ def test_a_run_does_not_go_on_with_other_processes(tmp_path, began, now):
 def test_a_state_of_other_processes_is_refused(tmp_path, tiny_net, make_batches):
     from medzoo.training.objectives import supervised
 
-    plan = loop.Plan(
+    plan = loop.TrainingPlan(
         epochs=1, optimizer="adamw", learning_rate=1e-3, weight_decay=0.0, warmup_epochs=0.0, gradient_clip=0.0, seed=0
     )
 

@@ -8,7 +8,7 @@ import torch
 from loop_samples import PLAN, STEPS, objective_of, same_weights
 
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
-from medzoo.training.loop import Plan, fit, make_accelerator
+from medzoo.training.loop import TrainingPlan, fit, make_accelerator
 from medzoo.training.objectives import supervised
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
@@ -47,11 +47,11 @@ def test_f38_resume_is_bitwise_equal_at_every_step(tmp_path, tiny_net, make_batc
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
 def test_three_stops_and_workers_change_nothing(tmp_path, tiny_net, make_batches, optimizer):
-    plan = Plan(**{**PLAN.__dict__, "optimizer": optimizer})
+    plan = TrainingPlan(**{**PLAN.__dict__, "optimizer": optimizer})
     straight, *_ = run_once(tmp_path / "straight", tiny_net, make_batches, plan=plan)
     for number, stop in enumerate([2, 5, 11]):
         with pytest.raises(Interrupted):
-            workers = Plan(**{**plan.__dict__, "num_workers": number % 2})
+            workers = TrainingPlan(**{**plan.__dict__, "num_workers": number % 2})
             run_once(tmp_path / "cut", tiny_net, make_batches, plan=workers, stop=stop)
     resumed, *_ = run_once(tmp_path / "cut", tiny_net, make_batches, plan=plan)
     assert same_weights(straight, resumed)

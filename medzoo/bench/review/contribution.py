@@ -18,7 +18,7 @@ SKIPPED = (".git", ".cache")  # of a clone or a download, at the top only
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReviewFinding:
     """Something that speaks against a contribution.
 
     Args:
@@ -51,11 +51,11 @@ class Contribution:
 
     files: dict[str, Path] = field(default_factory=dict)
     there: frozenset[str] = frozenset()
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ReviewFinding] = field(default_factory=list)
 
     def tell(self, file: str, check: str, message: str) -> None:
         """Add a finding."""
-        self.findings.append(Finding(file, check, message))
+        self.findings.append(ReviewFinding(file, check, message))
 
 
 def of_folder(root: Path, base: Path | None = None) -> Contribution:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medzoo.bench.review.contribution import Contribution, Finding, by_folder, of_folder, of_pull_request
+from medzoo.bench.review.contribution import Contribution, ReviewFinding, by_folder, of_folder, of_pull_request
 from medzoo.bench.review.numbers import check_numbers
 from medzoo.bench.sharing.identity_check import check_checkpoint, check_task
 from medzoo.bench.sharing.layout import RUN, predictions_file, replicate_of, run_file
@@ -19,12 +19,12 @@ from medzoo.bench.sharing.untrusted import parse_result
 from medzoo.errors import ResultError, UsageError
 from medzoo.store import canonical_json
 
-__all__ = ["Finding", "review", "review_pull_request", "review_store"]
+__all__ = ["ReviewFinding", "review", "review_pull_request", "review_store"]
 
 
 def review(
     path_or_folder: Path | str, *, base: Path | str | None = None, token: str | bool | None = None
-) -> list[Finding]:
+) -> list[ReviewFinding]:
     """Judge results that somebody contributes: their form, their place, and every number against the predictions.
 
     Args:
@@ -62,7 +62,7 @@ def review(
     return _judged(whole, token)
 
 
-def review_store(root: Path | str, *, base: Path | str | None = None) -> tuple[list[Finding], list[str]]:
+def review_store(root: Path | str, *, base: Path | str | None = None) -> tuple[list[ReviewFinding], list[str]]:
     """Judge the runs of a store as they would go up.
 
     Args:
@@ -81,7 +81,7 @@ def review_store(root: Path | str, *, base: Path | str | None = None) -> tuple[l
         return review(folder, base=base), stays
 
 
-def review_pull_request(repo: str, number: int, *, token: str | bool | None = None) -> list[Finding]:
+def review_pull_request(repo: str, number: int, *, token: str | bool | None = None) -> list[ReviewFinding]:
     """Judge a pull request of a repository of results; only files that may be read are downloaded.
 
     Args:
@@ -98,30 +98,30 @@ def review_pull_request(repo: str, number: int, *, token: str | bool | None = No
     return _judged(of_pull_request(repo, number, token=token), token)
 
 
-def _judged(contribution: Contribution, token: str | bool | None) -> list[Finding]:
+def _judged(contribution: Contribution, token: str | bool | None) -> list[ReviewFinding]:
     runs, predictions = by_folder(contribution.files)
     found = list(contribution.findings)
     if not runs and not found:
-        found.append(Finding("runs", "empty", "There is no new run in it."))
+        found.append(ReviewFinding("runs", "empty", "There is no new run in it."))
     harm = harmful([contribution.files[name] for name in sorted(predictions)])
     asked: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(runs):
         beside = contribution.files.get(predictions_file(name))
         if beside in harm:
-            found.append(Finding(predictions_file(name), "harm", harm[beside]))
+            found.append(ReviewFinding(predictions_file(name), "harm", harm[beside]))
         try:
             result = parse_result(contribution.files[name].read_bytes())
         except ResultError as error:
-            found.append(Finding(name, "schema", str(error)))
+            found.append(ReviewFinding(name, "schema", str(error)))
             continue
         told = [
             *_run(name, result, contribution, asked, token),
             *(check_numbers(result, beside) if beside not in harm else ()),
         ]
-        found += [Finding(name, check, message) for check, message in told]
+        found += [ReviewFinding(name, check, message) for check, message in told]
     mine = {predictions_file(name) for name in runs}
     for name in sorted(set(predictions) - mine):
-        found.append(Finding(name, "orphan", "No run of this contribution names these predictions."))
+        found.append(ReviewFinding(name, "orphan", "No run of this contribution names these predictions."))
     return found
 
 

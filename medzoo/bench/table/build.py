@@ -9,10 +9,10 @@ from typing import Any
 
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.headings import details
-from medzoo.bench.table.model import Cell, Column, Row, Run
+from medzoo.bench.table.model import Column, Run, TableCell, TableRow
 
 # title, rows, columns, grid, footnotes, and the folder that links are relative to
-Parts = tuple[str, tuple[Row, ...], tuple[Column, ...], tuple[tuple[Cell, ...], ...], tuple[str, ...], Path]
+Parts = tuple[str, tuple[TableRow, ...], tuple[Column, ...], tuple[tuple[TableCell, ...], ...], tuple[str, ...], Path]
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def build(
     return title, tuple(made_rows), tuple(told), grid, tuple(footnotes), root
 
 
-def _cell(runs: Iterable[Run], column: Column) -> Cell:
-    return Cell(tuple(sorted(runs, key=rows_columns.place)), column.reported, column.folds)
+def _cell(runs: Iterable[Run], column: Column) -> TableCell:
+    return TableCell(tuple(sorted(runs, key=rows_columns.place)), column.reported, column.folds)
 
 
-def _same_runs(rows: Sequence[Row], columns: Sequence[Column], grid: Sequence[Sequence[Cell]]) -> list[str]:
+def _same_runs(rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]]) -> list[str]:
     """Footnotes on rows, and on columns, that hold the same runs under two names."""
     notes = []
     beside = [(row.label, cells) for row, cells in zip(rows, grid, strict=True)]
@@ -104,6 +104,6 @@ def _same_runs(rows: Sequence[Row], columns: Sequence[Column], grid: Sequence[Se
     return notes
 
 
-def _share(cells: Iterable[Cell], others: Iterable[Cell]) -> bool:
+def _share(cells: Iterable[TableCell], others: Iterable[TableCell]) -> bool:
     mine, theirs = ({run.run_id for cell in some for run in cell.runs} for some in (cells, others))
     return not mine.isdisjoint(theirs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo.bench.table.model import Cell, Column
+from medzoo.bench.table.model import Column, TableCell
 
 if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData
@@ -173,7 +173,7 @@ def _first(column: Column) -> str:
     return "descending" if "↑" in column.heading else "ascending"
 
 
-def _scale(cells: tuple[Cell, ...]) -> tuple[float, float]:
+def _scale(cells: tuple[TableCell, ...]) -> tuple[float, float]:
     values = [
         value
         for cell in cells
@@ -186,7 +186,7 @@ def _scale(cells: tuple[Cell, ...]) -> tuple[float, float]:
 
 
 def _cell(
-    table: TableData, column: Column, cell: Cell, scale: tuple[float, float], folder: Path | None
+    table: TableData, column: Column, cell: TableCell, scale: tuple[float, float], folder: Path | None
 ) -> dict[str, Any]:
     digits = column.digits
     runs = [
@@ -202,7 +202,7 @@ def _cell(
     }
 
 
-def _strip(cell: Cell, scale: tuple[float, float]) -> Any:  # noqa: ANN401 - jinja's Markup, of numbers only
+def _strip(cell: TableCell, scale: tuple[float, float]) -> Any:  # noqa: ANN401 - jinja's Markup, of numbers only
     """A little plot of the runs on the column's scale."""
     from markupsafe import Markup
 

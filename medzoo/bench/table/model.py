@@ -45,7 +45,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A checkpoint: its name, and its weights where one name stands for several."""
 
     checkpoint: str
@@ -100,7 +100,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """The runs of a checkpoint in a column, and what can be said of them together."""
 
     runs: tuple[Run, ...] = ()
@@ -168,7 +168,7 @@ class Cell:
         """Such as "0.912 ± 0.003 (3)", "0.912 (1)", "0.910 ± 0.001 (2/3)†", "diverged (0/3)†" or "—".
 
         >>> runs = [Run(seed, None, "ok", value, None, "", None, "") for seed, value in enumerate((0.9, 0.92))]
-        >>> Cell(tuple(runs)).worded(3), Cell(tuple(runs[:1])).worded(3), Cell().worded(3)
+        >>> TableCell(tuple(runs)).worded(3), TableCell(tuple(runs[:1])).worded(3), TableCell().worded(3)
         ('0.910 ± 0.014 (2)', '0.900 (1)', '—')
         """
         if not self.runs:
@@ -198,9 +198,9 @@ class TableData:
     """
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     columns: tuple[Column, ...]
-    grid: tuple[tuple[Cell, ...], ...]
+    grid: tuple[tuple[TableCell, ...], ...]
     footnotes: tuple[str, ...]
     root: Path
 

@@ -6,7 +6,7 @@ import io
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from medzoo.bench.table.model import Cell, Column
+from medzoo.bench.table.model import Column, TableCell
 from medzoo.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def png(table: TableData) -> bytes:
     return buffer.getvalue()
 
 
-def _panel(axis: Any, table: TableData, column: Column, cells: list[Cell], *, first: bool) -> None:  # noqa: ANN401 - matplotlib's
+def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], *, first: bool) -> None:  # noqa: ANN401 - matplotlib's
     detail = f"\n{_words(column.detail, 44)}" if column.detail else ""
     axis.set_title(f"{_words(column.title, 44)}\n{column.heading}{detail}", fontsize=10, color=INK, loc="left")
     axis.set_ylim(len(cells) - 0.5, -0.5)

@@ -11,7 +11,7 @@ from typing import Any
 
 from medzoo.bench.results.store import ResultStore, read_result, validate
 from medzoo.bench.suite import short_task
-from medzoo.bench.table.model import Cell, Column, Row, Run
+from medzoo.bench.table.model import Column, Run, TableCell, TableRow
 from medzoo.errors import UsageError, listed
 
 Results = Path | str | Iterable[Path | str | Mapping[str, Any]]
@@ -121,7 +121,7 @@ def place(run: Run) -> tuple[int, int, str]:
     return (-1 if run.fold is None else run.fold, run.seed, run.run_id)
 
 
-def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, str]) -> list[Row]:
+def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, str]) -> list[TableRow]:
     """Rows as chosen, else random starts first and the rest by name; one name with two weights gives two rows."""
     weights: dict[str, list[str | None]] = {name: [] for name in chosen}
     for name, sha in found:
@@ -133,7 +133,9 @@ def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, s
     for name in order:
         label = chosen.get(name, name)
         several = sorted(weights[name], key=str) or [None]
-        rows += [Row(name, sha, f"{label} @{(sha or 'drawn')[:8]}" if len(several) > 1 else label) for sha in several]
+        rows += [
+            TableRow(name, sha, f"{label} @{(sha or 'drawn')[:8]}" if len(several) > 1 else label) for sha in several
+        ]
     return rows
 
 
@@ -153,13 +155,13 @@ def ordered_columns(found: Iterable[Column], chosen: Sequence[tuple[str, str]]) 
     return sorted(there, key=order)
 
 
-def pixels_of(cells: Iterable[Cell]) -> str:
+def pixels_of(cells: Iterable[TableCell]) -> str:
     """The sides of the inputs behind a column."""
     span = _span(run.pixels for cell in cells for run in cell.runs)
     return f"{span} px" if span else ""
 
 
-def size_of(cells: Iterable[Cell]) -> str:
+def size_of(cells: Iterable[TableCell]) -> str:
     """How many images, patients and labels stand behind the numbers of a column."""
     runs = [run for cell in cells for run in cell.runs if run.value is not None]
     if not runs:
@@ -173,7 +175,7 @@ def size_of(cells: Iterable[Cell]) -> str:
 
 
 def notes_of(
-    rows: Sequence[Row], columns: Sequence[Column], grid: Sequence[Sequence[Cell]], outside: Iterable[str]
+    rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]], outside: Iterable[str]
 ) -> list[str]:
     """The footnotes that the cells call for."""
     placed = [

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from medzoo.bench.suite import Cell as SuiteCell
-    from medzoo.bench.suite import Suite
+    from medzoo.bench.suite import Suite, SuiteCell
 
 
 class Table(TableData):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medzoo.bench.table.model import Cell, Column, Run
+from medzoo.bench.table.model import Column, Run, TableCell
 
 if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData
@@ -69,7 +69,7 @@ def _parts(column: Column) -> list[str]:
     return [part for part in column.detail.split(", ") if part]
 
 
-def _runs(table: TableData, column: Column, cell: Cell, folder: Path | None) -> str:
+def _runs(table: TableData, column: Column, cell: TableCell, folder: Path | None) -> str:
     def one(run: Run) -> str:
         words = f"{run.name}: {_escaped(run.worded(column.digits + 1))}"
         return f"[{words}]({table.link(run.path, folder)})" if run.path else f"{words} (`{run.run_id[:16]}`)"

@@ -25,7 +25,7 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.decoder_hash import golden_hash
 from medzoo.data.decode_cache.part_file import SCHEMA
 from medzoo.data.decode_cache.rows import RESIZE
-from medzoo.data.decode_cache.store import Found, RowStore, StoreError, Writer, writing
+from medzoo.data.decode_cache.store import FoundRows, RowStore, StoreError, Writer, writing
 from medzoo.errors import DiskFullError, RunFolderError, UsageError
 from medzoo.progress import Steps, counted, duration
 from medzoo.store import claim, sha256_of, sweep
@@ -130,7 +130,7 @@ def content_key(task: Task, size: int) -> str:
 
 def _complete(
     task: Task, split: str, rows: RowStore, keys: Sequence[str], bar: bool | None, workers: int | None
-) -> Found:
+) -> FoundRows:
     """Decode what is missing, or wait until another process has."""
     found = rows.find(keys)
     total = len(found.missing)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.cores import usable_cores
-from medzoo.data.decode_cache.rows import Row, to_mask_row, to_row
+from medzoo.data.decode_cache.rows import DecodedRow, to_mask_row, to_row
 from medzoo.data.malloc import keep_memory
 from medzoo.errors import ImageError, WorkerError
 
@@ -38,7 +38,7 @@ CHUNK_SECONDS, CHUNK_ROWS = 0.25, 64  # of work handed over at once to a process
 THREAD_SECONDS = 0.01
 
 
-def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> Row:
+def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> DecodedRow:
     """One image, and its mask where the task has masks, as a stored row.
 
     Args:
@@ -57,7 +57,7 @@ def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> Ro
     """
     pixels, _ = task.read(split, index)
     if not masks:
-        return Row(to_row(pixels, size))
+        return DecodedRow(to_row(pixels, size))
     mask = task.read_mask(split, index)
     if mask.shape != pixels.array.shape[:2] or mask.dtype != np.uint8:
         image, marked = (task.tables[split][name][index].as_py() for name in ("image", "mask"))
@@ -65,12 +65,12 @@ def decode_one(task: Task, split: str, index: int, size: int, masks: bool) -> Ro
             f"{task.name}, {split}: the mask {marked} is {mask.shape} of {mask.dtype}, and its image {image} is "
             f"{pixels.array.shape[:2]}; a mask is uint8 and has the size of its image. Give the pair that belongs together."
         )
-    return Row(to_row(pixels, size), to_mask_row(mask, size))
+    return DecodedRow(to_row(pixels, size), to_mask_row(mask, size))
 
 
 def decode_rows(
     task: Task, split: str, wanted: Sequence[int], size: int, *, masks: bool = False, workers: int | None = None
-) -> Generator[Row]:
+) -> Generator[DecodedRow]:
     """Rows of a split, in the order asked for.
 
     Args:
@@ -102,7 +102,7 @@ def decode_rows(
 
 def _with_help(
     task: Task, split: str, wanted: Sequence[int], size: int, masks: bool, workers: int, each: float
-) -> Iterator[Row]:
+) -> Iterator[DecodedRow]:
     # fork and not spawn: a notebook or a script without a main guard cannot be imported again
     apart = bool(getattr(task.reader, "apart", False)) and sys.platform == "linux"
     pool: Executor
@@ -112,14 +112,14 @@ def _with_help(
         context = multiprocessing.get_context("fork")
         given = (task, split, size, masks, os.getpid())
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_enter, initargs=given)
-        each_call: Callable[[Sequence[int]], list[Row | None]] = _chunk
+        each_call: Callable[[Sequence[int]], list[DecodedRow | None]] = _chunk
         chunks: Iterator[Sequence[int]] = iter(_chunks(task, split, wanted, rows))
     else:
         pool = ThreadPoolExecutor(workers)
         each_call = partial(_rows_of, task, split, size, masks)
         chunks = iter([wanted[first : first + rows] for first in range(0, len(wanted), rows)])
 
-    waiting: deque[tuple[Sequence[int], Future[list[Row | None]]]] = deque()
+    waiting: deque[tuple[Sequence[int], Future[list[DecodedRow | None]]]] = deque()
     try:
         while True:
             for chunk in chunks:
@@ -177,15 +177,15 @@ def _enter(task: Task, split: str, size: int, masks: bool, parent: int) -> None:
     _given = (task, split, size, masks)
 
 
-def _chunk(wanted: Sequence[int]) -> list[Row | None]:
+def _chunk(wanted: Sequence[int]) -> list[DecodedRow | None]:
     """`_rows_of` in a helper process."""
     task, split, size, masks = _given
     return _rows_of(task, split, size, masks, wanted)
 
 
-def _rows_of(task: Task, split: str, size: int, masks: bool, wanted: Sequence[int]) -> list[Row | None]:
+def _rows_of(task: Task, split: str, size: int, masks: bool, wanted: Sequence[int]) -> list[DecodedRow | None]:
     """Rows, and None for what cannot be made."""
-    rows: list[Row | None] = []
+    rows: list[DecodedRow | None] = []
     for index in wanted:
         try:
             rows.append(decode_one(task, split, index, size, masks))

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from medzoo.data.decode_cache.rows import Row
+from medzoo.data.decode_cache.rows import DecodedRow
 from medzoo.store import TEMPORARY, fsync_folder, remember_sha256, sha256_file, verified_sha256
 
 SCHEMA = "medzoo.decoded/2"
@@ -112,7 +112,7 @@ class PartWriter:
         first: a row of the kind.
     """
 
-    def __init__(self, folder: Path, facts: dict[str, str], first: Row) -> None:
+    def __init__(self, folder: Path, facts: dict[str, str], first: DecodedRow) -> None:
         self.folder, self.facts = folder, facts
         self.shape, self.dtype, self.masked = first.image.shape, first.image.dtype, first.mask is not None
         self.keys: list[str] = []
@@ -124,7 +124,7 @@ class PartWriter:
         if self.masked:
             self._masks = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115 - closed with the part
 
-    def add(self, key: str, row: Row) -> None:
+    def add(self, key: str, row: DecodedRow) -> None:
         """Append a row."""
         image = np.ascontiguousarray(row.image)
         self._file.write(image.data)

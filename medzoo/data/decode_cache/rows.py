@@ -26,7 +26,7 @@ RESIZE = "square, antialiased bilinear, aspect not kept"
 
 
 @dataclass(frozen=True)
-class Row:
+class DecodedRow:
     """What is stored of one image.
 
     Args:

@@ -20,7 +20,7 @@ from types import TracebackType
 import numpy as np
 
 from medzoo.data.decode_cache.part_file import PREFIX, SUFFIX, Part, PartWriter, open_part
-from medzoo.data.decode_cache.rows import Row, Rows
+from medzoo.data.decode_cache.rows import DecodedRow, Rows
 from medzoo.errors import DataContractError, DiskFullError, IntegrityError, is_disk_full
 from medzoo.store import fingerprint
 
@@ -29,7 +29,7 @@ PART_SECONDS, PART_SHARE = 60.0, 0.02  # a kill loses this much of the work, or 
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRows:
     """Where the rows of some keys lie.
 
     Args:
@@ -79,7 +79,7 @@ class RowStore:
         self.folder = self.folders[0]
         self._known: dict[Path, tuple[dict[str, int], Part | None]] = {}
 
-    def find(self, keys: Sequence[str]) -> Found:
+    def find(self, keys: Sequence[str]) -> FoundRows:
         """Where the rows of keys lie; damaged parts are put aside, so that their rows are missing.
 
         Args:
@@ -91,7 +91,7 @@ class RowStore:
             if not damaged:
                 return found
 
-    def _look(self, keys: Sequence[str]) -> Found:
+    def _look(self, keys: Sequence[str]) -> FoundRows:
         places: dict[str, int] = {}
         which = np.array([places.setdefault(key, len(places)) for key in keys], np.int64)
         part, row = np.full(len(places), -1, np.int32), np.zeros(len(places), np.int64)
@@ -109,7 +109,7 @@ class RowStore:
             if new:
                 used.append(candidate)
                 left -= len(new)
-        return Found(used, part[which], row[which])
+        return FoundRows(used, part[which], row[which])
 
     def _parts(self) -> list[Part]:
         """The parts that are there now; each file is opened once."""
@@ -147,7 +147,7 @@ class Writer:
         self._open: dict[tuple[int, str], PartWriter] = {}
         self._began = self._cut = time.monotonic()
 
-    def add(self, key: str, row: Row) -> None:
+    def add(self, key: str, row: DecodedRow) -> None:
         """Append a row; every minute, or when two parts in a hundred of the work would be lost, a part is closed.
 
         Args:

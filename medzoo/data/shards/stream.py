@@ -31,7 +31,7 @@ MIX = 4  # shards whose rows are mixed, and that are in memory at a time
 
 
 @dataclass(frozen=True)
-class Row:
+class ShardRow:
     """One image of a stream.
 
     Args:
@@ -133,7 +133,7 @@ class ShardStream:
         self._ends = list(accumulate(sum(piece.last - piece.first for piece in window) for window in self._windows))
         self._drawn: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
 
-    def rows(self, number: int) -> list[Row]:
+    def rows(self, number: int) -> list[ShardRow]:
         """The rows of this process's part of a batch.
 
         Args:
@@ -181,10 +181,10 @@ class ShardStream:
                 self._drawn.popitem(last=False)
         return self._drawn[window]
 
-    def _row(self, number: int, row: int) -> Row:
+    def _row(self, number: int, row: int) -> ShardRow:
         shard, columns = self._opened(number)
         name = self.shards[number].file
-        return Row(
+        return ShardRow(
             self._starts[number] + row, columns["id"][row], columns["patient_id"][row],
             columns["label"][row] if "label" in columns else None, shard.image(row), f"{self.folder / name} row {row}",
         )  # fmt: skip

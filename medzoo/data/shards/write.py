@@ -89,7 +89,7 @@ def write_shards(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{out} cannot be a folder ({error.strerror or error}). Choose another place.") from error
-    job = _Job(task, out, chosen, size, format, images_per_shard, shuffle)
+    job = _ShardJob(task, out, chosen, size, format, images_per_shard, shuffle)
     with claim(out / _CLAIM):
         sweep(out, older_than=0)
         done = job.begin()
@@ -102,7 +102,7 @@ def write_shards(
             ) from error
 
 
-class _Job:
+class _ShardJob:
     """One folder of shards to be written."""
 
     def __init__(

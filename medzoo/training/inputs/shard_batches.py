@@ -17,7 +17,7 @@ from medzoo.data.decode_cache.rows import to_row, widened
 from medzoo.data.images.read import decode_bytes, with_channels
 from medzoo.data.label_policy import Policy, draw_soft, settle
 from medzoo.data.shards.index import ShardIndex, read_index
-from medzoo.data.shards.stream import Row, ShardStream
+from medzoo.data.shards.stream import ShardRow, ShardStream
 from medzoo.data.tasks.shards import policy_of
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.training.inputs.batches import Batch, Batches
@@ -106,11 +106,11 @@ class StreamBatches(Batches):
     def _colour(self) -> bool:
         return self.task.index.colour("train")
 
-    def _decoded(self, row: Row) -> np.ndarray:
+    def _decoded(self, row: ShardRow) -> np.ndarray:
         pixels = with_channels(decode_bytes(row.image, row.where), self.task.index.info.channels)
         return to_row(pixels, self.size)
 
-    def _labels(self, rows: Sequence[Row], numbers: np.ndarray) -> np.ndarray:
+    def _labels(self, rows: Sequence[ShardRow], numbers: np.ndarray) -> np.ndarray:
         """The labels, uncertain ones under the policy."""
         values: list[Any] = [row.label for row in rows]
         if self.task.kind in ("segmentation", "unlabelled"):

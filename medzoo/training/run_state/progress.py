@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Shown:
+class TrainingProgress:
     """The progress of one training.
 
     Args:

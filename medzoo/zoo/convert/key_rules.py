@@ -105,7 +105,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Plan:
+class KeyPlan:
     """What becomes of a file's keys: stored key by name in timm, what is dropped, and what no rule names."""
 
     names: dict[str, str]
@@ -118,7 +118,7 @@ class Plan:
         return bool(self.names) and not self.foreign
 
 
-def plan(keys: Iterable[str], rules: Format) -> Plan:
+def plan(keys: Iterable[str], rules: Format) -> KeyPlan:
     """Sort the keys of a file by a format's rules.
 
     Args:
@@ -129,7 +129,7 @@ def plan(keys: Iterable[str], rules: Format) -> Plan:
         ConversionError: if two keys become one name, or numbered layers are not as many as the format has.
 
     >>> plan(["net.a", "net.b", "head.w"], Format(keep=(Keep("net."),), drop=(Drop("head.", "head"),)))
-    Plan(names={'a': 'net.a', 'b': 'net.b'}, dropped={'head.w': 'head'}, foreign=())
+    KeyPlan(names={'a': 'net.a', 'b': 'net.b'}, dropped={'head.w': 'head'}, foreign=())
     """
     keys = list(keys)
     kept, dropped, foreign = {}, {}, []
@@ -149,7 +149,7 @@ def plan(keys: Iterable[str], rules: Format) -> Plan:
         if name in names:
             raise ConversionError(f"The keys {names[name]} and {stored} both become {name}.")
         names[name] = stored
-    return Plan(names, dropped, tuple(foreign))
+    return KeyPlan(names, dropped, tuple(foreign))
 
 
 def apply(tensors: Mapping[str, Tensor], rules: Format) -> State:

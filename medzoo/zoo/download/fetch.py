@@ -6,7 +6,6 @@ import difflib
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo import paths, store
@@ -21,29 +20,19 @@ from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import no_checkpoint, refuse_file, text_of
 from medzoo.zoo.registry.hub_names import REPO, check_repo, check_revision, repo_and_revision
 from medzoo.zoo.registry.license_acceptance import require_acceptance
-from medzoo.zoo.registry.locations import ORGANISATION, ORIGIN, WEIGHTS, cached_folder, elsewhere, is_folder, is_spelled
+from medzoo.zoo.registry.locations import (
+    ORGANISATION,
+    ORIGIN,
+    WEIGHTS,
+    LocatedFolder,
+    cached_folder,
+    elsewhere,
+    is_folder,
+    is_spelled,
+)
 from medzoo.zoo.registry.registry import HEX40, HOW, info, is_known, names, refuse_mixture
 
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A folder that a name stands for.
-
-    Args:
-        name: what was asked for, without revision.
-        folder: where it lies; None for random weights.
-        checkpoint: the registry's entry, if it has one.
-        revision: the Hub's commit, if it came from there.
-        notes: what a reader of the receipt should know.
-    """
-
-    name: str
-    folder: Path | None
-    checkpoint: Checkpoint | None = None
-    revision: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 def locate(
@@ -56,7 +45,7 @@ def locate(
     accept_license: bool = False,
     cache_dir: PathLike | None = None,
     download: bool = True,
-) -> Found:
+) -> LocatedFolder:
     """Find what a name stands for, and bring it here if need be.
 
     Args:
@@ -104,10 +93,12 @@ def locate(
     folder, commit = real_hub.snapshot(repo, asked, token=token, offline=offline, cache_dir=cache_dir)
     pinned = asked is not None and HEX40.fullmatch(asked)
     head = asked or "main when it was first asked for"
-    return Found(repo, folder, None, commit, () if pinned else (f"{repo} was taken at {commit}, the head of {head}",))
+    return LocatedFolder(
+        repo, folder, None, commit, () if pinned else (f"{repo} was taken at {commit}, the head of {head}",)
+    )
 
 
-def _from_path(path: Path, name: str, revision: str | None) -> Found:
+def _from_path(path: Path, name: str, revision: str | None) -> LocatedFolder:
     if revision is not None:
         raise UsageError(
             f"{path} is a folder, which has no revision {revision!r}. Leave the revision out; a repository of the Hub is written "
@@ -115,17 +106,17 @@ def _from_path(path: Path, name: str, revision: str | None) -> Found:
         )
     for folder in (path, path / "checkpoint"):  # a run folder holds its checkpoint
         if is_folder(folder):
-            return Found(name, folder)
+            return LocatedFolder(name, folder)
     raise no_checkpoint(path)
 
 
-def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revision: str | None) -> Found:
+def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revision: str | None) -> LocatedFolder:
     folder = directory / repo
     if not folder.resolve().is_relative_to(directory.resolve()):
         raise IntegrityError(f"{folder} leads out of the directory hub {directory}.")
     if is_folder(folder) and is_spelled(directory, repo):
         notes = (check_origin(folder, repo, revision),) if revision else ()
-        return Found(repo, folder, entry, None, notes)
+        return LocatedFolder(repo, folder, entry, None, notes)
     if not directory.is_dir():
         raise WeightsUnavailableError(f"The directory hub {directory} does not exist (--hub, MEDZOO_HUB).")
     here: list[str] = []
@@ -143,36 +134,40 @@ def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revisi
 def _registered(
     entry: Checkpoint, directory: Path | None, revision: str | None, token: str | bool | None, offline: bool,
     accept_license: bool, cache_dir: PathLike | None,
-) -> Found:  # fmt: skip
+) -> LocatedFolder:  # fmt: skip
     if entry.random:
-        return Found(entry.name, None, entry)
+        return LocatedFolder(entry.name, None, entry)
     cached = cached_folder(entry.name, cache_dir)
     by_hand = entry.hub is None and entry.upstream is not None and entry.upstream.access != "direct"
     if by_hand and directory is None and not is_folder(cached):  # how to get them comes before whether one may use them
-        return Found(entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry)
+        return LocatedFolder(
+            entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry
+        )
     require_acceptance(entry.name, entry.license, accept_license)
     if revision is None and is_folder(cached):
-        return Found(entry.name, cached, entry)
+        return LocatedFolder(entry.name, cached, entry)
     if directory is not None:
         return _from_directory(directory, f"{ORGANISATION}/{entry.name}", entry, revision)
     if entry.hub is not None:
         pin = revision or entry.hub.revision
         try:
             folder, commit = real_hub.snapshot(entry.hub.repo, pin, token=token, offline=offline, cache_dir=cache_dir)
-            return Found(entry.name, folder, entry, commit)
+            return LocatedFolder(entry.name, folder, entry, commit)
         except WeightsUnavailableError as error:
             upstream = entry.upstream
             if revision is not None or offline or upstream is None or upstream.access != "direct":
                 raise
             print(f"{error} Its authors' own file is taken instead.", file=sys.stderr)
             brought = from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir)
-            return Found(entry.name, brought, entry)
+            return LocatedFolder(entry.name, brought, entry)
     if revision is not None:
         raise UsageError(f"{entry.name} has no copy on the Hub, so it has no revision {revision!r}.")
-    return Found(entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry)
+    return LocatedFolder(
+        entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry
+    )
 
 
-def verify(found: Found, *, always: bool = False) -> FolderConfig:
+def verify(found: LocatedFolder, *, always: bool = False) -> FolderConfig:
     """Check the sha256 of a found folder against its own config.json and the registry's pin.
 
     Args:

@@ -19,7 +19,7 @@ from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_fa
 from medzoo.zoo.registry.licenses import License, check_license
 
 if TYPE_CHECKING:
-    from medzoo.zoo.folder.config import Facts, FolderConfig
+    from medzoo.zoo.folder.config import FolderConfig, FolderFacts
     from medzoo.zoo.registry.checkpoint import Input
 
 UNKNOWN = "not known"
@@ -52,7 +52,7 @@ class Subject:
         obtain: how a person gets the weights, for a name without a copy on the Hub.
     """
 
-    facts: Facts
+    facts: FolderFacts
     architecture: str
     input: Input
     num_classes: int

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
-from medzoo.zoo.folder.config import PROBLEMS, RESERVED, SCHEMA, Facts, FolderConfig, Rule, Source, Step
+from medzoo.zoo.folder.config import PROBLEMS, RESERVED, SCHEMA, FolderConfig, FolderFacts, Rule, Source, Step
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
 from medzoo.zoo.registry.closed_schema import parse, plain
@@ -139,10 +139,10 @@ def written_with() -> dict[str, str]:
     return rows
 
 
-def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> Facts:
+def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> FolderFacts:
     """The `medzoo` block that follows from a card; `write_folder` fills in sha256 and golden features."""
     assert isinstance(card.license, License)
-    return Facts(
+    return FolderFacts(
         schema=SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
         input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters),
         results=card.results, environment=dict(card.environment) or written_with(), source=source, citation=card.citation,

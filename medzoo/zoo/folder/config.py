@@ -89,7 +89,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Facts:
+class FolderFacts:
     """The `medzoo` block of config.json; a closed schema."""
 
     schema: Literal["medzoo.folder/1"]
@@ -129,7 +129,7 @@ class FolderConfig:
     pretrained_cfg: dict[str, Any]
     label_names: tuple[str, ...] = ()
     problem_type: str | None = None
-    facts: Facts | None = None
+    facts: FolderFacts | None = None
 
     @property
     def weights(self) -> Path:
@@ -230,7 +230,7 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
             f"{path} was written in the form {written}; this medzoo reads {SCHEMA}. Update it (pip install --upgrade medzoo), or "
             "let the medzoo that wrote it write it again."
         )
-    facts = parse(Facts, rows["medzoo"], f"{path}: medzoo", IntegrityError) if "medzoo" in rows else None
+    facts = parse(FolderFacts, rows["medzoo"], f"{path}: medzoo", IntegrityError) if "medzoo" in rows else None
     if facts is not None and not SHA256.fullmatch(facts.sha256):
         raise IntegrityError(f"{path}: medzoo: sha256 is not 64 hexadecimal digits.")
     cfg = _timm_config(rows["pretrained_cfg"], path, strict=facts is not None)

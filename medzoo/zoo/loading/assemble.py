@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from medzoo.zoo.download.fetch import Found
     from medzoo.zoo.registry.checkpoint import Checkpoint
+    from medzoo.zoo.registry.locations import LocatedFolder
 
 HEAD_NOTE = "the stored head of {stored} outputs{named} was left out, and a fresh one was drawn in its place"
 STEM_NOTE = "the stem of {stored} channels was turned into {now} as timm does; it is not the same function"
@@ -49,7 +49,7 @@ def draw(entry: Checkpoint, want: LoadRequest) -> nn.Module:
     return model
 
 
-def assemble(found: Found, config: FolderConfig, want: LoadRequest, hashed: Mapping[str, int]) -> nn.Module:
+def assemble(found: LocatedFolder, config: FolderConfig, want: LoadRequest, hashed: Mapping[str, int]) -> nn.Module:
     """The network of a verified folder, with the head and stem that were asked for.
 
     Args:
@@ -134,7 +134,7 @@ def _same_on_grey(config: FolderConfig, channels: int) -> bool:
     return channels == 1 and len(set(config.input.mean)) == 1 and len(set(config.input.std)) == 1
 
 
-def _labels(found: Found, config: FolderConfig) -> tuple[str, ...]:
+def _labels(found: LocatedFolder, config: FolderConfig) -> tuple[str, ...]:
     """What the outputs of the stored head mean, as the folder says, or the facts of its checkpoint."""
     known = found.checkpoint.model.labels if found.checkpoint else ()
     return config.label_names or (known if len(known) == config.num_classes else ())
@@ -169,7 +169,12 @@ def _own_config(cfg: Mapping[str, Any], channels: int, want: LoadRequest) -> dic
 
 
 def _receipt(
-    found: Found, config: FolderConfig, dropped: list[str], fresh: list[str], notes: list[str], want: LoadRequest
+    found: LocatedFolder,
+    config: FolderConfig,
+    dropped: list[str],
+    fresh: list[str],
+    notes: list[str],
+    want: LoadRequest,
 ) -> LoadReceipt:
     from medzoo import store
 

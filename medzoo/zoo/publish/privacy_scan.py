@@ -48,7 +48,7 @@ PATIENTS = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class PrivacyFinding:
     """Something that should not be published.
 
     Args:
@@ -65,7 +65,7 @@ class Finding:
         return f"{self.where}: {self.what} ({self.excerpt})"
 
 
-def scan(text: str, where: str) -> list[Finding]:
+def scan(text: str, where: str) -> list[PrivacyFinding]:
     """Look through a text that is about to be published.
 
     Args:
@@ -84,7 +84,7 @@ def scan(text: str, where: str) -> list[Finding]:
     for number, line in enumerate(text.splitlines(), start=1):
         for what, pattern in {**SECRETS, **PLACES, **PATIENTS, **_this_machine()}.items():
             found += [
-                Finding(f"{where}, line {number}", what, _excerpt(match[0], hidden=what in SECRETS))
+                PrivacyFinding(f"{where}, line {number}", what, _excerpt(match[0], hidden=what in SECRETS))
                 for match in re.finditer(pattern, line)
             ]
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
 from medzoo.zoo.download.copy_folder import copy_folder
-from medzoo.zoo.download.fetch import Found, verify
+from medzoo.zoo.download.fetch import verify
 from medzoo.zoo.folder.config import FolderConfig
 from medzoo.zoo.folder.read_write import save
 from medzoo.zoo.publish.relicense import Terms, relicensed, wanted_license
@@ -20,7 +20,7 @@ from medzoo.zoo.publish.upload_plan import copied, prepare
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.hub_names import check_repo, check_revision
-from medzoo.zoo.registry.locations import CARD, CONFIG, hub_address, is_folder
+from medzoo.zoo.registry.locations import CARD, CONFIG, LocatedFolder, hub_address, is_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -171,7 +171,7 @@ def _verified(
         if not is_folder(folder / "checkpoint"):
             raise no_checkpoint(folder)
         folder = folder / "checkpoint"
-    config = verify(Found(str(folder), folder), always=True)
+    config = verify(LocatedFolder(str(folder), folder), always=True)
     if config.facts is None:
         raise PublishError(
             f"{folder} was not written by medzoo and states no licence; save the model with a card first: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.parse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,25 @@ TERMS = ("LICENSE", "NOTICE")  # what a licence may ask to stand beside the weig
 ORIGIN = "origin.json"  # in a directory hub: the commit that a copy was fetched from
 ORGANISATION = "medzoo"
 PUBLIC_HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class LocatedFolder:
+    """A folder that a name stands for.
+
+    Args:
+        name: what was asked for, without revision.
+        folder: where it lies; None for random weights.
+        checkpoint: the registry's entry, if it has one.
+        revision: the Hub's commit, if it came from there.
+        notes: what a reader of the receipt should know.
+    """
+
+    name: str
+    folder: Path | None
+    checkpoint: Checkpoint | None = None
+    revision: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:

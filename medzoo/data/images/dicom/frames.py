@@ -15,7 +15,7 @@ from medzoo.errors import ImageError, MissingExtraError
 
 if TYPE_CHECKING:
     from medzoo.data.images.dicom.file import DicomFile
-    from medzoo.data.images.dicom.tags import Facts
+    from medzoo.data.images.dicom.tags import DicomFacts
 
 # The same order everywhere, since decoders differ by one grey level on lossy files.
 _DECODERS = ("pylibjpeg", "pyjpegls", "pillow", "gdcm", "pydicom")
@@ -43,7 +43,7 @@ class StoredFrame(NamedTuple):
     cells: np.ndarray
 
 
-def stored_frame(opened: DicomFile, facts: Facts, index: int, notes: list[str]) -> StoredFrame:
+def stored_frame(opened: DicomFile, facts: DicomFacts, index: int, notes: list[str]) -> StoredFrame:
     """Decode one frame to the numbers that are stored, colour as RGB.
 
     Args:
@@ -118,7 +118,7 @@ def _plugin(decoder: Any, opened: DicomFile) -> str:  # noqa: ANN401
     return present[0]
 
 
-def _options(opened: DicomFile, facts: Facts) -> dict[str, Any]:
+def _options(opened: DicomFile, facts: DicomFacts) -> dict[str, Any]:
     from pydicom.pixels.utils import as_pixel_options
     from pydicom.uid import UID
 
@@ -136,7 +136,7 @@ def _options(opened: DicomFile, facts: Facts) -> dict[str, Any]:
     return options
 
 
-def _check_length(opened: DicomFile, facts: Facts, notes: list[str]) -> None:
+def _check_length(opened: DicomFile, facts: DicomFacts, notes: list[str]) -> None:
     """Uncompressed pixels are as long as the header says, and all there."""
     samples = 2 if facts.photometric == "YBR_FULL_422" else facts.samples
     needed = math.ceil(facts.rows * facts.columns * facts.frames * samples * facts.allocated / 8)
@@ -154,7 +154,7 @@ def _check_length(opened: DicomFile, facts: Facts, notes: list[str]) -> None:
         notes.append(f"{there - needed:,} bytes behind the last stated frame ignored")
 
 
-def _unpacked(opened: DicomFile, facts: Facts, index: int) -> np.ndarray:
+def _unpacked(opened: DicomFile, facts: DicomFacts, index: int) -> np.ndarray:
     """A frame of single bits, which may begin within a byte (where pydicom 3.0 reads one byte too few)."""
     pixels = facts.rows * facts.columns
     first, last = index * pixels // 8, -(-(index + 1) * pixels // 8)
@@ -170,7 +170,7 @@ def _size(opened: DicomFile) -> int:
     return opened.stream.tell()
 
 
-def _frame_data(opened: DicomFile, facts: Facts, index: int) -> bytes:
+def _frame_data(opened: DicomFile, facts: DicomFacts, index: int) -> bytes:
     """The compressed data of a frame, its fragments joined."""
     from pydicom.encaps import get_frame
 
@@ -192,7 +192,7 @@ def _alone(data: bytes, options: dict[str, Any]) -> bytes:
     return encapsulate([data])
 
 
-def _check_stream(data: bytes, opened: DicomFile, facts: Facts, index: int) -> None:
+def _check_stream(data: bytes, opened: DicomFile, facts: DicomFacts, index: int) -> None:
     """A compressed frame is whole, and has the size that the header states; decoders take memory for the stream's own."""
     if opened.syntax == _RLE:
         most = 2 * facts.samples * facts.allocated // 8 * facts.rows * facts.columns + 1024
@@ -224,7 +224,7 @@ def _check_stream(data: bytes, opened: DicomFile, facts: Facts, index: int) -> N
         raise ImageError(f"{opened.where}: frame {index} is cut off, or its tail is lost or damaged ({problem}).")
 
 
-def _used_bits(array: np.ndarray, facts: Facts, native: bool, notes: list[str]) -> np.ndarray:
+def _used_bits(array: np.ndarray, facts: DicomFacts, native: bool, notes: list[str]) -> np.ndarray:
     """The stored bits alone: old files keep overlays in the bits above, and some count from the top."""
     shift = facts.high + 1 - facts.stored if native else 0
     if facts.allocated == 1 or (facts.stored == facts.allocated and not shift):

@@ -21,7 +21,7 @@ from medzoo.errors import ImageError
 if TYPE_CHECKING:
     from medzoo.data.images.ct_windows import WindowChoice
     from medzoo.data.images.dicom.frames import StoredFrame
-    from medzoo.data.images.dicom.tags import Facts, Tags
+    from medzoo.data.images.dicom.tags import DicomFacts, Tags
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kin, .7.1 to .7.4
 _AIR = (-1150, -850)  # where the peak of a CT slice's darkest values should lie: air, with the noise of real scanners
@@ -29,7 +29,7 @@ _SAMPLE = 1 << 14  # pixels that are looked at
 _DARK = -500  # HU; lung and air are below, fat and water above
 
 
-def grey_pixels(frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoice | None, where: str) -> Pixels:
+def grey_pixels(frame: StoredFrame, facts: DicomFacts, tags: Tags, window: WindowChoice | None, where: str) -> Pixels:
     """The pixels of a grey frame.
 
     Args:
@@ -66,7 +66,7 @@ def grey_pixels(frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoi
     return replace(pixels, notes=(*notes, *pixels.notes))
 
 
-def measured_values(frame: StoredFrame, facts: Facts, tags: Tags, where: str) -> np.ndarray:
+def measured_values(frame: StoredFrame, facts: DicomFacts, tags: Tags, where: str) -> np.ndarray:
     """The values of a grey frame in the unit of its modality, without its padding: what a window rule looks at.
 
     Args:
@@ -86,7 +86,7 @@ def measured_values(frame: StoredFrame, facts: Facts, tags: Tags, where: str) ->
 
 
 def _measured(
-    frame: StoredFrame, facts: Facts, tags: Tags, window: WindowChoice | None, where: str, notes: list[str]
+    frame: StoredFrame, facts: DicomFacts, tags: Tags, window: WindowChoice | None, where: str, notes: list[str]
 ) -> tuple[Pixels, np.ndarray | None]:
     """The values of the modality on the scale of the stored bits, and where they are padding."""
     values, ends, unit = _modality(frame.array, facts, tags, window, where, notes)
@@ -95,7 +95,7 @@ def _measured(
     return Pixels(values, ends, unit), padding_of(frame, facts, tags)
 
 
-def _is_a_scale(facts: Facts, tags: Tags, ends: tuple[float, float], floats: bool) -> bool:
+def _is_a_scale(facts: DicomFacts, tags: Tags, ends: tuple[float, float], floats: bool) -> bool:
     """Whether the stored bits are a scale that a data set's images share: up to 16, unsigned, not rescaled for each anew."""
     if floats or facts.signed or facts.stored > 16:
         return False
@@ -103,7 +103,7 @@ def _is_a_scale(facts: Facts, tags: Tags, ends: tuple[float, float], floats: boo
 
 
 def _modality(
-    stored: np.ndarray, facts: Facts, tags: Tags, window: WindowChoice | None, where: str, notes: list[str]
+    stored: np.ndarray, facts: DicomFacts, tags: Tags, window: WindowChoice | None, where: str, notes: list[str]
 ) -> tuple[np.ndarray, tuple[float, float], str]:
     """Stored values → values of the modality, the ends of their scale, and the unit."""
     found = tags.header.get("ModalityLUTSequence")

@@ -15,7 +15,7 @@ from medzoo.errors import ImageError
 
 
 @dataclass(frozen=True)
-class Table:
+class LookupTable:
     """A lookup table.
 
     Args:
@@ -37,13 +37,13 @@ class Table:
         Args:
             values: integers of any shape.
 
-        >>> Table(np.array([7, 8, 9], np.uint8), first=100).look_up(np.array([0, 101, 300]))
+        >>> LookupTable(np.array([7, 8, 9], np.uint8), first=100).look_up(np.array([0, 101, 300]))
         array([7, 8, 9], dtype=uint8)
         """
         return self.entries[np.clip(values.astype(np.int64) - self.first, 0, len(self.entries) - 1)]
 
 
-def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: str) -> Table:  # noqa: ANN401
+def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: str) -> LookupTable:  # noqa: ANN401
     """A table from its two elements.
 
     Args:
@@ -74,4 +74,4 @@ def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: s
     if not len(entries) or len(entries) < count or entries.min() < 0 or entries.max() > 65535:
         raise ImageError(f"{where}: has a lookup table of {count:,} entries, of which {len(entries):,} are there.")
     entries = entries[:count]
-    return Table(entries.astype(np.uint8 if int(entries.max()) < 256 and bits <= 8 else np.uint16), first)
+    return LookupTable(entries.astype(np.uint8 if int(entries.max()) < 256 and bits <= 8 else np.uint16), first)

@@ -14,12 +14,12 @@ import numpy as np
 
 if TYPE_CHECKING:
     from medzoo.data.images.dicom.frames import StoredFrame
-    from medzoo.data.images.dicom.tags import Facts, Tags
+    from medzoo.data.images.dicom.tags import DicomFacts, Tags
 
 Span = tuple[int, int]
 
 
-def padding_of(frame: StoredFrame, facts: Facts, tags: Tags) -> np.ndarray | None:
+def padding_of(frame: StoredFrame, facts: DicomFacts, tags: Tags) -> np.ndarray | None:
     """Where a grey frame is padding.
 
     Args:

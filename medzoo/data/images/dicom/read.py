@@ -14,7 +14,7 @@ from medzoo.data.images.dicom.frames import stored_frame
 from medzoo.data.images.dicom.grayscale import grey_pixels, measured_values
 from medzoo.data.images.dicom.lookup_tables import table_of
 from medzoo.data.images.dicom.slice_geometry import Plane, heights, parallel, plane_of, steps, told, uneven
-from medzoo.data.images.dicom.tags import Facts, Tags, facts_of
+from medzoo.data.images.dicom.tags import DicomFacts, Tags, facts_of
 from medzoo.data.images.pixels import VOLUME_LIMIT, Pixels, apply_window, check_size, grey_if_equal
 from medzoo.data.images.volume_window import remembered
 from medzoo.data.images.window_rules import FittedWindow, need_no_series, parse_rule
@@ -104,7 +104,9 @@ def frame_values(opened: DicomFile, index: int) -> np.ndarray:
     return measured_values(frame, facts, Tags(opened.header, index), opened.where)
 
 
-def _fitted(opened: DicomFile, facts: Facts, window: WindowChoice | None, frame: Frame | None) -> WindowChoice | None:
+def _fitted(
+    opened: DicomFile, facts: DicomFacts, window: WindowChoice | None, frame: Frame | None
+) -> WindowChoice | None:
     """The window, found from all frames where a rule looks at the volume."""
     rule = parse_rule(window)
     if rule is None or (frame != "all" and not rule.series):
@@ -118,7 +120,7 @@ def _fitted(opened: DicomFile, facts: Facts, window: WindowChoice | None, frame:
     return remembered(opened.stream, (str(rule), facts.frames), find)
 
 
-def _wanted(frame: Frame | None, facts: Facts, where: str) -> range:
+def _wanted(frame: Frame | None, facts: DicomFacts, where: str) -> range:
     if frame == "all":
         return range(facts.frames)
     if frame is None:
@@ -135,7 +137,7 @@ def _wanted(frame: Frame | None, facts: Facts, where: str) -> range:
     return range(frame, frame + 1)
 
 
-def _one(opened: DicomFile, facts: Facts, index: int, window: WindowChoice | None) -> Pixels:
+def _one(opened: DicomFile, facts: DicomFacts, index: int, window: WindowChoice | None) -> Pixels:
     """One frame with its spacing, ids and notes."""
     tags = Tags(opened.header, index)
     notes = list(opened.notes)
@@ -171,7 +173,7 @@ def _overlays(opened: DicomFile) -> bool:
     return any(0x6000 <= tag >> 16 <= 0x601E for tag in opened.header.keys())  # noqa: SIM118 - values are not parsed
 
 
-def _through_palette(stored: np.ndarray, facts: Facts, tags: Tags, where: str, notes: list[str]) -> Pixels:
+def _through_palette(stored: np.ndarray, facts: DicomFacts, tags: Tags, where: str, notes: list[str]) -> Pixels:
     """Colours of a palette; one of equal colours is a grey again."""
     header = tags.header
     notes.append("palette applied")

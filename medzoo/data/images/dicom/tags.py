@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from medzoo.data.images.dicom.lookup_tables import Table, table_of
+from medzoo.data.images.dicom.lookup_tables import LookupTable, table_of
 from medzoo.errors import ImageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Tags:
         found = self.numbers(keyword)
         return None if found is None else found[0]
 
-    def table(self, item: Dataset, *, signed: bool, where: str) -> Table:
+    def table(self, item: Dataset, *, signed: bool, where: str) -> LookupTable:
         """The lookup table of an item of a modality or VOI LUT sequence.
 
         Args:
@@ -98,7 +98,7 @@ def _given(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DicomFacts:
     """How the pixels of a DICOM image are stored.
 
     Args:
@@ -131,7 +131,7 @@ class Facts:
         )
 
 
-def facts_of(header: Dataset, where: str, *, floats: bool = False) -> Facts:
+def facts_of(header: Dataset, where: str, *, floats: bool = False) -> DicomFacts:
     """The facts, checked.
 
     Args:
@@ -172,7 +172,7 @@ def facts_of(header: Dataset, where: str, *, floats: bool = False) -> Facts:
     wrong = [name for name, right in checks.items() if not right]
     if wrong:
         raise ImageError(f"{where}: its header says {', '.join(wrong)}, which no image of this kind has.")
-    return Facts(rows, columns, frames, samples, allocated, stored, high, sign == 1, photometric)
+    return DicomFacts(rows, columns, frames, samples, allocated, stored, high, sign == 1, photometric)
 
 
 def _whole(tags: Tags, keyword: str, where: str, default: int | None = None) -> int:
