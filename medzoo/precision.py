@@ -12,8 +12,8 @@ from typing import Any, Literal, cast, get_args
 from medzoo.errors import UsageError
 
 Precision = Literal["fp32", "bf16"]
-Wish = Literal["auto", "fp32", "bf16"]
-WISHES: tuple[str, ...] = get_args(Wish)
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
+PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
 SLOWER = (
     7,
     30,
@@ -128,7 +128,7 @@ def suited(device: str | None = "auto") -> Precision:
     return "bf16" if is_native(device_kind(device)) else "fp32"
 
 
-def checked(wish: object, where: str = "--precision") -> Wish:
+def checked(wish: object, where: str = "--precision") -> PrecisionChoice:
     """A wish, if it is one.
 
     Args:
@@ -138,12 +138,12 @@ def checked(wish: object, where: str = "--precision") -> Wish:
     Raises:
         UsageError: naming the choices.
     """
-    if wish not in WISHES:
-        raise UsageError(f"{where} is {wish!r}; choose {', '.join(WISHES[:-1])} or {WISHES[-1]}.")
-    return cast(Wish, wish)
+    if wish not in PRECISION_CHOICES:
+        raise UsageError(f"{where} is {wish!r}; choose {', '.join(PRECISION_CHOICES[:-1])} or {PRECISION_CHOICES[-1]}.")
+    return cast(PrecisionChoice, wish)
 
 
-def resolve(wish: Wish | None, device: str | None = "auto", *, began: Precision | None = None) -> Precision:
+def resolve(wish: PrecisionChoice | None, device: str | None = "auto", *, began: Precision | None = None) -> Precision:
     """A wish as a precision: "auto" (or None) is what the run began with, or else what suits the device.
 
     Args:

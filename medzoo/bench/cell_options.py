@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.errors import UsageError
-from medzoo.precision import Wish, checked
+from medzoo.precision import PrecisionChoice, checked
 from medzoo.training import compute
 from medzoo.training.options.fields import option, worded
-from medzoo.training.options.protocol import Mode, Protocol, load_protocol, wished_precision
+from medzoo.training.options.protocol import Mode, Protocol, chosen_precision, load_protocol
 from medzoo.training.options.shared import OUTPUT, RUN, SharedOptions, check_place, check_terms
 
 # What a probe on frozen features does not use, and why.
@@ -83,7 +83,7 @@ def used_options(options: CellOptions, mode: Mode) -> CellOptions:
     return kept
 
 
-def wish_of(options: CellOptions, mode: Mode) -> Wish:
+def precision_choice_of(options: CellOptions, mode: Mode) -> PrecisionChoice:
     """The precision that an option, an earlier run or the protocol asks for, which may be "auto".
 
     Args:
@@ -91,7 +91,7 @@ def wish_of(options: CellOptions, mode: Mode) -> Wish:
         mode: "finetune" or "linear".
     """
     asked = options.precision or options.resolved.get("precision")
-    return wished_precision(options.protocol, mode) if asked is None else checked(asked)
+    return chosen_precision(options.protocol, mode) if asked is None else checked(asked)
 
 
 def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
@@ -103,7 +103,7 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
     """
     typed = {name: getattr(options, name) for name in FROM_PROTOCOL}
     given = options.resolved | {key: value for key, value in typed.items() if value is not None}
-    given["precision"] = wish_of(options, mode)
+    given["precision"] = precision_choice_of(options, mode)
     name, stem = options.protocol, Path(options.protocol).stem
     if set(options.resolved) >= RESOLVABLE and name.endswith(".toml") and not Path(name).is_file():
         name = (
@@ -150,5 +150,5 @@ def cell_defaults(mode: Mode, protocol: str | None) -> Mapping[str, str]:
     except UsageError:
         return dict.fromkeys(FROM_PROTOCOL, "the protocol's")
     told = {name: f"the protocol's, {worded(getattr(chosen, name))}" for name in FROM_PROTOCOL}
-    told["precision"] = f"the protocol's, {wished_precision(protocol or 'medzoo', mode)}"
+    told["precision"] = f"the protocol's, {chosen_precision(protocol or 'medzoo', mode)}"
     return told | ({} if chosen.size else {"size": "the checkpoint's"})

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench import metrics
-from medzoo.bench.cell_options import CellOptions, protocol_of, resolved_options, used_options, wish_of
+from medzoo.bench.cell_options import CellOptions, precision_choice_of, protocol_of, resolved_options, used_options
 from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
 from medzoo.bench.results import store as results
@@ -118,7 +118,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     )  # fmt: skip
     weights = loaded_weights(model, size)
     identity = identity_of(options, mode, protocol, task, weights)
-    if options.out is None and wish_of(options, mode) == "auto" and options.resume != "never":
+    if options.out is None and precision_choice_of(options, mode) == "auto" and options.resume != "never":
         protocol = _as_begun(protocol, task, identity)
     store = results.ResultStore(Path(options.results))
     out = Path(options.out or _default_out(task, identity)).expanduser()
@@ -143,7 +143,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
         run, site, checkpoint=compute.named(model.load_receipt), counts=compute.counts_of(task), notes=task.notes,
         how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
     )  # fmt: skip
-    kept = wish_of(options, mode) == "auto"
+    kept = precision_choice_of(options, mode) == "auto"
     told = [] if is_brief() else warned  # the suite that a run is a part of has said that
     for sentence in (*told, *compute.doubts(site, kept=kept), compute.begun_otherwise(out, run.identity)):
         if sentence:

@@ -11,7 +11,7 @@ from medzoo import paths
 from medzoo.bench.metrics import METRICS
 from medzoo.bench.results.store import safe_name
 from medzoo.errors import UnknownNameError, UsageError
-from medzoo.precision import Wish, checked
+from medzoo.precision import PrecisionChoice, checked
 from medzoo.training.options.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
@@ -103,7 +103,7 @@ class Suite:
     seeds: tuple[int, ...] = (0, 1, 2)
     pretrain: tuple[Mapping[str, Any], ...] = ()
     results: str | None = None
-    precision: Wish | None = None
+    precision: PrecisionChoice | None = None
 
     def cells(self) -> list[SuiteCell]:
         """All runs; seed by seed, so that a table that is stopped early still has every cell."""
@@ -197,7 +197,7 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
     )  # fmt: skip
 
 
-def _precision(content: Mapping[str, Any], tasks: list[dict[str, Any]], file: Path) -> Wish | None:
+def _precision(content: Mapping[str, Any], tasks: list[dict[str, Any]], file: Path) -> PrecisionChoice | None:
     """The one precision that a suite states, at its top or with its tasks; runs of two precisions are not one table."""
     stated = [content["precision"]] if "precision" in content else []
     stated += [task["precision"] for task in tasks if "precision" in task]

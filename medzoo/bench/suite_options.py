@@ -12,7 +12,7 @@ from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
-from medzoo.training.options.protocol import wished_precision
+from medzoo.training.options.protocol import chosen_precision
 from medzoo.training.pretrain_options import PretrainOptions
 
 
@@ -114,7 +114,7 @@ def cell_options(suite: Suite, cell: SuiteCell, places: Places) -> CellOptions:
             )
     mine = cell.checkpoint in own_names(suite)
     # a protocol that states its precision keeps it, unless the suite states one itself
-    settled = suite.precision is not None or wished_precision(cell.protocol, cell.mode) == "auto"
+    settled = suite.precision is not None or chosen_precision(cell.protocol, cell.mode) == "auto"
     return CellOptions(
         **{
             "keep_weights": False,  # a table of thousands of runs would fill a disk

@@ -11,9 +11,9 @@ from typing import Any, cast
 from medzoo import store
 from medzoo.bench.suite import Suite
 from medzoo.errors import UsageError
-from medzoo.precision import Precision, Wish, resolve
+from medzoo.precision import Precision, PrecisionChoice, resolve
 from medzoo.training.compute import began_with
-from medzoo.training.options.protocol import wished_precision
+from medzoo.training.options.protocol import chosen_precision
 
 RECORD = "suite.json"
 
@@ -35,8 +35,8 @@ def settle_precision(
     Raises:
         UsageError: if the suite states another precision than its folder began with.
     """
-    wish = cast("Wish | None", common.get("precision")) or suite.precision
-    protocols = {wished_precision(name, suite.mode) for name in suite.protocols}
+    wish = cast("PrecisionChoice | None", common.get("precision")) or suite.precision
+    protocols = {chosen_precision(name, suite.mode) for name in suite.protocols}
     if wish is None and "auto" not in protocols and not suite.pretrain:
         return None, False
     began = _began(runs)

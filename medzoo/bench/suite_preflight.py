@@ -8,7 +8,7 @@ from medzoo.bench.suite import Suite
 from medzoo.bench.suite_options import Places, cell_options
 from medzoo.errors import MedzooError
 from medzoo.precision import device_kind, emulated
-from medzoo.training.options.protocol import load_protocol, wished_precision
+from medzoo.training.options.protocol import chosen_precision, load_protocol
 from medzoo.training.options.shared import open_task
 
 
@@ -42,7 +42,7 @@ def say_first(suite: Suite, places: Places, begun: bool) -> None:
         begun: whether the folder had begun with it.
     """
     threads, device = cores.choose_threads(), device_kind(str(places.common.get("device", "auto")))
-    by_protocol = sorted({wished_precision(name, suite.mode) for name in suite.protocols})
+    by_protocol = sorted({chosen_precision(name, suite.mode) for name in suite.protocols})
     words = places.precision or f"{', '.join(by_protocol)} by protocol"
     counted = progress.counted
     parts = (("checkpoint", suite.checkpoints), ("task", suite.tasks), ("seed", suite.seeds))

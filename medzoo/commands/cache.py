@@ -17,9 +17,9 @@ def list_(as_json: AsJson = False) -> None:
     Example: medzoo cache list --json
     """
     from medzoo import paths
-    from medzoo.zoo.cache import shelf
+    from medzoo.zoo.cache import list_cached
 
-    items = shelf()
+    items = list_cached()
     if as_json:
         return print_json([item.to_dict() for item in items])
     for item in items:
@@ -35,14 +35,14 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     Example: medzoo cache verify resnet50-radimagenet
     """
     from medzoo.errors import UsageError
-    from medzoo.zoo.cache import shelf, verify_shelf
+    from medzoo.zoo.cache import list_cached, verify_cached
 
-    items = [item for item in shelf() if not names or item.name in names or item.name.partition("@")[0] in names]
+    items = [item for item in list_cached() if not names or item.name in names or item.name.partition("@")[0] in names]
     found = {part for item in items for part in (item.name, item.name.partition("@")[0])}
     if missing := [name for name in names or () if name not in found]:
         raise UsageError(f"There is no {', '.join(missing)} in the cache; `medzoo cache list` shows what is.")
     rows = []
-    for verdict in verify_shelf(items):
+    for verdict in verify_cached(items):
         rows.append(verdict)
         if not as_json:
             print(f"{verdict.result}  {verdict.item.name}  {verdict.detail}", flush=True)

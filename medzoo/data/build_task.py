@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medzoo.data.files.fingerprint import fingerprint
-from medzoo.data.label_policy import Policy, settle
+from medzoo.data.label_policy import LabelPolicy, settle
 from medzoo.data.problems import complain
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.task import Reader, Task, TaskInfo
@@ -26,7 +26,7 @@ def make_task(
     tables: Iterable[str],
     *,
     reader: Reader | None = None,
-    policy: Policy | None = None,
+    policy: LabelPolicy | None = None,
     pooled: bool = False,
     name: str | None = None,
     classes: tuple[str, ...] | None = None,
@@ -52,7 +52,7 @@ def make_task(
     """
     columns: dict[str, Any] = dict(rows)
     if policy is not None:
-        settle_column(columns, policy)
+        settle_labels(columns, policy)
     words = list(splits) if splits is not None else ["all"] * len(columns["id"])
     if pooled:
         words = [word if word == EXCLUDED else "all" for word in words]
@@ -71,7 +71,7 @@ def _files(keys: Iterable[Any]) -> set[str]:
     return {part for key in keys for part in str(key).partition("#")[0].split("|")}
 
 
-def settle_column(columns: dict[str, Any], policy: Policy) -> None:
+def settle_labels(columns: dict[str, Any], policy: LabelPolicy) -> None:
     """Turn the uncertain labels (-1) of the column `label` into what the policy says."""
     columns["label"], uncertain = settle(np.asarray(columns["label"], dtype=np.float32), policy)
     if policy.kind in ("soft", "one"):
@@ -88,7 +88,7 @@ def by_split(columns: Mapping[str, Any], words: Sequence[str]) -> dict[str, dict
     for split in dict.fromkeys(words):
         if split == EXCLUDED:
             continue
-        parts[split] = keep(columns, [word == split for word in words])
+        parts[split] = select_rows(columns, [word == split for word in words])
     return parts
 
 
@@ -144,7 +144,7 @@ def numbered(words: Sequence[str], classes: Sequence[str], ids: Sequence[str], w
     return [place.get(word, -1) for word in words]
 
 
-def keep(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str, Any]:
+def select_rows(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str, Any]:
     """The rows for which `wanted` holds."""
     chosen = [number for number, yes in enumerate(wanted) if yes]
     return {
@@ -153,13 +153,13 @@ def keep(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def joined(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
+def concatenate_rows(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
     """Columns of several parts, one after the other.
 
     Args:
         parts: with the same columns.
 
-    >>> joined([{"id": ["a"]}, {"id": ["b", "c"]}])
+    >>> concatenate_rows([{"id": ["a"]}, {"id": ["b", "c"]}])
     {'id': ['a', 'b', 'c']}
     """
     return {
@@ -170,10 +170,10 @@ def joined(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def spelled(name: str, chosen: Mapping[str, object], usual: Mapping[str, object]) -> str:
+def name_with_choices(name: str, chosen: Mapping[str, object], usual: Mapping[str, object]) -> str:
     """A task's name with the choices that differ from the usual ones.
 
-    >>> spelled("chexpert", {"view": "frontal", "blank": "zero"}, {"view": "all", "blank": "zero"})
+    >>> name_with_choices("chexpert", {"view": "frontal", "blank": "zero"}, {"view": "all", "blank": "zero"})
     'chexpert,view=frontal'
     """
     return name + "".join(f",{key}={value}" for key, value in chosen.items() if value != usual[key])

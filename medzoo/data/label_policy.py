@@ -19,7 +19,7 @@ SOFT = (0.55, 0.85)  # https://arxiv.org/abs/1911.06475, as Hosseinzadeh Taher e
 
 
 @dataclass(frozen=True)
-class Policy:
+class LabelPolicy:
     """One policy.
 
     Args:
@@ -36,7 +36,7 @@ class Policy:
         return f"soft:{self.low:g}:{self.high:g}" if self.kind == "soft" else self.kind
 
 
-def parse_policy(text: str | None) -> Policy:
+def parse_policy(text: str | None) -> LabelPolicy:
     """A policy from its spelling: mask, zero, one, soft or soft:LOW:HIGH; None is mask.
 
     Raises:
@@ -47,17 +47,17 @@ def parse_policy(text: str | None) -> Policy:
     """
     kind, *numbers = (text or "mask").split(":")
     if kind in KINDS and not numbers:
-        return Policy(kind)
+        return LabelPolicy(kind)
     try:
         low, high = map(float, numbers)
     except ValueError:
         low = high = -1.0
     if kind != "soft" or not 0 <= low < high <= 1:
         raise UsageError(f"Unknown label policy {text!r}; choose {', '.join(KINDS)}, or soft:LOW:HIGH within 0 and 1.")
-    return Policy(kind, low, high)
+    return LabelPolicy(kind, low, high)
 
 
-def settle(labels: np.ndarray, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
+def settle(labels: np.ndarray, policy: LabelPolicy) -> tuple[np.ndarray, np.ndarray]:
     """Labels after the policy, and where they were uncertain.
 
     Args:
@@ -67,7 +67,7 @@ def settle(labels: np.ndarray, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         float32 (N, C) of 0, 1 and NaN, and bool (N, C).
 
-    >>> settle(np.array([[1.0, -1.0]]), Policy("zero"))[0].tolist()
+    >>> settle(np.array([[1.0, -1.0]]), LabelPolicy("zero"))[0].tolist()
     [[1.0, 0.0]]
     """
     uncertain = labels == -1
@@ -76,7 +76,7 @@ def settle(labels: np.ndarray, policy: Policy) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_soft(
-    labels: np.ndarray, uncertain: np.ndarray, policy: Policy, *, seed: int, epoch: int, indices: np.ndarray
+    labels: np.ndarray, uncertain: np.ndarray, policy: LabelPolicy, *, seed: int, epoch: int, indices: np.ndarray
 ) -> np.ndarray:
     """Training labels of an epoch: uncertain ones get a number that depends on (seed, epoch, index) alone.
 

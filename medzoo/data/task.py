@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from medzoo.data.images.read import Window
-    from medzoo.data.label_policy import Policy
+    from medzoo.data.label_policy import LabelPolicy
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Task:
         fingerprint: str,
         *,
         name: str | None = None,
-        policy: Policy | None = None,
+        policy: LabelPolicy | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         if not isinstance(info, TaskInfo) or not isinstance(columns, Mapping):

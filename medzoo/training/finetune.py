@@ -11,7 +11,7 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.batches import Batches, evaluate_rows
-from medzoo.training.inputs.device_placement import placed
+from medzoo.training.inputs.device_placement import place_rows
 from medzoo.training.inputs.input_transform import convention_of
 from medzoo.training.loop import Fitted, TrainingPlan, fit, make_accelerator
 from medzoo.training.objectives.supervised import Objective, Options
@@ -72,7 +72,7 @@ class FineTuner:
         """
         law = self.protocol
         world, device = self.accelerator.num_processes, self.accelerator.device
-        train = placed(train, device, self.data_on_device, run)
+        train = place_rows(train, device, self.data_on_device, run)
         validation = place(validation, device, self.data_on_device)
         augmentation = Augmentation(
             min_area=law.min_area,

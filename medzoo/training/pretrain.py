@@ -217,7 +217,7 @@ class _PretrainJob:
         """The batches of this process, of decoded rows or of a stream."""
         from medzoo.data.task import Task
         from medzoo.training.inputs.batches import Batches
-        from medzoo.training.inputs.device_placement import placed
+        from medzoo.training.inputs.device_placement import place_rows
         from medzoo.training.inputs.input_transform import convention_of
 
         options = self.options
@@ -230,7 +230,7 @@ class _PretrainJob:
             from medzoo.training.inputs.shard_batches import StreamBatches
 
             return StreamBatches(self.task, law, convention, **shared)
-        rows = placed(self._rows(self.task), accelerator.device, options.data_on_device, run)
+        rows = place_rows(self._rows(self.task), accelerator.device, options.data_on_device, run)
         return Batches(rows, law, convention, **shared)
 
     def train(self, run: RunFolder) -> None:

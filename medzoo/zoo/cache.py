@@ -65,7 +65,7 @@ class Verdict:
     detail: str
 
 
-def shelf(cache_dir: str | os.PathLike[str] | None = None) -> list[Item]:
+def list_cached(cache_dir: str | os.PathLike[str] | None = None) -> list[Item]:
     """Everything that medzoo fetched, converted or decoded here, largest kind of use first.
 
     Args:
@@ -118,19 +118,19 @@ def _size(path: Path) -> int:
     return sum(_size(below) for below in _below(path))
 
 
-def verify_shelf(
+def verify_cached(
     items: Iterable[Item] | None = None, cache_dir: str | os.PathLike[str] | None = None
 ) -> Iterator[Verdict]:
     """Hash checkpoints and decoded images again and compare with what they state.
 
     Args:
-        items: of `shelf`; by default all of it.
+        items: of `list_cached`; by default all of it.
         cache_dir: instead of MEDZOO_HOME.
     """
     from medzoo.zoo.download.fetch import verify
     from medzoo.zoo.registry.locations import LocatedFolder
 
-    for item in shelf(cache_dir) if items is None else items:
+    for item in list_cached(cache_dir) if items is None else items:
         if item.kind == "decoded images":
             yield _verify_decoded(item)
         if item.kind not in ("checkpoint", "from the Hub"):
@@ -170,7 +170,7 @@ def prune(
     """Remove what is left over: unfinished files of yesterday, dead locks, receipts of files that are gone; or what is named.
 
     Args:
-        names: items to remove as well, by the name that `shelf` gives them; a repository's name removes all its
+        names: items to remove as well, by the name that `list_cached` gives them; a repository's name removes all its
             commits, and forgets which of them was loaded first.
         dry_run: only say what would go.
         cache_dir: instead of MEDZOO_HOME.
@@ -181,7 +181,7 @@ def prune(
     Raises:
         UsageError: for a name that is not there.
     """
-    root, here = cache_root(cache_dir), shelf(cache_dir)
+    root, here = cache_root(cache_dir), list_cached(cache_dir)
     chosen = [item for item in here if item.name in names or item.name.partition("@")[0] in names]
     found = {name for item in chosen for name in (item.name, item.name.partition("@")[0])}
     if missing := [name for name in names if name not in found]:

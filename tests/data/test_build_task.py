@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from data_samples import INFO
 
-from medzoo.data.build_task import by_split, keep, make_task, marks, numbered
-from medzoo.data.label_policy import Policy
+from medzoo.data.build_task import by_split, make_task, marks, numbered, select_rows
+from medzoo.data.label_policy import LabelPolicy
 from medzoo.data.problems import collecting
 from medzoo.errors import DataContractError
 
@@ -33,7 +33,7 @@ def test_excluded_rows_are_left_out_and_the_rest_keeps_its_order():
         and parts["train"]["label"].tolist() == [1, 3]
         and set(parts) == {"train", "test"}
     )
-    assert keep(columns, [True, False, False, True])["id"] == ["a", "d"]
+    assert select_rows(columns, [True, False, False, True])["id"] == ["a", "d"]
 
 
 def test_a_task_of_rows_follows_its_policy_through_splits(tmp_path):
@@ -42,17 +42,17 @@ def test_a_task_of_rows_follows_its_policy_through_splits(tmp_path):
         "label": np.array([[1, -1], [0, 1], [1, 1], [-1, 0]]),
     }  # fmt: skip
     words = ["train", "train", "train", "test"]
-    one = make_task(MULTI, rows, words, tmp_path, [], policy=Policy("one"))
+    one = make_task(MULTI, rows, words, tmp_path, [], policy=LabelPolicy("one"))
     assert (
         one.labels("train").tolist() == [[1, 1], [0, 1], [1, 1]]
         and one.label_policy == "one"
         and one.uncertain("train") is None
     )
-    soft = make_task(MULTI, rows, words, tmp_path, [], policy=Policy("soft"))
+    soft = make_task(MULTI, rows, words, tmp_path, [], policy=LabelPolicy("soft"))
     assert soft.uncertain("train").tolist() == [[False, True], [False, False], [False, False]]
     fewer = soft.with_tables({**soft.tables, "train": soft.tables["train"].take([2, 0])})
     assert fewer.uncertain("train").tolist() == [[False, False], [False, True]]
-    pooled = make_task(MULTI, rows, words, tmp_path, [], policy=Policy(), pooled=True)
+    pooled = make_task(MULTI, rows, words, tmp_path, [], policy=LabelPolicy(), pooled=True)
     assert set(pooled.tables) == {"all"}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from medzoo.bench import metrics
 from medzoo.bench.results import store as results
-from medzoo.bench.sharing.prepare_upload import outgoing
+from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.data.task_registry import task_info
 
 CASES = 24
@@ -111,7 +111,7 @@ def contribute(root):
 @cache
 def _contributed():
     folder = tempfile.TemporaryDirectory()
-    outgoing(Path(_filled((0,)).name), Path(folder.name), SALT)
+    prepare_upload(Path(_filled((0,)).name), Path(folder.name), SALT)
     return folder
 
 

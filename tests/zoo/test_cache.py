@@ -13,7 +13,7 @@ import medzoo
 from medzoo import store
 from medzoo.cli import app
 from medzoo.errors import UsageError
-from medzoo.zoo.cache import prune, shelf, verify_shelf
+from medzoo.zoo.cache import list_cached, prune, verify_cached
 from medzoo.zoo.download.mirror import mirror
 from medzoo.zoo.registry.locations import cached_folder
 
@@ -53,7 +53,7 @@ def full(pristine, private_home):
 
 
 def test_everything_is_listed(full):
-    names = {item.name: item for item in shelf()}
+    names = {item.name: item for item in list_cached()}
     assert names["test_resnet-drawn"].whole and names[f"lab/net@{'a' * 40}"].whole
     assert not names["old@file.pth.part"].whole and names["old@file.pth.part"].size == 20
     assert names["test_resnet-drawn"].size > 1_000_000
@@ -64,7 +64,7 @@ def test_verify_tells_whole_from_damaged(full):
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)
-    verdicts = {row.item.name: row for row in verify_shelf()}
+    verdicts = {row.item.name: row for row in verify_cached()}
     assert verdicts["test_resnet-drawn"].result == "FAIL" and "sha256" in verdicts["test_resnet-drawn"].detail
     assert verdicts[f"lab/net@{'a' * 40}"].result == "PASS"
 
@@ -73,7 +73,7 @@ def test_prune_takes_what_is_left_over_and_nothing_else(full):
     would = {item.name for item in prune(dry_run=True)}
     gone = {item.name for item in prune()}
     assert would == gone and len(gone) == 5, gone
-    left = {item.name for item in shelf()}
+    left = {item.name for item in list_cached()}
     assert {"test_resnet-drawn", f"lab/net@{'a' * 40}", "new@file.pth.part"} <= left
     assert not (full / "checkpoints" / ".x.lock").exists() and not (full / "receipts" / "x.json").exists()
     assert prune() == []
@@ -105,16 +105,16 @@ def test_the_commands(full):
     run = CliRunner().invoke
     shown = run(app, ["cache", "list"])
     assert shown.exit_code == 0 and "test_resnet-drawn" in shown.output and "(unfinished)" in shown.output
-    assert len(json.loads(run(app, ["cache", "list", "--json"]).output)) == len(shelf())
+    assert len(json.loads(run(app, ["cache", "list", "--json"]).output)) == len(list_cached())
     assert run(app, ["cache", "verify", "test_resnet-drawn"]).exit_code == 0
     typo = run(app, ["cache", "verify", "test_resnet-drawn", "test_resnet-drown"])
     assert typo.exit_code != 0 and "FAIL" not in typo.output and "PASS" not in typo.output
     (cached_folder("test_resnet-drawn") / "model.safetensors").write_bytes(b"<html>")
     broken = run(app, ["cache", "verify", "--json"])
     assert broken.exit_code == 1 and "FAIL" in broken.output
-    before = {item.name for item in shelf()}
+    before = {item.name for item in list_cached()}
     assert "would be freed" in run(app, ["cache", "prune", "--dry-run"]).output
-    assert {item.name for item in shelf()} == before
+    assert {item.name for item in list_cached()} == before
     assert run(app, ["cache", "prune"]).exit_code == 0
     empty = run(app, ["cache", "list"], env={"MEDZOO_HOME": str(full / "none")})
     assert empty.exit_code == 0 and "0.0 MB in" in empty.output
@@ -165,9 +165,9 @@ def test_f32_decoded_images_are_listed_verified_and_pruned(private_home):
     from medzoo.data.task_registry import load_task
 
     decoded(load_task("phantom_oct,n=8,n_validation=4,n_test=4"), "train", size=16)
-    (item,) = shelf()
+    (item,) = list_cached()
     assert item.kind == "decoded images" and item.name.startswith("phantom_oct-16px-") and item.whole
-    (verdict,) = verify_shelf()
+    (verdict,) = verify_cached()
     assert verdict.result == "PASS" and "1 parts" in verdict.detail
     (part,) = item.path.iterdir()
     kept = part.stat()
@@ -175,7 +175,7 @@ def test_f32_decoded_images_are_listed_verified_and_pruned(private_home):
     content[5000] ^= 1
     part.write_bytes(content)
     os.utime(part, ns=(kept.st_atime_ns, kept.st_mtime_ns))  # rot, which leaves no other trace
-    (verdict,) = verify_shelf()
+    (verdict,) = verify_cached()
     assert verdict.result == "FAIL" and part.name in verdict.detail
     earlier = private_home / "decoded" / "phantom_oct-train-16-0123456789abcdef.safetensors"
     earlier.write_bytes(b"x")
@@ -183,8 +183,8 @@ def test_f32_decoded_images_are_listed_verified_and_pruned(private_home):
     left = item.path / f"{store.TEMPORARY}1-part"
     left.write_bytes(b"x")
     age(left)
-    assert [verdict.result for verdict in verify_shelf()] == ["FAIL", "SKIP"]
+    assert [verdict.result for verdict in verify_cached()] == ["FAIL", "SKIP"]
     prune()
     assert not earlier.exists() and not left.exists() and part.exists()
     prune([item.name])
-    assert shelf() == []
+    assert list_cached() == []

@@ -18,7 +18,7 @@ from medzoo.commands.common import print_json
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, printable
 from medzoo.training.features import embed
-from medzoo.zoo.cache import prune, shelf, verify_shelf
+from medzoo.zoo.cache import list_cached, prune, verify_cached
 from medzoo.zoo.folder.card import card_of
 from medzoo.zoo.folder.config import read_config
 from medzoo.zoo.publish.push import plan_push
@@ -93,7 +93,7 @@ def test_home_hubs_and_copies(odd, tmp_path, monkeypatch):
         odd.with_suffix(".pth"), "test_resnet-ours", license="mit", data="x", mean=[0.5] * 3, std=[0.5] * 3, size=64
     )
     model = medzoo.load("test_resnet-ours")
-    assert [row.result for row in verify_shelf(shelf())] == ["PASS"]
+    assert [row.result for row in verify_cached(list_cached())] == ["PASS"]
     assert str(medzoo.info("test_resnet-ours")).encode() and card_of("test_resnet-ours").encode()
     task = medzoo.load_task("phantom_oct,n=6,n_validation=4,n_test=4")
     first = embed(model, decoded(task, "train", size=64))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medzoo import store
 from medzoo.bench.sharing.layout import DERIVED, PREDICTION, PREDICTIONS, RUN, RUNS
-from medzoo.bench.sharing.repository import bring, check_repo, fork_of, repository
+from medzoo.bench.sharing.repository import check_repo, download_files, fork_of, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT
 from medzoo.errors import UsageError
 
@@ -104,13 +104,15 @@ def of_pull_request(repo: str, number: int, *, token: str | bool | None = None) 
                 _other(found, name)
         elif name in main.files and file.hash != main.files[name].hash:
             found.tell(
-                name, "conflict", "Main holds another file of this name by now; bring the pull request up to date."
+                name,
+                "conflict",
+                "Main holds another file of this name by now; bring the pull request up to date.",
             )
         elif _allowed(found, name, file.size, derived=False):
             wanted.append(name)
     for name in sorted(set(base.files) - set(head.files)):
         _gone(found, name)
-    found.files = bring(head, wanted, token=token)
+    found.files = download_files(head, wanted, token=token)
     return found
 
 

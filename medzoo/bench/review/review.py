@@ -12,9 +12,9 @@ from medzoo.bench.review.contribution import Contribution, ReviewFinding, by_fol
 from medzoo.bench.review.numbers import check_numbers
 from medzoo.bench.sharing.identity_check import check_checkpoint, check_task
 from medzoo.bench.sharing.layout import RUN, predictions_file, replicate_of, run_file
-from medzoo.bench.sharing.parquet_sandbox import harmful
-from medzoo.bench.sharing.prepare_upload import outgoing
-from medzoo.bench.sharing.privacy_scan import telling
+from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
+from medzoo.bench.sharing.prepare_upload import prepare_upload
+from medzoo.bench.sharing.privacy_scan import find_private
 from medzoo.bench.sharing.untrusted import parse_result
 from medzoo.errors import ResultError, UsageError
 from medzoo.store import canonical_json
@@ -77,7 +77,7 @@ def review_store(root: Path | str, *, base: Path | str | None = None) -> tuple[l
         PublishError: if something must not leave this machine.
     """
     with tempfile.TemporaryDirectory() as folder:
-        _, stays = outgoing(Path(root), Path(folder), secrets.token_hex(16))
+        _, stays = prepare_upload(Path(root), Path(folder), secrets.token_hex(16))
         return review(folder, base=base), stays
 
 
@@ -103,7 +103,7 @@ def _judged(contribution: Contribution, token: str | bool | None) -> list[Review
     found = list(contribution.findings)
     if not runs and not found:
         found.append(ReviewFinding("runs", "empty", "There is no new run in it."))
-    harm = harmful([contribution.files[name] for name in sorted(predictions)])
+    harm = check_in_sandbox([contribution.files[name] for name in sorted(predictions)])
     asked: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(runs):
         beside = contribution.files.get(predictions_file(name))
@@ -129,7 +129,7 @@ def _run(
     name: str, result: Mapping[str, Any], contribution: Contribution, asked: dict[str, list[tuple[str, str]]],
     token: str | bool | None,
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
-    yield from (("scan", told) for told in telling(result, "It says"))
+    yield from (("scan", told) for told in find_private(result, "It says"))
     yield from _place(name, result, contribution)
     yield from check_task(result)
     checkpoint = canonical_json([result["identity"]["checkpoint"], result["provenance"]["origin"]])

@@ -14,7 +14,7 @@ from medzoo.bench.results.record import parquet_bytes, read_result
 from medzoo.bench.results.store import ResultStore, predictions_path
 from medzoo.bench.sharing.flat_table import read_flat
 from medzoo.bench.sharing.layout import PREDICTION, RUN, STORED, predictions_file, replicate_of, run_file, same_run
-from medzoo.bench.sharing.parquet_sandbox import harmful
+from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
 from medzoo.bench.sharing.untrusted import parse_result, read_predictions
 from medzoo.errors import ResultError, UsageError
 
@@ -53,7 +53,7 @@ def take(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) -> 
     """
     taken = Taken()
     new = set(lacking(store, runs, files))
-    harm = harmful([files[beside] for name in new if (beside := predictions_file(name)) in files])
+    harm = check_in_sandbox([files[beside] for name in new if (beside := predictions_file(name)) in files])
     for name in runs:
         try:
             result = parse_result(files[name].read_bytes())
@@ -100,7 +100,7 @@ def import_results(source: Path | str, store: ResultStore | Path | str) -> Taken
     source, target = Path(source), store if isinstance(store, ResultStore) else ResultStore(store)
     if source.is_file():
         taken = Taken()
-        if why := harmful([source], predictions=False).get(source):
+        if why := check_in_sandbox([source], predictions=False).get(source):
             raise ResultError(f"{source}: {why}")
         for _, result in sorted(read_flat(source), key=lambda pair: (replicate_of(pair[0]), pair[0])):
             _put(target, taken, result | {"predictions": {"sha256": None, "rows": 0}}, None)
@@ -115,7 +115,7 @@ def import_results(source: Path | str, store: ResultStore | Path | str) -> Taken
     if not stored:
         raise UsageError(f"{source} is no folder of results and no Parquet file of them.")
     taken = Taken()
-    harm = harmful([beside for path in stored if (beside := predictions_path(path)).is_file()])
+    harm = check_in_sandbox([beside for path in stored if (beside := predictions_path(path)).is_file()])
     for path in sorted(stored, key=lambda path: (replicate_of(path.name), path)):
         try:
             result = read_result(path)

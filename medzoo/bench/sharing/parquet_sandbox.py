@@ -21,7 +21,7 @@ SECONDS = 120  # of computing, and 10 for each file
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # no tokens
 
 
-def harmful(paths: Sequence[Path], *, predictions: bool = True, memory: int = MEMORY) -> dict[Path, str]:
+def check_in_sandbox(paths: Sequence[Path], *, predictions: bool = True, memory: int = MEMORY) -> dict[Path, str]:
     """Which files end the process that reads them, or take too much of it, with the reason.
 
     Args:
@@ -29,7 +29,7 @@ def harmful(paths: Sequence[Path], *, predictions: bool = True, memory: int = ME
         predictions: whether they should be predictions; else flat tables.
         memory: bytes that reading one may take.
 
-    >>> harmful([])
+    >>> check_in_sandbox([])
     {}
     """
     found: dict[Path, str] = {}

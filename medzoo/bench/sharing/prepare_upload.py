@@ -13,7 +13,7 @@ from medzoo.bench.results.record import parquet_bytes, read_result
 from medzoo.bench.results.store import predictions_path
 from medzoo.bench.sharing.identity_check import known_task
 from medzoo.bench.sharing.layout import STORED, predictions_file, replicate_of, run_file
-from medzoo.bench.sharing.privacy_scan import telling
+from medzoo.bench.sharing.privacy_scan import find_private
 from medzoo.bench.sharing.pseudonymize import check_salt, has_labels, is_salted, salted, without_labels
 from medzoo.bench.sharing.untrusted import read_predictions
 from medzoo.errors import PublishError, ResultError, UsageError, listed
@@ -41,7 +41,7 @@ class Outgoing:
         return {self.file: self.content, **beside}
 
 
-def outgoing(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing], list[str]]:
+def prepare_upload(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing], list[str]]:
     """Write what of a store may leave into a folder, laid out as a repository.
 
     Args:
@@ -70,7 +70,7 @@ def outgoing(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing], list[
             stays.append(f"{path}: it failed ({why}) and is no result of its identity; run it again")
             continue
         one, columns = _outgoing(path, result, folder, salt)
-        found += [*telling(result, str(path)), *telling(columns, f"{predictions_path(path)}, columns")]
+        found += [*find_private(result, str(path)), *find_private(columns, f"{predictions_path(path)}, columns")]
         ready.append(one)
     if found:
         raise PublishError(

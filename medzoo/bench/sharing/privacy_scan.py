@@ -8,14 +8,14 @@ from functools import lru_cache
 from medzoo.zoo.publish.privacy_scan import scan
 
 
-def telling(value: object, where: str) -> list[str]:
+def find_private(value: object, where: str) -> list[str]:
     """What must not leave, in sentences; empty if nothing.
 
     Args:
         value: a result, or a part of it.
         where: its file, for the sentences.
 
-    >>> telling({"train": {"reason": "no space on /mnt/ward3/scans/x.png"}}, "a.json")
+    >>> find_private({"train": {"reason": "no space on /mnt/ward3/scans/x.png"}}, "a.json")
     ['a.json, reason: a place of this machine (/mnt/ward3/scans/x.png)']
     """
     return [f"{where}, {key}: {what}" for key, word in dict.fromkeys(_words(value, "")) for what in _found(key, word)]

@@ -30,8 +30,8 @@ from medzoo.bench.sharing.layout import (
     run_file,
     same_run,
 )
-from medzoo.bench.sharing.prepare_upload import Outgoing, outgoing
-from medzoo.bench.sharing.repository import bring, check_repo, repository
+from medzoo.bench.sharing.prepare_upload import Outgoing, prepare_upload
+from medzoo.bench.sharing.repository import check_repo, download_files, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.errors import PublishError, ResultError
 from medzoo.zoo.publish.upload import Head, Pushed, add, look
@@ -104,7 +104,7 @@ def push_results(
     check_repo(repo)
     new_card(repo, license)
     with tempfile.TemporaryDirectory() as folder:
-        ready, stays = outgoing(root, Path(folder), salt)
+        ready, stays = prepare_upload(root, Path(folder), salt)
         if dry_run:
             return Sent(f"https://huggingface.co/datasets/{repo}", tuple(one.file for one in ready), 0, tuple(stays))
         # An empty store makes no repository, but it can renew what is made from the runs of one.
@@ -136,7 +136,7 @@ def _fresh(ready: Iterable[Outgoing], head: Head, token: Token) -> tuple[list[Ou
             others.append((one, rivals))
         elif one.predictions and predictions_file(same) not in head.files:
             fresh.append(replace(one, file=same))
-    results = dict(_valid(bring(head, {name for _, rivals in others for name in rivals}, token=token)))
+    results = dict(_valid(download_files(head, {name for _, rivals in others for name in rivals}, token=token)))
     notes, taken = [], set(head.files)
     for one, rivals in others:
         like = next((name for name in rivals if name in results and same_run(results[name], one.result)), None)
@@ -195,7 +195,7 @@ def _derived(fresh: list[Outgoing], head: Head, license: str, token: Token) -> d
     """What is made from all runs: those of the repository and those that go up."""
     mine = {one.file: one.result for one in fresh}
     others = [name for name in head.files if RUN.fullmatch(name) and name not in mine]
-    brought = bring(head, [*others, *(name for name in (CARD,) if name in head.files)], token=token)
+    brought = download_files(head, [*others, *(name for name in (CARD,) if name in head.files)], token=token)
     found = sorted([*mine.items(), *_valid({name: brought[name] for name in others})], key=lambda pair: pair[0])
     if not found:
         raise ResultError(f"Neither the store nor {head.repo} holds a run; there is nothing to push.")
@@ -251,9 +251,9 @@ def pull_results(
         if file.size > limit:
             large[name] = f"{name}: It has {file.size:,} bytes; at most {limit:,} are taken."
     runs = [name for name in runs if name not in large]
-    files = bring(head, runs, token=token)
+    files = download_files(head, runs, token=token)
     beside = [predictions_file(name) for name in lacking(store, runs, files)]
-    files |= bring(head, [name for name in beside if name in head.files and name not in large], token=token)
+    files |= download_files(head, [name for name in beside if name in head.files and name not in large], token=token)
     taken = take(store, runs, files)
     taken.left_out += large.values()
     return taken

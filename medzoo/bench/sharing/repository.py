@@ -70,7 +70,7 @@ def fork_of(repo: str, commit: str, *, token: str | bool | None = None) -> str:
     raise ResultError(f"{commit} of {repo} shares no commit with main, so that it cannot be said what it changes.")
 
 
-def bring(head: Head, names: Iterable[str], *, token: str | bool | None = None) -> dict[str, Path]:
+def download_files(head: Head, names: Iterable[str], *, token: str | bool | None = None) -> dict[str, Path]:
     """Files of a repository, in the cache of huggingface_hub, each with the content that the Hub says it holds.
 
     Args:

@@ -35,10 +35,10 @@ class ClassMaskReader(FileReader):
             ImageError: if the mask is no image of one channel and 8 bits.
         """
         from medzoo.data.images.ct_windows import ANY
-        from medzoo.data.images.volume_cache import read_kept
+        from medzoo.data.images.volume_cache import read_cached
         from medzoo.errors import ImageError
 
-        array = read_kept(self.root / key, window=ANY).array
+        array = read_cached(self.root / key, window=ANY).array
         if array.ndim != 2 or array.dtype.kind not in "ui" or (array.size and int(array.max()) > 255):
             raise ImageError(
                 f"{self.root / key}: a mask of several classes holds one channel of class numbers from 0 to 255."

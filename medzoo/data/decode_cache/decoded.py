@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medzoo.data.decode_cache.rows import RowArray
-from medzoo.data.label_policy import Policy, draw_soft
+from medzoo.data.label_policy import LabelPolicy, draw_soft
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Decoded:
     scale: float
     sha256: str
     uncertain: np.ndarray | None = None
-    policy: Policy | None = None
+    policy: LabelPolicy | None = None
     masks: RowArray | None = None
 
     def labels_of(self, chosen: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from medzoo.data.files.path_hints import place_hint
 from medzoo.errors import DataContractError, listed
 
 
-def which_copy(base: Path, folders: Mapping[str, str], task: str, chosen: str | None) -> str:
+def choose_variant(base: Path, folders: Mapping[str, str], task: str, chosen: str | None) -> str:
     """The form of the images that is read: the chosen one, or the only one that is there.
 
     Args:

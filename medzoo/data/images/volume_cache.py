@@ -20,7 +20,7 @@ _lock = threading.Lock()
 _files: OrderedDict[tuple[str, int, int, int], bytes] = OrderedDict()
 
 
-def read_kept(
+def read_cached(
     path: str | os.PathLike[str], *, window: WindowChoice | None = None, frame: Frame | None = None
 ) -> Pixels:
     """As `read_image`, for readers that ask for one slice of a file after another.
@@ -37,7 +37,7 @@ def read_kept(
     >>> import nibabel, numpy as np, tempfile
     >>> with tempfile.TemporaryDirectory() as place:
     ...     nibabel.save(nibabel.Nifti1Image(np.zeros((6, 5, 4), np.uint8), np.eye(4)), f"{place}/scan.nii.gz")
-    ...     [read_kept(f"{place}/scan.nii.gz#{number}").array.shape for number in range(4)]
+    ...     [read_cached(f"{place}/scan.nii.gz#{number}").array.shape for number in range(4)]
     [(5, 6), (5, 6), (5, 6), (5, 6)]
     """
     path = Path(path)

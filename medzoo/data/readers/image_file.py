@@ -8,7 +8,7 @@ import numpy as np
 
 from medzoo.data.images.ct_windows import ANY
 from medzoo.data.images.read import Pixels, WindowChoice
-from medzoo.data.images.volume_cache import read_kept
+from medzoo.data.images.volume_cache import read_cached
 
 
 class FileReader:
@@ -28,7 +28,7 @@ class FileReader:
 
     def read(self, key: str) -> Pixels:
         """The image under a key."""
-        return read_kept(self.root / key, window=self.window)
+        return read_cached(self.root / key, window=self.window)
 
     def raw(self, key: str) -> bytes | None:
         """The encoded image as it lies on the disk; None where a key is no file of its own."""
@@ -39,5 +39,5 @@ class FileReader:
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 1 where the mask image is not black."""
-        array = read_kept(self.root / key, window=ANY).array
+        array = read_cached(self.root / key, window=ANY).array
         return (array.max(axis=2) if array.ndim == 3 else array).astype(bool).astype(np.uint8)

@@ -11,7 +11,7 @@ import numpy as np
 
 from medzoo.data.images.ct_windows import ANY
 from medzoo.data.images.read import Pixels, Window
-from medzoo.data.images.volume_cache import read_kept
+from medzoo.data.images.volume_cache import read_cached
 from medzoo.data.problems import complain
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import same_size
@@ -54,7 +54,7 @@ class SliceReader(FileReader):
 
     def _slice(self, path: str, number: int) -> np.ndarray:
         """A slice as it is."""
-        return read_kept(self.root / path, frame=number, window=ANY).array
+        return read_cached(self.root / path, frame=number, window=ANY).array
 
 
 def stacked(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task
+from medzoo.data.build_task import make_task, select_rows
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.files.image_variants import stems
@@ -81,7 +81,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         complain_of(
             absent, f"Task {name}: {len(absent)} of {len(columns['id'])} listed images are not in {root / 'images'}"
         )
-        columns = keep(columns, [bool(path) for path in columns["image"]])
+        columns = select_rows(columns, [bool(path) for path in columns["image"]])
     columns["patient_id"], columns["label"] = (
         columns["id"],
         np.array(columns["label"], np.float32).reshape(-1, len(CLASSES)),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import joined, keep, make_task, spelled
+from medzoo.data.build_task import concatenate_rows, make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import numbers, read_columns
 from medzoo.data.files.find import files_below, find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
@@ -109,21 +109,21 @@ def load(
             words.append(["test"] * len(listed_here["id"]))
         else:
             words[0] = _held_out(parts[0], listed_here["id"], table, name)
-    columns = joined(parts)
+    columns = concatenate_rows(parts)
     splits = [word for part in words for word in part]
     wanted = [
         word != EXCLUDED and (view == "all" or f"_{view}." in key)
         for word, key in zip(splits, columns["id"], strict=True)
     ]
-    columns = keep(columns, wanted)
+    columns = select_rows(columns, wanted)
     splits = [word for word, yes in zip(splits, wanted, strict=True) if yes]
     if "test" not in splits:
         raise DataContractError(f"Task {name}: no image of {tables[-1]} is {view}; the test split would be empty.")
     absent = need_files(base, columns["image"], name)
     if absent:
         there = [key not in absent for key in columns["image"]]
-        columns, splits = keep(columns, there), [word for word, yes in zip(splits, there, strict=True) if yes]
-    said = spelled(name, {"view": view, "test": test, "blank": blank}, USUAL)
+        columns, splits = select_rows(columns, there), [word for word, yes in zip(splits, there, strict=True) if yes]
+    said = name_with_choices(name, {"view": view, "test": test, "blank": blank}, USUAL)
     return make_task(
         info, columns, splits, base, tables, policy=parse_policy(label_policy), pooled=pooled, name=said
     )  # fmt: skip

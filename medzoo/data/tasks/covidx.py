@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.problems import complain_of
@@ -87,8 +87,8 @@ def load(name: str, root: Path | None = None, *, version: str | None = None, poo
             for cells, cell in zip(columns.values(), row, strict=True):
                 cells.append(cell)
     absent = need_files(root, columns["image"], name)
-    kept: dict[str, Any] = keep(columns, [image not in absent for image in columns["image"]])
-    said = spelled(name, {"version": version}, {"version": None})
+    kept: dict[str, Any] = select_rows(columns, [image not in absent for image in columns["image"]])
+    said = name_with_choices(name, {"version": version}, {"version": None})
     return make_task(info, kept, kept.pop("split"), root, lists, pooled=pooled, name=said)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.class_folders import folders_in
 from medzoo.data.files.csv_columns import numbers, read_columns
 from medzoo.data.files.csv_rows import read_list
@@ -128,9 +128,9 @@ def load(
     there = [bool(patient) and key not in absent for patient, key in zip(patients, columns["image"], strict=True)]
     if crop == "box":
         columns["image"] = [f"{key}#{box}" for key, box in zip(columns["image"], boxes, strict=True)]
-    columns = keep(columns, there)
+    columns = select_rows(columns, there)
     reader = BoxReader(root) if crop == "box" else None
-    said = spelled(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
+    said = name_with_choices(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
     return make_task(
         info, columns, columns.pop("split"), root, [*lists.values(), *tables], reader=reader, pooled=pooled, name=said
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.build_task import joined, settle_column
+from medzoo.data.build_task import concatenate_rows, settle_labels
 from medzoo.data.custom.sheet import ColumnChoice, CustomData
 from medzoo.data.files.find import is_text
 from medzoo.data.files.fingerprint import fingerprint
@@ -139,7 +139,7 @@ def load(
         STATED_FOLD in rows for rows in found.columns.values()
     )  # of the training split alone, where there is one
     if pooled and len(found.columns) > 1 and not folds:
-        found.columns = {"all": joined(found.columns.values())}
+        found.columns = {"all": concatenate_rows(found.columns.values())}
     title = f"{prefix}:{place.resolve().name}{choice.named()}"  # the last word only: where data lie is no part of what they are
     limits = None
     if window is not None:
@@ -160,7 +160,7 @@ def load(
         return Task(info, found.columns, found.reader, hashed, notes=found.notes)
     policy = parse_policy(label_policy)
     for rows in found.columns.values():
-        settle_column(rows, policy)
+        settle_labels(rows, policy)
     return Task(info, found.columns, found.reader, hashed, policy=policy, notes=found.notes)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices
 from medzoo.data.files.class_folders import files_in, folders_in
 from medzoo.data.files.csv_rows import read_csv, read_text
 from medzoo.data.files.find import find_one, need_folder
@@ -97,7 +97,7 @@ def load(
     labels += truth
     words += ["test"] * len(tested)
     rows: dict[str, Any] = {"id": ids, "image": [f"{start}{key}" for key in ids], "label": labels, "patient_id": ids}
-    full = spelled(name, {"classes": classes, "percent": percent}, USUAL)
+    full = name_with_choices(name, {"classes": classes, "percent": percent}, USUAL)
     shown = tuple(f"{synset} {names[synset]}".strip() for synset in synsets)
     return make_task(info, rows, words, root, tables, pooled=pooled, name=full, classes=shown)
 

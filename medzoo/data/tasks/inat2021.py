@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices
 from medzoo.data.files.class_folders import class_folders, folders_in
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.task import Task, TaskInfo
@@ -71,7 +71,7 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
             labels.append(place[label])
             words.append(split)
     rows: dict[str, Any] = {"id": ids, "image": ids, "label": labels, "patient_id": ids}
-    full = spelled(name, {"set": set}, {"set": "train"})
+    full = name_with_choices(name, {"set": set}, {"set": "train"})
     return make_task(info, rows, words, root, (), pooled=pooled, name=full, classes=tuple(species))
 
 

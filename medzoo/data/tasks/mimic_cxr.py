@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
@@ -96,12 +96,12 @@ def load(
             DataContractError(f"Task {name}: unknown splits {listed(unknown)}; they should be {', '.join(SPLITS)}.")
         )
     absent = need_files(base, columns["image"], name)
-    columns = keep(
+    columns = select_rows(
         columns,
         [word in SPLITS and key not in absent for word, key in zip(columns["split"], columns["image"], strict=True)],
     )
     splits = [SPLITS[word] for word in columns.pop("split")]
-    said = spelled(name, {"view": view, "blank": blank}, USUAL)
+    said = name_with_choices(name, {"view": view, "blank": blank}, USUAL)
     return make_task(
         info, columns, splits, base, tables, policy=parse_policy(label_policy), pooled=pooled, name=said
     )  # fmt: skip
@@ -127,7 +127,7 @@ def _official(base: Path, task: str, blank: str, view: str) -> tuple[dict[str, A
         study in place and (view == "all" or VIEWS.get(word) == view)
         for study, word in zip(images["study_id"], views, strict=True)
     ]
-    kept = keep({**images, "view": views}, wanted)
+    kept = select_rows({**images, "view": views}, wanted)
     return {
         "id": kept["dicom_id"],
         "image": [
@@ -172,7 +172,7 @@ def _joined(base: Path, task: str, blank: str, view: str) -> tuple[dict[str, Any
         "view": views,
         "split": joined["split"],
     }
-    return keep(columns, [view == "all" or VIEWS.get(word) == view for word in views]), [*JOINED, *tables]
+    return select_rows(columns, [view == "all" or VIEWS.get(word) == view for word in views]), [*JOINED, *tables]
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

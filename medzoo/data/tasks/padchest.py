@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
@@ -93,7 +93,7 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
             columns["Projection"], columns["MethodProjection"], columns["Labels"], columns["ImageDir"], made, strict=True
         )
     ]  # fmt: skip
-    rows = keep({**columns, "made": made}, wanted)
+    rows = select_rows({**columns, "made": made}, wanted)
     if not rows["ImageID"]:
         raise DataContractError(
             f"{table}: none of the {count} rows is a PA or AP image whose projection was found by {REVIEWED.lower()!r}."
@@ -102,7 +102,7 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
     absent = [image for image in rows["ImageID"] if image not in files]
     if absent:
         complain_of(absent, f"Task {name}: {len(absent)} of {len(rows['ImageID'])} images are not below {root}")
-        rows = keep(rows, [image in files for image in rows["ImageID"]])
+        rows = select_rows(rows, [image in files for image in rows["ImageID"]])
     classes = CLASSES_OF_0 if part == "0" else CLASSES
     empty = [""] * len(rows["ImageID"])
     found: dict[str, Any] = {
@@ -115,7 +115,7 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
         "view": rows["Projection"],
         "labelled_by": ["physician" if by == "Physician" else "network" for by in rows["made"]],
     }
-    said = spelled(name, {"part": part, "labels": labels}, USUAL)
+    said = name_with_choices(name, {"part": part, "labels": labels}, USUAL)
     if part == "all" and not found["label"][:, CLASSES.index("Edema")].any():
         raise DataContractError(
             f"Task {name}: no image has edema; folder 0 has none. For it alone, ask for {name},part=0."

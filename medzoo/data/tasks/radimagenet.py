@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, numbered
+from medzoo.data.build_task import make_task, numbered, select_rows
 from medzoo.data.files.class_folders import PICTURES
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import files_below, find_one, need_files, need_folder
@@ -91,7 +91,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     }
     if missing:
         there = [key not in missing for key in keys]
-        rows, splits = keep(rows, there), [split for split, yes in zip(splits, there, strict=True) if yes]
+        rows, splits = select_rows(rows, there), [split for split, yes in zip(splits, there, strict=True) if yes]
     tables = [(base / file).relative_to(root).as_posix() for file in LISTS.values()]
     return make_task(info, rows, splits, root, tables, pooled=pooled, classes=classes)
 

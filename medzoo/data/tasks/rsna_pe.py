@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task
+from medzoo.data.build_task import make_task, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import find_folder, need_files, need_folder
 from medzoo.data.images.ct_windows import WindowChoice, limits_of, parse_window
@@ -110,7 +110,7 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
             _one_a_study(number, codes, columns[label], label, base / "train.csv")
     absent = need_files(base, columns["image"], name)
     if absent:
-        columns = keep(columns, [key not in absent for key in columns["image"]])
+        columns = select_rows(columns, [key not in absent for key in columns["image"]])
     limits = limits_of(window)
     said = (
         name

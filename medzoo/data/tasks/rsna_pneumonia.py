@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, numbered, spelled
+from medzoo.data.build_task import make_task, name_with_choices, numbered, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.csv_rows import read_list, read_text
 from medzoo.data.files.find import find_folder, need_folder
-from medzoo.data.files.image_variants import stems, which_copy
+from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
@@ -70,7 +70,9 @@ def load(name: str, root: Path | None = None, *, images: str | None = None) -> T
     info = TASKS[name]
     outer = ("rsna-pneumonia-detection-challenge",)
     base = find_folder(need_folder(root, name, info.how), (CLASS_TABLE, LISTS["train"]), outer, name)
-    folder, endings = FOLDERS[which_copy(base, {form: folder for form, (folder, _) in FOLDERS.items()}, name, images)]
+    folder, endings = FOLDERS[
+        choose_variant(base, {form: folder for form, (folder, _) in FOLDERS.items()}, name, images)
+    ]
     files = stems(base, folder, endings)
     labels, tables = _labels(base, name)
     absent = [key for key in labels if key not in files]
@@ -84,8 +86,8 @@ def load(name: str, root: Path | None = None, *, images: str | None = None) -> T
         "patient_id": patients or ids,
     }
     if not all(columns["patient_id"]):
-        columns = keep(columns, [bool(patient) for patient in columns["patient_id"]])
-    said = spelled(name, {"images": images}, {"images": None})
+        columns = select_rows(columns, [bool(patient) for patient in columns["patient_id"]])
+    said = name_with_choices(name, {"images": images}, {"images": None})
     return make_task(info, columns, None, base, [*tables, *([MAPPING] if patients else [])], name=said)
 
 

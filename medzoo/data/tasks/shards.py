@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.build_task import joined, settle_column
+from medzoo.data.build_task import columns_of_split, settle_labels
 from medzoo.data.images.read import Pixels, decode_bytes
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain
@@ -70,9 +70,9 @@ def load(
     columns = _columns(folder, index, set(damaged))
     if policy is not None:
         for rows in columns.values():
-            settle_column(rows, policy)
+            settle_labels(rows, policy)
     if pooled and len(columns) > 1:
-        columns = {"all": joined(columns.values())}
+        columns = {"all": columns_of_split(columns.values())}
     info = replace(index.info, name=f"shards:{folder.resolve().name}", window=None)
     reader = ShardReader(folder, index.format)
     return Task(info, columns, reader, index.content, policy=policy)
@@ -121,12 +121,14 @@ def _columns(folder: Path, index: ShardIndex, damaged: set[str]) -> dict[str, di
                 rows["image"] = [f"{shard.file}#{row}" for row in range(len(rows["id"]))]
                 parts.append(rows)
         names = list(parts[0]) if parts else ["id", "image", "label", "patient_id"]
-        joined: dict[str, Any] = {name: [value for rows in parts for value in rows[name]] for name in names}
+        columns_of_split: dict[str, Any] = {name: [value for rows in parts for value in rows[name]] for name in names}
         if index.info.kind == "segmentation":
-            joined["mask"] = joined["image"]
+            columns_of_split["mask"] = columns_of_split["image"]
         elif index.info.kind == "multilabel":
-            joined["label"] = np.array(joined["label"], np.float32).reshape(-1, len(index.info.classes))
-        columns[split] = joined
+            columns_of_split["label"] = np.array(columns_of_split["label"], np.float32).reshape(
+                -1, len(index.info.classes)
+            )
+        columns[split] = columns_of_split
     return columns
 
 

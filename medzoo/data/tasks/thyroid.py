@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task
+from medzoo.data.build_task import make_task, select_rows
 from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain
 from medzoo.data.task import Task, TaskInfo
@@ -101,7 +101,7 @@ def load(name: str, root: Path | None = None, *, unscored: str = "benign", poole
     }
     full = name
     if unscored == "out":
-        rows, full = keep(rows, [score is not None for score in scores]), f"{name},unscored=out"
+        rows, full = select_rows(rows, [score is not None for score in scores]), f"{name},unscored=out"
     return make_task(info, rows, None, root, sorted(cases.values()), pooled=pooled, name=full)
 
 

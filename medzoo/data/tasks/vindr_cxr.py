@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.build_task import keep, make_task, spelled
+from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.csv_rows import read_list
 from medzoo.data.files.find import find_folder, need_folder
-from medzoo.data.files.image_variants import stems, which_copy
+from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
@@ -92,7 +92,7 @@ def load(
     if absent:
         raise DataContractError(f"Task {name}: {base} holds no {listed(absent)}; bring the tables of both splits.")
     suffix, endings = FORMS[
-        which_copy(base, {form: f"train{suffix}" for form, (suffix, _) in FORMS.items()}, name, images)
+        choose_variant(base, {form: f"train{suffix}" for form, (suffix, _) in FORMS.items()}, name, images)
     ]
     columns: dict[str, Any] = {"id": [], "image": [], "split": []}
     labels: list[np.ndarray] = []
@@ -108,10 +108,10 @@ def load(
     if missing:
         share = f"{len(missing)} of {len(columns['id'])} images"
         complain_of(missing, f"Task {name}: {share} are not in train{suffix} and test{suffix} below {base}")
-        columns = keep(columns, [bool(image) for image in columns["image"]])
+        columns = select_rows(columns, [bool(image) for image in columns["image"]])
     columns["patient_id"] = columns["id"]
     splits = columns.pop("split")
-    said = spelled(name, {"votes": votes, "images": images}, {"votes": "any", "images": None})
+    said = name_with_choices(name, {"votes": votes, "images": images}, {"votes": "any", "images": None})
     return make_task(info, columns, splits, base, list(files.values()), pooled=pooled, name=said)
 
 

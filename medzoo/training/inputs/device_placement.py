@@ -18,7 +18,7 @@ NEARLY_ALL = 0.9  # of the free memory, for a run that began with its rows on th
 _WORD = "data_on_device"
 
 
-def placed(data: Decoded, device: torch.device, choice: Placing, run: RunFolder) -> Decoded:
+def place_rows(data: Decoded, device: torch.device, choice: Placing, run: RunFolder) -> Decoded:
     """The training rows, on the device if the choice says so.
 
     Views that are made on a device and on the host differ in their last bits, so "auto" keeps to what the run began with,

@@ -15,7 +15,7 @@ from medzoo.cores import usable_cores
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.rows import to_row, widened
 from medzoo.data.images.read import decode_bytes, with_channels
-from medzoo.data.label_policy import Policy, draw_soft, settle
+from medzoo.data.label_policy import LabelPolicy, draw_soft, settle
 from medzoo.data.shards.index import ShardIndex, read_index
 from medzoo.data.shards.stream import ShardRow, ShardStream
 from medzoo.data.tasks.shards import policy_of
@@ -40,7 +40,7 @@ class StreamTask:
     def __init__(self, path: str, root: str | None = None, label_policy: str | None = None) -> None:
         self.folder = (Path(root) / path if root else Path(path)).expanduser()
         self.index: ShardIndex = read_index(self.folder)
-        self.policy: Policy | None = policy_of(self.index, label_policy)
+        self.policy: LabelPolicy | None = policy_of(self.index, label_policy)
         info = self.index.info
         self.name = f"{PREFIX}{self.folder.resolve().name}"
         self.kind, self.classes, self.version = info.kind, info.classes, info.version

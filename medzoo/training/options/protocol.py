@@ -8,7 +8,7 @@ from typing import Any, Literal, get_type_hints
 
 from medzoo import paths, store
 from medzoo.errors import UnknownNameError, UsageError
-from medzoo.precision import Precision, Wish, checked, resolve
+from medzoo.precision import Precision, PrecisionChoice, checked, resolve
 from medzoo.training.options.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
@@ -66,7 +66,7 @@ def _table(name: str, mode: Mode) -> tuple[Path, dict[str, Any]]:
     return path, tables[mode]
 
 
-def wished_precision(name: str, mode: Mode, typed: str | None = None) -> Wish:
+def chosen_precision(name: str, mode: Mode, typed: str | None = None) -> PrecisionChoice:
     """The precision that an option or else a protocol states; where neither does, "auto" to fine-tune and "fp32" to probe.
 
     Args:
@@ -104,7 +104,7 @@ def load_protocol(
     """
     path, table = _table(name, mode)
     chosen: dict[str, Any] = {**table, **{key: value for key, value in overrides.items() if value is not None}}
-    wish = wished_precision(name, mode, overrides.get("precision"))
+    wish = chosen_precision(name, mode, overrides.get("precision"))
     chosen["precision"] = resolve(wish, device, began=began)
     hints = get_type_hints(Protocol)
     known = {field.name for field in fields(Protocol)} - {"name", "mode"}

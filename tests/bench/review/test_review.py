@@ -22,7 +22,7 @@ from medzoo.bench.review import contribution
 from medzoo.bench.review.review import Finding, review, review_pull_request, review_store
 from medzoo.bench.sharing import untrusted
 from medzoo.bench.sharing.layout import predictions_file, run_file
-from medzoo.bench.sharing.prepare_upload import outgoing
+from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.bench.sharing.pseudonymize import MARK
 from medzoo.bench.sharing.push_pull import push_results
 from medzoo.bench.sharing.untrusted import read_predictions
@@ -168,7 +168,7 @@ def test_a_file_lies_where_its_identity_says(folder):
 def test_a_replicate_beside_its_run(folder, tmp_path):
     other = ResultStore(tmp_path / "other")
     other.put(*samples.run(draw=9))
-    (one,) = outgoing(other.root, tmp_path / "more", SALT)[0]
+    (one,) = prepare_upload(other.root, tmp_path / "more", SALT)[0]
     name = one.file.replace(".json", ".r2.json")
     shutil.move(tmp_path / "more" / one.file, folder.root / name)
     shutil.move(tmp_path / "more" / predictions_file(one.file), folder.root / predictions_file(name))
@@ -320,7 +320,7 @@ def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apa
 
 
 def test_whatever_the_bytes_there_is_a_sentence(apart, folder, tmp_path):
-    from medzoo.bench.sharing.parquet_sandbox import harmful
+    from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
 
     rng = np.random.default_rng(0)
     whole = (folder.root / predictions_file(folder.name("chestmnist"))).read_bytes()
@@ -332,7 +332,7 @@ def test_whatever_the_bytes_there_is_a_sentence(apart, folder, tmp_path):
         path = tmp_path / f"{number}.parquet"
         path.write_bytes(content[: len(content) - number % 5].tobytes())
         paths.append(path)
-    harm = harmful(paths)
+    harm = check_in_sandbox(paths)
     read = 0
     for path in paths:
         if path not in harm:
@@ -345,18 +345,18 @@ def test_whatever_the_bytes_there_is_a_sentence(apart, folder, tmp_path):
 
 
 def test_a_file_that_takes_more_memory_than_it_may(apart, tmp_path):
-    from medzoo.bench.sharing.parquet_sandbox import harmful
+    from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
 
     (tmp_path / "a.parquet").write_bytes(bomb(4_000_000, 8))  # 256 MB unpacked, and 6 kB on the disk
     table = pa.table({"result": ["x"]})
     pq.write_table(table, tmp_path / "b.parquet")
     both = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
-    found = harmful(both, predictions=False, memory=100 * 2**20)
+    found = check_in_sandbox(both, predictions=False, memory=100 * 2**20)
     assert list(found) == both[:1]
     assert (
         "more than 100 MiB of memory" in found[both[0]] or "by signal" in found[both[0]] or "Memory" in found[both[0]]
     )
-    assert harmful(both, predictions=False) == {}
+    assert check_in_sandbox(both, predictions=False) == {}
 
 
 FILES = {
@@ -447,7 +447,7 @@ def test_what_was_there_is_not_judged_again(folder, base):
 def test_a_replicate_of_a_run_that_is_there(folder, base, tmp_path):
     other = ResultStore(tmp_path / "other")
     other.put(*samples.run("phantom_oct", draw=9))
-    (one,) = outgoing(other.root, tmp_path / "more", SALT)[0]
+    (one,) = prepare_upload(other.root, tmp_path / "more", SALT)[0]
     name = one.file.replace(".json", ".r2.json")
     shutil.move(tmp_path / "more" / one.file, folder.root / name)
     shutil.move(tmp_path / "more" / predictions_file(one.file), folder.root / predictions_file(name))

@@ -14,7 +14,7 @@ from medzoo.bench.review.review import review
 from medzoo.bench.sharing import identity_check
 from medzoo.bench.sharing.identity_check import check_address
 from medzoo.bench.sharing.layout import predictions_file, run_file
-from medzoo.bench.sharing.prepare_upload import outgoing
+from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.data.task_registry import task_info
 
 
@@ -84,7 +84,7 @@ def test_means_are_over_the_labels_that_the_task_scores(tmp_path, monkeypatch, o
         predictions=table, train={"steps": 1}, environment=samples.ENVIRONMENT,
     )  # fmt: skip
     ResultStore(tmp_path / "results").put(result, table)
-    outgoing(tmp_path / "results", tmp_path / "up", samples.SALT)
+    prepare_upload(tmp_path / "results", tmp_path / "up", samples.SALT)
     if facts.labels_stay:  # the terms keep labels here, and nobody can compute anything without them
         assert {row.check for row in review(tmp_path / "up")} == {"labels"}
     name = run_file(result["identity"])

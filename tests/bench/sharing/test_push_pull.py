@@ -576,9 +576,9 @@ def test_the_salt_of_a_store_is_drawn_once_for_its_owner_alone(store):
 
 def test_import_from_a_store_a_repository_and_a_table(store, tmp_path):
     found = [(run_file(row["identity"]), row) for _, row in store.all()]
-    from medzoo.bench.sharing.prepare_upload import outgoing
+    from medzoo.bench.sharing.prepare_upload import prepare_upload
 
-    outgoing(store.root, tmp_path / "folder", SALT)
+    prepare_upload(store.root, tmp_path / "folder", SALT)
     export(found, tmp_path / "flat.parquet")
     for number, source in enumerate((store.root, tmp_path / "folder", tmp_path / "flat.parquet")):
         target = ResultStore(tmp_path / f"to{number}")

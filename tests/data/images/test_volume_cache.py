@@ -66,13 +66,13 @@ def test_memory_has_an_end(tmp_path, opened, monkeypatch):
     for name in "abc":
         save(tmp_path / f"{name}.nii.gz")
     for name in ("a", "b", "a", "c", "a", "b"):
-        volume_cache.read_kept(tmp_path / f"{name}.nii.gz#1", window=WINDOW)
+        volume_cache.read_cached(tmp_path / f"{name}.nii.gz#1", window=WINDOW)
         assert sum(map(len, volume_cache._files.values())) <= 1300
     assert opened == ["a.nii.gz", "b.nii.gz", "c.nii.gz", "b.nii.gz"]
     monkeypatch.setattr(volume_cache, "LARGEST", 100)
     volume_cache._files.clear()
     volume = read_image(tmp_path / "a.nii.gz", window=WINDOW, frame="all").array
-    assert (volume_cache.read_kept(tmp_path / "a.nii.gz#1", window=WINDOW).array == volume[1]).all()
+    assert (volume_cache.read_cached(tmp_path / "a.nii.gz#1", window=WINDOW).array == volume[1]).all()
     assert not volume_cache._files
 
 
@@ -89,8 +89,8 @@ def test_f31_f32_damage_behind_the_slice_is_found(tmp_path, opened):
 def test_other_files_are_read_as_ever(tmp_path, opened):
     (tmp_path / "words.nii.gz").write_bytes(gzip.compress(b"words"))
     with pytest.raises(ImageError, match="no image that medzoo knows"):
-        volume_cache.read_kept(tmp_path / "words.nii.gz#0")
+        volume_cache.read_cached(tmp_path / "words.nii.gz#0")
     with pytest.raises(ImageError, match=r"none.nii.gz: cannot be opened"):
-        volume_cache.read_kept(tmp_path / "none.nii.gz#0")
+        volume_cache.read_cached(tmp_path / "none.nii.gz#0")
     Image.new("L", (3, 2), 7).save(tmp_path / "a.png")
-    assert volume_cache.read_kept(tmp_path / "a.png").array.shape == (2, 3) and opened == []
+    assert volume_cache.read_cached(tmp_path / "a.png").array.shape == (2, 3) and opened == []

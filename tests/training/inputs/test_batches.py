@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medzoo.data.decode_cache.device import place, to_tensor
-from medzoo.data.label_policy import Policy
+from medzoo.data.label_policy import LabelPolicy
 from medzoo.data.transforms import apply as views
 from medzoo.data.transforms.apply import InputConvention, to_unit
 from medzoo.errors import UsageError
@@ -102,7 +102,7 @@ def test_soft_labels_are_drawn_anew_in_every_epoch(rows, make_batches):
     labels = np.tile(np.array([[0, 1, np.nan]], np.float32), (len(rows.ids), 1))
     uncertain = np.zeros(labels.shape, bool)
     uncertain[::2, 0] = True
-    soft = replace(rows, labels=labels, uncertain=uncertain, policy=Policy("soft", 0.6, 0.8))
+    soft = replace(rows, labels=labels, uncertain=uncertain, policy=LabelPolicy("soft", 0.6, 0.8))
 
     def drawn(epoch, seed=0):
         batches = make_batches(workload=soft, seed=seed)

@@ -8,7 +8,7 @@ from medzoo.data.decode_cache import device as devices
 from medzoo.data.decode_cache.device import DeviceRows, fits, needed, on_device, place
 from medzoo.data.transforms import apply as views
 from medzoo.errors import DeviceMemoryError, UsageError
-from medzoo.training.inputs.device_placement import placed
+from medzoo.training.inputs.device_placement import place_rows
 from medzoo.training.loop import fit, make_accelerator
 from medzoo.training.objectives import supervised
 from medzoo.training.options.shared import SharedOptions
@@ -55,7 +55,7 @@ def test_a_run_goes_on_as_it_began(tmp_path, gpu, rows, began, later, then):
         gpu.share = share
         run = RunFolder(tmp_path / "run", "finetune", {}, {})
         with pytest.raises(Interrupted), run.open():
-            placed(rows, GPU, "auto", run)
+            place_rows(rows, GPU, "auto", run)
             raise run.interrupted()
     assert gpu.asked == ["always" if began < 0.5 else "never", then]
     assert [row for row in run.rows() if "data_on_device" in row] == [{"step": 0, "data_on_device": began < 0.5}]
@@ -65,7 +65,7 @@ def test_a_run_goes_on_as_it_began(tmp_path, gpu, rows, began, later, then):
 def test_a_choice_is_a_choice(tmp_path, gpu, rows, choice):
     run = RunFolder(tmp_path / "run", "finetune", {}, {})
     with run.open():
-        placed(rows, GPU, choice, run)
+        place_rows(rows, GPU, choice, run)
     assert gpu.asked == [choice] and run.rows() == []
 
 
@@ -80,7 +80,7 @@ def test_f38_a_run_with_its_rows_on_the_device_resumes_bit_for_bit(
         run = RunFolder(folder, "finetune", {}, {})
         run.stop_at_step = stop
         with run.open():
-            batches = make_batches(workload=placed(rows, CPU, "always", run))
+            batches = make_batches(workload=place_rows(rows, CPU, "always", run))
             fit(objective, batches, PLAN, run, make_accelerator("fp32", "cpu"))
         return objective
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import medzoo
 from medzoo import paths, store
 from medzoo.errors import IntegrityError, UsageError, WeightsUnavailableError
-from medzoo.zoo.cache import prune, shelf
+from medzoo.zoo.cache import list_cached, prune
 from medzoo.zoo.download import huggingface
 from medzoo.zoo.download.resolved_revisions import note_commit, noted_commit
 from medzoo.zoo.registry.locations import PUBLIC_HUB, repo_folder
@@ -153,7 +153,7 @@ def test_each_hub_has_a_cache_of_its_own(site, second_hub):
     assert number("lab/net") == number("lab/net", local_files_only=True) == 9
     back()
     assert number("lab/net") == number("lab/net", local_files_only=True) == 0
-    names = [item.name for item in shelf()]
+    names = [item.name for item in list_cached()]
     assert len(names) == len(set(names)) == 2 and all("lab/net@" in name for name in names)
     prune([next(name.partition("@")[0] for name in names if site.url.partition("://")[2] in name)])
     there()
