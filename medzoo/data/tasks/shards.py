@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.build_task import columns_of_split, settle_labels
+from medzoo.data.build_task import concatenate_rows, settle_labels
 from medzoo.data.images.read import Pixels, decode_bytes
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain
@@ -72,7 +72,7 @@ def load(
         for rows in columns.values():
             settle_labels(rows, policy)
     if pooled and len(columns) > 1:
-        columns = {"all": columns_of_split(columns.values())}
+        columns = {"all": concatenate_rows(columns.values())}
     info = replace(index.info, name=f"shards:{folder.resolve().name}", window=None)
     reader = ShardReader(folder, index.format)
     return Task(info, columns, reader, index.content, policy=policy)
