@@ -34,6 +34,7 @@ TOP = {
     "recipe_args",
     "config_file",
     "help_page",
+    "moved",
 }  # thin files beside the rooms
 
 
