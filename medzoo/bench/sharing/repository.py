@@ -7,25 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from medzoo.errors import IntegrityError, MedzooError, ResultError, UsageError
+from medzoo.errors import IntegrityError, MedzooError, ResultError
 from medzoo.zoo.publish.upload import Head, head_of
-from medzoo.zoo.registry.hub_names import REPO, check_revision
+from medzoo.zoo.registry.hub_names import check_repo, check_revision
 
 AT_ONCE = 8  # downloads
-
-
-def check_repo(repo: str) -> str:
-    """The name of a repository.
-
-    Raises:
-        UsageError: if it is not org/name.
-
-    >>> check_repo("lab/results")
-    'lab/results'
-    """
-    if not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise UsageError(f"{repo[:200]!r} is no repository; one is written org/name, as in medzoo/results.")
-    return repo
+KIND = "results repository"
 
 
 def repository(repo: str, *, revision: str | None = None, token: str | bool | None = None) -> Head:
@@ -44,7 +31,7 @@ def repository(repo: str, *, revision: str | None = None, token: str | bool | No
     api = HfApi(token=token, library_name="medzoo")
     with _told(repo):
         wanted = None if revision is None else check_revision(revision)
-        facts = api.repo_info(check_repo(repo), repo_type="dataset", revision=wanted, files_metadata=True)
+        facts = api.repo_info(check_repo(repo, KIND), repo_type="dataset", revision=wanted, files_metadata=True)
     return head_of(facts, repo, "dataset", revision, api.endpoint)
 
 

@@ -19,7 +19,7 @@ from medzoo import store as files_store
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.store import ResultStore, run_id
 from medzoo.bench.review import contribution
-from medzoo.bench.review.review import Finding, review, review_pull_request, review_store
+from medzoo.bench.review.review import ReviewFinding, review, review_pull_request, review_store
 from medzoo.bench.sharing import untrusted
 from medzoo.bench.sharing.layout import predictions_file, run_file
 from medzoo.bench.sharing.prepare_upload import prepare_upload
@@ -297,7 +297,7 @@ def test_one_long_text_is_not_unpacked_into_every_row(tmp_path):
 
 def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apart, folder, monkeypatch):
     """A reader that dies as pyarrow 26 does of a footer with wrong statistics, when it is asked for a column's size."""
-    from medzoo.bench.sharing import parquet_sandbox as module
+    from medzoo import child_process
 
     bad = folder.name("phantom_oct")
     dying = (
@@ -306,7 +306,7 @@ def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apa
         "    'phantom_oct' in file and os.abort()\n"
         "    print('read', flush=True)\n"
     )
-    real = module.subprocess.run
+    real = child_process.subprocess.run
     asked = []
 
     def run(command, **options):
@@ -314,7 +314,7 @@ def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apa
         return real([command[0], "-c", dying], **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.subprocess, "run", run)
+        patch.setattr(child_process.subprocess, "run", run)
         assert folder.judge() == {("harm", predictions_file(bad))} and len(asked) == 1
     assert folder.judge() == set()
 
@@ -566,7 +566,7 @@ def test_usage(folder, tmp_path):
     assert [row.check for row in review(tmp_path / "empty")] == ["empty"]
     folder.edit(_set("metrics", 0, "n", to=7))
     (found,) = review(folder.root)
-    assert isinstance(found, Finding) and str(found) == f"{found.file}: {found.message} [counts]"
+    assert isinstance(found, ReviewFinding) and str(found) == f"{found.file}: {found.message} [counts]"
     assert review(folder.root / folder.name("phantom_oct")) == []  # one run alone
     assert review(folder.root / folder.name()) == [found]
 
