@@ -18,6 +18,7 @@ FLOOR = {
     "store": 1,
     "child_process": 1,
     "cores": 1,
+    "http_download": 1.5,  # above store
     "precision": 1,
     "progress": 1,
     "zoo": 2,
@@ -33,8 +34,6 @@ TOP = {
     "cli",
     "commands",
     "recipe_args",
-    "config_file",
-    "help_page",
     "moved",
 }  # thin files beside the rooms
 

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from medzoo import store
 from medzoo.errors import IntegrityError, LicenseError, WeightsUnavailableError
+from medzoo.http_download import AGAIN, TRIES, RefusedError, download, wait_after
 from medzoo.locks import wait_for
-from medzoo.zoo.download.http import AGAIN, TRIES, RefusedError, download, wait_after
 from medzoo.zoo.download.resolved_revisions import SHORT, note_commit, noted_commit, say_whose, what_is_here
 from medzoo.zoo.registry.locations import (
     CARD,
