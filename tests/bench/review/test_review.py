@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sharing_samples as samples
+from expect import raises
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from review_samples import Folder
 from sharing_samples import SALT
@@ -650,7 +651,7 @@ def test_pull_requests_that_are_not_there(hub_server, public):
         review_pull_request(REPO, 7)
     with pytest.raises(ResultError, match="no data set lab/nothing"):
         review_pull_request("lab/nothing", 1)
-    with pytest.raises(UsageError, match="no repository"):
+    with raises(UsageError, "unknown-results-repository"):
         review_pull_request("nothing", 1)
 
 
