@@ -209,7 +209,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder; load it as folder:ROOT or parquet:ROOT.
         n: training images; half as many for validation and test.
-        seed: of the noise.
+        seed: for the noise.
         name: "folder:PATH" (the default) or "parquet:PATH".
     """
     from PIL import Image

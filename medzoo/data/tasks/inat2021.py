@@ -50,9 +50,9 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
 
     Args:
         name: "inat2021".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         set: "train" or "train_mini".
-        pooled: leave out the official split.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing folders, and species that only one of the two parts has.
@@ -81,7 +81,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images of each species; at least 10, half of them in train_mini.
-        seed: of the noise.
+        seed: for the noise.
         name: "inat2021".
     """
     from PIL import Image

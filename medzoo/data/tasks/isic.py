@@ -63,9 +63,9 @@ def load(name: str, root: Path | None = None, *, group: str | None = None, poole
 
     Args:
         name: "isic".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         group: "lesion" needs the file of lesions; "image" leaves it out; by default lesions where the file is there.
-        pooled: the data have no split to leave out.
+        pooled: no effect: the data have no split.
 
     Raises:
         DataContractError: for images outside of the table and rows without an image, rows without exactly one class, and images
@@ -132,7 +132,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: lesions of each class; at least 8.
-        seed: of the noise.
+        seed: for the noise.
         name: "isic".
     """
     from PIL import Image

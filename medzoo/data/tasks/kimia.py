@@ -55,8 +55,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "kimia".
-        root: the unpacked data.
-        pooled: the data have no split to leave out.
+        root: the folder with the unpacked data.
+        pooled: no effect: the data have no split.
 
     Raises:
         DataContractError: for files of other names, or in two folders.
@@ -91,7 +91,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: patches of each class; at most 12.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "kimia".
     """
     from PIL import Image

@@ -71,8 +71,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "knee".
-        root: the unpacked data.
-        pooled: the data have no split to leave out.
+        root: the folder with the unpacked data.
+        pooled: no effect: the data have no split.
 
     Raises:
         DataContractError: for slices of other names or without a label, and missing or unreadable labels.
@@ -160,7 +160,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: exams of each folder; at least 12, two slices each.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "knee".
     """
     from PIL import Image

@@ -64,7 +64,7 @@ or ROOT/  (or ROOT/Clean_LiTS/, as the RadNet study has it; without train, val a
 class PairReader(MaskReader):
     """Masks under "liver.png|lesion.png": 1 in the liver, 2 in the lesion."""
 
-    ID = "medzoo.data.tasks.lits.PairReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.lits.PairReader"  # part of the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion."""
@@ -76,7 +76,7 @@ class PairReader(MaskReader):
 class LiverReader(SliceReader):
     """Masks under "segmentation-3.nii#45", whose values are 0, 1 for liver and 2 for lesion."""
 
-    ID = "medzoo.data.tasks.lits.LiverReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.lits.LiverReader"  # part of the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion.
@@ -97,9 +97,9 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
 
     Args:
         name: "lits".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         files: "nifti" or "png"; by default NIfTI where it is there.
-        pooled: leave out the folders' split.
+        pooled: ignore the split by folders.
 
     Raises:
         DataContractError: for slices without both masks, masks without a slice, and volumes without a segmentation.
@@ -174,7 +174,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: volumes; at least 6, of three or four slices.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "lits".
     """
     from medzoo.data.readers.nifti_slices import save_volume

@@ -142,7 +142,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images; at least one a class is written.
-        seed: of the noise.
+        seed: for the noise.
         name: of the set.
     """
     name = name or next(iter(TASKS))

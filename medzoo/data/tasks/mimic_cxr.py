@@ -80,7 +80,7 @@ def load(
         view: "all", "frontal" (AP and PA) or "lateral" images.
         blank: what an empty cell means: "zero" (absent, as in the studies) or "mask" (not annotated).
         label_policy: what uncertain labels (-1) become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
-        pooled: leave out the splits.
+        pooled: ignore the splits.
 
     Raises:
         DataContractError: for missing files, unknown labels or splits, and studies that are labelled twice.
@@ -181,7 +181,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: images; at least 108, so that each finding occurs in training.
-        seed: of the noise.
+        seed: for the noise.
         name: ignored; there is one task.
     """
     import gzip

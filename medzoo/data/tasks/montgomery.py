@@ -54,8 +54,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "montgomery".
-        root: the unpacked data.
-        pooled: leave out the folders' split.
+        root: the folder with the unpacked data.
+        pooled: ignore the split by folders.
 
     Raises:
         DataContractError: for radiographs without lungs, lungs without a radiograph, and masks of another size.
@@ -93,7 +93,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: radiographs.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "montgomery".
     """
     from PIL import Image

@@ -81,8 +81,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "chestxray14" or "cx8".
-        root: the unpacked data.
-        pooled: leave out the official split.
+        root: the folder with the unpacked data.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing files, unknown findings, or images outside the table and lists.
@@ -166,7 +166,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: images; at least 60, so that each finding occurs in training.
-        seed: of the noise.
+        seed: for the noise.
         name: either task; they share their files.
     """
     from PIL import Image

@@ -55,8 +55,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "oct".
-        root: the unpacked data.
-        pooled: leave out the official split; then no image is left out.
+        root: the folder with the unpacked data.
+        pooled: ignore the official split; then no image is left out.
 
     Raises:
         DataContractError: for missing folders, file names without a patient, and files in the folder of another class.
@@ -106,7 +106,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training patients of each class, two images each; two for testing.
-        seed: of the noise.
+        seed: for the noise.
         name: "oct".
     """
     from PIL import Image

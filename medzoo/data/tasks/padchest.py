@@ -171,7 +171,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: images; at least 60, so that each finding occurs in training.
-        seed: of the noise and the ids.
+        seed: for the noise and the ids.
         name: ignored; there is one task.
     """
     import csv

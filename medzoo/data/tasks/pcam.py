@@ -66,9 +66,9 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
 
     Args:
         name: "pcam".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         files: "h5" or "png"; by default HDF5 where it is there.
-        pooled: leave out the official split.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing or damaged files, files whose lengths differ, and labels other than 0 and 1.
@@ -160,7 +160,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: patches of each split; at least 24.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "pcam".
     """
     import h5py

@@ -102,7 +102,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 class PhantomReader:
     """Draws the image of a key `<split>/<number>`."""
 
-    ID = "medzoo.data.tasks.phantom.PhantomReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.phantom.PhantomReader"  # part of the keys of decoded images; never change it
 
     name: str
     image_size: int

@@ -57,8 +57,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "radimagenet".
-        root: the unpacked data.
-        pooled: leave out the official split.
+        root: the folder with the unpacked data.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing lists or images, images in two lists, and labels that training does not have.
@@ -135,7 +135,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images of each label; at least 10, and 3 of each in the other lists.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "radimagenet".
     """
     from PIL import Image

@@ -63,7 +63,7 @@ TASKS: dict[str, TaskInfo] = {
 class HounsfieldReader(FileReader):
     """Slices in HU; `read_image` takes a window in numbers as one of stored values where a file does not say its HU."""
 
-    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # part of the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """The slice under a key.
@@ -82,7 +82,7 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
 
     Args:
         name: "rsna_pe".
-        root: the unpacked data, or the folder that holds them.
+        root: the folder with the unpacked data, or the folder that holds it.
         window: (low, high) in HU, or the name of a CT window.
 
     Raises:
@@ -143,7 +143,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: slices; at least 60, three a study.
-        seed: of the noise and the UIDs.
+        seed: for the noise and the UIDs.
         name: ignored; there is one task.
     """
     from medzoo.data.synthetic.files import save_dicom

@@ -61,7 +61,7 @@ def load(name: str, root: Path | None = None, *, images: str | None = None) -> T
 
     Args:
         name: "rsna_pneumonia".
-        root: the unpacked data, or the folder that holds them.
+        root: the folder with the unpacked data, or the folder that holds it.
         images: "dicom" or "png" copies; by default whichever is there.
 
     Raises:
@@ -156,7 +156,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: images; at least 30.
-        seed: of the noise and the ids.
+        seed: for the noise and the ids.
         name: ignored; there is one task.
     """
     import uuid

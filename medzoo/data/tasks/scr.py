@@ -80,7 +80,7 @@ TASKS: dict[str, TaskInfo] = {
 class OutlineReader(MaskReader):
     """Raw radiographs; masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
 
-    ID = "medzoo.data.tasks.scr.OutlineReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.scr.OutlineReader"  # part of the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """The radiograph under a key, bright where the film is."""
@@ -126,8 +126,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "scr_heart" or "scr_clavicle".
-        root: the unpacked data.
-        pooled: leave out the split by folds.
+        root: the folder with the unpacked data.
+        pooled: ignore the split by folds.
 
     Raises:
         DataContractError: for radiographs without an outline, and outlines without a radiograph.
@@ -215,7 +215,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: radiographs; at least 12.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: either task; both structures are written.
     """
     from PIL import Image

@@ -140,7 +140,7 @@ class ShardReader:
         format: "parquet" or "webdataset".
     """
 
-    ID = "medzoo.data.tasks.shards.ShardReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.shards.ShardReader"  # part of the keys of decoded images; never change it
 
     def __init__(self, root: Path, format: str) -> None:
         from medzoo.data.readers.parquet import ParquetReader
@@ -192,7 +192,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder; load it as shards:ROOT.
         n: training images.
-        seed: of the drawings.
+        seed: for the drawings.
         name: not needed.
     """
     from medzoo.data.shards.write import write_shards

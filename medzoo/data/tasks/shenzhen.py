@@ -109,7 +109,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder, which becomes ChinaSet_AllFiles itself.
         n: images; at least 20.
-        seed: of the noise.
+        seed: for the noise.
         name: ignored; there is one task.
     """
     from medzoo.data.synthetic.files import save_picture

@@ -71,7 +71,7 @@ class RunReader(MaskReader):
         sizes: path of an image → (height, width).
     """
 
-    ID = "medzoo.data.tasks.siim.RunReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.siim.RunReader"  # part of the keys of decoded images; never change it
 
     def __init__(self, root: Path, runs: dict[str, list[list[int]]], sizes: dict[str, Size]) -> None:
         super().__init__(root)
@@ -119,8 +119,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "siim_pneumothorax".
-        root: the unpacked data.
-        pooled: leave out the folders' split.
+        root: the folder with the unpacked data.
+        pooled: ignore the split by folders.
 
     Raises:
         DataContractError: for annotated images that are missing, damaged runs or headers, and images without a mask.
@@ -222,7 +222,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: radiographs; at least 12, two of the last patient.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "siim_pneumothorax".
     """
     from medzoo.data.synthetic.files import save_dicom

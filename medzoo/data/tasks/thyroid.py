@@ -61,9 +61,9 @@ def load(name: str, root: Path | None = None, *, unscored: str = "benign", poole
 
     Args:
         name: "thyroid".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         unscored: "benign" counts cases without a TI-RADS score as benign; "out" leaves them out.
-        pooled: the data have no split to leave out.
+        pooled: no effect: the data have no split.
 
     Raises:
         DataContractError: for images of other names or without a case file, damaged case files, and unknown scores.
@@ -148,7 +148,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: cases; at least 12, some with two images.
-        seed: of the noise.
+        seed: for the noise.
         name: "thyroid".
     """
     from PIL import Image

@@ -75,7 +75,7 @@ def load(
         root: the folder of the version, or one that holds it as PhysioNet's wget writes it.
         votes: of the radiologists of a training image: "any" (as in the studies) or "majority".
         images: "dicom", "jpeg" or "png" copies; by default whichever is there.
-        pooled: leave out the official split.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing files, labels other than 0 and 1, and radiologists with two rows for an image.
@@ -158,7 +158,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images; at least 40, so that each label occurs in training.
-        seed: of the noise and the ids.
+        seed: for the noise and the ids.
         name: ignored; there is one task.
     """
     from medzoo.data.synthetic.files import save_dicom
