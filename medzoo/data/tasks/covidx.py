@@ -34,7 +34,8 @@ _COMMON: dict[str, Any] = {
     "how": "Download https://www.kaggle.com/andyczhao/covidx-cxr2 (or build the set with COVID-Net's notebooks), and take the two "
     "lists of a version from https://github.com/lindawangg/COVID-Net (folder labels).",
     "split": "official, by patient: the lists of the version; 10 % of the training patients become validation (the studies "
-    "used the test list as validation). Other lists: --split-file FOLDER, as Ark's train_COVIDx9A_clean.txt with the test list.",
+    "used the test list as validation). For other lists: --split-file FOLDER, for example with Ark's train_COVIDx9A_clean.txt "
+    "and the test list.",
 }  # fmt: skip
 _NOTE = (
     "If ROOT has one pair of lists for this task, that pair decides the version. {name},version=9{letter} chooses one of several "

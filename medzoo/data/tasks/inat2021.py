@@ -37,9 +37,9 @@ TASKS: dict[str, TaskInfo] = {
   train/00000_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_terrestris/*.jpg
   train_mini/...      (50 images of each species)
   val/...""",
-        split="official: the validation images (10 of each species) test, since labels of the test images are not published; "
-        "10 % of the training images of each species become validation.",
-        note="The classes are the folders of the training set, in their order. 2,686,843 training images, 500,000 in train_mini "
+        split="official: the validation images (10 of each species) are the test split, because labels of the test images are "
+        "not published; 10 % of the training images of each species become validation.",
+        note="The classes are the folders of the training set, in order. 2,686,843 training images, 500,000 in train_mini "
         "(`inat2021,set=train_mini`), 100,000 for validation.",
     ),
 }  # fmt: skip
@@ -55,7 +55,7 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
         pooled: ignore the official split.
 
     Raises:
-        DataContractError: for missing folders, and species that only one of the two parts has.
+        DataContractError: for missing folders, and species that only one of the two folders has.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
@@ -71,8 +71,8 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
             labels.append(place[label])
             words.append(split)
     rows: dict[str, Any] = {"id": ids, "image": ids, "label": labels, "patient_id": ids}
-    full = name_with_choices(name, {"set": set}, {"set": "train"})
-    return make_task(info, rows, words, root, (), pooled=pooled, name=full, classes=tuple(species))
+    full_name = name_with_choices(name, {"set": set}, {"set": "train"})
+    return make_task(info, rows, words, root, (), pooled=pooled, name=full_name, classes=tuple(species))
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
