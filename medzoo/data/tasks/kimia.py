@@ -71,7 +71,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     files = sorted(file for file in images if _NAME.fullmatch(file))
     if not files:
         raise DataContractError(
-            f"Task {name}: {root} has no .tif files. `medzoo tasks info {name}` shows the layout.", code="images-not-found"
+            f"Task {name}: {root} has no .tif files. `medzoo tasks info {name}` shows the layout.",
+            code="images-not-found",
         )
     rows = {
         "id": files,

@@ -154,9 +154,7 @@ def _add(found: dict[str, bool], lines: Sequence[tuple[str, str]], path: Path) -
     bad = [f"{key}: {word!r}" for key, word in lines if word not in LABELS]
     other = [key for key, word in lines if word in LABELS and found.setdefault(key, LABELS[word]) != LABELS[word]]
     complain_of(bad, f"{path}: {len(bad)} labels are not one of {listed(LABELS)}", code="label-invalid")
-    complain_of(
-        other, f"{path}: {len(other)} labels contradict another label of the same name", code="label-conflict"
-    )
+    complain_of(other, f"{path}: {len(other)} labels contradict another label of the same name", code="label-conflict")
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
