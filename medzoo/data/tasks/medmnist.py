@@ -79,7 +79,7 @@ def _info(name: str, facts: _Set) -> TaskInfo:
         how=f"downloaded from {URL}{name}.npz when online; otherwise put {name}.npz in a folder and give --root FOLDER",
         published={
             "auroc": facts.published[0], "accuracy": facts.published[1], "model": "ResNet-18, 28 px",
-            "source": "https://doi.org/10.1038/s41597-022-01721-8", "note": "typed by hand, not yet checked against the paper's table",
+            "source": "https://doi.org/10.1038/s41597-022-01721-8", "note": "typed, not yet checked against the paper's table",
         },
         note=_NOTES.get(name, ""),
     )  # fmt: skip

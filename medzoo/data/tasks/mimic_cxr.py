@@ -45,7 +45,7 @@ TASKS: dict[str, TaskInfo] = {
         citation="Johnson et al., MIMIC-CXR-JPG, https://arxiv.org/abs/1901.07042, data https://doi.org/10.13026/jsn5-t979",
         how="Become a credentialed PhysioNet user, sign the agreement at https://physionet.org/content/mimic-cxr-jpg/, and "
         "download the folder files and the tables.",
-        layout="""ROOT/   (the folder of a version; or the folder above mimic-cxr-jpg/2.x.0 or physionet.org/files/mimic-cxr-jpg/2.x.0)
+        layout="""ROOT/   (the folder of a version, or the one above mimic-cxr-jpg/2.x.0 or physionet.org/files/mimic-cxr-jpg/2.x.0)
   mimic-cxr-2.0.0-chexpert.csv.gz    (or .csv; labels of each study)
   mimic-cxr-2.0.0-split.csv.gz       (or .csv)
   mimic-cxr-2.0.0-metadata.csv.gz    (or .csv; for views)

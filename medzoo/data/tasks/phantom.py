@@ -1,7 +1,7 @@
-"""Phantoms: images drawn by code in four looks, with labels, masks and patients; unlimited, offline, deterministic.
+"""Phantoms: four kinds of images drawn by code, with labels, masks and patients; unlimited, offline, deterministic.
 
-An image depends on (task, data seed, split, number) alone, so a larger training set contains the smaller one and
-the test set never moves. Each patient has three images, which share the anatomy and usually the label.
+An image depends only on (task, data seed, split, number). So a larger training set contains the smaller one, and the
+test set never changes. Each patient has three images, which share the anatomy and usually the label.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from medzoo.data.images.read import Window
 
 CHOICES = dict.fromkeys(("n", "n_validation", "n_test", "image_size", "data_seed"))
-VERSION = "1"  # of the drawing code: a changed picture is another data set
+VERSION = "1"  # of the drawing code: changed images are another data set
 IMAGES_A_PATIENT = 3
-STRAY = 0.25  # share of images whose label is drawn anew instead of being the patient's
+STRAY = 0.25  # share of images with a random label instead of the patient's
 SOFT_TISSUE: Window = (-160.0, 240.0)  # HU, level 40 width 400, the usual abdominal window
 _SIZES = {"phantom_natural": (2000, 200, 400)}
 _MEDICAL_SIZES = (320, 100, 400)
@@ -61,7 +61,7 @@ def load(
     image_size: int = 64,
     data_seed: int = 0,
 ) -> Task:
-    """A drawn task; nothing is drawn before it is read.
+    """A task of drawn images; an image is drawn when it is read.
 
     Args:
         name: one of the four.
@@ -70,7 +70,7 @@ def load(
         n_validation: validation images.
         n_test: test images.
         image_size: side, pixels.
-        data_seed: another seed is another data set.
+        data_seed: another seed gives another data set.
 
     Raises:
         UsageError: for fewer images than classes, or images of fewer than 16 pixels.
@@ -82,7 +82,10 @@ def load(
     usual = _SIZES.get(name, _MEDICAL_SIZES)
     sizes = [usual[place] if given is None else given for place, given in enumerate((n, n_validation, n_test))]
     if min(sizes) < len(info.classes) or image_size < 16:
-        raise UsageError(f"Task {name} needs at least {len(info.classes)} images a split, of 16 pixels or more.")
+        raise UsageError(
+            f"Task {name} needs at least {len(info.classes)} images per split and an image_size of at least 16 pixels.",
+            code="phantom-too-small",
+        )
     reader = PhantomReader(name, image_size, data_seed)
     columns = {
         split: reader.rows(split, count) for split, count in zip(("train", "validation", "test"), sizes, strict=True)
@@ -90,12 +93,12 @@ def load(
     identity = {"name": name, "version": VERSION, "sizes": sizes, "image_size": image_size, "data_seed": data_seed}
     chosen = {"n": n, "n_validation": n_validation, "n_test": n_test, "image_size": image_size, "data_seed": data_seed}
     usual_choice = {"image_size": 64, "data_seed": 0}
-    said = [f",{key}={value}" for key, value in chosen.items() if value is not None and value != usual_choice.get(key)]
-    return Task(info, columns, reader, sha256_of(identity), name=name + "".join(said))
+    given = [f",{key}={value}" for key, value in chosen.items() if value is not None and value != usual_choice.get(key)]
+    return Task(info, columns, reader, sha256_of(identity), name=name + "".join(given))
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Nothing to write: a phantom has no files."""
+    """Do nothing: a phantom has no files."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,11 @@ class PhantomReader:
         return f"{split}-p{index // IMAGES_A_PATIENT:05d}"
 
     def label(self, split: str, index: int) -> int:
-        """The class of an image: its patient's in most cases; patients take turns, so that classes are even."""
+        """The class of an image, usually that of its patient; patients get the classes in turn, so classes are balanced."""
         from medzoo.data.synthetic.primitives import generator
 
         classes = len(TASKS[self.name].classes)
-        if index < classes:  # the first images hold every class, however small the data set
+        if index < classes:  # the first images have all classes, even in the smallest data set
             return index
         rng = generator(self._stream, split, index, "label")
         stray = rng.uniform() < STRAY
@@ -141,10 +144,10 @@ class PhantomReader:
         split, _, number = key.partition("/")
         index = int(number)
         stream, patient = self._stream, self._patient(split, index)
-        return _pencil(self.name)(stream, patient, index, self.label(split, index), self.image_size)
+        return _drawing(self.name)(stream, patient, index, self.label(split, index), self.image_size)
 
     def read(self, key: str) -> Pixels:
-        """The drawn image; CT in Hounsfield units, windowed."""
+        """The drawn image; CT in Hounsfield units and windowed."""
         array, _ = self._draw(key)
         window = TASKS[self.name].window
         if window is not None:
@@ -153,11 +156,11 @@ class PhantomReader:
         return Pixels(array, (0.0, 255.0), "rgb" if array.ndim == 3 else "grey")
 
     def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8, 1 on the finding (or the object)."""
+        """(H, W) uint8, 1 for the finding (or the object)."""
         return self._draw(key)[1]
 
 
-def _pencil(name: str) -> Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]:
+def _drawing(name: str) -> Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]:
     from medzoo.data.synthetic import medical, natural
 
     return {

@@ -14,7 +14,7 @@ from medzoo.data.build_task import make_task, numbered, select_rows
 from medzoo.data.files.class_folders import PICTURES
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import files_below, find_one, need_files, need_folder
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, listed
 
@@ -36,14 +36,14 @@ TASKS: dict[str, TaskInfo] = {
         url="https://www.radimagenet.com/",
         citation="Mei et al., RadImageNet, Radiology: Artificial Intelligence, https://doi.org/10.1148/ryai.210315",
         how="Request the images at https://www.radimagenet.com/; https://github.com/BMEII-AI/RadImageNet links the three lists.",
-        layout="""ROOT/  (or ROOT/radiology_ai/ with the lists in it or beside it)
+        layout="""ROOT/  (or ROOT/radiology_ai/ with the lists inside or next to it)
   RadiologyAI_train.csv, RadiologyAI_val.csv, RadiologyAI_test.csv      (filename,label)
   radiology_ai/MR/knee/acl/*.png                                        (modality, anatomy, label)""",
-        split="official: the three lists of the authors. Without lists every folder modality/anatomy/label is a class, and "
+        split="official: the three lists of the authors. Without the lists every folder modality/anatomy/label is a class, and "
         "splits are made by image: 70, 10 and 20 %.",
         note="1.35 million images of 131,872 patients, 11 anatomies. The classes are the labels of the training list, sorted. "
-        "Images of one patient are alike, and nothing says which they are, so splits that are made here part patients; with "
-        "the lists it is not stated whether they do. The users of the data report repeated and empty images.",
+        "Images of one patient are similar, but the patient of an image is not published. So splits made by image share patients; "
+        "the authors do not say whether their lists do. Users of the data report duplicate and empty images.",
         published={
             "accuracy": 0.723, "model": "ResNet50 (Keras), from scratch",
             "source": "https://github.com/BMEII-AI/RadImageNet, README, top-1",
@@ -53,7 +53,7 @@ TASKS: dict[str, TaskInfo] = {
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """The images of the authors' lists, or of the class folders.
+    """The images in the authors' lists, or in the class folders.
 
     Args:
         name: "radimagenet".
@@ -61,8 +61,9 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         pooled: ignore the official split.
 
     Raises:
-        DataContractError: for missing lists or images, images in two lists, and labels that training does not have.
+        DataContractError: for missing lists or images, images in two lists, and labels that are not in the training list.
     """
+    # Without lists, the folders are the classes.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     places = [f"{folder}{file}" for folder in ("", f"{FOLDER}/") for file in LISTS.values()]
@@ -71,7 +72,11 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     base = find_one(root, places, name).parent
     absent = [file for file in LISTS.values() if not (base / file).is_file()]
     if absent:
-        raise DataContractError(f"Task {name}: {base} lacks {listed(absent)}; bring all three lists or none.")
+        raise DataContractError(
+            f"Task {name}: {listed(absent)} not found in {base}. Add the missing lists, or remove all three.",
+            code="lists-missing",
+        )
+    # Rows of the three lists; the labels of the training list are the classes.
     files: list[str] = []
     words: list[str] = []
     splits: list[str] = []
@@ -97,7 +102,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 
 def _below(root: Path, file: str) -> str:
-    """The path of a list below the root, which may be the folder that the lists' paths begin with."""
+    """A path of the lists, relative to the root; the root may be the folder that the paths begin with."""
     path = file.replace("\\", "/").removeprefix("./")
     return path if root.name != FOLDER or (root / FOLDER).is_dir() else path.removeprefix(f"{FOLDER}/")
 
@@ -107,18 +112,20 @@ def _from_folders(info: TaskInfo, root: Path, task: str, pooled: bool) -> Task:
     base = start if start.name == FOLDER else root
     files = files_below(base, PICTURES)
     shallow = [file for file in files if file.count("/") != 3]
-    if shallow:
-        complain(
-            DataContractError(
-                f"Task {task}: {len(shallow)} images below {base} do not lie in modality/anatomy/label: {listed(shallow)}. "
-                "Bring the lists of the authors."
-            )
-        )
+    complain_of(
+        shallow,
+        f"Task {task}: without the authors' lists, images must be in folders modality/anatomy/label; {len(shallow)} images below "
+        f"{base} are not",
+        code="folder-depth-wrong",
+    )
     files = [file for file in files if file.count("/") == 3]
     names = [file.rpartition("/")[0] for file in files]
     classes = tuple(sorted(set(names)))
     if len(classes) < 2:
-        raise DataContractError(f"Task {task}: {base} holds {len(classes)} class folders modality/anatomy/label.")
+        raise DataContractError(
+            f"Task {task}: {base} has {len(classes)} class folders modality/anatomy/label; at least 2 are needed.",
+            code="class-folders-missing",
+        )
     prefix = base.relative_to(root).as_posix()
     rows = {
         "id": files,
