@@ -61,7 +61,7 @@ TASKS: dict[str, TaskInfo] = {
 
 
 class HounsfieldReader(FileReader):
-    """Slices in HU. The check is needed because `read_image` applies the window to stored values if a file has no HU."""
+    """Slices in HU. Without this check `read_image` would apply the window to stored values if a file does not state its HU."""
 
     ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # part of the keys of decoded images; never change it
 

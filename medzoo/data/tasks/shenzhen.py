@@ -40,7 +40,7 @@ TASKS: dict[str, TaskInfo] = {
         layout="""ROOT/   (ChinaSet_AllFiles, or the folder that holds it)
   CXR_png/CHNCXR_0001_0.png            (the last digit is the label: 1 is tuberculosis)
   ClinicalReadings/CHNCXR_0001_0.txt   (may be missing; gives sex and age)""",
-        split="made: 70, 10 and 20 %. The studies' lists (463, 65 and 134 images): --split-file FOLDER with "
+        split="made by image: 70, 10 and 20 %. For the studies' lists (463, 65 and 134 images): --split-file FOLDER with "
         "ShenzenCXR_{train,valid,test}_data.txt.",
         note="662 images, 326 normal and 336 with tuberculosis; images in colour are read as grey.",
         published={
@@ -52,7 +52,7 @@ TASKS: dict[str, TaskInfo] = {
 
 
 def load(name: str, root: Path | None = None) -> Task:
-    """The Shenzhen set; file names say the label.
+    """The Shenzhen set; the file name gives the label.
 
     Args:
         name: "shenzhen".
@@ -66,10 +66,16 @@ def load(name: str, root: Path | None = None) -> Task:
     files = files_in(base / FOLDER, (".png",))
     matches = {file: _FILE.fullmatch(file) for file in files}
     odd = [file for file, match in matches.items() if match is None]
-    complain_of(odd, f"Task {name}: {len(odd)} files in {base / FOLDER} are not named CHNCXR_NUMBER_LABEL.png")
+    complain_of(
+        odd,
+        f"Task {name}: {len(odd)} files in {base / FOLDER} are not named CHNCXR_NUMBER_LABEL.png",
+        code="file-name-invalid",
+    )
     labels = {file: int(match[1]) for file, match in matches.items() if match is not None}
     if not labels:
-        raise DataContractError(f"Task {name}: {base / FOLDER} holds no file named CHNCXR_NUMBER_LABEL.png.")
+        raise DataContractError(
+            f"Task {name}: {base / FOLDER} has no file named CHNCXR_NUMBER_LABEL.png.", code="images-not-found"
+        )
     people = _people(base, list(labels))
     columns: dict[str, Any] = {
         "id": list(labels),
@@ -83,7 +89,7 @@ def load(name: str, root: Path | None = None) -> Task:
 
 
 def _people(base: Path, files: list[str]) -> list[tuple[str | None, float | None]]:
-    """Sex and age of each image by its clinical reading, whose first line is like `male 45yrs`; None where it does not say."""
+    """Sex and age of each image from its clinical reading, which begins like `male 45yrs`; None if not stated."""
     folder = base / READINGS
     if not folder.is_dir():
         return [(None, None)] * len(files)
@@ -97,7 +103,8 @@ def _people(base: Path, files: list[str]) -> list[tuple[str | None, float | None
     if there and all(sex is None and age is None for sex, age in people):
         complain(
             DataContractError(
-                f"{folder}: none of the {len(there)} readings says sex or age; they begin like `male 45yrs`."
+                f"{folder}: none of the {len(there)} readings has sex or age. A reading must begin like `male 45yrs`.",
+                code="readings-without-sex-and-age",
             )
         )
     return people
@@ -107,7 +114,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     """Write a tiny ChinaSet_AllFiles: PNG files of noise, some in colour, and clinical readings.
 
     Args:
-        root: folder, which becomes ChinaSet_AllFiles itself.
+        root: folder; it becomes ChinaSet_AllFiles.
         n: images; at least 20.
         seed: for the noise.
         name: ignored; there is one task.
