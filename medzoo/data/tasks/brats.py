@@ -17,7 +17,7 @@ from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import need_partners, splits_by_folder
-from medzoo.data.readers.nifti_slices import SliceReader, slices_of, stacked
+from medzoo.data.readers.nifti_slices import SliceReader, save_volume, slices_of, stacked
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -208,8 +208,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "brats2020".
     """
-    from medzoo.data.readers.nifti_slices import save_volume
-
     rng = np.random.default_rng(seed)
     for number in range(1, max(n // 2, 6) + 1):
         key = f"BraTS20_Training_{number:03d}"

@@ -17,6 +17,7 @@ from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.files.image_variants import stems
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -119,8 +120,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the names.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     lines: dict[str, list[str]] = {split: [] for split in LISTS}
     for number in range(max(n, 76) + 19):

@@ -20,6 +20,7 @@ from medzoo.data.files.csv_columns import numbers, read_columns
 from medzoo.data.files.find import files_below, find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain, complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
 from medzoo.data.vocabulary import EXCLUDED
@@ -203,8 +204,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     header = "Path,Sex,Age,Frontal/Lateral,AP/PA," + ",".join(FINDINGS)
     lines = {"train": [header], "valid": [header], "test": ["Path," + ",".join(FINDINGS)]}

@@ -15,6 +15,7 @@ from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -150,8 +151,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the names.
         name: "covidx" (the default) or "covidx_binary", whose lists are written.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     task = name or "covidx"
     for split, file, count in zip(("train", "test"), _pair(VERSIONS[task][-1]), (max(n, 60), 18), strict=True):

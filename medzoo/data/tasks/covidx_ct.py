@@ -22,6 +22,7 @@ from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -219,8 +220,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the names.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     people = ["patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality"]
     scan = int(rng.integers(1000, 9000))

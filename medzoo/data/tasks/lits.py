@@ -15,7 +15,7 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
-from medzoo.data.readers.nifti_slices import SliceReader, slices_of
+from medzoo.data.readers.nifti_slices import SliceReader, save_volume, slices_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError
 
@@ -181,8 +181,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "lits".
     """
-    from medzoo.data.readers.nifti_slices import save_volume
-
     rng = np.random.default_rng(seed)
     for number in range(max(n // 2, 6)):
         shape = (28 + seed, 24, 3 + number % 2)

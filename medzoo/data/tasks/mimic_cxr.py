@@ -17,6 +17,7 @@ from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, findings
 
@@ -186,8 +187,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         name: ignored; there is one task.
     """
     import gzip
-
-    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     names = sorted(FINDINGS)

@@ -20,6 +20,7 @@ from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -184,8 +185,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         name: ignored; there is one task.
     """
     import csv
-
-    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)

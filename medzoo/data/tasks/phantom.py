@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.images.read import Pixels, apply_window
-from medzoo.data.synthetic.medical import CHEST, CT, CT_RANGE, OCT
-from medzoo.data.synthetic.natural import CLASSES as NATURAL
+from medzoo.data.synthetic import medical, natural
+from medzoo.data.synthetic.primitives import generator
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import UsageError
 from medzoo.store import sha256_of
@@ -30,6 +30,12 @@ STRAY = 0.25  # share of images with a random label instead of the patient's
 SOFT_TISSUE: Window = (-160.0, 240.0)  # HU, level 40 width 400, the usual abdominal window
 _SIZES = {"phantom_natural": (2000, 200, 400)}
 _MEDICAL_SIZES = (320, 100, 400)
+_DRAW: dict[str, Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]] = {
+    "phantom_natural": natural.natural,
+    "phantom_chest": medical.chest,
+    "phantom_ct": medical.ct,
+    "phantom_oct": medical.oct_scan,
+}
 
 
 def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window: Window | None = None) -> TaskInfo:
@@ -43,10 +49,10 @@ def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window
 TASKS: dict[str, TaskInfo] = {
     info.name: info
     for info in (
-        _info("phantom_natural", "Ten colour textures on cluttered grounds, drawn", NATURAL, 3),
-        _info("phantom_chest", "Chest radiographs with or without an opacity, drawn", CHEST, 1),
-        _info("phantom_ct", "Liver lesions of three kinds in abdominal CT (HU), drawn", CT, 1, SOFT_TISSUE),
-        _info("phantom_oct", "Retinal OCT scans: normal, drusen, fluid, atrophy, drawn", OCT, 1),
+        _info("phantom_natural", "Ten colour textures on cluttered backgrounds, drawn", natural.CLASSES, 3),
+        _info("phantom_chest", "Chest radiographs with or without an opacity, drawn", medical.CHEST, 1),
+        _info("phantom_ct", "Liver lesions of three kinds in abdominal CT (HU), drawn", medical.CT, 1, SOFT_TISSUE),
+        _info("phantom_oct", "Retinal OCT scans: normal, drusen, fluid, atrophy, drawn", medical.OCT, 1),
     )
 }
 
@@ -131,8 +137,6 @@ class PhantomReader:
 
     def label(self, split: str, index: int) -> int:
         """The class of an image, usually that of its patient; patients get the classes in turn, so classes are balanced."""
-        from medzoo.data.synthetic.primitives import generator
-
         classes = len(TASKS[self.name].classes)
         if index < classes:  # the first images have all classes, even in the smallest data set
             return index
@@ -144,28 +148,17 @@ class PhantomReader:
         split, _, number = key.partition("/")
         index = int(number)
         stream, patient = self._stream, self._patient(split, index)
-        return _drawing(self.name)(stream, patient, index, self.label(split, index), self.image_size)
+        return _DRAW[self.name](stream, patient, index, self.label(split, index), self.image_size)
 
     def read(self, key: str) -> Pixels:
         """The drawn image; CT in Hounsfield units and windowed."""
         array, _ = self._draw(key)
         window = TASKS[self.name].window
         if window is not None:
-            pixels = Pixels(array, (float(CT_RANGE[0]), float(CT_RANGE[1])), "HU")
+            pixels = Pixels(array, (float(medical.CT_RANGE[0]), float(medical.CT_RANGE[1])), "HU")
             return apply_window(pixels, window)
         return Pixels(array, (0.0, 255.0), "rgb" if array.ndim == 3 else "grey")
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8, 1 for the finding (or the object)."""
         return self._draw(key)[1]
-
-
-def _drawing(name: str) -> Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]:
-    from medzoo.data.synthetic import medical, natural
-
-    return {
-        "phantom_natural": natural.natural,
-        "phantom_chest": medical.chest,
-        "phantom_ct": medical.ct,
-        "phantom_oct": medical.oct_scan,
-    }[name]

@@ -21,6 +21,7 @@ from medzoo.data.images.ct_windows import WindowChoice, limits_of, parse_window
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import ImageError
 
@@ -149,8 +150,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the UIDs.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_dicom
-
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)
     lines, uids, sick = [",".join((*UIDS, IMAGE_LABEL, *STUDY_LABELS))], ("", "", ""), False

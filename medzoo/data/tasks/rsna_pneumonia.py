@@ -20,6 +20,7 @@ from medzoo.data.files.csv_rows import read_list, read_text
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -179,8 +180,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         name: ignored; there is one task.
     """
     import uuid
-
-    from medzoo.data.synthetic.files import save_dicom
 
     rng = np.random.default_rng(seed)
     classes, boxes = ["patientId,class"], ["patientId,x,y,width,height,Target"]

@@ -28,7 +28,7 @@ _NAME = "shards:PATH"
 
 TASKS: dict[str, TaskInfo] = {
     _NAME: TaskInfo(
-        name=_NAME, title="Your shards: a task stored in files for streaming", kind="multiclass", classes=(), metric="auroc", unit="image",
+        name=_NAME, title="Your shards: a task in files for streaming", kind="multiclass", classes=(), metric="auroc", unit="image",
         groups="the groups of the written task", channels=None, license="your data's", url="", citation="",
         how="made from any task: medzoo shards TASK --root DIR --out PATH",
         note="With --task shards:PATH, pre-training streams the shards; other commands open them like any other task.",

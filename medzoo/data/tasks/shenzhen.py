@@ -18,6 +18,7 @@ from medzoo.data.files.class_folders import files_in
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.problems import complain, complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -119,8 +120,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     (root / READINGS).mkdir(parents=True, exist_ok=True)
     for number in range(max(n, 20)):

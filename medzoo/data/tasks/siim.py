@@ -19,6 +19,7 @@ from medzoo.data.files.find import files_below, find_one, need_folder
 from medzoo.data.images.dicom.file import need_pydicom
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, by_stem, check_sizes, header_size, need_partners, read_pairs
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import ImageError
 
@@ -228,8 +229,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "siim_pneumothorax".
     """
-    from medzoo.data.synthetic.files import save_dicom
-
     rng = np.random.default_rng(seed)
     lines, side = ["ImageId, EncodedPixels"], 40 + seed
     for number in range(max(n, 12)):

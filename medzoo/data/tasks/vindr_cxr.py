@@ -19,6 +19,7 @@ from medzoo.data.files.csv_rows import read_list
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -178,8 +179,6 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise and the ids.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_dicom
-
     rng = np.random.default_rng(seed)
     (root / "annotations").mkdir(parents=True, exist_ok=True)
     for split, count in (("train", max(n, 40)), ("test", 12)):
