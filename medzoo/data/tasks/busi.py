@@ -96,6 +96,7 @@ def load(name: str, root: Path | None = None, *, classes: str | None = None, poo
     root = need_folder(root, name, info.how)
     images, masks = _find_images_and_masks(root, name)
     ids = sorted(images)
+    # A segmentation needs a mask for every image and an image for every mask.
     if name == "busi_seg":
         need_partners(images, sorted(masks), name, "image (there is only a mask)", root)
         ids = need_partners(masks, ids, name, "mask", root)
@@ -118,6 +119,7 @@ def _find_images_and_masks(root: Path, task: str) -> tuple[dict[str, str], dict[
     images: dict[str, str] = {}
     masks: dict[str, list[str]] = {}
     odd, twice, misplaced = [], [], []
+    # Sort the files into images and masks by their names.
     for path in files_below(root, (".png",)):
         match = _NAME.fullmatch(path.rpartition("/")[2])
         if match is None:
@@ -133,6 +135,7 @@ def _find_images_and_masks(root: Path, task: str) -> tuple[dict[str, str], dict[
     for key, paths in masks.items():
         if len({path.rpartition("/")[2] for path in paths}) < len(paths):
             twice.append(f"masks of {key}")
+    # Report everything that makes a file ambiguous.
     complain_of(
         odd,
         f"Task {task}: {len(odd)} files below {root} are not named like benign (1).png or benign (1)_mask.png",

@@ -69,6 +69,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     Raises:
         DataContractError: for missing tables or images, unknown pathologies, and an image with two patients.
     """
+    # The four tables, wherever they are.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     base = find_one(root, [f"{folder}{table}" for folder in ("", "csv/") for table in TABLES], name).parent
@@ -81,6 +82,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
             )
         )
     tables = [table for table in TABLES if table not in absent]
+    # Findings of each image; the image must have a file.
     findings = _by_image([row for table in tables for row in read_csv(base / table, COLUMNS)[1]], name)
     files = _files(root, set(findings), name)
     missing = [key for key in findings if key not in files]
@@ -90,6 +92,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         ".dcm in a folder <name>",
         code="images-missing",
     )
+    # One row per image: it is malignant if one of its findings is.
     ids = [key for key in findings if key in files]
     rows = {
         "id": ids,

@@ -74,6 +74,7 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     base = find_one(root, ("train", "chest_xray/train"), name).parent
+    # The folder gives split and class, the file name the patient.
     paths: list[str] = []
     labels, words, patients, odd = [], [], [], []
     for folder, word in FOLDERS.items():

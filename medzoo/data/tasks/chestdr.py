@@ -72,6 +72,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
             f"Task {name}: {root} has no folder `images`. `medzoo tasks info {name}` shows the layout.",
             code="images-not-found",
         )
+    # Rows of both lists, with their image files.
     files = stems(root, "images", (".png",))
     columns: dict[str, Any] = {"id": [], "image": [], "label": [], "split": []}
     for split, file in lists.items():

@@ -150,11 +150,13 @@ def _images(table: Path, base: Path, task: str, blank: str) -> dict[str, Any]:
         f"{table}: {len(bad)} paths do not look like CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg",
         code="image-path-invalid",
     )
+    # Labels and subgroups of each row.
     labels = findings(columns, paths, table, blank)
     sex, age = columns.get("Sex", [""] * len(paths)), numbers(columns.get("Age", [""] * len(paths)), 1, 120)
     views = columns.get("AP/PA", [""] * len(paths))
     found: dict[str, Any] = {key: [] for key in ("id", "patient_id", "study_id", "sex", "age", "view")}
     rows: list[int] = []
+    # One row per image: a path with a file name is one image, the path of a study stands for all of its images.
     for row, place in enumerate(places):
         if place is None:
             continue
@@ -204,6 +206,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         seed: for the noise.
         name: ignored; there is one task.
     """
+    # (split, patient, study, view) of every image.
     rng = np.random.default_rng(seed)
     header = "Path,Sex,Age,Frontal/Lateral,AP/PA," + ",".join(FINDINGS)
     lines = {"train": [header], "valid": [header], "test": ["Path," + ",".join(FINDINGS)]}
@@ -212,6 +215,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     places += [("valid", 64541 + number, 1, 1) for number in range(12)]
     places += [("valid", 64541 + number, 1, 2) for number in range(0, 12, 3)]
     places += [("test", 64741 + number, 1, 1) for number in range(12)]
+    # Images and lines of the tables.
     for number, (split, patient, visit, view) in enumerate(places):
         study, side = f"{split}/patient{patient:05d}/study{visit}", "lateral" if view == 2 else "frontal"
         key = f"{study}/view{view}_{side}.jpg"

@@ -91,6 +91,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     root = need_folder(root, name, info.how)
     table = find_one(root, TABLES, name)
     _, rows = read_csv(table, COLUMNS)
+    # Rows whose image exists.
     names = [row["Image Index"] for row in rows]
     files = by_name(root, (".png",), name)
     absent = [key for key in names if key not in files]

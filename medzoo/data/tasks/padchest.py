@@ -198,6 +198,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         for number in range(max(n, 60) + 4):
             image = f"{int.from_bytes(rng.bytes(16)) + number}_{number:06d}.png"
             folder, patient = str(number // 2 % 2), 839860488694292331637988235681460987 + number // 3
+            # Some rows must be left out: lateral views, projections found by a tool, and rows without labels.
             view = ("PA", "AP", "PA", "PA", "AP", "L")[number % 6] if number % 11 == 0 else ("PA", "AP")[number % 2]
             how = REVIEWED if number % 13 else "Tool"
             cell = "" if number % 17 == 9 else repr(words[number % 7])

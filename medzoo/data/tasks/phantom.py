@@ -84,6 +84,7 @@ def load(
     >>> load("phantom_ct", n=6).read("train", 0)[0].range
     (-160.0, 240.0)
     """
+    # The number of images in each split.
     info = TASKS[name]
     usual = _SIZES.get(name, _MEDICAL_SIZES)
     sizes = [usual[place] if given is None else given for place, given in enumerate((n, n_validation, n_test))]
@@ -96,6 +97,7 @@ def load(
     columns = {
         split: reader.rows(split, count) for split, count in zip(("train", "validation", "test"), sizes, strict=True)
     }
+    # The choices decide the images, so they replace the hash of files; the name has only unusual choices.
     identity = {"name": name, "version": VERSION, "sizes": sizes, "image_size": image_size, "data_seed": data_seed}
     chosen = {"n": n, "n_validation": n_validation, "n_test": n_test, "image_size": image_size, "data_seed": data_seed}
     usual_choice = {"image_size": 64, "data_seed": 0}

@@ -58,6 +58,7 @@ def load(
         raise UsageError(
             "Task shards:PATH: give the path of the shards, as in shards:some/folder.", code="path-missing"
         )
+    # Check the files before anything is read from them.
     folder = (root / path if root is not None else Path(path)).expanduser()
     index = read_index(folder)
     policy = policy_of(index, label_policy)
@@ -70,6 +71,7 @@ def load(
                 code="shards-damaged",
             )
         )
+    # Read the columns; labels that are still uncertain follow the policy.
     columns = _columns(folder, index, set(damaged))
     if policy is not None:
         for rows in columns.values():

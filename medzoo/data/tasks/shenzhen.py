@@ -64,6 +64,7 @@ def load(name: str, root: Path | None = None) -> Task:
     """
     info = TASKS[name]
     base = find_folder(need_folder(root, name, info.how), (FOLDER,), ("ChinaSet_AllFiles",), name)
+    # The last digit of the file name is the label.
     files = files_in(base / FOLDER, (".png",))
     matches = {file: _FILE.fullmatch(file) for file in files}
     odd = [file for file, match in matches.items() if match is None]
