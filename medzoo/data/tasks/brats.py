@@ -141,37 +141,37 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
 
 def _cases(root: Path, paths: list[str], task: str) -> dict[str, dict[str, str]]:
     """Id → channel → path, for the ids that have all channels and a segmentation."""
-    found: dict[str, dict[str, str]] = {}
+    cases: dict[str, dict[str, str]] = {}
     suffix = ""
     # The segmentation with the odd name belongs to the case whose folder it is in.
     odd = {path.rpartition("/")[0].rpartition("/")[2]: path for path in paths if _ODD in path.rpartition("/")[2]}
     twice = []
     for path in paths:
         match = _FILE.fullmatch(path.rpartition("/")[2])
-        if match and found.setdefault(match[1], {}).setdefault(match[2], path) != path:
-            twice.append(f"{found[match[1]][match[2]]} and {path}")
+        if match and cases.setdefault(match[1], {}).setdefault(match[2], path) != path:
+            twice.append(f"{cases[match[1]][match[2]]} and {path}")
         suffix = f".{match[3]}" if match else suffix
     complain_of(twice, f"Task {task}: {len(twice)} files are there twice; keep one of each", code="files-duplicated")
-    for key, parts in found.items():
+    for key, parts in cases.items():
         if "seg" not in parts and key in odd:
             parts["seg"] = odd[key]
     for part in (*CHANNELS, "seg"):
-        with_part = {key: parts[part] for key, parts in found.items() if part in parts}
-        need_partners(with_part, list(found), task, part, root, f"_{part}{suffix}")
-    return {key: parts for key, parts in found.items() if {*CHANNELS, "seg"} <= set(parts)}
+        with_part = {key: parts[part] for key, parts in cases.items() if part in parts}
+        need_partners(with_part, list(cases), task, part, root, f"_{part}{suffix}")
+    return {key: parts for key, parts in cases.items() if {*CHANNELS, "seg"} <= set(parts)}
 
 
 def _patients(keys: list[str], task: str) -> dict[str, str]:
     """Id → case; the case is the first part of the id."""
-    found = {key: match[0] for key in keys if (match := _PATIENT.match(key))}
-    unmatched = [key for key in keys if key not in found]
+    patients = {key: match[0] for key in keys if (match := _PATIENT.match(key))}
+    unmatched = [key for key in keys if key not in patients]
     if unmatched:
         raise DataContractError(
             f"Task {task}: {len(unmatched)} ids do not name their case, so slices of one case could be in two splits: "
             f"{listed(unmatched)}. An id must begin like BraTS20_Training_001, or end in _ and the slice number.",
             code="patient-not-in-file-name",
         )
-    return found
+    return patients
 
 
 def _npy(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str, pooled: bool) -> Task:
@@ -183,8 +183,8 @@ def _npy(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str
         "patient_id": [patients[key] for key in cases],
     }
     splits = splits_by_folder(rows["mask"], task)
-    full = f"{task},files=npy"
-    return make_task(info, rows, splits, root, (), reader=NpyReader(root), pooled=pooled, name=full)
+    full_name = f"{task},files=npy"
+    return make_task(info, rows, splits, root, (), reader=NpyReader(root), pooled=pooled, name=full_name)
 
 
 def _nifti(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: str, pooled: bool) -> Task:

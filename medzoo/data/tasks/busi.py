@@ -110,8 +110,8 @@ def load(name: str, root: Path | None = None, *, classes: str | None = None, poo
         words = [key.partition(" ")[0].lower() for key in ids]
         rows["label"] = [names.index(word) if word in names else 0 for word in words]
         info = replace(info, classes=names, kind="multiclass" if classes == "3" else "binary")
-    full = f"{name},classes=3" if classes == "3" else name
-    return make_task(info, rows, None, root, (), reader=MaskReader(root), pooled=pooled, name=full)
+    full_name = f"{name},classes=3" if classes == "3" else name
+    return make_task(info, rows, None, root, (), reader=MaskReader(root), pooled=pooled, name=full_name)
 
 
 def _find_images_and_masks(root: Path, task: str) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -69,7 +69,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     Raises:
         DataContractError: for missing tables or images, unknown pathologies, and an image with two patients.
     """
-    # The four tables, wherever they are.
+    # The four tables, in the root or in csv/.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     base = find_one(root, [f"{folder}{table}" for folder in ("", "csv/") for table in TABLES], name).parent
@@ -110,14 +110,14 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 def _by_image(rows: list[dict[str, str]], task: str) -> dict[str, list[dict[str, str]]]:
     """Name of the image → its findings; the name is the first folder of the path in the tables."""
-    found: dict[str, list[dict[str, str]]] = {}
+    findings: dict[str, list[dict[str, str]]] = {}
     bad, mixed = [], []
     for row in rows:
         key = row["image file path"].replace("\\", "/").strip("/").partition("/")[0]
-        found.setdefault(key, []).append(row)
+        findings.setdefault(key, []).append(row)
         if row["pathology"] not in PATHOLOGY:
             bad.append(f"{key}: {row['pathology']!r}")
-    for key, group in found.items():
+    for key, group in findings.items():
         if len({row["patient_id"] for row in group}) > 1 or not key:
             mixed.append(f"{key!r}: {sorted({row['patient_id'] for row in group})}")
     complain_of(
@@ -128,31 +128,31 @@ def _by_image(rows: list[dict[str, str]], task: str) -> dict[str, list[dict[str,
     complain_of(
         mixed, f"Task {task}: {len(mixed)} images have no name or more than one patient", code="patient-ambiguous"
     )
-    return found
+    return findings
 
 
 def _files(root: Path, names: set[str], task: str) -> dict[str, str]:
     """Name of an image → its file: a PNG of that name, or the only DICOM file below a folder of that name."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for path in files_below(root, (".png",)):
         stem = path.rpartition("/")[2].rpartition(".")[0]
-        if stem in names and found.setdefault(stem, path) != path:
+        if stem in names and files.setdefault(stem, path) != path:
             complain(
                 DataContractError(
-                    f"Task {task}: {found[stem]} and {path} have the same name. Keep one of them.",
+                    f"Task {task}: {files[stem]} and {path} have the same name. Keep one of them.",
                     code="files-duplicated",
                 )
             )
     slices: dict[str, list[str]] = {}
     for path in files_below(root, (".dcm",)):
-        name = next((part for part in path.split("/")[:-1] if part in names and part not in found), None)
+        name = next((part for part in path.split("/")[:-1] if part in names and part not in files), None)
         if name is not None:
             slices.setdefault(name, []).append(path)
     several = [f"{name}: {listed(paths, 3)}" for name, paths in slices.items() if len(paths) > 1]
     complain_of(
         several, f"Task {task}: {len(several)} images have more than one .dcm file", code="dicom-files-ambiguous"
     )
-    return found | {name: paths[0] for name, paths in slices.items()}
+    return files | {name: paths[0] for name, paths in slices.items()}
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

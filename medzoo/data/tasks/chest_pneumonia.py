@@ -76,7 +76,7 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
     base = find_one(root, ("train", "chest_xray/train"), name).parent
     # The folder gives split and class, the file name the patient.
     paths: list[str] = []
-    labels, words, patients, odd = [], [], [], []
+    labels, splits, patients, odd = [], [], [], []
     for folder, word in FOLDERS.items():
         find_one(base, (folder,), name)
         for label, file in class_folders(base / folder, name, CLASSES, (".jpeg", ".jpg")):
@@ -86,7 +86,7 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
                 continue
             paths.append(f"{folder}/{label}/{file}")
             labels.append(CLASSES.index(label))
-            words.append(word)
+            splits.append(word)
             patients.append(patient)
     if odd:
         complain(
@@ -104,8 +104,8 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
         "patient_id": patients,
     }
     official = split == "official"
-    full = f"{name},split=official" if official else name
-    return make_task(info, rows, words if official else None, root, (), pooled=pooled, name=full)
+    full_name = f"{name},split=official" if official else name
+    return make_task(info, rows, splits if official else None, root, (), pooled=pooled, name=full_name)
 
 
 def _patient(file: str, *, separate: bool) -> str | None:

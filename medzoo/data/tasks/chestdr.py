@@ -96,20 +96,20 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 def _lines(path: Path) -> list[tuple[str, list[float]]]:
     """Name (without .png) and labels of each line; names may contain points, labels are separated by commas."""
-    found, bad = [], []
+    rows, bad = [], []
     for line in read_text(path).splitlines():
         image, _, cells = line.strip().rpartition(" ")
         marks = cells.split(",")
         if not image or len(marks) != len(CLASSES) or not set(marks) <= {"0", "1"}:
             bad += [line[:60]] if line.strip() else []
             continue
-        found.append((image.strip().removesuffix(".png"), [float(mark) for mark in marks]))
+        rows.append((image.strip().removesuffix(".png"), [float(mark) for mark in marks]))
     complain_of(
         bad, f"{path}: {len(bad)} lines are not a name and {len(CLASSES)} labels of 0 or 1", code="list-line-invalid"
     )
-    if not found:
+    if not rows:
         raise DataContractError(f"{path} lists no image.", code="list-empty")
-    return found
+    return rows
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -127,8 +127,8 @@ def load(
         )
     absent = need_files(base, columns["image"], name)
     if absent:
-        there = [key not in absent for key in columns["image"]]
-        columns, splits = select_rows(columns, there), [word for word, yes in zip(splits, there, strict=True) if yes]
+        exists = [key not in absent for key in columns["image"]]
+        columns, splits = select_rows(columns, exists), [word for word, yes in zip(splits, exists, strict=True) if yes]
     full_name = name_with_choices(name, {"view": view, "test": test, "blank": blank}, USUAL)
     policy = parse_policy(label_policy)
     return make_task(info, columns, splits, base, tables, policy=policy, pooled=pooled, name=full_name)
@@ -154,7 +154,7 @@ def _images(table: Path, base: Path, task: str, blank: str) -> dict[str, Any]:
     labels = findings(columns, paths, table, blank)
     sex, age = columns.get("Sex", [""] * len(paths)), numbers(columns.get("Age", [""] * len(paths)), 1, 120)
     views = columns.get("AP/PA", [""] * len(paths))
-    found: dict[str, Any] = {key: [] for key in ("id", "patient_id", "study_id", "sex", "age", "view")}
+    fields: dict[str, Any] = {key: [] for key in ("id", "patient_id", "study_id", "sex", "age", "view")}
     rows: list[int] = []
     # One row per image: a path with a file name is one image, the path of a study stands for all of its images.
     for row, place in enumerate(places):
@@ -162,13 +162,13 @@ def _images(table: Path, base: Path, task: str, blank: str) -> dict[str, Any]:
             continue
         for key in (place[1],) if place[4] else _images_of_study(base, place[1], table, task):
             rows.append(row)
-            found["id"].append(key)
-            found["patient_id"].append(place[2])
-            found["study_id"].append(f"{place[2]}/{place[3]}")
-            found["sex"].append(SEX.get(sex[row]))
-            found["age"].append(age[row])
-            found["view"].append(views[row] or ("lateral" if "_lateral." in key else "frontal"))
-    return {**found, "image": list(found["id"]), "label": labels[rows]}
+            fields["id"].append(key)
+            fields["patient_id"].append(place[2])
+            fields["study_id"].append(f"{place[2]}/{place[3]}")
+            fields["sex"].append(SEX.get(sex[row]))
+            fields["age"].append(age[row])
+            fields["view"].append(views[row] or ("lateral" if "_lateral." in key else "frontal"))
+    return {**fields, "image": list(fields["id"]), "label": labels[rows]}
 
 
 def _images_of_study(base: Path, study: str, table: Path, task: str) -> list[str]:

@@ -124,22 +124,22 @@ def _pair(version: str) -> tuple[str, str]:
 
 def _lines(path: Path, classes: tuple[str, ...]) -> list[tuple[str, str, str, str | None]]:
     """Patient, file, class and source of each line; fields are read from the end, because only the patient contains blanks."""
-    found, bad = [], []
+    rows, bad = [], []
     for line in read_text(path).splitlines():
         fields = line.split()
         source = None if not fields or fields[-1] in classes else fields.pop()
         if len(fields) < 3 or fields[-1] not in classes:
             bad += [line[:120]] if line.strip() else []
             continue
-        found.append((" ".join(fields[:-2]), fields[-2], fields[-1], source))
+        rows.append((" ".join(fields[:-2]), fields[-2], fields[-1], source))
     complain_of(
         bad,
         f"{path}: {len(bad)} lines are not `patient file class source` with one of the classes {listed(classes)}",
         code="list-line-invalid",
     )
-    if not found:
+    if not rows:
         raise DataContractError(f"{path} lists no image with one of the classes {listed(classes)}.", code="list-empty")
-    return found
+    return rows
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -109,7 +109,7 @@ def load(
     root = need_folder(root, name, info.how)
     version_read = _version(root, name, version)
     lists = {word: f"{word}_COVIDx_CT-{version_read}.txt" for word in WORDS}
-    files, labels, boxes, words = _rows(root, lists)
+    files, labels, boxes, splits = _rows(root, lists)
     folder = _folder(root, name, files[0], version_read)
     # The file name names the patient; the patient gives sex and age.
     matches = [_PATIENT.match(file) for file in files]
@@ -128,7 +128,7 @@ def load(
         "patient_id": patients,
         "sex": [people.get(patient, (None, None))[0] for patient in patients],
         "age": [people.get(patient, (None, None))[1] for patient in patients],
-        "split": words,
+        "split": splits,
     }
     # Rows with a known patient and an existing file; crop=box adds the box to the key.
     absent = need_files(root, columns["image"], name)
@@ -139,9 +139,7 @@ def load(
     reader = BoxReader(root) if crop == "box" else None
     full_name = name_with_choices(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
     tables = [*lists.values(), *tables]
-    return make_task(
-        info, columns, columns.pop("split"), root, tables, reader=reader, pooled=pooled, name=full_name
-    )  # fmt: skip
+    return make_task(info, columns, columns.pop("split"), root, tables, reader=reader, pooled=pooled, name=full_name)
 
 
 def _version(root: Path, task: str, chosen: str | None) -> str:
@@ -167,7 +165,7 @@ def _version(root: Path, task: str, chosen: str | None) -> str:
 
 def _rows(root: Path, lists: dict[str, str]) -> tuple[list[str], list[int], list[str], list[str]]:
     """File, class, box and split of every line."""
-    files, labels, boxes, words, bad = [], [], [], [], []
+    files, labels, boxes, splits, bad = [], [], [], [], []
     for word, file in lists.items():
         for line in read_list(root / file):
             known = len(line) == 6 and all(cell.isdecimal() for cell in line[1:]) and int(line[1]) < len(CLASSES)
@@ -177,11 +175,11 @@ def _rows(root: Path, lists: dict[str, str]) -> tuple[list[str], list[int], list
             files.append(line[0])
             labels.append(int(line[1]))
             boxes.append(",".join(line[2:]))
-            words.append(WORDS[word])
+            splits.append(WORDS[word])
     complain_of(bad, f"{root}: {len(bad)} lines are not `file class xmin ymin xmax ymax`", code="list-line-invalid")
     if not files:
         raise DataContractError(f"{root}: the lists {listed(lists.values())} name no image.", code="list-empty")
-    return files, labels, boxes, words
+    return files, labels, boxes, splits
 
 
 def _folder(root: Path, task: str, file: str, version: str) -> str:

@@ -142,36 +142,36 @@ def load(
         raise UsageError(
             f"Task {name}: group={group} and --groups {groups} differ. Give only one of them.", code="groups-contradict"
         )
-    # Read the table or the folders; folds in a table replace its other splits.
+    # Read the table or the folders.
     choice = ColumnChoice(image, label, labels, mask, split, group)
-    found = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
-    # If there are folds, they divide only the training split.
-    folds = any(STATED_FOLD in rows for rows in found.columns.values())
-    if pooled and len(found.columns) > 1 and not folds:
-        found.columns = {"all": concatenate_rows(found.columns.values())}
+    data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    # A table's folds divide only its training split, so splits are not joined if there are folds.
+    folds = any(STATED_FOLD in rows for rows in data.columns.values())
+    if pooled and len(data.columns) > 1 and not folds:
+        data.columns = {"all": concatenate_rows(data.columns.values())}
     # The name has only the last part of the path: the data are the same in another folder.
     title = f"{prefix}:{place.resolve().name}{choice.named()}"
     limits = None
     if window is not None:
         window = checked_window(window)
         limits = limits_of(window) if parse_rule(window) is None else None  # with a rule, each image has its limits
-        found.reader.window = window  # type: ignore[attr-defined]
+        data.reader.window = window  # type: ignore[attr-defined]
         title += f",window={window_text(window)}"
-    metric = {"regression": "mae", "segmentation": "dice"}.get(found.kind, "auroc")
+    metric = {"regression": "mae", "segmentation": "dice"}.get(data.kind, "auroc")
     info = replace(
-        TASKS[name], name=title, title=f"{len(found.files)} files", kind=found.kind, classes=found.classes, metric=metric,
-        groups=found.groups, window=limits, note="",
+        TASKS[name], name=title, title=f"{len(data.files)} files", kind=data.kind, classes=data.classes, metric=metric,
+        groups=data.groups, window=limits, note="",
     )  # fmt: skip
     try:
-        hashed = fingerprint(found.root, found.files)
+        hashed = fingerprint(data.root, data.files)
     except OSError as error:
         raise DataContractError(f"{place}: a file cannot be read ({error}).", code="data-file-unreadable") from error
-    if found.kind != "multilabel":
-        return Task(info, found.columns, found.reader, hashed, notes=found.notes)
+    if data.kind != "multilabel":
+        return Task(info, data.columns, data.reader, hashed, notes=data.notes)
     policy = parse_policy(label_policy)
-    for rows in found.columns.values():
+    for rows in data.columns.values():
         settle_labels(rows, policy)
-    return Task(info, found.columns, found.reader, hashed, policy=policy, notes=found.notes)
+    return Task(info, data.columns, data.reader, hashed, policy=policy, notes=data.notes)
 
 
 def _read(

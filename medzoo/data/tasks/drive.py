@@ -76,9 +76,9 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     splits: list[str] = []
     for half, split in HALVES.items():
         place = find_one(base, ("test", "testing") if half == "test" else (half,), name)
-        found = {what: _numbered(root, place, folders, name) for what, folders in PLACES.items()}
+        files = {what: _numbered(root, place, folders, name) for what, folders in PLACES.items()}
         # Some downloads have no vessels for the test half: these can only be used with folds of the training half.
-        if half == "test" and not found["vessels"]:
+        if half == "test" and not files["vessels"]:
             if pooled:
                 continue
             raise DataContractError(
@@ -88,13 +88,13 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
             )
         # Every photograph needs its vessels and its field of view.
         ending = f"_{half}.tif" if (place / "1st_manual").is_dir() else ".png"
-        need_partners(found["images"], sorted(found["vessels"]), name, "photograph", place / "images", ending)
-        numbers = need_partners(found["vessels"], sorted(found["images"]), name, "vessels (1st_manual)", place)
-        for number in need_partners(found["field"], numbers, name, "field of view (mask)", place):
+        need_partners(files["images"], sorted(files["vessels"]), name, "photograph", place / "images", ending)
+        numbers = need_partners(files["vessels"], sorted(files["images"]), name, "vessels (1st_manual)", place)
+        for number in need_partners(files["field"], numbers, name, "field of view (mask)", place):
             columns["id"].append(number)
-            columns["image"].append(found["images"][number])
-            columns["mask"].append(found["vessels"][number])
-            columns["fov"].append(found["field"][number])
+            columns["image"].append(files["images"][number])
+            columns["mask"].append(files["vessels"][number])
+            columns["fov"].append(files["field"][number])
             splits.append(split)
     for masks in (columns["mask"], columns["fov"]):
         check_sizes(root, columns["image"], masks, name)
@@ -105,17 +105,17 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 def _numbered(root: Path, half: Path, folders: tuple[str, ...], task: str) -> dict[str, str]:
     """Number of the photograph → path, from the first folder that exists."""
     folder = next((half / name for name in folders if (half / name).is_dir()), None)
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in files_below(folder, MASKS, root) if folder else ():
         number = _NUMBER.match(path.rpartition("/")[2])
-        if number is None or number[0] in found:
+        if number is None or number[0] in paths:
             raise DataContractError(
                 f"Task {task}: the name of {root / path} must begin with the number of its photograph, like 21_training.tif, and "
                 "each number may be in a folder only once.",
                 code="file-name-invalid",
             )
-        found[number[0]] = path
-    return found
+        paths[number[0]] = path
+    return paths
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

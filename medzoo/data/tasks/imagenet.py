@@ -93,16 +93,16 @@ def load(
     start = "" if prefix == "." else f"{prefix}/"
     # Training and validation come from the training folders, test from the official validation images.
     ids, labels = _folders(base / "train", "train", place, name)
-    words = cut_training(ids, labels, int(percent))
+    splits = cut_training(ids, labels, int(percent))
     tested, truth, solution = _official(root, base, place, set(names), name)
     tables += solution
     ids += tested
     labels += truth
-    words += ["test"] * len(tested)
+    splits += ["test"] * len(tested)
     rows: dict[str, Any] = {"id": ids, "image": [f"{start}{key}" for key in ids], "label": labels, "patient_id": ids}
     full_name = name_with_choices(name, {"classes": classes, "percent": percent}, USUAL)
     labelled = tuple(f"{synset} {names[synset]}".strip() for synset in synsets)
-    return make_task(info, rows, words, root, tables, pooled=pooled, name=full_name, classes=labelled)
+    return make_task(info, rows, splits, root, tables, pooled=pooled, name=full_name, classes=labelled)
 
 
 def _synsets(root: Path, base: Path, task: str) -> tuple[dict[str, str], list[str]]:
@@ -114,31 +114,31 @@ def _synsets(root: Path, base: Path, task: str) -> tuple[dict[str, str], list[st
                 f"Task {task}: {base / 'train'} has no class folders.", code="class-folders-missing"
             )
         return dict.fromkeys(folders, ""), []
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     bad = []
     for line in filter(None, map(str.strip, read_text(root / MAPPING).splitlines())):
         synset, _, words = line.partition(" ")
-        if not (synset[:1] == "n" and synset[1:].isdecimal()) or synset in found:
+        if not (synset[:1] == "n" and synset[1:].isdecimal()) or synset in names:
             bad.append(line)
-        found[synset] = words.partition(",")[0].strip()
-    unknown = [folder for folder in folders if folder not in found]
+        names[synset] = words.partition(",")[0].strip()
+    unknown = [folder for folder in folders if folder not in names]
     complain_of(
         bad,
         f"{root / MAPPING}: {len(bad)} lines do not begin with a synset, or repeat one",
         code="synset-line-invalid",
     )
-    if not found:
+    if not names:
         complain(DataContractError(f"{root / MAPPING} is empty.", code="table-empty"))
     complain_of(
         unknown, f"Task {task}: {len(unknown)} folders of train are not in {MAPPING}", code="class-folder-unknown"
     )
-    return found, [MAPPING]
+    return names, [MAPPING]
 
 
 def _folders(folder: Path, part: str, place: dict[str, int], task: str) -> tuple[list[str], list[int]]:
     """Ids and labels of the images in class folders."""
-    there = set(folders_in(folder))
-    absent = [synset for synset in place if synset not in there]
+    folders = set(folders_in(folder))
+    absent = [synset for synset in place if synset not in folders]
     complain_of(
         absent,
         f"Task {task}: {len(absent)} of {len(place)} class folders are not in {folder}",
@@ -147,7 +147,7 @@ def _folders(folder: Path, part: str, place: dict[str, int], task: str) -> tuple
     ids: list[str] = []
     labels: list[int] = []
     for synset, label in place.items():
-        files = files_in(folder / synset, SUFFIXES) if synset in there else []
+        files = files_in(folder / synset, SUFFIXES) if synset in folders else []
         ids += [f"{part}/{synset}/{file}" for file in files]
         labels += [label] * len(files)
     return ids, labels

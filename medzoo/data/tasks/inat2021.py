@@ -64,15 +64,15 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
     place = {folder: number for number, folder in enumerate(species)}
     ids: list[str] = []
     labels: list[int] = []
-    words: list[str] = []
+    splits: list[str] = []
     for folder, part, split in ((training, set, "train"), (testing, "val", "test")):
         for label, file in class_folders(folder, name, species, SUFFIXES):
             ids.append(f"{part}/{label}/{file}")
             labels.append(place[label])
-            words.append(split)
+            splits.append(split)
     rows: dict[str, Any] = {"id": ids, "image": ids, "label": labels, "patient_id": ids}
     full_name = name_with_choices(name, {"set": set}, {"set": "train"})
-    return make_task(info, rows, words, root, (), pooled=pooled, name=full_name, classes=tuple(species))
+    return make_task(info, rows, splits, root, (), pooled=pooled, name=full_name, classes=tuple(species))
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -104,15 +104,15 @@ def load(name: str, root: Path | None = None, *, group: str | None = None, poole
 
 def _labels(cells: list[dict[str, str]], where: str) -> list[int]:
     """The class of each row, found by the name of its column."""
-    found, bad = [], []
+    labels, bad = [], []
     for row in cells:
         marks = {name: row[name] for name in CLASSES}
         yes = [name for name, mark in marks.items() if mark in ("1", "1.0")]
         if len(yes) != 1 or any(mark not in ("0", "0.0", "1", "1.0") for mark in marks.values()):
             bad.append(f"{row['image']}: {marks}")
-        found.append(CLASSES.index(yes[0]) if len(yes) == 1 else 0)
+        labels.append(CLASSES.index(yes[0]) if len(yes) == 1 else 0)
     complain_of(bad, f"{where}: {len(bad)} rows do not have exactly one class", code="class-not-exactly-one")
-    return found
+    return labels
 
 
 def _lesions(path: Path, ids: list[str]) -> list[str]:

@@ -127,10 +127,10 @@ def _exams(base: Path, kind: str) -> tuple[dict[str, bool], list[Path]] | None:
     paths = [base / f"{part}-{kind}.csv" for part in ("train", "valid") if (base / f"{part}-{kind}.csv").is_file()]
     if not paths:
         return None
-    found: dict[str, bool] = {}
+    torn: dict[str, bool] = {}
     for path in paths:
-        _add(found, [(line[0].zfill(4), line[1] if len(line) == 2 else "") for line in read_list(path)], path)
-    return found, paths
+        _add(torn, [(line[0].zfill(4), line[1] if len(line) == 2 else "") for line in read_list(path)], path)
+    return torn, paths
 
 
 def _slices(folder: Path, kind: str, task: str) -> tuple[dict[str, bool], list[Path]]:
@@ -142,17 +142,17 @@ def _slices(folder: Path, kind: str, task: str) -> tuple[dict[str, bool], list[P
             f"valid-{kind}.csv. `medzoo tasks info {task}` shows the layout.",
             code="tables-missing",
         )
-    found: dict[str, bool] = {}
+    torn: dict[str, bool] = {}
     for path in paths:
         file, label = COLUMNS[kind]
-        _add(found, [(row[file].rpartition("/")[2], row[label]) for row in read_csv(path, (file, label))[1]], path)
-    return found, paths
+        _add(torn, [(row[file].rpartition("/")[2], row[label]) for row in read_csv(path, (file, label))[1]], path)
+    return torn, paths
 
 
-def _add(found: dict[str, bool], lines: Sequence[tuple[str, str]], path: Path) -> None:
+def _add(torn: dict[str, bool], lines: Sequence[tuple[str, str]], path: Path) -> None:
     """Add the labels of a table; unknown labels and labels that contradict earlier ones are problems."""
     bad = [f"{key}: {word!r}" for key, word in lines if word not in LABELS]
-    other = [key for key, word in lines if word in LABELS and found.setdefault(key, LABELS[word]) != LABELS[word]]
+    other = [key for key, word in lines if word in LABELS and torn.setdefault(key, LABELS[word]) != LABELS[word]]
     complain_of(bad, f"{path}: {len(bad)} labels are not one of {listed(LABELS)}", code="label-invalid")
     complain_of(other, f"{path}: {len(other)} labels contradict another label of the same name", code="label-conflict")
 

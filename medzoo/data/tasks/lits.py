@@ -123,14 +123,14 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
 
 def _by_number(files: dict[str, str], pattern: re.Pattern[str], task: str) -> dict[tuple[int, ...], str]:
     """Numbers in the file name → path, in the order of the numbers."""
-    found: dict[tuple[int, ...], str] = {}
+    paths: dict[tuple[int, ...], str] = {}
     twice = []
     for file, path in files.items():
         match = pattern.fullmatch(file)
-        if match and (first := found.setdefault(tuple(map(int, match.groups())), path)) != path:
+        if match and (first := paths.setdefault(tuple(map(int, match.groups())), path)) != path:
             twice.append(f"{first} and {path}")
     complain_of(twice, f"Task {task}: {len(twice)} files are there twice; keep one of each", code="files-duplicated")
-    return dict(sorted(found.items()))
+    return dict(sorted(paths.items()))
 
 
 def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: str, pooled: bool) -> Task:
@@ -138,9 +138,11 @@ def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: s
     parts = []
     for what in ("livermask", "lesionmask"):
         masks = _by_number(by_name(root, (".png",), task), re.compile(rf"segmentation-(\d+)_{what}_(\d+)\.png"), task)
-        found = {f"{volume}_{number}": path for (volume, number), path in masks.items()}
-        need_partners(names, list(found), task, f"slice volume-V_S.png (there is only a {what})", root, ".png")
-        parts.append({key: found[key] for key in need_partners(found, list(names), task, what, root) if key in found})
+        by_slice = {f"{volume}_{number}": path for (volume, number), path in masks.items()}
+        need_partners(names, list(by_slice), task, f"slice volume-V_S.png (there is only a {what})", root, ".png")
+        parts.append(
+            {key: by_slice[key] for key in need_partners(by_slice, list(names), task, what, root) if key in by_slice}
+        )
     ids = [key for key in names if all(key in part for part in parts)]
     rows: dict[str, Any] = {
         "id": [f"volume-{key}" for key in ids],
@@ -158,8 +160,8 @@ def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: s
 
 def _nifti(info: TaskInfo, root: Path, volumes: dict[tuple[int, ...], str], task: str, pooled: bool) -> Task:
     pattern = re.compile(r"segmentation-(\d+)\.nii(?:\.gz)?")
-    found = _by_number(by_name(root, (".nii", ".nii.gz"), task), pattern, task)
-    masks = {f"volume-{number[0]}": path for number, path in found.items()}
+    segmentations = _by_number(by_name(root, (".nii", ".nii.gz"), task), pattern, task)
+    masks = {f"volume-{number[0]}": path for number, path in segmentations.items()}
     names = {f"volume-{number[0]}": path for number, path in volumes.items()}
     need_partners(names, list(masks), task, "volume (there is only a segmentation)", root, ".nii")
     rows: dict[str, list[str]] = {"id": [], "image": [], "mask": [], "patient_id": []}

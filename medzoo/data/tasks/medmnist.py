@@ -190,13 +190,13 @@ def _download(url: str, path: Path, md5: str) -> None:
 
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, atomic_path(path) as temporary:
-            total = int(answer.headers.get("Content-Length") or 0) or None
+        with urllib.request.urlopen(url, timeout=60) as response, atomic_path(path) as temporary:
+            total = int(response.headers.get("Content-Length") or 0) or None
             with (
                 temporary.open("wb") as file,
                 tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None) as bar,
             ):
-                while chunk := answer.read(1 << 20):
+                while chunk := response.read(1 << 20):
                     file.write(chunk)
                     digest.update(chunk)
                     bar.update(len(chunk))

@@ -77,13 +77,13 @@ def _original(root: Path, task: str) -> dict[str, list[str]]:
     images = by_stem(files_below(folder, (".png",), root), task)
     sides = [by_stem(files_below(manual / side, MASKS, root), task) for side in LUNGS]
     names = list(images)
-    for side, found in zip(LUNGS, sides, strict=True):
-        need_partners(images, list(found), task, f"radiograph (there is only a {side})", folder)
-        names = need_partners(found, names, task, side, manual)
+    for side, masks in zip(LUNGS, sides, strict=True):
+        need_partners(images, list(masks), task, f"radiograph (there is only a {side})", folder)
+        names = need_partners(masks, names, task, side, manual)
     return {
         "id": names,
         "image": [images[stem] for stem in names],
-        "mask": ["|".join(found[stem] for found in sides) for stem in names],
+        "mask": ["|".join(masks[stem] for masks in sides) for stem in names],
     }
 
 

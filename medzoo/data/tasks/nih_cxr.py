@@ -118,7 +118,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 def _labels(rows: list[dict[str, str]], classes: Sequence[str], where: str) -> np.ndarray:
     known = {*FINDINGS, "No Finding"}
-    found = np.zeros((len(rows), len(classes)), np.float32)
+    labels = np.zeros((len(rows), len(classes)), np.float32)
     bad = []
     for number, row in enumerate(rows):
         findings = {
@@ -126,9 +126,9 @@ def _labels(rows: list[dict[str, str]], classes: Sequence[str], where: str) -> n
         }
         if not findings <= known or ("No Finding" in findings and len(findings) > 1):
             bad.append(f"{row['Image Index']}: {row['Finding Labels']!r}")
-        found[number] = [word in findings for word in classes]
+        labels[number] = [word in findings for word in classes]
     complain_of(bad, f"{where}: {len(bad)} rows have unknown findings, or No Finding with others", code="class-unknown")
-    return found
+    return labels
 
 
 def _years(text: str) -> float | None:

@@ -68,7 +68,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     prefix = base.relative_to(root).as_posix()
     # The file name gives class and patient; the class must be that of its folder.
     paths: list[str] = []
-    labels, words, patients, odd = [], [], [], []
+    labels, splits, patients, odd = [], [], [], []
     for folder in ("train", "test"):
         for label, file in class_folders(find_one(base, (folder,), name), name, CLASSES, (".jpeg", ".jpg")):
             match = _NAME.fullmatch(file)
@@ -77,7 +77,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
                 continue
             paths.append(f"{folder}/{label}/{file}")
             labels.append(CLASSES.index(label))
-            words.append(folder)
+            splits.append(folder)
             patients.append(match[2])
     complain_of(
         odd,
@@ -85,11 +85,11 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         code="patient-not-in-file-name",
     )
     # Training images of test patients are left out.
-    tested = {patient for patient, word in zip(patients, words, strict=True) if word == "test"}
+    tested = {patient for patient, word in zip(patients, splits, strict=True) if word == "test"}
     if not pooled:
-        words = [
+        splits = [
             EXCLUDED if word == "train" and patient in tested else word
-            for patient, word in zip(patients, words, strict=True)
+            for patient, word in zip(patients, splits, strict=True)
         ]
     rows = {
         "id": paths,
@@ -97,7 +97,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         "label": labels,
         "patient_id": patients,
     }
-    return make_task(info, rows, words, root, (), pooled=pooled)
+    return make_task(info, rows, splits, root, (), pooled=pooled)
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

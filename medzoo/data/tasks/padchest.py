@@ -89,12 +89,20 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
     count = len(columns["ImageID"])
     made = columns.get("MethodLabel", ["Physician"] * count)
     selected = [
-        view in ("PA", "AP") and how == REVIEWED and cell not in ("", "nan")
-        and (part == "all" or folder in ("0", "0.0")) and (labels == "all" or by == "Physician")
+        view in ("PA", "AP")
+        and how == REVIEWED
+        and cell not in ("", "nan")
+        and (part == "all" or folder in ("0", "0.0"))
+        and (labels == "all" or by == "Physician")
         for view, how, cell, folder, by in zip(
-            columns["Projection"], columns["MethodProjection"], columns["Labels"], columns["ImageDir"], made, strict=True
+            columns["Projection"],
+            columns["MethodProjection"],
+            columns["Labels"],
+            columns["ImageDir"],
+            made,
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     rows = select_rows({**columns, "made": made}, selected)
     if not rows["ImageID"]:
         raise DataContractError(
@@ -114,7 +122,7 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
     # Labels and subgroups.
     classes = CLASSES_OF_0 if part == "0" else CLASSES
     empty = [""] * len(rows["ImageID"])
-    found: dict[str, Any] = {
+    task_columns: dict[str, Any] = {
         "id": rows["ImageID"],
         "image": [files[image] for image in rows["ImageID"]],
         "label": _labels(rows["Labels"], rows["ImageID"], classes, table),
@@ -125,28 +133,28 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
         "labelled_by": ["physician" if by == "Physician" else "network" for by in rows["made"]],
     }
     full_name = name_with_choices(name, {"part": part, "labels": labels}, USUAL)
-    if part == "all" and not found["label"][:, CLASSES.index("Edema")].any():
+    if part == "all" and not task_columns["label"][:, CLASSES.index("Edema")].any():
         raise DataContractError(
             f"Task {name}: no image has edema. Folder 0 has none: to use only this folder, give {name},part=0.",
             code="class-without-images",
         )
-    return make_task(info, found, None, root, [table.name], name=full_name, classes=classes)
+    return make_task(info, task_columns, None, root, [table.name], name=full_name, classes=classes)
 
 
 def _labels(cells: Sequence[str], ids: Sequence[str], classes: Sequence[str], where: object) -> np.ndarray:
-    found = np.zeros((len(cells), len(classes)), np.float32)
+    labels = np.zeros((len(cells), len(classes)), np.float32)
     bad = []
     for row, cell in enumerate(cells):
         words = _words(cell)
         if words is None:
             bad.append(f"{ids[row]}: {cell[:80]!r}")
             continue
-        found[row] = [
+        labels[row] = [
             any("atelectasis" in word for word in words) if name == "Atelectasis" else bool(EXACT[name] & words)
             for name in classes
         ]
     complain_of(bad, f"{where}: {len(bad)} cells of the column Labels are not a list of words", code="label-invalid")
-    return found
+    return labels
 
 
 @lru_cache(4096)

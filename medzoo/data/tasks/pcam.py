@@ -85,14 +85,14 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
 
 
 def _png(info: TaskInfo, root: Path, folder: Path, task: str, pooled: bool) -> Task:
-    found = files_in(folder, (".png",))
-    odd = [file for file in found if not _NAME.fullmatch(file)]
+    files = files_in(folder, (".png",))
+    odd = [file for file in files if not _NAME.fullmatch(file)]
     complain_of(
         odd,
         f"Task {task}: {len(odd)} files in {folder} are not named like 157778_label=0.png",
         code="file-name-invalid",
     )
-    ids = [file for file in found if _NAME.fullmatch(file)]
+    ids = [file for file in files if _NAME.fullmatch(file)]
     if not ids:
         raise DataContractError(f"Task {task}: {folder} has no .png files.", code="images-not-found")
     prefix = folder.relative_to(root).as_posix()
@@ -122,7 +122,7 @@ def _hdf5(info: TaskInfo, root: Path, base: Path, task: str, pooled: bool) -> Ta
         )
     # Images, labels and slides of each split must have the same length.
     ids: list[str] = []
-    keys, labels, slides, words = [], [], [], []
+    keys, labels, slides, splits = [], [], [], []
     for part, split in PARTS.items():
         label = _labels(base / names[part, "y"], task)
         with open_hdf5(base / names[part, "x"]) as file:
@@ -140,14 +140,14 @@ def _hdf5(info: TaskInfo, root: Path, base: Path, task: str, pooled: bool) -> Ta
         keys += [f"{start}{names[part, 'x']}#x/{number}" for number in numbers]
         labels += label
         slides += wsi if wsi is not None else [f"{part}/{number}" for number in numbers]
-        words += [split] * shape[0]
+        splits += [split] * shape[0]
     if not metas:
         info = replace(
             info, groups="none: the meta files are not there, which say the slide; official splits share no slides"
         )
     rows = {"id": ids, "image": keys, "label": labels, "patient_id": slides}
     tables = [f"{start}{name}" for name in (*(names[part, "y"] for part in PARTS), *metas)]
-    return make_task(info, rows, words, root, tables, reader=Hdf5Reader(root), pooled=pooled)
+    return make_task(info, rows, splits, root, tables, reader=Hdf5Reader(root), pooled=pooled)
 
 
 def _labels(path: Path, task: str) -> list[int]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 CHOICES = dict.fromkeys(("n", "n_validation", "n_test", "image_size", "data_seed"))
 VERSION = "1"  # of the drawing code: changed images are another data set
-IMAGES_A_PATIENT = 3
-STRAY = 0.25  # share of images with a random label instead of the patient's
+IMAGES_PER_PATIENT = 3
+RANDOM_LABEL_SHARE = 0.25  # share of images with a random label instead of the patient's
 SOFT_TISSUE: Window = (-160.0, 240.0)  # HU, level 40 width 400, the usual abdominal window
 _SIZES = {"phantom_natural": (2000, 200, 400)}
 _MEDICAL_SIZES = (320, 100, 400)
@@ -135,7 +135,7 @@ class PhantomReader:
         }
 
     def _patient(self, split: str, index: int) -> str:
-        return f"{split}-p{index // IMAGES_A_PATIENT:05d}"
+        return f"{split}-p{index // IMAGES_PER_PATIENT:05d}"
 
     def label(self, split: str, index: int) -> int:
         """The class of an image, usually that of its patient; patients get the classes in turn, so classes are balanced."""
@@ -143,8 +143,8 @@ class PhantomReader:
         if index < classes:  # the first images have all classes, even in the smallest data set
             return index
         rng = generator(self._stream, split, index, "label")
-        stray = rng.uniform() < STRAY
-        return int(rng.integers(classes)) if stray else (index // IMAGES_A_PATIENT) % classes
+        random = rng.uniform() < RANDOM_LABEL_SHARE
+        return int(rng.integers(classes)) if random else (index // IMAGES_PER_PATIENT) % classes
 
     def _draw(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         split, _, number = key.partition("/")

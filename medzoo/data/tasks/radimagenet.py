@@ -78,25 +78,25 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         )
     # Rows of the three lists; the labels of the training list are the classes.
     files: list[str] = []
-    words: list[str] = []
+    labels: list[str] = []
     splits: list[str] = []
     for split, file in LISTS.items():
         columns = read_columns(base / file, ("filename", "label"))
         files += columns["filename"]
-        words += columns["label"]
+        labels += columns["label"]
         splits += [split] * len(columns["filename"])
-    classes = tuple(sorted({word for word, split in zip(words, splits, strict=True) if split == "train"}))
+    classes = tuple(sorted({word for word, split in zip(labels, splits, strict=True) if split == "train"}))
     keys = [_below(root, file) for file in files]
     missing = need_files(root, keys, name)
     rows: dict[str, Any] = {
         "id": files,
         "image": keys,
-        "label": numbered(words, classes, files, f"{base / LISTS['train']} and the other lists"),
+        "label": numbered(labels, classes, files, f"{base / LISTS['train']} and the other lists"),
         "patient_id": files,
     }
     if missing:
-        there = [key not in missing for key in keys]
-        rows, splits = select_rows(rows, there), [split for split, yes in zip(splits, there, strict=True) if yes]
+        exists = [key not in missing for key in keys]
+        rows, splits = select_rows(rows, exists), [split for split, yes in zip(splits, exists, strict=True) if yes]
     tables = [(base / file).relative_to(root).as_posix() for file in LISTS.values()]
     return make_task(info, rows, splits, root, tables, pooled=pooled, classes=classes)
 

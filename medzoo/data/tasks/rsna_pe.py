@@ -113,7 +113,7 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
     for label in STUDY_LABELS:
         if label in table:
             columns[label] = _flags(table, label, images, base / "train.csv")
-            _one_a_study(number, codes, columns[label], label, base / "train.csv")
+            _check_study_labels(number, codes, columns[label], label, base / "train.csv")
     # Slices whose file exists.
     absent = need_files(base, columns["image"], name)
     if absent:
@@ -134,7 +134,9 @@ def _flags(table: dict[str, list[str]], column: str, ids: list[str], where: Path
     return (np.array(cells) == "1").astype(np.int8)
 
 
-def _one_a_study(studies: dict[str, int], codes: np.ndarray, values: np.ndarray, label: str, where: Path) -> None:
+def _check_study_labels(
+    studies: dict[str, int], codes: np.ndarray, values: np.ndarray, label: str, where: Path
+) -> None:
     """Report studies whose slices have different values of a label of the study."""
     share = np.bincount(codes, weights=values) / np.bincount(codes)
     mixed = [study for study, code in studies.items() if 0 < share[code] < 1]

@@ -107,20 +107,20 @@ def _labels(base: Path, task: str) -> tuple[dict[str, int], list[str]]:
     table = read_columns(base / CLASS_TABLE, ("patientId", "class"))
     ids = table["patientId"]
     classes = numbered(table["class"], CLASSES, ids, base / CLASS_TABLE)
-    found: dict[str, int] = {}
-    conflicts = [key for key, label in zip(ids, classes, strict=True) if found.setdefault(key, label) != label]
+    labels: dict[str, int] = {}
+    conflicts = [key for key, label in zip(ids, classes, strict=True) if labels.setdefault(key, label) != label]
     complain_of(
         conflicts, f"{base / CLASS_TABLE}: {len(conflicts)} rows give an image a second class", code="label-conflict"
     )
     # The table of boxes is optional; an image with a box must have the class Lung Opacity.
     if not (base / BOX_TABLE).exists():
-        return found, [CLASS_TABLE]
+        return labels, [CLASS_TABLE]
     boxes = read_columns(base / BOX_TABLE, ("patientId", "Target"))
     odd = sorted(
         {
             key
             for key, target in zip(boxes["patientId"], boxes["Target"], strict=True)
-            if found.get(key, -1) != 2 and target == "1"
+            if labels.get(key, -1) != 2 and target == "1"
         }
     )
     complain_of(
@@ -128,12 +128,12 @@ def _labels(base: Path, task: str) -> tuple[dict[str, int], list[str]]:
         f"{base / BOX_TABLE}: {len(odd)} images have a box but are not {CLASSES[2]!r} in {CLASS_TABLE}",
         code="box-class-conflict",
     )
-    return found, [CLASS_TABLE, BOX_TABLE]
+    return labels, [CLASS_TABLE, BOX_TABLE]
 
 
 def _from_lists(base: Path, task: str) -> dict[str, int]:
     """Image id → class from the studies' lists; a line is `uuid.png 0`."""
-    found: dict[str, int] = {}
+    labels: dict[str, int] = {}
     bad, conflicts = [], []
     for file in LISTS.values():
         if not (base / file).exists():
@@ -146,11 +146,11 @@ def _from_lists(base: Path, task: str) -> dict[str, int]:
                 bad.append(f"{file}: {' '.join(line)}")
                 continue
             key = line[0].rpartition("/")[2].removesuffix(".png")
-            if found.setdefault(key, int(line[1])) != int(line[1]):
+            if labels.setdefault(key, int(line[1])) != int(line[1]):
                 conflicts.append(f"{file}: {key}")
     complain_of(bad, f"Task {task}: {len(bad)} lines are not a name and a class from 0 to 2", code="list-line-invalid")
     complain_of(conflicts, f"Task {task}: {len(conflicts)} lines give an image a second class", code="label-conflict")
-    return found
+    return labels
 
 
 def _patients(base: Path, ids: list[str], task: str) -> list[str] | None:

@@ -165,14 +165,14 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 def _by_id(paths: list[str], task: str) -> dict[str, str]:
     """Id of the radiograph → path."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     twice = []
     for path in paths:
         match = _NAME.fullmatch(path.rpartition("/")[2])
-        if match and found.setdefault(match[1].upper(), path) != path:
-            twice.append(f"{found[match[1].upper()]} and {path}")
+        if match and files.setdefault(match[1].upper(), path) != path:
+            twice.append(f"{files[match[1].upper()]} and {path}")
     complain_of(twice, f"Task {task}: {len(twice)} files are there twice; keep one of each", code="files-duplicated")
-    return found
+    return files
 
 
 def _outlines(root: Path, task: str) -> list[dict[str, str]]:

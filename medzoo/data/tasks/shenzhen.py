@@ -95,17 +95,17 @@ def _people(base: Path, files: list[str]) -> list[tuple[str | None, float | None
     folder = base / READINGS
     if not folder.is_dir():
         return [(None, None)] * len(files)
-    there = set(files_in(folder, (".txt",)))
+    readings = set(files_in(folder, (".txt",)))
     people: list[tuple[str | None, float | None]] = []
     for file in files:
         reading = f"{file.rpartition('.')[0]}.txt"
-        text = read_text(folder / reading) if reading in there else ""
+        text = read_text(folder / reading) if reading in readings else ""
         sex, age = _SEX.search(text), _AGE.search(text)
         people.append((("F" if sex[1] else "M") if sex else None, float(age[1]) if age else None))
-    if there and all(sex is None and age is None for sex, age in people):
+    if readings and all(sex is None and age is None for sex, age in people):
         complain(
             DataContractError(
-                f"{folder}: none of the {len(there)} readings has sex or age. A reading must begin like `male 45yrs`.",
+                f"{folder}: none of the {len(readings)} readings has sex or age. A reading must begin like `male 45yrs`.",
                 code="readings-without-sex-and-age",
             )
         )

@@ -181,11 +181,11 @@ def _from_pairs(info: TaskInfo, root: Path, columns: dict[str, Any], splits: lis
 def _runs(table: Path) -> dict[str, list[list[int]]]:
     """ImageId → its runs; the list is empty without a pneumothorax."""
     _, cells = read_csv(table, ("ImageId", "EncodedPixels"))
-    found: dict[str, list[list[int]]] = {}
+    runs_of_image: dict[str, list[list[int]]] = {}
     bad = []
     for row in cells:
         text = row["EncodedPixels"]
-        runs = found.setdefault(row["ImageId"], [])
+        runs = runs_of_image.setdefault(row["ImageId"], [])
         if text == "-1":
             continue
         numbers = text.split()
@@ -194,7 +194,7 @@ def _runs(table: Path) -> dict[str, list[list[int]]]:
             continue
         runs.append([int(number) for number in numbers])
     complain_of(bad, f"{table}: {len(bad)} rows are neither pairs of start and length nor -1", code="runs-invalid")
-    return found
+    return runs_of_image
 
 
 def _headers(root: Path, paths: list[str], task: str) -> dict[str, tuple[Size, str]]:
@@ -202,17 +202,17 @@ def _headers(root: Path, paths: list[str], task: str) -> dict[str, tuple[Size, s
     if not paths:
         return {}
     pydicom = need_pydicom(f"Task {task}")
-    found, bad = {}, []
+    headers, bad = {}, []
     for path in paths:
         try:
             header = pydicom.dcmread(
                 root / path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "PatientID"]
             )
-            found[path] = ((int(header.Rows), int(header.Columns)), str(header.get("PatientID") or ""))
+            headers[path] = ((int(header.Rows), int(header.Columns)), str(header.get("PatientID") or ""))
         except Exception as error:  # damaged files raise many kinds of errors
             bad.append(f"{path} ({error})")
     complain_of(bad, f"Task {task}: {len(bad)} DICOM headers cannot be read", code="dicom-header-unreadable")
-    return found
+    return headers
 
 
 def _check_runs(runs: dict[str, list[list[int]]], sizes: dict[str, Size], table: Path) -> None:

@@ -108,19 +108,19 @@ def load(name: str, root: Path | None = None, *, unscored: str = "benign", poole
 
 
 def _labels(files: list[str], scores: list[str | None], task: str) -> list[int]:
-    found, bad = [], []
+    labels, bad = [], []
     for file, score in zip(files, scores, strict=True):
         match = _SCORE.fullmatch(score or "1")
         if match is None:
             bad.append(f"{file}: {score!r}")
-        found.append(int(match is not None and int(match[1]) >= MALIGNANT))
+        labels.append(int(match is not None and int(match[1]) >= MALIGNANT))
     complain_of(bad, f"Task {task}: {len(bad)} images have an unknown TI-RADS score", code="score-unknown")
-    return found
+    return labels
 
 
 def _cases(root: Path, paths: Mapping[str, str], task: str) -> dict[str, dict[str, str | None]]:
     """Number of the case → the values in its file; an empty element is None."""
-    found: dict[str, dict[str, str | None]] = {}
+    cases: dict[str, dict[str, str | None]] = {}
     bad, twice = [], []
     for file, path in paths.items():
         try:
@@ -133,12 +133,12 @@ def _cases(root: Path, paths: Mapping[str, str], task: str) -> dict[str, dict[st
         except (ElementTree.ParseError, ValueError, OSError) as error:
             bad.append(f"{path} ({error})")
             continue
-        if number in found:
+        if number in cases:
             twice.append(f"{number} ({path})")
-        found[number] = texts
+        cases[number] = texts
     complain_of(bad, f"Task {task}: {len(bad)} case files cannot be read", code="case-file-unreadable")
     complain_of(twice, f"Task {task}: {len(twice)} cases have two files", code="case-file-duplicated")
-    return found
+    return cases
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

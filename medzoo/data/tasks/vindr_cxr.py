@@ -105,12 +105,12 @@ def load(
     columns: dict[str, Any] = {"id": [], "image": [], "split": []}
     labels: list[np.ndarray] = []
     for split, file in files.items():
-        ids, found = _voted(base / file, votes) if tabled else _listed(base / file)
-        there = stems(base, f"{split}{suffix}", endings)
+        ids, marks = _voted(base / file, votes) if tabled else _listed(base / file)
+        paths = stems(base, f"{split}{suffix}", endings)
         columns["id"] += ids
-        columns["image"] += [there.get(key, "") for key in ids]
+        columns["image"] += [paths.get(key, "") for key in ids]
         columns["split"] += [split] * len(ids)
-        labels.append(found)
+        labels.append(marks)
     columns["label"] = np.concatenate(labels)
     # Rows whose image exists.
     missing = [key for key, image in zip(columns["id"], columns["image"], strict=True) if not image]
