@@ -60,7 +60,7 @@ or ROOT/  (or ROOT/BraTS/, as in the RadNet study)
             "dice_ET": 0.8547, "dice_WT": 0.8946, "dice_TC": 0.8457,
             "model": "U-Net with ResNet-50, SimCLR ImageNet, mean of 4 runs",
             "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",
-            "note": "Dice of each batch, averaged, so that it depends on the batch size; 256 x 256 pixels",
+            "note": "mean of the Dice of each batch, so it depends on the batch size; 256 x 256 pixels",
         },
     ),
 }  # fmt: skip

@@ -101,7 +101,7 @@ def load(
     tables = ["train.csv", find_one(base, ("valid.csv",), name).name]
     parts = [_images(base / table, base, name, blank) for table in tables]
     words = [["train"] * len(parts[0]["id"]), ["test" if test == "valid" else "validation"] * len(parts[1]["id"])]
-    # Another test set: studies of its own, or images of train.csv.
+    # Another test set: the official test studies, or images of train.csv.
     if test != "valid":
         table = find_one(base, TEST_TABLES[test], name)
         tables.append(table.name)
@@ -156,7 +156,7 @@ def _images(table: Path, base: Path, task: str, blank: str) -> dict[str, Any]:
     views = columns.get("AP/PA", [""] * len(paths))
     fields: dict[str, Any] = {key: [] for key in ("id", "patient_id", "study_id", "sex", "age", "view")}
     rows: list[int] = []
-    # One row per image: a path with a file name is one image, the path of a study stands for all of its images.
+    # One row per image: a path with a file name is one image, the path of a study means all of its images.
     for row, place in enumerate(places):
         if place is None:
             continue

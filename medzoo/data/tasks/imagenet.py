@@ -50,8 +50,8 @@ or class folders: ROOT/train/n01440764/*.JPEG and ROOT/val/n01440764/*.JPEG""",
         "validation, always the same ones (ranked by a hash with seed 0).",
         note="The classes are those of LOC_synset_mapping.txt in its order, or the folders of train, named by synset. "
         "`imagenet,classes=100` uses every tenth class and `classes=10` every hundredth, as the RadNet study does. `percent=10` "
-        "(S) and `percent=1` (XS) keep this share of the remaining training images: a fixed subset (seed 0); that of percent=1 "
-        "is part of that of percent=10. The study drew its subsets and validation images differently and does not publish them.",
+        "(S) and `percent=1` (XS) keep this share of the remaining training images, a fixed subset (seed 0); the 1 % are part "
+        "of the 10 %. The study drew its subsets and validation images differently and does not publish them.",
         published={
             "accuracy": 0.6935, "sd": 0.0027, "model": "ResNet-50, SimCLR ImageNet, fine-tuned, mean of 4 runs",
             "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",

@@ -55,7 +55,7 @@ or ROOT/  (or ROOT/Clean_LiTS/, as in the RadNet study; with or without train, v
         published={
             "dice_liver": 0.9487, "dice_lesion": 0.8551, "model": "U-Net with ResNet-50, SimCLR ImageNet, mean of 4 runs",
             "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",
-            "note": "Dice of each batch, averaged, so that it depends on the batch size; 256 x 256 pixels",
+            "note": "mean of the Dice of each batch, so it depends on the batch size; 256 x 256 pixels",
         },
     ),
 }  # fmt: skip

@@ -62,7 +62,7 @@ TASKS: dict[str, TaskInfo] = {
         **_COMMON,
     ),
     "cx8": TaskInfo(
-        name="cx8", title="14 findings and No Finding in frontal chest radiographs (NIH), as the RadNet study", classes=CX8,
+        name="cx8", title="14 findings and No Finding in frontal chest radiographs (NIH), as in the RadNet study", classes=CX8,
         layout=_LAYOUT + "\nor ROOT/train_val/*.png and ROOT/test/*.png, with the CSV in ROOT",
         split="official test patients, from the lists or the folders train_val and test; 10 % of the other patients become "
         "validation. (The study drew validation images, so some patients were in both splits; medzoo draws patients.)",
