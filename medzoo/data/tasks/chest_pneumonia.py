@@ -42,9 +42,9 @@ TASKS: dict[str, TaskInfo] = {
   train/PNEUMONIA/person1055_bacteria_2989.jpeg, person659_virus_1243.jpeg
   val/{NORMAL,PNEUMONIA}/*.jpeg
   test/{NORMAL,PNEUMONIA}/*.jpeg""",
-        split="made by patient over all three folders: 70, 10 and 20 %. `chest_pneumonia,split=official` uses the folders as splits. "
-        "The folds of Juodelyte et al. (data/chest of https://github.com/DovileDo/revisiting-transfer): --split-file FOLDER "
-        "--fold 0 to 4.",
+        split="made by patient over all three folders: 70, 10 and 20 %. `chest_pneumonia,split=official` uses the folders "
+        "as splits. The folds of Juodelyte et al. (data/chest of https://github.com/DovileDo/revisiting-transfer): --split-file "
+        "FOLDER --fold 0 to 4.",
         note="1,583 normal images, 4,273 with pneumonia; the folders hold 5,216, 16 and 624 images. The patient is person1055, "
         "or the number after IM-, as in the study: 2,790 patients, of whom 264 are in two of the folders. The authors do not say "
         "whether person1_bacteria and person1_virus are the same child. split=official counts them as two patients (and IM-0115 "

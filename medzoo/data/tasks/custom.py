@@ -41,7 +41,7 @@ CHOICES = {
     "group": _column,
 }  # fmt: skip
 _LAYOUT = """\
-one folder per class         splits above classes            a table next to the images
+one folder per class           splits above classes            a table next to the images
 scans/                         scans/                          scans/
   benign/1.png                   train/benign/1.png              labels.csv
   malignant/2.dcm                val/malignant/2.png             p1/1.png
