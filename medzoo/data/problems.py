@@ -28,12 +28,13 @@ def complain(error: DataContractError) -> None:
     heard.append(error)
 
 
-def complain_of(offenders: Collection[object], what: str) -> None:
+def complain_of(offenders: Collection[object], what: str, *, code: str = "") -> None:
     """Complain of offenders by name, if there are any.
 
     Args:
         offenders: ids, rows or files.
         what: the sentence before their names, with their number.
+        code: the stable name of the cause, as of `MedzooError`.
 
     Raises:
         DataContractError: the error, outside of `collecting`.
@@ -45,7 +46,7 @@ def complain_of(offenders: Collection[object], what: str) -> None:
     ['2 rows are empty: a, b.']
     """
     if offenders:
-        complain(DataContractError(f"{what}: {listed(offenders)}."))
+        complain(DataContractError(f"{what}: {listed(offenders)}.", code=code))
 
 
 def advise(text: str) -> None:
