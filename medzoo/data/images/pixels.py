@@ -9,7 +9,7 @@ import numpy as np
 
 from medzoo.data.images.ct_windows import Window, WindowChoice, limits_of
 from medzoo.data.images.rescale import rescaled
-from medzoo.data.images.window_rules import FittedWindow, need_no_series, parse_rule
+from medzoo.data.images.window_rules import FittedWindow, parse_rule, refuse_series_rule
 from medzoo.errors import ImageError
 
 PIXEL_LIMIT = 89_478_485  # Pillow's own limit before it warns of a decompression bomb
@@ -111,7 +111,7 @@ def apply_window(
     if (rule := parse_rule(window)) is not None:
         volume = pixels.array.ndim == 3 and pixels.unit != "rgb"
         if not volume:
-            need_no_series(rule, where)
+            refuse_series_rule(rule, where)
         values = pixels.array if padding is None else pixels.array[~padding]
         window = rule.fit(values, "this volume" if volume else "this image")
     low, high = limits_of(window)

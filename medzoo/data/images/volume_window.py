@@ -30,7 +30,7 @@ class KnownBytes(io.BytesIO):
         self.identity = identity
 
 
-def remembered(file: Any, question: Hashable, find: Callable[[], FittedWindow]) -> FittedWindow:  # noqa: ANN401
+def cached_window(file: Any, question: Hashable, find: Callable[[], FittedWindow]) -> FittedWindow:  # noqa: ANN401
     """The limits of a volume, found once while its file does not change.
 
     Args:

@@ -115,7 +115,7 @@ def parse_rule(window: object) -> WindowRule | None:
     return WindowRule(match[1], numbers, bool(match[3]))
 
 
-def need_no_series(rule: WindowRule, where: str) -> None:
+def refuse_series_rule(rule: WindowRule, where: str) -> None:
     """Refuse `:series` where no volume is known.
 
     Raises:

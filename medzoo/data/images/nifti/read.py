@@ -15,7 +15,7 @@ from medzoo.data.images.ct_windows import ANY
 from medzoo.data.images.nifti.header import RGB, Scan, opened
 from medzoo.data.images.pixels import Pixels, check_size, from_array
 from medzoo.data.images.rescale import rescaled
-from medzoo.data.images.volume_window import remembered
+from medzoo.data.images.volume_window import cached_window
 from medzoo.data.images.window_rules import FittedWindow, parse_rule
 from medzoo.errors import ImageError
 
@@ -76,7 +76,7 @@ def _pixels(
         check_size(scan.shape[columns], scan.shape[rows], where)
     if scan.volumes > 1:
         notes.append(f"volume {volume} of {scan.volumes}")
-    window = _fitted(scan, file, where, window, volume if number != "all" else None)
+    window = _fit_window(scan, file, where, window, volume if number != "all" else None)
     array = np.asarray(scan.data[(*index, volume)])
     if packed and number == "all" and volume == scan.volumes - 1:
         stream.read(1)  # the end of the stream holds its checksum
@@ -91,7 +91,7 @@ def _pixels(
     return replace(pixels, spacing_mm=spacing, notes=(*notes, *scan.notes, *pixels.notes))
 
 
-def _fitted(
+def _fit_window(
     scan: Scan, file: BinaryIO, where: str, window: WindowChoice | None, volume: int | None
 ) -> WindowChoice | None:
     """The window, found from the whole volume where a rule asks for it and a slice is read (volume is not None)."""
@@ -103,7 +103,7 @@ def _fitted(
         values = rescaled(_numbers(np.asarray(scan.data[..., volume])), *scan.scale)
         return rule.fit(from_array(values, where, window=ANY, volume=values.ndim == 3).array, "this volume")
 
-    return remembered(file, (str(rule), volume), find)
+    return cached_window(file, (str(rule), volume), find)
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
