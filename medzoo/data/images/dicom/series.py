@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,14 @@ import numpy as np
 from medzoo.data.images.dicom.file import looks_like_dicom, need_pydicom, open_dicom
 from medzoo.data.images.dicom.read import frame_values, plane, read_dicom, stack
 from medzoo.data.images.dicom.slice_geometry import (
-    SAME,
-    Plane,
+    Slice,
     describe_gaps,
     heights,
     parallel,
     shear_degrees,
     steps,
     uneven,
+    volume_planes,
 )
 from medzoo.data.images.dicom.tags import Tags
 from medzoo.data.images.frame_key import file_and_frame
@@ -37,31 +37,6 @@ if TYPE_CHECKING:
     from medzoo.data.images.frame_key import Frame
 
 _TILTED = 1.0  # degrees between the normal and the direction from slice to slice
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One slice of a series, from its header.
-
-    Args:
-        key: path below the folder; `#frame` follows it in a multi-frame file.
-        patient_id: from the header, or "".
-        series_id: SeriesInstanceUID, or "".
-        image_id: SOPInstanceUID, or "".
-        modality: "CT", "MR", ...
-        plane: position and orientation; None where the header does not give them.
-        size: (rows, columns).
-        position_mm: along the normal of its series; None where the header does not give it.
-    """
-
-    key: str
-    patient_id: str
-    series_id: str
-    image_id: str
-    modality: str
-    plane: Plane | None
-    size: tuple[int, int]
-    position_mm: float | None = None
 
 
 def slices_below(folder: str | os.PathLike[str]) -> list[Slice]:
@@ -128,7 +103,7 @@ def read_series(
             )
         return replace_notes(_read(root, chosen[frame].key, window), f"slice {frame} of {len(chosen)}")
     # Check that the slices make a volume of acceptable size before any pixel is read.
-    planes = _volume_planes(chosen, root)
+    planes = volume_planes(chosen, root)
     rows, columns = chosen[0].size
     if len(chosen) * rows * columns > VOLUME_LIMIT:
         raise ImageError(
@@ -169,7 +144,7 @@ def distances_mm(folder: str | os.PathLike[str], series_id: str | None = None) -
         ImageError: as `read_series`.
     """
     root = Path(folder)
-    return steps(_volume_planes(_select_series(slices_below(root), root, series_id), root))
+    return steps(volume_planes(_select_series(slices_below(root), root, series_id), root))
 
 
 def replace_notes(pixels: Pixels, *notes: str) -> Pixels:
@@ -254,45 +229,6 @@ def _select_series(slices: list[Slice], root: Path, series_id: str | None) -> li
             code="series-not-unique",
         )
     return groups[series_id]
-
-
-def _volume_planes(slices: list[Slice], root: Path) -> list[Plane]:
-    """The planes of the slices, checked to make a volume."""
-    patients = {one.patient_id for one in slices}
-    sizes = {one.size for one in slices}
-    without_plane = [one.key for one in slices if one.plane is None]
-    planes = [one.plane for one in slices if one.plane is not None]
-    if len(patients) > 1:
-        raise ImageError(
-            f"{root}: one series has {len(patients)} patients ({listed(sorted(patients), 5)}): the files are wrong.",
-            code="series-several-patients",
-        )
-    if len(sizes) > 1:
-        raise ImageError(
-            f"{root}: the slices have {len(sizes)} sizes ({listed(sorted(sizes), 5)}), so they do not make a volume.",
-            code="slice-sizes-differ",
-        )
-    if without_plane:
-        raise ImageError(
-            f"{root}: {len(without_plane)} slices have no position (ImagePositionPatient, ImageOrientationPatient): "
-            f"{listed(without_plane, 5)}. Read each file separately.",
-            code="slice-position-missing",
-        )
-    if not parallel(planes):
-        raise ImageError(
-            f"{root}: the slices have several orientations (is there a localizer?), so they do not make a volume. Move the "
-            "others to another folder.",
-            code="slice-orientations-differ",
-        )
-    same = np.flatnonzero(np.diff(heights(planes)) <= SAME)
-    if len(same):
-        pairs = [f"{slices[at].key} and {slices[at + 1].key}" for at in same]
-        raise ImageError(
-            f"{root}: {len(same)} pairs of slices have the same position: {listed(pairs, 5)}. They are copies, phases or "
-            "echoes. Keep one of each.",
-            code="slice-positions-repeat",
-        )
-    return planes
 
 
 def _fit_window(

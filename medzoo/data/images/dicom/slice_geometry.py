@@ -1,11 +1,14 @@
-"""Positions of slices in the patient: along their normal, distances of neighbours, and tilt."""
+"""Positions of slices in the patient: along their normal, distances of neighbours, tilt, and whether they make a volume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from medzoo.errors import ImageError, listed
 
 SAME = 1e-3  # mm or cosine; the precision of DICOM's decimal strings
 EVEN = 0.01  # largest relative difference between the gaps of an even series
@@ -30,6 +33,31 @@ class Plane:
         """Unit vector perpendicular to the slice; for axial slices it points upwards."""
         across = np.cross(self.along_row, self.along_column)
         return across / np.linalg.norm(across)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of a series, from its header.
+
+    Args:
+        key: path below the folder; `#frame` follows it in a multi-frame file.
+        patient_id: from the header, or "".
+        series_id: SeriesInstanceUID, or "".
+        image_id: SOPInstanceUID, or "".
+        modality: "CT", "MR", ...
+        plane: position and orientation; None where the header does not give them.
+        size: (rows, columns).
+        position_mm: along the normal of its series; None where the header does not give it.
+    """
+
+    key: str
+    patient_id: str
+    series_id: str
+    image_id: str
+    modality: str
+    plane: Plane | None
+    size: tuple[int, int]
+    position_mm: float | None = None
 
 
 def plane_of(position: Sequence[float] | None, orientation: Sequence[float] | None) -> Plane | None:
@@ -117,3 +145,50 @@ def shear_degrees(planes: Sequence[Plane]) -> float:
     if length <= SAME:
         return 0.0
     return float(np.degrees(np.arccos(np.clip(abs(float(direction @ planes[0].normal)) / length, 0, 1))))
+
+
+def volume_planes(slices: list[Slice], root: Path) -> list[Plane]:
+    """The planes of the slices, checked to make a volume.
+
+    Args:
+        slices: in their order.
+        root: their folder, for messages.
+
+    Raises:
+        ImageError: if patients, sizes or orientations differ, a position is missing, or two slices have the same position.
+    """
+    patients = {one.patient_id for one in slices}
+    sizes = {one.size for one in slices}
+    without_plane = [one.key for one in slices if one.plane is None]
+    planes = [one.plane for one in slices if one.plane is not None]
+    if len(patients) > 1:
+        raise ImageError(
+            f"{root}: one series has {len(patients)} patients ({listed(sorted(patients), 5)}): the files are wrong.",
+            code="series-several-patients",
+        )
+    if len(sizes) > 1:
+        raise ImageError(
+            f"{root}: the slices have {len(sizes)} sizes ({listed(sorted(sizes), 5)}), so they do not make a volume.",
+            code="slice-sizes-differ",
+        )
+    if without_plane:
+        raise ImageError(
+            f"{root}: {len(without_plane)} slices have no position (ImagePositionPatient, ImageOrientationPatient): "
+            f"{listed(without_plane, 5)}. Read each file separately.",
+            code="slice-position-missing",
+        )
+    if not parallel(planes):
+        raise ImageError(
+            f"{root}: the slices have several orientations (is there a localizer?), so they do not make a volume. Move the "
+            "others to another folder.",
+            code="slice-orientations-differ",
+        )
+    same = np.flatnonzero(np.diff(heights(planes)) <= SAME)
+    if len(same):
+        pairs = [f"{slices[at].key} and {slices[at + 1].key}" for at in same]
+        raise ImageError(
+            f"{root}: {len(same)} pairs of slices have the same position: {listed(pairs, 5)}. They are copies, phases or "
+            "echoes. Keep one of each.",
+            code="slice-positions-repeat",
+        )
+    return planes
