@@ -13,7 +13,7 @@ from medzoo.data.images.read import Pixels, WindowChoice, read_image, read_open
 from medzoo.data.images.volume_window import KnownBytes
 from medzoo.errors import ImageError
 
-KEPT = 1 << 29  # bytes of unpacked files in memory; the last file stays even if it is larger
+CACHE_BYTES = 1 << 29  # bytes of unpacked files in memory; the last file stays even if it is larger
 LARGEST = 1 << 30  # bytes; a larger file is not cached: each read unpacks it up to the slice
 
 _lock = threading.Lock()
@@ -64,7 +64,7 @@ def _content(path: Path) -> KnownBytes | None:
                 if data is None:
                     return None
                 _files[key] = data
-                while len(_files) > 1 and sum(map(len, _files.values())) > KEPT:
+                while len(_files) > 1 and sum(map(len, _files.values())) > CACHE_BYTES:
                     _files.popitem(last=False)
             _files.move_to_end(key)
             return KnownBytes(_files[key], key)
