@@ -90,7 +90,7 @@ def _ids(path: Path) -> Sequence[str] | None:
     try:
         with path.open("rb") as file:
             tags = Tags(open_dicom(file, str(path)).header)
-            return [tags.words(element) for element in LEVELS.values()]
+            return [tags.text(element) for element in LEVELS.values()]
     except ImageError:
         return ["", "", ""]  # reading its pixels will say what is wrong
 

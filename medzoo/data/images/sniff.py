@@ -1,4 +1,4 @@
-"""Whether a file holds an image, by its first bytes, whatever its name ends with."""
+"""Whether a file is an image, by its first bytes and not by its name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BITMAP = re.compile(rb"BM.{8}.{4}[\x0c\x28\x40\x6c\x7c]\0\0\0", re.DOTALL)
 
 
 def holds_image(path: Path) -> bool:
-    """Whether a file begins as an image does that `read_image` knows: PNG, JPEG, DICOM without an ending, ...
+    """Whether a file begins like an image that `read_image` reads: PNG, JPEG, DICOM without a suffix, ...
 
     Args:
         path: of a file.

@@ -17,7 +17,7 @@ from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import need_partners, splits_by_folder
-from medzoo.data.readers.nifti_slices import SliceReader, save_volume, slices_of, stacked
+from medzoo.data.readers.nifti_slices import SliceReader, count_slices, save_volume, stack_channels
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -72,8 +72,8 @@ class NpyReader(FileReader):
     ID = "medzoo.data.tasks.brats.NpyReader"  # part of the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
-        """(H, W, 3); its range is the lowest and the highest value."""
-        return stacked([self._array(part) for part in key.split("|")], key, str(self.root))
+        """(H, W, 3), the range being the lowest and the highest value."""
+        return stack_channels([self._array(part) for part in key.split("|")], key, str(self.root))
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8 with values 0 to 3."""
@@ -191,7 +191,7 @@ def _nifti(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: s
     rows: dict[str, list[str]] = {"id": [], "image": [], "mask": [], "patient_id": []}
     for key, parts in cases.items():
         paths = [parts[channel] for channel in CHANNELS]
-        for number in range(slices_of(root, [*paths, parts["seg"]], task)):
+        for number in range(count_slices(root, [*paths, parts["seg"]], task)):
             rows["id"].append(f"{key}_{number}")
             rows["image"].append(f"{'|'.join(paths)}#{number}")
             rows["mask"].append(f"{parts['seg']}#{number}")

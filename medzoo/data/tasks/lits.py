@@ -15,7 +15,7 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
-from medzoo.data.readers.nifti_slices import SliceReader, save_volume, slices_of
+from medzoo.data.readers.nifti_slices import SliceReader, count_slices, save_volume
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError
 
@@ -166,7 +166,7 @@ def _nifti(info: TaskInfo, root: Path, volumes: dict[tuple[int, ...], str], task
     need_partners(names, list(masks), task, "volume (there is only a segmentation)", root, ".nii")
     rows: dict[str, list[str]] = {"id": [], "image": [], "mask": [], "patient_id": []}
     for key in need_partners(masks, list(names), task, "segmentation", root):
-        for number in range(slices_of(root, [names[key], masks[key]], task)):
+        for number in range(count_slices(root, [names[key], masks[key]], task)):
             rows["id"].append(f"{key}_{number}")
             rows["image"].append(f"{names[key]}#{number}")
             rows["mask"].append(f"{masks[key]}#{number}")
