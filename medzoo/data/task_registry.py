@@ -127,7 +127,7 @@ def load_from_family(
     """
     base, path, choices = split_name(name)
     if base not in task_names():
-        raise UsageError(f"Task {name}: say where the data are, as in {base}:some/folder.")
+        raise UsageError(f"Task {name} needs the path of the data, as in {base}:some/folder.", code="task-path-missing")
     family = open_family(task_names()[base])
     parameters = inspect.signature(family.load).parameters
     options: dict[str, Any] = {}
