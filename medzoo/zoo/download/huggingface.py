@@ -46,7 +46,7 @@ class Remote(NamedTuple):
     git: str | None
 
 
-def told_offline() -> bool:
+def is_offline_by_environment() -> bool:
     """Whether HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids the network."""
     return any(os.environ.get(key, "").upper() in TRUE for key in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
@@ -111,7 +111,7 @@ def _files(
     repo: str, needed: Sequence[str], wanted: Sequence[str], revision: str | None, *, token: str | bool | None,
     offline: bool, cache_dir: str | os.PathLike[str] | None,
 ) -> tuple[Path, str]:  # fmt: skip
-    offline = offline or told_offline()
+    offline = offline or is_offline_by_environment()
     pinned = known = revision if revision and HEX40.fullmatch(revision) else None
     if known is None and (revision is None or offline):  # a branch that was named is looked at again each time
         known = noted_commit(repo, revision, cache_dir)

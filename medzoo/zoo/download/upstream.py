@@ -48,7 +48,7 @@ def from_upstream(
     with real_hub.alone(folder.with_name(f".{entry.name}.lock"), entry.name):
         if is_folder(folder):  # another process brought it meanwhile
             return folder
-        offline = offline or real_hub.told_offline()
+        offline = offline or real_hub.is_offline_by_environment()
         if source.hub:
             try:
                 file, commit = real_hub.hub_file(
