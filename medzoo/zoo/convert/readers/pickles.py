@@ -7,13 +7,12 @@ become inert stand-ins, which store their arguments and state and run nothing.
 from __future__ import annotations
 
 import collections
-import io
 import pickle
 import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import ConversionError
 
@@ -247,7 +246,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     """
     with path.open("rb") as file:
         try:
-            loaded = _load(file)
+            loaded = RestrictedUnpickler(file).load()
         except ConversionError as error:
             raise ConversionError(f"{path}: {error}", code=error.code) from error
         except Exception as error:  # a damaged pickle can cause any error
@@ -256,10 +255,6 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
                 f"{path} is not a readable pickle of arrays: {reason[:300]}. Download it again.", code="pickle-damaged"
             ) from error
     return tensors_in(loaded, path)
-
-
-def _load(file: BinaryIO | io.BytesIO) -> Any:  # noqa: ANN401
-    return RestrictedUnpickler(file).load()
 
 
 def tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:
