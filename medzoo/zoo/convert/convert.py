@@ -147,7 +147,7 @@ def convert_file(
     *,
     prefix: str = "",
     drop: tuple[str, ...] = (),
-    own: bool = False,
+    adding: bool = False,
 ) -> Converted:
     """As `convert_entry`; also returns the names that were left out.
 
@@ -158,21 +158,21 @@ def convert_file(
         origin: address, Hub repository and its commit, if medzoo fetched the file.
         prefix: as for `convert_entry`.
         drop: as for `convert_entry`.
-        own: whether `medzoo add` adds the file; messages then name its options.
+        adding: whether `medzoo add` adds the file; messages then name its options.
 
     Raises:
         ConversionError: as `convert`.
         UsageError: for an entry without upstream file, or a folder that holds something else.
     """
     try:
-        return _converted(entry, file, out, origin, prefix, drop, own)
+        return _converted(entry, file, out, origin, prefix, drop, adding)
     except ConversionError as error:
         raise ConversionError(f"{str(error).removesuffix(NOTHING).rstrip()} {NOTHING}", code=error.code) from error
 
 
 def _converted(
     entry: Checkpoint, file: Path, out: Path, origin: tuple[str | None, str | None, str | None], prefix: str,
-    drop: tuple[str, ...], own: bool,
+    drop: tuple[str, ...], adding: bool,
 ) -> Converted:  # fmt: skip
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.readers.detect import files_of
@@ -199,9 +199,9 @@ def _converted(
             f"{entry.name}: unknown format {unknown[0]!r}. Known formats: {listed(FORMATS, 80)}.", code="format-unknown"
         )
     # read and rename in the sandbox, then compare with the network
-    state, answer = _read(file, formats, out, prefix, drop, own)
+    state, answer = _read(file, formats, out, prefix, drop, adding)
     read_as = str(answer.format)
-    state, entry, classes, config = _match_network(state, FORMATS[read_as], entry, file, own)
+    state, entry, classes, config = _match_network(state, FORMATS[read_as], entry, file, adding)
     # config.json records which file the weights came from, and whether it is the published one
     parts = files_of(file)
     digest = sha256_of_parts(parts)
@@ -232,7 +232,7 @@ def _labels(entry: Checkpoint, classes: int, file: Path) -> tuple[str, ...]:
 
 
 def _read(
-    file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...], own: bool
+    file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...], adding: bool
 ) -> tuple[dict[str, torch.Tensor], Answer]:
     """The file's tensors under timm's names, and its format; a separate process reads it."""
     from medzoo.zoo.convert.messages import STATE, Request
@@ -246,16 +246,16 @@ def _read(
         answer = read_in_sandbox(Request(str(file.absolute()), formats, folder, prefix, drop))
         if answer.format is None:
             network = set(answer.names) - set(answer.foreign)
-            below = "" if own else common_start(network)
+            below = "" if adding else common_start(network)
             hint = hint_for_format(answer.looks_like) or hint_to_drop(
-                answer.foreign, network, file, own=own, below=below
+                answer.foreign, network, file, adding=adding, below=below
             )
             raise ConversionError(f"{answer.error}{hint}", code=answer.code)
         return read_weights(Path(folder) / STATE), answer
 
 
 def _match_network(
-    state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path, own: bool
+    state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path, adding: bool
 ) -> tuple[dict[str, torch.Tensor], Checkpoint, int, dict[str, Any]]:
     """The tensors as the network needs them, the entry adapted to the file, the head's outputs, timm's configuration."""
     import torch
@@ -281,7 +281,7 @@ def _match_network(
     if off := differences(shapes(state.items()), shapes(need.items())):
         raise ConversionError(
             f"{path}, renamed by its format's rules, does not hold the weights of {entry.architecture}: {off}."
-            f"{hint_for_differences(off, need, path, config, own=own)}",
+            f"{hint_for_differences(off, need, path, config, adding=adding)}",
             code="weights-differ-from-architecture",
         )
     refuse_impossible(state, str(path))

@@ -83,21 +83,21 @@ def hint_for_format(looks_like: Sequence[str]) -> str:
     return f" Its keys match the format {listed(formats, 4)}{users}. Is it another checkpoint's file?"
 
 
-def hint_to_drop(foreign: Sequence[str], network: Collection[str], file: Path, *, own: bool, below: str = "") -> str:
+def hint_to_drop(foreign: Sequence[str], network: Collection[str], file: Path, *, adding: bool, below: str = "") -> str:
     """How to leave out tensors that do not belong to the network (such as a trained head); empty for none.
 
     Args:
         foreign: their names.
-        network: names of the network's own tensors, in the same spelling.
+        network: names of the network's tensors, in the same spelling.
         file: the path that the user gave.
-        own: whether `medzoo add` adds the file; False for a published file.
+        adding: whether `medzoo add` adds the file; False for a published file.
         below: prefix of the network's names in the file; the option's names do not include it.
     """
     if not foreign:
         return ""
     starts = dict.fromkeys(_start(name, network).removeprefix(below) for name in foreign)
     options = " ".join(f"--drop '{re.escape(start)}'" for start in list(starts)[:3])
-    if own:
+    if adding:
         return f" To leave out tensors that do not belong to the network, add {options}."
     return (
         f" If they do not belong to the network (such as a trained head), `medzoo add {file} NAME {options} ...` leaves them "
@@ -124,11 +124,11 @@ def common_start(names: Collection[str]) -> str:
 def _start(name: str, network: Collection[str]) -> str:
     """The shortest beginning of a name, in whole words, that no tensor of the network shares."""
     starts = [name[: end.end()] for end in re.finditer(r"[./]", name)]
-    return next((start for start in starts if not any(own.startswith(start) for own in network)), name)
+    return next((start for start in starts if not any(tensor.startswith(start) for tensor in network)), name)
 
 
 def hint_for_differences(
-    off: Differences, network: Collection[str], file: Path, config: dict[str, Any], *, own: bool
+    off: Differences, network: Collection[str], file: Path, config: dict[str, Any], *, adding: bool
 ) -> str:
     """What to do about tensors that differ from the architecture's; empty if there is no advice.
 
@@ -137,21 +137,21 @@ def hint_for_differences(
         network: names of the architecture's tensors.
         file: the path that the user gave.
         config: timm's configuration of the architecture.
-        own: whether `medzoo add` adds the file, so that its options can be changed.
+        adding: whether `medzoo add` adds the file, so that its options can be changed.
     """
     missing, extra = set(off.missing), set(off.unexpected)
-    if own and missing and missing <= NORMS and {f"fc_{name}" for name in missing} <= extra:
+    if adding and missing and missing <= NORMS and {f"fc_{name}" for name in missing} <= extra:
         return """ Its last norm comes after the pooling: add --model '{"global_pool": "avg"}'."""
-    if own and missing and {f"fc_{name}" for name in NORMS} >= missing and {n[3:] for n in missing} <= extra:
+    if adding and missing and {f"fc_{name}" for name in NORMS} >= missing and {n[3:] for n in missing} <= extra:
         return """ Its last norm comes before the pooling: add --model '{"global_pool": "token"}'."""
     first = config.get("first_conv")
     stem = f"{first if isinstance(first, str) or not first else first[0]}.weight"
-    if own and stem in off.shapes:
+    if adding and stem in off.shapes:
         have, need = off.shapes[stem]
         if len(have) == len(need) and have[1] != need[1] and have[1] in (1, 3):
             if have[1] == 1:
                 return " Its first convolution takes one channel: give one mean and one std."
             return " Its first convolution takes three channels: give three numbers for mean and three for std."
     if extra and not missing:
-        return hint_to_drop(off.unexpected, network, file, own=own)
+        return hint_to_drop(off.unexpected, network, file, adding=adding)
     return ""

@@ -8,7 +8,7 @@ SWIN_OLD = r"^layers\.0\.downsample\."  # before timm 0.9, a downsampling was at
 FORMATS = {
     "timm": Format(
         drop=(
-            Drop(r".*\.(relative_position_index|attn_mask)$", "buffer that the network computes"),
+            Drop(r".*\.(relative_position_index|attn_mask)$", "computed buffer"),
             Drop(r"AuxLogits\.", "auxiliary classifier of the training"),
         ),
         keep=(Keep(),),

@@ -26,7 +26,7 @@ SWIN_NAMES = (  # upstream puts a downsampling at the end of a stage, timm at th
 def swin(start: str, classes: int, source: str = SWIN) -> Format:
     """Swin with upstream's names."""
     return Format(
-        drop=(*TRAINING, Drop(start + COMPUTED, "buffer that the network computes")),
+        drop=(*TRAINING, Drop(start + COMPUTED, "computed buffer")),
         keep=(Keep(rf"{start}(?=(patch_embed|layers|norm|head)\.)"),),
         rename=SWIN_NAMES,
         shapes=((r"\.head\.weight$", (classes, 0)),),
@@ -142,7 +142,7 @@ FORMATS = {
     "simmim-swin-base": Format(
         drop=(
             *TRAINING,
-            Drop(rf"model\.(module\.)?encoder\.{COMPUTED}", "buffer that the network computes"),
+            Drop(rf"model\.(module\.)?encoder\.{COMPUTED}", "computed buffer"),
             Drop(r"model\.(module\.)?encoder\.mask_token$", "token of masked patches"),
             Drop(r"model\.(module\.)?decoder\.", "decoder of the pre-training"),
         ),
