@@ -186,7 +186,7 @@ def verify(found: LocatedFolder, *, always: bool = False) -> FolderConfig:
     """Check the sha256 of a folder's weights against its config.json and the registry.
 
     Args:
-        found: a located folder that is not None.
+        found: a LocatedFolder whose folder is not None.
         always: compute the hash again, even if it is cached.
 
     Raises:
