@@ -63,45 +63,52 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path}: unknown key 'name'. Remove it; the file's name is the checkpoint's name.", code="unknown-key"
         )
     checkpoint = parse(Checkpoint, {"name": path.stem, **values}, str(path))
-    for problem in _problems(checkpoint):
-        raise RegistryError(f"{path}: {problem}", code="inconsistent-facts")
+    for code, problem in _problems(checkpoint):
+        raise RegistryError(f"{path}: {problem}", code=code)
     return checkpoint
 
 
-def _problems(entry: Checkpoint) -> Iterator[str]:
+def _problems(entry: Checkpoint) -> Iterator[tuple[str, str]]:
+    """The code and the text of each contradiction in an entry."""
     shape, source, hub = entry.input, entry.upstream, entry.hub
     # input and licence
     for problem in input_problems(shape):
-        yield f"[input] {problem}"
+        yield "input-invalid", f"[input] {problem}"
     if not known_license(entry.license.id):
-        yield f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (see zoo/registry/licenses.py)."
+        yield (
+            "license-unknown",
+            f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (see zoo/registry/licenses.py).",
+        )
     # where the weights come from, and how they were trained
     if source is not None:
         if source.access == "direct" and not (source.url or (source.hub and source.file)):
-            yield "[upstream] access = 'direct' needs a url, or hub and file."
+            yield "upstream-incomplete", "[upstream] access = 'direct' needs a url, or hub and file."
         if source.access != "direct" and not source.instructions:
-            yield f"[upstream] access = {source.access!r} needs instructions for the user."
+            yield "upstream-incomplete", f"[upstream] access = {source.access!r} needs instructions for the user."
         if source.sha256 and not SHA256.fullmatch(source.sha256):
-            yield "[upstream] sha256 is not 64 hexadecimal digits."
+            yield "sha256-invalid", "[upstream] sha256 is not 64 hexadecimal digits."
     if source is not None and entry.pretraining is None:
-        yield "[pretraining] is missing, but [upstream] describes weights."
+        yield "pretraining-missing", "[pretraining] is missing, but [upstream] describes weights."
     past = entry.pretraining
     if past is not None and not past.data:
-        yield "[pretraining] data is empty; name at least one data set."
+        yield "pretraining-data-empty", "[pretraining] data is empty; name at least one data set."
     for key, count in (("images", past.images), ("epochs", past.epochs)) if past is not None else ():
         if count is not None and count <= 0:
-            yield f"[pretraining] {key} is {count}; it should be above 0, or absent if unknown."
+            yield "count-below-one", f"[pretraining] {key} is {count}; it should be above 0, or absent if unknown."
     # labels, names and the Hub's copy
     labels = entry.model.labels
     if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
-        yield "[model] labels should be different texts, one for each output of the stored head, in order."
+        yield (
+            "labels-invalid",
+            "[model] labels should be different texts, one for each output of the stored head, in order.",
+        )
     if entry.random != entry.name.endswith("-random"):
-        yield "the name must end in -random if there is neither [upstream] nor [hub], and only then."
+        yield "random-name", "the name must end in -random if there is neither [upstream] nor [hub], and only then."
     if hub is not None and not (HEX40.fullmatch(hub.revision) and SHA256.fullmatch(hub.sha256) and "/" in hub.repo):
-        yield "[hub] needs repo (org/name), revision (40 hexadecimal digits) and sha256 (64)."
+        yield "hub-incomplete", "[hub] needs repo (org/name), revision (40 hexadecimal digits) and sha256 (64)."
     for alias in entry.alias:
         if not NAME.fullmatch(alias):
-            yield f"alias {alias!r} is not a checkpoint name."
+            yield "invalid-checkpoint-name", f"alias {alias!r} is not a checkpoint name."
 
 
 @cache
