@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.data.files.scan_cache import look_up
-from medzoo.data.images.dicom.file import looks_like_dicom, open_dicom
+from medzoo.data.images.dicom.file import open_dicom
 from medzoo.data.images.dicom.tags import Tags
+from medzoo.data.images.sniff import looks_like_dicom
 from medzoo.errors import ImageError
 
 LEVELS = {"patient": "PatientID", "study": "StudyInstanceUID", "series": "SeriesInstanceUID"}

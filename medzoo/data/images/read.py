@@ -17,6 +17,7 @@ import numpy as np
 from medzoo.data.images.ct_windows import Window, WindowChoice
 from medzoo.data.images.frame_key import Frame, file_and_frame, plain_frame
 from medzoo.data.images.pixels import Pixels, apply_window, from_array, with_channels
+from medzoo.data.images.sniff import kind_of
 from medzoo.errors import ImageError, MedzooError
 
 __all__ = [
@@ -167,7 +168,7 @@ def read_open(file: BinaryIO, where: str, *, window: WindowChoice | None = None,
         return _read_jpeg(head + file.read(), where, window, frame)
     _check_head(head, where)
     file.seek(0)
-    kind = _kind(head)
+    kind = kind_of(head)
     try:
         if kind == "DICOM":
             from medzoo.data.images.dicom.read import read_dicom
@@ -196,17 +197,6 @@ def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: Fram
     from medzoo.data.images.pillow.read import read_picture
 
     return read_picture(data, where, window=window, frame=_one_frame(frame, where))
-
-
-def _kind(head: bytes) -> str:
-    from medzoo.data.images.dicom.file import looks_like_dicom
-    from medzoo.data.images.nifti.header import looks_like_nifti
-
-    if head.startswith(b"\x93NUMPY"):
-        return "npy"
-    if looks_like_nifti(head):
-        return "NIfTI"
-    return "DICOM" if looks_like_dicom(head) else "a picture"
 
 
 def _check_head(head: bytes, where: str) -> None:

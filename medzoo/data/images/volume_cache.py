@@ -8,8 +8,9 @@ from collections import OrderedDict
 from pathlib import Path
 
 from medzoo.data.images.frame_key import Frame, file_and_frame
-from medzoo.data.images.nifti.header import looks_like_nifti, unpacked
+from medzoo.data.images.nifti.header import unpacked
 from medzoo.data.images.read import Pixels, WindowChoice, read_image, read_open
+from medzoo.data.images.sniff import looks_like_nifti
 from medzoo.data.images.volume_window import KnownBytes
 from medzoo.errors import ImageError
 

@@ -45,7 +45,8 @@ def read_in_sandbox(request: Request) -> Answer:
     done = run_module("medzoo.zoo.convert.worker", [str(request_file)], variables=variables, folder=folder)
     if done.returncode == 0:
         fields: dict[str, Any] = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-        return Answer(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        return Answer(**fields)
     raise _failure(request.file, done)
 
 

@@ -63,25 +63,6 @@ def need_pydicom(purpose: str = "Reading DICOM") -> Any:  # noqa: ANN401 - a mod
     return pydicom
 
 
-def looks_like_dicom(head: bytes) -> bool:
-    """Whether these are the first bytes of a DICOM file, with or without the preamble of 128 bytes.
-
-    Args:
-        head: at least the first 132 bytes.
-
-    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"II*\\0")
-    (True, False)
-    """
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
-        return False
-    vr = head[4:6]
-    if vr.isalpha() and vr.isupper():
-        return True
-    return head[:2] == b"\x08\x00" and int.from_bytes(head[4:8], "little") < 1024  # implicit VR: a length
-
-
 def open_dicom(file: BinaryIO, where: str) -> DicomFile:
     """Read the header of a DICOM file.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.images.dicom.file import looks_like_dicom, need_pydicom, open_dicom
+from medzoo.data.images.dicom.file import need_pydicom, open_dicom
 from medzoo.data.images.dicom.read import frame_values, plane, read_dicom, stack
 from medzoo.data.images.dicom.slice_geometry import (
     Slice,
@@ -29,6 +29,7 @@ from medzoo.data.images.dicom.slice_geometry import (
 from medzoo.data.images.dicom.tags import Tags
 from medzoo.data.images.frame_key import file_and_frame
 from medzoo.data.images.pixels import VOLUME_LIMIT, Pixels
+from medzoo.data.images.sniff import looks_like_dicom
 from medzoo.data.images.window_rules import parse_rule
 from medzoo.errors import ImageError, listed
 

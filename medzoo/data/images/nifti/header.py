@@ -23,31 +23,6 @@ _MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
-def looks_like_nifti(head: bytes) -> bool:
-    """Whether the first bytes of a file, packed by gzip or not, are the header of NIfTI-1 or NIfTI-2.
-
-    Args:
-        head: at least the first 352 bytes.
-
-    >>> looks_like_nifti((348).to_bytes(4, "little") + bytes(340) + b"n+1\\0")
-    True
-    """
-    head = _unpacked(head)
-    sizes = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
-    if 540 in sizes:
-        return head[4:7] in (b"n+2", b"ni2")
-    return 348 in sizes and head[344:347] in (b"n+1", b"ni1")
-
-
-def _unpacked(head: bytes) -> bytes:
-    if not head.startswith(_GZIP):
-        return head
-    try:
-        return zlib.decompressobj(31).decompress(head, 540)  # not to its end: the reader checks the checksum
-    except zlib.error:
-        return b""
-
-
 @dataclass(frozen=True)
 class Scan:
     """The header's description of the volume; axes in stored order."""
