@@ -207,7 +207,8 @@ def verify_manifest(folder: Path) -> None:
         rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
-            f"{folder} has no readable {MANIFEST}: it was not written completely. Write it again.", code="manifest-unreadable"
+            f"{folder} has no readable {MANIFEST}: it was not written completely. Write it again.",
+            code="manifest-unreadable",
         ) from error
     for name, row in rows.items():
         path = folder / name

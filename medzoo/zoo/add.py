@@ -168,7 +168,8 @@ def _clean_errors(work: str, name: str) -> Iterator[None]:
         text = str(error).replace(f"{Path(work) / name}.toml", name).replace(work, name)
         if isinstance(error, ConversionError) and not text.endswith(NOTHING):
             text = f"{text} {NOTHING}"
-        raise type(error)(text, code=error.code) from error
+        error.args = (text,)
+        raise
 
 
 def _statistics(values: object, key: str) -> list[float]:
@@ -205,7 +206,8 @@ def _check_name(name: str, replace_old: bool) -> None:
     own = own_dir() / f"{name}.toml"
     if (config_dir() / f"{name}.toml").is_file() or (not own.is_file() and is_known(name)):
         raise UsageError(
-            f"{name} is one of medzoo's own checkpoints (`medzoo info {name}`). Choose another name.", code="name-of-medzoo"
+            f"{name} is one of medzoo's own checkpoints (`medzoo info {name}`). Choose another name.",
+            code="name-of-medzoo",
         )
     if own.is_file() and not replace_old:
         raise UsageError(
@@ -276,7 +278,8 @@ def _convert(
     if len({store.sha256_file(result.folder / WEIGHTS) for result in converted.values()}) > 1:
         options = listed([f"--format {name}" + (f" --prefix {start}" if start else "") for name, start in converted], 8)
         raise UsageError(
-            f"{path} can be read in several ways that give different weights: {options}. Choose one.", code="format-ambiguous"
+            f"{path} can be read in several ways that give different weights: {options}. Choose one.",
+            code="format-ambiguous",
         )
     chosen = min(converted, key=lambda candidate: (candidate[0] != "timm", candidate))
     return converted[chosen], chosen[0]

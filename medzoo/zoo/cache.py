@@ -84,7 +84,9 @@ def _items(folder: Path, kind: str) -> Iterator[Item]:
         if path.name.endswith(".lock"):
             continue
         unfinished = path.name.startswith(".") or path.name.endswith(".part")
-        whole = not unfinished and (kind not in ("checkpoint", "from the Hub") or is_folder(path) or _upstream_file(path))
+        whole = not unfinished and (
+            kind not in ("checkpoint", "from the Hub") or is_folder(path) or _upstream_file(path)
+        )
         name = path.name if path.parent == folder else f"{_owner(path.parent, kind)}@{path.name}"
         yield Item(kind, name, path, _size(path), whole)
 
@@ -157,7 +159,9 @@ def _verify_decoded(item: Item) -> Verdict:
     except (MedzooError, OSError) as error:
         return Verdict(item, "FAIL", str(error))
     if wrong:
-        return Verdict(item, "FAIL", f"damaged: {listed(wrong, 3)}; the next run that needs these images decodes them again")
+        return Verdict(
+            item, "FAIL", f"damaged: {listed(wrong, 3)}; the next run that needs these images decodes them again"
+        )
     return Verdict(item, "PASS", f"{len(expected)} parts match the sha256 in their names")
 
 
@@ -188,7 +192,9 @@ def prune(
         )
     # leftovers: they are removed without being named
     old = time.time() - PART_SECONDS
-    chosen += [item for item in here if item not in chosen and _is_leftover(item, root) and _last_change(item.path) < old]
+    chosen += [
+        item for item in here if item not in chosen and _is_leftover(item, root) and _last_change(item.path) < old
+    ]
     known = {item.path for item in chosen}
     orphans = [path for path in _orphans(root, old) if path not in known]
     chosen += [Item("left over", str(path.relative_to(root)), path, _size(path), whole=False) for path in orphans]
@@ -218,7 +224,9 @@ def _remove_notes(folder: Path) -> None:
 def _is_leftover(item: Item, root: Path) -> bool:
     """Whether an item is unfinished, or a download that was converted but not removed because of a kill."""
     converted = item.kind == "download" and is_folder(root / "checkpoints" / item.path.parent.name)
-    old_form = item.kind == "decoded images" and item.path.is_file()  # a single file: an old form that nothing reads now
+    old_form = (
+        item.kind == "decoded images" and item.path.is_file()
+    )  # a single file: an old form that nothing reads now
     return converted or old_form or not item.whole
 
 

@@ -54,7 +54,9 @@ class ResNetSmallImage(ResNet):
             old.in_channels, old.out_channels, 3, stride=1, padding=1, bias=False,
             device=old.weight.device, dtype=old.weight.dtype,
         )  # fmt: skip
-        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")  # as timm initialises the others
+        nn.init.kaiming_normal_(
+            self.conv1.weight, mode="fan_out", nonlinearity="relu"
+        )  # as timm initialises the others
         self.maxpool = nn.Identity()
         for stage in self.feature_info:
             stage["reduction"] = max(1, stage["reduction"] // (2 if stage["module"] == "act1" else 4))

@@ -108,7 +108,11 @@ def push_results(
         if dry_run:
             return Sent(f"https://huggingface.co/datasets/{repo}", tuple(one.file for one in ready), 0, tuple(stays))
         # An empty store makes no repository, but it can renew what is made from the runs of one.
-        head = open_repository(repo, kind="dataset", private=private, token=token) if ready else repository(repo, token=token)
+        head = (
+            open_repository(repo, kind="dataset", private=private, token=token)
+            if ready
+            else repository(repo, token=token)
+        )
         fresh, there = _fresh(ready, head, token)
         if create_pr:
             there += [

@@ -148,7 +148,8 @@ def _files(subject: _Subject) -> str:
     files = sorted(path.name for path in subject.folder.iterdir() if path.is_file())
     if CARD not in files:
         raise IntegrityError(
-            f"{subject.folder} has no {CARD}: a copy would lose the licence and the input convention.", code="card-missing"
+            f"{subject.folder} has no {CARD}: a copy would lose the licence and the input convention.",
+            code="card-missing",
         )
     return ", ".join(files)
 
@@ -179,7 +180,8 @@ def _sha256(subject: _Subject) -> str:
     for expected, where in recorded:
         if expected != digest:
             raise IntegrityError(
-                f"The file has sha256 {digest}, but {where} has {expected}: it was changed or damaged.", code="sha256-differs"
+                f"The file has sha256 {digest}, but {where} has {expected}: it was changed or damaged.",
+                code="sha256-differs",
             )
     if not recorded:
         raise _Skip(f"no sha256 is recorded; the file has {digest}")
@@ -249,7 +251,8 @@ def _registry(subject: _Subject) -> str:
     wrong = [f"{key} is {ours} but {theirs} in the registry" for key, ours, theirs in pairs if ours != theirs]
     if wrong:
         raise IntegrityError(
-            f"{'; '.join(wrong)}. The folder is older than the registry: fetch or convert it again.", code="differs-from-registry"
+            f"{'; '.join(wrong)}. The folder is older than the registry: fetch or convert it again.",
+            code="differs-from-registry",
         )
     return "architecture and input convention are as in the registry"
 

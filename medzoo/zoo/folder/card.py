@@ -152,7 +152,9 @@ def committed_cards() -> dict[str, Path]:
     """The cards in model_cards, by the name of the checkpoint."""
     return {
         path.stem: path
-        for path in sorted(paths.data_dir("model_cards").glob("[!.]*.md"))  # without temporary files of a killed process
+        for path in sorted(
+            paths.data_dir("model_cards").glob("[!.]*.md")
+        )  # without temporary files of a killed process
         if path.stem not in ("template", "README")
     }
 
@@ -243,7 +245,8 @@ def _front_matter(subject: Subject) -> str:
     if identifier == "other":
         if not facts.license.url:
             raise CardError(
-                f"The card of {facts.name} has license 'other' but no url of its terms. Add the url.", code="license-url-missing"
+                f"The card of {facts.name} has license 'other' but no url of its terms. Add the url.",
+                code="license-url-missing",
             )
         rows |= {"license_name": _license_name(facts.license), "license_link": facts.license.url}
     rows["library_name"] = "timm"

@@ -93,7 +93,8 @@ def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
     read = parse(Card, rows, "The card", CardError)
     if not CARD_NAME.fullmatch(read.name):
         raise CardError(
-            f"The card's name is {read.name!r}. Use at most 96 letters, digits and . _ - (no slash).", code="card-name-invalid"
+            f"The card's name is {read.name!r}. Use at most 96 letters, digits and . _ - (no slash).",
+            code="card-name-invalid",
         )
     # a plain id becomes a License: redistributable unless it is unknown
     terms = read.license if isinstance(read.license, License) else None
@@ -128,7 +129,8 @@ def _json_value(value: Any, where: str) -> Any:  # noqa: ANN401
     if value is None or isinstance(value, bool | int | float):
         return value
     raise CardError(
-        f"{where} is {value!r} ({type(value).__name__}). Give text, a number, a list or a table.", code="card-value-type"
+        f"{where} is {value!r} ({type(value).__name__}). Give text, a number, a list or a table.",
+        code="card-value-type",
     )
 
 

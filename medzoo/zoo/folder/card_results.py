@@ -93,7 +93,8 @@ def check_rows(rows: Iterable[Mapping[str, Any] | ResultRow]) -> tuple[ResultRow
         numbers = [value for value in (read.value, read.sd, *(read.ci or ())) if value is not None]
         if not all(math.isfinite(value) for value in numbers):
             raise CardError(
-                f"{where}: {read.metric} on {read.task} is not finite. Leave out undefined results.", code="result-not-finite"
+                f"{where}: {read.metric} on {read.task} is not finite. Leave out undefined results.",
+                code="result-not-finite",
             )
         if read.ci is not None and not (len(read.ci) == 2 and read.ci[0] <= read.ci[1]):
             raise CardError(

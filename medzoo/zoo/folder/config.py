@@ -225,7 +225,8 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
         raise IntegrityError(f"{path} is not valid JSON: {error}", code="config-not-json") from error
     if not isinstance(rows, dict) or not isinstance(rows.get("pretrained_cfg"), dict):
         raise IntegrityError(
-            f"{path} has no table 'pretrained_cfg': it is not a configuration of timm or medzoo.", code="not-a-timm-config"
+            f"{path} has no table 'pretrained_cfg': it is not a configuration of timm or medzoo.",
+            code="not-a-timm-config",
         )
     architecture = rows.get("architecture")
     if not isinstance(architecture, str) or not ARCHITECTURE.fullmatch(architecture):
@@ -261,7 +262,8 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
     problem = rows.get("problem_type")
     if problem is not None and problem not in PROBLEMS:
         raise IntegrityError(
-            f"{path}: problem_type is {problem!r}; it must be one of {', '.join(PROBLEMS)}.", code="problem-type-unknown"
+            f"{path}: problem_type is {problem!r}; it must be one of {', '.join(PROBLEMS)}.",
+            code="problem-type-unknown",
         )
     cfg["num_classes"] = classes
     config = FolderConfig(folder, architecture, classes, arguments, cfg, tuple(map(str, labels)), problem, facts)
@@ -292,7 +294,8 @@ def _timm_config(values: Mapping[str, Any], path: Path, strict: bool) -> dict[st
     for key in PLACES & set(values):
         if strict and values[key]:
             raise IntegrityError(
-                f"{path}: pretrained_cfg must not have {key!r}: the weights are in this folder.", code="weights-source-in-config"
+                f"{path}: pretrained_cfg must not have {key!r}: the weights are in this folder.",
+                code="weights-source-in-config",
             )
     return {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key not in PLACES

@@ -50,7 +50,9 @@ def draw(entry: Checkpoint, request: LoadRequest) -> nn.Module:
 
 
 def _no_stored_head(name: str) -> UsageError:
-    return UsageError(f"{name} has no stored head. Set num_classes to a number, or to 0 for features.", code="no-stored-head")
+    return UsageError(
+        f"{name} has no stored head. Set num_classes to a number, or to 0 for features.", code="no-stored-head"
+    )
 
 
 def assemble(
@@ -149,9 +151,7 @@ def _labels(located: LocatedFolder, config: FolderConfig) -> tuple[str, ...]:
     return config.label_names or (known if len(known) == config.num_classes else ())
 
 
-def _report_fresh_head(
-    config: FolderConfig, labels: tuple[str, ...], classes: int, request: LoadRequest
-) -> list[str]:
+def _report_fresh_head(config: FolderConfig, labels: tuple[str, ...], classes: int, request: LoadRequest) -> list[str]:
     """Warn that a fresh head replaces the stored one, unless `fresh_head`; return a note if both have as many outputs."""
     stored = config.num_classes
     named = f" ({listed(labels, 6)})" if labels else ""
@@ -166,7 +166,7 @@ def _report_fresh_head(
 
 
 def _model_config(cfg: Mapping[str, Any], channels: int, request: LoadRequest) -> dict[str, Any]:
-    """timm's configuration of the built network: channels and size may differ from the file's."""
+    """Timm's configuration of the built network: channels and size may differ from the file's."""
     rows = dict(cfg)
     stored, height, width = rows["input_size"]
     size = request.timm_kwargs.get("img_size")
@@ -209,5 +209,6 @@ def _check_all_loaded(model: nn.Module, config: FolderConfig) -> None:
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if tensor.is_meta:
             raise WeightsMismatchError(
-                f"{name} of {config.name} was not loaded. No model is returned. Please report this.", code="tensor-not-loaded"
+                f"{name} of {config.name} was not loaded. No model is returned. Please report this.",
+                code="tensor-not-loaded",
             )

@@ -48,7 +48,9 @@ class LoadRequest:
                 code="out-indices-invalid",
             )
         if self.features_only and self.num_classes != 0:
-            raise UsageError("A features_only network has no head. Set num_classes to 0.", code="features-only-with-head")
+            raise UsageError(
+                "A features_only network has no head. Set num_classes to 0.", code="features-only-with-head"
+            )
         if self.fresh_head and (classes == "pretrained" or not classes):
             raise UsageError(
                 f"fresh_head needs num_classes (the number of its outputs), but num_classes is {classes!r}.",

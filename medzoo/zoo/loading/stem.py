@@ -36,6 +36,7 @@ def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels
             adapted[f"{name}.weight"] = adapt_input_conv(channels, state[f"{name}.weight"], **base)
         except (NotImplementedError, AssertionError, KeyError, ValueError) as error:
             raise UsageError(
-                f"timm cannot adapt the stem of {config.name} to {channels} channels: {error}", code="stem-not-adaptable"
+                f"timm cannot adapt the stem of {config.name} to {channels} channels: {error}",
+                code="stem-not-adaptable",
             ) from error
     return adapted

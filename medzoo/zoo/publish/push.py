@@ -101,7 +101,8 @@ def pushed(
     if not isinstance(directory_or_model, str | os.PathLike):
         if card is None:
             raise UsageError(
-                "A model needs a card: push(model, repo_id, card={'name': ..., 'license': ..., ...}).", code="card-required"
+                "A model needs a card: push(model, repo_id, card={'name': ..., 'license': ..., ...}).",
+                code="card-required",
             )
         if license is not None:
             raise UsageError(

@@ -139,7 +139,8 @@ def _read_terms(folder: Path, name: str) -> bytes:
     path = _inside(folder, name)
     if (size := path.stat().st_size) > TERMS_LIMIT:
         raise PublishError(
-            f"{path} has {size:,} bytes; a licence or notice may have at most {TERMS_LIMIT:,}.", code="license-file-too-large"
+            f"{path} has {size:,} bytes; a licence or notice may have at most {TERMS_LIMIT:,}.",
+            code="license-file-too-large",
         )
     return path.read_bytes()
 
@@ -150,7 +151,8 @@ def _inside(folder: Path, name: str) -> Path:
     blobs = real_folder.parent.parent / "blobs"
     if not any(path.resolve().is_relative_to(allowed) for allowed in (real_folder, blobs)):
         raise PublishError(
-            f"{path} is a link to a file outside the folder. Replace the link with the text itself.", code="link-out-of-folder"
+            f"{path} is a link to a file outside the folder. Replace the link with the text itself.",
+            code="link-out-of-folder",
         )
     return path
 

@@ -94,11 +94,11 @@ def test_a_source_tree_that_was_not_installed(installed):
         ({"mps": True}, "PASS", ("Apple GPU (MPS)", "fp32")),
         ({"cuda": "13.0", "cards": 2, "bf16": True}, "PASS", ("Card X, 80 GB, 3.0 GB of it free, and 1 more", "bf16")),
         ({"cuda": "13.0", "cards": 1}, "PASS", ("Card X", "fp32")),
-        ({"cuda": "13.0"}, "WARN", ("CUDA 13.0 sees no GPU",)),
+        ({"cuda": "13.0"}, "WARN", ("CUDA 13.0 finds no GPU",)),
         (
             {"cuda": "13.0", "cards": 1, "computes": "raise RuntimeError('no kernel image is available.\\nsee docs')"},
             "WARN",
-            ("Card X is there and cannot compute: no kernel image is available.", "--device cpu"),
+            ("Card X cannot compute: no kernel image is available.", "--device cpu"),
         ),
     ],
 )
@@ -167,9 +167,9 @@ def test_where_to_look_for_the_gpu(torch_is, monkeypatch, tmp_path, programs, hi
     ("code", "says"),
     [
         ("raise ImportError('libcudart.so.13: cannot open shared object file')", "libcudart.so.13: cannot open"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "died of SIGILL"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "killed by SIGILL"),
         ("raise SystemExit(3)", "exit code 3"),
-        ("import time\ntime.sleep(30)", "did not end within 1 s"),
+        ("import time\ntime.sleep(30)", "took more than 1 s"),
     ],
 )
 def test_a_torch_that_breaks_is_a_row(torch_is, monkeypatch, code, says):
@@ -219,7 +219,7 @@ def test_a_home_below_a_file(monkeypatch, tmp_path):
 def test_a_home_that_is_not_there_yet_is_tried_and_not_left(monkeypatch, tmp_path):
     monkeypatch.setenv("MEDZOO_HOME", str(tmp_path / "one" / "two"))
     row = rows_of(machine.home)["home"]
-    assert row.result == "PASS" and "can be made" in row.detail and not (tmp_path / "one").exists()
+    assert row.result == "PASS" and "can be created" in row.detail and not (tmp_path / "one").exists()
 
 
 def test_a_shared_home_that_only_its_keeper_writes(monkeypatch, private_home):
