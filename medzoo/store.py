@@ -148,7 +148,7 @@ def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
 
 
 def _temporary_path(path: Path, mark: str) -> Path:
-    """A temporary path in the same folder. File systems limit names in bytes, and a letter may have four."""
+    """A temporary path in the same folder. File systems limit names to 255 bytes, and a letter may have four."""
     name = f"{TEMPORARY}{uuid.uuid4().hex[:12]}{mark}{path.name}"
     while len(os.fsencode(name)) > 200:
         name = name[:-1]
@@ -166,7 +166,7 @@ def _disk_full_error(path: Path, temporary: Path) -> Iterator[None]:
         free = 0
         with suppress(OSError):
             free = shutil.disk_usage(path.parent).free
-            parts = [part for part in (temporary, *temporary.rglob("*")) if part.is_file()]
+            parts = (part for part in (temporary, *temporary.rglob("*")) if part.is_file())
             free += sum(part.stat().st_size for part in parts)  # the temporary files are removed next
         raise DiskFullError(path, free) from error
 
@@ -206,18 +206,15 @@ def verify_manifest(folder: Path) -> None:
     try:
         rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"{folder} has no readable {MANIFEST}: it was not written completely. Write it again.",
-            code="manifest-unreadable",
-        ) from error
+        text = f"{folder} has no readable {MANIFEST}: it was not written completely. Write it again."
+        raise IntegrityError(text, code="manifest-unreadable") from error
     for name, row in rows.items():
         path = folder / name
         if not path.is_file():
             raise IntegrityError(f"{path} is listed in {MANIFEST} but missing.", code="manifest-file-missing")
         if path.stat().st_size != row["size"] or sha256_file(path) != row["sha256"]:
-            raise IntegrityError(
-                f"{path} differs from {MANIFEST} ({row['size']} bytes) in size or sha256.", code="manifest-file-changed"
-            )
+            text = f"{path} differs from {MANIFEST} ({row['size']} bytes) in size or sha256."
+            raise IntegrityError(text, code="manifest-file-changed")
 
 
 def sweep(folder: Path, older_than: float = ORPHAN_SECONDS, *, start: str = TEMPORARY) -> int:
@@ -269,10 +266,8 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
             return str(receipt["sha256"])
     digest = sha256_file(path)
     if fingerprint(path) != before:
-        raise IntegrityError(
-            f"{path} changed while it was hashed. Wait until its writer has finished, then try again.",
-            code="changed-while-hashing",
-        )
+        text = f"{path} changed while it was hashed. Wait until its writer has finished, then try again."
+        raise IntegrityError(text, code="changed-while-hashing")
     _write_receipt(path, digest, before)
     return digest
 
@@ -297,7 +292,6 @@ def _write_receipt(path: Path, digest: str, state: dict[str, int]) -> None:
 
 
 def _receipt(path: Path) -> tuple[str, Path]:
-    """A receipt's name and file."""
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     return name, paths.home() / "receipts" / f"{name}.json"
 

@@ -126,9 +126,7 @@ def add(
             "instructions": f"These are your own weights: run `medzoo add {file_name} {name} --replace` with the same facts "
             "on the machine that has the file, or copy the folder.",
         },
-        "license": {
-            "id": check_license(license, name), "url": license_url, "redistributable": redistributable,
-        },
+        "license": {"id": check_license(license, name), "url": license_url, "redistributable": redistributable},
     }  # fmt: skip
     # convert and check in a temporary folder; the entry is moved last
     own_dir().mkdir(parents=True, exist_ok=True)
@@ -261,7 +259,6 @@ def _convert(
 ) -> tuple[Converted, str]:
     """The converted folder and the format of the file; if several formats fit, all must give the same weights."""
     assert entry.upstream is not None
-    # try every candidate
     given = format or prefix is not None
     candidates = [(format or "timm", prefix or "")] if given else _candidates(entry, path, drop)
     converted: dict[tuple[str, str], Converted] = {}

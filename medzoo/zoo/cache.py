@@ -15,8 +15,9 @@ from typing import Any
 
 from medzoo import locks, paths, store
 from medzoo.errors import MedzooError, UsageError, listed
+from medzoo.zoo.download.fetch import verify
 from medzoo.zoo.download.resolved_revisions import whose
-from medzoo.zoo.registry.locations import PUBLIC_HUB, cache_root, is_folder
+from medzoo.zoo.registry.locations import PUBLIC_HUB, LocatedFolder, cache_root, is_folder
 
 # Folders of the home and the kinds of their items. The user's own entries (hub_configs) and consents (accepted) are not cache.
 KINDS = {
@@ -125,8 +126,6 @@ def verify_cached(
         items: of `list_cached`; by default all of them.
         cache_dir: instead of MEDZOO_HOME.
     """
-    from medzoo.zoo.download.fetch import verify
-    from medzoo.zoo.registry.locations import LocatedFolder
 
     for item in list_cached(cache_dir) if items is None else items:
         if item.kind == "decoded images":

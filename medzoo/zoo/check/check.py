@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 from medzoo import store
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, WeightsMismatchError
 from medzoo.zoo.check.report import CheckReport, CheckRow
+from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.config import FolderConfig, read_config
+from medzoo.zoo.loading import assemble
 from medzoo.zoo.loading.request import LoadRequest
+from medzoo.zoo.models import build
+from medzoo.zoo.models.golden import check_golden
+from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import text_of, unfinished_run
-from medzoo.zoo.registry.locations import CARD
+from medzoo.zoo.registry.locations import CARD, WEIGHTS
 from medzoo.zoo.registry.registry import info
 
 if TYPE_CHECKING:
@@ -52,8 +57,6 @@ class _Subject:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         if self.state is None:
-            from medzoo.zoo.models.weights import read_weights
-
             if not self.header:
                 raise _Skip("its weights file could not be read")
             self.state = read_weights(self.known().weights)
@@ -80,7 +83,6 @@ def check(
     >>> check("resnet18-random").passed
     True
     """
-    from medzoo.zoo.download.fetch import locate
 
     text = text_of(name)
     path = Path(text).expanduser()
@@ -120,7 +122,6 @@ def _registered(name: str) -> Checkpoint | None:
 
 
 def _check_random(entry: Checkpoint) -> CheckReport:
-    from medzoo.zoo.loading import assemble
 
     def builds(_: _Subject) -> str:
         model = assemble.draw(entry, LoadRequest(0, None, False, None, {}))
@@ -162,8 +163,6 @@ def _config(subject: _Subject) -> str:
 
 
 def _header(subject: _Subject) -> str:
-    from medzoo.zoo.models.weights import read_header
-    from medzoo.zoo.registry.locations import WEIGHTS
 
     path = subject.folder / WEIGHTS
     entries = read_header(path)
@@ -201,8 +200,6 @@ def _as_published(subject: _Subject) -> str:
 
 
 def _names(subject: _Subject) -> str:
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.weights import compare_names, read_header, shapes
 
     config = subject.known()
     if not subject.header:
@@ -216,7 +213,6 @@ def _names(subject: _Subject) -> str:
 
 
 def _finite(subject: _Subject) -> str:
-    from medzoo.zoo.models.weights import refuse_impossible
 
     state = subject.tensors()
     refuse_impossible(state, "The file", IntegrityError)
@@ -258,8 +254,6 @@ def _registry(subject: _Subject) -> str:
 
 
 def _golden(subject: _Subject) -> str:
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.golden import check_golden
 
     config = subject.known()
     if not subject.fits:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from medzoo.zoo.doctor import checkpoints, machine
+from medzoo.zoo.doctor import checkpoints, machine, packages
 from medzoo.zoo.doctor.report import DoctorReport, DoctorRow, clean
 from medzoo.zoo.download.huggingface import told_offline
 
@@ -30,9 +30,9 @@ def diagnose(*, offline: bool = False, network_timeout: float = 3.0) -> DoctorRe
     """
     offline = offline or told_offline()
     steps: tuple[tuple[str, Step], ...] = (
-        ("python", machine.python),
-        ("packages", machine.packages),
-        ("extras", machine.extras),
+        ("python", packages.python),
+        ("packages", packages.packages),
+        ("extras", packages.extras),
         ("device", machine.device),
         ("home", machine.home),
         ("weights from", partial(checkpoints.sources, offline=offline, seconds=network_timeout)),
@@ -42,7 +42,7 @@ def diagnose(*, offline: bool = False, network_timeout: float = 3.0) -> DoctorRe
     )
     with ThreadPoolExecutor(len(steps)) as pool:  # import torch and wait for network and disk at the same time
         results = list(pool.map(lambda step: _rows(*step), steps))
-    return DoctorReport(machine.version("medzoo") or "(not installed)", tuple(row for rows in results for row in rows))
+    return DoctorReport(packages.version("medzoo") or "(not installed)", tuple(row for rows in results for row in rows))
 
 
 def _rows(label: str, step: Step) -> list[DoctorRow]:

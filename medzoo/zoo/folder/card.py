@@ -12,14 +12,21 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo import paths
+from medzoo import paths, store
 from medzoo.errors import CardError, UnknownNameError
+from medzoo.zoo.folder.card_input import facts_of, read_card
 from medzoo.zoo.folder.card_results import check_rows, model_index
+from medzoo.zoo.folder.facts import Step
 from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_facts
+from medzoo.zoo.registry.closed_schema import parse, plain
+from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.licenses import License, check_license
+from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step
+from medzoo.zoo.registry.registry import info, is_known
 
 if TYPE_CHECKING:
-    from medzoo.zoo.folder.config import FolderConfig, FolderFacts
+    from medzoo.zoo.folder.config import FolderConfig
+    from medzoo.zoo.folder.facts import FolderFacts
     from medzoo.zoo.registry.checkpoint import Input
 
 UNKNOWN = "not known"
@@ -96,10 +103,6 @@ def render_entry(entry: Checkpoint) -> str:
     >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
     '---'
     """
-    from medzoo.zoo.folder.card_input import facts_of, read_card
-    from medzoo.zoo.folder.config import Step
-    from medzoo.zoo.registry.closed_schema import parse, plain
-    from medzoo.zoo.registry.locations import next_step
 
     lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
     # random weights have no pre-training; a card of trained weights must name its data
@@ -115,7 +118,6 @@ def render_entry(entry: Checkpoint) -> str:
 
 
 def _random(entry: Checkpoint) -> dict[str, Any]:
-    from medzoo.zoo.registry.closed_schema import plain
 
     return {"name": entry.name, "license": entry.license, "data": ["nothing"], "input": plain(entry.input)}
 
@@ -130,9 +132,6 @@ def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -
     Raises:
         UnknownNameError: for an unknown name.
     """
-    from medzoo.zoo.registry.hints import no_checkpoint
-    from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder
-    from medzoo.zoo.registry.registry import info, is_known
 
     if is_known(folder_or_name):  # the name comes before a folder of the same name
         folder = hub_folder(info(folder_or_name).name, hub)
@@ -161,7 +160,6 @@ def committed_cards() -> dict[str, Path]:
 
 def write_card(entry: Checkpoint) -> Path:
     """Write the card of a named checkpoint into model_cards."""
-    from medzoo import store
 
     path = paths.data_dir("model_cards") / f"{entry.name}.md"
     store.write_text(path, render_entry(entry))
@@ -174,7 +172,6 @@ def untrue_cards() -> list[str]:
     >>> untrue_cards()
     []
     """
-    from medzoo.zoo.registry.registry import info
 
     wrong = []
     for name, path in committed_cards().items():
@@ -231,7 +228,6 @@ def _head(subject: Subject) -> str:
 @cache
 def data_facts() -> dict[str, DataFacts]:
     """Title, address and terms of the pre-training data sets, by medzoo's name of them."""
-    from medzoo.zoo.registry.closed_schema import parse
 
     path = Path(__file__).parent / "data_sets.toml"
     return {name: parse(DataFacts, row, str(path)) for name, row in tomllib.loads(path.read_text()).items()}

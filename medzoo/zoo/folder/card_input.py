@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
-from medzoo.zoo.folder.config import PROBLEMS, RESERVED, SCHEMA, FolderConfig, FolderFacts, Rule, Source, Step
+from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
+from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule, Source, Step
+from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
 from medzoo.zoo.registry.closed_schema import parse, plain
@@ -171,7 +173,6 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         CardError: if the card lacks a fact or contradicts the model.
         WeightsMismatchError: if it is not a plain timm model.
     """
-    from medzoo.zoo.models import build
 
     # the architecture, from timm's configuration or from the receipt
     read = read_card(card)
@@ -256,6 +257,7 @@ def _fit(values: Any, channels: int) -> tuple[float, ...]:  # noqa: ANN401
 
 
 def _arguments(model: nn.Module, card: Card, channels: int, shape: Input) -> dict[str, Any]:
+    """The keywords with which timm builds the same network."""
     known = dict(getattr(model, "_model_args", {}))  # timm stores the keywords of its call
     known |= getattr(getattr(model, "load_receipt", None), "model_args", {})
     types = (bool, int, float, str, list, tuple)
@@ -284,14 +286,10 @@ def _lineage(card: Card, receipt: LoadReceipt | None, forbidden: bool) -> tuple[
     if steps is None:
         before = tuple(parse(Step, row, "lineage", CardError) for row in (receipt.lineage if receipt else ()))
         known = [step.data for step in before]
-        new = [data for index, data in enumerate(card.data) if known[index : index + 1] != [data]] or list(
-            card.data[-1:]
-        )
-        own = [Step(data=data) for data in new]
-        own[-1] = replace(
-            own[-1], method=card.method, images=card.images, epochs=card.epochs, modalities=card.modalities
-        )
-        steps = (*before, *own)
+        new = [data for index, data in enumerate(card.data) if known[index : index + 1] != [data]]
+        own = [Step(data=data) for data in new or card.data[-1:]]
+        last = replace(own[-1], method=card.method, images=card.images, epochs=card.epochs, modalities=card.modalities)
+        steps = (*before, *own[:-1], last)
     if steps:
         last = steps[-1]
         terms = {"name": last.name or card.name, "license": last.license or card.license.id}

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from medzoo.errors import IntegrityError
-from medzoo.zoo.folder.card_results import ResultRow
+from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule
 from medzoo.zoo.folder.strict_json import strict_json
 from medzoo.zoo.models.input_notes import from_notes
-from medzoo.zoo.registry.checkpoint import Citation, Golden, Input, number_problems
+from medzoo.zoo.registry.checkpoint import Input, number_problems
 from medzoo.zoo.registry.closed_schema import parse, plain
-from medzoo.zoo.registry.licenses import License
 from medzoo.zoo.registry.locations import CONFIG, WEIGHTS
 from medzoo.zoo.registry.registry import SHA256
 
-SCHEMA: Literal["medzoo.folder/1"] = "medzoo.folder/1"
 CONFIG_LIMIT = 4 * 1024 * 1024  # bytes
 ARCHITECTURE = re.compile(r"[A-Za-z0-9_]+")
 # Keywords of timm.create_model that name a source of weights, or that the caller of `load` sets.
@@ -34,77 +32,6 @@ PLACES = frozenset({"url", "file", "state_dict", "hf_hub_id", "hf_hub_filename",
 _KEYS = "architecture num_classes num_features pretrained_cfg label_names problem_type model_args medzoo"
 KEYS = frozenset(_KEYS.split())
 PROBLEMS = ("single_label_classification", "multi_label_classification", "regression")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One training step of a lineage; an absent fact is unknown."""
-
-    data: str | None = None
-    method: str | None = None
-    images: int | None = None
-    epochs: int | None = None
-    init: str | None = None
-    modalities: tuple[str, ...] = ()
-    name: str | None = None
-    license: str | None = None
-    redistributable: bool | None = None
-    sha256: str | None = None
-    repo: str | None = None
-    revision: str | None = None
-
-
-@dataclass(frozen=True)
-class Rule:
-    """The input convention beyond size, mean and std."""
-
-    rule: Literal["unit", "per_image_minmax"] = "unit"
-    clip: tuple[float, ...] | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """The upstream file that a folder was converted from.
-
-    Args:
-        format: the name of its layout, a key of medzoo.zoo.convert.formats.FORMATS.
-        file: its name.
-        sha256: of its bytes.
-        size: in bytes.
-        as_published: whether it has the hash that its authors published; None if they published none.
-        url: the address from which medzoo fetched it; absent if the user downloaded it.
-        hub: the Hub repository from which it was fetched.
-        revision: that repository's commit.
-    """
-
-    format: str
-    file: str
-    sha256: str
-    size: int
-    as_published: bool | None = None
-    url: str | None = None
-    hub: str | None = None
-    revision: str | None = None
-
-
-@dataclass(frozen=True)
-class FolderFacts:
-    """The `medzoo` block of config.json; a closed schema."""
-
-    schema: Literal["medzoo.folder/1"]
-    name: str
-    sha256: str
-    license: License
-    input: Rule = Rule()
-    lineage: tuple[Step, ...] = ()
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    results: tuple[ResultRow, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    golden: Golden | None = None
-    source: Source | None = None
-    citation: Citation | None = None
-    note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo import store
 from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatchError
+from medzoo.zoo.folder.card import render
+from medzoo.zoo.folder.card_input import folder_config
 from medzoo.zoo.folder.config import FolderConfig, read_config, to_json
-from medzoo.zoo.models.weights import compare_names, read_header, refuse_impossible, shapes, write_weights
+from medzoo.zoo.models import build
+from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
+from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import CARD, CONFIG, ORIGIN, WEIGHTS
 
@@ -53,9 +57,6 @@ def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike
         WeightsMismatchError: if names or shapes do not match the architecture.
         UsageError: if the directory has other files.
     """
-    from medzoo.zoo.folder.card import render
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.golden import compute_golden
 
     directory = Path(directory)
     if config.facts is None:
@@ -82,7 +83,6 @@ def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike
 
 
 def _floats(folder: Path) -> dict[str, torch.Tensor]:
-    from medzoo.zoo.models.weights import read_weights
 
     state = read_weights(folder / WEIGHTS)
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
@@ -122,7 +122,6 @@ def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoin
     >>> sorted(path.name for path in folder.iterdir())
     ['README.md', 'config.json', 'model.safetensors']
     """
-    from medzoo.zoo.folder.card_input import folder_config
 
     config = folder_config(model, card)
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
@@ -133,9 +132,6 @@ def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoin
 def _check_same_function(model: nn.Module, state: Mapping[str, torch.Tensor], config: FolderConfig) -> None:
     """Build the network of the configuration and compare its output with the model's: shapes do not show, say, num_heads."""
     import torch
-
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.golden import fixed_inputs, not_finite
 
     refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from medzoo import store
 from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo.folder.config import RESERVED, FolderConfig
 from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.loading.stem import adapt_stem
+from medzoo.zoo.loading.timm_fallback import through_timm
 from medzoo.zoo.models import build
 from medzoo.zoo.models.receipt import LoadReceipt
 from medzoo.zoo.models.weights import compare_names, read_weights, shapes
@@ -87,8 +89,6 @@ def assemble(
         state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
     # build the requested network and fill it
     if request.features_only or request.timm_kwargs:
-        from medzoo.zoo.loading.timm_fallback import through_timm
-
         model, dropped, fresh, more = through_timm(config, state, request, classes, channels)
         notes += more
         _check_all_loaded(model, config)
@@ -187,7 +187,6 @@ def _receipt(
     notes: list[str],
     request: LoadRequest,
 ) -> LoadReceipt:
-    from medzoo import store
 
     sha256 = config.facts.sha256 if config.facts else store.verified_sha256(config.weights)
     steps = list(config.facts.lineage) if config.facts else []

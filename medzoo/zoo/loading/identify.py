@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from medzoo import store
+from medzoo.zoo.download.fetch import locate, verify
 from medzoo.zoo.registry.checkpoint import Input
 
 
@@ -44,8 +46,6 @@ def identify(name: str, *, hub: str | os.PathLike[str] | None = None) -> Identif
     >>> identify("resnet18-random").sha256
     ''
     """
-    from medzoo import store
-    from medzoo.zoo.download.fetch import locate, verify
 
     # this does not use the weights, so it does not need acceptance of their terms
     located = locate(name, hub=hub, download=False, accept_license=True)

@@ -6,9 +6,17 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from medzoo import store
 from medzoo.errors import UsageError
+from medzoo.zoo.download.fetch import locate
+from medzoo.zoo.download.fetch import verify as verify_folder
+from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.loading import assemble
 from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.registry.checkpoint import Input
+from medzoo.zoo.registry.hints import text_of
+from medzoo.zoo.registry.locations import WEIGHTS
+from medzoo.zoo.registry.registry import info, is_known
 
 if TYPE_CHECKING:
     import torch
@@ -74,11 +82,6 @@ def load(
     >>> load("resnet18-random")(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 512])
     """
-    from medzoo import store
-    from medzoo.zoo.download.fetch import locate
-    from medzoo.zoo.download.fetch import verify as verify_folder
-    from medzoo.zoo.loading import assemble
-    from medzoo.zoo.registry.locations import WEIGHTS
 
     # check all arguments before a slow step
     if verify not in ("receipt", "always"):
@@ -142,14 +145,10 @@ def describe(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None
     >>> describe("resnet50-radimagenet").mean
     (0.5, 0.5, 0.5)
     """
-    from medzoo.zoo.registry.hints import text_of
-    from medzoo.zoo.registry.registry import info, is_known
 
     text = text_of(name)
     if is_known(text):
         return info(text).input
-    from medzoo.zoo.download.fetch import locate
-    from medzoo.zoo.folder.config import read_config
 
     located = locate(text, hub=hub)
     assert located.folder is not None

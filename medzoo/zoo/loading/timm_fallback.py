@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import WeightsMismatchError, listed
 from medzoo.zoo.folder.config import FolderConfig
+from medzoo.zoo.loading.stem import adapt_stem
 from medzoo.zoo.models import build
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ def through_timm(
     import timm
     import torch
     from timm.models import build_model_with_cfg
-
-    from medzoo.zoo.loading.stem import adapt_stem
 
     # the configuration has in_chans and num_classes of the file, the keywords those of the network
     cfg = {**config.pretrained_cfg, "architecture": config.architecture, "custom_load": False}

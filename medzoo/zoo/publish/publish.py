@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from medzoo import store
 from medzoo.errors import LicenseError, PublishError, UsageError
+from medzoo.zoo.convert.formats import FORMATS
 from medzoo.zoo.download.fetch import locate, verify
 from medzoo.zoo.folder.card import committed_cards, write_card
 from medzoo.zoo.publish.push import check_publishable
@@ -22,7 +23,8 @@ from medzoo.zoo.registry.locations import ORGANISATION, WEIGHTS
 from medzoo.zoo.registry.registry import info, read_checkpoint
 
 if TYPE_CHECKING:
-    from medzoo.zoo.folder.config import FolderConfig, Source
+    from medzoo.zoo.folder.config import FolderConfig
+    from medzoo.zoo.folder.facts import Source
 
 # Licences that require their own text, with the holder's line, in every copy.
 WITH_TEXT = ("mit", "isc", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "ncsa", "zlib")
@@ -157,7 +159,6 @@ def _changes(source: Source | None) -> list[str]:
     changes = ["the tensors have timm's names and are stored as safetensors"]
     if source is None:
         return changes
-    from medzoo.zoo.convert.formats import FORMATS
 
     rules = FORMATS[source.format]
     dropped = sorted({drop.why for drop in rules.drop if "training" not in drop.why})

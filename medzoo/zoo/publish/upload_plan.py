@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 from medzoo import store
 from medzoo.errors import IntegrityError, PublishError, listed
+from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.card_checks import problems, stated_license
+from medzoo.zoo.folder.card_results import check_rows, eval_results
 from medzoo.zoo.folder.config import KEYS
+from medzoo.zoo.models import build
+from medzoo.zoo.models.weights import compare_names, read_weights, refuse_impossible, shapes
 from medzoo.zoo.publish.privacy_scan import scan
 from medzoo.zoo.publish.relicense import config_bytes, relicensed_card
 from medzoo.zoo.publish.upload import Upload
@@ -39,7 +43,6 @@ def prepare(
         WeightsMismatchError: if the weights do not match the architecture.
         IntegrityError: for NaN or infinity.
     """
-    from medzoo.zoo.folder.card_results import check_rows, eval_results
 
     assert config.facts is not None
     # the allow-list
@@ -95,7 +98,6 @@ def card_for(config: FolderConfig, repo: str, old: FolderConfig) -> bytes:
     Raises:
         PublishError: if it is not UTF-8 text, or a link out of the folder; or if the user edited the lines of the licence.
     """
-    from medzoo.zoo.folder.card import render
 
     path = config.path / CARD
     written = _text(_inside(config.path, CARD).read_bytes(), str(path)) if path.is_file() else ""
@@ -125,8 +127,6 @@ def _check_texts(config: FolderConfig, texts: Mapping[str, bytes]) -> None:
 
 def _check_weights(config: FolderConfig) -> None:
     """Refuse weights that do not load, even if their hash is right."""
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.weights import compare_names, read_weights, refuse_impossible, shapes
 
     arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())

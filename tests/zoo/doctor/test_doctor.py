@@ -44,7 +44,7 @@ def test_the_table_is_aligned_and_keeps_commands_whole():
     ],
 )
 @pytest.mark.parametrize(
-    "step", ["machine.python", "machine.home", "checkpoints.sources", "checkpoints.entries", "checkpoints.leftovers"]
+    "step", ["packages.python", "machine.home", "checkpoints.sources", "checkpoints.entries", "checkpoints.leftovers"]
 )
 def test_what_nobody_expected_is_a_row(monkeypatch, step, error, says, fix):
     def broken(**_):

@@ -12,7 +12,7 @@ from doctor_samples import CPU_LIMITS, nobody_there, play_torch, rows_of, whole 
 
 from medzoo import precision
 from medzoo.cores import Threads
-from medzoo.zoo.doctor import machine
+from medzoo.zoo.doctor import machine, packages
 
 # --- packages ---
 
@@ -22,9 +22,9 @@ def installed(monkeypatch):
     """Other versions than the installed ones; None is not installed."""
 
     def change(**versions):
-        real = machine.version
+        real = packages.version
         names = {name.replace("_", "-"): value for name, value in versions.items()}
-        monkeypatch.setattr(machine, "version", lambda name: names[name] if name in names else real(name))
+        monkeypatch.setattr(packages, "version", lambda name: names[name] if name in names else real(name))
 
     return change
 
@@ -32,7 +32,7 @@ def installed(monkeypatch):
 @pytest.mark.parametrize("old", ["2.9.1", "2.9.1+cu126", "2.10.0a0+git"])
 def test_torch_with_the_hole(installed, old):
     installed(torch=old)
-    rows = rows_of(machine.packages)
+    rows = rows_of(packages.packages)
     assert rows["torch"].result == "FAIL" and "CVE-2026-24747" in rows["torch"].detail and old in rows["torch"].detail
     assert rows["torch"].fix == 'pip install --upgrade "torch>=2.10" "torchvision>=0.25"'
     assert rows["torchvision"].result == "FAIL"  # the pair has to be changed together
@@ -41,7 +41,7 @@ def test_torch_with_the_hole(installed, old):
 
 def test_torchvision_of_another_torch(installed):
     installed(torch="2.11.0")
-    rows = rows_of(machine.packages)
+    rows = rows_of(packages.packages)
     assert "torch" not in rows and "another torch" in rows["torchvision"].detail
 
 
@@ -56,7 +56,7 @@ def test_torchvision_of_another_torch(installed):
 )
 def test_packages_below_their_floor(installed, versions, says, command):
     installed(**versions)
-    row = rows_of(machine.packages)["packages"]
+    row = rows_of(packages.packages)["packages"]
     assert row.result == "FAIL" and says in row.detail and row.fix == f"pip install --upgrade {command}"
 
 
@@ -66,22 +66,22 @@ def test_packages_below_their_floor(installed, versions, says, command):
 )
 def test_extras_that_are_missing(installed, versions, extra, says):
     installed(**versions)
-    rows = rows_of(machine.extras)
+    rows = rows_of(packages.extras)
     row = rows.pop(f"[{extra}]")
-    assert row.result == "WARN" and says in row.detail and machine.EXTRAS[extra] in row.detail
+    assert row.result == "WARN" and says in row.detail and packages.EXTRAS[extra] in row.detail
     assert row.fix == f'pip install "medzoo[{extra}]"'
     assert rows and all(other.result == "PASS" for other in rows.values()) and "[dev]" not in rows
 
 
 def test_every_extra_says_what_it_is_for():
-    assert set(metadata.metadata("medzoo").get_all("Provides-Extra")) - {"dev"} <= set(machine.EXTRAS)
+    assert set(metadata.metadata("medzoo").get_all("Provides-Extra")) - {"dev"} <= set(packages.EXTRAS)
 
 
 def test_a_source_tree_that_was_not_installed(installed):
     installed(medzoo=None, torch="2.9.0")
-    assert rows_of(machine.python)["python"].fix == "pip install -e ."
-    assert rows_of(machine.packages)["torch"].result == "FAIL"
-    assert rows_of(machine.extras) == {}
+    assert rows_of(packages.python)["python"].fix == "pip install -e ."
+    assert rows_of(packages.packages)["torch"].result == "FAIL"
+    assert rows_of(packages.extras) == {}
 
 
 # --- device ---

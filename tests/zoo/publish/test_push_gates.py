@@ -8,7 +8,7 @@ from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo.errors import LicenseError, PublishError
-from medzoo.zoo.folder.config import Source
+from medzoo.zoo.folder.facts import Source
 from medzoo.zoo.folder.read_write import read_folder
 from medzoo.zoo.publish.publish import notice, publish
 from medzoo.zoo.publish.push import plan_push
