@@ -26,9 +26,8 @@ __all__ = [
 ]  # fmt: skip
 
 MANIFEST = "MANIFEST.json"
-TEMPORARY = ".tmp-"
+TEMPORARY, _OLD = ".tmp-", "-old-"
 ORPHAN_SECONDS, SWAP_SECONDS = 24 * 3600, 60
-_OLD = "-old-"
 _AT_CWD, _SWAP = -100, 2  # of renameat2 and renamex_np: paths from here, exchange
 _receipts_in_memory: dict[str, dict[str, Any]] = {}
 
@@ -90,8 +89,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         fsync_folder(path.parent)
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -166,8 +164,8 @@ def _disk_full_error(path: Path, temporary: Path) -> Iterator[None]:
         free = 0
         with suppress(OSError):
             free = shutil.disk_usage(path.parent).free
-            parts = (part for part in (temporary, *temporary.rglob("*")) if part.is_file())
-            free += sum(part.stat().st_size for part in parts)  # the temporary files are removed next
+            written = (path for path in (temporary, *temporary.rglob("*")) if path.is_file())
+            free += sum(path.stat().st_size for path in written)  # they are removed next
         raise DiskFullError(path, free) from error
 
 
@@ -285,8 +283,7 @@ def remember_sha256(path: Path, digest: str) -> None:
 
 def _write_receipt(path: Path, digest: str, state: dict[str, int]) -> None:
     name, note = _receipt(path)
-    receipt = {"path": str(path), "sha256": digest, **state}
-    _receipts_in_memory[name] = receipt
+    _receipts_in_memory[name] = receipt = {"path": str(path), "sha256": digest, **state}
     with suppress(OSError):  # with a read-only home, receipts are in memory only
         write_json(note, receipt)
 
