@@ -328,7 +328,7 @@ def test_f45_what_should_be_private_does_not_go_to_a_public_repository(folder, h
     medzoo.push(folder, "org/closed")
     assert HfApi().repo_info("org/closed").private and capsys.readouterr().err == ""
     medzoo.push(folder, "org/closed", private=False)
-    assert HfApi().repo_info("org/closed").private and "stays so" in capsys.readouterr().err
+    assert HfApi().repo_info("org/closed").private and "stays private" in capsys.readouterr().err
 
 
 def test_a_directory_has_no_pull_requests_and_no_branches(folder, tmp_path):
