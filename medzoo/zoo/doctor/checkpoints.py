@@ -241,6 +241,7 @@ def leftovers() -> Iterator[DoctorRow]:
     locks = [path for path, top in contents if (top, path.suffix) == ("checkpoints", ".lock") and not _is_live(path)]
     temporary = [path for path, _ in contents if path.name.startswith(store.TEMPORARY)]
     orphans = [path for path in temporary if now - _mtime(path) > store.ORPHAN_SECONDS]
+    # one row for each kind, with the command that removes them
     if parts:
         names = sorted({path.parent.name for path in parts})
         size = in_bytes(sum(map(_size, parts)))

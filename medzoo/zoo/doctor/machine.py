@@ -65,6 +65,7 @@ def device() -> Iterator[DoctorRow]:
             "device", "FAIL", f"{cores_here}; torch is not installed.", f'pip install "{packages.TORCH}" torchvision'
         )
         return
+    # run _torch_facts in a new Python, with a time limit
     code = f"import json\nfrom typing import Any\n{inspect.getsource(_torch_facts)}\nprint(json.dumps(_torch_facts()))"
     try:
         done = subprocess.run(
@@ -84,6 +85,7 @@ def device() -> Iterator[DoctorRow]:
     kind = "card" if facts["cards"] and "free" in facts else "mps" if facts["mps"] else "cpu"
     native = {"card": facts["bf16"], "mps": False, "cpu": facts["cpu_bf16"]}[kind]
     advice = f"use {'bf16' if native else 'fp32'}"
+    # what training will use: a GPU, or the CPU and why
     if kind == "card":
         more = len(facts["cards"]) - 1
         names = f"{facts['cards'][0][0]}, {in_bytes(facts['cards'][0][1])}, {in_bytes(facts['free'])} of it free"

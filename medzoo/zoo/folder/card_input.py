@@ -91,6 +91,7 @@ def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
     for key, example in (("name", "'resnet50-simclr-mydata'"), ("license", "'apache-2.0'"), ("data", "['mydata']")):
         if rows.get(key) in (None, "", [], ()):
             raise CardError(f"The card has no {key}. Add it, for example {key}={example}.", code="card-fact-missing")
+    # every value must be valid in JSON and in the schema
     rows = {key: _json_value(plain(value), f"The card's {key}") for key, value in rows.items() if value is not None}
     read = parse(Card, rows, "The card", CardError)
     if not CARD_NAME.fullmatch(read.name):
@@ -177,9 +178,8 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
     # the architecture, from timm's configuration or from the receipt
     read = read_card(card)
     config: Mapping[str, Any] | None = getattr(model, "pretrained_cfg", None)
-    architecture = (config or {}).get("architecture") or getattr(
-        getattr(model, "load_receipt", None), "architecture", None
-    )
+    receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
+    architecture = (config or {}).get("architecture") or getattr(receipt, "architecture", None)
     if not config or not architecture or not hasattr(model, "reset_classifier"):
         raise WeightsMismatchError(
             f"{type(model).__name__} is not a plain timm model. Give the network itself, not a wrapper (use .module) and not a "
@@ -189,7 +189,6 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
     # the input convention
     classes = int(getattr(model, "num_classes", 0))
     channels = build.in_chans_of(model)
-    receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
     shape = _input(read, config, channels, receipt, model)
     for problem in input_problems(shape):
         raise CardError(f"The card's input: {problem}", code="input-invalid")

@@ -200,6 +200,7 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
 
 
 def _timm_config(values: Mapping[str, Any], path: Path, strict: bool) -> dict[str, Any]:
+    """The checked pretrained_cfg; `strict` for folders that medzoo wrote."""
     size, mean, std = values.get("input_size"), values.get("mean"), values.get("std")
     if not (_numbers(size, 3) and all(type(side) is int and side > 0 for side in size or [])):
         raise IntegrityError(
@@ -218,6 +219,7 @@ def _timm_config(values: Mapping[str, Any], path: Path, strict: bool) -> dict[st
             f"{path}: pretrained_cfg: mean and std need {(size or [0])[0]} numbers, one for each channel.",
             code="mean-std-channels",
         )
+    # a folder of medzoo must not name another source of weights; of other folders, these keys are ignored
     for key in PLACES & set(values):
         if strict and values[key]:
             raise IntegrityError(

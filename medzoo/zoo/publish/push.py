@@ -87,6 +87,7 @@ def pushed(
     hub: str | os.PathLike[str] | None = None,
 ) -> Pushed:
     """Like `push`; the result also has whether the repository had the same files already."""
+    # check the options before anything is read
     _check_target(repo_id)
     if paths.directory_hub(hub) is not None and (create_pr or revision is not None):
         raise UsageError(
