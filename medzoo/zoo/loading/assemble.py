@@ -209,5 +209,5 @@ def _check_all_loaded(model: nn.Module, config: FolderConfig) -> None:
         if tensor.is_meta:
             raise WeightsMismatchError(
                 f"{name} of {config.name} was not loaded. No model is returned. Please report this.",
-                code="tensor-not-loaded",
+                code="tensors-not-loaded",
             )
