@@ -16,7 +16,7 @@ def find_private(value: object, where: str) -> list[str]:
         where: its file, for the sentences.
 
     >>> find_private({"train": {"reason": "no space on /mnt/ward3/scans/x.png"}}, "a.json")
-    ['a.json, reason: a place of this machine (/mnt/ward3/scans/x.png)']
+    ['a.json, reason: a path on this machine (/mnt/ward3/scans/x.png)']
     """
     return [f"{where}, {key}: {what}" for key, word in dict.fromkeys(_words(value, "")) for what in _found(key, word)]
 
