@@ -1,4 +1,4 @@
-"""One named checkpoint on one named task: the single implementation behind the recipes, the table and the demo."""
+"""Run one checkpoint on one task. The recipes, the table and the demo all use this code."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Outcome:
     """A finished run.
 
     Args:
-        result: the result, as stored.
+        result: the stored result.
         path: its file in the store of results.
         run: the run folder.
-        cached: whether the store had it already.
+        cached: whether the store already had it.
     """
 
     result: dict[str, Any]
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def worded(self) -> str:
-        """The value of the primary metric; "undefined" with the reason where the labels give none; else the status."""
+        """The value of the primary metric; "undefined" with the reason if the labels do not define it; else the status."""
         if self.headline is not None:
             return f"{self.headline:.4f}"
         if self.result["status"] != "ok":
@@ -66,13 +66,15 @@ class Outcome:
         return results.headline_value(self.result)
 
     def raise_if_diverged(self) -> None:
-        """Turn a run without a value into an error, for a shell's exit code.
+        """Raise an error if the run has no value, so that the shell gets an exit code.
 
         Raises:
-            DivergedError: with the reason that the result holds.
+            DivergedError: with the reason in the result.
         """
         if self.result["status"] != "ok":
-            raise DivergedError(f"{self.result['train'].get('reason')} The result is stored: {self.path}")
+            raise DivergedError(
+                f"{self.result['train'].get('reason')} The result is stored: {self.path}", code="run-diverged"
+            )
 
 
 def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough: bool = False) -> Outcome:
@@ -81,36 +83,39 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     Args:
         options: checkpoint, task, protocol, seed, ...
         mode: "finetune" (all layers) or "linear" (a probe on frozen features).
-        stored_is_enough: whether a result in the store is all that is wanted, as for a table. Otherwise the run folder and the
-            checkpoint that were asked for are made again where they are missing.
+        stored_is_enough: whether a result in the store is sufficient, as for a table. Otherwise the run is repeated if its
+            run folder or its checkpoint is missing.
 
     Returns:
-        The outcome; one that the store already holds, with all that was asked for, is returned at once. A run whose loss was
-        not finite is an outcome too, with status "diverged" and without a value.
+        The outcome. If the store already has the result and nothing is missing, it is returned at once. A run whose loss was
+        not finite is also an outcome, with status "diverged" and without a value.
 
     Raises:
         UsageError: before anything is loaded.
-        ResultError: before anything is loaded, if the validation labels cannot select.
-        Interrupted: after a signal; the same call goes on.
-        ResultError: if this run gave another number than the one that the store holds; both are kept.
+        ResultError: before anything is loaded, if the metric is undefined on the validation labels.
+        Interrupted: after a signal; call again to continue.
+        ResultError: if the number of this run differs from the one in the store; both are kept.
     """
+    # check everything that can be checked before weights are loaded
     options.check()
     options = used_options(options, mode)
     protocol = protocol_of(options, mode)
     task = open_task(options)
     if task.kind not in KINDS:
         raise UsageError(
-            f"Task {task.name} is {task.kind}; the recipes fine-tune and probe classification so far. For a loop of your own, "
-            "load_task reads its images and answers"
-            + (", and medzoo.segmenter builds the network." if task.kind == "segmentation" else ".")
+            f"Task {task.name} is {task.kind}; the recipes support classification only. To write your own training loop, read "
+            "its images and labels with load_task"
+            + (", and build the network with medzoo.segmenter." if task.kind == "segmentation" else "."),
+            code="task-kind-unsupported",
         )
 
-    warned = check_labels(task, selects=mode == "linear" or protocol.selection == "best")
+    label_warnings = check_labels(task, selects=mode == "linear" or protocol.selection == "best")
 
     from medzoo.training.features import weights_hash
     from medzoo.training.inputs.input_transform import load_at_size
     from medzoo.training.run_state.run_folder import RunFolder
 
+    # load the weights; with the options and the data they make the identity of the run
     classes = len(task.classes) if mode == "finetune" else 0
     model, size = load_at_size(
         options.checkpoint, num_classes=classes, size=protocol.size or None, seed=options.seed, hub=options.hub,
@@ -120,6 +125,8 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     identity = identity_of(options, mode, protocol, task, weights)
     if options.out is None and precision_choice_of(options, mode) == "auto" and options.resume != "never":
         protocol = _as_begun(protocol, task, identity)
+
+    # a result in the store is returned, unless a requested file of its run is missing
     store = results.ResultStore(Path(options.results))
     out = Path(options.out or _default_out(task, identity)).expanduser()
     run = RunFolder(
@@ -136,7 +143,9 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
         missing = "" if stored_is_enough else missing_parts(run, known, options, mode)
         if not missing:
             return Outcome(known, store.path(identity), None if stored_is_enough else out, cached=True)
-        say(f"The result is in the store ({store.path(identity)}). The run is made again: {missing}.")
+        say(f"The result is in the store ({store.path(identity)}), but the run is repeated: {missing}.")
+
+    # announce the run and its warnings
     run.check()
     site = compute.settle(run, protocol.precision, options.device)
     compute.announce(
@@ -144,8 +153,9 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
         how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
     )  # fmt: skip
     kept = precision_choice_of(options, mode) == "auto"
-    told = [] if is_brief() else warned  # the suite that a run is a part of has said that
-    for sentence in (*told, *compute.doubts(site, kept=kept), compute.begun_otherwise(out, run.identity)):
+    if is_brief():  # the suite of this run has printed these warnings
+        label_warnings = []
+    for sentence in (*label_warnings, *compute.doubts(site, kept=kept), compute.begun_otherwise(out, run.identity)):
         if sentence:
             warn(sentence)
     started, clock = datetime.now(UTC), time.monotonic()
@@ -153,22 +163,25 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     def put(result: dict[str, Any], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
         result["train"]["wall_s"] = round(time.monotonic() - clock, 1)
         result["provenance"] |= {"started": started.isoformat(), "finished": datetime.now(UTC).isoformat()}
-        if not main:  # the other processes of a launch have the same numbers; one of them writes
+        if not main:  # all processes of a launch have the same numbers; only the main one writes
             return Outcome(result, store.path(identity), run.path, cached=False)
         path = store.put(result, table)
         results.write_copy(run.path / "result.json", result)
         return Outcome(result, path, run.path, cached=False)
 
-    cell = Trial(options, protocol, task, model, size, run, identity)
-    for split in task.splits:  # decoding looks at no label; an unreadable image is found before hours of training
-        cell.decoded(split)
+    # decode all splits first, so that an unreadable image is found before the training; this reads no labels
+    trial = Trial(options, protocol, task, model, size, run, identity)
+    for split in task.splits:
+        trial.decoded(split)
+
+    # train or probe, and store the result; a diverged run is stored too
     diverged: list[Outcome] = []
     try:
         with store.claim(identity) if main else nullcontext(), run.open(), site.applied(run):
             try:
-                outcome = put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
-            except DivergedError as error:  # a result like any other: kept and shown, never averaged away
-                diverged.append(put(cell.result("diverged", {}, [], None, {"reason": str(error)}), None))
+                outcome = put(*(trial.finetune() if mode == "finetune" else trial.probe(weights_hash(model))))
+            except DivergedError as error:
+                diverged.append(put(trial.result("diverged", {}, [], None, {"reason": str(error)}), None))
                 raise
     except DivergedError:
         outcome = diverged[0]
@@ -176,13 +189,14 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
 
 
 def _compared(outcome: Outcome, known: Mapping[str, Any] | None) -> Outcome:
-    """The outcome, if the store held no other number for this run before."""
+    """The outcome, if the store had no different number for this run before."""
     differs = "" if known is None or known["status"] not in FINISHED else disagreement(known, outcome.result)
     if differs:
         raise ResultError(
-            f"This run gave another result than the one that the store holds for it: {differs}. The store keeps its first "
-            f"result ({outcome.path}), which tables show; the new one is in {outcome.run} and beside the first. Other hardware, "
-            "other library versions or a changed file can cause this."
+            f"The result of this run differs from its result in the store: {differs}. The store keeps the first result "
+            f"({outcome.path}), and tables show it. The new result is in {outcome.run} and, as a replicate, in the store. "
+            "Different hardware, different library versions or a changed file can cause this.",
+            code="result-differs-from-store",
         )
     return outcome
 
@@ -192,12 +206,12 @@ def _default_out(task: Task, identity: dict[str, Any]) -> Path:
 
 
 def _as_begun(protocol: Protocol, task: Task, identity: dict[str, Any]) -> Protocol:
-    """The protocol, in the precision of an unfinished run that began where another one suited; `identity` follows it."""
+    """The protocol in the precision of an unfinished run, which may have started on another machine; updates `identity`."""
     other = replace(protocol, precision="fp32" if protocol.precision == "bf16" else "bf16")
-    there = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
-    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, there)):
+    other_identity = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
+    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, other_identity)):
         return protocol
-    identity.update(there)
+    identity.update(other_identity)
     return other
 
 

@@ -1,4 +1,4 @@
-"""The parts of one run, between its open folder and its stored result: train or probe, select, test once, keep."""
+"""The steps of one run: train or probe, select on validation, test once, and save."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ def _trained_by(protocol: Protocol) -> dict[str, Any]:
 
 
 def _check_finite(probabilities: np.ndarray, split: str) -> None:
-    """A network may overflow in evaluation after a loss that was finite: that run diverged, which is not an undefined metric."""
+    """Report a run as diverged if its predictions overflow; the loss may have been finite."""
     broken = int((~np.isfinite(probabilities).all(axis=1)).sum())
     if broken:
         raise DivergedError(
             f"Predictions are NaN or infinite for {broken} of {len(probabilities)} {split} images. Try a lower --learning-rate, or "
-            "--precision fp32."
+            "--precision fp32.",
+            code="predictions-not-finite",
         )
 
 
 class Trial:
-    """The parts of one run, between the open folder and the stored result."""
+    """The steps of one run, from the open run folder to the stored result."""
 
     def __init__(
         self, options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int, run: RunFolder,
@@ -69,7 +70,7 @@ class Trial:
         return f"{metric.title} {score if metric.higher_is_better else -score:.4f}"
 
     def finetune(self) -> tuple[dict[str, Any], Any]:
-        """Train, select on validation, save the folder, then open the test split, once."""
+        """Train, select on validation, evaluate the test split once, and save the folder."""
         from medzoo.training.finetune import FineTuner
         from medzoo.training.run_state.plot_curves import draw_curves
 
@@ -77,7 +78,7 @@ class Trial:
             self.model, self.task.kind, self.protocol, size=self.size, device=self.options.device,
             data_on_device=self.options.data_on_device,
         )  # fmt: skip
-        # where the last epoch is kept, a validation split on which the metric is undefined does no harm
+        # if the last epoch is kept, the metric may be undefined on the validation split
         scored = self.protocol.selection == "best" or undefined_on(self.task, "validation") is None
         fitted = tuner.fit(
             self.decoded("train"), self.decoded("validation"), self.run, seed=self.options.seed,
@@ -85,6 +86,8 @@ class Trial:
         )  # fmt: skip
         if tuner.accelerator.is_main_process:
             draw_curves(self.run)
+
+        # the test split is used once, after the selection
         test = self.decoded("test")
         predicted = tuner.predict(test)
         _check_finite(predicted, "test")
@@ -100,7 +103,7 @@ class Trial:
         return outcome
 
     def probe(self, weights: str) -> tuple[dict[str, Any], Any]:
-        """Embed the splits, fit the logistic regression, choose its penalty on validation, test once."""
+        """Extract features, fit a logistic regression, choose its penalty on validation, and test once."""
         from medzoo.training.features import embed
         from medzoo.training.loop import make_accelerator
         from medzoo.training.probe import fit_probe
@@ -150,7 +153,7 @@ class Trial:
         table: Any,  # noqa: ANN401 - an Arrow table
         train: dict[str, Any],
     ) -> dict[str, Any]:
-        """The result row of this run."""
+        """The result of this run."""
         return results.make_result(
             self.identity, status=status, metric=self.task.metric, selection=selection, metrics=rows, predictions=table,
             train={**train, **fold_facts(self.task, self.options)}, environment=results.environment(self.protocol.precision),
@@ -159,6 +162,7 @@ class Trial:
     def _save_folder(self, result: dict[str, Any]) -> None:
         from medzoo.zoo.folder.read_write import save
 
+        # the lineage of the fine-tuned network is that of its checkpoint and this training
         receipt: Any = self.model.load_receipt
         methods = [str(step["method"]) for step in receipt.lineage if step.get("method")]
         data = slug(self.task.name)
@@ -166,6 +170,8 @@ class Trial:
             "method": "supervised", "data": data, "images": len(self.task.splits["train"]), "epochs": self.protocol.epochs,
         }  # fmt: skip
         lineage = [*receipt.lineage, step]
+
+        # the facts of the model card
         card: dict[str, Any] = {
             "name": trained_name(receipt.name, methods, "supervised", data),
             "license": self.options.license,
