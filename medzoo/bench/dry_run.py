@@ -25,20 +25,20 @@ class Missing:
     Args:
         steps: names of pre-trainings that are not done.
         cells: runs without a result.
-        there: number of runs that have a result.
+        finished: number of runs that have a result.
         unknown: reasons why runs could not be looked up, each with the number of its runs.
     """
 
     steps: list[str] = field(default_factory=list)
     cells: list[SuiteCell] = field(default_factory=list)
-    there: int = 0
+    finished: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"pre-train {name}" for name in self.steps]
         lines += [str(cell) for cell in self.cells]
-        count = self.there + len(self.cells)
-        lines.append(f"{self.there} of {count} runs have a result, {len(self.cells)} are missing")
+        count = self.finished + len(self.cells)
+        lines.append(f"{self.finished} of {count} runs have a result, {len(self.cells)} are missing")
         if self.steps:
             lines[-1] += f"; so {'is' if len(self.steps) == 1 else 'are'} {len(self.steps)} pre-training"
             lines[-1] += "s" * (len(self.steps) > 1)
@@ -98,5 +98,5 @@ def missing_of(suite: Suite, places: Places) -> Missing:
         if known is None:
             missing.cells.append(cell)
         else:
-            missing.there += 1
+            missing.finished += 1
     return missing

@@ -125,7 +125,7 @@ def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path,
         monkeypatch.setattr(f"medzoo.{place}", lambda *_, **__: pytest.fail("worked"))
     missing = missing_of(chosen, places)
     assert [str(cell) for cell in missing.cells] == ["a on OCT, seed 0", "own on OCT, seed 1", "a on OCT, seed 1"]
-    assert missing.there == 1 and missing.unknown == {}
+    assert missing.finished == 1 and missing.unknown == {}
 
 
 def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
@@ -147,7 +147,7 @@ def test_a_dry_run_knows_pretrainings_and_what_is_not_here(suite, tmp_path):
     assert len(filled.failures) == 1 and "absent" in filled.failures[0]
     assert [cells[0] for cells in words(filled.table).values()][2] == "—"
     after = missing_of(chosen, places)
-    assert after.steps == [] and after.there == 2
+    assert after.steps == [] and after.finished == 2
     assert [str(cell) for cell in after.cells] == [
         "absent on OCT, seed 0", *(f"{label} on pneumoniamnist, seed 0" for label in names),
     ]  # fmt: skip
