@@ -134,7 +134,7 @@ def _run(
     name: str, result: Mapping[str, Any], contribution: Contribution, checkpoints: dict[str, list[tuple[str, str]]],
     token: str | bool | None,
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
-    yield from (("scan", problem) for problem in find_private(result, "The result contains"))
+    yield from (("scan", problem) for problem in find_private(result, "The result"))
     yield from _place(name, result, contribution)
     yield from check_task(result)
     checkpoint = canonical_json([result["identity"]["checkpoint"], result["provenance"]["origin"]])
