@@ -252,7 +252,8 @@ def _task(row: object, where: str, root: Path | str | None) -> dict[str, Any]:
         raise UnknownNameError("metric", table["metric"], METRICS, f"It is in {where}.")
     if not 0 < table.get("fraction", 1.0) <= 1:
         raise UsageError(
-            f"{where}: fraction is {table['fraction']}; it should be above 0 and at most 1.", code="fraction-out-of-range"
+            f"{where}: fraction is {table['fraction']}; it should be above 0 and at most 1.",
+            code="fraction-out-of-range",
         )
     folds = table.get("folds")
     if folds is not None:

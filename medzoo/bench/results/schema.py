@@ -218,7 +218,8 @@ def _check_word(value: Any, spec: str, where: str) -> None:  # noqa: ANN401
         raise _wrong(where, f"of type {word}{' or null' if null else ''}", value)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ResultError(
-            f"{where} is {value}; a result contains finite numbers, or null with a reason.", code="result-number-not-finite"
+            f"{where} is {value}; a result contains finite numbers, or null with a reason.",
+            code="result-number-not-finite",
         )
 
 

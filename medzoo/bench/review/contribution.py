@@ -166,7 +166,9 @@ def _walk(root: Path, contribution: Contribution) -> Iterator[tuple[str, Path]]:
             if stat.S_ISREG(path.lstat().st_mode):
                 yield file, path
             else:
-                contribution.add(file, "link", "This is a link or a special file, not a regular file. It was not opened.")
+                contribution.add(
+                    file, "link", "This is a link or a special file, not a regular file. It was not opened."
+                )
 
 
 def _base(base: Path) -> Iterator[tuple[str, Path]]:

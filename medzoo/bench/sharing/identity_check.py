@@ -42,7 +42,10 @@ def check_task(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "task", f"{name}: {error}"
     else:
         if version != facts.version:
-            yield "task", f"{name} has version {facts.version} here, but the result has version {version}. Run it again."
+            yield (
+                "task",
+                f"{name} has version {facts.version} here, but the result has version {version}. Run it again.",
+            )
         if result["metric"] != facts.metric:
             yield "task", f"The metric of {name} is {facts.metric}, but the result has {result['metric']}."
 
@@ -105,7 +108,10 @@ def _registered(checkpoint: Mapping[str, Any], reported: bool) -> Iterator[tuple
     if entry.pretraining is None or not entry.pretraining.data:
         yield "sources", f"The registry does not list the training data of {name} ([pretraining] data)."
     if checkpoint["arch"] != entry.architecture:
-        yield "checkpoint", f"The architecture of {name} is {entry.architecture}, but the result has {checkpoint['arch']}."
+        yield (
+            "checkpoint",
+            f"The architecture of {name} is {entry.architecture}, but the result has {checkpoint['arch']}.",
+        )
     if reported:
         return
     if weights is None:

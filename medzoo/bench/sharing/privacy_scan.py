@@ -20,7 +20,9 @@ def find_private(value: object, where: str) -> list[str]:
     ('a.json, field reason', True)
     """
     return [
-        f"{where}, field {key}: {what}" for key, word in dict.fromkeys(_words(value, "")) for what in _matches(key, word)
+        f"{where}, field {key}: {what}"
+        for key, word in dict.fromkeys(_words(value, ""))
+        for what in _matches(key, word)
     ]
 
 

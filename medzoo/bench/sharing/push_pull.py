@@ -149,7 +149,9 @@ def _fresh(ready: Iterable[Outgoing], head: Head, token: Token) -> tuple[list[Ou
     for one, rivals in others:
         like = next((name for name in rivals if name in results and same_run(results[name], one.result)), None)
         if like is not None:
-            notes.append(f"{like}: the repository has this run with the same numbers and another salt; it is not changed")
+            notes.append(
+                f"{like}: the repository has this run with the same numbers and another salt; it is not changed"
+            )
             continue
         number = 1
         while run_file(one.result["identity"], number) in used:

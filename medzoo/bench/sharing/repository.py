@@ -120,7 +120,8 @@ def _hub_errors(repo: str) -> Iterator[None]:
         raise
     except errors.RevisionNotFoundError as error:
         raise ResultError(
-            f"The data set {repo} on the Hub has no such revision: {str(error).splitlines()[-1]}", code="revision-missing"
+            f"The data set {repo} on the Hub has no such revision: {str(error).splitlines()[-1]}",
+            code="revision-missing",
         ) from error
     except errors.GatedRepoError as error:
         raise ResultError(

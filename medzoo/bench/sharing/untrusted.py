@@ -104,9 +104,7 @@ def open_parquet(path: Path, *, strings: tuple[str, ...] = ()) -> Any:  # noqa: 
     if size < 12 or start != b"PAR1" or end[4:] != b"PAR1":
         raise ResultError("This is not a Parquet file.", code="not-parquet")
     if (footer := int.from_bytes(end[:4], "little")) > FOOTER_LIMIT:
-        raise ResultError(
-            f"The footer has {footer:,} bytes; the limit is {FOOTER_LIMIT:,}.", code="parquet-too-large"
-        )
+        raise ResultError(f"The footer has {footer:,} bytes; the limit is {FOOTER_LIMIT:,}.", code="parquet-too-large")
 
     # the footer
     limits = {"thrift_string_size_limit": FOOTER_LIMIT, "thrift_container_size_limit": 10**6}
@@ -158,7 +156,9 @@ def read_predictions(path: Path) -> pa.Table:
                     )
             table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.string()))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ResultError(f"The file cannot be read to its end: {str(error)[:200]}", code="parquet-unreadable") from error
+        raise ResultError(
+            f"The file cannot be read to its end: {str(error)[:200]}", code="parquet-unreadable"
+        ) from error
     return table.combine_chunks()
 
 

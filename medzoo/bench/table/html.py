@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData
 
 STRIP = 96  # width of the small plot in a cell, CSS pixels
-
 TEMPLATE = Path(__file__).with_name("table.html.j2")
 
 
@@ -19,9 +18,7 @@ def html(table: TableData, folder: Path | None) -> str:
     """One HTML page; links are relative to `folder`."""
     from jinja2 import Environment, StrictUndefined
 
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(
-        TEMPLATE.read_text(encoding="utf-8")
-    )
+    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
     scales = [_scale(cells) for cells in zip(*table.grid, strict=True)]
     body = [
         (
@@ -51,7 +48,7 @@ def _titles(table: TableData, column: Column) -> list[str]:
 
 
 def _first(column: Column) -> str:
-    """The order of the first click: the best on top."""
+    """The sort order of the first click: the best value first."""
     return "descending" if "↑" in column.heading else "ascending"
 
 
