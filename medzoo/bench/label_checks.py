@@ -97,10 +97,10 @@ def _unmeasured(task: Task, title: str) -> Iterator[str]:
 
 
 def _untrained(task: Task) -> Iterator[str]:
-    """A warning about labels that are positive in every training image. (The task refuses a class without images.)"""
+    """A warning about labels that are positive in every training image; the task itself refuses a class without images."""
     if task.kind != "multilabel":
         return
     known, positive = (~np.isnan(task.labels("train"))).sum(axis=0), task.counts("train")
     always = [name for name, total in zip(task.classes, known.tolist(), strict=True) if positive[name] == total]
     if always:
-        yield f"Cannot be learnt: {listed(always, _MOST)}. Every annotated training image of {task.name} is positive."
+        yield f"Every annotated training image of {task.name} is positive for {listed(always, _MOST)}: this cannot be learnt."

@@ -126,10 +126,8 @@ def compute(
         )
     truth, scores = _checked(kind, classes, np.asarray(labels), np.asarray(probabilities, dtype=np.float64))
     if groups is not None and len(groups) != len(truth):
-        raise ResultError(
-            f"There are {len(groups)} groups for {len(truth)} rows. Give one group (patient) for each row.",
-            code="groups-length-mismatch",
-        )
+        text = f"There are {len(groups)} groups for {len(truth)} rows. Give one group (patient) for each row."
+        raise ResultError(text, code="groups-length-mismatch")
     patients = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if kind == "multilabel":
         return _multilabel(classes, truth, scores, patients, scored)
@@ -188,58 +186,43 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     width = len(classes)
     if kind == "binary" and width != 2:
-        raise ResultError(
-            f"A binary task has two classes, not {width}: {listed(classes)}.", code="binary-class-count-wrong"
-        )
+        raise ResultError(f"A binary task has two classes, not {width}: {listed(classes)}.", code="not-two-classes")
 
     # shapes
     shapes = [(len(labels), width)] + ([(len(labels),)] if kind == "binary" else [])
     if scores.shape not in shapes:
-        raise ResultError(
-            f"Probabilities of this {kind} task should have the shape {shapes[0]}, not {scores.shape}.",
-            code="probabilities-shape-wrong",
-        )
+        text = f"Probabilities of this {kind} task should have the shape {shapes[0]}, not {scores.shape}."
+        raise ResultError(text, code="probabilities-shape-wrong")
     if len(labels) == 0:
         raise ResultError("The split is empty: there are no rows to evaluate.", code="split-empty")
 
     # values: finite, in [0, 1], and with sum 1 if the classes exclude each other
     broken = np.flatnonzero(~np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
     if len(broken):
-        rows = f"{len(broken)} of {len(scores)} rows ({listed(broken, 5)})"
-        raise ResultError(
-            f"Predictions are NaN or infinite in {rows}: the model diverged.", code="predictions-not-finite"
-        )
+        rows = f"NaN or infinite in {len(broken)} of {len(scores)} rows ({listed(broken, 5)})"
+        raise ResultError(f"Predictions are {rows}: the model diverged.", code="predictions-not-finite")
     if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
-        span = f"{scores.min():.3g} to {scores.max():.3g}"
-        raise ResultError(
-            f"Predictions are in the range {span}; give probabilities, not logits.", code="probabilities-out-of-range"
-        )
+        span = f"Predictions range from {scores.min():.3g} to {scores.max():.3g}"
+        raise ResultError(f"{span}; give probabilities, not logits.", code="probabilities-out-of-range")
     if kind != "multilabel" and scores.ndim == 2:
         off = np.abs(scores.sum(axis=1) - 1).max()
         if off > 1e-3:
-            raise ResultError(
-                f"The sum of a row of probabilities differs from 1 by {off:.3g}; use a softmax over the classes.",
-                code="probabilities-sum-wrong",
-            )
+            text = f"The sum of a row of probabilities differs from 1 by {off:.3g}; use a softmax over the classes."
+            raise ResultError(text, code="probabilities-sum-wrong")
         scores = scores[:, 1] if kind == "binary" else scores
 
     # labels
     if kind == "multilabel":
         labels = labels.astype(np.float64)
         if labels.shape != scores.shape:
-            raise ResultError(
-                f"Labels have the shape {labels.shape}, but probabilities have the shape {scores.shape}.",
-                code="labels-shape-wrong",
-            )
+            text = f"Labels have the shape {labels.shape}, but probabilities {scores.shape}."
+            raise ResultError(text, code="labels-shape-wrong")
         if not np.isin(labels[~np.isnan(labels)], (0.0, 1.0)).all():
-            raise ResultError(
-                "Labels of a multi-label task must be 0, 1, or NaN for cases without annotation.", code="labels-invalid"
-            )
+            raise ResultError("Labels must be 0, 1, or NaN for cases without annotation.", code="labels-invalid")
         return labels, scores
     if labels.shape != (len(scores),) or not np.isin(labels, np.arange(width)).all():
-        raise ResultError(
-            f"Labels should be ({len(scores)},) class numbers from 0 to {width - 1}.", code="labels-invalid"
-        )
+        text = f"Labels should be ({len(scores)},) class numbers from 0 to {width - 1}."
+        raise ResultError(text, code="labels-invalid")
     return labels.astype(np.int64), scores
 
 

@@ -158,7 +158,7 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         result = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ResultError(f"{path} is not a readable result: {error}", code="result-unreadable") from error
+        raise ResultError(f"{path} is not a readable result: {error}.", code="result-unreadable") from error
     try:
         validate(result)
     except ResultError as error:

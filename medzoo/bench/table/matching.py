@@ -138,8 +138,8 @@ def match_tasks(results: Sequence[Result], names: Iterable[str]) -> Matched:
         rivals = [other for other, theirs in keys.items() if theirs == key and _folder(other) != _folder(name)]
         if rivals:
             raise UsageError(
-                f"The tasks {listed([name, *rivals])} all have the name {short_task(name)!r} in results, because results contain no "
-                "paths. Give only one of them, or make a table of each store.",
+                f"The tasks {listed([name, *rivals])} have the same name {short_task(name)!r} in results, because results contain "
+                "no paths. Give only one of them, or make a table of each store.",
                 code="task-names-ambiguous",
             )
         for i, result in enumerate(results):

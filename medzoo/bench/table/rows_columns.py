@@ -44,7 +44,7 @@ def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Pa
     once: dict[str, tuple[Path | None, dict[str, Any]]] = {}
     for path, result in sorted(loaded, key=lambda pair: len(pair[0].name) if pair[0] else 0):  # replicates come last
         once.setdefault(result["run_id"], (path, result))
-    return list(once.values()), common_folder([path for path, _ in found if path])
+    return list(once.values()), common_folder([path for path, _ in loaded if path])
 
 
 def common_folder(paths: Iterable[Path]) -> Path:
