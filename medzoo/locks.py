@@ -12,8 +12,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from medzoo.errors import RunFolderError
@@ -98,6 +98,43 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
         with suppress(OSError, ValueError):
             if json.loads(path.read_text()).get("token") == mine["token"]:
                 path.unlink()
+
+
+@contextmanager
+def wait_for(
+    path: Path,
+    *,
+    lease: float = LEASE,
+    pause: float = 0.5,
+    at_most: float | None = None,
+    waiting: Callable[[RunFolderError], None] = lambda _: None,
+) -> Iterator[None]:
+    """Hold `path` as `claim` does, after its holder has given it back.
+
+    Args:
+        path: the file.
+        lease: as for `claim`.
+        pause: seconds between two tries.
+        at_most: seconds to wait; by default as long as it takes.
+        waiting: called once, with what says who holds the file, when the wait begins.
+
+    Raises:
+        RunFolderError: if it is still held after `at_most` seconds.
+    """
+    started, called = time.monotonic(), False
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(claim(path, lease=lease))
+                break
+            except (RunFolderError, FileNotFoundError) as error:  # the holder may end between two looks at its file
+                if at_most is not None and time.monotonic() - started > at_most:
+                    raise
+                if not called and isinstance(error, RunFolderError):
+                    waiting(error)
+                    called = True
+                time.sleep(pause)
+        yield
 
 
 def _beat(path: Path, stop: threading.Event, every: float) -> None:

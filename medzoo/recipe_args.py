@@ -16,8 +16,8 @@ from dataclasses import Field, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from medzoo.config_file import read_config
 from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
+from medzoo.training.options.config_file import read_config
 from medzoo.training.options.fields import flag, options_of
 
 Defaults = Callable[[Callable[[str], str | None]], Mapping[str, str]]
@@ -77,12 +77,12 @@ def parse(
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def text() -> str:
-        from medzoo.help_page import help_page, shown_options
+        from medzoo.training.options.help_page import help_page, shown_options
 
         told = defaults(lambda name: peek(given, name)) if defaults else {}
         return help_page(parser, shown_options(types, rows, told))
 
-    from medzoo.help_page import one_spelling
+    from medzoo.training.options.help_page import one_spelling
 
     one_spelling(parser, [name for name, one in rows.items() if one.default is True])
     parser.format_help = text

@@ -1,4 +1,4 @@
-"""Files that are never half written: temporary file, fsync, rename; manifests and receipts. Claims are in claims.py."""
+"""Files that are never half written: temporary file, fsync, rename; manifests and receipts. Lock files are in locks.py."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from durable import Trail, survives
 from medzoo import store
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task_registry import load_task
+from medzoo.http_download import download
 from medzoo.zoo.download import huggingface
-from medzoo.zoo.download.http import download
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medzoo import progress
-from medzoo.bench.run import Outcome, run_cell
+from medzoo.bench.results.outcome import Outcome
+from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision

@@ -68,10 +68,7 @@ def stored_weights(name: str, size: int | None, hub: str | None) -> Weights:
 
     found = identify(name, hub=hub)
     shape = found.input
-    mean, std = tuple(shape.mean), tuple(shape.std)
-    if shape.channels != len(mean):  # the same rule as in convention_of
-        mean, std = (sum(mean) / len(mean),) * shape.channels, (sum(std) / len(std),) * shape.channels
-    convention = InputConvention(mean, std, shape.rule)
+    convention = InputConvention.for_channels(shape.mean, shape.std, shape.channels, shape.rule)
     return Weights(
         found.name, found.sha256, found.architecture, convention, size or shape.size, found.repo, found.revision
     )

@@ -122,7 +122,7 @@ def compute(
     if kind not in (*_KINDS, "multilabel"):
         raise ResultError(
             f"There are no metrics for tasks of kind {kind!r}. Supported kinds: {', '.join(_KINDS)}, multilabel.",
-            code="task-kind-unsupported",
+            code="task-kind-not-supported",
         )
     truth, scores = _checked(kind, classes, np.asarray(labels), np.asarray(probabilities, dtype=np.float64))
     if groups is not None and len(groups) != len(truth):

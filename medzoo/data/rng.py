@@ -85,7 +85,22 @@ def order(seed: int, epoch: int, length: int) -> np.ndarray:
     >>> sorted(order(0, 1, 5).tolist())
     [0, 1, 2, 3, 4]
     """
-    keys = uniform("order", seed, epoch, np.arange(length), 2)
+    return permutation("order", seed, epoch, length)
+
+
+def permutation(stream: str, seed: int, epoch: int, length: int) -> np.ndarray:
+    """A permutation of 0 ... length - 1.
+
+    Args:
+        stream: what the permutation is for; streams are independent of each other.
+        seed: the run's seed.
+        epoch: the pass over the data.
+        length: how many numbers.
+
+    >>> sorted(permutation("shards", 0, 1, 5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    keys = uniform(stream, seed, epoch, np.arange(length), 2)  # two, since one number may come twice in a large set
     return np.lexsort((keys[:, 1], keys[:, 0]))
 
 

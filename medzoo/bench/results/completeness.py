@@ -43,7 +43,7 @@ def missing_parts(run: RunFolder, known: Mapping[str, Any], options: CellOptions
         raise ResultError(
             f"The result of the run in {run.path} differs from its result in the store: {differs}. Tables show the result in the "
             "store. To investigate, repeat the run with another --out and another --results.",
-            code="result-differs-from-store",
+            code="result-differs-from-stored",
         )
     if known["status"] != "ok" or mode != "finetune":
         return ""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,8 @@ from medzoo.bench.results.record import (  # fmt: skip
     write_copy,
 )
 from medzoo.bench.results.schema import run_id, validate
-from medzoo.errors import OtherVersionError, ResultError, RunFolderError
+from medzoo.errors import OtherVersionError, ResultError
+from medzoo.locks import wait_for
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -176,16 +176,7 @@ class ResultStore:
     @contextmanager
     def _write_lock(self, key: str) -> Iterator[None]:
         """Wait for the lock to write. A write takes milliseconds, so a lock that is one minute old is stale."""
-        deadline = time.monotonic() + 60
-        with ExitStack() as lock:
-            while True:
-                try:
-                    lock.enter_context(store.claim(self.root / "claims" / f"{key}.put.json", lease=60))
-                    break
-                except (RunFolderError, FileNotFoundError):  # the lock file may be removed while it is read
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.02)
+        with wait_for(self.root / "claims" / f"{key}.put.json", lease=60, pause=0.02, at_most=60):
             yield
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from medzoo import store
 from medzoo.bench.sharing.layout import DERIVED, PREDICTION, PREDICTIONS, RUN, RUNS
-from medzoo.bench.sharing.repository import check_repo, download_files, fork_of, repository
+from medzoo.bench.sharing.repository import KIND, download_files, fork_of, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT
 from medzoo.errors import UsageError
+from medzoo.zoo.registry.hub_names import check_repo
 
 SKIPPED = (".git", ".cache")  # of a clone or a download, at the top only
 
@@ -93,7 +94,7 @@ def of_pull_request(repo: str, number: int, *, token: str | bool | None = None) 
         ResultError: if it cannot be read.
         IntegrityError: if a downloaded file does not match the Hub's hash.
     """
-    head = repository(check_repo(repo), revision=f"refs/pr/{number}", token=token)
+    head = repository(check_repo(repo, KIND), revision=f"refs/pr/{number}", token=token)
     base = repository(repo, revision=fork_of(repo, head.commit, token=token), token=token)
     main = repository(repo, token=token)
     contribution = Contribution(present=frozenset({*base.files, *main.files}))

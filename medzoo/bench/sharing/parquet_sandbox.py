@@ -6,19 +6,16 @@ The reader does not run code from a file. This protects against bugs of pyarrow:
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from medzoo.bench.sharing.untrusted import open_parquet, read_predictions
+from medzoo.child_process import last_line, limit, run_module
 from medzoo.errors import ResultError
 
 MEMORY = 4 * 1024**3  # bytes, in addition to the memory of the libraries
 SECONDS = 120  # of CPU time, and 10 for each file
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # no tokens
 
 
 def check_in_sandbox(paths: Sequence[Path], *, predictions: bool = True, memory: int = MEMORY) -> dict[Path, str]:
@@ -47,30 +44,11 @@ def _first_read(paths: Sequence[Path], predictions: bool, memory: int) -> tuple[
     request = json.dumps(
         {"files": [str(path.absolute()) for path in paths], "predictions": predictions, "memory": memory}
     )
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "medzoo.bench.sharing.parquet_sandbox"],
-        input=request, env=environment, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    done = run_module("medzoo.bench.sharing.parquet_sandbox", text=request)
     count = done.stdout.count("read\n")
     if done.returncode < 0:
         return count, f"Reading the file crashed the process with signal {-done.returncode}."
-    message = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no message"
-    return count, f"Reading the file failed: {message[:200]}."
-
-
-def _confine(memory: int, files: int) -> None:
-    with suppress(ImportError):  # absent on Windows
-        import resource
-
-        used = 64 * 1024**3  # not on Linux: more than the libraries can need
-        with suppress(OSError, ValueError):
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        limits = {"AS": used + memory, "CPU": SECONDS + 10 * files, "CORE": 0}
-        for name, value in limits.items():
-            with suppress(OSError, ValueError):  # the system does not have this limit, or has a lower one
-                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+    return count, f"Reading the file failed: {(last_line(done) or 'no message')[:200]}."
 
 
 def main() -> None:
@@ -79,7 +57,7 @@ def main() -> None:
     import pyarrow.parquet  # imported before the memory limit is set
 
     request = json.load(sys.stdin)
-    _confine(request["memory"], len(request["files"]))
+    limit(memory=request["memory"], seconds=SECONDS + 10 * len(request["files"]))
     for file in request["files"]:
         try:
             if request["predictions"]:

@@ -7,7 +7,6 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,11 @@ from medzoo.bench.sharing.layout import (
     same_run,
 )
 from medzoo.bench.sharing.prepare_upload import Outgoing, prepare_upload
-from medzoo.bench.sharing.repository import check_repo, download_files, repository
+from medzoo.bench.sharing.repository import KIND, download_files, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.errors import PublishError, ResultError
-from medzoo.zoo.publish.upload import Head, Pushed, add, look
+from medzoo.zoo.publish.upload import Head, Pushed, add, look, open_pull_request
+from medzoo.zoo.registry.hub_names import check_repo
 
 Token = str | bool | None
 FORBIDDEN = 403
@@ -103,7 +103,7 @@ def push_results(
     root = store.root if isinstance(store, ResultStore) else Path(store)
 
     # check the arguments and prepare the files, before the Hub is contacted
-    check_repo(repo)
+    check_repo(repo, KIND)
     new_card(repo, license)
     with tempfile.TemporaryDirectory() as folder:
         ready, stays = prepare_upload(root, Path(folder), salt)
@@ -176,23 +176,11 @@ def _commit(fresh: list[Outgoing], head: Head, license: str, token: Token) -> Pu
 
 def _propose(fresh: list[Outgoing], head: Head, token: Token) -> Pushed:
     """Open a pull request, unless one with the same files is open: an earlier push may have lost the Hub's answer."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
     if not fresh:
         return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
-    api = HfApi(token=token, library_name="medzoo")
-    mine: list[int] = []
-    with suppress(HfHubHTTPError, OSError):  # the upload below reports the error
-        me = api.whoami()["name"]
-        rows = api.get_repo_discussions(
-            head.repo, repo_type="dataset", discussion_type="pull_request", discussion_status="open"
-        )
-        mine = [row.num for row in rows if row.title == _title(fresh) and row.author == me]
-    if mine:
-        return Pushed(f"{head.address}/discussions/{mine[0]}", "", unchanged=True)
     files = {name: content for one in fresh for name, content in one.files().items()}
-    return add(head, files, _title(fresh), create_pr=True, token=token)
+    there = open_pull_request(files, head, token)
+    return there or add(head, files, _title(fresh), create_pr=True, token=token)
 
 
 def _title(fresh: list[Outgoing]) -> str:
@@ -245,9 +233,9 @@ def pull_results(
         ResultError: if the repository cannot be read, or has no runs.
         IntegrityError: if a downloaded file does not match the Hub's hash.
 
-    >>> pull_results("results", "results")
+    >>> pull_results("results", "results")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    medzoo.errors.UsageError: 'results' is not a repository. Give org/name, for example medzoo/results.
+    medzoo.errors.UnknownNameError: ...
     """
     head = repository(repo, revision=revision, token=token)
     runs = sorted((name for name in head.files if RUN.fullmatch(name)), key=lambda name: (replicate_of(name), name))

@@ -7,27 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from medzoo.errors import IntegrityError, MedzooError, ResultError, UsageError
+from medzoo.errors import IntegrityError, MedzooError, ResultError
 from medzoo.zoo.publish.upload import Head, head_of
-from medzoo.zoo.registry.hub_names import REPO, check_revision
+from medzoo.zoo.registry.hub_names import check_repo, check_revision
 
 AT_ONCE = 8  # downloads
-
-
-def check_repo(repo: str) -> str:
-    """Check the name of a repository.
-
-    Raises:
-        UsageError: if it is not org/name.
-
-    >>> check_repo("lab/results")
-    'lab/results'
-    """
-    if not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise UsageError(
-            f"{repo[:200]!r} is not a repository. Give org/name, for example medzoo/results.", code="repo-name-invalid"
-        )
-    return repo
+KIND = "results repository"
 
 
 def repository(repo: str, *, revision: str | None = None, token: str | bool | None = None) -> Head:
@@ -46,7 +31,7 @@ def repository(repo: str, *, revision: str | None = None, token: str | bool | No
     api = HfApi(token=token, library_name="medzoo")
     with _hub_errors(repo):
         checked = None if revision is None else check_revision(revision)
-        facts = api.repo_info(check_repo(repo), repo_type="dataset", revision=checked, files_metadata=True)
+        facts = api.repo_info(check_repo(repo, KIND), repo_type="dataset", revision=checked, files_metadata=True)
     return head_of(facts, repo, "dataset", revision, api.endpoint)
 
 

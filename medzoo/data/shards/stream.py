@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.rng import uniform
+from medzoo.data.rng import permutation
 from medzoo.data.shards.formats import REPAIR, Shard, open_shard
 from medzoo.data.shards.index import ShardFile, read_index
 from medzoo.errors import DataContractError, IntegrityError, UsageError, listed
@@ -151,7 +151,7 @@ class ShardStream:
     def _cut(self, first: int, last: int) -> list[list[_Piece]]:
         """The part of the epoch's line that is this process's, as windows of a few pieces."""
         pieces, at = [], 0
-        for shard in _permutation("shards", self.seed, self.epoch, len(self.shards)).tolist():
+        for shard in permutation("shards", self.seed, self.epoch, len(self.shards)).tolist():
             size = self.shards[shard].images
             low, high = max(first - at, 0), min(last - at, size)
             if low < high:
@@ -172,10 +172,10 @@ class ShardStream:
             shards, rows = [], []
             for piece in self._windows[window]:
                 size = self.shards[piece.shard].images
-                inside = _permutation(f"shard {piece.shard}", self.seed, self.epoch, size)[piece.first : piece.last]
+                inside = permutation(f"shard {piece.shard}", self.seed, self.epoch, size)[piece.first : piece.last]
                 shards.append(np.full(len(inside), piece.shard))
                 rows.append(inside)
-            mixed = _permutation(f"window {self.rank} {window}", self.seed, self.epoch, sum(map(len, rows)))
+            mixed = permutation(f"window {self.rank} {window}", self.seed, self.epoch, sum(map(len, rows)))
             self._drawn[window] = np.concatenate(shards)[mixed], np.concatenate(rows)[mixed]
             while len(self._drawn) > 2:
                 self._drawn.popitem(last=False)
@@ -209,8 +209,3 @@ class ShardStream:
         columns = {name: shard.column(name) for name in there if name in ("id", "patient_id", "label")}
         self._open[number] = shard, columns
         return shard, columns
-
-
-def _permutation(stream: str, seed: int, epoch: int, length: int) -> np.ndarray:
-    keys = uniform(stream, seed, epoch, np.arange(length), 2)
-    return np.lexsort((keys[:, 1], keys[:, 0]))

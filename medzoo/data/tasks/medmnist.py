@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +21,9 @@ from medzoo.data.files.downloads import downloads_allowed
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.readers.npz import NpzReader
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, UsageError
-from medzoo.store import atomic_path, verified_sha256, write_json
+from medzoo.errors import DataContractError, UsageError, WeightsUnavailableError
+from medzoo.http_download import download
+from medzoo.store import verified_sha256, write_json
 
 CHOICES = {"size": None}
 SIZES = (28, 64, 128, 224)
@@ -176,27 +175,18 @@ def _md5(path: Path) -> str:
 
 
 def _download(url: str, path: Path, md5: str) -> None:
-    from tqdm import tqdm
-
-    digest = hashlib.md5(usedforsecurity=False)
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, atomic_path(path) as temporary:
-            total = int(answer.headers.get("Content-Length") or 0) or None
-            with (
-                temporary.open("wb") as file,
-                tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None) as bar,
-            ):
-                while chunk := answer.read(1 << 20):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    bar.update(len(chunk))
-            if digest.hexdigest() != md5:
-                raise DataContractError(
-                    f"{url} gave a file with the MD5 {digest.hexdigest()}; the official one has {md5}. Nothing was kept; "
-                    "try again, or fetch it yourself and give its folder as --root."
-                )
-    except (urllib.error.URLError, OSError) as error:
+        download(url, path, tries=2)
+    except WeightsUnavailableError as error:
         raise DataContractError(
-            f"{path} does not exist, and {url} cannot be reached ({error}). Bring the file on another way and give its "
-            "folder as --root."
+            f"{path} does not exist, and its download failed: {error} Copy the file from another machine, and give its folder as "
+            "--root.",
+            code="download-failed",
         ) from error
+    if (got := _md5(path)) != md5:
+        path.unlink()
+        raise DataContractError(
+            f"{url} has the MD5 {got}, but the official file has {md5}. The file was removed. Try again, or download it "
+            "yourself and give its folder as --root.",
+            code="md5-differs",
+        )

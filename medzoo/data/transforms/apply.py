@@ -7,6 +7,7 @@ pixel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -34,6 +35,9 @@ __all__ = [
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to L
 
 
+Rule = Literal["unit", "per_image_minmax"]
+
+
 @dataclass(frozen=True)
 class InputConvention:
     """What a network expects: RGB (or grey) in [0, 1], minus mean, over std.
@@ -46,7 +50,24 @@ class InputConvention:
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    rule: Literal["unit", "per_image_minmax"] = "unit"
+    rule: Rule = "unit"
+
+    @classmethod
+    def for_channels(cls, mean: Sequence[float], std: Sequence[float], channels: int, rule: Rule) -> InputConvention:
+        """The convention of a network whose stem was changed to another number of channels.
+
+        Args:
+            mean: of the stored channels.
+            std: of the stored channels.
+            channels: of the network; where they are not as many, each gets the average of the stored ones.
+            rule: as above.
+
+        >>> InputConvention.for_channels([0.25, 0.5, 0.75], [0.5, 0.5, 0.5], 1, "unit").mean
+        (0.5,)
+        """
+        if channels != len(mean):
+            mean, std = [sum(mean) / len(mean)] * channels, [sum(std) / len(std)] * channels
+        return cls(tuple(mean), tuple(std), rule)
 
     @property
     def channels(self) -> int:

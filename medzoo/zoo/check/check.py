@@ -198,7 +198,7 @@ def _names(subject: _Subject) -> str:
     config = subject.known()
     if not subject.header:
         raise _Skip("its weights file could not be read")
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     have = {name: entry.shape for name, entry in read_header(config.weights).items()}
     compare_names(have, need, config.name, config.architecture)
@@ -259,7 +259,7 @@ def _golden(subject: _Subject) -> str:
     if not wanted:
         raise _Skip("no features are stored to compare with")
     state = {name: t.float() if t.is_floating_point() else t for name, t in subject.tensors().items()}
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     model = build.filled(config.architecture, config.pretrained_cfg, arguments, state)
     if config.num_classes:
         model.reset_classifier(0)  # type: ignore[operator]

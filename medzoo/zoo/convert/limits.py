@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from medzoo.child_process import limit
 from medzoo.zoo.convert.readers.detect import files_of
 
 MEMORY = 6 * 1024**3  # bytes above what the libraries need, and 4 times the file
@@ -35,14 +36,8 @@ def confine(file: Path, folder: Path) -> None:
     """
     _import_first()
     size = sum(part.stat().st_size for part in files_of(file))
-    with suppress(ImportError):  # absent on Windows, where the hook below remains
-        import resource
-
-        _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
-        _limit(resource.RLIMIT_CPU, SECONDS, grace=60)  # the second limit ends it by a signal that says nothing
-        _limit(resource.RLIMIT_FSIZE, 4 * size + 1024**3)
-        _limit(resource.RLIMIT_NOFILE, 256)
-        _limit(resource.RLIMIT_CORE, 0)
+    # on Windows only the hook below remains
+    limit(memory=MEMORY + 4 * size, seconds=SECONDS, grace=60, file_bytes=4 * size + 1024**3, files=256)
     home = os.path.realpath(folder)
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -73,18 +68,3 @@ def _import_first() -> None:
     with suppress(ImportError):
         import h5py  # noqa: F401
     torch.from_numpy(np.zeros(1)).permute(0).contiguous()
-
-
-def _address_space() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):  # no Linux: a limit that any build of torch fits below
-        return 64 * 1024**3
-
-
-def _limit(what: int, value: int, grace: int = 0) -> None:
-    import resource
-
-    with suppress(ValueError, OSError):  # a system that does not know this limit, or has a lower one
-        resource.setrlimit(what, (value, value + grace))

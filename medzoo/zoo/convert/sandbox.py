@@ -6,20 +6,17 @@ The readers run nothing that a file holds; this is the second wall, for faults o
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from medzoo.child_process import last_line, run_module
 from medzoo.errors import ConversionError
 from medzoo.zoo.convert.limits import SECONDS
 from medzoo.zoo.convert.messages import ANSWER, Answer, Request
 from medzoo.zoo.convert.readers.detect import is_safetensors
 from medzoo.zoo.convert.worker import answer
-
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 def read_apart(request: Request) -> Answer:
@@ -40,16 +37,11 @@ def read_apart(request: Request) -> Answer:
         return answer(request)
     asked = folder / "request.json"
     asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
-    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    variables |= {
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "HOME": str(folder), "TMPDIR": str(folder),
-        "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
-        "CUDA_VISIBLE_DEVICES": "",
+    variables = {
+        "HOME": str(folder), "TMPDIR": str(folder), "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::",
+        "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "medzoo.zoo.convert.worker", str(asked)],
-        env=variables, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    done = run_module("medzoo.zoo.convert.worker", [str(asked)], variables=variables, folder=folder)
     if done.returncode == 0:
         said = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
         rows = (tuple(said[key]) for key in ("looks_like", "names", "foreign", "left_out"))
@@ -58,7 +50,7 @@ def read_apart(request: Request) -> Answer:
 
 
 def _why(done: subprocess.CompletedProcess[str]) -> str:
-    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
+    last = last_line(done)
     if "MemoryError" in last or "memory" in last.lower():
         return "reading it takes far more memory than it has bytes."
     if done.returncode == -getattr(signal, "SIGXCPU", 0):

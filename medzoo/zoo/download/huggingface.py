@@ -12,13 +12,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from medzoo import store
-from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError
-from medzoo.zoo.download.http import AGAIN, TRIES, RefusedError, download, wait_after
+from medzoo.errors import IntegrityError, LicenseError, WeightsUnavailableError
+from medzoo.http_download import AGAIN, TRIES, RefusedError, download, wait_after
+from medzoo.locks import wait_for
 from medzoo.zoo.download.resolved_revisions import SHORT, note_commit, noted_commit, say_whose, what_is_here
 from medzoo.zoo.registry.locations import (
     CARD,
@@ -285,15 +286,7 @@ def alone(lock: Path, what: str) -> Iterator[None]:
         lock: the claim's file.
         what: for the message.
     """
-    told = False
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(store.claim(lock))
-                break
-            except RunFolderError as error:
-                if not told:
-                    print(f"Waiting for another process that fetches {what}: {error}", file=sys.stderr)
-                told = True
-                time.sleep(0.5)
+    with wait_for(
+        lock, waiting=lambda error: print(f"Waiting for another process that fetches {what}: {error}", file=sys.stderr)
+    ):
         yield

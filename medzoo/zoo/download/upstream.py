@@ -10,8 +10,8 @@ from pathlib import Path
 
 from medzoo import store
 from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
+from medzoo.http_download import discard, download
 from medzoo.zoo.download import huggingface as real_hub
-from medzoo.zoo.download.http import discard, download
 from medzoo.zoo.download.resolved_revisions import read_note
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import cache_root, elsewhere, is_folder, next_step

@@ -146,6 +146,14 @@ class FolderConfig:
         """Channels of the stored stem."""
         return int(self.model_args.get("in_chans", self.pretrained_cfg["input_size"][0]))
 
+    def model_kwargs(self, channels: int | None = None) -> dict[str, Any]:
+        """The keywords with which timm builds the stored network.
+
+        Args:
+            channels: of another stem; by default those of the stored one.
+        """
+        return {**self.model_args, "in_chans": channels or self.in_chans, "num_classes": self.num_classes}
+
     @property
     def input(self) -> Input:
         """The input convention."""

@@ -62,7 +62,7 @@ def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike
         raise CardError("A folder cannot be written without facts: name, licence and data.")
     _refuse_foreign(directory)
     refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     model = build.twin(config.architecture, config.pretrained_cfg, arguments)
     compare_names(shapes(state.items()), shapes(model.state_dict().items()), config.name, config.architecture)
     with store.atomic_folder(directory) as folder:
@@ -135,7 +135,7 @@ def _prove_same(model: nn.Module, state: Mapping[str, torch.Tensor], config: Fol
     from medzoo.zoo.models.golden import fixed_inputs, not_finite
 
     refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     compare_names(shapes(state.items()), need, f"The model {config.name}", config.architecture)
     again = build.filled(config.architecture, config.pretrained_cfg, arguments, state)

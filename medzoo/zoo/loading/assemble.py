@@ -112,14 +112,14 @@ def assemble(found: LocatedFolder, config: FolderConfig, want: LoadRequest, hash
 
 def _checked_twin(config: FolderConfig, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """The stored network on the meta device, its names and shapes equal to the file's, both ways."""
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     empty = build.twin(config.architecture, config.pretrained_cfg, arguments)
     compare_names(shapes(state.items()), shapes(empty.state_dict().items()), str(config.weights), config.architecture)
     return empty
 
 
 def _direct(config: FolderConfig, state: dict[str, torch.Tensor], channels: int, empty: nn.Module) -> nn.Module:
-    arguments = {**config.model_args, "in_chans": channels, "num_classes": config.num_classes}
+    arguments = config.model_kwargs(channels)
     if channels != config.in_chans:
         state = adapt_stem(config, state, channels)
         return build.filled(config.architecture, config.pretrained_cfg, arguments, state)

@@ -90,12 +90,18 @@ def commit(
     """
     head = look(upload.repo, private=private, revision=revision, token=token)
     files: dict[str, bytes | Path] = {WEIGHTS: upload.weights, **upload.texts}
-    there = _proposed(files, head, token) if create_pr and _changed(files, head) else None
+    there = open_pull_request(files, head, token) if create_pr and _changed(files, head) else None
     return there or add(head, files, message, create_pr=create_pr, token=token)
 
 
-def _proposed(files: Mapping[str, bytes | Path], head: Head, token: str | bool | None) -> Pushed | None:
-    """An open pull request of the same person that holds these very files."""
+def open_pull_request(files: Mapping[str, bytes | Path], head: Head, token: str | bool | None) -> Pushed | None:
+    """An open pull request of the same user that holds these very files; None if there is none, or the Hub does not say.
+
+    Args:
+        files: path in the repository → content.
+        head: of the repository.
+        token: of the Hub.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="medzoo")

@@ -119,7 +119,7 @@ def _prove(config: FolderConfig) -> None:
     from medzoo.zoo.models import build
     from medzoo.zoo.models.weights import compare_names, read_weights, refuse_impossible, shapes
 
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     state = read_weights(config.weights)
     compare_names(shapes(state.items()), need, config.name, config.architecture)

@@ -27,14 +27,22 @@ def check_revision(revision: object) -> str:
     return revision.lower() if HEX40.fullmatch(revision.lower()) else revision
 
 
-def check_repo(repo: str) -> str:
+def check_repo(repo: str, kind: str = "checkpoint") -> str:
     """A repository id of the form org/name.
+
+    Args:
+        repo: the id.
+        kind: what the repository should hold, for the message: "checkpoint" or "results repository".
 
     Raises:
         UnknownNameError: for anything else.
+
+    >>> check_repo("lab/results", "results repository")
+    'lab/results'
     """
     if not REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise UnknownNameError("checkpoint", repo[:200], names(), f"{HOW} A repository is written org/name.")
+        near, how = (names(), f"{HOW} ") if kind == "checkpoint" else ([], "")
+        raise UnknownNameError(kind, repo[:200], near, f"{how}A repository is written org/name, as in medzoo/results.")
     return repo
 
 

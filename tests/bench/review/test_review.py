@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sharing_samples as samples
+from expect import raises
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from review_samples import Folder
 from sharing_samples import SALT
@@ -297,7 +298,7 @@ def test_one_long_text_is_not_unpacked_into_every_row(tmp_path):
 
 def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apart, folder, monkeypatch):
     """A reader that dies as pyarrow 26 does of a footer with wrong statistics, when it is asked for a column's size."""
-    from medzoo.bench.sharing import parquet_sandbox as module
+    from medzoo import child_process
 
     bad = folder.name("phantom_oct")
     dying = (
@@ -306,7 +307,7 @@ def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apa
         "    'phantom_oct' in file and os.abort()\n"
         "    print('read', flush=True)\n"
     )
-    real = module.subprocess.run
+    real = child_process.subprocess.run
     asked = []
 
     def run(command, **options):
@@ -314,7 +315,7 @@ def test_a_file_that_ends_its_reader_is_told_about_and_the_others_are_judged(apa
         return real([command[0], "-c", dying], **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.subprocess, "run", run)
+        patch.setattr(child_process.subprocess, "run", run)
         assert folder.judge() == {("harm", predictions_file(bad))} and len(asked) == 1
     assert folder.judge() == set()
 
@@ -353,9 +354,7 @@ def test_a_file_that_takes_more_memory_than_it_may(apart, tmp_path):
     both = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     found = check_in_sandbox(both, predictions=False, memory=100 * 2**20)
     assert list(found) == both[:1]
-    assert (
-        "more than 100 MiB of memory" in found[both[0]] or "signal" in found[both[0]] or "Memory" in found[both[0]]
-    )
+    assert "more than 100 MiB of memory" in found[both[0]] or "signal" in found[both[0]] or "Memory" in found[both[0]]
     assert check_in_sandbox(both, predictions=False) == {}
 
 
@@ -650,7 +649,7 @@ def test_pull_requests_that_are_not_there(hub_server, public):
         review_pull_request(REPO, 7)
     with pytest.raises(ResultError, match="no data set lab/nothing"):
         review_pull_request("lab/nothing", 1)
-    with pytest.raises(UsageError, match="no repository"):
+    with raises(UsageError, "unknown-results-repository"):
         review_pull_request("nothing", 1)
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import sharing_samples as samples
 import yaml
+from expect import raises
 from huggingface_hub import DatasetCard, HfApi
 from sharing_samples import SALT
 
@@ -297,7 +298,11 @@ def test_pull_takes_nothing_that_is_too_large(hub_server, store, tmp_path, monke
     api.upload_file(path_or_fileobj=b" " * 2**20 + b"{}", path_in_repo=big, repo_id=REPO, repo_type="dataset")
     taken = pull_results(REPO, tmp_path / "pulled")
     words = " ".join(taken.left_out)
-    assert f"{big}: The file has 1,048,578 bytes" in words and f"{largest[1]}: The file has" in words and "missing" in words
+    assert (
+        f"{big}: The file has 1,048,578 bytes" in words
+        and f"{largest[1]}: The file has" in words
+        and "missing" in words
+    )
     assert not hub_server.requests("GET", f"*/{big.rpartition('/')[2]}")
 
 
@@ -611,7 +616,7 @@ def test_one_store_gives_one_parquet_byte_for_byte(store, tmp_path):
 
 def test_a_repository_that_cannot_be_named(store):
     for repo in ("results", "../x", "lab/re sults", "a/b/c", ""):
-        with pytest.raises(UsageError, match="no repository"):
+        with raises(UsageError, "unknown-results-repository"):
             push_results(store, repo, salt=SALT, dry_run=True)
     assert push_pull.push_results is push_results
     with warnings.catch_warnings():

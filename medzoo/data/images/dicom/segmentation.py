@@ -117,7 +117,7 @@ class Segmentation:
         return _same(one.plane, place)
 
 
-def read_seg(path: str | os.PathLike[str]) -> Segmentation:
+def read_dicom_seg(path: str | os.PathLike[str]) -> Segmentation:
     """Read a DICOM SEG file: binary, fractional (from one half) or a label map.
 
     Args:

@@ -55,7 +55,7 @@ class Slice:
     position_mm: float | None = None
 
 
-def slices_below(folder: str | os.PathLike[str]) -> list[Slice]:
+def list_dicom_slices(folder: str | os.PathLike[str]) -> list[Slice]:
     """All DICOM slices below a folder by patient, then series, then position: what a table of 2D images is made from.
 
     Args:
@@ -110,7 +110,7 @@ def read_series(
     (1, 128, 128)
     """
     root = Path(folder)
-    chosen = _one_series(slices_below(root), root, series_id)
+    chosen = _one_series(list_dicom_slices(root), root, series_id)
     window = _fitted(root, chosen, window, frame)
     if frame is not None and frame != "all":
         if not isinstance(frame, int) or not 0 <= frame < len(chosen):
@@ -154,7 +154,7 @@ def distances_mm(folder: str | os.PathLike[str], series_id: str | None = None) -
         ImageError: as `read_series`.
     """
     root = Path(folder)
-    return steps(_fitting(_one_series(slices_below(root), root, series_id), root))
+    return steps(_fitting(_one_series(list_dicom_slices(root), root, series_id), root))
 
 
 def replace_notes(pixels: Pixels, *notes: str) -> Pixels:

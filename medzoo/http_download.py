@@ -51,7 +51,7 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) -> None:
+def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None, tries: int | None = None) -> None:
     """Download a file, with a bar on a terminal.
 
     What came before a failure stays in `<path>.part`; the next try, also of another day, goes on behind it if the site
@@ -61,12 +61,14 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) 
         url: its address.
         path: where it goes.
         headers: to send along; a login is not taken to another site.
+        tries: without progress, before it gives up; by default five.
 
     Raises:
         WeightsUnavailableError: after several tries without progress; or at once (RefusedError) if the site says no, sends a
             web page, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    tries = TRIES if tries is None else tries
     tried, had = 0, -1
     while True:
         tried, had = (tried + 1, had) if _has(path) <= had else (1, _has(path))
@@ -75,7 +77,7 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) 
         except urllib.error.HTTPError as error:
             if error.code == 416:  # what we have is no beginning of what they have
                 _forget(path)
-            elif error.code not in AGAIN or tried == TRIES:
+            elif error.code not in AGAIN or tried == tries:
                 kept = f" {_kept(path)}" if _has(path) else ""
                 raise RefusedError(f"{url} answered {error.code} {error.reason}.{kept}", error.code) from error
             pause = wait_after(error.headers.get("Retry-After"), tried)
@@ -87,7 +89,7 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None) 
                     f"{path.name} of {url} has no room: the disk of {path.parent} is full ({free:,} bytes are free). "
                     f"{_kept(path)} Free some, or set MEDZOO_HOME to another disk."
                 ) from error
-            if getattr(reason, "errno", None) == errno.EROFS or tried == TRIES:
+            if getattr(reason, "errno", None) == errno.EROFS or tried == tries:
                 raise WeightsUnavailableError(f"{url} could not be fetched: {reason}. {_kept(path)}") from error
             pause = wait_after(None, tried - 1)
         time.sleep(pause)
