@@ -70,10 +70,8 @@ def missing_of(suite: Suite, places: Places) -> Missing:
     tasks: dict[tuple[object, ...], Task | MedzooError] = {}
 
     def opened(options: CellOptions) -> Task:
-        key = (
-            options.task, options.root, options.split_file, options.fold, options.fraction, options.label_policy,
-            options.groups,
-        )  # fmt: skip
+        names = ("task", "root", "split_file", "fold", "fraction", "label_policy", "groups")
+        key = tuple(getattr(options, name) for name in names)
         if key not in tasks:
             try:
                 tasks[key] = open_task(options)

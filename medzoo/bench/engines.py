@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medzoo import progress
 from medzoo.bench.results.outcome import Outcome
@@ -15,11 +14,9 @@ from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.bench.suite_preflight import foreseen, say_first
+from medzoo.bench.table.table import Table, suite_table
 from medzoo.errors import MedzooError, listed
 from medzoo.training.pretrain import pretrain
-
-if TYPE_CHECKING:
-    from medzoo.bench.table.table import Table
 
 
 def run_pretraining(suite: Suite, places: Places) -> None:
@@ -107,8 +104,6 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
     """
-    from medzoo.bench.table.table import suite_table
-
     filled, failures = fill(suite, places_of(suite, out, device=device, hub=hub))
     made = suite_table(suite, [(cell, outcome.path, outcome.result) for cell, outcome in filled])
     return Filled(made, made.write(out), [outcome for _, outcome in filled], failures)

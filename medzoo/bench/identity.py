@@ -15,6 +15,7 @@ from medzoo.data.transforms.apply import InputConvention
 from medzoo.training import compute
 from medzoo.training.options.protocol import Mode, Protocol
 from medzoo.training.options.shared import open_task
+from medzoo.zoo.loading.identify import identify
 
 if TYPE_CHECKING:
     import torch
@@ -64,8 +65,6 @@ def stored_weights(name: str, size: int | None, hub: str | None) -> Weights:
     Raises:
         MedzooError: if they are not on this machine.
     """
-    from medzoo.zoo.loading.identify import identify
-
     found = identify(name, hub=hub)
     shape = found.input
     convention = InputConvention.for_channels(shape.mean, shape.std, shape.channels, shape.rule)

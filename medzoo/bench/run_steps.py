@@ -171,9 +171,14 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
 
 
 def save_checkpoint(
-    options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int, run: RunFolder,
+    options: CellOptions,
+    protocol: Protocol,
+    task: Task,
+    model: torch.nn.Module,
+    size: int,
+    run: RunFolder,
     rows: list[dict[str, Any]],
-) -> None:  # fmt: skip
+) -> None:
     """Save the fine-tuned network as a folder for `medzoo.load`, with its lineage and test metrics in the card.
 
     Args:

@@ -12,6 +12,7 @@ from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
+from medzoo.training.options.fields import check_values
 from medzoo.training.options.protocol import chosen_precision
 from medzoo.training.pretrain_options import PretrainOptions
 
@@ -143,8 +144,6 @@ def check_suite(suite: Suite, places: Places) -> None:
     Raises:
         UsageError: naming the option.
     """
-    from medzoo.training.options.fields import check_values
-
     for step in suite.pretrain:
         options, own = pretrain_options(suite, step, places)
         later = options.hub == str(places.hub)  # this hub is created when the first step is done

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.results.record import headline_value, read_result
 from medzoo.errors import ResultError
+from medzoo.progress import is_main_process
 from medzoo.training.options.protocol import Mode
+from medzoo.zoo.registry.locations import is_folder
 
 if TYPE_CHECKING:
     from medzoo.training.run_state.run_folder import RunFolder
@@ -51,14 +53,11 @@ def missing_parts(run: RunFolder, known: Mapping[str, Any], options: CellOptions
 
 
 def _missing_weights(run: RunFolder) -> str:
-    from medzoo.zoo.registry.locations import is_folder
-
     return _curves(run) if is_folder(run.checkpoint) else f"{run.checkpoint} does not contain its network"
 
 
 def _curves(run: RunFolder) -> str:
     from medzoo.training.run_state.plot_curves import draw_curves
-    from medzoo.training.run_state.run_folder import is_main_process
 
     if not run.rows():
         return f"{run.path} does not contain its log"

@@ -105,9 +105,15 @@ def environment(precision: str, *, deterministic: bool | None = None) -> dict[st
 
 
 def predictions(
-    classes: Sequence[str], kind: str, ids: Sequence[str], groups: Sequence[str], labels: np.ndarray, scores: np.ndarray,
-    *, salt: str = "medzoo",
-) -> pa.Table:  # fmt: skip
+    classes: Sequence[str],
+    kind: str,
+    ids: Sequence[str],
+    groups: Sequence[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    *,
+    salt: str = "medzoo",
+) -> pa.Table:
     """The table of predictions of a result; every metric, interval and test can be computed from it again.
 
     Args:

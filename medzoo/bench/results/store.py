@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo import store
-from medzoo.bench.results.record import (  # fmt: skip
+from medzoo.bench.results.record import (
     environment,
     headline_value,
     make_result,

@@ -131,9 +131,12 @@ def _judged(contribution: Contribution, token: str | bool | None) -> list[Review
 
 
 def _run(
-    name: str, result: Mapping[str, Any], contribution: Contribution, checkpoints: dict[str, list[tuple[str, str]]],
+    name: str,
+    result: Mapping[str, Any],
+    contribution: Contribution,
+    checkpoints: dict[str, list[tuple[str, str]]],
     token: str | bool | None,
-) -> Iterator[tuple[str, str]]:  # fmt: skip
+) -> Iterator[tuple[str, str]]:
     yield from (("scan", problem) for problem in find_private(result, "The result"))
     yield from _place(name, result, contribution)
     yield from check_task(result)

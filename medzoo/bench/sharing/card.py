@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.bench.sharing.layout import CARD, EVAL, PREDICTIONS, RUNS, TABLE, replicate_of
+from medzoo.bench.table.table import table
 from medzoo.errors import PublishError, ResultError, UnknownNameError, listed
 from medzoo.zoo.folder.card_checks import problems
 from medzoo.zoo.registry.licenses import check_license
@@ -97,8 +98,6 @@ def with_table(card: str, results: Sequence[tuple[str, Mapping[str, Any]]]) -> s
 
 
 def _table(results: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    from medzoo.bench.table.table import table
-
     counted = [{**result, "path": file} for file, result in results if replicate_of(file) == 1]
     try:
         text = table(counted, title="Results").to_markdown(Path())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.bench.results.schema import validate
+from medzoo.bench.sharing.pseudonymize import MARK
 from medzoo.errors import ResultError, listed
 
 if TYPE_CHECKING:
@@ -164,8 +165,6 @@ def read_predictions(path: Path) -> pa.Table:
 
 def _wrong_columns(schema: pa.Schema) -> list[str]:
     import pyarrow as pa
-
-    from medzoo.bench.sharing.pseudonymize import MARK
 
     # the expected columns, by the classes and by whether a case can have several labels
     names = schema.names

@@ -32,10 +32,9 @@ def html(table: TableData, folder: Path | None) -> str:
         for c in table.columns
         if c.metric
     )
-    return page.render(
-        table=table, body=body, protocols=list(protocols), first=[_first(c) for c in table.columns],
-        count=sum(len(cell.runs) for cells in table.grid for cell in cells),
-    )  # fmt: skip
+    first = [_first(c) for c in table.columns]
+    count = sum(len(cell.runs) for cells in table.grid for cell in cells)
+    return page.render(table=table, body=body, protocols=list(protocols), first=first, count=count)
 
 
 def _titles(table: TableData, column: Column) -> list[str]:

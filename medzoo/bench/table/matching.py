@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.bench.suite import short_task
+from medzoo.data.task_registry import open_family, split_name, task_names
 from medzoo.errors import MedzooError, UsageError, listed
+from medzoo.zoo.loading.identify import identify
+from medzoo.zoo.registry.registry import info, is_known
 
 Result = Mapping[str, Any]
 
@@ -62,8 +65,6 @@ def match_checkpoints(
 
 
 def _identified(name: str, hub: str | os.PathLike[str] | None) -> Any:  # noqa: ANN401 - Identified or None
-    from medzoo.zoo.loading.identify import identify
-
     try:
         return identify(name, hub=hub)
     except (MedzooError, OSError):  # not on this machine: match by name
@@ -85,8 +86,6 @@ def _is_of(checkpoint: Mapping[str, Any], name: str, known: Any) -> bool:  # noq
 
 def _registered(name: str) -> str:
     """The registry's name behind an alias."""
-    from medzoo.zoo.registry.registry import info, is_known
-
     return info(name).name if is_known(name) else name
 
 
@@ -157,8 +156,6 @@ def task_key(name: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     >>> task_key("pneumoniamnist,size=28") == task_key("pneumoniamnist") != task_key("pneumoniamnist,size=64")
     True
     """
-    from medzoo.data.task_registry import open_family, split_name, task_names
-
     try:
         base, path, choices = split_name(name)
     except UsageError:
@@ -178,8 +175,6 @@ def _last_folder(path: str) -> str:
 
 def _folder(name: str) -> str:
     """The resolved folder of a task's data, so that two spellings of one folder are equal."""
-    from medzoo.data.task_registry import split_name
-
     try:
         _, path, _ = split_name(name)
     except UsageError:
