@@ -81,8 +81,8 @@ def test_a_name_whose_weights_have_no_result_is_told(suite, nets, tmp_path):
     assert [shown[other], shown["c/net"]] == [["—"], ["—"]] and shown[own] != ["—"]
     table = medzoo.table(tmp_path / "out" / "results", checkpoints=[other, "c/net", own])
     notes = " ".join(table.footnotes)
-    assert "no result was made with its weights" in notes and "1 results of other weights" in notes
-    assert "c/net: no result carries its name" in notes
+    assert "no result has its weights" in notes and "1 results of other weights" in notes
+    assert "c/net: no result has its name" in notes
     with pytest.raises(ResultError):
         medzoo.table(tmp_path / "out" / "results", checkpoints=[other])
 
@@ -121,7 +121,7 @@ def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path,
     assert str(missing_of(chosen, places)).splitlines()[-1] == "0 of 4 runs have a result, 4 are missing"
     assert not (tmp_path / "out").exists()
     fill_table(suite({"own": str(nets / "own" / "net")}), tmp_path / "out", device="cpu")
-    for place in ("zoo.assemble.assemble", "zoo.assemble.draw", "data.cache.decoded"):
+    for place in ("zoo.loading.assemble.assemble", "zoo.loading.assemble.draw", "data.decode_cache.cache.decoded"):
         monkeypatch.setattr(f"medzoo.{place}", lambda *_, **__: pytest.fail("worked"))
     missing = missing_of(chosen, places)
     assert [str(cell) for cell in missing.cells] == ["a on OCT, seed 0", "own on OCT, seed 1", "a on OCT, seed 1"]
