@@ -248,7 +248,7 @@ def _converted(
     for number, (name, below) in enumerate(ways):
         told = replace(entry, upstream=replace(entry.upstream, format=name))
         try:
-            made[name, below] = convert_file(told, path, work / str(number), prefix=below, drop=drop, own=True)
+            made[name, below] = convert_file(told, path, work / str(number), prefix=below, drop=drop, adding=True)
         except ConversionError as error:
             errors.append(error)
     if not made:

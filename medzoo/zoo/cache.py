@@ -15,7 +15,7 @@ from typing import Any
 
 from medzoo import locks, paths, store
 from medzoo.errors import MedzooError, UsageError, listed
-from medzoo.zoo.download.resolved_revisions import whose
+from medzoo.zoo.download.resolved_revisions import repo_and_hub
 from medzoo.zoo.registry.locations import PUBLIC_HUB, cache_root, is_folder
 
 # Folders of the home, and what their entries are. A person's own entries (hub_configs) and consents (accepted) are no cache.
@@ -97,7 +97,7 @@ def _whose(folder: Path, kind: str) -> str:
     """The repository of a folder, with the address of its Hub if that is another than the public one."""
     if kind != "from the Hub":
         return folder.name
-    repo, hub = whose(folder)
+    repo, hub = repo_and_hub(folder)
     return repo if hub in ("", PUBLIC_HUB) else f"{hub.partition('://')[2]}/{repo}"
 
 

@@ -19,8 +19,8 @@ from medzoo import locks as claims
 from medzoo import paths, store
 from medzoo.errors import MedzooError, listed
 from medzoo.zoo.doctor.report import DoctorRow, counted, in_bytes, in_shell
-from medzoo.zoo.download.huggingface import told_offline
-from medzoo.zoo.download.resolved_revisions import whose
+from medzoo.zoo.download.huggingface import is_offline_by_environment
+from medzoo.zoo.download.resolved_revisions import repo_and_hub
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.license_acceptance import is_accepted
@@ -52,7 +52,7 @@ def sources(*, offline: bool, seconds: float) -> Iterator[DoctorRow]:
             detail = f"{shown} and nothing else. It holds {counted(len(here), 'checkpoint')}: {listed(here, 8)}."
             yield DoctorRow("weights from", "PASS", detail, names=tuple(here))
     elif offline:
-        why = "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" if told_offline() else "--offline"
+        why = "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" if is_offline_by_environment() else "--offline"
         yield DoctorRow("weights from", "PASS", f"This machine only: {why}, so no connection is made.")
     else:
         yield from _hub(seconds)
@@ -205,7 +205,7 @@ def _repositories() -> list[str]:
     directory, home = paths.directory_hub(), paths.home()
     if directory is None:
         places = {path.parent for path in (home / "snapshots").glob("*/*") if is_folder(path)}
-        found = {repo for repo, hub in map(whose, places) if hub in ("", hub_address())}
+        found = {repo for repo, hub in map(repo_and_hub, places) if hub in ("", hub_address())}
     else:
         two = (parts for parts in _below(directory, 2) if len(parts) == 2)
         found = {"/".join(parts) for parts in two if is_folder(directory.joinpath(*parts))}

@@ -9,7 +9,7 @@ from functools import partial
 
 from medzoo.zoo.doctor import checkpoints, machine
 from medzoo.zoo.doctor.report import DoctorReport, DoctorRow, clean
-from medzoo.zoo.download.huggingface import told_offline
+from medzoo.zoo.download.huggingface import is_offline_by_environment
 
 Step = Callable[[], Iterator[DoctorRow]]
 
@@ -28,7 +28,7 @@ def diagnose(*, offline: bool = False, network_timeout: float = 3.0) -> DoctorRe
     >>> report.rows[0].check, report.rows[0].result
     ('python', 'PASS')
     """
-    offline = offline or told_offline()
+    offline = offline or is_offline_by_environment()
     steps: tuple[tuple[str, Step], ...] = (
         ("python", machine.python),
         ("packages", machine.packages),

@@ -131,7 +131,7 @@ def test_films_are_greys_also_when_saved_with_alpha(real_data, tmp_path):
         )
     Image.open(path).convert("RGBA").save(tmp_path / "film.png")
     film = medzoo.read_image(tmp_path / "film.png")
-    assert (film.array == pixels.array).all() and film.notes == ("alpha dropped", "three equal channels made one")
+    assert (film.array == pixels.array).all() and film.notes == ("alpha dropped", "three equal channels reduced to one")
     assert with_channels(film, 1) is film
 
 

@@ -87,7 +87,8 @@ def test_a_tilted_gantry_is_noted(tmp_path):
     volume = medzoo.read_image(tmp_path)
     assert volume.spacing_mm[0] == 5.0
     assert any(
-        "shifted by 20.0 degrees (tilted gantry), 4.7 mm apart along their normal" in note for note in volume.notes
+        "shifted by 20.0 degrees (tilted gantry), 4.7 mm between them along their normal" in note
+        for note in volume.notes
     )
 
 
