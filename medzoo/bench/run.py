@@ -1,4 +1,4 @@
-"""One named checkpoint on one named task: the single implementation behind the recipes, the table and the demo."""
+"""Run one checkpoint on one task. The recipes, the table and the demo all use this code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from medzoo.training.options.shared import open_task, slug, task_identity
 class CellRun:
     """One checkpoint on one task, step by step: open, load, train, evaluate, store.
 
-    `run_cell` takes the steps in order; `recipes/finetune.py` and `recipes/probe.py` take them in the open.
+    `run_cell` does all steps in order; `recipes/finetune.py` and `recipes/probe.py` do them one by one.
 
     Args:
         options: checkpoint, task, protocol, seed, ...
@@ -53,7 +53,7 @@ class CellRun:
 
     Raises:
         UsageError: for options that cannot work, before anything is loaded.
-        ResultError: if the validation labels cannot select, before anything is loaded.
+        ResultError: if the metric is undefined on the validation labels, before anything is loaded.
     """
 
     outcome: Outcome
@@ -70,10 +70,10 @@ class CellRun:
                 f"For your own loop, load_task reads the images and labels{segment}.",
                 code="task-kind-not-supported",
             )
-        self._warnings = check_labels(self.task, selects=mode == "linear" or self.protocol.selection == "best")
+        self._label_warnings = check_labels(self.task, selects=mode == "linear" or self.protocol.selection == "best")
 
     def load(self) -> None:
-        """Load the checkpoint; with its weights, the identity of the run and its folder are known.
+        """Load the checkpoint. Its weights determine the identity of the run and its folder.
 
         Raises:
             MedzooError: as `medzoo.load` does.
@@ -104,11 +104,11 @@ class CellRun:
         self.run.title = f"{short_task(weights.name)} on {short_task(task.name)}"
 
     def stored(self, *, is_enough: bool = False) -> Outcome | None:
-        """The outcome of this very run, if it has ended before and everything that it should leave is there.
+        """The stored outcome of this run, if it has finished before and all its files are there.
 
         Args:
-            is_enough: whether the stored result is all that is needed, as for a table; else the run folder and the trained
-                checkpoint count too.
+            is_enough: whether the stored result is sufficient, as for a table; else the run folder and the trained
+                checkpoint must be there too.
         """
         self._known = self.results.get(self.identity)
         if self._known is None or self._known["status"] not in FINISHED:
@@ -116,25 +116,25 @@ class CellRun:
         missing = "" if is_enough else missing_parts(self.run, self._known, self.options, self.mode)
         path = self.results.path(self.identity)
         if missing:
-            say(f"The result is in the store ({path}). The run is made again: {missing}.")
+            say(f"The result is in the store ({path}), but the run is repeated: {missing}.")
             return None
         self.outcome = Outcome(self._known, path, None if is_enough else self.run.path, cached=True)
         return self.outcome
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hold the run folder while the steps run: a signal saves the state and leaves the run resumable.
+        """Lock the run folder while the steps run. After a signal, the state is saved and the run can be resumed.
 
-        A run that diverged ends the block and is stored as a result like any other: it is shown, and never averaged.
+        A run that diverges leaves the block and is stored as a result: tables show it, but it is not part of a mean.
 
         Raises:
-            RunFolderError: if the folder holds another run or is in use.
-            ResultError: if this run gave another number than the store holds for it; both are kept.
+            RunFolderError: if the folder contains another run or is in use.
+            ResultError: if the number of this run differs from the one in the store; both are kept.
         """
         self.run.check()
         self.site = compute.settle(self.run, self.protocol.precision, self.options.device)
         self._announce()
-        for split in self.task.splits:  # an unreadable image is found now, not after hours of training
+        for split in self.task.splits:  # find an unreadable image before the training
             decoded_split(self.task, split, self.size)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         claimed = self.results.claim(self.identity) if is_main_process() else nullcontext()
@@ -150,7 +150,7 @@ class CellRun:
         _compare(self.outcome, self._known)
 
     def train(self) -> None:
-        """Fine-tune or fit the probe; the epoch or the penalty is chosen on validation."""
+        """Fine-tune, or fit the probe; select the epoch or the penalty on validation."""
         options, protocol, task = self.options, self.protocol, self.task
         if self.mode == "finetune":
             self.trained = train_network(options, protocol, task, self.model, self.size, self.run)
@@ -158,7 +158,7 @@ class CellRun:
             self.trained = train_probe(options, protocol, task, self.model, self.size)
 
     def evaluate(self) -> None:
-        """Open the test split, once, and compute the metrics."""
+        """Predict on the test split, once, and compute the metrics."""
         task, test = self.task, decoded_split(self.task, "test", self.size)
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
@@ -172,14 +172,14 @@ class CellRun:
         return self._put("ok", self.trained, self.metrics, self.predictions)
 
     def _announce(self) -> None:
-        """The first lines of a run: what it computes, and every warning."""
+        """Print the first lines of a run: its settings and all warnings."""
         compute.announce(
             self.run, self.site, checkpoint=compute.named(self.model.load_receipt), counts=compute.counts_of(self.task),
             notes=self.task.notes,
             how=f"protocol {self.protocol.name} {self.mode} {self.protocol.hash()[:8]} ({_settings(self.protocol, self.size)})",
         )  # fmt: skip
         begun_otherwise = compute.begun_otherwise(self.run.path, self.run.identity)
-        warnings = [] if is_brief() else self._warnings  # a suite says these once, before its first run
+        warnings = [] if is_brief() else self._label_warnings  # a suite prints these once, before its first run
         for sentence in (*warnings, *compute.doubts(self.site, kept=self._kept_precision), begun_otherwise):
             if sentence:
                 warn(sentence)
@@ -194,7 +194,7 @@ class CellRun:
         times = {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}
         result["provenance"] |= times
         path = self.results.path(self.identity)
-        if is_main_process():  # the other processes of a launch have the same numbers; one of them writes
+        if is_main_process():  # all processes of a launch have the same numbers; only the main one writes
             path = self.results.put(result, table)
             write_copy(self.run.path / "result.json", result)
         self.outcome = Outcome(result, path, self.run.path, cached=False)
@@ -207,18 +207,18 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     Args:
         options: checkpoint, task, protocol, seed, ...
         mode: "finetune" (all layers) or "linear" (a probe on frozen features).
-        stored_is_enough: whether a result in the store is all that is needed, as for a table. Otherwise the run folder and the
-            trained checkpoint are made again where they are missing.
+        stored_is_enough: whether a result in the store is sufficient, as for a table. Otherwise the run is repeated if its
+            run folder or its trained checkpoint is missing.
 
     Returns:
-        The outcome; one that the store already holds is returned at once. A run whose loss was not finite is an outcome too,
+        The outcome. If it is already in the store, it is returned at once. A run whose loss was not finite is also an outcome,
         with status "diverged" and without a value.
 
     Raises:
         UsageError: before anything is loaded.
-        ResultError: before anything is loaded, if the validation labels cannot select; after the run, if it gave another number
-            than the store holds for it (both are kept).
-        Interrupted: after a signal; the same call goes on.
+        ResultError: before anything is loaded, if the metric is undefined on the validation labels; after the run, if its number
+            differs from the one in the store (both are kept).
+        Interrupted: after a signal; call again to continue.
     """
     cell = CellRun(options, mode)
     cell.load()
@@ -232,17 +232,17 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
 
 
 def _no_prediction(_: object) -> Any:  # noqa: ANN401
-    raise AssertionError("a run that diverged predicts nothing")
+    raise AssertionError("a run that diverged has no predictions")
 
 
 def _compare(outcome: Outcome, known: Mapping[str, Any] | None) -> None:
-    """Refuse another number than the one that the store held for this run before."""
+    """Refuse a number that differs from the one in the store for this run."""
     differs = "" if known is None or known["status"] not in FINISHED else disagreement(known, outcome.result)
     if differs:
         raise ResultError(
-            f"This run gave another result than the store holds for it: {differs}. The store keeps its first result "
-            f"({outcome.path}), which tables show; the new one is in {outcome.run} and next to the first. Other hardware, "
-            "other library versions or a changed file can cause this.",
+            f"The result of this run differs from its result in the store: {differs}. The store keeps the first result "
+            f"({outcome.path}), and tables show it. The new result is in {outcome.run} and, as a replicate, in the store. "
+            "Different hardware, different library versions or a changed file can cause this.",
             code="result-differs-from-stored",
         )
 
@@ -252,12 +252,12 @@ def _default_out(task: Task, identity: dict[str, Any]) -> Path:
 
 
 def _as_begun(protocol: Protocol, task: Task, identity: dict[str, Any]) -> Protocol:
-    """The protocol, in the precision of an unfinished run that began where another one suited; `identity` follows it."""
+    """The protocol in the precision of an unfinished run, which may have started on another machine; updates `identity`."""
     other = replace(protocol, precision="fp32" if protocol.precision == "bf16" else "bf16")
-    there = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
-    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, there)):
+    other_identity = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
+    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, other_identity)):
         return protocol
-    identity.update(there)
+    identity.update(other_identity)
     return other
 
 

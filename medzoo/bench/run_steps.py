@@ -1,4 +1,4 @@
-"""The two ways to learn a task, fine-tuning and a linear probe, and what a run leaves: predictions, metrics, a folder."""
+"""The steps of a run: fine-tune or fit a linear probe, check the predictions, and save the checkpoint."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training leaves for the test.
+    """The outcome of a training.
 
     Args:
         predict: decoded images → probabilities (N, classes).
-        selection: how the epoch or the penalty was chosen on validation, as the result keeps it.
-        facts: of the training, as the result keeps them.
+        selection: how the epoch or the penalty was selected on validation; goes into the result.
+        facts: of the training; go into the result.
     """
 
     predict: Callable[[Decoded], np.ndarray]
@@ -56,7 +56,7 @@ def decoded_split(task: Task, split: str, size: int) -> Decoded:
 
 
 def check_finite(probabilities: np.ndarray, split: str) -> None:
-    """Refuse predictions that overflowed after a finite loss: the run diverged, its metric is not merely undefined.
+    """Report a run as diverged if its predictions overflow; its loss may have been finite.
 
     Raises:
         DivergedError: with the number of images.
@@ -71,7 +71,7 @@ def check_finite(probabilities: np.ndarray, split: str) -> None:
 
 
 def validation_score(task: Task) -> Callable[[np.ndarray, np.ndarray], float]:
-    """The score by which an epoch or a penalty is chosen: higher is better, whatever the metric."""
+    """The score that selects an epoch or a penalty; higher is better for every metric."""
 
     def score(labels: np.ndarray, probabilities: np.ndarray) -> float:
         check_finite(probabilities, "validation")
@@ -109,7 +109,7 @@ def train_network(
     tuner = FineTuner(
         model, task.kind, protocol, size=size, device=options.device, data_on_device=options.data_on_device
     )
-    # Where the last epoch is kept, a validation split on which the metric is undefined does no harm.
+    # If the last epoch is kept, the metric may be undefined on the validation split.
     scored = protocol.selection == "best" or undefined_on(task, "validation") is None
     fitted = tuner.fit(
         decoded_split(task, "train", size), decoded_split(task, "validation", size), run, seed=options.seed,
@@ -127,7 +127,7 @@ def train_network(
 
 
 def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int) -> Trained:
-    """Embed the splits, fit a logistic regression, and choose its penalty on validation.
+    """Extract features, fit a logistic regression, and select its penalty on validation.
 
     Args:
         options: of the run.
@@ -149,7 +149,7 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
         with accelerator.autocast():
             return embed(model, rows, size=size, batch_size=protocol.batch_size, device=accelerator.device).array
 
-    # Features are kept on the disk, so that another seed or fraction of the task does not compute them again.
+    # Features are cached on the disk, so that another seed or fraction of the task does not compute them again.
     train, validation = (decoded_split(task, split, size) for split in ("train", "validation"))
     train_rows, validation_rows = (features(train), train.labels), (features(validation), validation.labels)
     started = time.monotonic()
@@ -171,15 +171,20 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
 
 
 def save_checkpoint(
-    options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int, run: RunFolder,
+    options: CellOptions,
+    protocol: Protocol,
+    task: Task,
+    model: torch.nn.Module,
+    size: int,
+    run: RunFolder,
     rows: list[dict[str, Any]],
-) -> None:  # fmt: skip
-    """Write the fine-tuned network as a folder that `medzoo.load` reads, with its lineage and its test metrics on the card.
+) -> None:
+    """Save the fine-tuned network as a folder for `medzoo.load`, with its lineage and test metrics in the card.
 
     Args:
         options: of the run.
         protocol: with every option resolved.
-        task: what it was trained on.
+        task: the data of the training.
         model: the trained network.
         size: side of the images, pixels.
         run: the open run folder.
@@ -187,12 +192,15 @@ def save_checkpoint(
     """
     from medzoo.zoo.folder.read_write import save
 
+    # the lineage of the network is that of its checkpoint and this training
     receipt: Any = model.load_receipt
     methods = [str(step["method"]) for step in receipt.lineage if step.get("method")]
     data = slug(task.name)
     step = {"method": "supervised", "data": data, "images": len(task.splits["train"]), "epochs": protocol.epochs}
     lineage = [*receipt.lineage, step]
     settings = {key: value for key, value in asdict(protocol).items() if key != "regularisation"}
+
+    # the facts of the model card
     card: dict[str, Any] = {
         "name": trained_name(receipt.name, methods, "supervised", data),
         "license": options.license,

@@ -1,4 +1,4 @@
-"""What a finished run gives back: its result, and where it is stored."""
+"""The outcome of a finished run: its result, and where it is stored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Outcome:
     """A finished run.
 
     Args:
-        result: the result, as stored.
+        result: the stored result.
         path: its file in the store of results.
         run: the run folder.
-        cached: whether the store had it already.
+        cached: whether the store already had it.
     """
 
     result: dict[str, Any]
@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def worded(self) -> str:
-        """The value of the primary metric; "undefined" with the reason where the labels give none; else the status."""
+        """The value of the primary metric; "undefined" with the reason if the labels do not define it; else the status."""
         if self.headline is not None:
             return f"{self.headline:.4f}"
         if self.result["status"] != "ok":
@@ -47,10 +47,11 @@ class Outcome:
         return headline_value(self.result)
 
     def raise_if_diverged(self) -> None:
-        """Turn a run without a value into an error, for a shell's exit code.
+        """Raise an error if the run has no value, so that the shell gets an exit code.
 
         Raises:
-            DivergedError: with the reason that the result holds.
+            DivergedError: with the reason in the result.
         """
         if self.result["status"] != "ok":
-            raise DivergedError(f"{self.result['train'].get('reason')} The result is stored: {self.path}")
+            text = f"{self.result['train'].get('reason')} The result is stored: {self.path}"
+            raise DivergedError(text, code="run-diverged")

@@ -133,16 +133,16 @@ def test_a_file_that_is_no_result(folder, what):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"seed": 0', '"seed": NaN', "NaN is no JSON number"),
-        ('"n": 24', '"n": Infinity', "Infinity is no JSON number"),
+        ('"seed": 0', '"seed": NaN', "NaN is not a JSON number"),
+        ('"n": 24', '"n": Infinity', "Infinity is not a JSON number"),
         ('"label_fraction": 1.0', '"label_fraction": 1e999', "label_fraction is inf"),
         ('"seed": 0', f'"seed": {10**30}', "does not fit into 64 bits"),
         ('"seed": 0', '"seed": ' + "9" * 5000, "does not fit into 64 bits"),
-        ('"seed": 0', '"seed": 1', "one was edited"),
-        ('"seed": 0', '"seed": 0, "host": "ward3"', "is no field"),
+        ('"seed": 0', '"seed": 1', "run_id is "),
+        ('"seed": 0', '"seed": 0, "host": "ward3"', "identity.host"),
         ('"python": "3"', '"python": "' + "a." * 3000 + '"', "a text has 6,000 characters"),
         ('"steps": 12', '"counts": {"' + "a." * 3000 + '": 1}', "a text has 6,000 characters"),
-        ("medzoo.result/1", "medzoo.result/9", "Update it"),
+        ("medzoo.result/1", "medzoo.result/9", "pip install --upgrade medzoo"),
     ],
 )
 def test_a_result_that_breaks_the_schema(folder, old, new, words):
@@ -268,11 +268,11 @@ def test_bombs_are_not_unpacked(folder, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetFile, "read", forbidden)
     for content, words in (
-        (packed, "5,000,001 rows; at most"),
-        (bomb(1, untrusted.COLUMNS + 1), "3,001 columns; at most"),
-        (bomb(60_000, 2_000), "cells; at most"),
-        (packed[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1", "Its footer has 2,147,483,647 bytes"),
-        (packed[:-8] + (50).to_bytes(4, "little") + b"PAR1", "no readable Parquet file"),
+        (packed, "5,000,001 rows; the limit"),
+        (bomb(1, untrusted.COLUMNS + 1), "3,001 columns; the limit"),
+        (bomb(60_000, 2_000), "cells; the limit"),
+        (packed[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1", "The footer has 2,147,483,647 bytes"),
+        (packed[:-8] + (50).to_bytes(4, "little") + b"PAR1", "The Parquet file cannot be read"),
     ):
         folder.predictions(content)
         (finding,) = review(folder.root / folder.name())
@@ -354,9 +354,7 @@ def test_a_file_that_takes_more_memory_than_it_may(apart, tmp_path):
     both = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     found = check_in_sandbox(both, predictions=False, memory=100 * 2**20)
     assert list(found) == both[:1]
-    assert (
-        "more than 100 MiB of memory" in found[both[0]] or "by signal" in found[both[0]] or "Memory" in found[both[0]]
-    )
+    assert "more than 100 MiB of memory" in found[both[0]] or "signal" in found[both[0]] or "Memory" in found[both[0]]
     assert check_in_sandbox(both, predictions=False) == {}
 
 
