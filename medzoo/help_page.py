@@ -1,4 +1,4 @@
-"""The `--help` of a recipe: one spelling an option, sections, and the default that is really taken."""
+"""The `--help` page of a recipe: one spelling per option, sections, and the default that is really used."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import Field, dataclass
 from medzoo.training.options.fields import flag, shown_default
 
 OTHER = "other"
-ORDER = ("what to run", "data", "training")  # then the method's own, device, output, other
+ORDER = ("what to run", "data", "training")  # then the method's options, device, output, other
 
 
 @dataclass(frozen=True)
 class ShownOption:
-    """What `--help` says of one option beside its help line."""
+    """What `--help` shows for one option in addition to its help line."""
 
     section: str
     default: str
@@ -30,7 +30,7 @@ def shown_options(
     Args:
         types: the dataclasses, whose docstrings name the sections of fields without one.
         rows: the fields that are options.
-        defaults: in words, where the field does not know its default.
+        defaults: texts for defaults that the fields do not contain.
     """
     shown = {}
     for kind in types:
@@ -58,11 +58,11 @@ _WORDED: dict[object, Callable[[str], float]] = {int: _whole, float: _number}
 
 
 def one_spelling(parser: argparse.ArgumentParser, off: Sequence[str]) -> None:
-    """Leave one spelling of each option in help and messages; the others are still understood.
+    """Show one spelling of each option in help and messages; the other spellings still work.
 
     Args:
         parser: with its options.
-        off: names of switches that have a `--no-...` beside them.
+        off: names of switches that also have a `--no-...` form.
     """
     for action in parser._actions:  # argparse has no public list of its options
         dashed = [text for text in action.option_strings if "_" not in text]
@@ -71,7 +71,7 @@ def one_spelling(parser: argparse.ArgumentParser, off: Sequence[str]) -> None:
         if action.type in _WORDED:
             action.type = _WORDED[action.type]
         if action.dest in off and action.nargs == 0:
-            action.help = argparse.SUPPRESS  # told with the switch itself
+            action.help = argparse.SUPPRESS  # shown together with the switch itself
 
 
 def help_page(parser: argparse.ArgumentParser, shown: Mapping[str, ShownOption]) -> str:
@@ -79,14 +79,16 @@ def help_page(parser: argparse.ArgumentParser, shown: Mapping[str, ShownOption])
 
     Args:
         parser: with its options.
-        shown: section and default of each, by destination.
+        shown: section and default of each option, by destination.
     """
+    # usage line and description
     width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 110))
     formatter = _Formatter(prog=parser.prog, max_help_position=30, width=width)
     formatter.shown = dict(shown)
     required = [f"{flag(name)} {_metavar(parser, name)}" for name, row in shown.items() if row.required]
     formatter.add_text(f"usage: {' '.join([parser.prog, *required, '[--option value ...]'])}")
     formatter.add_text(parser.description)
+    # options by section; required options come first
     sections: dict[str, list[argparse.Action]] = {name: [] for name in ORDER}
     for action in parser._actions:
         if action.help != argparse.SUPPRESS:
@@ -114,7 +116,7 @@ def _metavar(parser: argparse.ArgumentParser, name: str) -> str:
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Each option once, its default behind its help line."""
+    """Shows each option once, with its default after its help line."""
 
     shown: dict[str, ShownOption]
 
@@ -130,4 +132,4 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         row = self.shown.get(action.dest)
         text = f"{action.help}" if row is None else f"{action.help} ({row.default})"
-        return text.replace("%", "%%")  # argparse fills in what stands behind a per cent sign
+        return text.replace("%", "%%")  # argparse treats a per cent sign as a format
