@@ -36,8 +36,8 @@ def shards(
 ) -> None:
     """Write a task as Parquet or WebDataset shards, for pre-training on more images than fit into the cache.
 
-    PNG and JPEG files are copied byte for byte unless --size is given; other formats become PNG with 8 or 16 bits. After a kill, the
-    same command continues. Uncertain labels stay uncertain unless --label-policy is given.
+    PNG and JPEG files are copied byte for byte unless --size is given; other formats become PNG with 8 or 16 bits. After a kill,
+    the same command continues. Uncertain labels stay uncertain unless --label-policy is given.
 
     Example: medzoo shards radimagenet --root /data/radimagenet --out /fast/radimagenet --size 256;
     then: accelerate launch recipes/pretrain.py --method simclr --architecture resnet50 --task shards:/fast/radimagenet --out RUN
