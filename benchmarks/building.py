@@ -109,9 +109,7 @@ def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> lis
                 ">= 0.9x", verdict(ratio >= 0.9),
             ]
         )  # fmt: skip
-        lines.append(
-            ["of that in the parent, which feeds the helpers", "", f"{spent[0]:.2f}", f"{serial:.0%}", "", ""]
-        )
+        lines.append(["of that in the parent, which feeds the helpers", "", f"{spent[0]:.2f}", f"{serial:.0%}", "", ""])
         with multiprocessing.get_context("fork").Pool(cores) as pool:
             took = walls(
                 {

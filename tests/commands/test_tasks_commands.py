@@ -53,7 +53,7 @@ def test_list_filters(run, filters, some, none):
 
 def test_list_without_a_match_says_so(run):
     code, _, err = run("tasks", "list", "--about", "unicorns")
-    assert code == 2 and "No task fits" in err
+    assert code == 2 and "No task matches" in err
 
 
 @pytest.mark.parametrize("name", list_tasks())
