@@ -173,7 +173,7 @@ class Steps:
         return time.monotonic() - self._start
 
     @property
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Expected seconds until the end at the speed so far; None before the first step."""
         steps = self.done - self._from
         return self.seconds / steps * (self.total - self.done) if steps else None
@@ -184,7 +184,7 @@ class Steps:
         >>> Steps("x", 3, "step", bar=False).ends()
         ''
         """
-        return "" if self.left is None or self.done >= self.total else f", ETA {duration(self.left)}"
+        return "" if self.seconds_left is None or self.done >= self.total else f", ETA {duration(self.seconds_left)}"
 
     def update(self, count: int = 1, words: Callable[[], str] | None = None) -> None:
         """Count finished steps.
@@ -208,7 +208,7 @@ class Steps:
             why: text next to the bar or in the line.
         """
         self._bar.n = done
-        self.beside(why)
+        self.postfix(why)
         self._maybe_line(done, lambda: why)
 
     def move_to(self, done: int) -> None:
@@ -225,7 +225,7 @@ class Steps:
             values = f", {words()}" if words is not None else ""
             self._say(f"{self.name}: {done:,} of {counted(self.total, self.unit)}{values}{self.ends()}")
 
-    def beside(self, text: str) -> None:
+    def postfix(self, text: str) -> None:
         """Show a text next to the bar, such as the current item."""
         self._bar.set_postfix_str(text)
 

@@ -73,7 +73,12 @@ def run(tiny_hub, tmp_path, monkeypatch, capsys):
     def stop(*arguments, **options):
         raise Reached
 
-    for place in ("zoo.assemble.assemble", "zoo.assemble.draw", "data.cache.decoded", "bench.engines.fill"):
+    for place in (
+        "zoo.loading.assemble.assemble",
+        "zoo.loading.assemble.draw",
+        "data.decode_cache.cache.decoded",
+        "bench.engines.fill",
+    ):
         monkeypatch.setattr(f"medzoo.{place}", stop)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDZOO_HUB", str(tiny_hub))

@@ -27,6 +27,7 @@ def list_(
     """
     from medzoo.zoo.registry.registry import info, list_models
 
+    # the names that pass the filters
     names = list_models(
         pattern, architecture=architecture, method=method, data=data, modality=modality, license=license
     )

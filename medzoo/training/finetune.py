@@ -72,6 +72,7 @@ class FineTuner:
         """
         protocol = self.protocol
         world, device = self.accelerator.num_processes, self.accelerator.device
+        # rows and batches; augmentation and optimizer come from the protocol
         train = place_rows(train, device, self.data_on_device, run)
         validation = place(validation, device, self.data_on_device)
         augmentation = Augmentation(
@@ -102,6 +103,7 @@ class FineTuner:
             num_workers=num_workers,
         )
         objective = Objective(self.model, Options(label_smoothing=protocol.label_smoothing), self.kind)
+        # train, and score each epoch on validation
         labels = np.asarray(validation.labels)
         validate = None if score is None else (lambda: score(labels, self.predict(validation)))
         fitted = fit(objective, batches, plan, run, self.accelerator, score=validate, worded=worded)

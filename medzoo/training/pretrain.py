@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medzoo.data.files.downloads import no_downloads
+from medzoo.data.task import Task
 from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
@@ -14,6 +16,7 @@ from medzoo.training.objectives import method as find_method
 from medzoo.training.options.fields import check_values, worded
 from medzoo.training.options.shared import open_task, slug, task_identity, trained_name
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.run_state.run_folder import RunFolder
 
 __all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
@@ -24,10 +27,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from medzoo.data.decode_cache.decoded import Decoded
-    from medzoo.data.task import Task
     from medzoo.training.inputs.batches import Batches
     from medzoo.training.inputs.shard_batches import StreamTask
-    from medzoo.training.run_state.run_folder import RunFolder
 
 
 # values for small experiments; a study should choose its own
@@ -83,8 +84,6 @@ def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # no
         options: the method, the data and the training.
         method_options: the objective's Options; None uses its defaults.
     """
-    from medzoo.data.files.downloads import no_downloads
-    from medzoo.training.run_state.run_folder import RunFolder
     from medzoo.zoo.loading.identify import identify
     from medzoo.zoo.registry.locations import is_folder
 
@@ -106,26 +105,9 @@ def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
     """The task, or a stream of shards; without labels, all images of the user's own data are for training."""
     if not options.task.startswith("shards:"):
         return open_task(options, unlabelled=not labels)
-    from medzoo.training.inputs.shard_batches import PREFIX, StreamTask
+    from medzoo.training.inputs.shard_batches import open_stream
 
-    selections = {
-        "--split-file": options.split_file,
-        "--fold": options.fold,
-        "--groups": options.groups,
-        "--fraction": None if options.fraction == 1 else options.fraction,
-    }
-    if options.data_on_device == "always":
-        raise UsageError(
-            "--data-on-device is always, but shards are streamed. Use auto or never.", code="shards-not-on-device"
-        )
-    given = [name for name, value in selections.items() if value is not None]
-    if given:
-        raise UsageError(
-            f"{given[0]} selects rows, but shards are streamed as they were written. Give it to `medzoo shards`, then stream "
-            "the shards that it writes.",
-            code="option-not-for-shards",
-        )
-    return StreamTask(options.task.removeprefix(PREFIX), options.root, options.label_policy)
+    return open_stream(options)
 
 
 class _PretrainJob:
@@ -165,8 +147,6 @@ class _PretrainJob:
 
     def run_folder(self) -> RunFolder:
         """The run folder with this job's identity."""
-        from medzoo.training.run_state.run_folder import RunFolder
-
         identity = {
             "name": self.name,
             "base": self.receipt.sha256 or self.base,
@@ -201,8 +181,6 @@ class _PretrainJob:
     @property
     def _notes(self) -> list[str]:
         """How the data were read, and the images that are not used for training."""
-        from medzoo.data.task import Task
-
         if not isinstance(self.task, Task):
             return []
         rest = [f"{table.num_rows:,} {split}" for split, table in self.task.tables.items() if split != "train"]
@@ -210,8 +188,6 @@ class _PretrainJob:
 
     def decode(self) -> None:
         """Decode the training images, unless they are streamed."""
-        from medzoo.data.task import Task
-
         if isinstance(self.task, Task):
             self._rows(self.task)
 
@@ -222,7 +198,6 @@ class _PretrainJob:
 
     def _batches(self, accelerator: Accelerator, run: RunFolder) -> Batches:
         """The batches of this process, from decoded rows or from a stream."""
-        from medzoo.data.task import Task
         from medzoo.training.inputs.batches import Batches
         from medzoo.training.inputs.device_placement import place_rows
         from medzoo.training.inputs.input_transform import convention_of
@@ -264,8 +239,6 @@ class _PretrainJob:
         )  # fmt: skip
 
     def _score(self, accelerator: Accelerator) -> Callable[[], float] | None:
-        from medzoo.data.task import Task
-
         if not self.module.SUPERVISED or self.task.kind == "multilabel" or not isinstance(self.task, Task):
             return None  # a stream has no separate validation rows
         if "validation" not in self.task.splits:
@@ -289,8 +262,6 @@ class _PretrainJob:
 
     @property
     def _images(self) -> int:
-        from medzoo.data.task import Task
-
         return len(self.task.splits["train"]) if isinstance(self.task, Task) else self.task.images
 
     def save(self, run: RunFolder) -> None:
@@ -308,6 +279,7 @@ class _PretrainJob:
             "epochs": self.settings["epochs"],
         }
         lineage = [*self.receipt.lineage, step]
+        # the facts of the card
         card: dict[str, Any] = {
             "name": self.name,
             "license": self.options.license,

@@ -201,6 +201,7 @@ def _joined(encoder: _Pyramid | _Tokens, decoder: str, classes: int) -> Segmente
     else:
         network = DPTDecoder(encoder_out_channels=widths, encoder_output_strides=[DPT_STRIDE] * DPT_LEVELS)
         head = DPTSegmentationHead(256, classes)
+    # the initial weights that segmentation_models_pytorch uses
     initialization.initialize_decoder(network)
     initialization.initialize_head(head)
     return Segmenter(encoder, network, head)

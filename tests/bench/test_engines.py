@@ -121,7 +121,7 @@ def test_a_dry_run_lists_what_is_missing_and_does_nothing(suite, nets, tmp_path,
     assert str(missing_of(chosen, places)).splitlines()[-1] == "0 of 4 runs are there, 4 are missing"
     assert not (tmp_path / "out").exists()
     fill_table(suite({"own": str(nets / "own" / "net")}), tmp_path / "out", device="cpu")
-    for place in ("zoo.assemble.assemble", "zoo.assemble.draw", "data.cache.decoded"):
+    for place in ("zoo.loading.assemble.assemble", "zoo.loading.assemble.draw", "data.decode_cache.cache.decoded"):
         monkeypatch.setattr(f"medzoo.{place}", lambda *_, **__: pytest.fail("worked"))
     missing = missing_of(chosen, places)
     assert [str(cell) for cell in missing.cells] == ["a on OCT, seed 0", "own on OCT, seed 1", "a on OCT, seed 1"]

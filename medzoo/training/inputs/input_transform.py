@@ -155,6 +155,7 @@ class Transform:
 
         from medzoo.data.images.read import apply_window, to_pixels
 
+        # read the image and check its shape and range
         pixels = to_pixels(image, window=self.window)
         if self.window is None and self.rule == "unit" and (warning := _unused_bits_warning(pixels)):
             warnings.warn(warning, UserWarning, stacklevel=2)
@@ -165,6 +166,7 @@ class Transform:
             )
         if self.clip is not None and pixels.unit == "HU" and self.window is None:
             pixels = apply_window(pixels, self.clip)
+        # scale to [0, 1], crop or resize, normalise
         low, high = pixels.range
         unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, self.rule)
         if self.train:

@@ -20,7 +20,9 @@ from medzoo.data.shards.index import ShardIndex, read_index
 from medzoo.data.shards.stream import ShardRow, ShardStream
 from medzoo.data.tasks.shards import policy_of
 from medzoo.data.transforms.apply import Augmentation, InputConvention
+from medzoo.errors import UsageError
 from medzoo.training.inputs.batches import Batch, Batches
+from medzoo.training.options.shared import SharedOptions
 
 PREFIX = "shards:"
 
@@ -49,6 +51,35 @@ class StreamTask:
         stream = ShardStream(self.folder, seed=0, batch_size=1)
         stream.check_files()  # a missing file should raise now, not after days of training
         self.images = stream.images
+
+
+def open_stream(options: SharedOptions) -> StreamTask:
+    """The shards that the options name.
+
+    Args:
+        options: of a recipe; `task` is "shards:PATH".
+
+    Raises:
+        UsageError: for an option that does not apply to a stream.
+    """
+    if options.data_on_device == "always":
+        raise UsageError(
+            "--data-on-device is always, but shards are streamed. Use auto or never.", code="shards-not-on-device"
+        )
+    selections = {
+        "--split-file": options.split_file,
+        "--fold": options.fold,
+        "--groups": options.groups,
+        "--fraction": None if options.fraction == 1 else options.fraction,
+    }
+    for name, value in selections.items():
+        if value is not None:
+            raise UsageError(
+                f"{name} selects rows, but shards are streamed as they were written. Give it to `medzoo shards`, then "
+                "stream the shards that it writes.",
+                code="option-not-for-shards",
+            )
+    return StreamTask(options.task.removeprefix(PREFIX), options.root, options.label_policy)
 
 
 class StreamBatches(Batches):

@@ -32,3 +32,23 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise UsageError(f"{what} {path} is not TOML: {str(error).rstrip('.')[:300]}.", code="toml-invalid") from error
     except ValueError as error:  # an impossible path, such as one with a null byte
         raise UsageError(f"{what} {str(path)!r:.200} cannot be read: {error}.", code="toml-unreadable") from error
+
+
+def to_toml(options: dict[str, Any]) -> str:
+    """Options as TOML; None values are left out, and a path is written as text.
+
+    >>> print(to_toml({"task": "oct", "seed": 0, "root": None}), end="")
+    task = "oct"
+    seed = 0
+    """
+    import tomli_w
+
+    return tomli_w.dumps(_toml_values(options))
+
+
+def _toml_values(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
+    if isinstance(value, dict):
+        return {key: _toml_values(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_toml_values(item) for item in value]
+    return value if isinstance(value, bool | int | float | str) else str(value)

@@ -19,6 +19,7 @@ from typing import Any
 from medzoo import store
 from medzoo.errors import ResumeError, RunFolderError, listed
 from medzoo.progress import is_main_process
+from medzoo.training.options.toml_files import to_toml
 
 SAVE_SECONDS = 120.0
 _NOT_COMPARED = ("out", "results", "resume", "device", "num_workers")  # these do not change the run
@@ -31,26 +32,6 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the run is saved and
     def __init__(self, why: str, code: int, folder: Path) -> None:
         super().__init__(f"Stopped by {why}; saved. The same command continues from {folder}.")
         self.code = code
-
-
-def to_toml(options: dict[str, Any]) -> str:
-    """Options as TOML; None values are left out, and a path is written as text.
-
-    >>> print(to_toml({"task": "oct", "seed": 0, "root": None}), end="")
-    task = "oct"
-    seed = 0
-    """
-    import tomli_w
-
-    return tomli_w.dumps(_toml_values(options))
-
-
-def _toml_values(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
-    if isinstance(value, dict):
-        return {key: _toml_values(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_toml_values(item) for item in value]
-    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def _launcher_parent() -> int | None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medzoo.errors import ResumeError, RunFolderError
-from medzoo.training.run_state.run_folder import Interrupted, RunFolder, to_toml
+from medzoo.training.options.toml_files import to_toml
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 IDENTITY = {"task": "oct", "seed": 0}
 
