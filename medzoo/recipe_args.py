@@ -18,8 +18,11 @@ from typing import Any, get_type_hints
 
 from medzoo.config_file import read_config
 from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
+from medzoo.help_page import help_page, one_spelling, option_helps
+from medzoo.paths import home
 from medzoo.training.options.fields import flag, options_of
 from medzoo.training.options.toml_files import read_toml
+from medzoo.training.run_state.run_folder import Interrupted, is_main_process
 
 Defaults = Callable[[Callable[[str], str | None]], Mapping[str, str]]
 
@@ -79,12 +82,8 @@ def parse(
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def text() -> str:
-        from medzoo.help_page import help_page, shown_options
-
         default_texts = defaults(lambda name: peek(given, name)) if defaults else {}
-        return help_page(parser, shown_options(types, rows, default_texts))
-
-    from medzoo.help_page import one_spelling
+        return help_page(parser, option_helps(types, rows, default_texts))
 
     one_spelling(parser, [name for name, one in rows.items() if one.default is True])
     parser.format_help = text
@@ -158,8 +157,6 @@ def said_by_system(error: OSError) -> str:
     >>> said_by_system(PermissionError(13, "Permission denied", "/data/x"))
     '/data/x: Permission denied.'
     """
-    from medzoo.paths import home
-
     reason = error.strerror or str(error) or type(error).__name__
     paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     sentence = f"{' and '.join(paths)}: {reason}." if paths else f"{reason}."
@@ -184,8 +181,6 @@ def run_main(main: Callable[[], None]) -> None:
     Raises:
         SystemExit: with the exit code, unless it succeeds.
     """
-    from medzoo.training.run_state.run_folder import Interrupted, is_main_process
-
     _show_all_names()
     try:
         with nullcontext() if is_main_process() else redirect_stdout(io.StringIO()):

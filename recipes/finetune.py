@@ -18,9 +18,12 @@ from medzoo.recipe_args import parse, run_main
 def main() -> None:
     """Parse the options, run the cell, print where the result is."""
     (options,) = parse(
-        [CellOptions], __doc__, mode="finetune", without=PROTOCOL_ONLY,
+        [CellOptions],
+        __doc__,
+        mode="finetune",
+        without=PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("finetune", typed("protocol")),
-    )  # fmt: skip
+    )
     outcome = run_cell(options, mode="finetune")
     print(outcome)
     outcome.raise_if_diverged()

@@ -15,9 +15,12 @@ from medzoo.recipe_args import parse, run_main
 def main() -> None:
     """Parse the options, run the cell, print where the result is."""
     (options,) = parse(
-        [CellOptions], __doc__, mode="linear", without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
+        [CellOptions],
+        __doc__,
+        mode="linear",
+        without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("linear", typed("protocol")),
-    )  # fmt: skip
+    )
     outcome = run_cell(options, mode="linear")
     print(outcome)
     outcome.raise_if_diverged()

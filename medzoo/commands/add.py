@@ -69,12 +69,32 @@ def add(
     outputs = _labels(label, labels)
     with working(f"Converting {file.name} and checking the result"):
         report = add_checkpoint(
-            file, name, license=license, data=data, mean=numbers["mean"], std=numbers["std"], size=size,
-            architecture=architecture, model_kwargs=keywords, format=format, prefix=prefix, drop=drop or (),
-            interpolation=interpolation, crop_pct=crop_pct, rule=rule, clip=numbers.get("clip"),  # type: ignore[arg-type]
-            method=method, modalities=modality or (), images=images, epochs=epochs, init=init, license_url=license_url,
-            redistributable=redistributable, labels=outputs, replace_old=replace,
-        )  # fmt: skip
+            file,
+            name,
+            license=license,
+            data=data,
+            mean=numbers["mean"],
+            std=numbers["std"],
+            size=size,
+            architecture=architecture,
+            model_kwargs=keywords,
+            format=format,
+            prefix=prefix,
+            drop=drop or (),
+            interpolation=interpolation,
+            crop_pct=crop_pct,
+            rule=rule,
+            clip=numbers.get("clip"),  # type: ignore[arg-type]
+            method=method,
+            modalities=modality or (),
+            images=images,
+            epochs=epochs,
+            init=init,
+            license_url=license_url,
+            redistributable=redistributable,
+            labels=outputs,
+            replace_old=replace,
+        )
     print(f"{report}\n\nto use it: medzoo.load({name!r})")
 
 

@@ -44,9 +44,15 @@ def push(
         print(plan.describe())
         return
     done = pushed(
-        folder, repo_id, license=terms, replace_license=replace_license, private=private, revision=revision, create_pr=pr,
+        folder,
+        repo_id,
+        license=terms,
+        replace_license=replace_license,
+        private=private,
+        revision=revision,
+        create_pr=pr,
         hub=hub,
-    )  # fmt: skip
+    )
     print(f"{done.address}{' (unchanged; nothing was written)' if done.unchanged else ''}")
 
 

@@ -47,14 +47,19 @@ def shards(
 
     check_spelling(out, "--out")
     chosen = {
-        "root": root, "split_file": split_file, "fold": fold, "fraction": fraction, "groups": groups, "unlabelled": unlabelled,
-    }  # fmt: skip
+        "root": root,
+        "split_file": split_file,
+        "fold": fold,
+        "fraction": fraction,
+        "groups": groups,
+        "unlabelled": unlabelled,
+    }
     opened = load_task(task, label_policy=label_policy, **chosen)  # type: ignore[arg-type]
     if opened.policy is not None and label_policy is None:  # this policy keeps labels uncertain
         opened = load_task(task, label_policy="soft", **chosen)  # type: ignore[arg-type]
     index = write_shards(
         opened, out, splits=split, size=size, format=format, images_per_shard=images_per_shard, shuffle=shuffle
-    )  # fmt: skip
+    )
     for name, files in index.splits.items():
         print(
             f"{name:<11} {index.images(name):>10,} images  {len(files):>6} files  {sum(f.bytes for f in files) / 1e6:>10,.1f} MB"

@@ -116,9 +116,16 @@ def check(
     from medzoo.data.validation.check import check_task
 
     report = check_task(
-        name, root=root, split_file=split_file, fold=fold, label_policy=label_policy, groups=groups, images=images, sums=sums,
+        name,
+        root=root,
+        split_file=split_file,
+        fold=fold,
+        label_policy=label_policy,
+        groups=groups,
+        images=images,
+        sums=sums,
         unlabelled=unlabelled,
-    )  # fmt: skip
+    )
     if as_json:
         print_json(report.to_dict())
     else:

@@ -40,9 +40,15 @@ class FineTuner:
     """
 
     def __init__(
-        self, model: torch.nn.Module, kind: str, protocol: Protocol, *, size: int, device: str,
+        self,
+        model: torch.nn.Module,
+        kind: str,
+        protocol: Protocol,
+        *,
+        size: int,
+        device: str,
         data_on_device: Placing = "auto",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.model, self.kind, self.protocol, self.size = model, kind, protocol, size
         self.data_on_device: Placing = data_on_device
         self.convention = convention_of(model)
@@ -56,9 +62,16 @@ class FineTuner:
         return probabilities(logits, self.kind)
 
     def fit(
-        self, train: Decoded, validation: Decoded, run: RunFolder, *, seed: int, num_workers: int, score: Score | None,
+        self,
+        train: Decoded,
+        validation: Decoded,
+        run: RunFolder,
+        *,
+        seed: int,
+        num_workers: int,
+        score: Score | None,
         worded: Callable[[float], str] = "score {:.4f}".format,
-    ) -> Fitted:  # fmt: skip
+    ) -> Fitted:
         """Train to the end of the protocol and load the selected epoch's weights into the model.
 
         Args:

@@ -91,7 +91,9 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
     return accelerator
 
 
-def _save(run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted) -> None:  # noqa: ANN401
+def _save(
+    run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: torch.optim.Optimizer, fitted: Fitted
+) -> None:
     facts: dict[str, Any] = {"scores": fitted.scores, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step}
     facts |= {"resumes": fitted.resumes, "identity": run.identity}
     saved_state.save_state(run.states, step, model=objective, optimizer=optimizer, best=fitted.best, facts=facts)
@@ -164,9 +166,14 @@ def fit(
     epoch_steps = len(batches)
     steps, warmup = epoch_steps * plan.epochs, round(plan.warmup_epochs * epoch_steps)
     progress = TrainingProgress(
-        run.title, step=step, epoch_steps=epoch_steps, epochs=plan.epochs, batch_size=batches.batch_size,
-        scores=fitted.scores, worded=worded,
-    )  # fmt: skip
+        run.title,
+        step=step,
+        epoch_steps=epoch_steps,
+        epochs=plan.epochs,
+        batch_size=batches.batch_size,
+        scores=fitted.scores,
+        worded=worded,
+    )
 
     while step < steps:
         epoch = step // epoch_steps
@@ -197,7 +204,10 @@ def fit(
         if step % epoch_steps == 0:
             if score is not None:
                 _share_buffers(objective, accelerator)
-                _select(fitted, score(), epoch, step, objective, run, main, keep_best)
+                value = score()
+                _select(fitted, value, epoch, step, objective.backbone if keep_best else None)
+                if main:
+                    run.log({"step": step, "epoch": epoch, "score": value})
             progress.epoch(epoch)
             _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
     progress.close()
@@ -258,23 +268,26 @@ def _log(
         run.log({"step": step, "epoch": epoch, "learning_rate": rate, **logged})
 
 
-def _select(
-    fitted: Fitted, value: float, epoch: int, step: int, objective: torch.nn.Module, run: RunFolder, main: bool,
-    keep_best: bool,
-) -> None:  # fmt: skip
+def _select(fitted: Fitted, value: float, epoch: int, step: int, backbone: Any) -> None:  # noqa: ANN401 - a network or None
+    """Record an epoch's score; of the best epoch so far, copy the backbone's weights."""
     fitted.scores.append(value)
     if fitted.best_epoch is None or value > fitted.scores[fitted.best_epoch]:
         fitted.best_epoch, fitted.best_step = epoch, step
-        if keep_best:
-            weights = objective.backbone.state_dict()  # type: ignore[union-attr]
+        if backbone is not None:
+            weights = backbone.state_dict()
             fitted.best = {key: copy.deepcopy(tensor.detach().cpu()) for key, tensor in weights.items()}
-    if main:
-        run.log({"step": step, "epoch": epoch, "score": value})
 
 
 def _stop_or_save(
-    run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: Any, fitted: Fitted, accelerator: Accelerator  # noqa: ANN401
-) -> None:  # fmt: skip
+    run: RunFolder,
+    step: int,
+    steps: int,
+    objective: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    fitted: Fitted,
+    accelerator: Accelerator,
+) -> None:
+    """Save a state if it is due or the run has to stop; then stop, in all processes at the same step."""
     stop = run.stop_reason(step) is not None
     if accelerator.num_processes > 1:  # all processes stop at the same step
         flag = torch.tensor([float(stop)], device=accelerator.device)

@@ -32,9 +32,12 @@ class PretrainOptions(SharedOptions):
     """Options of pre-training and continued pre-training."""
 
     method: str = option(
-        f"objective: {' or '.join(list_methods())}; `--method NAME --help` shows the options that it adds", "",
-        section=RUN, metavar="NAME", required=True,
-    )  # fmt: skip
+        f"objective: {' or '.join(list_methods())}; `--method NAME --help` shows the options that it adds",
+        "",
+        section=RUN,
+        metavar="NAME",
+        required=True,
+    )
     architecture: str | None = option(
         "architecture to start with random weights, for example resnet50", section=RUN, metavar="NAME", required=True
     )

@@ -115,9 +115,15 @@ class Batches(Dataset):
         shape = unit.shape[-2], unit.shape[-1]
         for number, out in enumerate(views):
             drawn = draw(
-                augmentation, shape, self.size, seed=self.seed, epoch=self.epoch, indices=indices, stream=f"view{number}",
+                augmentation,
+                shape,
+                self.size,
+                seed=self.seed,
+                epoch=self.epoch,
+                indices=indices,
+                stream=f"view{number}",
                 device=on_device(data),
-            )  # fmt: skip
+            )
             normalise(view(unit, augmentation, drawn, self.size), self.convention, out)
             if row_masks is not None:
                 masks[number].copy_(view_of_masks(row_masks, augmentation, drawn, self.size))
@@ -135,9 +141,13 @@ class Batches(Dataset):
         keep_memory()
         workers = 0 if on_device(self.data) is not None else workers
         loader = DataLoader(
-            self, batch_size=None, sampler=range(first, len(self)), num_workers=workers,
-            multiprocessing_context=worker_start() if workers else None, timeout=SILENCE if workers else 0,
-        )  # fmt: skip
+            self,
+            batch_size=None,
+            sampler=range(first, len(self)),
+            num_workers=workers,
+            multiprocessing_context=worker_start() if workers else None,
+            timeout=SILENCE if workers else 0,
+        )
         try:
             yield from loader
         except RuntimeError as error:

@@ -80,8 +80,13 @@ def load_at_size(
     def load_seeded(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
         torch.manual_seed(seed)
         return load(
-            name, num_classes=num_classes, fresh_head=num_classes > 0, hub=hub, accept_license=accept_license, **architecture
-        )  # fmt: skip
+            name,
+            num_classes=num_classes,
+            fresh_head=num_classes > 0,
+            hub=hub,
+            accept_license=accept_license,
+            **architecture,
+        )
 
     model = load_seeded()
     config: Any = model.pretrained_cfg

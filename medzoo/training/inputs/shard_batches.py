@@ -98,9 +98,18 @@ class StreamBatches(Batches):
     """
 
     def __init__(
-        self, task: StreamTask, augmentation: Augmentation, convention: InputConvention, *, size: int, batch_size: int,
-        seed: int, views: int = 1, rank: int = 0, world: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        task: StreamTask,
+        augmentation: Augmentation,
+        convention: InputConvention,
+        *,
+        size: int,
+        batch_size: int,
+        seed: int,
+        views: int = 1,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         self.task, self.augmentation, self.convention = task, augmentation, convention
         self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
         self.stream = ShardStream(task.folder, seed=seed, batch_size=batch_size, rank=rank, world=world)
@@ -128,9 +137,13 @@ class StreamBatches(Batches):
         array = np.stack([widened(image, colour and image.ndim == 2, dtype) for image in images])
         numbers = np.array([row.number for row in rows], np.int64)
         data = Decoded(
-            array, self._labels(rows, numbers), [row.id for row in rows], [str(row.patient_id) for row in rows],
-            float(np.iinfo(dtype).max), self.task.fingerprint,
-        )  # fmt: skip
+            array,
+            self._labels(rows, numbers),
+            [row.id for row in rows],
+            [str(row.patient_id) for row in rows],
+            float(np.iinfo(dtype).max),
+            self.task.fingerprint,
+        )
         return self.batch_of(data, np.arange(len(rows)), numbers)
 
     @cached_property

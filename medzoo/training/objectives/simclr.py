@@ -38,9 +38,15 @@ def views(options: Options) -> Augmentation:
     """The paper's views; brightness, contrast and saturation change in four of five images."""
     strength = options.tone
     return Augmentation(
-        min_area=options.min_area, flip=options.flip, brightness=strength, contrast=strength, saturation=strength,
-        tone=0.8, grey=options.grey, blur=options.blur,
-    )  # fmt: skip
+        min_area=options.min_area,
+        flip=options.flip,
+        brightness=strength,
+        contrast=strength,
+        saturation=strength,
+        tone=0.8,
+        grey=options.grey,
+        blur=options.blur,
+    )
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -77,9 +83,11 @@ class Objective(nn.Module):
         self.backbone, self.options = backbone, options
         width = int(backbone.num_features)  # type: ignore[arg-type]
         self.projector = nn.Sequential(
-            nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True),
+            nn.Linear(width, width, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(inplace=True),
             nn.Linear(width, options.projection, bias=False),
-        )  # fmt: skip
+        )
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with two "views", each (N,C,H,W)."""

@@ -38,9 +38,15 @@ def option(
         most: largest allowed value.
     """
     metadata = {
-        "help": help, "section": section, "metavar": metavar, "shown": shown, "required": required, "least": least,
-        "above": above, "most": most,
-    }  # fmt: skip
+        "help": help,
+        "section": section,
+        "metavar": metavar,
+        "shown": shown,
+        "required": required,
+        "least": least,
+        "above": above,
+        "most": most,
+    }
     return field(default=default, metadata=metadata)
 
 

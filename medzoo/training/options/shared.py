@@ -27,18 +27,25 @@ class SharedOptions:
     """Options of pre-training, fine-tuning and probing alike."""
 
     task: str = option(
-        "a task (`medzoo tasks list`), or your own data: folder:PATH or parquet:PATH", "", section=RUN, metavar="NAME",
+        "a task (`medzoo tasks list`), or your own data: folder:PATH or parquet:PATH",
+        "",
+        section=RUN,
+        metavar="NAME",
         required=True,
-    )  # fmt: skip
+    )
     root: str | None = option("folder of the data set, where the task needs one", section=DATA, metavar="DIR")
     groups: str | None = option(
-        "column with the patient of each image, or none (your own data only)", section=DATA,
-        metavar="COLUMN", shown="the column patient_id, patient or group",
-    )  # fmt: skip
+        "column with the patient of each image, or none (your own data only)",
+        section=DATA,
+        metavar="COLUMN",
+        shown="the column patient_id, patient or group",
+    )
     split_file: str | None = option(
-        "JSON or CSV file with the split of each image, or a folder with one list per split", section=DATA,
-        metavar="FILE", shown="the splits of the data, or new ones",
-    )  # fmt: skip
+        "JSON or CSV file with the split of each image, or a folder with one list per split",
+        section=DATA,
+        metavar="FILE",
+        shown="the splits of the data, or new ones",
+    )
     fold: int | None = option(
         "fold of a cross-validation by patient: 0 to 4, or one of the lists of --split-file",
         section=DATA,
@@ -50,9 +57,11 @@ class SharedOptions:
         "share of the training patients to use, such as 0.1", 1.0, section=DATA, metavar="SHARE", above=0, most=1
     )
     label_policy: str | None = option(
-        "how to treat uncertain labels, where a task has them: mask, zero, one, soft or soft:LOW:HIGH", section=DATA,
-        metavar="POLICY", shown="mask",
-    )  # fmt: skip
+        "how to treat uncertain labels, where a task has them: mask, zero, one, soft or soft:LOW:HIGH",
+        section=DATA,
+        metavar="POLICY",
+        shown="mask",
+    )
     seed: int = option(
         "seed of all random values: weights, head, order, augmentation, noise",
         0,
@@ -84,13 +93,16 @@ class SharedOptions:
         most=512,
     )
     data_on_device: Literal["auto", "never", "always"] = option(
-        "keep the decoded training images on the device: auto if they fit into half of its free memory", "auto",
+        "keep the decoded training images on the device: auto if they fit into half of its free memory",
+        "auto",
         section=DEVICE,
-    )  # fmt: skip
+    )
     resume: str = option(
         "auto continues from the last state in the run folder; never needs an empty folder; or the path of a run or state",
-        "auto", section=OUTPUT, metavar="auto|never|PATH",
-    )  # fmt: skip
+        "auto",
+        section=OUTPUT,
+        metavar="auto|never|PATH",
+    )
     device: str = option("auto uses a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
     hub: str | None = option(
         "directory hub: a local directory of repositories, used instead of the Hub",
@@ -218,18 +230,30 @@ def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
     from medzoo.data.task_registry import load_task
 
     return load_task(
-        options.task, root=options.root, split_file=options.split_file, fold=options.fold, fraction=options.fraction,
+        options.task,
+        root=options.root,
+        split_file=options.split_file,
+        fold=options.fold,
+        fraction=options.fraction,
         seed=0,  # all seeds of a cell use the same patients of a fraction or of a new split
-        label_policy=options.label_policy, groups=options.groups, unlabelled=unlabelled,
-    )  # fmt: skip
+        label_policy=options.label_policy,
+        groups=options.groups,
+        unlabelled=unlabelled,
+    )
 
 
 def task_identity(task: TaskLike, options: SharedOptions, size: int) -> dict[str, Any]:
     """The facts about the data that can change a result."""
     return {
-        "id": task.name, "version": task.version, "fingerprint": task.fingerprint, "split_hash": task.split_hash,
-        "fold": options.fold, "fraction": options.fraction, "label_policy": task.label_policy, "size": size,
-    }  # fmt: skip
+        "id": task.name,
+        "version": task.version,
+        "fingerprint": task.fingerprint,
+        "split_hash": task.split_hash,
+        "fold": options.fold,
+        "fraction": options.fraction,
+        "label_policy": task.label_policy,
+        "size": size,
+    }
 
 
 def slug(text: str) -> str:

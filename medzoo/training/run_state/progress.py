@@ -25,9 +25,16 @@ class TrainingProgress:
     """
 
     def __init__(
-        self, title: str, *, step: int, epoch_steps: int, epochs: int, batch_size: int, scores: Sequence[float],
+        self,
+        title: str,
+        *,
+        step: int,
+        epoch_steps: int,
+        epochs: int,
+        batch_size: int,
+        scores: Sequence[float],
         worded: Callable[[float], str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.epochs, self.batch_size, self.scores, self.worded = epochs, batch_size, scores, worded
         self._steps = progress.Steps(title, epoch_steps * epochs, "step", done=step)
         self._total: torch.Tensor | None = None  # sum of the epoch's losses, on the device
