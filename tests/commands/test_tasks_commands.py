@@ -107,7 +107,7 @@ def test_duplicates_report_and_fail_where_asked(run, scans, tmp_path):
 @pytest.mark.parametrize(
     ("against", "code", "words"),
     [
-        ("nowhere.parquet", 2, "--save-index FILE` makes one"),
+        ("nowhere.parquet", 2, "--save-index FILE` creates one"),
         ("chestxray41", 2, "Unknown task"),
         ("folder:nowhere", 1, "does not exist"),
     ],

@@ -139,7 +139,7 @@ def _check_text(value: object, where: str) -> None:
         raise UsageError(f"{where}; it is not text in UTF-8.", code="option-not-utf8")
 
 
-def _check_number(value: Any, kind: type, one: Field[Any], where: str) -> None:  # noqa: ANN401
+def _check_number(value: object, kind: type, one: Field[Any], where: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | kind):
         raise UsageError(f"{where}; it should be a {'whole ' if kind is int else ''}number.", code="option-wrong-type")
     if not math.isfinite(value):

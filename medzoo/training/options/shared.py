@@ -98,7 +98,7 @@ class SharedOptions:
         section=DEVICE,
     )
     resume: str = option(
-        "auto continues from the last state in the run folder; never needs an empty folder; or the path of a run or state",
+        "auto: continue from the last state in the run folder; never: use an empty folder; PATH: continue from this run or state",
         "auto",
         section=OUTPUT,
         metavar="auto|never|PATH",
