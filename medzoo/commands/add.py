@@ -81,10 +81,10 @@ def add(
             format=format,
             prefix=prefix,
             drop=drop or (),
-            interpolation=interpolation,
+            interpolation=interpolation,  # type: ignore[arg-type]
             crop_pct=crop_pct,
-            rule=rule,
-            clip=numbers.get("clip"),  # type: ignore[arg-type]
+            rule=rule,  # type: ignore[arg-type]
+            clip=numbers.get("clip"),
             method=method,
             modalities=modality or (),
             images=images,

@@ -140,7 +140,7 @@ def _check_text(value: object, where: str) -> None:
 
 
 def _check_number(value: object, kind: type, one: Field[Any], where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | kind):
+    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and isinstance(value, float)):
         raise UsageError(f"{where}; it should be a {'whole ' if kind is int else ''}number.", code="option-wrong-type")
     if not math.isfinite(value):
         raise UsageError(f"{where}; it should be a finite number.", code="option-not-finite")
