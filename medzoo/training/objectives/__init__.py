@@ -1,4 +1,4 @@
-"""Pre-training objectives, one file a method, found by the file's name."""
+"""Pre-training objectives: one file per method, and the file name is the method's name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medzoo.errors import UnknownNameError
 
 
 def list_methods() -> list[str]:
-    """The methods that `pretrain` knows.
+    """The names of all pre-training methods.
 
     >>> "simclr" in list_methods()
     True
