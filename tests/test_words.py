@@ -26,7 +26,7 @@ BANNED = {
     r"\b(leaving|placing|stating|reckon\w*)\b(?= of)": "a standard term",
 }
 
-# The text of `groups` is part of the hash that tells cross-validations from each other: another wording would separate old folds from new ones.
+# The text of `groups` is in the hash that identifies a cross-validation: other words would separate old folds from new ones.
 KEPT = {"none: radiographs that are no DICOM files do not say their patients"}
 
 
