@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,8 +162,8 @@ def task_key(name: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     except UsageError:
         return name, "", ()
     if base in task_names():
-        usual = inspect.signature(open_family(task_names()[base]).load).parameters
-        choices = {key: value for key, value in choices.items() if key not in usual or str(usual[key].default) != value}
+        known = open_family(task_names()[base]).CHOICES
+        choices = {key: value for key, value in choices.items() if key not in known or str(known[key].default) != value}
     place = "" if path is None else _last_folder(path)
     return base, place, tuple(sorted(choices.items()))
 

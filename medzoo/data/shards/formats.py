@@ -17,7 +17,7 @@ from medzoo.errors import DataContractError, MissingExtraError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from medzoo.data.task import TaskInfo
+    from medzoo.data.task_info import TaskInfo
 
 NOT_ANNOTATED = -2  # JSON has no NaN
 REPAIR = "Delete it and give the `medzoo shards` command that wrote it again: it writes what is missing."

@@ -18,10 +18,12 @@ from medzoo.data.problems import complain
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import need_partners, splits_by_folder
 from medzoo.data.readers.nifti_slices import SliceReader, slices_of, stacked
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
-CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "npy")}
+CHOICES = {"files": Choice(("nifti", "npy"))}
+TAKES = LoadOptions(pooled=True)
 CHANNELS = ("t1", "t1ce", "flair")  # T2 is dropped, so that nets for three channels fit
 LABELS = (0, 1, 2, 4)  # of the data: background, NCR/NET, edema, enhancing tumour; 4 becomes 3
 _FILE = re.compile(r"(.+)_(t1|t1ce|t2|flair|seg)\.(nii|nii\.gz|npy)")

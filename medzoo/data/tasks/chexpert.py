@@ -20,13 +20,18 @@ from medzoo.data.files.csv_columns import numbers, read_columns
 from medzoo.data.files.find import files_below, find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
 from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError
 
-CHOICES = {"view": ("all", "frontal", "lateral"), "test": ("valid", "official", "glocker"), "blank": BLANKS}
-USUAL = {"view": "all", "test": "valid", "blank": "zero"}
+CHOICES = {
+    "view": Choice(("all", "frontal", "lateral"), default="all"),
+    "test": Choice(("valid", "official", "glocker"), default="valid"),
+    "blank": Choice(BLANKS, default="zero"),
+}
+TAKES = LoadOptions(label_policy=True, pooled=True)
 OUTER = ("CheXpert-v1.0", "CheXpert-v1.0-small")
 # Where each choice of a test set is listed: with one row an image (Ark), or one a study (the authors); images of train.csv.
 TEST_TABLES = {
@@ -123,7 +128,7 @@ def load(
     if absent:
         there = [key not in absent for key in columns["image"]]
         columns, splits = select_rows(columns, there), [word for word, yes in zip(splits, there, strict=True) if yes]
-    said = name_with_choices(name, {"view": view, "test": test, "blank": blank}, USUAL)
+    said = name_with_choices(name, {"view": view, "test": test, "blank": blank}, CHOICES)
     return make_task(
         info, columns, splits, base, tables, policy=parse_policy(label_policy), pooled=pooled, name=said
     )  # fmt: skip

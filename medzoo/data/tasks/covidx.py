@@ -15,12 +15,14 @@ from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
 CLASSES = {"covidx": ("normal", "pneumonia", "COVID-19"), "covidx_binary": ("negative", "positive")}
 VERSIONS = {"covidx": ("2", "3", "4", "5", "7A", "8A", "9A"), "covidx_binary": ("6", "7B", "8B", "9B")}
-CHOICES = {"version": ("kaggle", *sorted((*VERSIONS["covidx"], *VERSIONS["covidx_binary"])))}
+CHOICES = {"version": Choice(("kaggle", *sorted((*VERSIONS["covidx"], *VERSIONS["covidx_binary"]))))}
+TAKES = LoadOptions(pooled=True)
 _LAYOUT = """ROOT/
   train_COVIDx{version}.txt   (or train.txt and test.txt, as the Kaggle copy has them)
   test_COVIDx{version}.txt
@@ -88,7 +90,7 @@ def load(name: str, root: Path | None = None, *, version: str | None = None, poo
                 cells.append(cell)
     absent = need_files(root, columns["image"], name)
     kept: dict[str, Any] = select_rows(columns, [image not in absent for image in columns["image"]])
-    said = name_with_choices(name, {"version": version}, {"version": None})
+    said = name_with_choices(name, {"version": version}, CHOICES)
     return make_task(info, kept, kept.pop("split"), root, lists, pooled=pooled, name=said)
 
 

@@ -22,11 +22,13 @@ from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
 VERSIONS = ("1", "2A", "2B", "3A", "3B")
-CHOICES = {"version": VERSIONS, "crop": ("none", "box")}
+CHOICES = {"version": Choice(VERSIONS), "crop": Choice(("none", "box"), default="none")}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("Normal", "Pneumonia", "COVID-19")
 WORDS = {"train": "train", "val": "validation", "test": "test"}
 # CNCB, COVID-CT-MD, iCTCF, STOIC, LIDC-IDRI, TCIA, MosMed, COVID-19-CT-Seg (two), Radiopaedia, Stony Brook; COVID-CTset counts
@@ -130,7 +132,7 @@ def load(
         columns["image"] = [f"{key}#{box}" for key, box in zip(columns["image"], boxes, strict=True)]
     columns = select_rows(columns, there)
     reader = BoxReader(root) if crop == "box" else None
-    said = name_with_choices(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
+    said = name_with_choices(name, {"version": version, "crop": crop}, CHOICES)
     return make_task(
         info, columns, columns.pop("split"), root, [*lists.values(), *tables], reader=reader, pooled=pooled, name=said
     )  # fmt: skip

@@ -22,11 +22,13 @@ from medzoo import paths
 from medzoo.data.files.downloads import downloads_allowed
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.readers.npz import NpzReader
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError
 from medzoo.store import atomic_path, verified_sha256, write_json
 
-CHOICES = {"size": None}
+CHOICES = {"size": Choice(int, default=28)}
+TAKES = LoadOptions()
 SIZES = (28, 64, 128, 224)
 URL = "https://zenodo.org/records/10519652/files/"
 _SHOWS = {
