@@ -11,6 +11,8 @@ from medzoo.errors import UnknownNameError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_FOLDER = Path(__file__).parent
+
 
 class Analysis(Protocol):
     """What a file in `medzoo/analysis` holds; `tests/typed_contracts.py` lets mypy check every one."""
@@ -28,7 +30,7 @@ class Analysis(Protocol):
 
 def list_analyses() -> list[str]:
     """The names of all analyses."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+    return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
 
 
 def open_analysis(name: str) -> Analysis:

@@ -94,11 +94,14 @@ class Choice:
         if isinstance(self.values, tuple):
             if text not in self.values:
                 raise UsageError(
-                    f"Task {name!r}: {key}={text!r} should be one of {', '.join(self.values)}.", code="choice-unknown"
+                    f"Task {name!r}: {key}={text!r} should be one of {', '.join(self.values)}.",
+                    code="task-choice-value-unknown",
                 )
             return text
         if self.values is int and not text.isdecimal():
-            raise UsageError(f"Task {name!r}: {key}={text!r} should be a whole number.", code="choice-not-a-number")
+            raise UsageError(
+                f"Task {name!r}: {key}={text!r} should be a whole number.", code="task-choice-not-a-number"
+            )
         return self.values(text)
 
 

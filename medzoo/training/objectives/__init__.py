@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from medzoo.data.transforms.apply import Augmentation
 
+_FOLDER = Path(__file__).parent
+
 
 class Objective(Protocol):
     """What a file in `medzoo/training/objectives` holds; `tests/typed_contracts.py` lets mypy check every one.
@@ -67,7 +69,7 @@ def list_methods() -> list[str]:
     >>> "simclr" in list_methods()
     True
     """
-    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+    return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
 
 
 def method(name: str) -> Objective:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from contract_samples import check_family
 from data_samples import fake_task
 
 from medzoo.data.files.find import files_below
@@ -33,6 +34,19 @@ def test_every_task_of_files_says_what_a_user_needs():
     for name in list_tasks():
         if not name.startswith(GENERATED) and task_names()[name] != "medmnist":
             assert name in BROUGHT, f"{name} shows no layout"
+
+
+@pytest.mark.parametrize("name", sorted(set(task_names().values())))
+def test_contract(name):
+    check_family(open_family(name))
+
+
+@pytest.mark.parametrize("name", list_tasks())
+@pytest.mark.parametrize("option", ["label_policy", "groups"])
+def test_an_option_that_load_does_not_take_is_an_error(name, option):
+    if not getattr(open_family(task_names()[name]).TAKES, option):
+        with pytest.raises(UsageError, match=option.replace("_", " ")):
+            load_task(name.replace("PATH", "somewhere"), **{option: "none"})
 
 
 @pytest.mark.parametrize("name", BROUGHT)
