@@ -160,7 +160,7 @@ def load_from_family(
             continue
         if not getattr(family.TAKES, key):
             raise UsageError(
-                f"Task {base} has a fixed {key.replace('_', ' ')}. Remove --{key.replace('_', '-')}.",
+                f"Task {base} does not take {key.replace('_', ' ')}. Remove --{key.replace('_', '-')}.",
                 code="task-option-fixed",
             )
         options[key] = given
