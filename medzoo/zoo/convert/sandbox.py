@@ -53,7 +53,8 @@ def read_in_sandbox(request: Request) -> Answer:
     )  # fmt: skip
     if done.returncode == 0:
         fields = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-        return Answer(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        rows = (tuple(fields[key]) for key in ("looks_like", "names", "foreign", "left_out"))
+        return Answer(fields["format"], fields["error"], *rows, code=fields["code"])
     raise _failure(request.file, done)
 
 

@@ -55,8 +55,8 @@ def answer(request: Request) -> Answer:
     shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     matching = tuple(name for name in FORMATS if fits(shapes, FORMATS[name]))
     foreign = _foreign(tensors, request.formats[0]) if request.formats else ()
-    error, code = errors[0] if errors else (None, "")
-    return Answer(None, error, matching, tuple(tensors), foreign, code=code)
+    text, code = errors[0] if errors else (None, "")
+    return Answer(None, text, matching, tuple(tensors), foreign, code=code)
 
 
 def _whole_words(prefix: str, names: Iterable[str]) -> str:

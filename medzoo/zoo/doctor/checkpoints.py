@@ -20,7 +20,7 @@ from medzoo import paths, store
 from medzoo.errors import MedzooError, listed
 from medzoo.zoo.doctor.report import DoctorRow, counted, in_bytes, in_shell
 from medzoo.zoo.download.huggingface import is_offline_by_environment
-from medzoo.zoo.download.resolved_revisions import whose
+from medzoo.zoo.download.resolved_revisions import repo_and_hub
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.license_acceptance import is_accepted
@@ -205,7 +205,7 @@ def _repositories() -> list[str]:
     directory, home = paths.directory_hub(), paths.home()
     if directory is None:
         places = {path.parent for path in (home / "snapshots").glob("*/*") if is_folder(path)}
-        found = {repo for repo, hub in map(whose, places) if hub in ("", hub_address())}
+        found = {repo for repo, hub in map(repo_and_hub, places) if hub in ("", hub_address())}
     else:
         two = (parts for parts in _below(directory, 2) if len(parts) == 2)
         found = {"/".join(parts) for parts in two if is_folder(directory.joinpath(*parts))}
