@@ -53,8 +53,10 @@ def read_in_sandbox(request: Request) -> Answer:
     )  # fmt: skip
     if done.returncode == 0:
         fields = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-        rows = (tuple(fields[key]) for key in ("looks_like", "names", "foreign", "left_out"))
-        return Answer(fields["format"], fields["error"], *rows, code=fields["code"])
+        return Answer(
+            fields["format"], fields["error"], tuple(fields["looks_like"]), tuple(fields["names"]),
+            tuple(fields["foreign"]), tuple(fields["left_out"]), fields["code"],
+        )  # fmt: skip
     raise _failure(request.file, done)
 
 
