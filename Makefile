@@ -1,10 +1,10 @@
-# medzoo: `make demo` runs the main job, `make test` the tests; both install what they need into .venv first.
+# medzoo: `make demo` runs the full workflow, `make test` the tests; both first install what they need into .venv.
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
-# Tests start over a hundred processes; without bytecode each would compile medzoo anew.
+# Tests start over a hundred processes; without bytecode files each would compile medzoo again.
 TESTS  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
-# CPU threads and network are left as they are; tests never contact a hub.
+# CPU threads and network settings are not changed; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: help install demo test test-all tour check format wheel clean
@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM := false
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-install: $(VENV)/.installed  ## make .venv with everything, once
+install: $(VENV)/.installed  ## create .venv with all dependencies, once
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "medzoo needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -22,16 +22,16 @@ $(VENV)/.installed: pyproject.toml
 	$(RUN) -m compileall -q medzoo recipes
 	@touch $@
 
-demo: install    ## pre-train, continue, fine-tune and tabulate on drawn images, under 5 minutes on 2 cores
+demo: install    ## pre-train, continue, fine-tune and tabulate on synthetic images, under 5 minutes on 2 cores
 	$(RUN) -m medzoo demo --out demo
 
-test: install    ## the tests, in minutes: of what is checked for every network, one of a kind
+test: install    ## the fast tests, in minutes: one network of each kind
 	$(TESTS) -m "not gpu and not long"
 
-test-all: install ## every test that needs no GPU, in an hour: every network in every use
+test-all: install ## all tests that need no GPU, in an hour: every network in every use
 	$(TESTS) -m "not gpu"
 
-tour: install    ## every block of the README, in its order, in an empty folder
+tour: install    ## run all code blocks of the README, in order, in an empty folder
 	$(RUN) -m pytest -q tests/test_readme.py
 
 check: install   ## ruff (lint and format) and mypy
@@ -39,12 +39,12 @@ check: install   ## ruff (lint and format) and mypy
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-format: install  ## let ruff write the format
+format: install  ## format the code with ruff
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-wheel: install   ## build the wheel, and prove it in an empty environment without the source tree
+wheel: install   ## build the wheel, and test it in an empty environment without the source tree
 	bash tests/wheel.sh
 
-clean:           ## remove what was built (never a result)
+clean:           ## remove build files (never results)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The part of benchmarks/data.py that builds decoded stores, and what its parts share."""
+"""The part of benchmarks/data.py that builds decoded stores, and shared helpers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def task_of(paths: list[Path]) -> object:
     """The files as a task."""
     from medzoo.data.files.fingerprint import fingerprint
     from medzoo.data.readers.image_file import FileReader
-    from medzoo.data.task import Task, TaskInfo
+    from medzoo.data.task import Task
+    from medzoo.data.task_info import TaskInfo
 
     names = [path.name for path in paths]
     info = TaskInfo(
@@ -32,19 +33,19 @@ def task_of(paths: list[Path]) -> object:
 
 
 def in_turns(ways: dict[str, Callable[[], int]], runs: int) -> dict[str, float]:
-    """Median CPU milliseconds an image of each way; a way returns how many images it made."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    """Median CPU milliseconds per image of each way; a way returns the number of its images."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(runs + 1):
         for name, way in ways.items():
             start = time.process_time()
             count = way()
-            if turn:  # the first one warms up
-                found[name].append(1000 * (time.process_time() - start) / count)
-    return {name: statistics.median(values) for name, values in found.items()}
+            if turn:  # the first turn is a warm-up
+                times[name].append(1000 * (time.process_time() - start) / count)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def bare(path: Path, size: int | None = None) -> tuple[int, ...]:
-    """A decode and nothing else, or one that Pillow resizes."""
+    """Decode an image, and resize it with Pillow if a size is given."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -54,31 +55,32 @@ def bare(path: Path, size: int | None = None) -> tuple[int, ...]:
 
 
 def walls(ways: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """The shortest wall time of each way, in turns: other users of the machine only make it longer."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    """The shortest wall time of each way, in turns, because other programs can only make it longer."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
-            found[name].append(time.perf_counter() - start)
-    return {name: min(values) for name, values in found.items()}
+            times[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in times.items()}
 
 
 def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> list[list[str]]:
-    """Building the store beside a bare decode loop: CPU time an image on one core, and what more cores bring."""
+    """Building the store compared with a bare decode loop: CPU time per image on one core, and the gain of more cores."""
     from medzoo.data.decode_cache import decode
     from medzoo.data.decode_cache.cache import decoded
 
     places = iter(range(10**6))
 
     def build(paths: list[Path], size: int, workers: int = 1) -> int:
-        place = scratch / "stores" / str(next(places))  # removed later, since that is no part of a build
+        place = scratch / "stores" / str(next(places))  # removed later, because removal is not part of a build
         decoded(task_of(paths), "train", size=size, cache_dir=place, workers=workers)
         return len(paths)
 
     def loop(paths: list[Path], size: int | None = None) -> int:
         return sum(len(bare(path, size)) > 0 for path in paths)
 
+    # one core: bare decode, build, and a loop that also resizes
     lines = []
     some = pngs[:24]
     for name, paths, size, target in (
@@ -91,14 +93,15 @@ def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> lis
         took = in_turns(ways, max(3, runs // 2))
         shutil.rmtree(scratch / "stores")
         ratio = took["bare"] / took["build"]
-        told = ["", ""] if target is None else [f">= {target:g}x", verdict(ratio >= target)]
-        lines.append([name, f"{took['bare']:.2f}", f"{took['build']:.2f}", f"{ratio:.2f}x", *told])
+        judged = ["", ""] if target is None else [f">= {target:g}x", verdict(ratio >= target)]
+        lines.append([name, f"{took['bare']:.2f}", f"{took['build']:.2f}", f"{ratio:.2f}x", *judged])
         if "resized" in took:
-            told = [f"{took['resized']:.2f}", f"{took['build']:.2f}", f"{took['resized'] / took['build']:.2f}x"]
-            lines.append(["the same, beside a loop that also resizes", *told, "", ""])
+            cells = [f"{took['resized']:.2f}", f"{took['build']:.2f}", f"{took['resized'] / took['build']:.2f}x"]
+            lines.append(["the same, compared with a loop that also resizes", *cells, "", ""])
+    # several cores: CPU time of all processes, then wall time
     cores = min(4, decode.usable_cores())
     if cores > 1:
-        decode.ALONE_SECONDS = 0.0  # as in a build of hours, nearly all of which is done by helpers
+        decode.ALONE_SECONDS = 0.0  # as in a build of hours, where helpers do nearly all of the work
         alone, spent = took_by_all(lambda: build(pngs, SIZE, 1)), took_by_all(lambda: build(pngs, SIZE, cores))
         ratio, serial = sum(alone) / sum(spent), spent[0] / sum(spent)
         lines.append(
@@ -107,7 +110,7 @@ def builds(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> lis
                 ">= 0.9x", verdict(ratio >= 0.9),
             ]
         )  # fmt: skip
-        lines.append(["of it in the parent, which feeds the helpers", "", f"{spent[0]:.2f}", f"{serial:.0%}", "", ""])
+        lines.append(["of that in the parent, which feeds the helpers", "", f"{spent[0]:.2f}", f"{serial:.0%}", "", ""])
         with multiprocessing.get_context("fork").Pool(cores) as pool:
             took = walls(
                 {
@@ -130,10 +133,10 @@ SMALL = {"32 px colour JPEG": (32, "RGB"), "64 px grey JPEG": (64, "L")}  # as C
 
 
 def small_jpegs(pngs: list[Path], count: int) -> dict[str, list[bytes]]:
-    """Encoded small images by name, made from large ones, each cut out of another place."""
+    """Encoded small images by name, made from large ones, each cut out at another position."""
     from PIL import Image
 
-    found: dict[str, list[bytes]] = {name: [] for name in SMALL}
+    encoded: dict[str, list[bytes]] = {name: [] for name in SMALL}
     for number in range(count):
         with Image.open(pngs[number % len(pngs)]) as image:
             left, top = (number * 37) % 512, (number * 91) % 512
@@ -141,8 +144,8 @@ def small_jpegs(pngs: list[Path], count: int) -> dict[str, list[bytes]]:
         for name, (side, mode) in SMALL.items():
             buffer = io.BytesIO()
             part.convert(mode).resize((side, side), Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=90)
-            found[name].append(buffer.getvalue())
-    return found
+            encoded[name].append(buffer.getvalue())
+    return encoded
 
 
 def given_jpegs(folder: Path, count: int) -> dict[str, list[bytes]]:
@@ -154,7 +157,7 @@ def given_jpegs(folder: Path, count: int) -> dict[str, list[bytes]]:
 
 
 def small_builds(images: dict[str, list[bytes]], scratch: Path, runs: int) -> list[list[str]]:
-    """Stores of small JPEGs from a Parquet table beside a bare decode of the same bytes: CPU time an image on one core."""
+    """Stores of small JPEGs from a Parquet table compared with a bare decode: CPU time per image on one core."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from PIL import Image
@@ -165,6 +168,7 @@ def small_builds(images: dict[str, list[bytes]], scratch: Path, runs: int) -> li
     places = iter(range(10**6))
     lines = []
     for name, encoded in images.items():
+        # a task of these images, as a Parquet table
         root = scratch / name.replace(" ", "_")
         root.mkdir()
         for split, some in (("train", encoded), ("validation", encoded[:8]), ("test", encoded[:8])):
@@ -184,22 +188,23 @@ def small_builds(images: dict[str, list[bytes]], scratch: Path, runs: int) -> li
             decoded(task, "train", size=size, cache_dir=scratch / "small" / str(next(places)), workers=1)
             return len(task.column("train", "id"))
 
+        # three sizes: as stored, half, double
         for size in (side, side // 2, 2 * side):
             ways = {"bare": bare, "build": lambda size=size: build(size)}
             if size != side:
                 ways["resized"] = lambda size=size: bare(size)
             took = in_turns(ways, runs)
             shutil.rmtree(scratch / "small")
-            beside = took.get("resized", took["bare"])
-            ratio = beside / took["build"]
-            what = "as it is" if size == side else f"to {size} px, beside a loop that also resizes"
-            told = [f"{beside:.3f}", f"{took['build']:.3f}", f"{ratio:.2f}x", ">= 0.6x", verdict(ratio >= 0.6)]
-            lines.append([f"{len(encoded):,} {name} in Parquet, {what}", *told])
+            baseline = took.get("resized", took["bare"])
+            ratio = baseline / took["build"]
+            what = "as it is" if size == side else f"to {size} px, compared with a loop that also resizes"
+            cells = [f"{baseline:.3f}", f"{took['build']:.3f}", f"{ratio:.2f}x", ">= 0.6x", verdict(ratio >= 0.6)]
+            lines.append([f"{len(encoded):,} {name} in Parquet, {what}", *cells])
     return lines
 
 
 def cpu_name() -> str:
-    """The processor as the system names it."""
+    """The system's name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -208,7 +213,7 @@ def cpu_name() -> str:
 
 
 def took_by_all(way: Callable[[], int], runs: int = 3) -> tuple[float, float]:
-    """Median CPU milliseconds an image of this process, and of its children."""
+    """Median CPU milliseconds per image of this process, and of its children."""
     import resource
 
     own, children = [], []

@@ -1,10 +1,10 @@
-"""One picture of all DICOM and NIfTI files below a folder, as medzoo reads them, to look at: orientation, inversion, windows.
+"""One image of all DICOM and NIfTI files in a folder, as medzoo reads them, to check orientation, inversion and windows by eye.
 
     python benchmarks/contact_sheet.py DATA --out sheet.png
 
-Zip files are unpacked for the time being; of a series all slices are shown in their order, of a volume the middle one and its two
-other planes. A segmentation is drawn on its images. What has no range is shown within its own 1st and 99th
-percentile, which is a guess for the eye only (marked by ~); medzoo itself refuses it.
+Zip files are unpacked temporarily. All slices of a series are shown in their order, and the three middle planes of a volume. A
+segmentation is drawn on its images. An image of unknown range is shown between its 1st and 99th percentile and marked by ~; this is
+only for display, and medzoo itself refuses such an image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TILE = 260  # pixels
 ALL = (-3.0e38, 3.0e38)
 
 
-def shown(pixels: Pixels) -> np.ndarray:
+def tile_of(pixels: Pixels) -> np.ndarray:
     """(H, W, 3) uint8 of one slice, its pixels made square by their spacing."""
     from PIL import Image
 
@@ -48,12 +48,12 @@ def shown(pixels: Pixels) -> np.ndarray:
 
 
 def read(path: Path, frame: object = None) -> tuple[Pixels, str]:
-    """The pixels, and "~" where the range is only one for the eye."""
+    """The pixels, and "~" if the range is only for display."""
     from dataclasses import replace
 
     try:
         pixels = read_image(path, frame=frame)  # type: ignore[arg-type]
-        top = float(pixels.array.max())  # labels, which are no scale
+        top = float(pixels.array.max())  # few small values are labels, not intensities
         return (replace(pixels, range=(0.0, top)), "~") if 0 < top < 16 else (pixels, "")
     except ImageError as error:
         if "window" not in str(error):
@@ -64,15 +64,15 @@ def read(path: Path, frame: object = None) -> tuple[Pixels, str]:
 
 
 def cell(pixels: Pixels, title: str, mark: str = "") -> tuple[np.ndarray, str]:
-    """A tile and what stands below it."""
+    """A tile and its caption."""
     low, high = pixels.range
     spacing = "" if pixels.spacing_mm is None else " x ".join(f"{side:.3g}" for side in pixels.spacing_mm) + " mm; "
     notes = [note for note in pixels.notes if not note.startswith(("frame ", "slice ", "axes ", "window -3e+38"))]
-    return shown(pixels), f"{title}\n{spacing}{pixels.unit} {mark}{low:g} to {high:g}\n{'; '.join(notes)}"
+    return tile_of(pixels), f"{title}\n{spacing}{pixels.unit} {mark}{low:g} to {high:g}\n{'; '.join(notes)}"
 
 
 def of_nifti(path: Path) -> Iterator[tuple[np.ndarray, str]]:
-    """The middle slice across each axis; of four dimensions, of the first volume."""
+    """The middle slice across each axis; for four dimensions, of the first volume."""
     from dataclasses import replace
 
     try:
@@ -92,7 +92,7 @@ def of_nifti(path: Path) -> Iterator[tuple[np.ndarray, str]]:
 
 
 def of_dicom(path: Path, title: str) -> Iterator[tuple[np.ndarray, str]]:
-    """An image; CT also in the window of soft tissues."""
+    """An image; CT also in the soft-tissue window."""
     pixels, mark = read(path)
     yield cell(pixels, title, mark)
     if pixels.unit == "HU":
@@ -100,7 +100,7 @@ def of_dicom(path: Path, title: str) -> Iterator[tuple[np.ndarray, str]]:
 
 
 def of_series(folder: Path, name: str) -> Iterator[tuple[np.ndarray, str]]:
-    """Every slice, in their order; heads in the window of the brain."""
+    """All slices in order; heads in the brain window."""
     for number, one in enumerate(list_dicom_slices(folder)):
         pixels, mark = read(folder / one.key)
         if pixels.unit == "HU":

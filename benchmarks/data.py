@@ -1,12 +1,12 @@
-"""What images cost from the second epoch on, how they are read, cropped and decoded: medzoo beside torchvision and Pillow.
+"""CPU time to read, crop and decode images, from the second epoch on: medzoo compared with torchvision and Pillow.
 
     python benchmarks/data.py --data FOLDER_OF_PNGS          for example 1024 px radiographs of ChestX-ray14
-    python benchmarks/data.py                                drawn ones of that size
-    python benchmarks/data.py --small FOLDER [FOLDER]        small JPEGs of your own: folders with train.parquet
+    python benchmarks/data.py                                synthetic ones of that size
+    python benchmarks/data.py --small FOLDER [FOLDER]        your own small JPEGs: folders with train.parquet
     python benchmarks/data.py --out benchmarks/results/data.md
 
-Everything on one core, all ways in turns, the median of CPU time an image; on a shared machine only the ratios say something.
-The view is that of fine-tuning: random resized crop to 224 px, flip, normalised, three channels.
+Everything runs on one core, all ways in turns; the value is the median CPU time per image. On a shared machine only the ratios are
+reliable. The view is that of fine-tuning: random resized crop to 224 px, flip, normalised, three channels.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def draw(folder: Path, count: int) -> None:
-    """Radiograph-like PNGs: a bright chest with two dark lungs, ribs, and the noise that PNG cannot pack."""
+    """Radiograph-like PNGs: a bright chest with two dark lungs, ribs, and noise that PNG cannot compress."""
     from PIL import Image
 
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
@@ -58,7 +58,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def gather(data: Path | None, scratch: Path, count: int) -> tuple[list[Path], list[Path]]:
-    """`count` grey PNGs of 1024 px (few ones repeated under other names), and JPEGs of 256 px of the same."""
+    """`count` grey PNGs of 1024 px (repeated under other names if there are fewer), and JPEGs of 256 px of them."""
     from PIL import Image
 
     given, folder, small = scratch / "given", scratch / "png", scratch / "jpeg"
@@ -76,7 +76,7 @@ def gather(data: Path | None, scratch: Path, count: int) -> tuple[list[Path], li
 
 
 def torchvision_way(paths: list[Path], convert: str | None) -> Callable[[], int]:
-    """Transforms of torchvision (version 1) from files, as the studies use them, stacked to batches of the same size."""
+    """Transforms of torchvision (version 1) from files, as in the studies, stacked to batches of the same size."""
     import torch
     from PIL import Image
     from torchvision import transforms as tv
@@ -98,7 +98,7 @@ def torchvision_way(paths: list[Path], convert: str | None) -> Callable[[], int]
 
 
 def large_store(scratch: Path) -> Rows:
-    """4,096 rows of 224 px in five parts, 200 MB: more than a processor's cache."""
+    """4,096 rows of 224 px in five parts, 200 MB: larger than a processor's cache."""
     from medzoo.data.decode_cache import store as row_store
     from medzoo.data.decode_cache.rows import DecodedRow
 
@@ -112,7 +112,7 @@ def large_store(scratch: Path) -> Rows:
 
 
 def epochs(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> tuple[list[list[str]], object]:
-    """An image of the second epoch: from the store, and from files by torchvision."""
+    """The time per image of the second epoch: from the store, and from files with torchvision."""
     import torch
 
     from medzoo.data.decode_cache.cache import decoded
@@ -137,6 +137,7 @@ def epochs(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> tup
             many[chosen]
         return len(many)
 
+    # all ways in turns, then one line each with its target
     took = in_turns(
         {
             "medzoo, from the store": from_store, "store read alone": read,
@@ -151,7 +152,7 @@ def epochs(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> tup
     targets = {"1024": 15.0, "256": 2.0}
     lines = []
     for name, value in took.items():
-        target = next((wanted for word, wanted in targets.items() if word in name), None)
+        target = next((value for word, value in targets.items() if word in name), None)
         if target is not None:
             ratio = value / ours
             lines.append([name, f"{value:.3f}", f"{ratio:.1f}x", f">= {target:g}x", verdict(ratio >= target)])
@@ -163,7 +164,7 @@ def epochs(pngs: list[Path], jpegs: list[Path], scratch: Path, runs: int) -> tup
 
 
 def crops(rows: object, runs: int) -> list[list[str]]:
-    """The crop alone, from 256 px in memory: both forms, and torchvision image by image."""
+    """The crop only, from 256 px in memory: both implementations, and torchvision image by image."""
     import torch
     from torchvision.transforms.v2 import functional as tv
 
@@ -178,12 +179,12 @@ def crops(rows: object, runs: int) -> list[list[str]]:
     sides = torch.from_numpy(boxes).unbind(1)
 
     def ours(form: str, at_once: int) -> torch.Tensor:
-        made = []
+        parts = []
         for first in range(0, BATCH, at_once):
             top, left, height, width = (side[first : first + at_once] for side in sides)
-            across = resize_taps(top, height, 256, SIZE), resize_taps(left, width, 256, SIZE)
-            made.append(apply_taps(unit[first : first + at_once], *across, form))
-        return torch.cat(made)
+            taps = resize_taps(top, height, 256, SIZE), resize_taps(left, width, 256, SIZE)
+            parts.append(apply_taps(unit[first : first + at_once], *taps, form))
+        return torch.cat(parts)
 
     def theirs() -> torch.Tensor:
         pairs = zip(unit, boxes.tolist(), strict=True)
@@ -198,8 +199,8 @@ def crops(rows: object, runs: int) -> list[list[str]]:
     expected, lines = theirs(), []
     for name, way in names.items():
         error = float((way() - expected).abs().max())
-        told = ["", "", ""] if way is theirs else [f"{error:.1e}", "<= 1e-3", verdict(error <= 1e-3)]
-        lines.append([name, f"{took[name]:.3f}", *told])
+        cells = ["", "", ""] if way is theirs else [f"{error:.1e}", "<= 1e-3", verdict(error <= 1e-3)]
+        lines.append([name, f"{took[name]:.3f}", *cells])
     return lines
 
 
@@ -210,10 +211,10 @@ def main() -> None:
     import torchvision
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder with grey 1024 px PNGs; drawn ones by default")
-    parser.add_argument("--small", type=Path, nargs="+", help="folders with train.parquet; drawn images by default")
+    parser.add_argument("--data", type=Path, help="a folder with grey 1024 px PNGs; synthetic ones by default")
+    parser.add_argument("--small", type=Path, nargs="+", help="folders with train.parquet; synthetic images by default")
     parser.add_argument("--images", type=int, default=96, help="files in the store")
-    parser.add_argument("--runs", type=int, default=9, help="turns; the median counts")
+    parser.add_argument("--runs", type=int, default=9, help="number of turns; the median is reported")
     parser.add_argument("--out", type=Path, help="a Markdown file")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -229,20 +230,20 @@ def main() -> None:
         for place in options.small or ():
             small |= given_jpegs(place, 2000)
         fourth = small_builds(small, Path(folder), options.runs)
-    kind = "drawn images" if options.data is None else "given images, `--data FOLDER`"
+    kind = "synthetic images" if options.data is None else "given images, `--data FOLDER`"
     text = [
-        "# Data: CPU milliseconds an image, one core", "",
+        "# Data: CPU milliseconds per image, one core", "",
         f"`python benchmarks/data.py --out benchmarks/results/data.md`, on {kind}; the ratios count, not the milliseconds.", "",
         "From the second epoch on: random resized crop to 224 px, flip, normalised, three channels. Grey keeps one channel up to "
-        "the tensor; as RGB is what the studies' code does.", "",
+        "the tensor; the studies' code uses RGB.", "",
         *table(["way", "ms", "medzoo is faster by", "target", ""], first),
-        "The crop alone, 256 px to 224 px, 64 images in memory; the largest difference from torchvision in units of the range.", "",
+        "The crop only, 256 px to 224 px, 64 images in memory; the largest difference from torchvision in units of the range.", "",
         *table(["form", "ms", "difference", "target", ""], second),
-        "Building the store beside a loop of `np.asarray(Image.open(path))`. A build also resizes, hashes and "
-        "writes; the lines beside a loop that also resizes (with Pillow) show what of it is resizing.", "",
+        "Building the store, compared with a loop of `np.asarray(Image.open(path))`. A build also resizes, hashes and "
+        "writes; the comparison with a loop that also resizes (with Pillow) shows the share of resizing.", "",
         *table(["what", "bare decode", "build", "build's rate of bare", "target", ""], third),
-        "Building the store of small JPEGs from a Parquet table, beside a loop of `np.asarray(Image.open(...))` over the same "
-        "bytes.", "",
+        "Building the store of small JPEGs from a Parquet table, compared with a loop of `np.asarray(Image.open(...))` over the "
+        "same bytes.", "",
         *table(["what", "bare decode", "build", "build's rate", "target", ""], fourth),
         f"{cpu_name()}; torch {torch.__version__}, torchvision {torchvision.__version__}, Pillow {PIL.__version__}, Python "
         f"{platform.python_version()}, {platform.machine()}, {multiprocessing.cpu_count()} cores.", "",

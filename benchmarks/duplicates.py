@@ -1,10 +1,10 @@
-"""Which changed copies of an image are found, on real images; and how long looking for them takes.
+"""Detection rates for changed copies of real images, and the time of the search.
 
     python benchmarks/duplicates.py --data FOLDER --images 100000 --out benchmarks/results/duplicates.md
-    python benchmarks/duplicates.py --images 30000     # only time, on drawn hashes
+    python benchmarks/duplicates.py --images 30000     # only time, on random hashes
 
-Of each data set some images are copied with one change each. A copy is found if it gets into a group with its original. False
-pairs are pairs of different images of the set that are in one group; whether they are copies of each other is for eyes to say.
+Some images of each data set are copied with one change each. A copy is found if it is in a group with its original. False pairs are
+pairs of different images of the set in one group; only a visual check can show whether they are copies of each other.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def resized(image: np.ndarray, height: float, width: float) -> np.ndarray:
-    """By factors of height and width."""
+    """Resized by factors of height and width."""
     size = max(1, round(image.shape[1] * width)), max(1, round(image.shape[0] * height))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Through JPEG and back."""
+    """Compressed as JPEG and decoded again."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer).convert("L"))
 
 
 def gamma(image: np.ndarray, power: float) -> np.ndarray:
-    """Another tone curve."""
+    """With a gamma correction."""
     return np.rint(255 * (image / 255) ** power).astype(np.uint8)
 
 
@@ -62,13 +62,13 @@ def padded(image: np.ndarray) -> np.ndarray:
 
 
 def windowed(image: np.ndarray) -> np.ndarray:
-    """Clipped to the middle of its greys, as another display window does."""
+    """Clipped to the middle of its grey values, as by another display window."""
     low, high = np.percentile(image, (10, 90))
     return np.rint(np.clip((image - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
 
 
 def marked(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """With letters burnt into a corner: an eighth of the height, a quarter of the width."""
+    """With text-like noise in a corner: an eighth of the height, a quarter of the width."""
     image = image.copy()
     corner = image[: image.shape[0] // 8, : image.shape[1] // 4]
     corner[...] = np.where(rng.random(corner.shape) > 0.5, 255, 0)
@@ -110,7 +110,7 @@ def images_of(name: str, groups: str | None, data: Path, count: int) -> list[np.
 
 
 def recall(images: list[np.ndarray], changes: dict[str, Change] | None = None) -> tuple[dict[str, float], int]:
-    """The share of copies that are found for each change, and the pairs of different images that are in one group."""
+    """The share of copies that are found for each change, and the number of pairs of different images in one group."""
     from medzoo.data.duplicates.index import HashIndex
     from medzoo.data.duplicates.perceptual_hash import hash_image
     from medzoo.data.duplicates.search import find_duplicates
@@ -132,19 +132,19 @@ def recall(images: list[np.ndarray], changes: dict[str, Change] | None = None) -
     for name, change in (CHANGES if changes is None else changes).items():
         copies = index([change(image, rng) for image in images], "copies")
         report = find_duplicates(originals, copies, progress=False)
-        found = set()
+        matched = set()
         for group in report.groups:
-            here, there = (
+            first, second = (
                 {member.id for member in group.members if member.task == side} for side in ("originals", "copies")
             )
-            found |= here & there
-        shares[name] = len(found) / len(images)
+            matched |= first & second
+        shares[name] = len(matched) / len(images)
     alone = find_duplicates(originals, progress=False)
     return shares, sum(len(group.members) * (len(group.members) - 1) // 2 for group in alone.groups)
 
 
 def time_of_search(count: int) -> tuple[float, float]:
-    """Seconds to compare the hashes of so many drawn images with each other, and CPU seconds."""
+    """Seconds and CPU seconds to compare the hashes of this many random images with each other."""
     from medzoo.data.duplicates.index import HashIndex
     from medzoo.data.duplicates.search import find_duplicates
 
@@ -180,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the real images (CONTRIBUTING.md)")
     parser.add_argument("--copies", type=int, default=300, help="images of each set")
-    parser.add_argument("--images", type=int, default=0, help="time a search among so many drawn hashes")
+    parser.add_argument("--images", type=int, default=0, help="time a search among this many random hashes")
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
     lines = [
@@ -195,7 +195,7 @@ def main() -> None:
             columns[title], pairs = recall(images)
             false[title] = f"{pairs} of {len(images) * (len(images) - 1) // 2:,}"
         lines += [
-            "", f"Share of {options.copies} copies that get into a group with their original (`medzoo tasks duplicates`, 32 of 256 "
+            "", f"Share of {options.copies} copies that are in a group with their original (`medzoo tasks duplicates`, 32 of 256 "
             "bits, confirmed by small images).",
             "", "| change | " + " | ".join(SETS) + " |", "|---|" + "---|" * len(SETS),
         ]  # fmt: skip
@@ -210,7 +210,7 @@ def main() -> None:
         lines += [
             "", "## Time", "",
             f"Comparing {options.images:,} images with each other, three hashes each and the mirrored ones: {cpu:.0f} s of CPU "
-            f"({seconds:.0f} s by the clock, with all else that ran; {torch.get_num_threads()} threads, "
+            f"({seconds:.0f} s of wall time, with other programs running; {torch.get_num_threads()} threads, "
             f"{torch.cuda.device_count()} GPUs, torch "
             f"{torch.__version__}, {platform.machine()}).",
             f"Hashing one decoded image: {time_of_hash(side):.1f} ms of CPU at 1024 px, {time_of_hash(side[:256, :256]):.1f} ms "

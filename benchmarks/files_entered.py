@@ -1,9 +1,9 @@
-"""How many of medzoo's files a call goes through: the shorter the list, the sooner a reader has followed it.
+"""How many of medzoo's files a call uses: the fewer files, the easier the code is to follow.
 
     python benchmarks/files_entered.py [--names]
 
-A file counts when one of its functions runs; importing it alone does not count. Three calls that users make most: load a
-checkpoint that is in the cache, fit a linear probe on images that were decoded before, read one image.
+A file counts if one of its functions runs; an import does not count. The three most frequent calls: load a checkpoint from the
+cache, fit a linear probe on images that were decoded before, read one image.
 """
 
 import argparse
@@ -21,10 +21,10 @@ TASK = "phantom_chest,n=24,n_validation=12,n_test=12"
 
 
 def entered(call: Callable[[], object]) -> list[str]:
-    """The files of the package of which a function ran in this thread.
+    """The files of the package with a function that ran in this thread.
 
     Args:
-        call: what is followed.
+        call: the call to trace.
     """
     files: set[str] = set()
 
@@ -42,7 +42,7 @@ def entered(call: Callable[[], object]) -> list[str]:
 
 
 def calls(folder: Path) -> dict[str, Callable[[], object]]:
-    """The calls, by what they do.
+    """The calls by their description.
 
     Args:
         folder: for the checkpoint, the images and the results.
@@ -64,7 +64,7 @@ def calls(folder: Path) -> dict[str, Callable[[], object]]:
     seeds = count()
 
     def probe() -> None:
-        seed = next(seeds)  # a seed that has no result yet
+        seed = next(seeds)  # a seed without a result
         options = CellOptions(
             checkpoint=str(checkpoint), task=TASK, size=32, seed=seed, device="cpu", precision="fp32",
             out=str(folder / f"run_{seed}"), results=str(folder / "results"),
@@ -79,14 +79,14 @@ def calls(folder: Path) -> dict[str, Callable[[], object]]:
 
 
 def main() -> None:
-    """Follow each call and print how many files it entered."""
+    """Trace each call and print the number of files that it used."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--names", action="store_true", help="name the files too")
+    parser.add_argument("--names", action="store_true", help="also print the file names")
     names = parser.parse_args().names
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MEDZOO_HOME"] = str(Path(folder) / "home")
         for name, call in calls(Path(folder)).items():
-            call()  # what it needs is in the cache from now on
+            call()  # fills the caches
             files = entered(call)
             print(f"{name}: {len(files)} files")
             if names:

@@ -4,9 +4,9 @@
     python benchmarks/load.py --architectures resnet50 --runs 3
     python benchmarks/load.py --out benchmarks/results/load.md
 
-All three read the same weights from the local disk, in turns, one thread. "warm" repeats the call in one process, "fresh" is
-the first call of a process that has imported its libraries, "first" the same without a receipt, so that medzoo hashes.
-CPU time of the process, median; on a shared machine only the ratios say something.
+All three read the same weights from the local disk, in turns, with one thread. "warm" repeats the call in one process, "fresh" is
+the first call of a process that has imported its libraries, "first" is the same without a receipt, so that medzoo hashes. The
+value is the median CPU time of the process; on a shared machine only the ratios are reliable.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TARGETS = {  # of medzoo's CPU time over timm's
 
 
 def prepare(architecture: str, folder: Path) -> None:
-    """The same drawn weights as medzoo's folder and as a torch file."""
+    """The same random weights as medzoo's folder and as a torch file."""
     import timm
     import torch
 
@@ -83,8 +83,8 @@ def worker(way: str, architecture: str, folder: Path, runs: int) -> dict[str, fl
     return {"fresh": seconds[0], "warm": statistics.median(seconds[1:])}
 
 
-def apart(way: str, architecture: str, folder: Path, runs: int, home: Path) -> dict[str, float]:
-    """`worker` in a process of its own."""
+def in_new_process(way: str, architecture: str, folder: Path, runs: int, home: Path) -> dict[str, float]:
+    """`worker` in a new process."""
     command = [sys.executable, __file__, "--worker", way, architecture, str(folder), str(runs)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MEDZOO_HOME": str(home)}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
@@ -105,21 +105,21 @@ def listing(runs: int) -> float:
 
 
 def measure(architectures: list[str], runs: int) -> list[dict[str, object]]:
-    """All ways in turns, so that a noisy minute strikes all of them."""
+    """All ways in turns, so that the load of other programs affects all of them."""
     rows: list[dict[str, object]] = []
     for architecture in architectures:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             prepare(architecture, folder)
-            found: dict[tuple[str, str], list[float]] = {}
+            times: dict[tuple[str, str], list[float]] = {}
             for turn in range(runs):
                 for way in WAYS:
-                    took = apart(way, architecture, folder, 3, folder / "home")
+                    took = in_new_process(way, architecture, folder, 3, folder / "home")
                     for kind, seconds in took.items():
-                        found.setdefault((way, kind), []).append(seconds)
-                first = apart("medzoo", architecture, folder, 0 if turn else 1, folder / f"home{turn}")
-                found.setdefault(("medzoo", "first"), []).append(first["fresh"])
-            middle = {key: statistics.median(values) for key, values in found.items()}
+                        times.setdefault((way, kind), []).append(seconds)
+                first = in_new_process("medzoo", architecture, folder, 0 if turn else 1, folder / f"home{turn}")
+                times.setdefault(("medzoo", "first"), []).append(first["fresh"])
+            middle = {key: statistics.median(values) for key, values in times.items()}
             for kind in ("warm", "fresh", "first"):
                 other = "fresh" if kind == "first" else kind
                 rows.append(
@@ -135,7 +135,7 @@ def measure(architectures: list[str], runs: int) -> list[dict[str, object]]:
 
 
 def markdown(rows: list[dict[str, object]], listed: float) -> str:
-    """The table, and what it was measured with."""
+    """The table, and the versions and the machine of the measurement."""
     import timm
     import torch
 
@@ -172,7 +172,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
-    parser.add_argument("--runs", type=int, default=7, help="turns; the median counts")
+    parser.add_argument("--runs", type=int, default=7, help="number of turns; the median is reported")
     parser.add_argument("--out", type=Path, help="a Markdown file")
     options = parser.parse_args()
     text = markdown(measure(options.architectures, options.runs), listing(options.runs))
@@ -183,7 +183,7 @@ def main() -> None:
 
 
 def first_only(way: str, architecture: str, folder: str) -> dict[str, float]:
-    """The first call alone."""
+    """CPU seconds of the first call only."""
     import torch
 
     torch.set_num_threads(1)

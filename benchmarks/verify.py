@@ -1,9 +1,9 @@
-"""What verification adds to a load: the sha256 (once a file), the receipt (each time after), names and shapes, the Hub's word.
+"""The cost of verification in a load: the sha256 (once per file), the receipt (each later time), names and shapes, config.json.
 
     python benchmarks/verify.py
     python benchmarks/verify.py --architectures resnet50 --out benchmarks/results/verify.md
 
-CPU time of one process, one thread, median of 7; beside it the whole load, so that the share can be read.
+CPU time of one process, one thread, median of 7, with the time of the complete load for comparison.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def median_ms(call: Callable[[], object], runs: int) -> float:
 
 
 def measure(architecture: str, runs: int) -> dict[str, float]:
-    """Each part of verification, and the load that it belongs to."""
+    """The time of each part of verification, and of the complete load."""
     import timm
     import torch
 
@@ -68,7 +68,7 @@ def main() -> None:
     lines = [
         "# Verification: CPU milliseconds, one thread", "",
         "`python benchmarks/verify.py --out benchmarks/results/verify.md`; the shares count, not the milliseconds.", "",
-        "| network | MB | sha256, once a file | receipt | header | config.json | whole load after | share of the load |",
+        "| network | MB | sha256, once per file | receipt | header | config.json | later loads | share of the load |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for architecture in options.architectures:

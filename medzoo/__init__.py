@@ -1,6 +1,6 @@
 """Pre-trained checkpoints for medical imaging: verified, comparable, reproducible.
 
-Names are imported when they are used, so that `import medzoo` stays light.
+Names are imported on first use, so that `import medzoo` is fast and does not import torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_PLACES = {
+_MODULES = {
     "list_models": "medzoo.zoo.registry.registry",
     "info": "medzoo.zoo.registry.registry",
     "load": "medzoo.zoo.loading.load",
@@ -87,10 +87,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
 
         try:
             return version("medzoo")
-        except PackageNotFoundError:  # a source tree that was not installed
+        except PackageNotFoundError:  # a source tree that is not installed
             return "0+unknown"
-    if name in _PLACES:
-        value = getattr(import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        value = getattr(import_module(_MODULES[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'medzoo' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The `medzoo` command: thin over the public names, torch imported only where weights are touched."""
+"""The `medzoo` command: a thin layer over the public functions; torch is imported only by commands that need it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ app = typer.Typer(
     name="medzoo",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="markdown",  # paragraphs of a docstring are filled to the terminal's width
+    rich_markup_mode="markdown",  # wraps the paragraphs of a docstring to the terminal's width
     pretty_exceptions_enable=False,
 )
 _GROUP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "markdown"}
 tasks_app = typer.Typer(
-    help="Downstream tasks: what there is, how to get it, whether the data are in order.\n\n"
+    help="Downstream tasks: list them, show how to get their data, check the data.\n\n"
     "Example: medzoo tasks list --about lung",
     **_GROUP,
 )
 results_app = typer.Typer(
-    help="Results of runs: list, judge, exchange.\n\nExample: medzoo results list results", **_GROUP
+    help="Results of runs: list, check, exchange.\n\nExample: medzoo results list results", **_GROUP
 )
-cache_app = typer.Typer(help="What medzoo keeps on this machine (MEDZOO_HOME).\n\nExample: medzoo cache list", **_GROUP)
+cache_app = typer.Typer(help="Files that medzoo keeps in MEDZOO_HOME.\n\nExample: medzoo cache list", **_GROUP)
 
 app.command("list")(checkpoints.list_)
 app.command()(checkpoints.info)
@@ -57,8 +57,8 @@ results_app.command()(results.push)
 results_app.command()(results.pull)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         import medzoo
 
         print(f"medzoo {medzoo.__version__}")
@@ -73,19 +73,19 @@ def options(
 ) -> None:
     """Pre-trained checkpoints for medical imaging: verified, comparable, reproducible.
 
-    Examples: medzoo list radimagenet (what there is); medzoo info resnet50-radimagenet (how to get it);
-    medzoo tasks info pneumoniamnist (data to try it on); medzoo doctor (does all work here)
+    Examples: medzoo list radimagenet (find checkpoints); medzoo info resnet50-radimagenet (how to get one);
+    medzoo tasks info pneumoniamnist (data to try it on); medzoo doctor (check this machine)
 
-    Training has recipes: python recipes/finetune.py --help, or python -m medzoo.recipes.finetune --help.
+    To train, use the recipes: python recipes/finetune.py --help, or python -m medzoo.recipes.finetune --help.
     """
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="folder for everything the demo makes")] = Path("demo"),
-    device: Annotated[str, typer.Option(help="auto takes a GPU if there is one; or cpu", metavar="auto|cpu")] = "auto",
+    out: Annotated[Path, typer.Option(help="folder for all files of the demo")] = Path("demo"),
+    device: Annotated[str, typer.Option(help="auto uses a GPU if there is one; or cpu", metavar="auto|cpu")] = "auto",
 ) -> None:
-    """Run the main job on drawn images: pre-train, continue, fine-tune, tabulate (under 5 minutes on 2 cores).
+    """Run the full workflow on synthetic images: pre-train, continue, fine-tune, tabulate (under 5 minutes on 2 cores).
 
     Example: medzoo demo --out demo; then open demo/table.html
     """
@@ -95,7 +95,7 @@ def demo(
 
 
 def main() -> None:
-    """Run the command; an expected failure is one clear line and exit code 1, wrong usage is 2."""
+    """Run the command; an expected error prints one line and exits with 1, wrong usage exits with 2."""
     from medzoo.recipe_args import run_main
 
     run_main(app)

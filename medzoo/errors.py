@@ -11,10 +11,10 @@ from typing import Any
 
 
 def printable(text: object) -> str:
-    r"""Text that every UTF-8 terminal and file takes: bytes of a file name that are no UTF-8 are written as escapes.
+    r"""Text that can be written as UTF-8: bytes of a file name that are not valid UTF-8 become escapes.
 
     Args:
-        text: with the lone surrogates that Python makes of such bytes.
+        text: may contain the lone surrogates that Python uses for such bytes.
 
     >>> print(printable("mod\udce8le"))
     mod\udce8le
@@ -41,7 +41,7 @@ class MedzooError(Exception):
         self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors cross process borders whole, whatever their class takes to be made."""
+        """Pickle the complete error, although its class may have another signature."""
         return _rebuilt, (type(self), self.args, dict(vars(self)))
 
     def __str__(self) -> str:
@@ -60,17 +60,17 @@ class UsageError(MedzooError):
 
 
 class UnknownNameError(UsageError):
-    """A checkpoint, task, protocol or objective that nobody knows.
+    """The name of a checkpoint, task, protocol or objective is unknown.
 
     Args:
-        kind: what was looked for, for example "checkpoint".
-        name: what the user typed.
-        known: the names that exist; the nearest ones are suggested.
+        kind: of the name, for example "checkpoint".
+        name: as the user typed it.
+        known: the names that exist; the message suggests the nearest ones.
         how: a sentence that says where the full list is.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], how: str) -> None:
-        spelled = {one.lower(): one for one in known}  # capitals are no other name
+        spelled = {one.lower(): one for one in known}  # compare names without their case
         near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         super().__init__(f"Unknown {kind} {name!r}.{hint} {how}", code=f"unknown-{kind.replace(' ', '-')}")
@@ -78,11 +78,11 @@ class UnknownNameError(UsageError):
 
 
 class RegistryError(MedzooError):
-    """A file of facts (hub_configs/*.toml) breaks its schema."""
+    """A registry file (hub_configs/*.toml) violates its schema."""
 
 
 class IntegrityError(MedzooError):
-    """A file is not the file it claims to be: truncated, changed, or with a damaged header."""
+    """A file is not the expected one: truncated, changed, or with a damaged header."""
 
 
 class WeightsMismatchError(MedzooError):
@@ -90,27 +90,27 @@ class WeightsMismatchError(MedzooError):
 
 
 class WeightsUnavailableError(MedzooError):
-    """The weights are not here and cannot be fetched now; the message says what to do next."""
+    """The weights are not on this machine and cannot be downloaded now; the message says what to do."""
 
 
 class LicenseError(MedzooError):
-    """The terms of a checkpoint were not accepted, or do not allow what was asked."""
+    """The terms of a checkpoint were not accepted, or do not allow this use."""
 
 
 class ConversionError(MedzooError):
-    """An upstream file could not be turned into a folder."""
+    """An upstream file could not be converted to a checkpoint folder."""
 
 
 class CardError(MedzooError):
-    """A model card lacks a fact that must not be invented (licence, data, name)."""
+    """A model card lacks a required fact (licence, data, name)."""
 
 
 class PublishError(MedzooError):
-    """A folder may not or could not be pushed."""
+    """A folder must not or could not be pushed."""
 
 
 class DataContractError(MedzooError):
-    """A data set is not what its task says: missing files, wrong hash, unknown labels, no patient ids."""
+    """A data set does not match its task: missing files, wrong hash, unknown labels, no patient ids."""
 
 
 class SplitError(DataContractError):
@@ -118,11 +118,11 @@ class SplitError(DataContractError):
 
 
 class ImageError(DataContractError):
-    """An image file cannot be read, or not without a guess."""
+    """An image file cannot be read, or only with a guess."""
 
 
 class RunFolderError(MedzooError):
-    """The output folder is in use, or holds another run."""
+    """The output folder is in use, or contains another run."""
 
 
 class ResumeError(MedzooError):
@@ -134,7 +134,7 @@ class DivergedError(MedzooError):
 
 
 class WorkerError(MedzooError):
-    """A helper process ended or hangs."""
+    """A worker process ended or hangs."""
 
 
 class DeviceMemoryError(MedzooError):
@@ -142,11 +142,11 @@ class DeviceMemoryError(MedzooError):
 
 
 class ResultError(MedzooError):
-    """A result file breaks its schema, or two results of one run disagree."""
+    """A result file violates its schema, or two results of one run differ."""
 
 
 class OtherVersionError(ResultError):
-    """A result was written by another version of medzoo, in a form that this one does not read."""
+    """A result was written by another version of medzoo, in a format that this version cannot read."""
 
 
 class MissingExtraError(MedzooError):
@@ -157,18 +157,18 @@ class MissingExtraError(MedzooError):
 
 
 class DiskFullError(MedzooError, OSError):
-    """A disk or a quota has no room for what should be written; what was there before is as it was.
+    """A disk or a quota has no space for a file; existing files are unchanged.
 
     Args:
-        path: what should be written.
+        path: of the file to write.
         free: bytes that were free.
     """
 
     def __init__(self, path: object, free: int) -> None:
         super().__init__(
-            f"No space left for {path}: it needs more than the {free:,} bytes that are free on its disk, or than your quota "
-            "leaves. What was there before is as it was. Free some space (`medzoo cache prune` removes leftovers) or choose "
-            "another disk, then do the same again.",
+            f"No space left for {path}: it needs more than the {free:,} bytes that are free on its disk, or more than your "
+            "quota allows. Existing files are unchanged. Free some space (`medzoo cache prune` removes leftovers) or choose "
+            "another disk, then try again.",
             code="disk-full",
         )
         self.errno, self.strerror = errno.ENOSPC, os.strerror(errno.ENOSPC)
@@ -178,13 +178,13 @@ class DiskFullError(MedzooError, OSError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that there is no room left, on the disk, in a quota or for a file of this size.
+    """Whether an error means that there is no space left: on the disk, in a quota, or for a file of this size.
 
     >>> is_disk_full(OSError(errno.ENOSPC, "")), is_disk_full(OSError(errno.ENOENT, ""))
     (True, False)
     """
-    told = re.search(r"\(os error (\d+)\)", str(error))  # as safetensors says it, in a class of its own
-    code = int(told[1]) if told else getattr(error, "errno", None)
+    match = re.search(r"\(os error (\d+)\)", str(error))  # safetensors has its own error class with this text
+    code = int(match[1]) if match else getattr(error, "errno", None)
     return code in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -194,6 +194,6 @@ def listed(names: Iterable[object], limit: int = 20) -> str:
     >>> listed(["a", "b", "c"], limit=2)
     'a, b and 1 more'
     """
-    shown = [str(name) for name in names]
-    more = len(shown) - limit
-    return ", ".join(shown[:limit]) + (f" and {more} more" if more > 0 else "")
+    texts = [str(name) for name in names]
+    more = len(texts) - limit
+    return ", ".join(texts[:limit]) + (f" and {more} more" if more > 0 else "")

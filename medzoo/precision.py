@@ -1,6 +1,6 @@
-"""The precision of training: bf16 where the device computes it in its own instructions, fp32 everywhere else.
+"""The precision of training: bf16 where the device has bf16 instructions, fp32 everywhere else.
 
-Where bf16 is emulated, a step takes many times as long and the numbers get worse, so nobody should get it without asking.
+Emulated bf16 is many times slower and less exact than fp32, so it is used only if the user chooses it.
 """
 
 from __future__ import annotations
@@ -14,33 +14,31 @@ from medzoo.errors import UsageError
 Precision = Literal["fp32", "bf16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
 PRECISION_CHOICES: tuple[str, ...] = get_args(PrecisionChoice)
-SLOWER = (
-    7,
-    30,
-)  # times as long as fp32, a step on a CPU with AVX2: ResNet-18, 32 to 64 px, batch 64, one or two threads
-# what oneDNN may be told to stay below, of the instructions that it knows; all others leave it bf16
+# Slow-down of a bf16 step over fp32 on a CPU with AVX2: ResNet-18, 32 to 64 px, batch 64, one or two threads.
+SLOWER = (7, 30)
+# Values of ONEDNN_MAX_CPU_ISA that exclude bf16 instructions; all others allow them.
 # https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
 _WITHOUT_BF16 = ("sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core", "avx512_core_vnni")
 _PLAIN_KERNELS = ("default", "avx2")  # of ATEN_CPU_CAPABILITY
 
 
 def device_kind(device: str | None = "auto") -> str:
-    """The kind of device that a run will compute on: "cpu", "cuda", "mps", "xpu", ...
+    """The kind of device that a run computes on: "cpu", "cuda", "mps", "xpu", ...
 
     Args:
-        device: "cpu"; "auto" or None takes the accelerator that is there.
+        device: "cpu"; "auto" or None uses the accelerator of this machine.
     """
     import torch
 
     forced = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes", "y", "t", "on")
     if device == "cpu" or forced or not torch.accelerator.is_available():
         return "cpu"
-    found = torch.accelerator.current_accelerator()
-    return "cpu" if found is None else found.type
+    accelerator = torch.accelerator.current_accelerator()
+    return "cpu" if accelerator is None else accelerator.type
 
 
 def is_native(kind: str) -> bool:
-    """Whether a device computes bf16 in instructions of its own.
+    """Whether a device has bf16 instructions.
 
     Args:
         kind: as `device_kind` gives it.
@@ -49,12 +47,12 @@ def is_native(kind: str) -> bool:
 
     if kind == "cpu":
         return cpu_limit() is None and _cpu_has_bf16()
-    if kind == "cuda":  # the processes of a launch take one card each
+    if kind == "cuda":  # each process of a launch uses one card
         cards = range(max(1, min(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count())))
         return all(_card_has_bf16(card) for card in cards)
     if kind == "xpu":
         return bool(torch.xpu.is_bf16_supported(including_emulation=False))
-    return False  # MPS takes bf16 and gains nothing; of other devices nothing is known
+    return False  # MPS supports bf16 without being faster; other devices are unknown
 
 
 def _card_has_bf16(card: int) -> bool:
@@ -65,7 +63,7 @@ def _card_has_bf16(card: int) -> bool:
 
 
 def cpu_limit() -> str | None:
-    """The setting that keeps this process from the CPU's bf16 instructions, such as "ONEDNN_MAX_CPU_ISA=AVX2"; or None."""
+    """The setting that disables the CPU's bf16 instructions in this process, such as "ONEDNN_MAX_CPU_ISA=AVX2"; or None."""
     for name, plain in (
         ("ONEDNN_MAX_CPU_ISA", _WITHOUT_BF16),
         ("DNNL_MAX_CPU_ISA", _WITHOUT_BF16),
@@ -77,7 +75,7 @@ def cpu_limit() -> str | None:
 
 
 def _cpu_has_bf16() -> bool:
-    """AMX or AVX512-BF16; on ARM its bf16 instructions, which oneDNN uses on Linux."""
+    """AMX or AVX512-BF16; on ARM its bf16 instructions, if oneDNN can use them (Linux)."""
     import torch
 
     has = cpu_capabilities()
@@ -87,7 +85,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def cpu_capabilities() -> dict[str, Any]:
-    """The instructions of this CPU by name, as torch finds them; empty if it does not say."""
+    """The instructions of this CPU by name, as torch reports them; empty if it does not."""
     import torch
 
     try:
@@ -98,11 +96,11 @@ def cpu_capabilities() -> dict[str, Any]:
 
 
 def device_words(kind: str) -> str:
-    """A device and its bf16 in a few words, such as "this CPU, which has no bf16 instructions"."""
+    """A device and its bf16 support in a few words, such as "this CPU, which has no bf16 instructions"."""
     if kind != "cpu":
         return f"this device ({kind}), which {'computes' if is_native(kind) else 'does not compute'} bf16 natively"
     if (limit := cpu_limit()) is not None:
-        return f"this CPU, which {limit} keeps from bf16 instructions"
+        return f"this CPU, where {limit} disables bf16 instructions"
     return f"this CPU, which has {'' if is_native(kind) else 'no '}bf16 instructions"
 
 
@@ -117,7 +115,7 @@ def emulation_cost(kind: str) -> str:
 
 
 def suited(device: str | None = "auto") -> Precision:
-    """The precision that a device computes well.
+    """The best precision for a device.
 
     Args:
         device: "auto" or "cpu".
@@ -128,47 +126,55 @@ def suited(device: str | None = "auto") -> Precision:
     return "bf16" if is_native(device_kind(device)) else "fp32"
 
 
-def checked(wish: object, where: str = "--precision") -> PrecisionChoice:
-    """A wish, if it is one.
+def checked(choice: object, where: str = "--precision") -> PrecisionChoice:
+    """A valid choice of precision.
 
     Args:
-        wish: what was typed or stands in a file.
-        where: it stands, for the message.
+        choice: the value that was typed or read from a file.
+        where: the option or the file, for the message.
 
     Raises:
-        UsageError: naming the choices.
+        UsageError: names the choices.
     """
-    if wish not in PRECISION_CHOICES:
-        raise UsageError(f"{where} is {wish!r}; choose {', '.join(PRECISION_CHOICES[:-1])} or {PRECISION_CHOICES[-1]}.")
-    return cast(PrecisionChoice, wish)
+    if choice not in PRECISION_CHOICES:
+        raise UsageError(
+            f"{where} is {choice!r}; choose {', '.join(PRECISION_CHOICES[:-1])} or {PRECISION_CHOICES[-1]}.",
+            code="precision-unknown",
+        )
+    return cast(PrecisionChoice, choice)
 
 
-def resolve(wish: PrecisionChoice | None, device: str | None = "auto", *, began: Precision | None = None) -> Precision:
-    """A wish as a precision: "auto" (or None) is what the run began with, or else what suits the device.
+def resolve(
+    choice: PrecisionChoice | None, device: str | None = "auto", *, began: Precision | None = None
+) -> Precision:
+    """The precision of a run: for "auto" (or None) that of the run's start, else the best one for the device.
 
     Args:
-        wish: "auto", "fp32" or "bf16".
+        choice: "auto", "fp32" or "bf16".
         device: "auto" or "cpu".
-        began: the precision of the run that goes on, if there is one.
+        began: the precision at the start of a resumed run; None for a new run.
 
     >>> resolve("fp32"), resolve("auto", "cpu", began="fp32")
     ('fp32', 'fp32')
     """
-    if wish in ("fp32", "bf16"):
-        return wish
+    if choice in ("fp32", "bf16"):
+        return choice
     return began or suited(device)
 
 
 def emulated(precision: Precision, kind: str, *, kept: bool = False) -> str:
-    """What to warn of where a device does not compute a precision natively, with what that costs; else empty.
+    """A warning, with the cost, if the device does not compute the precision natively; else empty.
 
     Args:
         precision: of the run.
         kind: of the device.
-        kept: whether it is that of a run which goes on, and not asked for now.
+        kept: whether a resumed run keeps this precision; False if the user chose it.
     """
     if precision != "bf16" or is_native(kind):
         return ""
-    way = "--precision fp32 and another --out start anew" if kept else "--precision fp32 (or auto) is the fast one here"
-    begun = "The run began in bf16 and keeps it; " if kept else ""
-    return f"bf16 is emulated on {device_words(kind)}: {emulation_cost(kind)}. {begun}{way}."
+    advice = (
+        "The run started in bf16 and keeps it; to start a new run, use --precision fp32 and another --out"
+        if kept
+        else "--precision fp32 (or auto) is faster here"
+    )
+    return f"bf16 is emulated on {device_words(kind)}: {emulation_cost(kind)}. {advice}."

@@ -1,7 +1,7 @@
-"""What long work says on stderr: a bar on a terminal, lines everywhere else (Slurm, nohup, CI).
+"""Progress of long work on stderr: a bar on a terminal, lines everywhere else (Slurm, nohup, CI).
 
-Lines are records of the logger "medzoo", so that `logging.getLogger("medzoo").setLevel("WARNING")` makes a program quiet. Of a
-launch of several processes, the first one speaks.
+Lines are records of the logger "medzoo", so `logging.getLogger("medzoo").setLevel("WARNING")` turns them off. In a launch of
+several processes, only the first one writes.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
-LINE_SECONDS = 120.0  # between two lines of one long piece of work
-FIRST_SECONDS = 10.0  # until its first line
+LINE_SECONDS = 120.0  # between two progress lines
+FIRST_SECONDS = 10.0  # until the first progress line
 BRIEF_SECONDS = 30.0  # between lines of runs that are parts of a suite
-BAR_SECONDS = 0.5  # between two looks at the numbers that a bar shows
+BAR_SECONDS = 0.5  # between two updates of the values next to a bar
 _log = logging.getLogger("medzoo")
 _parts: list[str] = []
 _last = float("-inf")  # when the last line was written
 
 
 def is_main_process() -> bool:
-    """Whether this process speaks and writes: the only one, or the first of a launch."""
+    """Whether this process prints and writes files: the only one, or the first of a launch."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def on_terminal() -> bool:
-    """Whether somebody looks at stderr."""
+    """Whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 class _Stderr(logging.Handler):
-    """Lines on stderr as it is now, above the bars that stand there."""
+    """Writes lines to the current stderr, above the bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             tqdm.write(self.format(record), file=sys.stderr)
             sys.stderr.flush()
-        except Exception:  # a closed stream is no reason to end a run
+        except Exception:  # a closed stream must not end a run
             self.handleError(record)
 
 
@@ -54,17 +54,17 @@ def say(text: str) -> None:
     if not _log.handlers:
         _log.addHandler(_Stderr())
         _log.setLevel(logging.INFO if _log.level == logging.NOTSET else _log.level)
-        _log.propagate = False  # it would stand there twice
+        _log.propagate = False  # else each line could appear twice
     _last = time.monotonic()
     _log.info(text)
 
 
 @contextmanager
 def brief(begins: str = "") -> Iterator[None]:
-    """Inside, the parts of a larger piece of work say little: another line than their own header, and their lines come seldom.
+    """Inside this block, a run is a part of a larger job: it prints another header and fewer lines.
 
     Args:
-        begins: the line that stands for the header of a part; of parts that have nothing to do, none is written.
+        begins: the line to print in place of the header of a part; it is not printed for parts without work.
     """
     _parts.append(begins)
     try:
@@ -74,12 +74,12 @@ def brief(begins: str = "") -> Iterator[None]:
 
 
 def is_brief() -> bool:
-    """Whether what runs now is a part of something that said its own first line."""
+    """Whether the current run is a part of a larger job (see `brief`)."""
     return bool(_parts)
 
 
 def header(text: str) -> None:
-    """Write the line that a run begins with, or the one that stands for it in a larger piece of work, whose bar shows the same."""
+    """Write the first line of a run; within a larger job, write that job's line for the part instead, if there is no bar."""
     if not _parts:
         say(text)
     elif _parts[-1] and not on_terminal():
@@ -87,7 +87,7 @@ def header(text: str) -> None:
 
 
 def say_part(text: str) -> None:
-    """Write a line of a run, unless it is a part of a larger piece of work."""
+    """Write a line of a run, unless the run is a part of a larger job."""
     if not _parts:
         say(text)
 
@@ -109,7 +109,7 @@ def warn(text: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
+    """Seconds as text with units.
 
     >>> duration(3.21), duration(125), duration(7260)
     ('3.2 s', '2 min 5 s', '2 h 1 min')
@@ -126,7 +126,7 @@ def duration(seconds: float) -> str:
 
 
 def counted(number: int, one: str, more: str | None = None) -> str:
-    """A number with its word.
+    """A number with its noun in singular or plural.
 
     >>> counted(1, "thread"), counted(1200, "image"), counted(2, "process", "processes")
     ('1 thread', '1,200 images', '2 processes')
@@ -135,14 +135,14 @@ def counted(number: int, one: str, more: str | None = None) -> str:
 
 
 class Steps:
-    """The progress of work that has a known number of steps: a bar on a terminal, else a line now and then.
+    """The progress of work with a known number of steps: a bar on a terminal, else a line from time to time.
 
     Args:
-        name: what is done, such as "resnet18-random on phantom_oct".
-        total: how many steps.
-        unit: what one of them is.
-        done: how many were done before.
-        bar: True shows a bar also elsewhere, False nothing at all; None a bar on a terminal and lines elsewhere.
+        name: of the work, such as "resnet18-random on phantom_oct".
+        total: number of steps.
+        unit: name of one step.
+        done: number of steps done before.
+        bar: True always shows a bar, False shows nothing; None shows a bar on a terminal and lines elsewhere.
 
     >>> with Steps("decode", 2, "image", bar=False) as steps:
     ...     steps.update(2)
@@ -152,14 +152,14 @@ class Steps:
 
     def __init__(self, name: str, total: int, unit: str, *, done: int = 0, bar: bool | None = None) -> None:
         self.name, self.total, self.unit, self.done = name, total, unit, done
-        self._began, self._from = time.monotonic(), done
+        self._start, self._from = time.monotonic(), done
         main = is_main_process()
         self._part = is_brief()
         self._lines = main and bar is None and not on_terminal()
-        shown = main and (on_terminal() if bar is None else bar)
-        self._bar = tqdm(total=total, initial=done, unit=unit, desc=name, leave=False, disable=not shown)
-        self._next = self._began + FIRST_SECONDS
-        self._looked = self._began
+        show_bar = main and (on_terminal() if bar is None else bar)
+        self._bar = tqdm(total=total, initial=done, unit=unit, desc=name, leave=False, disable=not show_bar)
+        self._next_line = self._start + FIRST_SECONDS
+        self._bar_updated = self._start
 
     def __enter__(self) -> Steps:
         return self
@@ -169,70 +169,70 @@ class Steps:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
-        return time.monotonic() - self._began
+        """Seconds since the start."""
+        return time.monotonic() - self._start
 
     @property
-    def left(self) -> float | None:
-        """Seconds until the end at the speed so far; None before the first step."""
-        made = self.done - self._from
-        return self.seconds / made * (self.total - self.done) if made else None
+    def seconds_left(self) -> float | None:
+        """Expected seconds until the end at the speed so far; None before the first step."""
+        steps = self.done - self._from
+        return self.seconds / steps * (self.total - self.done) if steps else None
 
     def ends(self) -> str:
-        """When the end is to be expected, as the end of a line; empty at the end itself.
+        """The expected time until the end, as the last part of a line; empty when all is done.
 
         >>> Steps("x", 3, "step", bar=False).ends()
         ''
         """
-        return "" if self.left is None or self.done >= self.total else f", ETA {duration(self.left)}"
+        return "" if self.seconds_left is None or self.done >= self.total else f", ETA {duration(self.seconds_left)}"
 
     def update(self, count: int = 1, words: Callable[[], str] | None = None) -> None:
-        """Note steps that were made.
+        """Count finished steps.
 
         Args:
-            count: how many.
-            words: gives the numbers beside the bar or in the line; called only where they will be shown.
+            count: number of steps.
+            words: gives the values next to the bar or in the line; called only when they are shown.
         """
         self._bar.update(count)
         now = time.monotonic()
-        if words is not None and not self._bar.disable and now - self._looked >= BAR_SECONDS:
-            self._looked = now
+        if words is not None and not self._bar.disable and now - self._bar_updated >= BAR_SECONDS:
+            self._bar_updated = now
             self._bar.set_postfix_str(words(), refresh=False)
-        self._now_and_then(self.done + count, words)
+        self._maybe_line(self.done + count, words)
 
     def wait(self, done: int, why: str) -> None:
-        """Note what others have done, while this process waits for them.
+        """Show the progress of other processes while this process waits for them.
 
         Args:
             done: steps, of the total.
-            why: beside the bar or in the line.
+            why: text next to the bar or in the line.
         """
         self._bar.n = done
-        self.beside(why)
-        self._now_and_then(done, lambda: why)
+        self.postfix(why)
+        self._maybe_line(done, lambda: why)
 
     def move_to(self, done: int) -> None:
-        """Correct what is done: another process may have done a part, or taken some back."""
+        """Set the number of finished steps, which another process may have changed."""
         self.done = self._bar.n = done
         self._bar.refresh()
 
-    def _now_and_then(self, done: int, words: Callable[[], str] | None) -> None:
-        """A line, if there was none for a while and the end is not there."""
+    def _maybe_line(self, done: int, words: Callable[[], str] | None) -> None:
+        """Write a line if enough time has passed since the last one and the work is not finished."""
         self.done = done
         now = time.monotonic()
-        if self._lines and now >= self._next and done < self.total:
-            self._next = now + LINE_SECONDS
-            said = f", {words()}" if words is not None else ""
-            self._say(f"{self.name}: {done:,} of {counted(self.total, self.unit)}{said}{self.ends()}")
+        if self._lines and now >= self._next_line and done < self.total:
+            self._next_line = now + LINE_SECONDS
+            values = f", {words()}" if words is not None else ""
+            self._say(f"{self.name}: {done:,} of {counted(self.total, self.unit)}{values}{self.ends()}")
 
-    def beside(self, text: str) -> None:
-        """Show something beside the bar, such as what is at work."""
+    def postfix(self, text: str) -> None:
+        """Show a text next to the bar, such as the current item."""
         self._bar.set_postfix_str(text)
 
     def line(self, text: str) -> None:
-        """Write a line, where there is no bar that shows the same."""
+        """Write a line, if no bar is shown."""
         if self._lines:
-            self._next = time.monotonic() + LINE_SECONDS
+            self._next_line = time.monotonic() + LINE_SECONDS
             self._say(text)
 
     def _say(self, text: str) -> None:
@@ -240,5 +240,5 @@ class Steps:
             say(text)
 
     def close(self) -> None:
-        """End the bar."""
+        """Close the bar."""
         self._bar.close()

@@ -1,7 +1,7 @@
-"""Options of a recipe from the command line and from `--config FILE.toml`, read by transformers' HfArgumentParser.
+"""Options of a recipe from the command line and from `--config FILE.toml`, parsed by transformers' HfArgumentParser.
 
-A config file becomes arguments placed before the typed ones: types, choices and unknown keys are checked alike,
-and what is typed wins. A run's own `options.toml` is such a file. Wrong usage exits with 2.
+A config file becomes arguments placed before the typed ones: types, choices and unknown keys are checked in the same way,
+and typed options win. The `options.toml` of a run is such a file. Wrong usage exits with 2.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
+from medzoo.paths import home
 from medzoo.training.options.config_file import read_config
 from medzoo.training.options.fields import flag, options_of
+from medzoo.training.options.help_page import help_page, one_spelling, option_helps
+from medzoo.training.options.toml_files import read_toml
+from medzoo.training.run_state.run_folder import Interrupted, is_main_process
 
 Defaults = Callable[[Callable[[str], str | None]], Mapping[str, str]]
 
@@ -35,7 +39,7 @@ def _split_config(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
         else:
             typed.append(argument)
     if "" in files:
-        raise UsageError("--config needs the path of a TOML file.")
+        raise UsageError("--config needs the path of a TOML file.", code="config-path-missing")
     return typed, [Path(file) for file in files]
 
 
@@ -57,41 +61,39 @@ def parse(
 
     Args:
         types: dataclasses whose fields are the options.
-        description: the recipe's own header, shown by --help.
+        description: the recipe's docstring, shown by --help.
         arguments: by default those of this process.
-        without: fields that this recipe does not use, and why: they are no options, and typing one is an error.
-        defaults: for --help, the defaults that the fields do not know, by name; called with a function that gives what was typed
-            for a name.
-        mode: what `mode` says in the options.toml of this recipe's runs.
+        without: fields that this recipe does not use, with the reason: using one is an error.
+        defaults: for --help, the defaults that the fields do not contain, by name; called with a function that returns the typed
+            value of a name.
+        mode: the value of `mode` in the options.toml of this recipe's runs.
     """
     try:
         from transformers import HfArgumentParser
     except ImportError as error:
         raise MissingExtraError("transformers", "recipes", "A recipe") from error
+    # the parser of all options, with one spelling each
     without = without or {}
     rows = {one.name: one for kind in types for one, *_ in options_of(kind) if one.name not in without}
     parser = HfArgumentParser([_form(kind, without) for kind in types], description=description, allow_abbrev=False)
     parser.add_argument(
-        "--config", metavar="FILE.toml", help="options by name, as in a run's options.toml; what is typed wins"
+        "--config", metavar="FILE.toml", help="options by name, as in a run's options.toml; typed options win"
     )
     given = list(sys.argv[1:] if arguments is None else arguments)
 
     def text() -> str:
-        from medzoo.training.options.help_page import help_page, shown_options
-
-        told = defaults(lambda name: peek(given, name)) if defaults else {}
-        return help_page(parser, shown_options(types, rows, told))
-
-    from medzoo.training.options.help_page import one_spelling
+        default_texts = defaults(lambda name: peek(given, name)) if defaults else {}
+        return help_page(parser, option_helps(types, rows, default_texts))
 
     one_spelling(parser, [name for name, one in rows.items() if one.default is True])
     parser.format_help = text
     parser.format_usage = lambda: ""
+    # config files come first, so that typed options win
     try:
         typed, files = _split_config(given)
         names = {name for argument in typed if (name := _name_of(argument))}
         for name in names & set(without):
-            raise UsageError(f"{flag(name)} is no option of this recipe: {without[name]}.")
+            raise UsageError(f"{flag(name)} is not an option of this recipe: {without[name]}.", code="option-not-used")
         config = read_config(files, types, without, mode, names)
     except UsageError as error:
         parser.error(str(error))
@@ -100,17 +102,18 @@ def parse(
     )
     if unknown:
         parser.error(_unknown(unknown[0], [*map(flag, rows), "--config", "--help"]))
-    made = []
+    # one instance of each dataclass
+    instances = []
     for kind, form in zip(types, parsed, strict=False):
         instance = kind(**{one.name: getattr(form, one.name) for one in fields(form)})
         if hasattr(instance, "resolved"):
             instance.resolved = config.resolved
-        made.append(instance)
-    return tuple(made)
+        instances.append(instance)
+    return tuple(instances)
 
 
 def _form(kind: type, without: Mapping[str, str]) -> type:
-    """A dataclass of the options that HfArgumentParser reads: the same fields, with the metadata that argparse knows."""
+    """A dataclass of the options for HfArgumentParser: the same fields, with only the metadata that argparse uses."""
     hints = get_type_hints(kind)
     rows: list[tuple[str, Any, Field[Any]]] = []
     for one, *_ in options_of(kind):
@@ -122,34 +125,31 @@ def _form(kind: type, without: Mapping[str, str]) -> type:
 
 def _unknown(argument: str, known: Sequence[str]) -> str:
     if not argument.startswith("-"):
-        return f"{argument!r:.80} is no option; an option begins with --. --help lists all."
+        return f"{argument!r:.80} is not an option; an option begins with --. --help lists all."
     near = difflib.get_close_matches(argument.partition("=")[0].replace("_", "-"), known, n=2)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"unknown option {argument:.80}.{hint} --help lists all."
 
 
 def peek(arguments: Sequence[str], name: str) -> str | None:
-    """The value of one option before the parser is built (the method decides which options there are)."""
-    from medzoo.training.options.toml_files import read_toml
-
-    found = None
+    """The value of one option before the parser is built, because the method determines the other options."""
+    value: Any = None
     try:
         given, files = _split_config(arguments)
         for file in files:
-            found = {key.replace("-", "_"): value for key, value in read_toml(file, "--config").items()}.get(
-                name, found
-            )
-    except UsageError:  # `parse` will say so
+            options = {key.replace("-", "_"): option for key, option in read_toml(file, "--config").items()}
+            value = options.get(name, value)
+    except UsageError:  # `parse` will raise it again
         return None
     for position, argument in enumerate(given):
         if _name_of(argument) == name:
-            _, equals, value = argument.partition("=")
-            found = value if equals else given[position + 1] if position + 1 < len(given) else found
-    return None if found is None else str(found)
+            _, equals, text = argument.partition("=")
+            value = text if equals else given[position + 1] if position + 1 < len(given) else value
+    return None if value is None else str(value)
 
 
 def said_by_system(error: OSError) -> str:
-    """What the operating system refused, in a sentence with the path, and what may be done about it.
+    """An error of the operating system as a sentence with the path, and how to fix it.
 
     Args:
         error: as it was raised.
@@ -157,34 +157,30 @@ def said_by_system(error: OSError) -> str:
     >>> said_by_system(PermissionError(13, "Permission denied", "/data/x"))
     '/data/x: Permission denied.'
     """
-    from medzoo.paths import home
-
-    said = error.strerror or str(error) or type(error).__name__
-    places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    sentence = f"{' and '.join(places)}: {said}." if places else f"{said}."
-    if any(Path(place).absolute().is_relative_to(home()) for place in places):
-        sentence += f" medzoo keeps its files in {home()} (MEDZOO_HOME); make it a folder that you may write to."
+    reason = error.strerror or str(error) or type(error).__name__
+    paths = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    sentence = f"{' and '.join(paths)}: {reason}." if paths else f"{reason}."
+    if any(Path(path).absolute().is_relative_to(home()) for path in paths):
+        sentence += f" medzoo keeps its files in {home()} (MEDZOO_HOME); set it to a folder that you can write to."
     return sentence
 
 
 def _show_all_names() -> None:
-    """Let stdout and stderr show bytes of a name that are no UTF-8, as escapes, instead of failing on them."""
+    """Let stdout and stderr print bytes that are not valid UTF-8 as escapes, instead of failing on them."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run a recipe's main: errors as one clear line, exit codes as documented (0 done or saved, 1 failed, 2 usage).
+    """Run a recipe's main: an error prints one line; exit codes are 0 (done or saved), 1 (failed) and 2 (usage).
 
     Args:
-        main: what to run.
+        main: the function to run.
 
     Raises:
-        SystemExit: with the exit code, if it did not end well.
+        SystemExit: with the exit code, unless it succeeds.
     """
-    from medzoo.training.run_state.run_folder import Interrupted, is_main_process
-
     _show_all_names()
     try:
         with nullcontext() if is_main_process() else redirect_stdout(io.StringIO()):
@@ -199,10 +195,9 @@ def run_main(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
-        if (
-            isinstance(error, RuntimeError) and str(error) == "Could not determine home directory."
-        ):  # as pathlib says it
-            print("error: a path begins with ~NAME, and there is no user of that name.", file=sys.stderr)
+        # errors of the system that users cause or can fix; anything else is a bug and keeps its traceback
+        if isinstance(error, RuntimeError) and str(error) == "Could not determine home directory.":  # from pathlib
+            print("error: a path begins with ~NAME, and there is no user with that name.", file=sys.stderr)
             raise SystemExit(2) from None
         if isinstance(error, OSError) and not is_disk_full(error):
             print(f"error: {said_by_system(error)}", file=sys.stderr)
@@ -211,11 +206,11 @@ def run_main(main: Callable[[], None]) -> None:
             raise
         where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
         print(
-            f"error: No space left on the disk{where}. What was there before is as it was. Free some (`medzoo cache prune` "
+            f"error: No space left on the disk{where}. Existing files are unchanged. Free some space (`medzoo cache prune` "
             "removes leftovers), then run the same command again.",
             file=sys.stderr,
         )
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("Stopped. The last whole state stays; the same command goes on from it.", file=sys.stderr)
+        print("Stopped. The last complete state is kept; the same command continues from it.", file=sys.stderr)
         raise SystemExit(130) from None

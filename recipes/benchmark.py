@@ -1,12 +1,12 @@
-"""Fill a table: run every missing run of a suite, then write table.md, table.html and table.png from the results.
+"""Fill a table: do all missing runs of a suite, then write table.md, table.html and table.png from the results.
 
     python recipes/benchmark.py recipes/suites/mini.toml
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --out runs/real_small
 
-A suite names checkpoints, tasks, seeds and a protocol, and may pre-train its own checkpoints first (they lie in
-OUT/hub, loadable by name with --hub OUT/hub). Runs whose result is in the store are not repeated; stop it whenever
-you like, the same command goes on, in the precision that OUT began with. --dry-run lists what is missing: nothing is
-trained, decoded or downloaded for that. Exit code 1 if a run failed; the table is written all the same.
+A suite names checkpoints, tasks, seeds and a protocol, and can pre-train its own checkpoints first (they are in
+OUT/hub, and load by name with --hub OUT/hub). Runs whose result is in the store are not repeated. You can stop at any
+time: the same command continues, in the precision of the first start. --dry-run lists the missing runs without
+training, decoding or downloading. The exit code is 1 if a run failed; the table is written in any case.
 """
 
 from dataclasses import dataclass
@@ -28,24 +28,27 @@ class Options:
     """Options of filling a table."""
 
     suite: str = option(
-        "the suite's TOML file (may stand first, without --suite)", "", section=RUN, metavar="FILE", required=True
+        "the suite's TOML file (can be the first argument, without --suite)",
+        "",
+        section=RUN,
+        metavar="FILE",
+        required=True,
     )
     root: str | None = option(
-        "folder against which the suite's data paths are read", section=RUN, metavar="DIR", shown="the working folder"
+        "folder of the suite's relative data paths", section=RUN, metavar="DIR", shown="the working folder"
     )
     hub: str | None = option(
-        "directory that plays the Hub, for checkpoints that are not the suite's own", section=RUN, metavar="DIR",
-        shown="MEDZOO_HUB",
-    )  # fmt: skip
-    dry_run: bool = option("only list what is missing", False, section=RUN)
-    engine: Literal["local"] = option("where runs take place", "local", section=DEVICE)
-    device: str = option("auto takes a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
+        "directory hub for checkpoints that the suite does not train", section=RUN, metavar="DIR", shown="MEDZOO_HUB"
+    )
+    dry_run: bool = option("only list the missing runs", False, section=RUN)
+    engine: Literal["local"] = option("where to run", "local", section=DEVICE)
+    device: str = option("auto uses a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
     out: str | None = option(
         "folder of runs, results, hub and table", section=OUTPUT, metavar="DIR", shown="runs/SUITE"
     )
 
     def check(self) -> None:
-        """Refuse what cannot work, before anything is read."""
+        """Refuse invalid options before anything is read."""
         check_values(self)
         check_device(self.device)
         check_folder(self.root, "--root")
@@ -55,7 +58,7 @@ class Options:
 
 
 def main() -> None:
-    """Parse, fill, write the table, say where it is."""
+    """Parse the options, fill the table, print where it is."""
     import sys
 
     arguments = sys.argv[1:]
@@ -63,7 +66,7 @@ def main() -> None:
         arguments = ["--suite", *arguments]
     (options,) = parse([Options], __doc__, arguments)
     if not options.suite:
-        raise UsageError("Name a suite: python recipes/benchmark.py recipes/suites/mini.toml")
+        raise UsageError("Name a suite: python recipes/benchmark.py recipes/suites/mini.toml", code="suite-missing")
     options.check()
     suite = load_suite(Path(options.suite), root=options.root)
     out = Path(options.out or Path("runs") / suite.name).expanduser()
@@ -72,10 +75,10 @@ def main() -> None:
         return
     filled = fill_table(suite, out, device=options.device, hub=options.hub)
     print(filled.table.to_text())
-    known = sum(outcome.cached for outcome in filled.outcomes)
-    print(f"{len(filled.outcomes)} results, {known} of them from the store; table: {filled.files['html']}")
+    cached = sum(outcome.cached for outcome in filled.outcomes)
+    print(f"{len(filled.outcomes)} results, {cached} of them from the store; table: {filled.files['html']}")
     if filled.failures:
-        raise MedzooError("\n".join(["These runs failed:", *filled.failures]))
+        raise MedzooError("\n".join(["These runs failed:", *filled.failures]), code="runs-failed")
 
 
 if __name__ == "__main__":

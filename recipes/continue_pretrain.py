@@ -1,12 +1,12 @@
-r"""Continue the pre-training of any checkpoint on other images; the result's lineage names every step.
+r"""Continue the pre-training of any checkpoint on other images; the result's lineage lists every step.
 
     accelerate launch recipes/continue_pretrain.py --checkpoint resnet50-imagenet --method simclr --task folder:CT \
         --groups patient --epochs 10 --out runs/ct
     python recipes/continue_pretrain.py --checkpoint demo/resnet18-phantom_natural --hub demo/hub --method simclr \
         --task phantom_ct --size 48 --out runs/natural_ct
 
-The same objectives and options as recipes/pretrain.py, with --checkpoint (a name, hf-hub:org/name, or a folder) in place
-of --architecture. Input convention and architecture come from the checkpoint. Time is that of pre-training.
+Objectives and options are those of recipes/pretrain.py, with --checkpoint (a name, hf-hub:org/name, or a folder) instead
+of --architecture. Input convention and architecture come from the checkpoint. It takes as long as pre-training.
 """
 
 import sys
@@ -19,12 +19,14 @@ from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, PretrainOption
 
 
 def main() -> None:
-    """Parse the options (the method's own among them), train, say where the folder is."""
+    """Parse the options (including those of the method), train, print where the checkpoint is."""
     chosen = peek(sys.argv[1:], "method")
     types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
     options, *method_options = parse(types, __doc__, without=NOT_FROM_CHECKPOINT, defaults=lambda _: default_words())
     if not options.checkpoint:
-        raise UsageError("--checkpoint is missing: what to continue from. To start at random: recipes/pretrain.py.")
+        raise UsageError(
+            "--checkpoint is missing. To start from random weights, use recipes/pretrain.py.", code="checkpoint-missing"
+        )
     folder = pretrain(options, *method_options)
     print(f"checkpoint {folder / 'checkpoint'}  (load it: medzoo.load({str(folder)!r}))")
 

@@ -1,13 +1,13 @@
-"""Fine-tune all layers of a checkpoint on a classification task, test once, keep the result and the folder.
+"""Fine-tune all layers of a checkpoint on a classification task, test once, and save the result and the checkpoint.
 
     accelerate launch recipes/finetune.py --checkpoint resnet18_cifar-random --task pneumoniamnist --size 28 --epochs 5
     accelerate launch recipes/finetune.py --checkpoint resnet50-radimagenet --task folder:IMAGES --groups patient --seed 1
 
-From a wheel: `accelerate launch -m medzoo.recipes.finetune ...`. Options may stand in a file: --config FILE.toml.
-The epoch is chosen on validation, the test split is opened once. Stopped runs go on where they were, bit for bit,
-when the same command is given again. What to expect: the first command gives a test AUROC near 0.96 in about
-4 minutes on 2 CPU cores with bf16 instructions, in about 10 on plain ones (AVX2), which compute in fp32. It downloads
-pneumoniamnist.npz (4 MB), or takes it from --root FOLDER.
+From a wheel: `accelerate launch -m medzoo.recipes.finetune ...`. Options can be in a file: --config FILE.toml.
+The epoch is selected on validation, and the test split is used once. The same command continues a stopped run, with the
+same result bit for bit. What to expect: the first command gives a test AUROC near 0.96 in about 4 minutes on 2 CPU cores
+with bf16 instructions, in about 10 on cores without (AVX2), which compute in fp32. It downloads pneumoniamnist.npz (4 MB),
+or reads it from --root FOLDER.
 """
 
 from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults
@@ -18,9 +18,12 @@ from medzoo.recipe_args import parse, run_main
 def main() -> None:
     """Open, load, train, evaluate, store; then print where everything is."""
     (options,) = parse(
-        [CellOptions], __doc__, mode="finetune", without=PROTOCOL_ONLY,
+        [CellOptions],
+        __doc__,
+        mode="finetune",
+        without=PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("finetune", typed("protocol")),
-    )  # fmt: skip
+    )
     cell = CellRun(options, "finetune")  # open: the task with its splits and labels, checked, and the protocol
     cell.load()  # the checkpoint, verified; the run folder follows from both
     if cell.stored() is None:  # a run that has ended is not made again

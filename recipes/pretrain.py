@@ -1,12 +1,12 @@
-r"""Pre-train a network from random weights by an objective, and leave it as a checkpoint folder.
+r"""Pre-train a network from random weights with an objective, and write a checkpoint folder.
 
     accelerate launch recipes/pretrain.py --method simclr --architecture resnet18 --task phantom_ct --size 48 \
         --epochs 10 --out runs/ct
     accelerate launch recipes/pretrain.py --method supervised --architecture resnet50 --task folder:IMAGES --out runs/mine
 
 From a wheel: `accelerate launch -m medzoo.recipes.pretrain ...`. Each method adds its own options: `--method simclr --help`.
-OUT/checkpoint is what `medzoo.load`, timm (`local-dir:`) and transformers read, with its card. Labels of validation,
-if the method is supervised, are only logged; the last epoch is kept. The first command takes one to two minutes on 2 cores.
+`medzoo.load`, timm (`local-dir:`) and transformers read OUT/checkpoint, which has a card. A supervised method only logs the
+validation accuracy; the last epoch is kept. The first command takes one to two minutes on 2 cores.
 """
 
 import sys
@@ -19,13 +19,14 @@ from medzoo.training.pretrain_options import NOT_FROM_RANDOM, PretrainOptions
 
 
 def main() -> None:
-    """Parse the options (the method's own among them), train, say where the folder is."""
+    """Parse the options (including those of the method), train, print where the checkpoint is."""
     chosen = peek(sys.argv[1:], "method")
     types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
     options, *method_options = parse(types, __doc__, without=NOT_FROM_RANDOM, defaults=lambda _: default_words())
     if not options.architecture:
         raise UsageError(
-            "--architecture is missing: what to start at random. To continue: recipes/continue_pretrain.py."
+            "--architecture is missing. To continue from a checkpoint, use recipes/continue_pretrain.py.",
+            code="architecture-missing",
         )
     folder = pretrain(options, *method_options)
     print(f"checkpoint {folder / 'checkpoint'}  (load it: medzoo.load({str(folder)!r}))")

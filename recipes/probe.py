@@ -1,10 +1,10 @@
-"""Fit a linear probe on a checkpoint's frozen features: how much of a task they hold as they are.
+"""Fit a linear probe on a checkpoint's frozen features, to measure how well they fit a task without fine-tuning.
 
     accelerate launch recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist
     python recipes/probe.py --checkpoint org/my-net --hub STICK --task parquet:DATA --groups patient_id
 
-Features are computed once for a set of weights and kept; the L2 penalty is chosen on validation, the test split is
-opened once. What to expect: seconds for each further seed or task once the features are there.
+Features are computed once for a set of weights and cached. The L2 penalty is selected on validation, and the test split is
+used once. What to expect: once the features are cached, each further seed or task takes seconds.
 """
 
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, PROTOCOL_ONLY, CellOptions, cell_defaults
@@ -15,9 +15,12 @@ from medzoo.recipe_args import parse, run_main
 def main() -> None:
     """Open, load, train, evaluate, store; then print where everything is."""
     (options,) = parse(
-        [CellOptions], __doc__, mode="linear", without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
+        [CellOptions],
+        __doc__,
+        mode="linear",
+        without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("linear", typed("protocol")),
-    )  # fmt: skip
+    )
     cell = CellRun(options, "linear")  # open: the task with its splits and labels, checked, and the protocol
     cell.load()  # the checkpoint, verified; the run folder follows from both
     if cell.stored() is None:  # a run that has ended is not made again

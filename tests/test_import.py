@@ -73,8 +73,8 @@ def test_lazy_and_typed_names_are_the_same():
             for row in node.body:
                 if isinstance(row, ast.ImportFrom):
                     typed |= {alias.name: str(row.module) for alias in row.names}
-    assert typed == medzoo._PLACES
-    assert set(medzoo.__all__) == {*medzoo._PLACES, "errors", "__version__"}
+    assert typed == medzoo._MODULES
+    assert set(medzoo.__all__) == {*medzoo._MODULES, "errors", "__version__"}
 
 
 def test_an_unknown_name():

@@ -78,10 +78,10 @@ def test_long_work_says_where_it_is_now_and_then(capsys, clock):
 
 def test_work_that_goes_on_counts_its_own_speed(clock):
     with Steps("x", 100, "step", done=90, bar=False) as steps:
-        assert steps.left is None and steps.ends() == ""
+        assert steps.seconds_left is None and steps.ends() == ""
         clock[0] += 10.0
         steps.update(5)
-        assert steps.left == pytest.approx(10.0) and steps.ends() == ", ETA 10 s"
+        assert steps.seconds_left == pytest.approx(10.0) and steps.ends() == ", ETA 10 s"
 
 
 def test_parts_of_a_suite_are_brief(capsys, clock):
@@ -105,7 +105,7 @@ def test_a_terminal_sees_a_bar_with_numbers_and_no_lines(monkeypatch, clock):
         for _ in range(4):
             clock[0] += 1.0
             steps.update(1, lambda: "loss 0.25, AUROC 0.8")
-            steps.beside("loss 0.25, AUROC 0.8")
+            steps.postfix("loss 0.25, AUROC 0.8")
         steps.line("epoch 1 of 1: loss 0.25")
     text = screen.getvalue()
     assert "net on data" in text and "loss 0.25, AUROC 0.8" in text and "epoch 1" not in text

@@ -64,7 +64,7 @@ def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Out
     with progress.Steps(suite.name, len(cells), "run") as steps:
         for number, cell in enumerate(cells, start=1):
             named, started = f"run {number} of {len(cells)}: {cell}", time.monotonic()
-            steps.beside(str(cell))
+            steps.postfix(str(cell))
             try:
                 with progress.brief(named):
                     outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)

@@ -1,1 +1,1 @@
-"""The parts of the `medzoo` command, one file a subject; cli.py puts them together."""
+"""The subcommands of the `medzoo` command, one file per subject; cli.py combines them."""

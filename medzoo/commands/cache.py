@@ -1,4 +1,4 @@
-"""What medzoo keeps on this machine: `medzoo cache list|verify|prune`."""
+"""The files that medzoo keeps on this machine: `medzoo cache list|verify|prune`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="checkpoints or reposito
 
 
 def list_(as_json: AsJson = False) -> None:
-    """List what lies in MEDZOO_HOME, with sizes: checkpoints, decoded images, features.
+    """List the content of MEDZOO_HOME with sizes: checkpoints, decoded images, features.
 
     Example: medzoo cache list --json
     """
@@ -30,7 +30,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 def verify(names: Names = None, as_json: AsJson = False) -> None:
-    """Hash checkpoints and decoded images again and compare with what they state; exit 1 if one is damaged.
+    """Hash checkpoints and decoded images again and compare with their recorded hashes; exit 1 if one is damaged.
 
     Example: medzoo cache verify resnet50-radimagenet
     """
@@ -38,9 +38,12 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
     from medzoo.zoo.cache import list_cached, verify_cached
 
     items = [item for item in list_cached() if not names or item.name in names or item.name.partition("@")[0] in names]
-    found = {part for item in items for part in (item.name, item.name.partition("@")[0])}
-    if missing := [name for name in names or () if name not in found]:
-        raise UsageError(f"There is no {', '.join(missing)} in the cache; `medzoo cache list` shows what is.")
+    known = {part for item in items for part in (item.name, item.name.partition("@")[0])}
+    if missing := [name for name in names or () if name not in known]:
+        raise UsageError(
+            f"The cache does not contain {', '.join(missing)}; `medzoo cache list` shows its content.",
+            code="not-in-cache",
+        )
     rows = []
     for verdict in verify_cached(items):
         rows.append(verdict)
@@ -53,16 +56,16 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
 
 def prune(
     names: Annotated[list[str] | None, typer.Argument(help="checkpoints or repositories to remove as well")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would go")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be removed")] = False,
 ) -> None:
-    """Remove what is left over (unfinished files of yesterday, dead locks), and what you name.
+    """Remove leftovers (unfinished files older than a day, dead locks), and the items that you name.
 
     Example: medzoo cache prune resnet50-mocov2-imagenet --dry-run
     """
     from medzoo.zoo.cache import prune as remove
 
-    gone = remove(names or (), dry_run=dry_run)
-    for item in gone:
+    removed = remove(names or (), dry_run=dry_run)
+    for item in removed:
         print(f"{item.kind:<14}  {item.name}")
     word = "would be freed" if dry_run else "freed"
-    print(f"{sum(item.size for item in gone) / 1e6:,.1f} MB {word}")
+    print(f"{sum(item.size for item in removed) / 1e6:,.1f} MB {word}")

@@ -1,4 +1,4 @@
-"""Find checkpoints, bring them here, and prove them."""
+"""Find, download, convert and check checkpoints."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from medzoo.errors import MedzooError, UsageError
 
 
 def list_(
-    pattern: Annotated[str, typer.Argument(help="a part of the name, or as in a shell: 'resnet50-*'")] = "*",
+    pattern: Annotated[str, typer.Argument(help="a part of the name, or a shell pattern: 'resnet50-*'")] = "*",
     architecture: Annotated[str | None, typer.Option(help="only this network, by timm's name")] = None,
     method: Annotated[str | None, typer.Option(help="only this pre-training method: simclr, mocov2, ...")] = None,
     data: Annotated[str | None, typer.Option(help="only this pre-training data: imagenet, radimagenet, ...")] = None,
-    modality: Annotated[str | None, typer.Option(help="only what has seen this kind of image: CT, X-ray, ...")] = None,
+    modality: Annotated[str | None, typer.Option(help="only with this kind of training images: CT, X-ray, ...")] = None,
     license: Annotated[str | None, typer.Option(help="only this licence: mit, cc-by-nc-4.0, ...")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the checkpoints, with where they come from and their licence.
+    """List the checkpoints with method, data, licence and how to get the weights.
 
     Example: `medzoo list "resnet50-*" --modality CT`
     """
     from medzoo.zoo.registry.registry import info, list_models
 
+    # the names that pass the filters
     names = list_models(
         pattern, architecture=architecture, method=method, data=data, modality=modality, license=license
     )
@@ -37,16 +38,19 @@ def list_(
 
     from medzoo.zoo.registry.locations import availability
 
+    # one row per checkpoint
     table = Table("checkpoint", "method", "data", "licence", "weights", box=None, pad_edge=False)
     for name in names:
         checkpoint = info(name)
-        past = checkpoint.pretraining
-        method_shown = (past.method or "-") if past else "-"
-        shown = " + ".join(past.data) if past else "-"
-        table.add_row(name, method_shown, shown, checkpoint.license.id, availability(checkpoint))
+        pretraining = checkpoint.pretraining
+        method_cell = (pretraining.method or "-") if pretraining else "-"
+        data_cell = " + ".join(pretraining.data) if pretraining else "-"
+        table.add_row(name, method_cell, data_cell, checkpoint.license.id, availability(checkpoint))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     if not names:
-        raise UsageError(f"No checkpoint fits {pattern!r} with these filters; `medzoo list` shows all.")
+        raise UsageError(
+            f"No checkpoint matches {pattern!r} with these filters; `medzoo list` shows all.", code="no-match"
+        )
     return None
 
 
@@ -55,7 +59,7 @@ def info(
     hub: Hub = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the facts about a checkpoint, and what to do to use it.
+    """Show the facts about a checkpoint, and how to use it.
 
     Example: medzoo info resnet50-radimagenet
     """
@@ -66,6 +70,7 @@ def info(
     from medzoo.zoo.registry.registry import info as describe
     from medzoo.zoo.registry.registry import is_known
 
+    # a folder on this machine
     folder = None if is_known(name) else folder_of(name, hub)
     if folder is not None:
         from medzoo.zoo.folder.summary import folder_facts
@@ -75,7 +80,8 @@ def info(
     if "/" in name and paths.directory_hub(hub) is not None:
         from medzoo.zoo.download.fetch import locate
 
-        locate(name, hub=hub, download=False)  # says what is in the directory hub instead
+        locate(name, hub=hub, download=False)  # raises, with the names in the directory hub
+    # a name of the registry
     if not is_known(name):
         if Path(name).expanduser().is_dir():
             raise no_checkpoint(Path(name).expanduser())
@@ -90,33 +96,33 @@ def info(
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="checkpoints, by name")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="all that a program can fetch, and all that is here (with --to)")
+        bool, typer.Option("--all", help="all that can be downloaded or are on this machine (with --to)")
     ] = False,
-    to: Annotated[Path | None, typer.Option(help="fill this directory hub, for a machine without network")] = None,
+    to: Annotated[Path | None, typer.Option(help="copy to this directory hub, for a machine without network")] = None,
     hub: Hub = None,
     accept_license: Accept = False,
 ) -> None:
-    """Bring verified checkpoints here, or into a directory hub that a machine without network can use.
+    """Download verified checkpoints to this machine, or to a directory hub for a machine without network.
 
     Example: medzoo fetch --all --to /media/stick --accept-license; elsewhere: export MEDZOO_HUB=/media/stick
     """
-    from medzoo.zoo.download.fetch import fetch as bring
+    from medzoo.zoo.download.fetch import fetch as fetch_one
 
     if everything:
         return _mirror(names, to, accept_license)
     if not names:
-        raise UsageError("Name checkpoints, or use --all --to DIR.")
+        raise UsageError("Name checkpoints, or use --all --to DIR.", code="checkpoint-names-missing")
     failed = 0
     for name in names:
         try:
-            print(bring(name, to=to, hub=hub, accept_license=accept_license), flush=True)
-        except MedzooError as error:  # the others are brought all the same
+            print(fetch_one(name, to=to, hub=hub, accept_license=accept_license), flush=True)
+        except MedzooError as error:  # continue with the other names
             if len(names) == 1:
                 raise
             failed += 1
             print(f"error: {name}: {error}", file=sys.stderr)
     if failed:
-        print(f"{failed} of {len(names)} were not brought", file=sys.stderr)
+        print(f"{failed} of {len(names)} failed", file=sys.stderr)
         raise typer.Exit(1)
     return None
 
@@ -125,7 +131,7 @@ def _mirror(names: list[str] | None, to: Path | None, accept_license: bool) -> N
     from medzoo.zoo.download.mirror import mirror
 
     if names or to is None:
-        raise UsageError("--all goes with --to DIR and without names.")
+        raise UsageError("--all needs --to DIR and no names.", code="all-needs-to")
     rows = []
     for row in mirror(to, accept_license=accept_license):
         rows.append(row)
@@ -133,25 +139,25 @@ def _mirror(names: list[str] | None, to: Path | None, accept_license: bool) -> N
     counts = {result: sum(row.result == result for row in rows) for result in dict.fromkeys(row.result for row in rows)}
     print(
         ", ".join(f"{count} {result}" for result, count in counts.items())
-        + f"; use it elsewhere: export MEDZOO_HUB={to}"
+        + f"; to use it on another machine: export MEDZOO_HUB={to}"
     )
     if counts.get("failed"):
         raise typer.Exit(1)
 
 
 def convert(
-    file: Annotated[Path, typer.Argument(help="the file as its authors published it (of TensorFlow: folder or zip)")],
-    name: Annotated[str, typer.Argument(help="the checkpoint it is")],
-    out: Annotated[Path | None, typer.Option(help="folder to write; by default where medzoo.load looks")] = None,
+    file: Annotated[Path, typer.Argument(help="the file as its authors published it (TensorFlow: folder or zip)")],
+    name: Annotated[str, typer.Argument(help="name of the checkpoint in the registry")],
+    out: Annotated[Path | None, typer.Option(help="folder to write; by default the cache of medzoo.load")] = None,
 ) -> None:
-    """Turn an upstream file that you have into a verified folder; nothing in the file is run.
+    """Convert a downloaded upstream file to a verified folder; no code in the file is executed.
 
     Example: medzoo convert ResNet50.pt resnet50-radimagenet
     """
-    from medzoo.zoo.convert.convert import convert as turn
+    from medzoo.zoo.convert.convert import convert as convert_file
 
-    with working(f"Reading {file.name} and proving what comes of it"):
-        folder = turn(file, name, out=out)
+    with working(f"Converting {file.name} and checking the result"):
+        folder = convert_file(file, name, out=out)
     print(folder)
 
 
@@ -160,13 +166,13 @@ def check(
     hub: Hub = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove checkpoints that are here: hash, names, shapes, finite numbers, input convention, stored features.
+    """Check checkpoints on this machine: hash, names, shapes, finite numbers, input convention, stored features.
 
     Example: medzoo check resnet50-radimagenet runs/finetune
     """
-    from medzoo.zoo.check.check import check as prove
+    from medzoo.zoo.check.check import check as check_one
 
-    reports = [prove(name, hub=hub) for name in names]
+    reports = [check_one(name, hub=hub) for name in names]
     if as_json:
         print_json([report.to_dict() for report in reports])
     else:

@@ -1,4 +1,4 @@
-"""Options that several commands have, and how they print."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import typer
 from medzoo.errors import UsageError, printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
-Hub = Annotated[Path | None, typer.Option(help="directory that plays the Hub; by default MEDZOO_HUB")]
+Hub = Annotated[Path | None, typer.Option(help="directory hub to use instead of the Hub; by default MEDZOO_HUB")]
 Private = Annotated[
     bool | None,
     typer.Option(
         "--private/--public",
-        help="of a repository that is created, private by default; --private refuses a public one",
+        help="visibility of a new repository, private by default; --private refuses an existing public one",
     ),
 ]
 Accept = Annotated[
@@ -29,56 +29,56 @@ Accept = Annotated[
 
 
 def check_file(path: Path | None, option: str) -> None:
-    """Refuse a file to be written that cannot be one, before the work that it would hold.
+    """Refuse an invalid path of an output file before any work is done.
 
     Args:
         path: as it was given, or None.
         option: its name.
 
     Raises:
-        UsageError: naming what is wrong.
+        UsageError: names the problem.
     """
     if path is not None:
         check_spelling(path, option)
         if not path.name or path.expanduser().is_dir():
-            raise UsageError(f"{option} is {str(path)!r}; give the path of a file.")
+            raise UsageError(f"{option} is {str(path)!r}; give the path of a file.", code="output-not-a-file")
 
 
 def check_spelling(path: Path, option: str) -> None:
-    """Refuse a place for output whose name is not UTF-8: indexes and tables state names as text.
+    """Refuse an output path that is not UTF-8, because indexes and tables contain file names as text.
 
     Args:
         path: as it was given.
         option: its name.
 
     Raises:
-        UsageError: naming it.
+        UsageError: names the option.
     """
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"{option} is {str(path)!r}; it is not text in UTF-8.") from error
+        raise UsageError(f"{option} is {str(path)!r}; it is not text in UTF-8.", code="option-not-utf8") from error
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
-    """Indented JSON: what it has no word for is text, and a number that is none is null."""
-    print(printable(json.dumps(_known(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)))
+    """Print indented JSON: other types become text, and NaN and infinity become null."""
+    print(printable(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)))
 
 
-def _known(value: Any) -> Any:  # noqa: ANN401
+def _finite(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, dict):
-        return {key: _known(row) for key, row in value.items()}
+        return {key: _finite(row) for key, row in value.items()}
     if isinstance(value, list | tuple):
-        return [_known(row) for row in value]
+        return [_finite(row) for row in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Show on stderr that something takes its time; nothing where that is no terminal.
+    """Show a status on stderr during slow work; nothing if stderr is not a terminal.
 
     Args:
-        what: is done meanwhile.
+        what: the text of the status.
     """
     if not sys.stderr.isatty():
         yield

@@ -1,4 +1,4 @@
-"""The main job in miniature, on drawn images: pre-train, continue, publish to a directory, fine-tune, tabulate."""
+"""The full workflow on small synthetic images: pre-train, continue, publish to a directory, fine-tune, tabulate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def demo(out: Path, *, device: str = "auto") -> Table:
         device: "auto" or "cpu".
 
     Returns:
-        The table; table.md, table.html and table.png lie in `out`.
+        The table; table.md, table.html and table.png are in `out`.
     """
     from medzoo.bench.engines import fill_table
     from medzoo.bench.suite import load_suite
@@ -43,5 +43,5 @@ def demo(out: Path, *, device: str = "auto") -> Table:
         f"{len(filled.outcomes)} runs in {time.monotonic() - started:.0f} s; every number is a file below {out / 'results'}"
     )
     if filled.failures:
-        raise MedzooError("\n".join(["These runs failed:", *filled.failures]))
+        raise MedzooError("\n".join(["These runs failed:", *filled.failures]), code="runs-failed")
     return filled.table

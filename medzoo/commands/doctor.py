@@ -1,4 +1,4 @@
-"""Whether medzoo works on this machine."""
+"""`medzoo doctor`: whether medzoo works on this machine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from medzoo.commands.common import AsJson, print_json
 
 
 def doctor(
-    offline: Annotated[bool, typer.Option("--offline", help="make no connection")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="make no network connection")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether medzoo works on this machine, which checkpoints can be used now, and what mends the rest.
+    """Check whether medzoo works on this machine and which checkpoints can be used, and say how to fix problems.
 
     Example: medzoo doctor --offline
 
-    Paste its output into an issue: it names no host and no user, and holds no token.
+    You can paste the output into an issue: it contains no host name, no user name and no token.
     """
     from rich.console import Console
     from rich.text import Text
@@ -25,7 +25,7 @@ def doctor(
     from medzoo.zoo.doctor.doctor import diagnose
 
     screen = Console(highlight=False)
-    with Console(stderr=True).status("Looking at this machine (importing torch takes a few seconds)"):
+    with Console(stderr=True).status("Checking this machine (importing torch takes a few seconds)"):
         report = diagnose(offline=offline)
     if as_json:
         print_json(report.to_dict())

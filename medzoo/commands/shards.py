@@ -1,4 +1,4 @@
-"""A task as shards that stream: `medzoo shards`."""
+"""`medzoo shards`: write a task as shards for streaming."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from medzoo.commands.tasks import Fold, Groups, LabelPolicy, Root, SplitFile, Un
 
 def shards(
     task: Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH or parquet:PATH")],
-    out: Annotated[Path, typer.Option(help="folder of the shards; one of a stopped run goes on")],
+    out: Annotated[Path, typer.Option(help="folder of the shards; the folder of a stopped run is continued")],
     root: Root = None,
-    split: Annotated[list[str] | None, typer.Option(help="which split; may be repeated; by default all")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="split to write; may be repeated; by default all")] = None,
     size: Annotated[
-        int | None, typer.Option(help="bring images to a square of this side, pixels; by default they stay as they are")
+        int | None, typer.Option(help="resize images to a square of this side, pixels; by default not resized")
     ] = None,
-    format: Annotated[Literal["parquet", "webdataset"], typer.Option(help="of the files")] = "parquet",
-    images_per_shard: Annotated[int | None, typer.Option(help="rows of a file; by default about 64 MB of them")] = None,
+    format: Annotated[Literal["parquet", "webdataset"], typer.Option(help="format of the files")] = "parquet",
+    images_per_shard: Annotated[int | None, typer.Option(help="rows per file; by default about 64 MB")] = None,
     shuffle: Annotated[
         bool | None,
         typer.Option(
-            "--shuffle/--in-order", help="deal training rows over the shards; by default where images are files"
+            "--shuffle/--in-order", help="shuffle training rows over the shards; by default if images are files"
         ),
     ] = None,
     split_file: SplitFile = None,
     fold: Fold = None,
-    fraction: Annotated[float, typer.Option(help="share of the training patients")] = 1.0,
+    fraction: Annotated[float, typer.Option(help="share of the training patients to use")] = 1.0,
     label_policy: LabelPolicy = None,
     groups: Groups = None,
     unlabelled: Unlabelled = False,
 ) -> None:
-    """Write a task as Parquet or WebDataset shards, for pre-training on more images than a cache should hold.
+    """Write a task as Parquet or WebDataset shards, for pre-training on more images than fit into the cache.
 
-    PNG and JPEG files are kept byte for byte unless --size is given; anything else becomes PNG of 8 or 16 bits. A run that was
-    killed goes on with the same command. Uncertain labels stay uncertain unless --label-policy is given.
+    PNG and JPEG files are copied byte for byte unless --size is given; other formats become PNG with 8 or 16 bits. After a kill,
+    the same command continues. Uncertain labels stay uncertain unless --label-policy is given.
 
     Example: medzoo shards radimagenet --root /data/radimagenet --out /fast/radimagenet --size 256;
     then: accelerate launch recipes/pretrain.py --method simclr --architecture resnet50 --task shards:/fast/radimagenet --out RUN
@@ -47,16 +47,21 @@ def shards(
 
     check_spelling(out, "--out")
     chosen = {
-        "root": root, "split_file": split_file, "fold": fold, "fraction": fraction, "groups": groups, "unlabelled": unlabelled,
-    }  # fmt: skip
+        "root": root,
+        "split_file": split_file,
+        "fold": fold,
+        "fraction": fraction,
+        "groups": groups,
+        "unlabelled": unlabelled,
+    }
     opened = load_task(task, label_policy=label_policy, **chosen)  # type: ignore[arg-type]
-    if opened.policy is not None and label_policy is None:  # the policy that keeps what was uncertain
+    if opened.policy is not None and label_policy is None:  # this policy keeps labels uncertain
         opened = load_task(task, label_policy="soft", **chosen)  # type: ignore[arg-type]
     index = write_shards(
         opened, out, splits=split, size=size, format=format, images_per_shard=images_per_shard, shuffle=shuffle
-    )  # fmt: skip
+    )
     for name, files in index.splits.items():
         print(
             f"{name:<11} {index.images(name):>10,} images  {len(files):>6} files  {sum(f.bytes for f in files) / 1e6:>10,.1f} MB"
         )
-    print(f"shards:{out}  (to look at them: medzoo tasks check shards:{out})")
+    print(f"shards:{out}  (to check them: medzoo tasks check shards:{out})")

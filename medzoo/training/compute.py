@@ -1,8 +1,8 @@
-"""What a run computes with: device, precision, threads and processes, settled before anything is hashed and kept after a stop.
+"""The computing resources of a run: device, precision, threads and processes. A resumed run keeps them.
 
-Numbers depend on it. Another precision is another training; so are several processes, each of which has its own batch statistics
-and noise. Another number of threads changes the order of sums, and with it the last bits. So a run that goes on keeps what it began
-with: precision and processes stand in its identity, the number of threads in its log.
+Results depend on them. Another precision gives another training. So do several processes, because each has its own batch
+statistics and noise. Another number of threads changes the order of sums, and so the last bits. Therefore precision and processes
+are part of a run's identity, and its log holds the number of threads.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _THREADS = "threads"
 
 
 def processes() -> int:
-    """The processes of the launch, on all its machines."""
+    """The number of processes of the launch, on all its machines."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def identity_of_processes() -> dict[str, int]:
-    """What a run's identity says of its processes: nothing for one, so that its results keep their names."""
+    """The processes as part of a run's identity; empty for one process, so that its results keep their names."""
     return {"processes": processes()} if processes() > 1 else {}
 
 
@@ -46,46 +46,47 @@ def began_with(folder: Path | str | None) -> Precision | None:
     if folder is None:
         return None
     path = Path(folder)
-    for place in (path, *list(path.parents)[:2]):
-        if not (place / "status.json").is_file():
+    for candidate in (path, *list(path.parents)[:2]):
+        if not (candidate / "status.json").is_file():
             continue
-        found: Any = None
+        # pre-training has the precision in its identity, fine-tuning in its resolved protocol
+        value: Any = None
         with suppress(OSError, ValueError, AttributeError):
-            found = json.loads((place / "status.json").read_text())["identity"].get("precision")
+            value = json.loads((candidate / "status.json").read_text())["identity"].get("precision")
         with suppress(OSError, ValueError):
-            found = found or tomllib.loads((place / "options.toml").read_text()).get("protocol_precision")
-        if found in ("fp32", "bf16"):
-            return cast(Precision, found)
+            value = value or tomllib.loads((candidate / "options.toml").read_text()).get("protocol_precision")
+        if value in ("fp32", "bf16"):
+            return cast(Precision, value)
     return None
 
 
 def unfinished(folder: Path) -> bool:
-    """Whether a run was stopped in a folder, or goes on there now."""
+    """Whether a folder holds a run that was stopped or is running."""
     with suppress(OSError, ValueError):
         return json.loads((folder / "status.json").read_text()).get("state") in ("running", "resumable")
     return False
 
 
 def begun_otherwise(out: Path, identity: Mapping[str, Any]) -> str:
-    """What to say of an unfinished run beside a new one that differs in the number of processes alone; else empty.
+    """A message if an unfinished run in the same parent folder differs only in the number of processes; else empty.
 
     Args:
-        out: the run folder of the new one.
-        identity: of the new one.
+        out: the folder of the new run.
+        identity: of the new run.
     """
-    for beside in sorted(out.parent.glob("*/status.json")) if not out.exists() else []:
+    for status in sorted(out.parent.glob("*/status.json")) if not out.exists() else []:
         with suppress(OSError, ValueError, AttributeError):
-            old = json.loads(beside.read_text())["identity"]
-            if unfinished(beside.parent) and (said := other_processes(old, dict(identity))):
-                return f"{beside.parent} holds the same run, not finished. {said}"
+            old = json.loads(status.read_text())["identity"]
+            if unfinished(status.parent) and (difference := other_processes(old, dict(identity))):
+                return f"{status.parent} holds the same run, not finished. {difference}"
     return ""
 
 
 def began(out: Path | str | None, resume: str) -> Precision | None:
-    """The precision that a run has to keep, because it goes on.
+    """The precision that a resumed run has to keep; None for a new run.
 
     Args:
-        out: its folder.
+        out: the run folder.
         resume: "auto", "never", or the path of a run or state.
     """
     if resume == "never":
@@ -95,14 +96,14 @@ def began(out: Path | str | None, resume: str) -> Precision | None:
 
 @dataclass(frozen=True)
 class Compute:
-    """What one run computes with.
+    """The computing resources of one run.
 
     Args:
         device: its kind, "cpu", "cuda", ...
         precision: "fp32" or "bf16".
         threads: of this process.
         processes: of the launch.
-        note: what to say of the threads of a run that goes on.
+        note: a message about the threads of a resumed run, or empty.
     """
 
     device: str
@@ -112,19 +113,19 @@ class Compute:
     note: str = ""
 
     def __str__(self) -> str:
-        words = (counted(self.threads, "thread"), counted(self.processes, "process", "processes"))
-        return f"device {self.device}, precision {self.precision}, {', '.join(words)}"
+        counts = (counted(self.threads, "thread"), counted(self.processes, "process", "processes"))
+        return f"device {self.device}, precision {self.precision}, {', '.join(counts)}"
 
     @contextmanager
     def applied(self, run: RunFolder) -> Iterator[None]:
-        """Set the number of threads for a block, and note it in the log of a run that begins.
+        """Set the number of threads for a block, and write it to the log of a new run.
 
         Args:
             run: the open run folder.
         """
         import torch
 
-        if self.device == "cpu" and is_main_process() and _noted(run) is None:
+        if self.device == "cpu" and is_main_process() and _logged_threads(run) is None:
             run.log({"step": 0, _THREADS: self.threads})
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
@@ -135,7 +136,7 @@ class Compute:
 
 
 def settle(run: RunFolder, chosen: Precision, device: str) -> Compute:
-    """What a run computes with, threads as it began, if it goes on.
+    """The computing resources of a run; a resumed run keeps its number of threads.
 
     Args:
         run: the run folder, open or not.
@@ -143,59 +144,60 @@ def settle(run: RunFolder, chosen: Precision, device: str) -> Compute:
         device: "auto" or "cpu".
     """
     kind = precision.device_kind(device)
-    threads, kept = cores.choose_threads(), _threads_of(run) if kind == "cpu" else None
-    if kept in (None, threads.count):
+    threads, earlier = cores.choose_threads(), _threads_of(run) if kind == "cpu" else None
+    if earlier in (None, threads.count):
         return Compute(kind, chosen, threads.count, processes())
-    said = (
-        f"{counted(kept or 1, 'thread')}, as the run began: {threads.count} ({threads.why}) would change the last bits"
+    note = (
+        f"{counted(earlier or 1, 'thread')}, as at the start of this run: {threads.count} ({threads.why}) would change "
+        "the last bits"
     )
-    return Compute(kind, chosen, kept or 1, processes(), said)
+    return Compute(kind, chosen, earlier or 1, processes(), note)
 
 
 def _threads_of(run: RunFolder) -> int | None:
-    """The threads that a run began with: of its own log, or of the log of the run that --resume names."""
+    """The number of threads at the start of a run: from its own log, or from the log of the run that --resume names."""
     if run.resume == "never":
         return None
-    if (own := _noted(run)) is not None or run.resume == "auto":
+    if (own := _logged_threads(run)) is not None or run.resume == "auto":
         return own
-    chosen = Path(run.resume)
-    places = [place for place in (chosen, *list(chosen.parents)[:2]) if (place / "status.json").is_file()]
-    return _noted(RunFolder(places[0], run.kind, {}, {})) if places else None
+    source = Path(run.resume)
+    folders = [folder for folder in (source, *list(source.parents)[:2]) if (folder / "status.json").is_file()]
+    return _logged_threads(RunFolder(folders[0], run.kind, {}, {})) if folders else None
 
 
-def _noted(run: RunFolder) -> int | None:
-    """The threads that the log of a run folder names."""
+def _logged_threads(run: RunFolder) -> int | None:
+    """The number of threads in the log of a run folder."""
     return next((int(row[_THREADS]) for row in run.rows() if _THREADS in row), None)
 
 
 def doubts(site: Compute, *, kept: bool) -> list[str]:
-    """What to warn of before a run computes: emulated bf16, a precision that the launcher was asked for; nothing in a suite's part.
+    """Warnings before a run computes: bf16 is emulated (not within a suite), or the launcher has another precision.
 
     Args:
-        site: what the run computes with.
-        kept: whether the precision is that of a run which goes on, and not asked for now.
+        site: the computing resources of the run.
+        kept: whether a resumed run keeps this precision; False if the user chose it.
     """
-    said = [] if progress.is_brief() else [precision.emulated(site.precision, site.device, kept=kept)]
+    warnings = [] if progress.is_brief() else [precision.emulated(site.precision, site.device, kept=kept)]
     launcher = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if launcher not in ("no", site.precision):
-        said.append(
+        warnings.append(
             f"--mixed_precision {launcher} of accelerate launch has no effect: --precision decides, and it is {site.precision}."
         )
-    return [sentence for sentence in said if sentence]
+    return [text for text in warnings if text]
 
 
 def announce(
     run: RunFolder, compute: Compute, *, checkpoint: str, counts: Mapping[str, int], how: str, notes: Sequence[str] = ()
 ) -> None:
-    """Write the first lines of a run: where it lies, what it starts from, what it computes with, its data, and how.
+    """Write the first lines of a run: its folder, checkpoint, computing resources, data, and protocol or method.
 
     Args:
         run: its folder.
-        compute: as settled.
-        checkpoint: name and beginning of the hash of the weights.
+        compute: its computing resources.
+        checkpoint: name and first digits of the weights' hash.
         counts: images of each split.
         how: the protocol or the method.
-        notes: of the task: what was chosen among its columns, and whose splits they are.
+        notes: of the task: the columns that were chosen, and the source of the splits.
     """
     images = " + ".join(f"{count:,} {split}" for split, count in counts.items())
     progress.header(f"{run.title}: run folder {run.path}; checkpoint {checkpoint}; {compute}; images {images}; {how}")
@@ -206,7 +208,7 @@ def announce(
 
 
 def named(receipt: Any) -> str:  # noqa: ANN401 - a LoadReceipt
-    """A checkpoint in a few words: its name, and the beginning of its weights' sha256."""
+    """A checkpoint in a few words: its name, and the first 12 digits of its weights' sha256."""
     return f"{receipt.name} ({'sha256 ' + receipt.sha256[:12] if receipt.sha256 else 'random weights'})"
 
 

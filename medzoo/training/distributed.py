@@ -1,6 +1,6 @@
-"""What the processes of a launch share inside a step, so that a loss is that of the whole batch.
+"""Communication between the processes of a launch inside a step, so that the loss is that of the whole batch.
 
-The gradients of the processes are averaged after each step (DistributedDataParallel).
+DistributedDataParallel averages the gradients of the processes after each step.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from torch import distributed
 
 
 def processes() -> int:
-    """The processes that train together; 1 on its own."""
+    """The number of processes that train together."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def gathered(rows: torch.Tensor) -> torch.Tensor:
     """The rows of all processes, in the order of the processes.
 
-    The gradient that comes back is the sum over the processes; averaged, as they average it, it is that of one process with
-    all rows.
+    The backward pass sums the gradients over the processes. After DistributedDataParallel has averaged them, the gradient is that
+    of one process with all rows.
 
     Args:
-        rows: (N, ...), as many in each process.
+        rows: (N, ...), with the same N in each process.
 
     >>> gathered(torch.ones(2, 3)).shape
     torch.Size([2, 3])
@@ -33,7 +33,7 @@ def gathered(rows: torch.Tensor) -> torch.Tensor:
 
 
 class _Gathered(torch.autograd.Function):
-    """All rows forward, the sum of all gradients of the own rows backward."""
+    """Forward: the rows of all processes. Backward: the sum of all gradients of this process's rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's context

@@ -1,4 +1,4 @@
-"""Frozen, pooled features of a split, computed once for a set of weights and kept."""
+"""Frozen, pooled features of a split, computed once for a set of weights and cached."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Features:
 
     Args:
         array: (N, D) float32.
-        labels: as the task gives them.
-        ids: one an image, in order.
+        labels: of the task.
+        ids: one per image, in order.
         groups: patients, in order.
     """
 
@@ -62,47 +62,52 @@ def embed(
     device: str | torch.device | None = None,
     cache: bool = True,
 ) -> Features:
-    """Pooled features of every image of a split, from disk if these weights have seen it.
+    """Pooled features of every image of a split; cached features of the same weights are read from disk.
 
     Args:
         model: a headless model (`medzoo.load(name)`), used in eval mode.
         task_split: decoded rows, or (task, "train"), which are decoded at `size`.
-        batch_size: images a forward pass.
+        batch_size: images per forward pass.
         size: side of the input, pixels; by default the model's.
-        device: where to compute; by default where the model lies.
+        device: where to compute; by default the model's device.
         cache: keep and reuse the features.
 
     Raises:
-        UsageError: if the model gives something else than one vector an image, or is no model; or for no split.
+        UsageError: if the model is not a network or does not give one vector per image, or the split is invalid.
     """
+    # the arguments
     if not isinstance(model, torch.nn.Module) or not hasattr(model, "pretrained_cfg"):
         raise UsageError(
-            f"The model is {str(model)[:80]!r} ({type(model).__name__}); give a network: medzoo.embed(medzoo.load(NAME), ...)."
+            f"The model is {str(model)[:80]!r} ({type(model).__name__}); give a network: medzoo.embed(medzoo.load(NAME), ...).",
+            code="model-not-a-network",
         )
     if not (isinstance(task_split, Decoded) or _is_split(task_split)):
         raise UsageError(
-            f'The images are {str(task_split)[:80]!r}; give a task and its split: (medzoo.load_task(NAME), "train").'
+            f'The images are {str(task_split)[:80]!r}; give a task and its split: (medzoo.load_task(NAME), "train").',
+            code="split-invalid",
         )
     side = size or input_size(model)
     data = task_split if isinstance(task_split, Decoded) else decoded(*task_split, size=side)
     convention = convention_of(model)
-    place = torch.device(device) if device is not None else next(model.parameters()).device
+    where = torch.device(device) if device is not None else next(model.parameters()).device
+    # the cache key: everything that can change the features
     key = {"weights": weights_hash(model), "data": data.sha256, "size": side, "input": repr(convention)}
-    if torch.is_autocast_enabled(place.type):  # other numbers than those of full precision
-        key["precision"] = str(torch.get_autocast_dtype(place.type))
+    if torch.is_autocast_enabled(where.type):  # its numbers differ from those of full precision
+        key["precision"] = str(torch.get_autocast_dtype(where.type))
     file = paths.home() / "features" / f"{store.sha256_of(key)}.safetensors"
     if cache and file.is_file():
         array = load(file.read_bytes())["features"]
     else:
-        model = model.to(place).eval()
+        model = model.to(where).eval()
         with progress.Steps("features", len(data.ids), "image") as steps:
             array = evaluate_rows(
-                model, data, convention, size=side, device=place, batch_size=batch_size, progress=steps.update
+                model, data, convention, size=side, device=where, batch_size=batch_size, progress=steps.update
             )
             steps.line(f"features: {progress.counted(steps.done, 'image')}, {progress.duration(steps.seconds)}")
         if array.ndim != 2:
             raise UsageError(
-                f"The model gives {array.shape[1:]} an image; embed needs pooled features (num_classes=0)."
+                f"The model gives {array.shape[1:]} per image; embed needs pooled features (num_classes=0).",
+                code="features-not-pooled",
             )
         if cache:
             with store.atomic_path(file) as temporary:

@@ -1,4 +1,4 @@
-"""Fine-tune all layers of a loaded model on a task; the test split is not seen here."""
+"""Fine-tune all layers of a loaded model on a task; this module does not use the test split."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Score = Callable[[np.ndarray, np.ndarray], float]
 
 
 def probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
-    """Softmax over classes, or a sigmoid a label: (N, K) in float64."""
+    """Softmax over classes, or a sigmoid per label: (N, K) in float64."""
     tensor = torch.from_numpy(logits).double()
     return (tensor.sigmoid() if kind == "multilabel" else tensor.softmax(1)).numpy()
 
 
 class FineTuner:
-    """One fine-tuning: fit on train, select on validation, then predict whatever is asked.
+    """One fine-tuning: fit on train, select on validation, then predict any split.
 
     Args:
         model: a timm model with a fresh head.
@@ -36,13 +36,19 @@ class FineTuner:
         protocol: resolved options.
         size: side of the input, pixels.
         device: "auto" or "cpu".
-        data_on_device: whether rows are kept there: "auto", "never" or "always".
+        data_on_device: whether rows are kept on the device: "auto", "never" or "always".
     """
 
     def __init__(
-        self, model: torch.nn.Module, kind: str, protocol: Protocol, *, size: int, device: str,
+        self,
+        model: torch.nn.Module,
+        kind: str,
+        protocol: Protocol,
+        *,
+        size: int,
+        device: str,
         data_on_device: Placing = "auto",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.model, self.kind, self.protocol, self.size = model, kind, protocol, size
         self.data_on_device: Placing = data_on_device
         self.convention = convention_of(model)
@@ -56,10 +62,17 @@ class FineTuner:
         return probabilities(logits, self.kind)
 
     def fit(
-        self, train: Decoded, validation: Decoded, run: RunFolder, *, seed: int, num_workers: int, score: Score | None,
+        self,
+        train: Decoded,
+        validation: Decoded,
+        run: RunFolder,
+        *,
+        seed: int,
+        num_workers: int,
+        score: Score | None,
         worded: Callable[[float], str] = "score {:.4f}".format,
-    ) -> Fitted:  # fmt: skip
-        """Train to the end of the protocol and keep the selected epoch's weights in the model.
+    ) -> Fitted:
+        """Train to the end of the protocol and load the selected epoch's weights into the model.
 
         Args:
             train: decoded training rows.
@@ -67,38 +80,46 @@ class FineTuner:
             run: the open run folder.
             seed: of order, augmentation and noise.
             num_workers: processes that make batches.
-            score: (labels, probabilities) → the higher, the better; None where nothing is selected.
-            worded: a score for people, with the name of its metric.
+            score: (labels, probabilities) → the higher, the better; None for no selection.
+            worded: formats a score, with the name of its metric.
         """
-        law = self.protocol
+        protocol = self.protocol
         world, device = self.accelerator.num_processes, self.accelerator.device
+        # rows and batches; augmentation and optimizer come from the protocol
         train = place_rows(train, device, self.data_on_device, run)
         validation = place(validation, device, self.data_on_device)
         augmentation = Augmentation(
-            min_area=law.min_area,
-            flip=law.flip,
-            brightness=law.brightness,
-            contrast=law.contrast,
-            rotation=law.rotation,
+            min_area=protocol.min_area,
+            flip=protocol.flip,
+            brightness=protocol.brightness,
+            contrast=protocol.contrast,
+            rotation=protocol.rotation,
         )
         batches = Batches(
             train,
             augmentation,
             self.convention,
             size=self.size,
-            batch_size=law.batch_size,
+            batch_size=protocol.batch_size,
             seed=seed,
             rank=self.accelerator.process_index,
             world=world,
         )
         plan = TrainingPlan(
-            epochs=law.epochs, optimizer=law.optimizer, learning_rate=law.learning_rate, weight_decay=law.weight_decay,
-            warmup_epochs=law.warmup_epochs, gradient_clip=law.gradient_clip, seed=seed, num_workers=num_workers,
-        )  # fmt: skip
-        objective = Objective(self.model, Options(label_smoothing=law.label_smoothing), self.kind)
+            epochs=protocol.epochs,
+            optimizer=protocol.optimizer,
+            learning_rate=protocol.learning_rate,
+            weight_decay=protocol.weight_decay,
+            warmup_epochs=protocol.warmup_epochs,
+            gradient_clip=protocol.gradient_clip,
+            seed=seed,
+            num_workers=num_workers,
+        )
+        objective = Objective(self.model, Options(label_smoothing=protocol.label_smoothing), self.kind)
+        # train, and score each epoch on validation
         labels = np.asarray(validation.labels)
-        scored = None if score is None else (lambda: score(labels, self.predict(validation)))
-        fitted = fit(objective, batches, plan, run, self.accelerator, score=scored, worded=worded)
-        if law.selection == "best" and fitted.best:
+        validate = None if score is None else (lambda: score(labels, self.predict(validation)))
+        fitted = fit(objective, batches, plan, run, self.accelerator, score=validate, worded=worded)
+        if protocol.selection == "best" and fitted.best:
             self.model.load_state_dict(fitted.best)
         return fitted

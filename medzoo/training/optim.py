@@ -13,11 +13,11 @@ from medzoo.errors import UnknownNameError
 def make_optimizer(
     model: torch.nn.Module, name: str, learning_rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Timm's optimizer of this name; biases and norms are not decayed.
+    """Timm's optimizer of this name; biases and norms have no weight decay.
 
     Args:
         model: its trainable parameters are optimised.
-        name: "adamw", "sgd" (Nesterov, momentum 0.9), "lars", ... as timm knows them.
+        name: timm's name: "adamw", "sgd" (Nesterov, momentum 0.9), "lars", ...
         learning_rate: the peak.
         weight_decay: for weights of two or more dimensions.
     """
@@ -25,10 +25,10 @@ def make_optimizer(
 
 
 def check_optimizer(name: str) -> None:
-    """Refuse an optimizer that cannot be made here: an unknown name, or one that needs a package that is not installed.
+    """Refuse an optimizer that cannot be created: the name is unknown, or a package that it needs is not installed.
 
     Args:
-        name: as timm knows it.
+        name: timm's name.
 
     Raises:
         UnknownNameError: with the nearest names.
@@ -37,15 +37,15 @@ def check_optimizer(name: str) -> None:
     """
     try:
         make_optimizer(torch.nn.Linear(2, 2), name, 1e-3, 0.0)
-    except Exception as error:  # each optimizer refuses in its own way
+    except Exception as error:  # each optimizer raises its own kind of error
         why = str(error).rstrip(".").partition("\n")[0][:200] or type(error).__name__
         raise UnknownNameError(
-            "optimizer", name, list_optimizers(), f"It cannot be made ({why}); timm.optim.list_optimizers() lists all."
+            "optimizer", name, list_optimizers(), f"It cannot be created ({why}); see timm.optim.list_optimizers()."
         ) from error
 
 
 def learning_rate_at(step: int, *, peak: float, steps: int, warmup: int) -> float:
-    """Linear warm-up, then half a cosine down to zero at the last step.
+    """The learning rate of a step: linear warm-up, then half a cosine down to zero at the last step.
 
     Source: https://arxiv.org/abs/1608.03983 (cosine), https://arxiv.org/abs/1706.02677 (warm-up)
 

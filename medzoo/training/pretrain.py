@@ -1,4 +1,4 @@
-"""Pre-train from random weights, or continue from any checkpoint: options in, a folder with its card out."""
+"""Pre-train from random weights, or continue from any checkpoint, and write a checkpoint folder with a card."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medzoo.data.files.downloads import no_downloads
+from medzoo.data.task import Task
 from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
@@ -14,44 +16,44 @@ from medzoo.training.objectives import method as find_method
 from medzoo.training.options.fields import check_values, worded
 from medzoo.training.options.shared import open_task, slug, task_identity, trained_name
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.run_state.run_folder import RunFolder
 
 __all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from accelerate import Accelerator
 
     from medzoo.data.decode_cache.decoded import Decoded
-    from medzoo.data.task import Task
     from medzoo.training.inputs.batches import Batches
     from medzoo.training.inputs.shard_batches import StreamTask
+    from medzoo.training.objectives import Objective
     from medzoo.training.run_state.run_folder import RunFolder
 
 
-# sizes that suit small experiments; a study states its own
+# values for small experiments; a study should choose its own
 DEFAULTS: dict[str, Any] = {"epochs": 100, "batch_size": 256, "learning_rate": 1e-3, "precision": "auto"}
 
 
 def default_words() -> dict[str, str]:
-    """What `--help` shows for the options whose defaults stand in DEFAULTS."""
+    """The text in `--help` for the options whose defaults are in DEFAULTS."""
     return {key: worded(value) for key, value in DEFAULTS.items()}
 
 
 def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # noqa: ANN401 - the method's own Options
-    """Train a backbone by an objective and leave it as a folder that `medzoo.load` reads.
+    """Train a backbone with an objective and write it as a folder that `medzoo.load` reads.
 
     Args:
-        options: what to train on what.
-        method_options: the objective's Options; None takes its defaults.
+        options: the method, the data and the training.
+        method_options: the objective's Options; None uses its defaults.
 
     Returns:
-        The run folder; the checkpoint lies in its `checkpoint/`.
+        The run folder; the checkpoint is in its `checkpoint/`.
 
     Raises:
-        UsageError: before anything is loaded, if options cannot work together.
-        Interrupted: after a signal; the same call goes on.
+        UsageError: before anything is loaded, if options cannot be combined.
+        Interrupted: after a signal; the same call continues the run.
     """
     from medzoo.zoo.registry.locations import is_folder
 
@@ -60,14 +62,16 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     check_values(method_options if method_options is not None else module.Options())
     task = _open(options, labels=module.SUPERVISED)
     if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
-        raise UsageError(f"Method {options.method} needs class labels; task {task.name} is {task.kind}.")
+        raise UsageError(
+            f"Method {options.method} needs class labels; task {task.name} is {task.kind}.", code="task-without-classes"
+        )
     job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), task)
     run = job.run_folder()
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
         site = compute.settle(run, job.settings["precision"], options.device)
         job.announce(run, site)
-        job.look()  # an unreadable image is found before the folder is anybody's
+        job.decode()  # an unreadable image raises before the run folder is claimed
         with run.open(), site.applied(run):
             job.train(run)
             job.save(run)
@@ -75,14 +79,12 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
 
 
 def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # noqa: ANN401 - the method's own Options
-    """Whether this very pre-training has ended in its folder and its checkpoint is there; nothing is trained or fetched.
+    """Whether this pre-training is complete in its folder, with its checkpoint; nothing is trained or downloaded.
 
     Args:
-        options: what to train on what.
-        method_options: the objective's Options; None takes its defaults.
+        options: the method, the data and the training.
+        method_options: the objective's Options; None uses its defaults.
     """
-    from medzoo.data.files.downloads import no_downloads
-    from medzoo.training.run_state.run_folder import RunFolder
     from medzoo.zoo.loading.identify import identify
     from medzoo.zoo.registry.locations import is_folder
 
@@ -93,7 +95,7 @@ def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # no
     try:
         with no_downloads():
             if options.checkpoint is not None:
-                identify(options.checkpoint, hub=options.hub)  # what is not here would be fetched
+                identify(options.checkpoint, hub=options.hub)  # raises if the checkpoint is not on this machine
             task = _open(options, labels=module.SUPERVISED)
             return _PretrainJob(options, module, method_options or module.Options(), task).run_folder().done
     except MedzooError:
@@ -101,38 +103,26 @@ def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # no
 
 
 def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
-    """The task, or the facts of shards, which are streamed; of images of one's own that need no labels, all are for training."""
+    """The task, or a stream of shards; without labels, all images of the user's own data are for training."""
     if not options.task.startswith("shards:"):
         return open_task(options, unlabelled=not labels)
-    from medzoo.training.inputs.shard_batches import PREFIX, StreamTask
+    from medzoo.training.inputs.shard_batches import open_stream
 
-    asked = {
-        "--split-file": options.split_file, "--fold": options.fold, "--groups": options.groups,
-        "--fraction": None if options.fraction == 1 else options.fraction,
-    }  # fmt: skip
-    if options.data_on_device == "always":
-        raise UsageError("--data-on-device is always, but shards are streamed and never lie on a device as a whole.")
-    given = [name for name, value in asked.items() if value is not None]
-    if given:
-        raise UsageError(
-            f"{given[0]} selects rows, but shards are streamed as they were written. Give it to `medzoo shards`, then stream "
-            "the shards that it writes."
-        )
-    return StreamTask(options.task.removeprefix(PREFIX), options.root, options.label_policy)
+    return open_stream(options)
 
 
 class _PretrainJob:
-    """One pre-training: the model it starts from, its resolved options, and what it leaves."""
+    """One pre-training: its base model, its resolved options, and its output."""
 
-    def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
+    def __init__(self, options: PretrainOptions, module: Objective, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
         from medzoo.training.inputs.input_transform import load_at_size
 
         self.options, self.module, self.chosen, self.task = options, module, chosen, task
         given = {key: getattr(options, key) for key in DEFAULTS}
         self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
-        self.wish = checked(self.settings["precision"])
+        self.precision_choice = checked(self.settings["precision"])
         self.settings["precision"] = resolve(
-            self.wish, options.device, began=compute.began(options.out, options.resume)
+            self.precision_choice, options.device, began=compute.began(options.out, options.resume)
         )
         self.base = options.checkpoint or f"{options.architecture}-random"
         classes = len(task.classes) if module.SUPERVISED else 0
@@ -144,22 +134,20 @@ class _PretrainJob:
 
     @property
     def training(self) -> dict[str, Any]:
-        """Every resolved option that may change the weights, the seed and the data apart."""
+        """Every resolved option that can change the weights, except the seed and the data."""
         names = ("method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip")
         own = {name: getattr(self.options, name) for name in names}
         return {**own, **self.settings, **asdict(self.chosen), "size": self.size}
 
     @property
     def name(self) -> str:
-        """The result's name: the user's, or base, method and data joined."""
+        """The result's name: --name, or base, method and data joined."""
         methods = [str(step["method"]) for step in self.receipt.lineage if step.get("method")]
         data = self.options.data_name or self.task.name
         return self.options.name or trained_name(self.receipt.name, methods, self.options.method, data)
 
     def run_folder(self) -> RunFolder:
         """The run folder with this job's identity."""
-        from medzoo.training.run_state.run_folder import RunFolder
-
         identity = {
             "name": self.name,
             "base": self.receipt.sha256 or self.base,
@@ -169,9 +157,9 @@ class _PretrainJob:
             **compute.identity_of_processes(),
         }
         unused = NOT_FROM_RANDOM if self.options.architecture else NOT_FROM_CHECKPOINT
-        asked = {key: value for key, value in self.options.as_dict().items() if key not in unused}
-        asked |= {**self.settings, **asdict(self.chosen)}
-        run = RunFolder(Path(self.options.out), "pretrain", identity, asked, self.options.resume)
+        resolved = {key: value for key, value in self.options.as_dict().items() if key not in unused}
+        resolved |= {**self.settings, **asdict(self.chosen)}
+        run = RunFolder(Path(self.options.out), "pretrain", identity, resolved, self.options.resume)
         run.title = self.name
         return run
 
@@ -180,7 +168,7 @@ class _PretrainJob:
 
         Args:
             run: its folder.
-            site: what it computes with.
+            site: its computing resources.
         """
         settings = self.settings
         epochs = f"{settings['epochs']} epoch{'s' * (settings['epochs'] != 1)}"
@@ -188,23 +176,19 @@ class _PretrainJob:
             run, site, checkpoint=compute.named(self.receipt), counts={"train": self._images}, notes=self._notes,
             how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
         )  # fmt: skip
-        for sentence in compute.doubts(site, kept=self.wish == "auto"):
-            warn(sentence)
+        for text in compute.doubts(site, kept=self.precision_choice == "auto"):
+            warn(text)
 
     @property
     def _notes(self) -> list[str]:
-        """How the data were read, and the images that are not trained on."""
-        from medzoo.data.task import Task
-
+        """How the data were read, and the images that are not used for training."""
         if not isinstance(self.task, Task):
             return []
         rest = [f"{table.num_rows:,} {split}" for split, table in self.task.tables.items() if split != "train"]
         return [*self.task.notes, *([f"not trained on: {' + '.join(rest)} images"] if rest else [])]
 
-    def look(self) -> None:
+    def decode(self) -> None:
         """Decode the training images, unless they are streamed."""
-        from medzoo.data.task import Task
-
         if isinstance(self.task, Task):
             self._rows(self.task)
 
@@ -214,14 +198,13 @@ class _PretrainJob:
         return decoded(task, "train", size=self.size)
 
     def _batches(self, accelerator: Accelerator, run: RunFolder) -> Batches:
-        """The batches of this process, of decoded rows or of a stream."""
-        from medzoo.data.task import Task
+        """The batches of this process, from decoded rows or from a stream."""
         from medzoo.training.inputs.batches import Batches
         from medzoo.training.inputs.device_placement import place_rows
         from medzoo.training.inputs.input_transform import convention_of
 
         options = self.options
-        law, convention = self.module.views(self.chosen), convention_of(self.model)
+        augmentation, convention = self.module.views(self.chosen), convention_of(self.model)
         shared: dict[str, Any] = {
             "size": self.size, "batch_size": self.settings["batch_size"], "seed": options.seed, "views": self.module.VIEWS,
             "rank": accelerator.process_index, "world": accelerator.num_processes,
@@ -229,12 +212,12 @@ class _PretrainJob:
         if not isinstance(self.task, Task):
             from medzoo.training.inputs.shard_batches import StreamBatches
 
-            return StreamBatches(self.task, law, convention, **shared)
+            return StreamBatches(self.task, augmentation, convention, **shared)
         rows = place_rows(self._rows(self.task), accelerator.device, options.data_on_device, run)
-        return Batches(rows, law, convention, **shared)
+        return Batches(rows, augmentation, convention, **shared)
 
     def train(self, run: RunFolder) -> None:
-        """Run the loop; a supervised method logs its accuracy on validation, the last epoch is what is kept."""
+        """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
         from medzoo.training.loop import TrainingPlan, fit, make_accelerator
 
         options, settings = self.options, self.settings
@@ -257,10 +240,8 @@ class _PretrainJob:
         )  # fmt: skip
 
     def _score(self, accelerator: Accelerator) -> Callable[[], float] | None:
-        from medzoo.data.task import Task
-
         if not self.module.SUPERVISED or self.task.kind == "multilabel" or not isinstance(self.task, Task):
-            return None  # of a stream, validation would be a second task; it is not held apart
+            return None  # a stream has no separate validation rows
         if "validation" not in self.task.splits:
             return None
         from medzoo.data.decode_cache.cache import decoded
@@ -282,17 +263,16 @@ class _PretrainJob:
 
     @property
     def _images(self) -> int:
-        from medzoo.data.task import Task
-
         return len(self.task.splits["train"]) if isinstance(self.task, Task) else self.task.images
 
     def save(self, run: RunFolder) -> None:
-        """Write the folder of the trained checkpoint, with its card and its lineage, and the picture of the run."""
+        """Write the folder of the trained checkpoint, with its card and its lineage, and the curves of the run."""
         from medzoo.training.run_state.plot_curves import draw_curves
         from medzoo.zoo.folder.read_write import save
 
         if not is_main_process():
             return
+        # the new step is added to the lineage of the base
         step = {
             "method": self.options.method,
             "data": self.options.data_name or slug(self.task.name),
@@ -300,6 +280,7 @@ class _PretrainJob:
             "epochs": self.settings["epochs"],
         }
         lineage = [*self.receipt.lineage, step]
+        # the facts of the card
         card: dict[str, Any] = {
             "name": self.name,
             "license": self.options.license,

@@ -18,13 +18,13 @@ from medzoo.training.options.shared import (
     option,
 )
 
-# What a start from random weights, or from a checkpoint, does not use, and why.
+# Options that a start from random weights, or from a checkpoint, does not use, with the reason.
 NOT_FROM_RANDOM = {
-    "checkpoint": "it starts at random weights; recipes/continue_pretrain.py continues from a checkpoint",
-    "hub": "it starts at random weights, which come from no hub",
-    "accept_license": "it starts at random weights, which have no licence",
+    "checkpoint": "it starts from random weights; recipes/continue_pretrain.py continues from a checkpoint",
+    "hub": "it starts from random weights, which are not in a hub",
+    "accept_license": "it starts from random weights, which have no licence",
 }
-NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain.py starts at random weights"}
+NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain.py starts from random weights"}
 
 
 @dataclass(kw_only=True)
@@ -32,11 +32,14 @@ class PretrainOptions(SharedOptions):
     """Options of pre-training and continued pre-training."""
 
     method: str = option(
-        f"objective: {' or '.join(list_methods())}; each adds options of its own, which `--method NAME --help` shows", "",
-        section=RUN, metavar="NAME", required=True,
-    )  # fmt: skip
+        f"objective: {' or '.join(list_methods())}; `--method NAME --help` shows the options that it adds",
+        "",
+        section=RUN,
+        metavar="NAME",
+        required=True,
+    )
     architecture: str | None = option(
-        "architecture family to start at random, for example resnet50", section=RUN, metavar="NAME", required=True
+        "architecture to start with random weights, for example resnet50", section=RUN, metavar="NAME", required=True
     )
     checkpoint: str | None = option(
         "checkpoint to continue from: a name, hf-hub:org/name, or a folder",
@@ -51,33 +54,39 @@ class PretrainOptions(SharedOptions):
         "short name of the data in the result's name", section=OUTPUT, metavar="NAME", shown="from --task"
     )
     license: str = option(
-        "licence of the result (an SPDX id); needed before it may be pushed", "unknown", section=OUTPUT, metavar="ID"
+        "licence of the result (an SPDX id); a push needs it", "unknown", section=OUTPUT, metavar="ID"
     )
-    optimizer: str = option("timm's name of it", "adamw", section=TRAINING, metavar="NAME")
-    weight_decay: float = option("on weights, not on biases and norms", 0.05, section=TRAINING, metavar="X", least=0)
-    warmup_epochs: float = option("linear warm-up", 1.0, section=TRAINING, metavar="N", least=0)
+    optimizer: str = option("optimizer, by timm's name", "adamw", section=TRAINING, metavar="NAME")
+    weight_decay: float = option(
+        "weight decay, not applied to biases and norms", 0.05, section=TRAINING, metavar="X", least=0
+    )
+    warmup_epochs: float = option("epochs of linear warm-up", 1.0, section=TRAINING, metavar="N", least=0)
     gradient_clip: float = option(
         "largest norm of the gradient, 0 for none", 1.0, section=TRAINING, metavar="X", least=0
     )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
 
     def check(self) -> None:
-        """Refuse what cannot run, before anything is loaded."""
+        """Refuse options that cannot run, before anything is loaded."""
         super().check()
         if not self.method:
-            raise UsageError(f"--method is missing: {' or '.join(list_methods())}.")
+            raise UsageError(f"--method is missing: {' or '.join(list_methods())}.", code="method-missing")
         find_method(self.method)
         if bool(self.architecture) == bool(self.checkpoint):
-            raise UsageError("Give either --architecture (random weights) or --checkpoint (continue from it).")
+            raise UsageError(
+                "Give either --architecture (random weights) or --checkpoint (continue from it).",
+                code="architecture-or-checkpoint",
+            )
         if not self.out:
-            raise UsageError("--out is missing: the folder of the run.")
+            raise UsageError("--out is missing: the folder of the run.", code="out-missing")
         check_place(self.out, "--out")
         check_terms(self.license)
         from medzoo.zoo.folder.card_input import CARD_NAME
 
         if self.name and not CARD_NAME.fullmatch(self.name):
             raise UsageError(
-                f"--name is {self.name!r:.200}; use letters, digits and . _ - (at most {LONGEST_NAME}, no slash)."
+                f"--name is {self.name!r:.200}; use letters, digits and . _ - (at most {LONGEST_NAME}, no slash).",
+                code="checkpoint-name-invalid",
             )
         from medzoo.training.optim import check_optimizer
 

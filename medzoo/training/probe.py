@@ -1,4 +1,4 @@
-"""A linear probe: logistic regression on cached features, its penalty chosen on validation."""
+"""A linear probe: logistic regression on cached features, with a penalty selected on validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medzoo.errors import MissingExtraError, UsageError
 
 @dataclass
 class Probe:
-    """A fitted probe and how it was chosen."""
+    """A fitted probe and how it was selected."""
 
     regularisation: float
     score: float
@@ -36,9 +36,9 @@ def fit_probe(
 
     Args:
         train: features (N, D) and labels.
-        validation: features and labels that choose the penalty.
-        kind: "binary", "multiclass" or "multilabel" (one regression a label, NaN labels left out).
-        classes: how many.
+        validation: features and labels that select the penalty.
+        kind: "binary", "multiclass" or "multilabel" (one regression per label, without NaN labels).
+        classes: number of classes.
         regularisation: values of C; larger is weaker.
         score: (labels, probabilities) → the higher, the better.
 
@@ -49,7 +49,10 @@ def fit_probe(
     except ImportError as error:
         raise MissingExtraError("scikit-learn", "recipes", "A linear probe") from error
     if not regularisation:
-        raise UsageError("The protocol's [linear] table lists no values for `regularisation`.")
+        raise UsageError(
+            "The protocol's [linear] table lists no values for `regularisation`.", code="regularisation-missing"
+        )
+    # statistics of the training split standardise all splits
     scaler = StandardScaler().fit(train[0])
     features, labels = scaler.transform(train[0]), train[1]
     best: Probe | None = None
@@ -76,7 +79,7 @@ def _fit(features: np.ndarray, labels: np.ndarray, kind: str, strength: float) -
         known = ~np.isnan(column.astype(float))
         target = column[known].astype(int)
         if len(np.unique(target)) < 2:
-            models.append(float(target.mean()) if len(target) else 0.5)  # nothing to learn: a constant
+            models.append(float(target.mean()) if len(target) else 0.5)  # one class only: predict a constant
             continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -93,5 +96,5 @@ def _probabilities(models: list[Any], rows: np.ndarray, kind: str, classes: int)
     if isinstance(models[0], float):
         probabilities[:, round(models[0])] = 1.0
     else:
-        probabilities[:, models[0].classes_] = models[0].predict_proba(rows)  # a class absent from train keeps zero
+        probabilities[:, models[0].classes_] = models[0].predict_proba(rows)  # classes absent from train stay at zero
     return probabilities

@@ -1,4 +1,4 @@
-"""A checkpoint as the encoder of a segmentation network: the decoders are those of segmentation_models_pytorch."""
+"""A checkpoint as the encoder of a segmentation network, with the decoders of segmentation_models_pytorch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Decoder = Literal["auto", "unet", "upernet", "dpt"]
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # of smp's U-Net, coarse to fine
 UPERNET_CHANNELS = 256
 DPT_LEVELS = 4  # Source: https://arxiv.org/abs/2103.13413, section 3
-DPT_STRIDE = 16  # pixels a token; the decoder's doublings and halvings are made for it
+DPT_STRIDE = 16  # pixels per token for which the decoder's resizing steps are designed
 
 
 class Segmenter(nn.Module):
-    """A stored network with a fresh decoder; `medzoo.segmenter` makes it.
+    """A pre-trained encoder with a fresh decoder; `medzoo.segmenter` creates it.
 
     Args:
-        encoder: gives what the decoder takes.
+        encoder: gives the inputs of the decoder.
         decoder: of segmentation_models_pytorch.
         head: from the decoder's maps to classes.
     """
@@ -39,7 +39,8 @@ class Segmenter(nn.Module):
         if side is not None and tuple(x.shape[-2:]) != (side, side):
             raise UsageError(
                 f"This encoder takes {side} x {side} pixels, and the images have {x.shape[-2]} x {x.shape[-1]}. "
-                "Build it for them: segmenter(..., size=...)."
+                "Build it for that size: segmenter(..., size=...).",
+                code="image-size-mismatch",
             )
         features = self.encoder(x)
         maps = self.decoder(*features) if isinstance(features, tuple) else self.decoder(features)
@@ -50,14 +51,14 @@ class Segmenter(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """Feature maps from fine to coarse, the image first, as smp's U-Net and UPerNet take them."""
+    """Feature maps from fine to coarse, the image first: the input of smp's U-Net and UPerNet."""
 
     def __init__(self, model: nn.Module, channels: int, side: int | None) -> None:
         super().__init__()
         self.model, self.side = model, side
         info: Any = model.feature_info
         reductions = info.reduction()
-        self.lacks_half = reductions[0] == 4  # ConvNeXt and Swin begin at a quarter
+        self.lacks_half = reductions[0] == 4  # the first maps of ConvNeXt and Swin have a quarter of the resolution
         self.out_channels = [channels, *([0] if self.lacks_half else []), *info.channels()]
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -71,7 +72,7 @@ class _Pyramid(nn.Module):
 
 
 class _Tokens(nn.Module):
-    """Maps of tokens and the class tokens of four depths, as smp's DPT takes them."""
+    """Token maps and class tokens of four depths: the input of smp's DPT."""
 
     def __init__(self, model: nn.Module, side: int | None) -> None:
         super().__init__()
@@ -100,14 +101,14 @@ def segmenter(
     token: str | bool | None = None,
     accept_license: bool = False,
 ) -> Segmenter:
-    """A checkpoint as the encoder of a segmentation network, with a decoder drawn from torch's generator.
+    """A checkpoint as the encoder of a segmentation network, with a decoder initialised from torch's generator.
 
-    Convolutional nets, ConvNeXt and Swin get a U-Net; plain vision transformers, which have one resolution, a DPT.
+    Convolutional networks, ConvNeXt and Swin get a U-Net; plain vision transformers, which have one resolution, get a DPT.
 
     Args:
         name: as for `medzoo.load`.
-        classes: channels of the answer.
-        decoder: "unet", "upernet" or "dpt"; "auto" takes the usual one.
+        classes: channels of the output.
+        decoder: "unet", "upernet" or "dpt"; "auto" chooses the usual one.
         size: side of the images, pixels; None is the checkpoint's (for a transformer the next below that its decoder takes).
             Networks whose input is fixed get their position tables resized; the others take any size.
         in_chans: as for `medzoo.load`.
@@ -118,8 +119,8 @@ def segmenter(
         accept_license: accept non-commercial or contested terms.
 
     Returns:
-        A network from normalised images (N, channels, H, W) to logits (N, classes, H, W), in eval mode. `.encoder` holds the
-        stored weights, `.load_receipt` says which; `medzoo.transform` takes it.
+        A network from normalised images (N, channels, H, W) to logits (N, classes, H, W), in eval mode. `.encoder` has the
+        pre-trained weights, `.load_receipt` names them; `medzoo.transform` accepts the network.
 
     Raises:
         UsageError: for a decoder that does not fit the network, or a size that does not fit the decoder.
@@ -133,17 +134,19 @@ def segmenter(
     from medzoo.zoo.loading.load import load
 
     if isinstance(classes, bool) or not isinstance(classes, int) or not 1 <= classes <= 10_000:
-        raise UsageError(f"classes is {classes!r}; give a number of classes, at least 1.")
+        raise UsageError(f"classes is {classes!r}; give a number of classes, at least 1.", code="classes-below-one")
+    # the network decides the decoder: plain transformers have one resolution, all others several
     where: dict[str, Any] = {"hub": hub, "cache_dir": cache_dir, "local_files_only": local_files_only, "token": token}
     whole = load(name, in_chans=in_chans, accept_license=accept_license, **where)
     plain = hasattr(whole, "patch_embed") and hasattr(whole, "pos_drop") and hasattr(whole, "cls_token")
     chosen = ("dpt" if plain else "unet") if decoder == "auto" else decoder
     if chosen not in ("unet", "upernet", "dpt"):
-        raise UsageError(f"decoder is {decoder!r}; choose auto, unet, upernet or dpt.")
+        raise UsageError(f"decoder is {decoder!r}; choose auto, unet, upernet or dpt.", code="decoder-unknown")
     if (chosen == "dpt") != plain:
         fitting = "dpt" if plain else "unet or upernet"
         kind = "one resolution throughout" if plain else "several resolutions"
-        raise UsageError(f"{name} has {kind}, so its decoder is {fitting}, not {chosen}.")
+        raise UsageError(f"{name} has {kind}, so its decoder is {fitting}, not {chosen}.", code="decoder-does-not-fit")
+    # networks with a fixed input size are built for the given size
     config: Any = whole.pretrained_cfg
     channels, stored = int(config["input_size"][0]), int(config["input_size"][-1])
     side = _side(name, whole, size, stored, plain) if config.get("fixed_input_size") else None
@@ -157,14 +160,17 @@ def segmenter(
 
 
 def _side(name: str, model: nn.Module, size: int | None, stored: int, plain: bool) -> int:
-    """The side for which a network of fixed input is built."""
+    """The side for which a network with a fixed input size is built."""
     if not plain:
         return size or stored
     patch = int(model.patch_embed.patch_size[0])  # type: ignore[union-attr,index]
-    step = 2 * patch  # the coarsest map has half as many tokens a side
+    step = 2 * patch  # the coarsest map has half as many tokens per side
     side = size or stored // step * step
     if side % step:
-        raise UsageError(f"size is {side}; the DPT decoder of {name} takes multiples of {step}, twice its patch.")
+        raise UsageError(
+            f"size is {side}; the DPT decoder of {name} needs a multiple of {step}, twice the patch size.",
+            code="size-not-a-multiple",
+        )
     return side
 
 
@@ -175,20 +181,27 @@ def _joined(encoder: _Pyramid | _Tokens, decoder: str, classes: int) -> Segmente
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
         from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
     except ImportError as error:
-        raise UsageError("Segmentation needs segmentation-models-pytorch: pip install 'medzoo[recipes]'.") from error
+        raise UsageError(
+            "Segmentation needs segmentation-models-pytorch: pip install 'medzoo[recipes]'.",
+            code="missing-segmentation-models-pytorch",
+        ) from error
     widths = encoder.out_channels
-    made: nn.Module
+    network: nn.Module
     head: nn.Module
+    # the decoder and the head that belongs to it
     if decoder == "unet":
         blocks = UNET_CHANNELS[-(len(widths) - 1) :]
-        made = UnetDecoder(encoder_channels=widths, decoder_channels=blocks, n_blocks=len(blocks))
+        network = UnetDecoder(encoder_channels=widths, decoder_channels=blocks, n_blocks=len(blocks))
         head = SegmentationHead(blocks[-1], classes, kernel_size=3)
     elif decoder == "upernet":
-        made = UPerNetDecoder(encoder_channels=widths, encoder_depth=len(widths) - 1, decoder_channels=UPERNET_CHANNELS)
+        network = UPerNetDecoder(
+            encoder_channels=widths, encoder_depth=len(widths) - 1, decoder_channels=UPERNET_CHANNELS
+        )
         head = SegmentationHead(UPERNET_CHANNELS, classes, kernel_size=1, upsampling=4)
     else:
-        made = DPTDecoder(encoder_out_channels=widths, encoder_output_strides=[DPT_STRIDE] * DPT_LEVELS)
+        network = DPTDecoder(encoder_out_channels=widths, encoder_output_strides=[DPT_STRIDE] * DPT_LEVELS)
         head = DPTSegmentationHead(256, classes)
-    initialization.initialize_decoder(made)
+    # the initial weights that segmentation_models_pytorch uses
+    initialization.initialize_decoder(network)
     initialization.initialize_head(head)
-    return Segmenter(encoder, made, head)
+    return Segmenter(encoder, network, head)

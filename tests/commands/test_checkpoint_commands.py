@@ -97,7 +97,7 @@ def test_info_of_a_name_that_lies_in_the_hub(run, own, tmp_path, private_home):
 def test_fetch_of_several_brings_the_others_too(run, tiny_hub, tmp_path):
     code, out, err = run("fetch", "lab/nothing", "lab/tiny", "--hub", tiny_hub, "--to", tmp_path / "stick")
     assert code == 1 and "stick/lab/tiny" in out and (tmp_path / "stick" / "lab" / "tiny" / "config.json").is_file()
-    assert "lab/nothing" in err and "1 of 2 were not brought" in err
+    assert "lab/nothing" in err and "1 of 2 failed" in err
 
 
 def test_a_weights_file_where_a_checkpoint_is_wanted(run):

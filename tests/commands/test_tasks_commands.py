@@ -53,7 +53,7 @@ def test_list_filters(run, filters, some, none):
 
 def test_list_without_a_match_says_so(run):
     code, _, err = run("tasks", "list", "--about", "unicorns")
-    assert code == 2 and "No task fits" in err
+    assert code == 2 and "No task matches" in err
 
 
 @pytest.mark.parametrize("name", list_tasks())
@@ -107,7 +107,7 @@ def test_duplicates_report_and_fail_where_asked(run, scans, tmp_path):
 @pytest.mark.parametrize(
     ("against", "code", "words"),
     [
-        ("nowhere.parquet", 2, "--save-index FILE` makes one"),
+        ("nowhere.parquet", 2, "--save-index FILE` creates one"),
         ("chestxray41", 2, "Unknown task"),
         ("folder:nowhere", 1, "does not exist"),
     ],

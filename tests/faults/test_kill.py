@@ -94,7 +94,7 @@ def test_f38_a_signal_saves_and_says_how_to_go_on(arguments, tmp_path, number, c
     wait_for_step(tmp_path / "run", 3, process)
     process.send_signal(number)
     _, error = process.communicate(timeout=300)
-    assert process.returncode == code and "same command goes on" in error and "Traceback" not in error
+    assert process.returncode == code and "same command continues" in error and "Traceback" not in error
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "resumable"
 
 

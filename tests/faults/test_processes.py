@@ -71,4 +71,4 @@ def test_a_run_of_one_process_does_not_go_on_with_two(tiny_hub, tmp_path, monkey
 def test_copies_that_do_not_join_are_refused(tiny_hub, tmp_path):
     """A launcher that starts two processes which do not find each other would train twice, and race for the folder."""
     done = launch(tiny_hub, tmp_path, sys.executable, WORLD_SIZE="2")
-    assert done.returncode == 2 and "train apart" in done.stderr and not list((tmp_path / "results").rglob("*.json"))
+    assert done.returncode == 2 and "joined" in done.stderr and not list((tmp_path / "results").rglob("*.json"))

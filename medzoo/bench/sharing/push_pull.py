@@ -33,7 +33,7 @@ from medzoo.bench.sharing.prepare_upload import Outgoing, prepare_upload
 from medzoo.bench.sharing.repository import KIND, download_files, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.errors import PublishError, ResultError
-from medzoo.zoo.publish.upload import Head, Pushed, add, look, open_pull_request
+from medzoo.zoo.publish.upload import Head, Pushed, commit_files, open_pull_request, open_repository
 from medzoo.zoo.registry.hub_names import check_repo
 
 Token = str | bool | None
@@ -111,7 +111,11 @@ def push_results(
             return Sent(f"https://huggingface.co/datasets/{repo}", tuple(one.file for one in ready), 0, tuple(stays))
 
         # with an empty store no repository is created, but the generated files of an existing one are updated
-        head = look(repo, kind="dataset", private=private, token=token) if ready else repository(repo, token=token)
+        head = (
+            open_repository(repo, kind="dataset", private=private, token=token)
+            if ready
+            else repository(repo, token=token)
+        )
         fresh, notes = _fresh(ready, head, token)
         if create_pr:
             notes += [
@@ -165,7 +169,7 @@ def _commit(fresh: list[Outgoing], head: Head, license: str, token: Token) -> Pu
     files = {name: content for one in fresh for name, content in one.files().items()}
     files |= _derived(fresh, head, license, token)
     try:
-        return add(head, files, _title(fresh), token=token)
+        return commit_files(head, files, _title(fresh), token=token)
     except PublishError as error:
         if getattr(getattr(error.__cause__, "response", None), "status_code", None) == FORBIDDEN:
             raise PublishError(
@@ -179,8 +183,8 @@ def _propose(fresh: list[Outgoing], head: Head, token: Token) -> Pushed:
     if not fresh:
         return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
     files = {name: content for one in fresh for name, content in one.files().items()}
-    there = open_pull_request(files, head, token)
-    return there or add(head, files, _title(fresh), create_pr=True, token=token)
+    same = open_pull_request(files, head, token)
+    return same or commit_files(head, files, _title(fresh), create_pr=True, token=token)
 
 
 def _title(fresh: list[Outgoing]) -> str:

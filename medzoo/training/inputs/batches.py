@@ -1,4 +1,4 @@
-"""The batches of an epoch, each a function of (seed, epoch, number): workers and resuming cannot change them."""
+"""The batches of an epoch. Each is a function of (seed, epoch, number): workers and resuming cannot change it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from medzoo.data.transforms.random_params import draw
 from medzoo.errors import UsageError, WorkerError
 
 Batch = dict[str, Any]
-AT_ONCE = 16  # images whose intermediate values stay in a core's cache; it changes no result
-SILENCE = 600  # seconds without a batch after which a process counts as hanging
+AT_ONCE = 16  # images that are processed together, so that they fit into a core's cache; results do not depend on it
+SILENCE = 600  # seconds without a batch after which a process is treated as hanging
 
 
 class Batches(Dataset):
     """Item k is the k-th training batch of the epoch that was set.
 
     Args:
-        data: decoded rows of the training split; of rows on a device, the batches are made there.
-        augmentation: what may be done to an image.
-        convention: the network's input.
+        data: decoded rows of the training split; batches of rows on a device are made there.
+        augmentation: the random changes of an image.
+        convention: the network's input convention.
         size: side of a view, pixels.
-        batch_size: images a step over all processes.
+        batch_size: images per step over all processes.
         seed: the run's seed.
-        views: random views an image; with one, a batch holds "image", with more, "views".
+        views: random views per image; with one, a batch has "image", with more, "views".
         rank: this process.
-        world: processes of the launch; each takes an equal share of every batch.
+        world: processes of the launch; each gets an equal share of every batch.
     """
 
     def __init__(
@@ -56,18 +56,19 @@ class Batches(Dataset):
         self.batch_size = min(batch_size, len(data.ids))
         if self.batch_size % world:
             raise UsageError(
-                f"A batch of {self.batch_size} images cannot be shared equally by {world} processes; choose a --batch-size "
-                "that they divide."
+                f"A batch of {self.batch_size} images cannot be divided equally among {world} processes; choose a "
+                f"--batch-size that is a multiple of {world}.",
+                code="batch-not-divisible",
             )
         self.epoch = 0
         self._order = order(seed, 0, len(data.ids))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and with it order and augmentations."""
+        """Set the epoch, which determines order and augmentations."""
         self.epoch, self._order = epoch, order(self.seed, epoch, len(self.data.ids))
 
     def __len__(self) -> int:
-        """Whole batches an epoch; the remainder of the order waits for another epoch's permutation."""
+        """Batches per epoch; the incomplete last batch is dropped."""
         return len(self.data.ids) // self.batch_size
 
     def __getitem__(self, number: int) -> Batch:
@@ -78,15 +79,17 @@ class Batches(Dataset):
         """Some rows as a batch.
 
         Args:
-            data: that holds them.
-            chosen: (N,) rows of it.
-            indices: (N,) their positions in the whole split, which the draws follow.
+            data: the decoded rows.
+            chosen: (N,) row numbers in `data`.
+            indices: (N,) positions in the whole split; the random values depend on them.
         """
+        # memory for all views and masks, on the device of the rows
         device = on_device(data)
         channels, square = self.convention.channels, (self.size, self.size)
         views = [torch.empty((len(chosen), channels, *square), device=device) for _ in range(self.views)]
         masked = self.views if data.masks is not None else 0
         masks = [torch.empty((len(chosen), *square), dtype=torch.uint8, device=device) for _ in range(masked)]
+        # the CPU works in small groups of images, a device on the whole batch
         step = AT_ONCE if device is None or device.type == "cpu" else max(1, len(chosen))
         for first in range(0, len(chosen), step):
             part = slice(first, first + step)
@@ -105,50 +108,62 @@ class Batches(Dataset):
         views: list[torch.Tensor],
         masks: list[torch.Tensor],
     ) -> None:
-        """Write the views of some rows, and their masks if they have some."""
-        law = self.augmentation
+        """Write the views of some rows, and their masks if they have any."""
+        augmentation = self.augmentation
         unit = to_unit(data.images[chosen], data.scale, self.convention.rule)
-        given = None if data.masks is None else _tensor(data.masks[chosen])
+        row_masks = None if data.masks is None else _tensor(data.masks[chosen])
         shape = unit.shape[-2], unit.shape[-1]
         for number, out in enumerate(views):
             drawn = draw(
-                law, shape, self.size, seed=self.seed, epoch=self.epoch, indices=indices, stream=f"view{number}",
+                augmentation,
+                shape,
+                self.size,
+                seed=self.seed,
+                epoch=self.epoch,
+                indices=indices,
+                stream=f"view{number}",
                 device=on_device(data),
-            )  # fmt: skip
-            normalise(view(unit, law, drawn, self.size), self.convention, out)
-            if given is not None:
-                masks[number].copy_(view_of_masks(given, law, drawn, self.size))
+            )
+            normalise(view(unit, augmentation, drawn, self.size), self.convention, out)
+            if row_masks is not None:
+                masks[number].copy_(view_of_masks(row_masks, augmentation, drawn, self.size))
 
     def from_step(self, first: int, workers: int) -> Iterator[Batch]:
         """The batches of the epoch from number `first` on.
 
         Args:
             first: number of the first batch.
-            workers: processes that make them; 0 is this one, which also makes those of rows on a device.
+            workers: processes that make batches; 0 uses this process, which also makes batches of rows on a device.
 
         Raises:
-            WorkerError: if one of the processes ended, or made nothing for ten minutes.
+            WorkerError: if a process ended, or made no batch for ten minutes.
         """
         keep_memory()
         workers = 0 if on_device(self.data) is not None else workers
         loader = DataLoader(
-            self, batch_size=None, sampler=range(first, len(self)), num_workers=workers,
-            multiprocessing_context=worker_start() if workers else None, timeout=SILENCE if workers else 0,
-        )  # fmt: skip
+            self,
+            batch_size=None,
+            sampler=range(first, len(self)),
+            num_workers=workers,
+            multiprocessing_context=worker_start() if workers else None,
+            timeout=SILENCE if workers else 0,
+        )
         try:
             yield from loader
         except RuntimeError as error:
             if not workers or "DataLoader" not in str(error):
                 raise
             raise WorkerError(
-                f"A process that makes batches ended or hangs ({str(error).splitlines()[0][:200]}); out of memory is the usual "
-                "cause. What was saved stays: run the same command again, with a smaller --num-workers (0 needs none)."
+                f"A process that makes batches ended or hangs ({str(error).splitlines()[0][:200]}). The usual cause is a lack of "
+                "memory. Saved states are kept: run the same command again with a smaller --num-workers (0 starts none).",
+                code="batch-worker-failed",
             ) from error
 
 
 def worker_start() -> Literal["fork", "spawn"]:
-    """How processes that make batches begin: by fork on Linux, where a script needs no main guard; elsewhere that is unsafe
-    (macOS) or impossible (Windows), and they begin anew.
+    """The start method of processes that make batches: fork on Linux, where a script needs no main guard, else spawn.
+
+    Fork is unsafe on macOS and does not exist on Windows.
 
     >>> worker_start() in ("fork", "spawn")
     True
@@ -161,7 +176,7 @@ def _tensor(rows: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """A batch whose tensors lie on the device; images channels last, which convolutions like."""
+    """A batch with its tensors on the device; images are in channels_last format, which is faster for convolutions."""
 
     def move(value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, list):
@@ -194,7 +209,7 @@ def evaluate_rows(
     for first in range(0, len(data.ids), batch_size):
         images = data.images[first : first + batch_size]
         if isinstance(images, np.ndarray) and device.type != "cpu":
-            images = to_tensor(images, device)  # bytes travel, and become floats there
+            images = to_tensor(images, device)  # copy bytes and convert them to floats on the device
         unit = whole(to_unit(images, data.scale, convention.rule), size)
         batch = to_device({"image": normalise(unit, convention)}, device)
         outputs.append(model(batch["image"]).float().cpu())

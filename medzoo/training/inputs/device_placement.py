@@ -1,4 +1,4 @@
-"""Where a run's training rows lie: on the device or in the store, and after a stop where they lay before."""
+"""Where a run keeps its training rows: on the device or in the store. A resumed run keeps the place."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from medzoo.data.decode_cache.decoded import Decoded
     from medzoo.training.run_state.run_folder import RunFolder
 
-NEARLY_ALL = 0.9  # of the free memory, for a run that began with its rows on the device
-_WORD = "data_on_device"
+NEARLY_ALL = 0.9  # of the free memory, for a resumed run with its rows on the device
+_LOG_KEY = "data_on_device"
 
 
 def place_rows(data: Decoded, device: torch.device, choice: Placing, run: RunFolder) -> Decoded:
-    """The training rows, on the device if the choice says so.
+    """The training rows, placed on the device according to the choice.
 
-    Views that are made on a device and on the host differ in their last bits, so "auto" keeps to what the run began with,
-    whatever else uses the memory when it goes on; the log says what that was.
+    Views made on a device and on the host differ in their last bits. So "auto" keeps the place of the run's start when it
+    continues, even if less memory is free; the log records the place.
 
     Args:
         data: decoded rows of the training split.
@@ -32,11 +32,11 @@ def place_rows(data: Decoded, device: torch.device, choice: Placing, run: RunFol
     """
     if choice != "auto" or device.type == "cpu":
         return devices.place(data, device, choice)
-    began = next((bool(row[_WORD]) for row in run.rows() if _WORD in row), None)
-    if began is None:
-        there = devices.fits(data, device)
+    earlier = next((bool(row[_LOG_KEY]) for row in run.rows() if _LOG_KEY in row), None)
+    if earlier is None:
+        on_device = devices.fits(data, device)
         if is_main_process():
-            run.log({"step": 0, _WORD: there})
+            run.log({"step": 0, _LOG_KEY: on_device})
     else:
-        there = began and devices.fits(data, device, NEARLY_ALL)
-    return devices.place(data, device, "always" if there else "never")
+        on_device = earlier and devices.fits(data, device, NEARLY_ALL)
+    return devices.place(data, device, "always" if on_device else "never")

@@ -21,9 +21,9 @@ SIXTEEN_BITS = (0.0, 65535.0)
 
 
 def convention_of(model: torch.nn.Module) -> InputConvention:
-    """Mean, std and rule of a model that medzoo loaded (or of any timm model; one from a medzoo folder notes its rule).
+    """Mean, std and scaling rule of a model from medzoo or timm; the config of a medzoo folder has the rule for timm too.
 
-    An input made grey by `in_chans=1` uses the mean over the stored channels' statistics.
+    A model with `in_chans=1` uses the means over the stored channels' statistics.
 
     Args:
         model: with a `pretrained_cfg`.
@@ -34,7 +34,7 @@ def convention_of(model: torch.nn.Module) -> InputConvention:
 
 
 def _rule_of(model: torch.nn.Module) -> tuple[Any, tuple[float, ...] | None]:
-    """What scales to [0, 1] and the HU that CT is clipped to: of the receipt, or of the notes that timm kept."""
+    """The rule that scales to [0, 1] and the HU limits of CT: from the load receipt, or from timm's config."""
     receipt = getattr(model, "load_receipt", None)
     if receipt is not None:
         return receipt.input_rule, receipt.input_clip
@@ -57,14 +57,14 @@ def input_size(model: torch.nn.Module) -> int:
 def load_at_size(
     name: str, *, num_classes: int, size: int | None, seed: int, hub: str | None, accept_license: bool
 ) -> tuple[torch.nn.Module, int]:
-    """A checkpoint for training at a size: nets whose size is fixed (ViT, Swin) get their position tables resized.
+    """A checkpoint for training at a size: the position tables of networks with a fixed size (ViT, Swin) are resized.
 
     Args:
         name: as for `medzoo.load`.
         num_classes: of the fresh head; 0 for features.
-        size: side of the input, pixels; None takes the checkpoint's.
+        size: side of the input, pixels; None uses the checkpoint's.
         seed: of a fresh head, and of all weights of a random checkpoint.
-        hub: directory that plays the Hub.
+        hub: directory hub.
         accept_license: accept non-commercial or contested terms.
 
     Returns:
@@ -74,35 +74,40 @@ def load_at_size(
 
     from medzoo.zoo.loading.load import load
 
-    def draw(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
+    def load_seeded(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
         torch.manual_seed(seed)
         return load(
-            name, num_classes=num_classes, fresh_head=num_classes > 0, hub=hub, accept_license=accept_license, **architecture
-        )  # fmt: skip
+            name,
+            num_classes=num_classes,
+            fresh_head=num_classes > 0,
+            hub=hub,
+            accept_license=accept_license,
+            **architecture,
+        )
 
-    model = draw()
+    model = load_seeded()
     config: Any = model.pretrained_cfg
     if size and size != input_size(model) and config.get("fixed_input_size"):
-        model = draw(img_size=size)
+        model = load_seeded(img_size=size)
     return model, size or input_size(model)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Any image → the tensor that a checkpoint's network expects; `medzoo.transform` makes it.
+    """Any image → the tensor that a checkpoint's network expects; `medzoo.transform` creates it.
 
-    It is plain data: it goes to the workers of a DataLoader however they start (fork, spawn, forkserver), and two that do the
-    same are equal.
+    It is plain data: it can be sent to the workers of a DataLoader with any start method (fork, spawn, forkserver), and two
+    transforms with the same values are equal.
 
     Args:
         convention: of the network's input.
         size: side of the result, pixels.
         clip: lowest and highest HU that CT is clipped to, or None.
         window: (low, high) or the name of a CT window, or None.
-        train: whether a random crop and flip are drawn.
+        train: whether to crop and flip at random.
 
     Raises:
-        UsageError: for a size or a window that is none.
+        UsageError: for an invalid size or window.
     """
 
     convention: InputConvention
@@ -113,7 +118,9 @@ class Transform:
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= 16_384:
-            raise UsageError(f"size is {self.size!r}; give the side of the result in pixels.")
+            raise UsageError(
+                f"size is {self.size!r}; give the side of the result in pixels (1 to 16,384).", code="size-invalid"
+            )
         object.__setattr__(self, "window", _window(self.window))
 
     @property
@@ -128,13 +135,13 @@ class Transform:
 
     @property
     def rule(self) -> Literal["unit", "per_image_minmax"]:
-        """What scales to [0, 1]."""
+        """The rule that scales to [0, 1]."""
         return self.convention.rule
 
     def __repr__(self) -> str:
-        shown = {"size": self.size, "mean": self.mean, "std": self.std, "rule": self.rule, "window": self.window}
-        shown |= {"clip": self.clip, "train": self.train}
-        return f"Transform({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+        values = {"size": self.size, "mean": self.mean, "std": self.std, "rule": self.rule, "window": self.window}
+        values |= {"clip": self.clip, "train": self.train}
+        return f"Transform({', '.join(f'{key}={value!r}' for key, value in values.items())})"
 
     def __call__(self, image: Any) -> torch.Tensor:  # noqa: ANN401
         """The tensor (channels, size, size) of an image.
@@ -143,26 +150,33 @@ class Transform:
             image: as for `medzoo.transform`.
 
         Raises:
-            ImageError: for what is no image, or has an unknown range.
+            ImageError: if it is not an image, or its range is unknown.
         """
         import numpy as np
         import torch
 
         from medzoo.data.images.read import apply_window, to_pixels
 
+        # read the image and check its shape and range
         pixels = to_pixels(image, window=self.window)
-        if self.window is None and self.rule == "unit" and (fitting := _bits_left_empty(pixels)):
-            warnings.warn(fitting, UserWarning, stacklevel=2)
+        if self.window is None and self.rule == "unit" and (warning := _unused_bits_warning(pixels)):
+            warnings.warn(warning, UserWarning, stacklevel=2)
         if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
-            raise ImageError(f"A volume of shape {pixels.array.shape} is no image; give one slice of it.")
+            raise ImageError(
+                f"A volume of shape {pixels.array.shape} is not an image; give one slice of it.",
+                code="volume-not-image",
+            )
         if self.clip is not None and pixels.unit == "HU" and self.window is None:
             pixels = apply_window(pixels, self.clip)
+        # scale to [0, 1], crop or resize, normalise
         low, high = pixels.range
         unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, self.rule)
         if self.train:
-            draw = int(torch.randint(2**31, (1,)))
-            law = Augmentation(min_area=0.35, flip=0.5)
-            unit = augment(unit, law, self.size, seed=draw, epoch=0, indices=np.zeros(1, int), stream="transform")
+            seed = int(torch.randint(2**31, (1,)))
+            augmentation = Augmentation(min_area=0.35, flip=0.5)
+            unit = augment(
+                unit, augmentation, self.size, seed=seed, epoch=0, indices=np.zeros(1, int), stream="transform"
+            )
         else:
             unit = whole(unit, self.size)
         return normalise(unit, self.convention)[0]
@@ -176,34 +190,33 @@ def transform(
     window: WindowChoice | None = None,
     hub: str | os.PathLike[str] | None = None,
 ) -> Transform:
-    """The transform that belongs to a checkpoint: any image → the tensor its network expects.
+    """The transform of a checkpoint: any image → the tensor that its network expects.
 
-    Integers are scaled by the range of their type, so that 16 bits are never clipped; an image of floats or int16 does not
-    say its range, and is refused until you do. CT in Hounsfield units is clipped first where the checkpoint's was.
-    Of uint16 that fills only the lower quarter of its range (12 to 14 bits in 16) a UserWarning names the window to give.
+    Integers are scaled by the range of their type, so 16 bits are never clipped. The range of floats and int16 is unknown, so
+    such an image needs `window`. CT in Hounsfield units is clipped first if the checkpoint's training data were.
+    A uint16 image that fills only the lower quarter of its range (12 to 14 bits in 16) gives a UserWarning with the window to use.
 
     Args:
         name_or_model: a checkpoint's name, a folder, or a loaded model (also one that timm loaded from a medzoo folder).
-        train: draw a random crop and flip from torch's generator instead of taking the whole image. After
-            `torch.manual_seed(n)` the same draws come again. Each worker of a DataLoader has a generator of its own, which torch
-            seeds from the loader's (`generator=`, else the main one) and the worker's number: with the same seed and the same
-            number of workers the draws are the same, whichever way the workers start.
+        train: crop and flip at random, with torch's generator, instead of using the whole image. `torch.manual_seed(n)` repeats
+            the same values. Each worker of a DataLoader has its own generator; torch seeds it from the loader's generator
+            (`generator=`, else the main one) and the worker's number. The same seed and number of workers give the same values
+            with any start method.
         size: side of the result, pixels; by default the checkpoint's.
-        window: (low, high) of values whose type does not say it, for CT in Hounsfield units the name of a window ("lung"), or a
-            rule that finds it for each image ("percentile:1,99", "zscore:3"); values beyond are clipped.
-        hub: directory that plays the Hub, for a name that lies there; by default MEDZOO_HUB.
+        window: (low, high) for values of unknown range; for CT in Hounsfield units the name of a window ("lung"); or a rule that
+            computes it for each image ("percentile:1,99", "zscore:3"). Values outside are clipped.
+        hub: directory hub for a name; by default MEDZOO_HUB.
 
     Returns:
         A function of a path, a PIL image, an array (H, W) or (H, W, 3), a tensor (C, H, W), Pixels, or encoded bytes, that
-        gives (C, size, size) float32; it can be pickled, copied and compared, and shows its numbers when printed. The whole
-        image is squashed to a square, with antialiased bilinear weights whatever `interpolation` the checkpoint states: its
-        aspect is not kept and no border is cut off. timm's own transform and transformers' AutoImageProcessor resize and crop
-        as the authors did (`interpolation`, `crop_pct`) instead. Grey is repeated to colour, colour becomes luminance for a
-        network of one channel.
+        gives (C, size, size) float32. It can be pickled, copied and compared, and prints its values. The whole image is resized
+        to a square with antialiased bilinear weights, independent of the checkpoint's `interpolation`: the aspect ratio changes
+        and no border is cut off. timm's transform and transformers' AutoImageProcessor instead resize and crop as the authors
+        did (`interpolation`, `crop_pct`). Grey is repeated to colour; colour becomes luminance for a network with one channel.
 
     Raises:
-        UsageError: for a size or a window that is none, or what has no input convention.
-        ImageError: (the function) for what is no image, or has an unknown range.
+        UsageError: for an invalid size or window, or a model without an input convention.
+        ImageError: (the function) if it is not an image, or its range is unknown.
 
     >>> import numpy as np
     >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape
@@ -214,7 +227,7 @@ def transform(
 
 
 def _window(window: WindowChoice | None) -> WindowChoice | None:
-    """Two finite rising numbers, the name of a CT window, a rule, or None."""
+    """A checked window: two finite numbers with low < high, the name of a CT window, a rule, or None."""
     from medzoo.data.images.ct_windows import checked_window
 
     if window is None:
@@ -224,12 +237,13 @@ def _window(window: WindowChoice | None) -> WindowChoice | None:
     except ImageError as error:
         raise UsageError(
             f"window is {window!r}; give (low, high), two finite numbers with low < high, the name of a CT window, or a rule such "
-            "as 'percentile:1,99'."
+            "as 'percentile:1,99'.",
+            code="window-invalid",
         ) from error
 
 
-def _bits_left_empty(pixels: Pixels) -> str:
-    """What to say of uint16 whose values need 9 to 14 bits; empty if there is nothing to say."""
+def _unused_bits_warning(pixels: Pixels) -> str:
+    """A warning for uint16 whose values need only 9 to 14 bits; else empty."""
     if pixels.array.dtype.name != "uint16" or pixels.range != SIXTEEN_BITS:
         return ""
     top = int(pixels.array.max())
@@ -237,8 +251,8 @@ def _bits_left_empty(pixels: Pixels) -> str:
         return ""
     high = next(2**bits - 1 for bits in (12, 13, 14) if top < 2**bits)
     return (
-        f"A uint16 image reaches {100 * (high + 1) / 2**16:.3g} % of its range at most, and comes out nearly black: it seems "
-        f"to hold {high.bit_length()} bits or fewer in 16. Give their range: medzoo.transform(..., window=(0, {high}))."
+        f"A uint16 image uses at most {100 * (high + 1) / 2**16:.3g} % of its range, so the result is nearly black. It seems "
+        f"to have {high.bit_length()} bits or fewer in 16. Give their range: medzoo.transform(..., window=(0, {high}))."
     )
 
 
@@ -246,7 +260,7 @@ def _facts(
     name_or_model: Any,  # noqa: ANN401
     hub: str | os.PathLike[str] | None,
 ) -> tuple[InputConvention, int, tuple[float, float] | None]:
-    """The convention, the side, and the HU that CT is clipped to."""
+    """The convention, the side, and the HU limits of CT."""
     if isinstance(name_or_model, str | os.PathLike):
         from medzoo.zoo.loading.load import describe  # facts without weights
 
@@ -254,7 +268,8 @@ def _facts(
         return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip)
     if not hasattr(name_or_model, "pretrained_cfg"):
         raise UsageError(
-            f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model."
+            f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model.",
+            code="input-convention-missing",
         )
     return convention_of(name_or_model), input_size(name_or_model), _pair(_rule_of(name_or_model)[1])
 

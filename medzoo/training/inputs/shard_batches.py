@@ -1,4 +1,4 @@
-"""Pre-training from shards: what stands in place of a task, and the batches of a stream."""
+"""Pre-training from shards: the replacement of a task, and the batches of a stream."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from medzoo.data.shards.index import ShardIndex, read_index
 from medzoo.data.shards.stream import ShardRow, ShardStream
 from medzoo.data.tasks.shards import policy_of
 from medzoo.data.transforms.apply import Augmentation, InputConvention
+from medzoo.errors import UsageError
 from medzoo.training.inputs.batches import Batch, Batches
+from medzoo.training.options.shared import SharedOptions
 
 PREFIX = "shards:"
 
 
 class StreamTask:
-    """The facts of shards that a training asks a task for; nothing but the index is read.
+    """The facts about shards that a training needs from a task; only the index is read.
 
     Args:
         path: the folder of the shards.
-        root: what `path` is relative to; by default where the program runs.
-        label_policy: of uncertain labels; None takes what the shards say.
+        root: the folder that `path` is relative to; by default the working directory.
+        label_policy: of uncertain labels; None uses the shards' policy.
 
     Raises:
-        DataContractError: if there is no index, or a file of it is not there.
+        DataContractError: if there is no index, or a file of the index is missing.
     """
 
     def __init__(self, path: str, root: str | None = None, label_policy: str | None = None) -> None:
@@ -47,8 +49,37 @@ class StreamTask:
         self.fingerprint, self.split_hash = self.index.content, self.index.split_hash
         self.label_policy = None if self.policy is None else str(self.policy)
         stream = ShardStream(self.folder, seed=0, batch_size=1)
-        stream.check_files()  # now, and not in the third night
+        stream.check_files()  # a missing file should raise now, not after days of training
         self.images = stream.images
+
+
+def open_stream(options: SharedOptions) -> StreamTask:
+    """The shards that the options name.
+
+    Args:
+        options: of a recipe; `task` is "shards:PATH".
+
+    Raises:
+        UsageError: for an option that does not apply to a stream.
+    """
+    if options.data_on_device == "always":
+        raise UsageError(
+            "--data-on-device is always, but shards are streamed. Use auto or never.", code="shards-not-on-device"
+        )
+    selections = {
+        "--split-file": options.split_file,
+        "--fold": options.fold,
+        "--groups": options.groups,
+        "--fraction": None if options.fraction == 1 else options.fraction,
+    }
+    for name, value in selections.items():
+        if value is not None:
+            raise UsageError(
+                f"{name} selects rows, but shards are streamed as they were written. Give it to `medzoo shards`, then "
+                "stream the shards that it writes.",
+                code="option-not-for-shards",
+            )
+    return StreamTask(options.task.removeprefix(PREFIX), options.root, options.label_policy)
 
 
 class StreamBatches(Batches):
@@ -56,20 +87,29 @@ class StreamBatches(Batches):
 
     Args:
         task: the shards.
-        augmentation: what may be done to an image.
-        convention: the network's input.
-        size: side of a view, and of the rows that images are brought to first, pixels.
-        batch_size: images a step over all processes.
+        augmentation: the random changes of an image.
+        convention: the network's input convention.
+        size: side of a view, and of the rows that images are first resized to, pixels.
+        batch_size: images per step over all processes.
         seed: the run's seed.
-        views: random views an image.
+        views: random views per image.
         rank: this process.
         world: processes of the launch.
     """
 
     def __init__(
-        self, task: StreamTask, augmentation: Augmentation, convention: InputConvention, *, size: int, batch_size: int,
-        seed: int, views: int = 1, rank: int = 0, world: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        task: StreamTask,
+        augmentation: Augmentation,
+        convention: InputConvention,
+        *,
+        size: int,
+        batch_size: int,
+        seed: int,
+        views: int = 1,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         self.task, self.augmentation, self.convention = task, augmentation, convention
         self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
         self.stream = ShardStream(task.folder, seed=seed, batch_size=batch_size, rank=rank, world=world)
@@ -77,17 +117,17 @@ class StreamBatches(Batches):
         self.data = Decoded(np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64), [], [], 255.0, task.fingerprint)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and with it order and augmentations."""
+        """Set the epoch, which determines order and augmentations."""
         self.epoch = epoch
         self.stream.set_epoch(epoch)
 
     def __len__(self) -> int:
-        """Whole batches an epoch, the same for every process."""
+        """Complete batches per epoch, the same for every process."""
         return len(self.stream)
 
     def __getitem__(self, number: int) -> Batch:
         rows = self.stream.rows(number)
-        if get_worker_info() is None:  # decoders release Python's lock, and only this process makes batches
+        if get_worker_info() is None:  # only this process makes batches; decoders release the GIL, so threads help
             with ThreadPoolExecutor(usable_cores()) as pool:
                 images = list(pool.map(self._decoded, rows))
         else:
@@ -97,9 +137,13 @@ class StreamBatches(Batches):
         array = np.stack([widened(image, colour and image.ndim == 2, dtype) for image in images])
         numbers = np.array([row.number for row in rows], np.int64)
         data = Decoded(
-            array, self._labels(rows, numbers), [row.id for row in rows], [str(row.patient_id) for row in rows],
-            float(np.iinfo(dtype).max), self.task.fingerprint,
-        )  # fmt: skip
+            array,
+            self._labels(rows, numbers),
+            [row.id for row in rows],
+            [str(row.patient_id) for row in rows],
+            float(np.iinfo(dtype).max),
+            self.task.fingerprint,
+        )
         return self.batch_of(data, np.arange(len(rows)), numbers)
 
     @cached_property
@@ -111,7 +155,7 @@ class StreamBatches(Batches):
         return to_row(pixels, self.size)
 
     def _labels(self, rows: Sequence[ShardRow], numbers: np.ndarray) -> np.ndarray:
-        """The labels, uncertain ones under the policy."""
+        """The labels, with the policy applied to uncertain ones."""
         values: list[Any] = [row.label for row in rows]
         if self.task.kind in ("segmentation", "unlabelled"):
             return np.zeros(len(rows), np.int64)

@@ -1,7 +1,7 @@
-"""SimCLR: two random views of an image attract, those of all other images repel.
+"""SimCLR: a contrastive loss that pulls two random views of an image together and pushes other images away.
 
-Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. Negatives are those of the whole batch, over all processes; hue is not
-jittered.
+Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. The negatives are all other images of the batch, over all processes; hue
+is not jittered.
 """
 
 from __future__ import annotations
@@ -25,22 +25,28 @@ VIEWS = 2
 class Options:
     """Options of SimCLR."""
 
-    temperature: float = option("of the similarities", 0.2, metavar="T", above=0)
-    projection: int = option("width of the projection that the loss sees", 128, metavar="N", least=1, most=65_536)
-    min_area: float = option("smallest share of the image a view keeps", 0.2, metavar="SHARE", above=0, most=1)
-    flip: float = option("chance of a left-right flip", 0.5, metavar="P", least=0, most=1)
+    temperature: float = option("temperature of the similarities", 0.2, metavar="T", above=0)
+    projection: int = option("output width of the projection head", 128, metavar="N", least=1, most=65_536)
+    min_area: float = option("smallest share of the image in a view", 0.2, metavar="SHARE", above=0, most=1)
+    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
     tone: float = option("strength of brightness, contrast and saturation changes", 0.4, metavar="X", least=0, most=1)
-    blur: float = option("chance of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
-    grey: float = option("chance of losing colour", 0.2, metavar="P", least=0, most=1)
+    blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
+    grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> Augmentation:
-    """The paper's views, with tones drawn for four images of five."""
+    """The paper's views; brightness, contrast and saturation change in four of five images."""
     strength = options.tone
     return Augmentation(
-        min_area=options.min_area, flip=options.flip, brightness=strength, contrast=strength, saturation=strength,
-        tone=0.8, grey=options.grey, blur=options.blur,
-    )  # fmt: skip
+        min_area=options.min_area,
+        flip=options.flip,
+        brightness=strength,
+        contrast=strength,
+        saturation=strength,
+        tone=0.8,
+        grey=options.grey,
+        blur=options.blur,
+    )
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -64,12 +70,12 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
 
 
 class Objective(nn.Module):
-    """A headless backbone under a two-layer projection.
+    """A headless backbone with a two-layer projection head.
 
     Args:
         backbone: a timm model that gives pooled features.
         options: see Options.
-        kind: not used; labels are not looked at.
+        kind: not used, because SimCLR uses no labels.
     """
 
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
@@ -77,14 +83,16 @@ class Objective(nn.Module):
         self.backbone, self.options = backbone, options
         width = int(backbone.num_features)  # type: ignore[arg-type]
         self.projector = nn.Sequential(
-            nn.Linear(width, width, bias=False), nn.BatchNorm1d(width), nn.ReLU(inplace=True),
+            nn.Linear(width, width, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(inplace=True),
             nn.Linear(width, options.projection, bias=False),
-        )  # fmt: skip
+        )
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with two "views", each (N,C,H,W)."""
         first, second = batch["views"]
-        # one pass over both views: batch statistics span them, as in most implementations on one device
+        # one pass over both views: they share batch statistics, as in most implementations on one device
         projected = self.projector(self.backbone(torch.cat([first, second])))
         one, two = (gathered(part.float()) for part in projected.chunk(2))
         return {"loss": nt_xent(one, two, self.options.temperature)}

@@ -1,4 +1,4 @@
-"""Supervised classification: cross-entropy, or masked binary cross-entropy for several labels an image."""
+"""Supervised classification: cross-entropy, or masked binary cross-entropy for several labels per image."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Options:
     label_smoothing: float = option(
         "share of the target spread over all classes", 0.0, metavar="SHARE", least=0, most=0.99
     )
-    min_area: float = option("smallest share of the image a random crop keeps", 0.35, metavar="SHARE", above=0, most=1)
-    flip: float = option("chance of a left-right flip", 0.5, metavar="P", least=0, most=1)
+    min_area: float = option("smallest share of the image in a random crop", 0.35, metavar="SHARE", above=0, most=1)
+    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> Augmentation:
@@ -34,10 +34,10 @@ def views(options: Options) -> Augmentation:
 
 
 class Objective(nn.Module):
-    """The backbone's own head against the labels.
+    """A loss between the outputs of the backbone's head and the labels.
 
     Args:
-        backbone: a timm model whose head has one output a class.
+        backbone: a timm model whose head has one output per class.
         options: see Options.
         kind: the task's kind: "binary", "multiclass" or "multilabel".
     """
@@ -54,7 +54,7 @@ class Objective(nn.Module):
             known = ~label.isnan()
             target = torch.where(known, label, 0.0).float()
             loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-            # the mean over all processes, although each may know another number of labels
+            # the mean over all processes, which may have different numbers of known labels
             return {"loss": (loss * known).sum() / mean_over_processes(known.sum()).clamp_min(1 / processes())}
         loss = F.cross_entropy(logits, label, label_smoothing=self.options.label_smoothing)
         return {"loss": loss, "accuracy": (logits.argmax(1) == label).float().mean()}

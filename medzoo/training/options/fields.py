@@ -1,4 +1,4 @@
-"""Options as dataclass fields: a help line, the section and the default that `--help` shows, and the values that make sense."""
+"""Options as dataclass fields: help line, section and default for `--help`, and the allowed values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medzoo.errors import UsageError
 
 def option(
     help: str,
-    default: Any = None,  # noqa: ANN401 - of any type that an option has
+    default: Any = None,  # noqa: ANN401 - any option type
     *,
     section: str | None = None,
     metavar: str | None = None,
@@ -23,25 +23,31 @@ def option(
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
-) -> Any:  # noqa: ANN401 - argparse's word
+) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A dataclass field that becomes an option of a command line.
 
     Args:
         help: one line.
         default: of the field.
         section: heading under which `--help` lists it.
-        metavar: stands for the value in `--help`.
-        shown: the default in words, where the value does not say it.
+        metavar: placeholder for the value in `--help`.
+        shown: text for the default, where the value itself is not clear.
         required: there is no usable default.
-        least: smallest value.
-        above: all values are larger than this.
-        most: largest value.
+        least: smallest allowed value.
+        above: values must be larger than this.
+        most: largest allowed value.
     """
-    facts = {
-        "help": help, "section": section, "metavar": metavar, "shown": shown, "required": required, "least": least,
-        "above": above, "most": most,
-    }  # fmt: skip
-    return field(default=default, metadata=facts)
+    metadata = {
+        "help": help,
+        "section": section,
+        "metavar": metavar,
+        "shown": shown,
+        "required": required,
+        "least": least,
+        "above": above,
+        "most": most,
+    }
+    return field(default=default, metadata=metadata)
 
 
 def flag(name: str) -> str:
@@ -67,7 +73,7 @@ def shown_default(one: Field[Any]) -> str:
 
 
 def worded(value: object) -> str:
-    """A value as a person writes it.
+    """A value in the form that a user would type.
 
     >>> worded(5e-4), worded(1.0), worded(None), worded(True), worded(64)
     ('5e-4', '1.0', 'none', 'on', '64')
@@ -83,7 +89,7 @@ def worded(value: object) -> str:
 
 
 def options_of(kind: type) -> Iterator[tuple[Field[Any], type, tuple[Any, ...] | None]]:
-    """The fields of a dataclass that are options: each with its type (without None) and the allowed words, or None."""
+    """The fields of a dataclass that are options: each with its type (without None) and its choices, or None."""
     hints = get_type_hints(kind)
     for one in fields(kind):
         if not one.init:
@@ -96,44 +102,50 @@ def options_of(kind: type) -> Iterator[tuple[Field[Any], type, tuple[Any, ...] |
 
 
 def check_values(options: Any) -> None:  # noqa: ANN401 - any dataclass
-    """Refuse values that no run could use: of another type, not finite, outside their limits.
+    """Refuse values that no run can use: wrong type, not finite, or outside the limits.
 
     Args:
         options: a dataclass instance whose fields are options.
 
     Raises:
-        UsageError: naming the option, its value and what it should be.
+        UsageError: names the option, its value and what it should be.
     """
     for one, kind, words in options_of(type(options)):
         value = getattr(options, one.name)
         if value is None and one.default is None:
             continue
-        wrong = _wrong(value, kind, words, one)
-        if wrong:
-            raise UsageError(f"{flag(one.name)} is {value!r:.200}; {wrong}.")
+        where = f"{flag(one.name)} is {value!r:.200}"
+        if words is not None:
+            if value not in words:
+                choices = f"{', '.join(map(str, words[:-1]))} or {words[-1]}"
+                raise UsageError(f"{where}; choose {choices}.", code="option-not-a-choice")
+        elif kind is bool:
+            if not isinstance(value, bool):
+                raise UsageError(f"{where}; it should be true or false.", code="option-wrong-type")
+        elif kind is str:
+            _check_text(value, where)
+        elif kind in (int, float):
+            _check_number(value, kind, one, where)
 
 
-def _wrong(value: object, kind: type, words: tuple[Any, ...] | None, one: Field[Any]) -> str:
-    """What a value should be, if it is not."""
-    if words is not None:
-        return "" if value in words else f"choose {', '.join(map(str, words[:-1]))} or {words[-1]}"
-    if kind is bool:
-        return "" if isinstance(value, bool) else "it should be true or false"
-    if kind is str:
-        if not isinstance(value, str):
-            return "it should be text"
-        if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
-            return "it holds a control character"
-        if value.startswith("~") and not _has_home(value):
-            return "there is no such user"
-        return "it is not text in UTF-8" if any(0xD800 <= ord(sign) < 0xE000 for sign in value) else ""
-    if kind not in (int, float):
-        return ""
-    if isinstance(value, bool) or not isinstance(value, int | kind):
-        return f"it should be a {'whole ' if kind is int else ''}number"
+def _check_text(value: object, where: str) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"{where}; it should be text.", code="option-wrong-type")
+    if any(ord(char) < 32 or ord(char) == 127 for char in value):
+        raise UsageError(f"{where}; it contains a control character.", code="control-character-in-option")
+    if value.startswith("~") and not _has_home(value):
+        raise UsageError(f"{where}; there is no such user.", code="home-user-unknown")
+    if any(0xD800 <= ord(char) < 0xE000 for char in value):
+        raise UsageError(f"{where}; it is not text in UTF-8.", code="option-not-utf8")
+
+
+def _check_number(value: object, kind: type, one: Field[Any], where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and isinstance(value, float)):
+        raise UsageError(f"{where}; it should be a {'whole ' if kind is int else ''}number.", code="option-wrong-type")
     if not math.isfinite(value):
-        return "it should be a finite number"
-    return "" if _within(value, one) else f"it should be {limits_in_words(one)}"
+        raise UsageError(f"{where}; it should be a finite number.", code="option-not-finite")
+    if not _within(value, one):
+        raise UsageError(f"{where}; it should be {limits_in_words(one)}.", code="option-out-of-range")
 
 
 def _has_home(path: str) -> bool:
@@ -152,5 +164,6 @@ def _within(value: float, one: Field[Any]) -> bool:
 def limits_in_words(one: Field[Any]) -> str:
     """The limits of a number, such as "above 0 and at most 1"."""
     words = {"least": "at least", "above": "above", "most": "at most"}
-    told = [f"{word} {one.metadata[key]:,}" for key, word in words.items() if one.metadata.get(key) is not None]
-    return " and ".join(told)
+    return " and ".join(
+        f"{word} {one.metadata[key]:,}" for key, word in words.items() if one.metadata.get(key) is not None
+    )

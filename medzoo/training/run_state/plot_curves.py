@@ -1,4 +1,4 @@
-"""The picture of a run: loss and validation score over steps, from its log."""
+"""The curves of a run: loss and validation score over steps, from its log."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW = 40  # points that are marked one by one; more make a line by themselves
+FEW = 40  # up to this number of points each has a marker
 LOSS, SCORE = "tab:blue", "tab:orange"
 
 
 def curves(run: RunFolder) -> Figure:
-    """The figure; a run of one epoch, or of one logged step, shows its point."""
-    from matplotlib.figure import Figure  # no pyplot: nothing global, no display
+    """The figure; a run with a single logged value shows it as a point."""
+    from matplotlib.figure import Figure  # not pyplot, which has global state and needs a display
     from matplotlib.ticker import MaxNLocator
 
     rows = run.rows()
     figure = Figure(figsize=(7, 3.2), layout="constrained")
+    # the loss on the left axis, the score on the right one
     loss = figure.subplots()
     points = _points(rows, "loss")
     if points:
@@ -37,8 +38,8 @@ def curves(run: RunFolder) -> Figure:
         marker = "s" if len(scores) <= FEW else "."
         axis.plot(*zip(*scores, strict=True), color=SCORE, marker=marker, markersize=4, linewidth=1)
         axis.set_ylabel("validation score", color=SCORE)
-        _apart(loss, points, 1.0, 2.0)  # a single loss and a single score would lie on each other, in the middle
-        _apart(axis, scores, 2.0, 1.0)
+        _set_off_centre(loss, points, 1.0, 2.0)  # else a single loss and a single score would overlap in the middle
+        _set_off_centre(axis, scores, 2.0, 1.0)
     if steps := [step for step, _ in [*points, *scores]]:
         loss.set_xlim(0, 1.05 * max(steps))
     if not points and not scores:
@@ -46,22 +47,22 @@ def curves(run: RunFolder) -> Figure:
     return figure
 
 
-def _apart(axis: Axes, points: list[tuple[float, float]], below: float, above: float) -> None:
-    """Put a single height off the middle of its axis, by the shares of room below and above it."""
+def _set_off_centre(axis: Axes, points: list[tuple[float, float]], below: float, above: float) -> None:
+    """Move a single value away from the middle of its axis, by the shares of space below and above it."""
     heights = {value for _, value in points}
     if len(heights) == 1:
         (value,) = heights
-        room = max(0.02 * abs(value), 1e-3)
-        axis.set_ylim(value - below * room, value + above * room)
+        space = max(0.02 * abs(value), 1e-3)
+        axis.set_ylim(value - below * space, value + above * space)
 
 
 def _points(rows: list[dict[str, float]], key: str) -> list[tuple[float, float]]:
-    """Steps and values; what is not finite has no place in a picture."""
+    """Steps and values, without values that are not finite."""
     return [(row["step"], row[key]) for row in rows if key in row and math.isfinite(row[key])]
 
 
 def draw_curves(run: RunFolder) -> None:
-    """Write curves.png beside log.jsonl."""
+    """Write curves.png into the run folder."""
     figure = curves(run)
     with store.atomic_path(run.path / "curves.png") as temporary:
         figure.savefig(temporary, dpi=120, format="png")

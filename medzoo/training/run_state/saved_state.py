@@ -1,6 +1,6 @@
-"""States of a run that continue it bit for bit: tensors as safetensors, the rest as JSON, never a pickle.
+"""Saved states that continue a run bit for bit: tensors as safetensors, the rest as JSON, never a pickle.
 
-There is no generator state to keep: order, augmentation and noise are functions of (seed, epoch, index, step).
+No generator state is saved: order, augmentation and noise are functions of (seed, epoch, index, step).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TENSORS, _FACTS = "tensors.safetensors", "facts.json"
 
 @dataclass
 class State:
-    """Everything a run needs to go on: where it is, and its tensors by group ("model", "optimizer", "best")."""
+    """Everything that a run needs to continue: its step, and its tensors by group ("model", "optimizer", "best")."""
 
     step: int
     tensors: dict[str, dict[str, torch.Tensor]]
@@ -61,7 +61,7 @@ def save_state(
     best: dict[str, torch.Tensor],
     facts: dict[str, Any],
 ) -> Path:
-    """Write one whole state below `folder`, then forget all but the newest ones.
+    """Write one complete state into `folder`, then remove all but the newest ones.
 
     Args:
         folder: the run's folder of states.
@@ -69,11 +69,11 @@ def save_state(
         model: the objective with its backbone.
         optimizer: its optimizer.
         best: weights of the best epoch so far, or empty.
-        facts: JSON values that the loop needs back.
+        facts: JSON values for the loop.
     """
     optimizer_tensors, optimizer_facts = _flat_optimizer(optimizer)
     groups = {"model": model.state_dict(), "optimizer": optimizer_tensors, "best": best}
-    # clone: tied or strided tensors cannot be written as they are
+    # clone: safetensors cannot write tied or strided tensors
     tensors = {
         f"{group}/{key}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for group, entries in groups.items()
@@ -95,13 +95,13 @@ def states(folder: Path) -> list[Path]:
 
 
 def load_state(folder: Path) -> tuple[State | None, list[str]]:
-    """The newest whole state, and a line for each damaged one that was passed over.
+    """The newest complete state, and a message for each damaged one that was skipped.
 
     Args:
         folder: the run's folder of states, or one state's folder.
 
     Raises:
-        ResumeError: if there are states and none is whole.
+        ResumeError: if there are states and all are damaged.
     """
     skipped: list[str] = []
     for path in [folder] if (folder / _FACTS).is_file() else states(folder):
@@ -117,12 +117,15 @@ def load_state(folder: Path) -> tuple[State | None, list[str]]:
             tensors[group][name] = value
         return State(facts["step"], tensors, facts), skipped
     if skipped:
-        raise ResumeError(f"No state in {folder} is whole: {' '.join(skipped)} Start again with another --out.")
+        raise ResumeError(
+            f"All states in {folder} are damaged: {' '.join(skipped)} Start again with another --out.",
+            code="states-damaged",
+        )
     return None, skipped
 
 
 def restore(state: State, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a state's tensors back, exactly; a name or shape that differs is an error.
+    """Load a state's tensors; a name or shape that differs is an error.
 
     Raises:
         ResumeError: if the state belongs to another model.
@@ -131,4 +134,4 @@ def restore(state: State, model: torch.nn.Module, optimizer: torch.optim.Optimiz
         model.load_state_dict(state.tensors["model"])
         _load_optimizer(optimizer, state.tensors["optimizer"], state.facts["optimizer"])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise ResumeError(f"The saved state does not fit this model: {error}") from error
+        raise ResumeError(f"The saved state does not fit this model: {error}", code="state-of-other-model") from error

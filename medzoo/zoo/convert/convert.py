@@ -177,7 +177,8 @@ def _converted(
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.readers.detect import files_of
     from medzoo.zoo.folder.card_input import facts_of, read_card
-    from medzoo.zoo.folder.config import FolderConfig, Source, Step
+    from medzoo.zoo.folder.config import FolderConfig
+    from medzoo.zoo.folder.facts import Source, Step
     from medzoo.zoo.folder.read_write import write_folder
     from medzoo.zoo.registry.closed_schema import parse, plain
 

@@ -476,7 +476,7 @@ def test_a_dry_run_contacts_nobody_and_writes_nothing(hub_server, store, tmp_pat
 
 
 LEAKS = {
-    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a place of this machine": "see /mnt/ward3/scans/x.png",
+    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a path on this machine": "see /mnt/ward3/scans/x.png",
     "an identifier of a patient": "PatientID: 4711",
 }  # fmt: skip
 
@@ -553,7 +553,7 @@ def test_lost_predictions_are_brought_back(hub_server, store):
 
 
 def test_many_files_do_not_stay_open(hub_server, store, monkeypatch):
-    monkeypatch.setattr(upload, "HELD_OPEN", 1)
+    monkeypatch.setattr(upload, "MAX_OPEN_FILES", 1)
     push_results(store, REPO, salt=SALT)
     assert len(hub_server.requests("PUT")) == 7
 

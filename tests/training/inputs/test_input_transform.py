@@ -269,4 +269,4 @@ def test_the_whole_image_is_squashed():
     wide[:, :8] = 255  # a tenth at the left, which a centre crop would lose
     unit = unit_of(medzoo.transform("resnet18-random", size=20)(wide))
     assert unit[0, :, 0].min() > 0.99 and unit[0, :, 3:].max() < 0.01 and unit.mean() == pytest.approx(0.1, abs=0.01)
-    assert "squashed" in inspect.getdoc(medzoo.transform) and "bilinear" in inspect.getdoc(medzoo.transform)
+    assert "to a square" in inspect.getdoc(medzoo.transform) and "bilinear" in inspect.getdoc(medzoo.transform)

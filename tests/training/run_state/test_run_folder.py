@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medzoo.errors import ResumeError, RunFolderError
-from medzoo.training.run_state.run_folder import Interrupted, RunFolder, to_toml
+from medzoo.training.options.toml_files import to_toml
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 IDENTITY = {"task": "oct", "seed": 0}
 
@@ -78,9 +79,9 @@ def test_every_end_is_noted(tmp_path, error, state):
 def test_a_signal_asks_the_run_to_stop(tmp_path, number, code):
     before = signal.getsignal(number)
     with pytest.raises(Interrupted) as stop, RunFolder(tmp_path, "finetune", IDENTITY, {}).open() as run:
-        assert run.stop_wanted(1) is None
+        assert run.stop_reason(1) is None
         os.kill(os.getpid(), number)
-        assert run.stop_wanted(2) == signal.Signals(number).name
+        assert run.stop_reason(2) == signal.Signals(number).name
         raise run.interrupted()
     assert stop.value.code == code and "same command" in str(stop.value)
     assert signal.getsignal(number) is before
@@ -96,9 +97,9 @@ def test_a_second_interrupt_does_not_wait(tmp_path):
 def test_a_dead_launcher_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     run = RunFolder(tmp_path, "finetune", IDENTITY, {})
-    assert run.stop_wanted(1) is None
+    assert run.stop_reason(1) is None
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert "launcher" in (run.stop_wanted(2) or "")
+    assert "launcher" in (run.stop_reason(2) or "")
 
 
 def test_the_log_survives_a_cut_line_and_rewinds(tmp_path):
