@@ -41,7 +41,7 @@ def run(tmp_path, monkeypatch, capsys):
     def stop(*arguments, **options):
         raise Reached
 
-    for place in ("bench.engines.fill", "zoo.doctor.diagnose"):
+    for place in ("bench.engines.fill", "zoo.doctor.doctor.diagnose"):
         monkeypatch.setattr(f"medzoo.{place}", stop)
     monkeypatch.setattr("medzoo.cli.app", ROOT)  # built once, and not for each of a thousand calls
     monkeypatch.chdir(tmp_path)
