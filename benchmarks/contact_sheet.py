@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.images.dicom.segmentation import read_seg
-from medzoo.data.images.dicom.series import slices_below
+from medzoo.data.images.dicom.segmentation import read_dicom_seg
+from medzoo.data.images.dicom.series import list_dicom_slices
 from medzoo.data.images.pixels import Pixels
 from medzoo.data.images.read import read_image
 from medzoo.errors import ImageError
@@ -101,7 +101,7 @@ def of_dicom(path: Path, title: str) -> Iterator[tuple[np.ndarray, str]]:
 
 def of_series(folder: Path, name: str) -> Iterator[tuple[np.ndarray, str]]:
     """All slices in order; heads in the brain window."""
-    for number, one in enumerate(slices_below(folder)):
+    for number, one in enumerate(list_dicom_slices(folder)):
         pixels, mark = read(folder / one.key)
         if pixels.unit == "HU":
             pixels = read_image(folder / one.key, window="brain" if "head" in name else "soft_tissue")
@@ -112,7 +112,7 @@ def of_segmentation(path: Path, images: list[Path]) -> Iterator[tuple[np.ndarray
     """The images of a segmentation with the edges of its masks in red."""
     from dataclasses import replace
 
-    seg = read_seg(path)
+    seg = read_dicom_seg(path)
     for image in images:
         try:
             mask = seg.mask_for(image)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from medzoo import errors
+from medzoo import errors, moved
 
 if TYPE_CHECKING:
     from medzoo.bench.table.table import table
+    from medzoo.data.images.dicom.segmentation import read_dicom_seg
+    from medzoo.data.images.dicom.series import list_dicom_slices
     from medzoo.data.images.read import Pixels, read_image
     from medzoo.data.task import Task
     from medzoo.data.task_registry import load_task
@@ -44,6 +46,8 @@ _MODULES = {
     "embed": "medzoo.training.features",
     "load_task": "medzoo.data.task_registry",
     "Task": "medzoo.data.task",
+    "list_dicom_slices": "medzoo.data.images.dicom.series",
+    "read_dicom_seg": "medzoo.data.images.dicom.segmentation",
     "read_image": "medzoo.data.images.read",
     "Pixels": "medzoo.data.images.read",
     "table": "medzoo.bench.table.table",
@@ -60,16 +64,21 @@ __all__ = [
     "errors",
     "fetch",
     "info",
+    "list_dicom_slices",
     "list_models",
     "load",
     "load_task",
     "push",
+    "read_dicom_seg",
     "read_image",
     "save",
     "segmenter",
     "table",
     "transform",
 ]
+
+
+moved.install()
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

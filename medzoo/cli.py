@@ -89,7 +89,7 @@ def demo(
 
     Example: medzoo demo --out demo; then open demo/table.html
     """
-    from medzoo.demo import demo as run
+    from medzoo.commands.demo import demo as run
 
     run(out, device=device)
 

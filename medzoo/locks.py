@@ -1,7 +1,7 @@
-"""Claims: a lock file with one holder at a time, of this machine or of another one on the same disk.
+"""Claims: a lock file with one holder at a time, on this machine or on another one with the same disk.
 
-A holder's heart beats: it touches its file while it works. A claim of a process of this machine that has ended, or of another
-machine whose heart has stopped, is taken over.
+The holder updates the file's mtime while it works. Another process takes a claim over if its holder was a process of this
+machine that has ended, or if it is from another machine and was not updated for `lease` seconds.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from medzoo.errors import RunFolderError
 
-LEASE, BEAT = 600.0, 30.0  # seconds; clocks of machines on one disk may differ by minutes
-ASIDE = ".tmp-"
+LEASE, BEAT = 600.0, 30.0  # seconds; clocks of machines with one disk may differ by minutes
+TEMPORARY = ".tmp-"
 
 
 def process_alive(pid: int, born: str | None = None) -> bool:
     """Whether a process of this machine runs.
 
     Args:
-        pid: its number.
-        born: what `process_birth` said of it, since numbers are given out again.
+        pid: the process id.
+        born: its `process_birth`, because systems use process ids again.
     """
     try:
         os.kill(pid, 0)
@@ -36,13 +36,13 @@ def process_alive(pid: int, born: str | None = None) -> bool:
     except PermissionError:
         return True
     now = process_birth(pid)
-    if now == "zombie":  # it has ended, though its number is still taken
+    if now == "zombie":  # it has ended, but its id is still in use
         return False
     return born is None or now is None or now == born
 
 
 def process_birth(pid: int) -> str | None:
-    """When a process began, in ticks of this machine's clock; "zombie" if it has ended; None where the system does not say."""
+    """The start of a process in clock ticks of this machine; "zombie" if it has ended; None if the system does not report it."""
     with suppress(OSError, IndexError):
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "zombie" if state == "Z" else rest[18]
@@ -54,8 +54,8 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
     """Hold `path` as a lock file while the block runs, so that two workers never do the same work.
 
     Args:
-        path: the file.
-        lease: seconds without a heartbeat after which another machine's claim counts as left behind.
+        path: the lock file.
+        lease: seconds without an mtime update after which a claim of another machine is stale.
 
     Raises:
         RunFolderError: if a live process holds it.
@@ -66,29 +66,33 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
         "host": socket.gethostname(), "pid": pid, "born": process_birth(pid), "started": time.time(),
         "token": uuid.uuid4().hex,
     }  # fmt: skip
+    # only one process can create the file; a stale file is removed and the creation is tried again
     for attempt in range(100):
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             time.sleep(0.001 * attempt)
             holder = _holder(path)
-            if holder is None:  # given back in this moment
+            if holder is None:  # it was released in this moment
                 continue
             if is_live(path, holder, lease):
                 raise RunFolderError(
-                    f"{path} is held by {holder or 'a process that just began'}. Wait for it, or remove the file if it is gone."
+                    f"{path} is locked by {holder or 'a process that just started'}. Wait until it ends; if that process is "
+                    "not running any more, remove the file.",
+                    code="lock-held",
                 ) from None
-            _set_aside(path, holder)
+            _remove_stale(path, holder)
             continue
         try:
             with os.fdopen(handle, "w") as file:
                 json.dump(mine, file)
-        except OSError:  # a full disk: nobody holds it
+        except OSError:  # a full disk: a file without its holder must not stay
             path.unlink(missing_ok=True)
             raise
         break
     else:
-        raise RunFolderError(f"{path} is contended by several processes; try again.")
+        raise RunFolderError(f"{path}: several processes try to lock it. Try again.", code="lock-contended")
+    # update the mtime in a thread; at the end remove the file, but only if it is still this claim
     stop = threading.Event()
     threading.Thread(target=_beat, args=(path, stop, min(BEAT, lease / 5)), daemon=True).start()
     try:
@@ -98,6 +102,43 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
         with suppress(OSError, ValueError):
             if json.loads(path.read_text()).get("token") == mine["token"]:
                 path.unlink()
+
+
+@contextmanager
+def wait_for(
+    path: Path,
+    *,
+    lease: float = LEASE,
+    pause: float = 0.5,
+    at_most: float | None = None,
+    waiting: Callable[[RunFolderError], None] = lambda _: None,
+) -> Iterator[None]:
+    """Hold `path` as `claim` does, after its holder has given it back.
+
+    Args:
+        path: the file.
+        lease: as for `claim`.
+        pause: seconds between two tries.
+        at_most: seconds to wait; by default as long as it takes.
+        waiting: called once, with what says who holds the file, when the wait begins.
+
+    Raises:
+        RunFolderError: if it is still held after `at_most` seconds.
+    """
+    started, called = time.monotonic(), False
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(claim(path, lease=lease))
+                break
+            except (RunFolderError, FileNotFoundError) as error:  # the holder may end between two looks at its file
+                if at_most is not None and time.monotonic() - started > at_most:
+                    raise
+                if not called and isinstance(error, RunFolderError):
+                    waiting(error)
+                    called = True
+                time.sleep(pause)
+        yield
 
 
 def _beat(path: Path, stop: threading.Event, every: float) -> None:
@@ -113,15 +154,15 @@ def _holder(path: Path) -> str | None:
         return None
 
 
-def _set_aside(path: Path, judged: str) -> None:
-    """Remove a dead claim; if a live one had taken its place meanwhile, put that back."""
-    aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}-stale")
-    with suppress(FileNotFoundError):  # of several takers only one renames
-        os.rename(path, aside)
-        if _holder(aside) != judged:
-            with suppress(OSError):  # taken again already, or a disk without links
-                os.link(aside, path)
-        aside.unlink()
+def _remove_stale(path: Path, content: str) -> None:
+    """Remove a stale claim with this content; a newer claim that has replaced it is put back."""
+    renamed = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-stale")
+    with suppress(FileNotFoundError):  # of several processes only one can rename it
+        os.rename(path, renamed)
+        if _holder(renamed) != content:
+            with suppress(OSError):  # claimed again already, or a disk without hard links
+                os.link(renamed, path)
+        renamed.unlink()
 
 
 def is_live(path: Path, content: str, lease: float = LEASE) -> bool:
@@ -129,7 +170,7 @@ def is_live(path: Path, content: str, lease: float = LEASE) -> bool:
 
     Args:
         path: the claim's file.
-        content: what stands in it.
+        content: its text.
         lease: as for `claim`.
     """
     try:

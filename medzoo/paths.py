@@ -1,4 +1,4 @@
-"""Where things lie: the user's home of medzoo, and the data files that ship with the package."""
+"""Folders: medzoo's home of the user, and the data files that ship with the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medzoo.errors import UsageError
 
-_PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # no "--", which joins words
+_PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # without "--", which joins words
 # Device names of Windows, with any ending. Source: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))]
@@ -19,7 +19,7 @@ _DEVICES = frozenset(
 
 
 def data_dir(name: str) -> Path:
-    """The folder `hub_configs`, `model_cards` or `recipes`: inside the wheel, else beside the package in a checkout.
+    """The folder `hub_configs`, `model_cards` or `recipes`: inside the wheel, or next to the package in a checkout.
 
     >>> data_dir("hub_configs").name
     'hub_configs'
@@ -29,7 +29,7 @@ def data_dir(name: str) -> Path:
 
 
 def home() -> Path:
-    """The folder of caches and receipts, absolute: `MEDZOO_HOME`, by default beside the Hugging Face cache."""
+    """The absolute folder of caches and receipts: `MEDZOO_HOME`, by default next to the Hugging Face cache."""
     if explicit := os.environ.get("MEDZOO_HOME"):
         return absolute(explicit)
     caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
@@ -38,10 +38,10 @@ def home() -> Path:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """A path as a person gives it, absolute and without `~`: what a process in another folder understands alike.
+    """The absolute path of a user's path, without `~`: the same in every working directory.
 
     Raises:
-        UsageError: for what is no path.
+        UsageError: if it is not a path.
 
     >>> absolute("x").is_absolute()
     True
@@ -50,31 +50,31 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def plain_path(path: object) -> Path:
-    """A path as a person gives it.
+    """A user's path as a Path.
 
     Raises:
-        UsageError: for what is no path.
+        UsageError: if it is not a path.
     """
     if not isinstance(path, str | os.PathLike) or "\0" in (text := os.fsdecode(path)):
-        raise UsageError(f"{path!r} is no path; give text or a pathlib.Path.")
+        raise UsageError(f"{path!r} is not a path. Give a string or a pathlib.Path.", code="not-a-path")
     return Path(text)
 
 
 def directory_hub(hub: str | os.PathLike[str] | None = None) -> Path | None:
-    """The directory that plays the Hub, absolute: the argument, else `MEDZOO_HUB`, else none (the real Hub)."""
+    """The absolute directory that replaces the Hub: the argument, else `MEDZOO_HUB`, else None (the real Hub)."""
     chosen = hub if hub is not None else os.environ.get("MEDZOO_HUB")
     return None if chosen is None or (isinstance(chosen, str) and not chosen) else absolute(chosen)
 
 
 def file_name(*words: str, longest: int = 100) -> str:
-    """A file name that stands for these words and for no others, also on disks that ignore case and on Windows.
+    """A file name that is unique for these words, also on Windows and on disks that ignore case.
 
-    Plain words (small letters and digits, joined by single `.`, `_` or `-`) stay readable, joined by `--`. Everything else
-    gets the hash of the words behind a `~`, which no plain name holds.
+    Plain words (lower-case letters and digits, joined by single `.`, `_` or `-`) stay readable and are joined by `--`. All
+    others get a `~` and the hash of the words; plain names have no `~`.
 
     Args:
-        words: any texts.
-        longest: characters of a name without hash.
+        words: any strings.
+        longest: the most characters of a name without hash.
 
     >>> file_name("lab", "net"), file_name("lab--net"), file_name("Lab", "net")
     ('lab--net', 'lab-net~629a78968c41c4c0', 'lab-net~92341dc925f0dbd8')

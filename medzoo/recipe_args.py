@@ -16,11 +16,11 @@ from dataclasses import Field, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from medzoo.config_file import read_config
 from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
-from medzoo.help_page import help_page, one_spelling, option_helps
 from medzoo.paths import home
+from medzoo.training.options.config_file import read_config
 from medzoo.training.options.fields import flag, options_of
+from medzoo.training.options.help_page import help_page, one_spelling, option_helps
 from medzoo.training.options.toml_files import read_toml
 from medzoo.training.run_state.run_folder import Interrupted, is_main_process
 

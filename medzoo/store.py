@@ -1,4 +1,4 @@
-"""Files that are never half written: temporary file, fsync, rename; manifests and receipts. Claims are in claims.py."""
+"""Files that are never half written: temporary file, fsync, rename. Also manifests and receipts. Lock files are in locks.py."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ __all__ = [
 ]  # fmt: skip
 
 MANIFEST = "MANIFEST.json"
-TEMPORARY = ".tmp-"
+TEMPORARY, _OLD = ".tmp-", "-old-"
 ORPHAN_SECONDS, SWAP_SECONDS = 24 * 3600, 60
-_OLD = "-old-"
 _AT_CWD, _SWAP = -100, 2  # of renameat2 and renamex_np: paths from here, exchange
 _receipts_in_memory: dict[str, dict[str, Any]] = {}
 
 
 def canonical_json(value: object) -> str:
-    """One spelling for one value: sorted keys, no NaN. What is hashed or compared goes through here."""
+    """The canonical JSON text of a value: sorted keys, no NaN. Values are hashed and compared in this form."""
     return _json(value, separators=(",", ":"))
 
 
 def _json(value: object, **layout: Any) -> str:  # noqa: ANN401 - of json.dumps
-    """JSON that UTF-8 can hold: the bytes of a file name that are no UTF-8 are escapes, which a reader turns back."""
+    """JSON text in valid UTF-8. Bytes of a file name that are not valid UTF-8 become escapes, which a reader decodes again."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, **layout)
-    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def sha256_of(value: object) -> str:
-    """The sha256 of a JSON value's canonical spelling."""
+    """The sha256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
@@ -56,7 +55,7 @@ def sha256_file(path: Path) -> str:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames inside a folder durable (where the system has folder handles)."""
+    """Make renames inside a folder durable, if the system has folder handles."""
     with suppress(OSError, AttributeError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -73,16 +72,16 @@ def fsync_file(path: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the same folder; on leaving without an error it becomes `path` at once.
+    """Yield a temporary path in the same folder. If the block ends without an error, the file is renamed to `path`.
 
-    Modes follow the umask, also for libraries that create private files (safetensors writes 0600).
+    File modes follow the umask, also for libraries that create private files (safetensors writes 0600).
 
     Raises:
-        DiskFullError: if there is no room; nothing has changed then.
+        DiskFullError: if the disk has no room; nothing is changed then.
     """
-    temporary = _beside(path, "-")
+    temporary = _temporary_path(path, "-")
     try:
-        with _told_if_full(path, temporary):
+        with _disk_full_error(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             os.chmod(temporary, 0o666 & ~_umask())
@@ -90,42 +89,42 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         fsync_folder(path.parent)
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing."""
+    """Write the whole file or nothing."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a whole UTF-8 text file or nothing; a file name in it that is no UTF-8 is written with its own bytes."""
+    """Write the whole UTF-8 text file or nothing. File names in it that are not valid UTF-8 keep their original bytes."""
     write_bytes(path, content.encode(errors="surrogateescape"))
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write indented, sorted JSON without NaN, whole or not at all."""
+    """Write indented, sorted JSON without NaN: the whole file or nothing."""
     write_text(path, _json(value, indent=2) + "\n")
 
 
 @contextmanager
 def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside `folder`; on leaving without an error it takes its place.
+    """Yield a temporary folder next to `folder`. If the block ends without an error, it replaces `folder`.
 
-    With `manifest`, sizes and sha256 of all files are written last, so that a reader can tell a whole folder.
-    An existing `folder` is replaced, and kept until the new one stands.
+    With `manifest`, sizes and sha256 of all files are written last, so that a reader can check that the folder is complete.
+    An existing `folder` is kept until the new one is complete.
 
     Raises:
-        DiskFullError: if there is no room; nothing has changed then.
+        DiskFullError: if the disk has no room; nothing is changed then.
     """
-    temporary = _beside(folder, "-")
+    temporary = _temporary_path(folder, "-")
     try:
-        with _told_if_full(folder, temporary):
+        with _disk_full_error(folder, temporary):
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
             yield temporary
+            # everything is on the disk before the folder gets its name
             contents = sorted(path for path in temporary.rglob("*") if path.is_file())
             for path in contents:
                 os.chmod(path, 0o666 & ~_umask())
@@ -141,13 +140,13 @@ def atomic_folder(folder: Path, *, manifest: bool = False) -> Iterator[Path]:
                 os.replace(temporary, folder)
             elif not _exchange(temporary, folder):
                 _replace_in_two_steps(temporary, folder)
-        fsync_folder(folder.parent)  # after an exchange `temporary` holds the old folder, and goes
+        fsync_folder(folder.parent)  # after an exchange, `temporary` is the old folder and is removed
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _beside(path: Path, mark: str) -> Path:
-    """A temporary name in the same folder; the file system counts bytes, of which a letter may have four."""
+def _temporary_path(path: Path, mark: str) -> Path:
+    """A temporary path in the same folder. File systems limit names to 255 bytes, and a letter may have four."""
     name = f"{TEMPORARY}{uuid.uuid4().hex[:12]}{mark}{path.name}"
     while len(os.fsencode(name)) > 200:
         name = name[:-1]
@@ -155,8 +154,8 @@ def _beside(path: Path, mark: str) -> Path:
 
 
 @contextmanager
-def _told_if_full(path: Path, temporary: Path) -> Iterator[None]:
-    """Say what had no room, instead of the words of whoever wrote to the temporary place."""
+def _disk_full_error(path: Path, temporary: Path) -> Iterator[None]:
+    """Turn any error of a full disk into DiskFullError with the final path instead of the temporary one."""
     try:
         yield
     except Exception as error:
@@ -165,13 +164,13 @@ def _told_if_full(path: Path, temporary: Path) -> Iterator[None]:
         free = 0
         with suppress(OSError):
             free = shutil.disk_usage(path.parent).free
-            parts = [part for part in (temporary, *temporary.rglob("*")) if part.is_file()]
-            free += sum(part.stat().st_size for part in parts)  # what was written so far is about to go
+            written = (path for path in (temporary, *temporary.rglob("*")) if path.is_file())
+            free += sum(path.stat().st_size for path in written)  # they are removed next
         raise DiskFullError(path, free) from error
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step of the file system; False where it has none."""
+    """Exchange two folders in one atomic step; False if the file system cannot."""
     import ctypes
 
     arguments = (os.fsencode(one), os.fsencode(other))
@@ -185,8 +184,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _replace_in_two_steps(new: Path, folder: Path) -> None:
-    """Where folders cannot change places: a kill between the steps leaves the old one beside, and `sweep` puts it back."""
-    old = _beside(folder, _OLD)
+    """Replace a folder without an atomic exchange. After a kill between the steps, `sweep` moves the old folder back."""
+    old = _temporary_path(folder, _OLD)
     os.replace(folder, old)
     try:
         os.replace(new, folder)
@@ -197,7 +196,7 @@ def _replace_in_two_steps(new: Path, folder: Path) -> None:
 
 
 def verify_manifest(folder: Path) -> None:
-    """Check that a folder holds exactly what its manifest lists.
+    """Check that every file of a folder's manifest is there and unchanged.
 
     Raises:
         IntegrityError: if the manifest is missing or a file is missing or changed.
@@ -205,24 +204,26 @@ def verify_manifest(folder: Path) -> None:
     try:
         rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"{folder} has no readable {MANIFEST}: it was not written to its end.") from error
+        text = f"{folder} has no readable {MANIFEST}: it was not written completely. Write it again."
+        raise IntegrityError(text, code="manifest-unreadable") from error
     for name, row in rows.items():
         path = folder / name
         if not path.is_file():
-            raise IntegrityError(f"{path} is listed in {MANIFEST} and missing.")
+            raise IntegrityError(f"{path} is listed in {MANIFEST} but missing.", code="manifest-file-missing")
         if path.stat().st_size != row["size"] or sha256_file(path) != row["sha256"]:
-            raise IntegrityError(f"{path} is not the file that {MANIFEST} lists ({row['size']} bytes).")
+            text = f"{path} differs from {MANIFEST} ({row['size']} bytes) in size or sha256."
+            raise IntegrityError(text, code="manifest-file-changed")
 
 
 def sweep(folder: Path, older_than: float = ORPHAN_SECONDS, *, start: str = TEMPORARY) -> int:
-    """Remove temporary files and folders that a killed process left behind; returns how many.
+    """Remove temporary files and folders that killed processes left; returns how many.
 
-    A folder that was moved aside for one that never came is put back instead.
+    A folder that was renamed for a replacement that never came is moved back instead.
 
     Args:
-        folder: where they lie.
-        older_than: age in seconds that shows that nobody works on them.
-        start: only of names that begin so.
+        folder: the folder with the leftovers.
+        older_than: age in seconds after which no process still uses them.
+        start: the beginning of the names to remove.
     """
     removed = 0
     for path in folder.glob(f"{start}*"):
@@ -239,7 +240,7 @@ def sweep(folder: Path, older_than: float = ORPHAN_SECONDS, *, start: str = TEMP
 
 
 def fingerprint(path: Path) -> dict[str, int]:
-    """Size, time of change and inode of a file: what tells, without hashing, that it is another one now."""
+    """Size, modification time and inode of a file. They show a changed file without hashing."""
     status = path.stat()
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
 
@@ -263,32 +264,31 @@ def verified_sha256(path: Path, *, always: bool = False) -> str:
             return str(receipt["sha256"])
     digest = sha256_file(path)
     if fingerprint(path) != before:
-        raise IntegrityError(f"{path} changed while it was being hashed. Let its writer finish, then try again.")
-    _remember(path, digest, before)
+        text = f"{path} changed while it was hashed. Wait until its writer has finished, then try again."
+        raise IntegrityError(text, code="changed-while-hashing")
+    _write_receipt(path, digest, before)
     return digest
 
 
 def remember_sha256(path: Path, digest: str) -> None:
-    """Leave a receipt for a file whose sha256 is known, for example since it was just written.
+    """Write a receipt for a file with a known sha256, for example a file that was just written.
 
     Args:
         path: the file.
         digest: its sha256.
     """
     path = path.resolve()
-    _remember(path, digest, fingerprint(path))
+    _write_receipt(path, digest, fingerprint(path))
 
 
-def _remember(path: Path, digest: str, state: dict[str, int]) -> None:
+def _write_receipt(path: Path, digest: str, state: dict[str, int]) -> None:
     name, note = _receipt(path)
-    receipt = {"path": str(path), "sha256": digest, **state}
-    _receipts_in_memory[name] = receipt
-    with suppress(OSError):  # a read-only home keeps receipts in memory only
+    _receipts_in_memory[name] = receipt = {"path": str(path), "sha256": digest, **state}
+    with suppress(OSError):  # with a read-only home, receipts are in memory only
         write_json(note, receipt)
 
 
 def _receipt(path: Path) -> tuple[str, Path]:
-    """A receipt's name and file."""
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     return name, paths.home() / "receipts" / f"{name}.json"
 

@@ -11,12 +11,12 @@ or reads it from --root FOLDER.
 """
 
 from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults
-from medzoo.bench.run import run_cell
+from medzoo.bench.run import CellRun
 from medzoo.recipe_args import parse, run_main
 
 
 def main() -> None:
-    """Parse the options, run the cell, print where the result is."""
+    """Open, load, train, evaluate, store; then print where everything is."""
     (options,) = parse(
         [CellOptions],
         __doc__,
@@ -24,9 +24,15 @@ def main() -> None:
         without=PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("finetune", typed("protocol")),
     )
-    outcome = run_cell(options, mode="finetune")
-    print(outcome)
-    outcome.raise_if_diverged()
+    cell = CellRun(options, "finetune")  # open: the task with its splits and labels, checked, and the protocol
+    cell.load()  # the checkpoint, verified; the run folder follows from both
+    if cell.stored() is None:  # a run that has ended is not made again
+        with cell.running():  # a signal saves the state, and the same command continues
+            cell.train()  # all layers; the epoch is chosen on validation
+            cell.evaluate()  # the test split, once
+            cell.store()  # the result with its predictions, and the trained checkpoint
+    print(cell.outcome)
+    cell.outcome.raise_if_diverged()
 
 
 if __name__ == "__main__":

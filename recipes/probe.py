@@ -8,12 +8,12 @@ used once. What to expect: once the features are cached, each further seed or ta
 """
 
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, PROTOCOL_ONLY, CellOptions, cell_defaults
-from medzoo.bench.run import run_cell
+from medzoo.bench.run import CellRun
 from medzoo.recipe_args import parse, run_main
 
 
 def main() -> None:
-    """Parse the options, run the cell, print where the result is."""
+    """Open, load, train, evaluate, store; then print where everything is."""
     (options,) = parse(
         [CellOptions],
         __doc__,
@@ -21,9 +21,15 @@ def main() -> None:
         without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
         defaults=lambda typed: cell_defaults("linear", typed("protocol")),
     )
-    outcome = run_cell(options, mode="linear")
-    print(outcome)
-    outcome.raise_if_diverged()
+    cell = CellRun(options, "linear")  # open: the task with its splits and labels, checked, and the protocol
+    cell.load()  # the checkpoint, verified; the run folder follows from both
+    if cell.stored() is None:  # a run that has ended is not made again
+        with cell.running():  # a signal saves the state, and the same command continues
+            cell.train()  # logistic regression on frozen features; the penalty is chosen on validation
+            cell.evaluate()  # the test split, once
+            cell.store()  # the result with its predictions
+    print(cell.outcome)
+    cell.outcome.raise_if_diverged()
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def quick_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if "apart" not in request.fixturenames:
         from medzoo.zoo.convert import sandbox, worker
 
-        monkeypatch.setattr(sandbox, "read_apart", worker.answer)
+        monkeypatch.setattr(sandbox, "read_in_sandbox", worker.answer)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The rooms and their one-way arrows, read from the source: imports inside functions count too."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+from rooms import PICTURE, ROOT, circles, draw, graph_of, imports, levels, name_of
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "medzoo").rglob("*.py"))
 RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
 FILES = PACKAGE + RECIPES
@@ -15,7 +16,9 @@ FLOOR = {
     "paths": 1,
     "locks": 1,
     "store": 1,
+    "child_process": 1,
     "cores": 1,
+    "http_download": 1.5,  # above store
     "precision": 1,
     "progress": 1,
     "zoo": 2,
@@ -30,10 +33,8 @@ TOP = {
     "__main__",
     "cli",
     "commands",
-    "demo",
     "recipe_args",
-    "config_file",
-    "help_page",
+    "moved",
 }  # thin files beside the rooms
 
 
@@ -45,92 +46,7 @@ def room_of(module: str) -> str:
     return parts[1]
 
 
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
 MODULES = {name_of(path) for path in FILES}
-
-
-def imports(path: Path, modules: set[str] = MODULES) -> list[tuple[str, int]]:
-    """Every module that a file imports, with the line: inside functions, for type checking and by import_module too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
-    rows = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            rows += [(alias.name, node.lineno) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = package.split(".")
-                base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
-            for alias in node.names:
-                full = f"{base}.{alias.name}"
-                rows.append((full if full in modules or base == "medzoo" else base, node.lineno))
-        elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
-            name = node.args[0]
-            if isinstance(name, ast.Constant):
-                rows.append((str(name.value), node.lineno))
-            elif isinstance(name, ast.JoinedStr) and isinstance(
-                name.values[0], ast.Constant
-            ):  # f"medzoo.data.tasks.{family}"
-                rows += [(one, node.lineno) for one in sorted(modules) if one.startswith(str(name.values[0].value))]
-    return rows
-
-
-BY_NAME = ("import_module", "__import__")
-
-
-def graph_of(files: list[Path]) -> dict[str, dict[str, int]]:
-    """Module → the modules of the package that it imports, with the line."""
-    modules = {name_of(path) for path in files}
-    found = {}
-    for path in files:
-        name = name_of(path)
-        found[name] = {module: line for module, line in imports(path, modules) if module in modules - {name}}
-    return found
-
-
-def circles(graph: dict[str, dict[str, int]]) -> list[list[str]]:
-    """The strongly connected components of two or more nodes (Tarjan's algorithm)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found = []
-
-    def visit(node: str) -> None:
-        index[node] = low[node] = len(index)
-        stack.append(node)
-        for other in graph.get(node, {}):
-            if other not in index:
-                visit(other)
-                low[node] = min(low[node], low[other])
-            elif other in stack:
-                low[node] = min(low[node], index[other])
-        if low[node] == index[node]:
-            place = stack.index(node)
-            if len(stack) - place > 1:
-                found.append(sorted(stack[place:]))
-            del stack[place:]
-
-    for node in graph:
-        if node not in index:
-            visit(node)
-    return found
-
-
-def levels(graph: dict[str, dict[str, int]]) -> dict[str, dict[str, dict[str, int]]]:
-    """For each folder: its files and rooms as nodes, and who imports whom."""
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    for name, others in graph.items():
-        for other, line in others.items():
-            mine, theirs = name.split("."), other.split(".")
-            depth = next((k for k, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), None)
-            if depth is not None:
-                level = found.setdefault(".".join(mine[:depth]), {})
-                level.setdefault(mine[depth], {})[theirs[depth]] = line
-    return found
 
 
 def worded(graph: dict[str, dict[str, int]], circle: list[str]) -> str:
@@ -173,7 +89,7 @@ def test_a_room_holds_a_dozen_files(room):
 def test_arrows_run_one_way(path):
     mine = room_of(name_of(path))
     assert mine in FLOOR, f"{path} is in no room of the design"
-    for module, line in imports(path):
+    for module, line in imports(path, MODULES):
         if module.split(".")[0] == "recipes" or module.startswith("medzoo.recipes"):
             assert path in RECIPES, f"{path}:{line} imports recipes; library code finds data there by its path"
         if module.split(".")[0] != "medzoo":
@@ -209,7 +125,7 @@ def sins(path: Path) -> list[str]:
                 found.append(f"{where} allows pickle")
         names = {getattr(node, key, None) for key in ("id", "attr", "arg")}
         found += [f"{where} names {name}" for name in names & FORBIDDEN_NAMES]
-    modules = [row for row in imports(path) if row[0].split(".")[0] in FORBIDDEN_MODULES]
+    modules = [row for row in imports(path, MODULES, ROOT) if row[0].split(".")[0] in FORBIDDEN_MODULES]
     return found + [f"{path.relative_to(ROOT)}:{line} imports {module}" for module, line in modules]
 
 
@@ -258,7 +174,7 @@ def test_the_walk_sees_hidden_imports(tmp_path, monkeypatch):
         "if TYPE_CHECKING:\n    from medzoo.zoo.y import z\ndef f():\n    from ..data import pixels\n    import medzoo.bench.run\n"
         "    import_module('medzoo.training')\n    import_module(f'medzoo.tasks.{name}')\n"
     )
-    seen = {module for module, _ in imports(path, {"medzoo.tasks.a", "medzoo.tasks.b", "medzoo.data.pixels"})}
+    seen = {module for module, _ in imports(path, {"medzoo.tasks.a", "medzoo.tasks.b", "medzoo.data.pixels"}, tmp_path)}
     assert seen == {
         "medzoo.zoo.y", "medzoo.data.pixels", "medzoo.bench.run", "medzoo.training", "medzoo.tasks.a", "medzoo.tasks.b",
     }  # fmt: skip
@@ -277,3 +193,15 @@ def test_a_circle_is_found_and_named():
     assert circles(graph) == [["m.a.x", "m.b.y", "m.c"]]
     assert "m.c:5 imports m.a.x" in worded(graph, circles(graph)[0])
     assert circles(levels({"m.a.x": {"m.b.y": 3}, "m.b.z": {"m.a.x": 7}})["m"]) == [["a", "b"]]
+
+
+def test_the_picture_of_the_architecture_is_drawn_from_these_imports():
+    assert PICTURE.read_text(encoding="utf-8") == draw(), "draw it again: python docs/rooms.py"
+
+
+def test_the_page_of_the_architecture_names_what_there_is():
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {str(path.parent.relative_to(ROOT)) for path in PACKAGE if path.name == "__init__.py"} - {"medzoo"}
+    assert not [room for room in rooms if not re.search(rf"[`/]{room.rpartition('/')[2]}/`", page)]
+    for name in re.findall(r"`((?:medzoo|recipes|tests|docs|hub_configs|benchmarks)/[\w./-]+)`", page):
+        assert (ROOT / name).exists(), name

@@ -11,8 +11,8 @@ from durable import Trail, survives
 from medzoo import store
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task_registry import load_task
+from medzoo.http_download import download
 from medzoo.zoo.download import huggingface
-from medzoo.zoo.download.http import download
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_download(tmp_path, trail, monkeypatch):
     monkeypatch.setattr(huggingface, "download", download)
     files = [huggingface.Remote(name, len(content), None, None) for name, content in contents.items()]
     folder = tmp_path / "a" / ("c" * 40)
-    huggingface._bring("org/name", "c" * 40, files, folder, None)
+    huggingface._download_to(folder, "org/name", "c" * 40, files, None)
     named = trail.named(folder)
     assert any(place > named for place in trail.flushed(folder.parent))
     assert any(place < named for place in trail.flushed(folder))

@@ -3,8 +3,10 @@
 `fixtures/version_0_1_0` was written by that version: the key of each family's decoded images, a store, and a result.
 """
 
+import importlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from data_samples import fake_task
 
 import medzoo
-from medzoo import store
+from medzoo import moved, store
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache import cache
 
@@ -74,3 +76,24 @@ def test_results_are_read(tmp_path):
     assert row["schema"] == "medzoo.result/1" and row["status"] == "ok"
     assert ResultStore(tmp_path / "results").path(row["identity"]) == path
     assert "0.628" in medzoo.table(tmp_path / "results").to_markdown()
+
+
+@pytest.mark.parametrize("name", moved.MOVED)
+def test_old_module_names_work_and_warn(name, monkeypatch):
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.warns(FutureWarning, match=moved.MOVED[name]):
+        module = importlib.import_module(name)
+    there = importlib.import_module(moved.MOVED[name])
+    public = [one for one in vars(there) if not one.startswith("_")]
+    assert all(getattr(module, one) is getattr(there, one) for one in public)
+
+
+def test_names_that_the_readme_showed(monkeypatch):
+    for name in ("medzoo.data.dicom_seg", "medzoo.data.dicom_series"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.warns(FutureWarning):
+        from medzoo.data.dicom_seg import read_seg
+        from medzoo.data.dicom_series import slices_below
+    assert read_seg is medzoo.read_dicom_seg and slices_below is medzoo.list_dicom_slices
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("medzoo.data.nothing")

@@ -10,7 +10,7 @@ import pytest
 
 from medzoo import locks
 from medzoo.errors import RunFolderError
-from medzoo.locks import claim, is_live, process_birth
+from medzoo.locks import claim, is_live, process_birth, wait_for
 
 
 def mine(**changes):
@@ -118,3 +118,24 @@ def test_a_claim_beats_often_enough_for_its_lease(tmp_path, monkeypatch):
     while len(waits) < 3 and time.time() < deadline:  # each is noted by a thread of its own
         time.sleep(0.01)
     assert len(waits) == 3 and all(wait <= lease / 4 for wait, lease in zip(waits, (600, 60, 0.5), strict=True))
+
+
+def test_waiting_ends_when_the_holder_gives_the_lock_back(tmp_path):
+    path, called = tmp_path / "x.json", []
+    holder = claim(path)
+    holder.__enter__()
+
+    def waiting(error):
+        called.append(str(error))
+        holder.__exit__(None, None, None)
+
+    with wait_for(path, pause=0.01, waiting=waiting):
+        assert path.exists()
+    assert len(called) == 1 and str(path) in called[0] and not path.exists()
+
+
+def test_waiting_has_an_end(tmp_path):
+    path = tmp_path / "x.json"
+    with claim(path), pytest.raises(RunFolderError), wait_for(path, pause=0.01, at_most=0.05):
+        pass
+    assert not path.exists()

@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
-from medzoo.config_file import read_config
 from medzoo.errors import UsageError
 from medzoo.paths import data_dir
 from medzoo.recipe_args import parse, peek
 from medzoo.training.objectives import list_methods, method
+from medzoo.training.options.config_file import read_config
 from medzoo.training.options.fields import flag, options_of, shown_default
 from medzoo.training.options.protocol import load_protocol
 from medzoo.training.pretrain import DEFAULTS

@@ -16,27 +16,27 @@ from medzoo.training.options.fields import option, worded
 from medzoo.training.options.protocol import Mode, Protocol, chosen_precision, load_protocol
 from medzoo.training.options.shared import OUTPUT, RUN, SharedOptions, check_place, check_terms
 
-# What a probe on frozen features does not use, and why.
+# Options that a probe on frozen features does not use, and why.
 NOT_IN_A_PROBE = {
-    "epochs": "a probe is fitted to convergence on frozen features, it has no epochs",
-    "learning_rate": "a probe has no learning rate, its solver is L-BFGS",
+    "epochs": "a probe is fitted to convergence on frozen features; it has no epochs",
+    "learning_rate": "a probe has no learning rate; its solver is L-BFGS",
     "data_on_device": "a probe reads every image once",
     "num_workers": "a probe makes no training batches",
-    "keep_weights": "a probe leaves the network as it was",
-    "license": "a probe leaves no weights that would need one",
+    "keep_weights": "a probe does not change the network",
+    "license": "a probe writes no weights that would need a licence",
 }
 RESOLVABLE = {one.name for one in fields(Protocol)} - {"name", "mode"}
 FROM_PROTOCOL = ("epochs", "size", "batch_size", "learning_rate", "precision")
-# Options of a protocol that are no options of a run: one table holds them equal for all of its checkpoints.
+# Options of a protocol that a run cannot set: all checkpoints of a table share them.
 PROTOCOL_ONLY = dict.fromkeys(
     sorted(RESOLVABLE - set(FROM_PROTOCOL)),
-    "the protocol decides it; write another one into a file, and give --protocol FILE.toml",
+    "the protocol sets it; write your own protocol file and give --protocol FILE.toml",
 )
 
 
 @dataclass(kw_only=True)
 class CellOptions(SharedOptions):
-    """Options of putting one checkpoint to one task with one seed."""
+    """Options of one run: a checkpoint on a task with one seed."""
 
     checkpoint: str = option(
         "a name (`medzoo list`), hf-hub:org/name, org/name, or a folder", "", section=RUN, metavar="NAME", required=True
@@ -44,7 +44,7 @@ class CellOptions(SharedOptions):
     protocol: str = option("protocol by name, or a TOML file", "medzoo", section=RUN, metavar="NAME")
     out: str | None = option("folder of the run", section=OUTPUT, metavar="DIR", shown="runs/TASK/CHECKPOINT/ID")
     results: str = option("store of results", "results", section=OUTPUT, metavar="DIR")
-    keep_weights: bool = option("leave the fine-tuned network in the run folder's checkpoint/", True, section=OUTPUT)
+    keep_weights: bool = option("save the fine-tuned network in the run folder's checkpoint/", True, section=OUTPUT)
     license: str = option(
         "licence of the fine-tuned folder (an SPDX id); needed before it may be pushed", "unknown", section=OUTPUT,
         metavar="ID",
@@ -53,10 +53,13 @@ class CellOptions(SharedOptions):
     resolved: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def check(self) -> None:
-        """Refuse what cannot run, before anything is loaded."""
+        """Refuse options that cannot run, before anything is loaded."""
         super().check()
         if not self.checkpoint:
-            raise UsageError("--checkpoint is missing: a name (`medzoo list`), hf-hub:org/name, or a folder.")
+            raise UsageError(
+                "--checkpoint is missing. Give a name (`medzoo list`), hf-hub:org/name, or a folder.",
+                code="checkpoint-missing",
+            )
         for name in ("out", "results"):
             place = getattr(self, name)
             if place is not None:
@@ -65,7 +68,7 @@ class CellOptions(SharedOptions):
 
 
 def used_options(options: CellOptions, mode: Mode) -> CellOptions:
-    """The options without those that a mode does not use, so that they make no other run; a warning names them.
+    """Reset the options that a mode does not use, so that they do not change the run. A warning names them.
 
     Args:
         options: as given.
@@ -77,25 +80,25 @@ def used_options(options: CellOptions, mode: Mode) -> CellOptions:
     idle = [name for name in ("epochs", "learning_rate") if getattr(options, name) is not None]
     if idle:
         why = "; ".join(NOT_IN_A_PROBE[name] for name in idle)
-        warnings.warn(f"Left out: {', '.join(idle)} ({why}).", UserWarning, stacklevel=3)
-    kept = replace(options, **{name: getattr(plain, name) for name in NOT_IN_A_PROBE})
-    kept.resolved = dict(options.resolved)
-    return kept
+        warnings.warn(f"Ignored options: {', '.join(idle)} ({why}).", UserWarning, stacklevel=3)
+    used = replace(options, **{name: getattr(plain, name) for name in NOT_IN_A_PROBE})
+    used.resolved = dict(options.resolved)
+    return used
 
 
 def precision_choice_of(options: CellOptions, mode: Mode) -> PrecisionChoice:
-    """The precision that an option, an earlier run or the protocol asks for, which may be "auto".
+    """The precision that an option, an earlier run or the protocol sets; it may be "auto".
 
     Args:
         options: of the run.
         mode: "finetune" or "linear".
     """
-    asked = options.precision or options.resolved.get("precision")
-    return chosen_precision(options.protocol, mode) if asked is None else checked(asked)
+    requested = options.precision or options.resolved.get("precision")
+    return chosen_precision(options.protocol, mode) if requested is None else checked(requested)
 
 
 def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
-    """The protocol with the options laid over it; options that an earlier run resolved come before the protocol's file.
+    """The protocol with the options applied; options that an earlier run resolved override the protocol's file.
 
     Args:
         options: of the run.
@@ -106,9 +109,7 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
     given["precision"] = precision_choice_of(options, mode)
     name, stem = options.protocol, Path(options.protocol).stem
     if set(options.resolved) >= RESOLVABLE and name.endswith(".toml") and not Path(name).is_file():
-        name = (
-            "medzoo"  # an earlier run resolved all of it: its file, which may lie elsewhere by now, has nothing to add
-        )
+        name = "medzoo"  # the earlier run resolved every value, so the file, which may have moved, is not needed
     began = compute.began(options.out, options.resume)
     protocol = load_protocol(name, mode, device=options.device, began=began, **given)
     protocol = protocol if name == options.protocol else replace(protocol, name=stem)
@@ -122,25 +123,26 @@ def _check_numbers(protocol: Protocol) -> None:
         for number in numbers:
             if isinstance(number, float) and not (math.isfinite(number) and number >= 0):
                 raise UsageError(
-                    f"Protocol {protocol.name} ({protocol.mode}): {key} is {number}; it should be a finite number from 0."
+                    f"Protocol {protocol.name} ({protocol.mode}): {key} is {number}; give a finite number of at least 0.",
+                    code="protocol-number-invalid",
                 )
 
 
 def resolved_options(options: CellOptions, mode: Mode, protocol: Protocol) -> dict[str, Any]:
-    """All that `options.toml` keeps of a run: what was asked, and the protocol as it was resolved."""
+    """The content of a run's `options.toml`: the given options and the resolved protocol."""
     rows = {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
-    asked = options.as_dict()
+    given = options.as_dict()
     if mode == "linear":
-        asked = {key: value for key, value in asked.items() if key not in NOT_IN_A_PROBE}
-    return {**asked, "mode": mode, **rows}
+        given = {key: value for key, value in given.items() if key not in NOT_IN_A_PROBE}
+    return {**given, "mode": mode, **rows}
 
 
 def cell_defaults(mode: Mode, protocol: str | None) -> Mapping[str, str]:
-    """What `--help` shows for the options that a protocol decides.
+    """The defaults that `--help` shows for the options that a protocol sets.
 
     Args:
         mode: "finetune" or "linear".
-        protocol: the one that was typed, if any; one that cannot be read shows no values.
+        protocol: the one on the command line, if any; a protocol that cannot be read shows no values.
 
     >>> cell_defaults("finetune", None)["learning_rate"]
     "the protocol's, 5e-4"
@@ -149,6 +151,6 @@ def cell_defaults(mode: Mode, protocol: str | None) -> Mapping[str, str]:
         chosen = load_protocol(protocol or "medzoo", mode)
     except UsageError:
         return dict.fromkeys(FROM_PROTOCOL, "the protocol's")
-    told = {name: f"the protocol's, {worded(getattr(chosen, name))}" for name in FROM_PROTOCOL}
-    told["precision"] = f"the protocol's, {chosen_precision(protocol or 'medzoo', mode)}"
-    return told | ({} if chosen.size else {"size": "the checkpoint's"})
+    defaults = {name: f"the protocol's, {worded(getattr(chosen, name))}" for name in FROM_PROTOCOL}
+    defaults["precision"] = f"the protocol's, {chosen_precision(protocol or 'medzoo', mode)}"
+    return defaults | ({} if chosen.size else {"size": "the checkpoint's"})

@@ -1,4 +1,4 @@
-"""What of a suite is missing: looked up without training, decoding or fetching anything."""
+"""Find the missing parts of a suite without training, decoding or downloading anything."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class Missing:
-    """What a suite lacks.
+    """The missing parts of a suite.
 
     Args:
         steps: names of pre-trainings that are not done.
         cells: runs without a result.
-        there: how many runs have a result.
-        unknown: why runs could not be looked up, each reason with the number of its runs.
+        finished: number of runs that have a result.
+        unknown: reasons why runs could not be looked up, each with the number of its runs.
     """
 
     steps: list[str] = field(default_factory=list)
     cells: list[SuiteCell] = field(default_factory=list)
-    there: int = 0
+    finished: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"pre-train {name}" for name in self.steps]
         lines += [str(cell) for cell in self.cells]
-        count = self.there + len(self.cells)
-        lines.append(f"{self.there} of {count} runs are there, {len(self.cells)} are missing")
+        count = self.finished + len(self.cells)
+        lines.append(f"{self.finished} of {count} runs have a result, {len(self.cells)} are missing")
         if self.steps:
             lines[-1] += f"; so {'is' if len(self.steps) == 1 else 'are'} {len(self.steps)} pre-training"
             lines[-1] += "s" * (len(self.steps) > 1)
@@ -50,26 +50,28 @@ def missing_of(suite: Suite, places: Places) -> Missing:
     """Look up every pre-training and every run of a suite.
 
     Args:
-        suite: what the table holds.
-        places: where everything lies.
+        suite: the suite.
+        places: its folders.
 
     Raises:
         UsageError: for an option that no run could use.
     """
     check_suite(suite, places)
     places = replace(places, precision=settle_precision(suite, places.runs, places.common, note=False)[0])
-    found = Missing()
+    missing = Missing()
+
+    # a step is missing if it is not done, or if it continues a missing step
     for step in suite.pretrain:
         base = str(step.get("checkpoint"))
-        if base in found.steps or not is_done(*pretrain_options(suite, step, places)):
-            found.steps.append(str(step["name"]))
+        if base in missing.steps or not is_done(*pretrain_options(suite, step, places)):
+            missing.steps.append(str(step["name"]))
+
+    # open each task once, and remember the error of a task that cannot be opened
     tasks: dict[tuple[object, ...], Task | MedzooError] = {}
 
     def opened(options: CellOptions) -> Task:
-        key = (
-            options.task, options.root, options.split_file, options.fold, options.fraction, options.label_policy,
-            options.groups,
-        )  # fmt: skip
+        names = ("task", "root", "split_file", "fold", "fraction", "label_policy", "groups")
+        key = tuple(getattr(options, name) for name in names)
         if key not in tasks:
             try:
                 tasks[key] = open_task(options)
@@ -80,8 +82,8 @@ def missing_of(suite: Suite, places: Places) -> Missing:
         return task
 
     for cell in suite.cells():
-        if cell.checkpoint in found.steps:  # weights that do not exist have no results
-            found.cells.append(cell)
+        if cell.checkpoint in missing.steps:  # weights that do not exist have no results
+            missing.cells.append(cell)
             continue
         options = cell_options(suite, cell, places)
         if cell.checkpoint in own_names(suite):
@@ -90,9 +92,9 @@ def missing_of(suite: Suite, places: Places) -> Missing:
             known = known_result(options, cell.mode, opened)
         except MedzooError as error:
             known, why = None, str(error).partition("\n")[0]
-            found.unknown[why] = found.unknown.get(why, 0) + 1
+            missing.unknown[why] = missing.unknown.get(why, 0) + 1
         if known is None:
-            found.cells.append(cell)
+            missing.cells.append(cell)
         else:
-            found.there += 1
-    return found
+            missing.finished += 1
+    return missing

@@ -1,4 +1,4 @@
-"""Engines that fill a table: the missing runs of a suite, here and now, one after another in this process."""
+"""Run the missing parts of a suite, one after another in this process."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medzoo import progress
-from medzoo.bench.run import Outcome, run_cell
+from medzoo.bench.results.outcome import Outcome
+from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.bench.suite_preflight import foreseen, say_first
+from medzoo.bench.table.table import Table, suite_table
 from medzoo.errors import MedzooError, listed
 from medzoo.training.pretrain import pretrain
 
-if TYPE_CHECKING:
-    from medzoo.bench.table.table import Table
-
 
 def run_pretraining(suite: Suite, places: Places) -> None:
-    """Run the suite's pre-training steps that are not done, and lay their folders into the directory hub.
+    """Run the suite's pre-training steps that are not done, and push their folders to the directory hub.
 
     Args:
         suite: its [[pretrain]] steps run in order, so that a later one may continue an earlier one.
-        places: where everything lies; a step named NAME is loaded as SUITE/NAME from the hub.
+        places: the folders of the suite; a step named NAME is loaded as SUITE/NAME from the hub.
     """
     from medzoo.zoo.publish.push import push
 
@@ -37,15 +35,16 @@ def run_pretraining(suite: Suite, places: Places) -> None:
 
 
 def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
-    """Run what is missing of a suite: pre-training first, then every cell and seed that has no result.
+    """Run the missing parts of a suite: first pre-training, then every cell and seed that has no result.
+
+    A failed run does not stop the others.
 
     Args:
-        suite: what the table holds.
-        places: where everything lies.
+        suite: the suite.
+        places: its folders.
 
     Returns:
-        Each run with its outcome, and one line for each reason for which runs failed, with the runs; a failed run does not stop
-        the others.
+        Each run with its outcome, and one line for each cause of failure, with its runs.
     """
     check_suite(suite, places)
     precision, begun = settle_precision(suite, places.runs, places.common)
@@ -58,7 +57,7 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]],
 
 
 def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
-    """All runs that have no result, each with its line."""
+    """Run all cells without a result; print one line for each cell."""
     outcomes: list[tuple[SuiteCell, Outcome]] = []
     failed: dict[str, list[SuiteCell]] = {}
     cells = suite.cells()
@@ -70,25 +69,25 @@ def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Out
                 with progress.brief(named):
                     outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
                 outcomes.append((cell, outcome))
-                said = f"{outcome.result['metric']} {outcome.worded}{' (in the store)' * outcome.cached}"
+                summary = f"{outcome.result['metric']} {outcome.worded}{' (in the store)' * outcome.cached}"
                 outcome.raise_if_diverged()
             except MedzooError as error:
-                said = f"{type(error).__name__}: {error}"
-                failed.setdefault(said, []).append(cell)
+                summary = f"{type(error).__name__}: {error}"
+                failed.setdefault(summary, []).append(cell)
             steps.update()
-            steps.line(f"{named}: {said}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
+            steps.line(f"{named}: {summary}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
     return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
 
 
 def _named(cells: Sequence[SuiteCell]) -> str:
-    """Runs that failed for one reason, by name; of many the first ones."""
+    """The names of runs that failed for the same reason; of many, the first ones."""
     names = listed(cells, 3)
     return names if len(cells) == 1 else f"{len(cells)} runs ({names})"
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A filled suite: its table, the files it was written to, the outcomes, and a line for each reason for which runs failed."""
+    """A filled suite: its table, the table's files, the outcomes, and one line for each cause of failure."""
 
     table: Table
     files: dict[str, Path]
@@ -100,13 +99,11 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
     """Fill a suite below `out` (runs/, results/, hub/) and write its table there.
 
     Args:
-        suite: what the table holds.
-        out: folder of everything.
+        suite: the suite.
+        out: the parent folder.
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
     """
-    from medzoo.bench.table.table import suite_table
-
     filled, failures = fill(suite, places_of(suite, out, device=device, hub=hub))
     made = suite_table(suite, [(cell, outcome.path, outcome.result) for cell, outcome in filled])
     return Filled(made, made.write(out), [outcome for _, outcome in filled], failures)

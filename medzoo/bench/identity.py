@@ -1,4 +1,4 @@
-"""Everything that may change a run's number, from its options: known without training, and where possible without loading."""
+"""The identity of a run: everything that may change its number. It is known without training, often without loading."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from medzoo.data.transforms.apply import InputConvention
 from medzoo.training import compute
 from medzoo.training.options.protocol import Mode, Protocol
 from medzoo.training.options.shared import open_task
+from medzoo.zoo.loading.identify import identify
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task
 
 KINDS = ("binary", "multiclass", "multilabel")
-FINISHED = ("ok", "diverged")  # a failed run is no result of its identity
+FINISHED = ("ok", "diverged")  # a failed run does not count as a result of its identity
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What of a checkpoint may change a number: as loaded, or as it lies on the disk."""
+    """The facts of a checkpoint that may change a number, from the loaded model or from its files."""
 
     name: str
     sha256: str
@@ -42,8 +43,8 @@ def loaded_weights(model: torch.nn.Module, size: int) -> Weights:
     """The weights of a loaded model.
 
     Args:
-        model: as `load_at_size` gives it.
-        size: side of its input, pixels.
+        model: from `load_at_size`.
+        size: side of its input, in pixels.
     """
     from medzoo.training.inputs.input_transform import convention_of
 
@@ -54,37 +55,32 @@ def loaded_weights(model: torch.nn.Module, size: int) -> Weights:
 
 
 def stored_weights(name: str, size: int | None, hub: str | None) -> Weights:
-    """The weights that a name stands for, without loading or fetching them.
+    """The weights of a checkpoint's name, without loading or downloading them.
 
     Args:
         name: as for `medzoo.load`.
-        size: side of the input, pixels; None takes the checkpoint's.
-        hub: directory that plays the Hub.
+        size: side of the input, in pixels; None takes the checkpoint's.
+        hub: directory used instead of the Hub.
 
     Raises:
-        MedzooError: if they are not here.
+        MedzooError: if they are not on this machine.
     """
-    from medzoo.zoo.loading.identify import identify
-
     found = identify(name, hub=hub)
     shape = found.input
-    mean, std = tuple(shape.mean), tuple(shape.std)
-    if shape.channels != len(mean):  # as convention_of has it
-        mean, std = (sum(mean) / len(mean),) * shape.channels, (sum(std) / len(std),) * shape.channels
-    convention = InputConvention(mean, std, shape.rule)
+    convention = InputConvention.for_channels(shape.mean, shape.std, shape.channels, shape.rule)
     return Weights(
         found.name, found.sha256, found.architecture, convention, size or shape.size, found.repo, found.revision
     )
 
 
 def identity_of(options: CellOptions, mode: Mode, protocol: Protocol, task: Task, weights: Weights) -> dict[str, Any]:
-    """The identity of a run, by the schema of results.
+    """The identity of a run, in the schema of results.
 
     Args:
         options: of the run.
         mode: "finetune" or "linear".
         protocol: resolved.
-        task: as the options open it.
+        task: the opened task.
         weights: of the checkpoint.
     """
     from medzoo.data.decode_cache.cache import DECODER_VERSION
@@ -113,15 +109,15 @@ def identity_of(options: CellOptions, mode: Mode, protocol: Protocol, task: Task
 def known_result(
     options: CellOptions, mode: Mode, open_data: Callable[[CellOptions], Task] = open_task
 ) -> Mapping[str, Any] | None:
-    """The stored result of a run that has not been started: nothing is trained, decoded or fetched.
+    """The stored result of a run, looked up without training, decoding or downloading anything.
 
     Args:
         options: of the run.
         mode: "finetune" or "linear".
-        open_data: gives the task of the options; a caller that asks for many runs may remember it.
+        open_data: opens the task of the options; a caller with many runs may cache it.
 
     Raises:
-        MedzooError: if the weights or the data are not here, so that nobody can know.
+        MedzooError: if the weights or the data are not on this machine.
     """
     options.check()
     options = used_options(options, mode)

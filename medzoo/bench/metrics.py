@@ -1,4 +1,4 @@
-"""Metrics of a test split: exact with ties, masked where nothing was annotated, and never 0 where undefined."""
+"""Metrics of a test split: exact with ties, without cases that have no annotation, and None where undefined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE_CLASS = "only one class is present"
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is read: its printed name, its direction, and the digits a table shows."""
+    """Facts of a metric: its printed name, its direction, and its number of digits in a table."""
 
     title: str
     higher_is_better: bool = True
@@ -52,7 +52,7 @@ def metric(name: str) -> Metric:
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The area under the ROC curve: how often a positive outranks a negative, ties counting one half.
+    """The area under the ROC curve: how often a positive ranks above a negative; ties count one half.
 
     Args:
         labels: (N,) of 0 and 1, both present.
@@ -85,9 +85,9 @@ def auprc(labels: np.ndarray, scores: np.ndarray) -> float:
     """
     order = np.argsort(-scores, kind="stable")
     ordered, hits = scores[order], np.cumsum(labels[order] == 1)
-    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the end of each run of ties
-    found = hits[last]
-    return float(np.sum(np.diff(found, prepend=0) / hits[-1] * (found / (last + 1))))
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the end of each group of ties
+    true_positives = hits[last]
+    return float(np.sum(np.diff(true_positives, prepend=0) / hits[-1] * (true_positives / (last + 1))))
 
 
 def compute(
@@ -105,15 +105,15 @@ def compute(
         classes: names of the classes (labels, for multilabel), in the order of the columns.
         labels: (N,) class numbers, or (N, C) of 0, 1 and NaN for "not annotated".
         probabilities: (N,) or (N, 2) for binary, (N, K) for multiclass, (N, C) for multilabel; in [0, 1].
-        groups: the patient of each row; None if each row is its own.
-        scored: of a multilabel task, the labels that the means hold; all of them if empty.
+        groups: the patient of each row; None if each row is one patient.
+        scored: of a multilabel task, the labels that the means include; all of them if empty.
 
     Returns:
         Rows with name, label (None for the whole task), value (None where undefined, with the reason in
-        `undefined`), n, n_pos, n_patients, and n_labels (how many labels a mean holds, else None).
+        `undefined`), n, n_pos, n_patients, and n_labels (how many labels a mean includes, else None).
 
     Raises:
-        ResultError: for NaN, values outside [0, 1], wrong shapes, or a label that is no class.
+        ResultError: for NaN, values outside [0, 1], wrong shapes, or a label that is not a class.
 
     >>> rows = compute("binary", ("normal", "pneumonia"), np.array([0, 1, 1]), np.array([0.2, 0.4, 0.9]))
     >>> headline(rows, "auroc")["value"], headline(rows, "accuracy")["n"]
@@ -121,11 +121,13 @@ def compute(
     """
     if kind not in (*_KINDS, "multilabel"):
         raise ResultError(
-            f"No metrics for tasks of kind {kind!r} yet; there are some for {', '.join(_KINDS)}, multilabel."
+            f"There are no metrics for tasks of kind {kind!r}. Supported kinds: {', '.join(_KINDS)}, multilabel.",
+            code="task-kind-not-supported",
         )
     truth, scores = _checked(kind, classes, np.asarray(labels), np.asarray(probabilities, dtype=np.float64))
     if groups is not None and len(groups) != len(truth):
-        raise ResultError(f"{len(groups)} groups for {len(truth)} rows: each row needs its patient.")
+        text = f"There are {len(groups)} groups for {len(truth)} rows. Give one group (patient) for each row."
+        raise ResultError(text, code="groups-length-mismatch")
     patients = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if kind == "multilabel":
         return _multilabel(classes, truth, scores, patients, scored)
@@ -133,16 +135,19 @@ def compute(
 
 
 def headline(rows: Sequence[Mapping[str, Any]], name: str) -> Row:
-    """The one row that stands for the task: the metric over all labels, not one label's.
+    """The row of a metric over the whole task, not over one label.
 
     Raises:
-        ResultError: if the rows do not hold it.
+        ResultError: if there is no such row.
     """
     for row in rows:
         if row["name"] == name and row["label"] is None:
             return dict(row)
-    there = sorted({str(row["name"]) for row in rows if row["label"] is None})
-    raise ResultError(f"The metrics hold no {name!r} of the whole task; they hold {', '.join(there) or 'nothing'}.")
+    available = sorted({str(row["name"]) for row in rows if row["label"] is None})
+    raise ResultError(
+        f"There is no metric {name!r} of the whole task. Available metrics: {', '.join(available) or 'none'}.",
+        code="metric-missing",
+    )
 
 
 def validation_score(
@@ -153,7 +158,7 @@ def validation_score(
     name: str,
     scored: Sequence[str] = (),
 ) -> float:
-    """The number by which a protocol selects: the task's metric, negated where lower is better.
+    """The validation score of a protocol: the task's metric, negated where lower is better.
 
     Args:
         kind: as for `compute`.
@@ -164,13 +169,14 @@ def validation_score(
         scored: as for `compute`.
 
     Raises:
-        ResultError: if the metric is undefined on this split, since then nothing can be selected on it.
+        ResultError: if the metric is undefined on this split, so that it cannot select an epoch or a penalty.
     """
     row = headline(compute(kind, classes, labels, probabilities, scored=scored), name)
     if row["value"] is None:
         raise ResultError(
-            f"{metric(name).title} cannot select on these {row['n']} validation rows: {row['undefined']}. "
-            "Give a validation split that holds every class, or select the last epoch."
+            f"{metric(name).title} is undefined on these {row['n']} validation rows: {row['undefined']}. "
+            "Give a validation split with every class, or select the last epoch.",
+            code="metric-undefined-on-validation",
         )
     return float(row["value"]) if metric(name).higher_is_better else -float(row["value"])
 
@@ -180,33 +186,43 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     width = len(classes)
     if kind == "binary" and width != 2:
-        raise ResultError(f"A binary task has two classes, not {width}: {listed(classes)}.")
-    wanted = [(len(labels), width)] + ([(len(labels),)] if kind == "binary" else [])
-    if scores.shape not in wanted:
-        raise ResultError(f"Probabilities of this {kind} task should have the shape {wanted[0]}, not {scores.shape}.")
+        raise ResultError(f"A binary task has two classes, not {width}: {listed(classes)}.", code="not-two-classes")
+
+    # shapes
+    shapes = [(len(labels), width)] + ([(len(labels),)] if kind == "binary" else [])
+    if scores.shape not in shapes:
+        text = f"Probabilities of this {kind} task should have the shape {shapes[0]}, not {scores.shape}."
+        raise ResultError(text, code="probabilities-shape-wrong")
     if len(labels) == 0:
-        raise ResultError("There are no rows to measure: the split is empty.")
+        raise ResultError("The split is empty: there are no rows to evaluate.", code="split-empty")
+
+    # values: finite, in [0, 1], and with sum 1 if the classes exclude each other
     broken = np.flatnonzero(~np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
     if len(broken):
-        rows = f"{len(broken)} of {len(scores)} rows ({listed(broken, 5)})"
-        raise ResultError(f"Predictions are NaN or infinite in {rows}: the model diverged.")
+        rows = f"NaN or infinite in {len(broken)} of {len(scores)} rows ({listed(broken, 5)})"
+        raise ResultError(f"Predictions are {rows}: the model diverged.", code="predictions-not-finite")
     if scores.min() < -1e-6 or scores.max() > 1 + 1e-6:
-        span = f"{scores.min():.3g} to {scores.max():.3g}"
-        raise ResultError(f"Predictions go from {span}; give probabilities, not logits.")
+        span = f"Predictions range from {scores.min():.3g} to {scores.max():.3g}"
+        raise ResultError(f"{span}; give probabilities, not logits.", code="probabilities-out-of-range")
     if kind != "multilabel" and scores.ndim == 2:
         off = np.abs(scores.sum(axis=1) - 1).max()
         if off > 1e-3:
-            raise ResultError(f"Probabilities of a row miss the sum of 1 by {off:.3g}; use a softmax over the classes.")
+            text = f"The sum of a row of probabilities differs from 1 by {off:.3g}; use a softmax over the classes."
+            raise ResultError(text, code="probabilities-sum-wrong")
         scores = scores[:, 1] if kind == "binary" else scores
+
+    # labels
     if kind == "multilabel":
         labels = labels.astype(np.float64)
         if labels.shape != scores.shape:
-            raise ResultError(f"Labels have the shape {labels.shape} and probabilities {scores.shape}.")
+            text = f"Labels have the shape {labels.shape}, but probabilities {scores.shape}."
+            raise ResultError(text, code="labels-shape-wrong")
         if not np.isin(labels[~np.isnan(labels)], (0.0, 1.0)).all():
-            raise ResultError("Labels of a multi-label task are 0, 1, or NaN where nothing was annotated.")
+            raise ResultError("Labels must be 0, 1, or NaN for cases without annotation.", code="labels-invalid")
         return labels, scores
     if labels.shape != (len(scores),) or not np.isin(labels, np.arange(width)).all():
-        raise ResultError(f"Labels should be ({len(scores)},) class numbers from 0 to {width - 1}.")
+        text = f"Labels should be ({len(scores)},) class numbers from 0 to {width - 1}."
+        raise ResultError(text, code="labels-invalid")
     return labels.astype(np.int64), scores
 
 
@@ -221,7 +237,7 @@ def _row(
 
 
 def _ranked(label: str | None, truth: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> list[Row]:
-    """AUROC and AUPRC of one label, or the reason why there is none."""
+    """AUROC and AUPRC of one label, or the reason why they are undefined."""
     n_pos = int(truth.sum())
     reason = "no case was annotated" if not len(truth) else "no positive case" if not n_pos else "no negative case"
     defined = 0 < n_pos < len(truth)
@@ -238,12 +254,12 @@ def _macro(name: str, rows: Sequence[Row], patients: np.ndarray) -> Row:
 
 
 def _binary(classes: Sequence[str], truth: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> list[Row]:
-    said, n_pos = scores > THRESHOLD, int(truth.sum())
+    predicted, n_pos = scores > THRESHOLD, int(truth.sum())
     both = 0 < n_pos < len(truth)
-    balanced = float((said[truth == 1].mean() + (~said[truth == 0]).mean()) / 2) if both else None
+    balanced = float((predicted[truth == 1].mean() + (~predicted[truth == 0]).mean()) / 2) if both else None
     return [
         *_ranked(None, truth, scores, patients),
-        _row("accuracy", None, float((said == truth).mean()), patients, n_pos),
+        _row("accuracy", None, float((predicted == truth).mean()), patients, n_pos),
         _row("balanced_accuracy", None, balanced, patients, n_pos, undefined=ONE_CLASS),
         _row("brier", None, float(np.mean((scores - truth) ** 2)), patients, n_pos),
     ]
@@ -253,13 +269,13 @@ def _multiclass(classes: Sequence[str], truth: np.ndarray, scores: np.ndarray, p
     each: list[Row] = []
     for k, name in enumerate(classes):
         each += _ranked(name, truth == k, scores[:, k], patients)
-    said = scores.argmax(axis=1)
-    recalls = [float((said[truth == k] == k).mean()) for k in np.unique(truth)]
+    predicted = scores.argmax(axis=1)
+    recalls = [float((predicted[truth == k] == k).mean()) for k in np.unique(truth)]
     balanced = float(np.mean(recalls)) if len(recalls) > 1 else None
     return [
         _macro("auroc", each, patients),
         _macro("auprc", each, patients),
-        _row("accuracy", None, float((said == truth).mean()), patients),
+        _row("accuracy", None, float((predicted == truth).mean()), patients),
         _row("balanced_accuracy", None, balanced, patients, undefined=ONE_CLASS, n_labels=len(recalls)),
         *each,
     ]
@@ -271,11 +287,11 @@ def _multilabel(
     each: list[Row] = []
     for k, name in enumerate(classes):
         known = ~np.isnan(truth[:, k])
-        right, score, who = truth[known, k], scores[known, k], patients[known]
-        each += _ranked(name, right, score, who)
-        # at the threshold itself MedMNIST says yes for several labels and no for one
-        share = float(((score >= THRESHOLD) == right).mean()) if known.any() else None
-        each.append(_row("accuracy", name, share, who, int(right.sum()), undefined="no case was annotated"))
+        label, score, patient = truth[known, k], scores[known, k], patients[known]
+        each += _ranked(name, label, score, patient)
+        # as in MedMNIST: a score equal to the threshold is positive for multi-label, but negative for binary tasks
+        share = float(((score >= THRESHOLD) == label).mean()) if known.any() else None
+        each.append(_row("accuracy", name, share, patient, int(label.sum()), undefined="no case was annotated"))
     counted = [row for row in each if not scored or row["label"] in scored]
     return [*(_macro(name, counted, patients) for name in ("auroc", "auprc", "accuracy")), *each]
 

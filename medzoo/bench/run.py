@@ -1,78 +1,204 @@
-"""One named checkpoint on one named task: the single implementation behind the recipes, the table and the demo."""
+"""Run one checkpoint on one task. The recipes, the table and the demo all use this code."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions, precision_choice_of, protocol_of, resolved_options, used_options
 from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
-from medzoo.bench.results import store as results
 from medzoo.bench.results.completeness import disagreement, missing_parts
-from medzoo.bench.run_steps import Trial
+from medzoo.bench.results.folds import fold_facts
+from medzoo.bench.results.outcome import Outcome
+from medzoo.bench.results.store import (
+    ResultStore,
+    environment,
+    make_result,
+    predictions,
+    run_id,
+    write_copy,
+)
+from medzoo.bench.run_steps import (
+    Trained,
+    check_finite,
+    decoded_split,
+    save_checkpoint,
+    train_network,
+    train_probe,
+)
 from medzoo.bench.suite import short_task
+from medzoo.data.task import Task
 from medzoo.errors import DivergedError, ResultError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
 from medzoo.training.options.protocol import Mode, Protocol
 from medzoo.training.options.shared import open_task, slug, task_identity
 
-if TYPE_CHECKING:
-    from medzoo.data.task import Task
 
-__all__ = ["CellOptions", "Outcome", "run_cell"]
+class CellRun:
+    """One checkpoint on one task, step by step: open, load, train, evaluate, store.
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished run.
+    `run_cell` does all steps in order; `recipes/finetune.py` and `recipes/probe.py` do them one by one.
 
     Args:
-        result: the result, as stored.
-        path: its file in the store of results.
-        run: the run folder.
-        cached: whether the store had it already.
+        options: checkpoint, task, protocol, seed, ...
+        mode: "finetune" (all layers) or "linear" (a probe on frozen features).
+
+    Raises:
+        UsageError: for options that cannot work, before anything is loaded.
+        ResultError: if the metric is undefined on the validation labels, before anything is loaded.
     """
 
-    result: dict[str, Any]
-    path: Path
-    run: Path | None
-    cached: bool
+    outcome: Outcome
 
-    def __str__(self) -> str:
-        folder = "" if self.run is None else f"run folder {self.run}"
-        where = ", ".join(filter(None, ["already in the store" if self.cached else "", folder]))
-        return f"{self.result['metric']} {self.worded}  ({where}; result {self.path})"
+    def __init__(self, options: CellOptions, mode: Mode = "finetune") -> None:
+        options.check()
+        self.mode, self.options = mode, used_options(options, mode)
+        self.protocol: Protocol = protocol_of(self.options, mode)
+        self.task: Task = open_task(self.options)
+        if self.task.kind not in KINDS:
+            segment = ", and medzoo.segmenter builds the network" if self.task.kind == "segmentation" else ""
+            raise UsageError(
+                f"Task {self.task.name} is {self.task.kind}, but the recipes fine-tune and probe classification only. "
+                f"For your own loop, load_task reads the images and labels{segment}.",
+                code="task-kind-not-supported",
+            )
+        self._label_warnings = check_labels(self.task, selects=mode == "linear" or self.protocol.selection == "best")
 
-    @property
-    def worded(self) -> str:
-        """The value of the primary metric; "undefined" with the reason where the labels give none; else the status."""
-        if self.headline is not None:
-            return f"{self.headline:.4f}"
-        if self.result["status"] != "ok":
-            return str(self.result["status"])
-        return f"undefined: {metrics.headline(self.result['metrics'], self.result['metric'])['undefined']}"
-
-    @property
-    def headline(self) -> float | None:
-        """The task's primary metric on the test split."""
-        return results.headline_value(self.result)
-
-    def raise_if_diverged(self) -> None:
-        """Turn a run without a value into an error, for a shell's exit code.
+    def load(self) -> None:
+        """Load the checkpoint. Its weights determine the identity of the run and its folder.
 
         Raises:
-            DivergedError: with the reason that the result holds.
+            MedzooError: as `medzoo.load` does.
+            RunFolderError: if the run folder cannot be read.
         """
-        if self.result["status"] != "ok":
-            raise DivergedError(f"{self.result['train'].get('reason')} The result is stored: {self.path}")
+        from medzoo.training.inputs.input_transform import load_at_size
+        from medzoo.training.run_state.run_folder import RunFolder
+
+        options, task = self.options, self.task
+        classes = len(task.classes) if self.mode == "finetune" else 0
+        self.model, self.size = load_at_size(
+            options.checkpoint, num_classes=classes, size=self.protocol.size or None, seed=options.seed, hub=options.hub,
+            accept_license=options.accept_license,
+        )  # fmt: skip
+        weights = loaded_weights(self.model, self.size)
+        self.identity = identity_of(options, self.mode, self.protocol, task, weights)
+        self._kept_precision = precision_choice_of(options, self.mode) == "auto"
+        if options.out is None and self._kept_precision and options.resume != "never":
+            self.protocol = _as_begun(self.protocol, task, self.identity)
+        self.results = ResultStore(Path(options.results))
+        self.run = RunFolder(
+            Path(options.out or _default_out(task, self.identity)).expanduser(),
+            self.mode,
+            {**self.identity, "data": task_identity(task, options, self.size)},
+            resolved_options(options, self.mode, self.protocol),
+            options.resume,
+        )
+        self.run.title = f"{short_task(weights.name)} on {short_task(task.name)}"
+
+    def stored(self, *, is_enough: bool = False) -> Outcome | None:
+        """The stored outcome of this run, if it has finished before and all its files are there.
+
+        Args:
+            is_enough: whether the stored result is sufficient, as for a table; else the run folder and the trained
+                checkpoint must be there too.
+        """
+        self._known = self.results.get(self.identity)
+        if self._known is None or self._known["status"] not in FINISHED:
+            return None
+        missing = "" if is_enough else missing_parts(self.run, self._known, self.options, self.mode)
+        path = self.results.path(self.identity)
+        if missing:
+            say(f"The result is in the store ({path}), but the run is repeated: {missing}.")
+            return None
+        self.outcome = Outcome(self._known, path, None if is_enough else self.run.path, cached=True)
+        return self.outcome
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Lock the run folder while the steps run. After a signal, the state is saved and the run can be resumed.
+
+        A run that diverges leaves the block and is stored as a result: tables show it, but it is not part of a mean.
+
+        Raises:
+            RunFolderError: if the folder contains another run or is in use.
+            ResultError: if the number of this run differs from the one in the store; both are kept.
+        """
+        self.run.check()
+        self.site = compute.settle(self.run, self.protocol.precision, self.options.device)
+        self._announce()
+        for split in self.task.splits:  # find an unreadable image before the training
+            decoded_split(self.task, split, self.size)
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+        claimed = self.results.claim(self.identity) if is_main_process() else nullcontext()
+        try:
+            with claimed, self.run.open(), self.site.applied(self.run):
+                try:
+                    yield
+                except DivergedError as error:
+                    self._put("diverged", Trained(_no_prediction, {}, {"reason": str(error)}), [], None)
+                    raise
+        except DivergedError:
+            pass
+        _compare(self.outcome, self._known)
+
+    def train(self) -> None:
+        """Fine-tune, or fit the probe; select the epoch or the penalty on validation."""
+        options, protocol, task = self.options, self.protocol, self.task
+        if self.mode == "finetune":
+            self.trained = train_network(options, protocol, task, self.model, self.size, self.run)
+        else:
+            self.trained = train_probe(options, protocol, task, self.model, self.size)
+
+    def evaluate(self) -> None:
+        """Predict on the test split, once, and compute the metrics."""
+        task, test = self.task, decoded_split(self.task, "test", self.size)
+        predicted = self.trained.predict(test)
+        check_finite(predicted, "test")
+        self.metrics = metrics.compute(task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored)
+        self.predictions = predictions(task.classes, task.kind, test.ids, test.groups, test.labels, predicted)
+
+    def store(self) -> Outcome:
+        """Write the trained checkpoint, and then the result with its predictions."""
+        if self.mode == "finetune" and self.options.keep_weights and is_main_process():
+            save_checkpoint(self.options, self.protocol, self.task, self.model, self.size, self.run, self.metrics)
+        return self._put("ok", self.trained, self.metrics, self.predictions)
+
+    def _announce(self) -> None:
+        """Print the first lines of a run: its settings and all warnings."""
+        compute.announce(
+            self.run, self.site, checkpoint=compute.named(self.model.load_receipt), counts=compute.counts_of(self.task),
+            notes=self.task.notes,
+            how=f"protocol {self.protocol.name} {self.mode} {self.protocol.hash()[:8]} ({_settings(self.protocol, self.size)})",
+        )  # fmt: skip
+        begun_otherwise = compute.begun_otherwise(self.run.path, self.run.identity)
+        warnings = [] if is_brief() else self._label_warnings  # a suite prints these once, before its first run
+        for sentence in (*warnings, *compute.doubts(self.site, kept=self._kept_precision), begun_otherwise):
+            if sentence:
+                warn(sentence)
+
+    def _put(self, status: str, trained: Trained, rows: list[dict[str, Any]], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
+        result = make_result(
+            self.identity, status=status, metric=self.task.metric, selection=trained.selection, metrics=rows,
+            predictions=table, train={**trained.facts, **fold_facts(self.task, self.options)},
+            environment=environment(self.protocol.precision),
+        )  # fmt: skip
+        result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
+        times = {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}
+        result["provenance"] |= times
+        path = self.results.path(self.identity)
+        if is_main_process():  # all processes of a launch have the same numbers; only the main one writes
+            path = self.results.put(result, table)
+            write_copy(self.run.path / "result.json", result)
+        self.outcome = Outcome(result, path, self.run.path, cached=False)
+        return self.outcome
 
 
 def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough: bool = False) -> Outcome:
@@ -81,126 +207,60 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
     Args:
         options: checkpoint, task, protocol, seed, ...
         mode: "finetune" (all layers) or "linear" (a probe on frozen features).
-        stored_is_enough: whether a result in the store is all that is wanted, as for a table. Otherwise the run folder and the
-            checkpoint that were asked for are made again where they are missing.
+        stored_is_enough: whether a result in the store is sufficient, as for a table. Otherwise the run is repeated if its
+            run folder or its trained checkpoint is missing.
 
     Returns:
-        The outcome; one that the store already holds, with all that was asked for, is returned at once. A run whose loss was
-        not finite is an outcome too, with status "diverged" and without a value.
+        The outcome. If it is already in the store, it is returned at once. A run whose loss was not finite is also an outcome,
+        with status "diverged" and without a value.
 
     Raises:
         UsageError: before anything is loaded.
-        ResultError: before anything is loaded, if the validation labels cannot select.
-        Interrupted: after a signal; the same call goes on.
-        ResultError: if this run gave another number than the one that the store holds; both are kept.
+        ResultError: before anything is loaded, if the metric is undefined on the validation labels; after the run, if its number
+            differs from the one in the store (both are kept).
+        Interrupted: after a signal; call again to continue.
     """
-    options.check()
-    options = used_options(options, mode)
-    protocol = protocol_of(options, mode)
-    task = open_task(options)
-    if task.kind not in KINDS:
-        raise UsageError(
-            f"Task {task.name} is {task.kind}; the recipes fine-tune and probe classification so far. For a loop of your own, "
-            "load_task reads its images and answers"
-            + (", and medzoo.segmenter builds the network." if task.kind == "segmentation" else ".")
-        )
-
-    warned = check_labels(task, selects=mode == "linear" or protocol.selection == "best")
-
-    from medzoo.training.features import weights_hash
-    from medzoo.training.inputs.input_transform import load_at_size
-    from medzoo.training.run_state.run_folder import RunFolder
-
-    classes = len(task.classes) if mode == "finetune" else 0
-    model, size = load_at_size(
-        options.checkpoint, num_classes=classes, size=protocol.size or None, seed=options.seed, hub=options.hub,
-        accept_license=options.accept_license,
-    )  # fmt: skip
-    weights = loaded_weights(model, size)
-    identity = identity_of(options, mode, protocol, task, weights)
-    if options.out is None and precision_choice_of(options, mode) == "auto" and options.resume != "never":
-        protocol = _as_begun(protocol, task, identity)
-    store = results.ResultStore(Path(options.results))
-    out = Path(options.out or _default_out(task, identity)).expanduser()
-    run = RunFolder(
-        out,
-        mode,
-        {**identity, "data": task_identity(task, options, size)},
-        resolved_options(options, mode, protocol),
-        options.resume,
-    )
-    run.title = f"{short_task(weights.name)} on {short_task(task.name)}"
-    main = is_main_process()
-    known = store.get(identity)
-    if known is not None and known["status"] in FINISHED:
-        missing = "" if stored_is_enough else missing_parts(run, known, options, mode)
-        if not missing:
-            return Outcome(known, store.path(identity), None if stored_is_enough else out, cached=True)
-        say(f"The result is in the store ({store.path(identity)}). The run is made again: {missing}.")
-    run.check()
-    site = compute.settle(run, protocol.precision, options.device)
-    compute.announce(
-        run, site, checkpoint=compute.named(model.load_receipt), counts=compute.counts_of(task), notes=task.notes,
-        how=f"protocol {protocol.name} {mode} {protocol.hash()[:8]} ({_resolved_words(protocol, size)})",
-    )  # fmt: skip
-    kept = precision_choice_of(options, mode) == "auto"
-    told = [] if is_brief() else warned  # the suite that a run is a part of has said that
-    for sentence in (*told, *compute.doubts(site, kept=kept), compute.begun_otherwise(out, run.identity)):
-        if sentence:
-            warn(sentence)
-    started, clock = datetime.now(UTC), time.monotonic()
-
-    def put(result: dict[str, Any], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
-        result["train"]["wall_s"] = round(time.monotonic() - clock, 1)
-        result["provenance"] |= {"started": started.isoformat(), "finished": datetime.now(UTC).isoformat()}
-        if not main:  # the other processes of a launch have the same numbers; one of them writes
-            return Outcome(result, store.path(identity), run.path, cached=False)
-        path = store.put(result, table)
-        results.write_copy(run.path / "result.json", result)
-        return Outcome(result, path, run.path, cached=False)
-
-    cell = Trial(options, protocol, task, model, size, run, identity)
-    for split in task.splits:  # decoding looks at no label; an unreadable image is found before hours of training
-        cell.decoded(split)
-    diverged: list[Outcome] = []
-    try:
-        with store.claim(identity) if main else nullcontext(), run.open(), site.applied(run):
-            try:
-                outcome = put(*(cell.finetune() if mode == "finetune" else cell.probe(weights_hash(model))))
-            except DivergedError as error:  # a result like any other: kept and shown, never averaged away
-                diverged.append(put(cell.result("diverged", {}, [], None, {"reason": str(error)}), None))
-                raise
-    except DivergedError:
-        outcome = diverged[0]
-    return _compared(outcome, known)
+    cell = CellRun(options, mode)
+    cell.load()
+    if (outcome := cell.stored(is_enough=stored_is_enough)) is not None:
+        return outcome
+    with cell.running():
+        cell.train()
+        cell.evaluate()
+        cell.store()
+    return cell.outcome
 
 
-def _compared(outcome: Outcome, known: Mapping[str, Any] | None) -> Outcome:
-    """The outcome, if the store held no other number for this run before."""
+def _no_prediction(_: object) -> Any:  # noqa: ANN401
+    raise AssertionError("a run that diverged has no predictions")
+
+
+def _compare(outcome: Outcome, known: Mapping[str, Any] | None) -> None:
+    """Refuse a number that differs from the one in the store for this run."""
     differs = "" if known is None or known["status"] not in FINISHED else disagreement(known, outcome.result)
     if differs:
         raise ResultError(
-            f"This run gave another result than the one that the store holds for it: {differs}. The store keeps its first "
-            f"result ({outcome.path}), which tables show; the new one is in {outcome.run} and beside the first. Other hardware, "
-            "other library versions or a changed file can cause this."
+            f"The result of this run differs from its result in the store: {differs}. The store keeps the first result "
+            f"({outcome.path}), and tables show it. The new result is in {outcome.run} and, as a replicate, in the store. "
+            "Different hardware, different library versions or a changed file can cause this.",
+            code="result-differs-from-stored",
         )
-    return outcome
 
 
 def _default_out(task: Task, identity: dict[str, Any]) -> Path:
-    return Path("runs") / slug(task.name) / slug(identity["checkpoint"]["id"]) / results.run_id(identity)[:16]
+    return Path("runs") / slug(task.name) / slug(identity["checkpoint"]["id"]) / run_id(identity)[:16]
 
 
 def _as_begun(protocol: Protocol, task: Task, identity: dict[str, Any]) -> Protocol:
-    """The protocol, in the precision of an unfinished run that began where another one suited; `identity` follows it."""
+    """The protocol in the precision of an unfinished run, which may have started on another machine; updates `identity`."""
     other = replace(protocol, precision="fp32" if protocol.precision == "bf16" else "bf16")
-    there = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
-    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, there)):
+    other_identity = {**identity, "protocol": {**identity["protocol"], "hash": other.hash()}}
+    if compute.unfinished(_default_out(task, identity)) or not compute.unfinished(_default_out(task, other_identity)):
         return protocol
-    identity.update(there)
+    identity.update(other_identity)
     return other
 
 
-def _resolved_words(protocol: Protocol, size: int) -> str:
+def _settings(protocol: Protocol, size: int) -> str:
     epochs = f"{protocol.epochs} epoch{'s' * (protocol.epochs != 1)}, " if protocol.mode == "finetune" else ""
     return f"{epochs}batch {protocol.batch_size}, {size} px"

@@ -1,4 +1,4 @@
-"""A suite as options: where its runs lie, and the options of each pre-training and each run."""
+"""The folders of a suite, and the options of each of its pre-trainings and runs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
+from medzoo.training.options.fields import check_values
 from medzoo.training.options.protocol import chosen_precision
 from medzoo.training.pretrain_options import PretrainOptions
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a suite's runs, results and own checkpoints lie, and what all its runs share.
+    """The folders of a suite's runs, results and own checkpoints, and the options that all its runs share.
 
     Args:
         runs: folder of run folders.
         results: store of results.
         hub: directory hub of the suite's own checkpoints.
-        user_hub: directory hub for all other names; None is MEDZOO_HUB.
+        user_hub: directory hub for all other names; None means MEDZOO_HUB.
         common: options shared by all runs, such as device.
-        precision: that the suite settled on; None leaves it to the protocols.
+        precision: of all runs; None leaves it to the protocols.
     """
 
     runs: Path
@@ -38,11 +39,11 @@ class Places:
 
 
 def places_of(suite: Suite, out: Path, *, device: str = "auto", hub: str | None = None) -> Places:
-    """The places of a suite below a folder: runs/, hub/, and results/ unless the suite names a store.
+    """The folders of a suite below one folder: runs/, hub/, and results/ unless the suite names a store.
 
     Args:
-        suite: what the table holds.
-        out: folder of everything.
+        suite: the suite.
+        out: the parent folder.
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own.
     """
@@ -54,27 +55,32 @@ def pretrain_options(suite: Suite, step: Mapping[str, Any], places: Places) -> t
     """A suite's [[pretrain]] step as the options of `pretrain` and of its method.
 
     Args:
-        suite: whose steps may continue one another.
+        suite: the suite; a step may continue an earlier one.
         step: one of its steps.
-        places: where everything lies.
+        places: the folders of the suite.
 
     Raises:
         UnknownNameError: for an option that neither has.
     """
     from medzoo.training.objectives import method
 
-    if step.get("precision") == "auto":  # what that is for this machine was settled for the whole suite
+    # "auto" was resolved once for the whole suite
+    if step.get("precision") == "auto":
         step = {key: value for key, value in step.items() if key != "precision"}
+
+    # each key is an option of pre-training, of the method, or of both
     name = str(step["name"])
     module = method(str(step.get("method", "")))
     ours = {one.name for one in dataclasses.fields(PretrainOptions)}
     theirs = {one.name for one in dataclasses.fields(module.Options)}
     for key in step:
         if key not in ours | theirs:
-            raise UnknownNameError("pretrain option", key, ours | theirs, f"It stands in step {name!r}.")
+            raise UnknownNameError("pretrain option", key, ours | theirs, f"It is in step {name!r}.")
     given = {key: value for key, value in step.items() if key in ours}
     settled = {} if places.precision is None else {"precision": places.precision}
     options = PretrainOptions(**{"out": str(places.runs / "pretrain" / name), **places.common, **settled, **given})
+
+    # a checkpoint that the suite trains itself is loaded from the suite's own hub
     if options.checkpoint is not None and "hub" not in step:
         options.hub = places.user_hub
         if options.checkpoint in own_names(suite):
@@ -88,7 +94,7 @@ def own_names(suite: Suite) -> list[str]:
 
 
 def hub_name(suite: Suite, name: str) -> str:
-    """Where a suite's own checkpoint lies in its directory hub: the suite's name is the organisation."""
+    """The name of a suite's own checkpoint in its directory hub: the suite's name is the organisation."""
     return f"{suite.name}/{name}"
 
 
@@ -96,24 +102,25 @@ def cell_options(suite: Suite, cell: SuiteCell, places: Places) -> CellOptions:
     """A run of a table as the options of `run_cell`.
 
     Args:
-        suite: that holds the cell.
+        suite: the suite of the cell.
         cell: the run.
-        places: where everything lies.
+        places: the folders of the suite.
 
     Raises:
-        UsageError: for an option that no run has, or that does nothing in the suite's mode.
+        UsageError: for an option that no run has, or that has no effect in the suite's mode.
     """
     known = {one.name for one in dataclasses.fields(CellOptions)}
-    where = f"It stands with task {cell.task!r} of suite {suite.name!r}."
+    where = f"It is set for task {cell.task!r} of suite {suite.name!r}."
     for key in cell.options:
         if key not in known:
             raise UnknownNameError("task option", key, known, where)
         if cell.mode == "linear" and key in NOT_IN_A_PROBE:
             raise UsageError(
-                f"The suite probes (mode = 'linear'), and {key} does nothing: {NOT_IN_A_PROBE[key]}. {where}"
+                f"Option {key} has no effect with mode = 'linear': {NOT_IN_A_PROBE[key]}. {where}",
+                code="option-unused-in-probe",
             )
     mine = cell.checkpoint in own_names(suite)
-    # a protocol that states its precision keeps it, unless the suite states one itself
+    # a protocol that sets its precision keeps it, unless the suite sets one
     settled = suite.precision is not None or chosen_precision(cell.protocol, cell.mode) == "auto"
     return CellOptions(
         **{
@@ -131,18 +138,16 @@ def check_suite(suite: Suite, places: Places) -> None:
     """Refuse a suite with options that no run could use, before the first pre-training.
 
     Args:
-        suite: what the table holds.
-        places: where everything will lie.
+        suite: the suite.
+        places: its folders.
 
     Raises:
         UsageError: naming the option.
     """
-    from medzoo.training.options.fields import check_values
-
     for step in suite.pretrain:
         options, own = pretrain_options(suite, step, places)
-        later = options.hub == str(places.hub)  # it is made when the first step is done
+        later = options.hub == str(places.hub)  # this hub is created when the first step is done
         dataclasses.replace(options, hub=None if later else options.hub).check()
         check_values(own)
-    for cell in suite.cells():  # data and weights that are not here fail a run, and not the others
+    for cell in suite.cells():  # missing data or weights fail only the run that needs them
         check_values(cell_options(suite, cell, places))

@@ -1,4 +1,4 @@
-"""The one precision of a suite: settled when its folder begins, and kept there, so that runs of two machines are not mixed."""
+"""The precision of a suite: chosen when its folder is created and stored there, so that all runs use the same one."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ RECORD = "suite.json"
 def settle_precision(
     suite: Suite, runs: Path, common: Mapping[str, Any], *, note: bool = True
 ) -> tuple[Precision | None, bool]:
-    """The precision of all runs of a suite that do not state one by their protocol.
+    """Choose the precision of all runs of a suite whose protocol does not set one.
 
     Args:
-        suite: what the table holds.
-        runs: the folder of its run folders, which notes the precision.
-        common: options of all runs; a precision among them is the caller's.
-        note: keep it in the folder.
+        suite: the suite.
+        runs: the folder of its run folders; the precision is recorded there.
+        common: options of all runs; a precision in them was set by the caller.
+        note: record the precision in the folder.
 
     Returns:
-        It, and whether the folder had begun with it; (None, False) if the protocols state one and nothing else is trained.
+        The precision, and whether the folder already had one. (None, False) if the protocols set it and the suite has no
+        pre-training.
 
     Raises:
-        UsageError: if the suite states another precision than its folder began with.
+        UsageError: if the suite sets a precision other than that of its folder.
     """
-    wish = cast("PrecisionChoice | None", common.get("precision")) or suite.precision
+    requested = cast("PrecisionChoice | None", common.get("precision")) or suite.precision
     protocols = {chosen_precision(name, suite.mode) for name in suite.protocols}
-    if wish is None and "auto" not in protocols and not suite.pretrain:
+    if requested is None and "auto" not in protocols and not suite.pretrain:
         return None, False
     began = _began(runs)
-    chosen = resolve(wish, str(common.get("device", "auto")), began=began)
+    chosen = resolve(requested, str(common.get("device", "auto")), began=began)
     if began is not None and chosen != began:
         raise UsageError(
-            f"The runs of suite {suite.name} in {runs} are in {began}, and {chosen} is asked for now: a table of both would "
-            "compare two trainings. Choose another --out, or state the first one again."
+            f"The runs of suite {suite.name} in {runs} use precision {began}, but {chosen} was requested. One table cannot mix "
+            f"both. Choose another --out, or set the precision to {began}.",
+            code="suite-precision-changed",
         )
     if note:
         runs.mkdir(parents=True, exist_ok=True)
@@ -53,10 +55,10 @@ def settle_precision(
 
 
 def _began(runs: Path) -> Precision | None:
-    """The precision of the folder's record, or (of a folder without one) of the first run in it."""
+    """The precision in the folder's record; without a record, the precision of the first run in it."""
     with suppress(OSError, ValueError, AttributeError):
-        noted = json.loads((runs / RECORD).read_text()).get("precision")
-        if noted in ("fp32", "bf16"):
-            return cast(Precision, noted)
-    found = (began_with(path.parent) for path in sorted(runs.rglob("status.json")))
-    return next((precision for precision in found if precision is not None), None)
+        recorded = json.loads((runs / RECORD).read_text()).get("precision")
+        if recorded in ("fp32", "bf16"):
+            return cast(Precision, recorded)
+    of_runs = (began_with(path.parent) for path in sorted(runs.rglob("status.json")))
+    return next((precision for precision in of_runs if precision is not None), None)

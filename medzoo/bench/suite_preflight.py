@@ -1,4 +1,4 @@
-"""What a suite says before its first run: its first line, and what can be foreseen to go wrong."""
+"""The output of a suite before its first run: its first line, and problems that can be predicted."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from medzoo.training.options.shared import open_task
 
 
 def foreseen(suite: Suite, places: Places) -> list[str]:
-    """What can be said of a suite's tasks before anything is trained: data that are missing, labels that cannot be measured.
+    """Problems of a suite's tasks that are known before the training: missing data, and labels with undefined metrics.
 
     Args:
-        suite: what the table holds.
-        places: where everything lies.
+        suite: the suite.
+        places: its folders.
     """
-    said = []
+    problems = []
     for task in suite.tasks:
         cell = next(cell for cell in suite.cells() if cell.task == task["name"] and cell.title == task["title"])
         try:
             opened = open_task(cell_options(suite, cell, places))
             selects = suite.mode == "linear" or load_protocol(cell.protocol, cell.mode).selection == "best"
-            said += check_labels(opened, selects=selects)
+            problems += check_labels(opened, selects=selects)
             if opened.notes:
                 progress.say(f"data of {cell.title}: {'; '.join(opened.notes)}")
         except MedzooError as error:
-            said.append(f"The runs on {cell.title} will fail: {type(error).__name__}: {error}")
-    return said
+            problems.append(f"The runs on {cell.title} will fail: {type(error).__name__}: {error}")
+    return problems
 
 
 def say_first(suite: Suite, places: Places, begun: bool) -> None:
-    """Write the first line of a suite.
+    """Print the first line of a suite.
 
     Args:
-        suite: what the table holds.
-        places: where everything lies, with the settled precision.
-        begun: whether the folder had begun with it.
+        suite: the suite.
+        places: its folders and its precision.
+        begun: whether the folder already had this precision.
     """
     threads, device = cores.choose_threads(), device_kind(str(places.common.get("device", "auto")))
     by_protocol = sorted({chosen_precision(name, suite.mode) for name in suite.protocols})
@@ -47,7 +47,7 @@ def say_first(suite: Suite, places: Places, begun: bool) -> None:
     counted = progress.counted
     parts = (("checkpoint", suite.checkpoints), ("task", suite.tasks), ("seed", suite.seeds))
     progress.say(
-        f"suite {suite.name}: folder {places.runs.parent}; device {device}, precision {words}{' (as it began)' * begun}, "
+        f"suite {suite.name}: folder {places.runs.parent}; device {device}, precision {words}{' (as before)' * begun}, "
         f"{counted(threads.count, 'thread')} ({threads.why}); {counted(len(suite.pretrain), 'pre-training')}, "
         f"{counted(len(suite.cells()), 'run')}: {' x '.join(counted(len(rows), word) for word, rows in parts)}"
     )

@@ -12,7 +12,7 @@ from medzoo.errors import UsageError
 from medzoo.training.options.shared import check_place
 
 Store = Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")]
-To = Annotated[Path, typer.Option("--to", help="the store they go to; made if there is none")]
+To = Annotated[Path, typer.Option("--to", help="target store; created if it does not exist")]
 Repo = Annotated[str, typer.Argument(help="data set repository on the Hub, org/name")]
 
 
@@ -22,32 +22,32 @@ def table(
         Path | None,
         typer.Option(help="folder for table.md, table.html and table.png; by default the table is only printed"),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="above the table; by default Results")] = None,
+    title: Annotated[str | None, typer.Option(help="title of the table; by default Results")] = None,
     checkpoints: Annotated[
         list[str] | None,
         typer.Option(
             "--checkpoints",
             "--checkpoint",
-            help="a row: a name, folder, run folder or org/name; repeat in the order of the rows; by default all",
+            help="a row: a name, folder, run folder or org/name; repeat for more rows, in their order; by default all",
         ),
     ] = None,
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", "--task", help="a column; repeat in the order of the columns; by default all"),
+        typer.Option("--tasks", "--task", help="a column; repeat for more columns, in their order; by default all"),
     ] = None,
     metric: Annotated[
         str | None, typer.Option(help="shown instead of the tasks' own: auroc, auprc, accuracy, brier, ...")
     ] = None,
     hub: Hub = None,
 ) -> None:
-    """Build the table from stored results: a row for each checkpoint, a column for each task.
+    """Build a table from stored results: one row for each checkpoint, one column for each task.
 
     Example: medzoo table results --out tables --checkpoints resnet50-imagenet --checkpoints runs/mine
     """
     from medzoo.bench.table.table import table as build
 
     if not results.is_dir():
-        raise UsageError(f"{results} is no folder; name a store of results.")
+        raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
     if out is not None:
         check_place(str(out), "--out")
     made = build(results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub)
@@ -59,14 +59,14 @@ def table(
 
 def list_(
     store: Store = Path("results"),
-    task: Annotated[str, typer.Option(help="only these tasks; a pattern, as all of these options")] = "*",
-    checkpoint: Annotated[str, typer.Option(help="only these checkpoints")] = "*",
-    protocol: Annotated[str, typer.Option(help="only these protocols")] = "*",
-    status: Annotated[str, typer.Option(help="ok, diverged or failed")] = "*",
-    replicates: Annotated[bool, typer.Option("--replicates", help="also second runs of one identity")] = False,
+    task: Annotated[str, typer.Option(help="only these tasks; a pattern")] = "*",
+    checkpoint: Annotated[str, typer.Option(help="only these checkpoints; a pattern")] = "*",
+    protocol: Annotated[str, typer.Option(help="only these protocols; a pattern")] = "*",
+    status: Annotated[str, typer.Option(help="ok, diverged or failed; a pattern")] = "*",
+    replicates: Annotated[bool, typer.Option("--replicates", help="include second runs of one identity")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs of a store, one a line, with their main metric.
+    """List the runs of a store, one on each line, with their main metric.
 
     Example: `medzoo results list results --task "phantom_*" --checkpoint "resnet18-*"`
     """
@@ -75,8 +75,10 @@ def list_(
     from medzoo.bench.results.store import ResultStore, headline_value
 
     if not store.is_dir():
-        raise UsageError(f"{store} is no folder; name a store of results.")
-    wanted = {"task": task, "checkpoint": checkpoint, "protocol": protocol, "status": status}
+        raise UsageError(f"{store} is not a folder. Give a store of results.", code="not-a-folder")
+    patterns = {"task": task, "checkpoint": checkpoint, "protocol": protocol, "status": status}
+
+    # the facts of each run that matches the patterns
     rows: list[dict[str, Any]] = []
     for path, result in ResultStore(store).all(replicates=replicates):
         identity = result["identity"]
@@ -87,10 +89,12 @@ def list_(
             "status": result["status"], "metric": result["metric"], "value": headline_value(result),
             "reported": result["provenance"]["origin"] == "reported", "run_id": result["run_id"], "file": str(path),
         }  # fmt: skip
-        if all(fnmatchcase(str(row[key]), pattern) for key, pattern in wanted.items()):
+        if all(fnmatchcase(str(row[key]), pattern) for key, pattern in patterns.items()):
             rows.append(row)
     if as_json:
         return print_json(rows)
+
+    # aligned lines
     lines = [
         (
             f"{row['task']}@{row['version']}", row["checkpoint"],
@@ -109,7 +113,7 @@ def list_(
 
 
 def _worded(row: dict[str, Any]) -> str:
-    """A value; "undefined" where a run that ended well has none; else the status."""
+    """The value; "undefined" for a run with status ok but without a value; else the status."""
     if row["value"] is not None:
         return f"{row['metric']} {row['value']:.4f}"
     return f"{row['metric']} undefined" if row["status"] == "ok" else str(row["status"])
@@ -122,34 +126,39 @@ def check(
     repo: Annotated[str | None, typer.Option(help="data set repository of a pull request, org/name")] = None,
     pr: Annotated[int | None, typer.Option(help="number of the pull request")] = None,
     base: Annotated[
-        Path | None, typer.Option(help="the repository as it is, as a folder: then nothing may be missing or changed")
+        Path | None,
+        typer.Option(
+            help="folder with the current content of the repository, of which nothing may be missing or changed"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge contributed results on their data alone; exit 1 with what speaks against taking them.
+    """Review contributed results without running anything from them; print the problems, and exit 1 if there are any.
 
-    Form and place of every file, a known task and checkpoint, declared training data, every number computed again from the
-    predictions, and nothing of the repository removed or changed. A store is judged as it would go up.
+    Checked are: format and path of every file, a known task and checkpoint, declared training data, every number against the
+    predictions, and that no file of the repository was removed or changed. A store is checked in the form of its upload.
 
     Example: medzoo results check results; medzoo results check --repo medzoo/results --pr 3
     """
     from medzoo.bench.review.review import review, review_pull_request, review_store
 
     if (repo is None) != (pr is None) or (folder is None) == (repo is None):
-        raise UsageError("Name a folder, or a pull request: --repo ORG/NAME --pr NUMBER.")
+        raise UsageError(
+            "Give either a folder or a pull request (--repo ORG/NAME --pr NUMBER).", code="folder-or-pull-request"
+        )
     stays: list[str] = []
     if repo is not None and pr is not None:
-        found = review_pull_request(repo, pr)
+        findings = review_pull_request(repo, pr)
     elif folder is not None and not (folder / "runs").exists() and any(folder.glob("*@*/*/*/*.json")):
-        found, stays = review_store(folder, base=base)
+        findings, stays = review_store(folder, base=base)
     else:
-        found = review(Path(str(folder)), base=base)
+        findings = review(Path(str(folder)), base=base)
     if as_json:
-        print_json([finding.to_dict() for finding in found])
+        print_json([finding.to_dict() for finding in findings])
     else:
-        print(*(f"stays here: {line}\n" for line in stays), sep="", end="")
-        print("\n".join(map(str, found)) or "nothing speaks against taking it")
-    raise typer.Exit(1 if found else 0)
+        print(*(f"not uploaded: {line}\n" for line in stays), sep="", end="")
+        print("\n".join(map(str, findings)) or "no problems found")
+    raise typer.Exit(1 if findings else 0)
 
 
 def import_(
@@ -158,13 +167,13 @@ def import_(
     ],
     to: To = Path("results"),
 ) -> None:
-    """Put results from elsewhere into a store: each checked, and none counted twice. Exit 1 if something was left out.
+    """Import results into a store: each is checked, and none is counted twice. Exit 1 if a result was rejected.
 
     Example: medzoo results import colleague/results --to results
     """
     from medzoo.bench.sharing.import_runs import import_results
 
-    _told(import_results(source, to), to)
+    _report(import_results(source, to), to)
 
 
 def export(
@@ -172,9 +181,9 @@ def export(
     out: Annotated[Path, typer.Option(help="a .parquet file (`import` reads it), or .csv for spreadsheets")] = Path(
         "results.parquet"
     ),
-    replicates: Annotated[bool, typer.Option("--replicates", help="also second runs of one identity")] = False,
+    replicates: Annotated[bool, typer.Option("--replicates", help="include second runs of one identity")] = False,
 ) -> None:
-    """Write results as one flat table: a row for each run and metric.
+    """Write results as one flat table: one row for each run and metric.
 
     Example: medzoo results export results --out results.csv
     """
@@ -184,11 +193,11 @@ def export(
     from medzoo.errors import ResultError
 
     check_file(out, "--out")
-    found = ResultStore(store).all(replicates=replicates) if store.is_dir() else []
-    if not found:
-        raise ResultError(f"{store} holds no results to export.")
-    rows = write(((run_file(row["identity"], replicate_of(path.name)), row) for path, row in found), out)
-    print(f"{out}: {_runs(len(found))}, {rows} rows")
+    results = ResultStore(store).all(replicates=replicates) if store.is_dir() else []
+    if not results:
+        raise ResultError(f"{store} has no results to export.", code="store-empty")
+    rows = write(((run_file(row["identity"], replicate_of(path.name)), row) for path, row in results), out)
+    print(f"{out}: {_runs(len(results))}, {rows} rows")
 
 
 def push(
@@ -196,19 +205,19 @@ def push(
     repo: Repo,
     salt_file: Annotated[
         Path | None,
-        typer.Option(help="file with your secret salt; by default one beside the store, drawn on first use"),
+        typer.Option(help="file with your secret salt; by default STORE.salt, created on first use"),
     ] = None,
     private: Private = None,
-    license: Annotated[str, typer.Option(help="of the results, for the card of a new repository")] = "unknown",
+    license: Annotated[str, typer.Option(help="licence of the results, for the card of a new repository")] = "unknown",
     pr: Annotated[bool, typer.Option("--pr", help="open a pull request instead of committing")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only check, and show what would go up")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check only, and list the runs to upload")] = False,
 ) -> None:
-    """Put the runs of a store into a data set repository, in one commit; the same again changes nothing.
+    """Push the runs of a store to a data set repository, in one commit. Repeating it changes nothing.
 
-    With the runs go their predictions. Ids of images and patients are hashed with a secret salt, which stays on this machine:
-    keep the file STORE.salt, or later runs cannot be compared with these case by case (one --salt-file serves several stores).
-    Labels stay here where the terms of a data set demand it (`medzoo tasks info NAME`: labels_stay). Of your own data labels and
-    probabilities go up as they are: whether that is allowed is for you to know.
+    The predictions of the runs are uploaded too. Ids of images and patients are hashed with a secret salt, which is not uploaded.
+    Keep the file STORE.salt: without it, later runs cannot be compared with these case by case. (Several stores can share one
+    --salt-file.) Labels are not uploaded if the terms of a data set forbid it (`medzoo tasks info NAME`: labels_stay). Labels and
+    probabilities of your own data are uploaded unchanged: check that you are allowed to publish them.
 
     Example: medzoo results push results lab/results --dry-run; medzoo results push results medzoo/results --pr
     """
@@ -222,15 +231,13 @@ def push(
     elif dry_run and not salt_path(store).is_file():
         salt = secrets.token_hex(32)  # a dry run writes nothing
     else:
-        drawn = not salt_path(store).is_file()
+        created = not salt_path(store).is_file()
         salt = store_salt(store)
-        if drawn:
-            print(f"drew a secret salt: keep {salt_path(store)}, and keep it to yourself")
-    sent = push_results(
-        store, repo, salt=salt, private=private, create_pr=pr, dry_run=dry_run, license=license
-    )  # fmt: skip
+        if created:
+            print(f"created a secret salt: keep {salt_path(store)}, and do not publish it")
+    sent = push_results(store, repo, salt=salt, private=private, create_pr=pr, dry_run=dry_run, license=license)
     for name in sent.added:
-        print(f"{'would go up' if dry_run else 'went up'}: {name}")
+        print(f"{'to upload' if dry_run else 'uploaded'}: {name}")
     for note in sent.notes:
         print(f"note: {note}")
     print(f"{_runs(len(sent.added))} {'to add' if dry_run else 'added'}, {sent.known} known")
@@ -242,18 +249,18 @@ def pull(
     to: To = Path("results"),
     revision: Annotated[str | None, typer.Option(help="branch, tag, commit or refs/pr/N; by default main")] = None,
 ) -> None:
-    """Bring the runs of a repository into a store, with their predictions. Exit 1 if something was left out.
+    """Download the runs of a repository, with their predictions, into a store. Exit 1 if a run was rejected.
 
     Example: medzoo results pull medzoo/results --to results; medzoo table results
     """
     from medzoo.bench.sharing.push_pull import pull_results
 
-    _told(pull_results(repo, to, revision=revision), to)
+    _report(pull_results(repo, to, revision=revision), to)
 
 
-def _told(taken: Any, to: Path) -> None:  # noqa: ANN401 - Taken; its module is imported only when needed
+def _report(taken: Any, to: Path) -> None:  # noqa: ANN401 - Taken; its module is imported only when needed
     for line in taken.left_out:
-        print(f"left out: {line}")
+        print(f"rejected: {line}")
     print(f"{taken} in {to}")
     if taken.left_out:
         raise typer.Exit(1)

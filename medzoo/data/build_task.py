@@ -1,4 +1,4 @@
-"""From the rows that a family reads out of a data set's own tables to a task."""
+"""Build a task from the rows that a family reads from the tables of a data set."""
 
 from __future__ import annotations
 
@@ -31,69 +31,71 @@ def make_task(
     name: str | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Task:
-    """A task out of one row an image.
+    """Build a task from one row per image.
 
     Args:
         info: the family's facts.
-        rows: column → one value a row: `id`, `image` and `mask` (paths below root; `file#key` inside a file), `label` (of a
-            multilabel task (N, C) with -1 for uncertain and NaN for not annotated), `patient_id`, and what subgroups need.
-        splits: of each row, train, validation, test or excluded; None if the data come without splits.
+        rows: column → one value per row: `id`, `image` and `mask` (paths below root; `file#key` inside a file), `label` (of a
+            multilabel task (N, C) with -1 for uncertain and NaN for not annotated), `patient_id`, and the columns of subgroups.
+        splits: of each row: train, validation, test or excluded; None if the data have no splits.
         root: the data's folder.
-        tables: files below it that say what the labels are; the fingerprint holds their content and that of masks, which
-            people correct in place, and of images the size.
+        tables: files below it that define the labels. The fingerprint covers their content, the content of the masks (users
+            correct masks in place), and the sizes of the images.
         reader: gives pixels and masks; by default files below root.
         policy: of uncertain labels, for tasks that have some.
-        pooled: leave the splits out, since a split file or a fold replaces them.
+        pooled: drop the splits, because a split file or a fold replaces them.
         name: the task's name with its choices.
         classes: where the data decide them.
 
     Raises:
-        DataContractError: for whatever `Task` refuses.
+        DataContractError: as `Task`.
     """
     columns: dict[str, Any] = dict(rows)
     if policy is not None:
         settle_labels(columns, policy)
-    words = list(splits) if splits is not None else ["all"] * len(columns["id"])
+    row_splits = list(splits) if splits is not None else ["all"] * len(columns["id"])
     if pooled:
-        words = [word if word == EXCLUDED else "all" for word in words]
+        row_splits = [split if split == EXCLUDED else "all" for split in row_splits]
     if classes is not None:
         info = replace(info, classes=classes)
+    # Tables and masks are hashed by content, images by size.
     images, masks = (_files(columns.get(column, ())) for column in ("image", "mask"))
     content = [*tables, *(mask for mask in masks - images if (root / mask).is_file())]
     hashed = fingerprint(root, content, images)
-    return Task(
-        info, by_split(columns, words), reader or FileReader(root), hashed, name=name, policy=policy
-    )  # fmt: skip
+    return Task(info, by_split(columns, row_splits), reader or FileReader(root), hashed, name=name, policy=policy)
 
 
 def _files(keys: Iterable[Any]) -> set[str]:
-    """The files that keys name: `a.png|b.png` are two, `scan.nii#3` is one."""
+    """The files that the keys name: `a.png|b.png` names two files, `scan.nii#3` names one."""
     return {part for key in keys for part in str(key).partition("#")[0].split("|")}
 
 
 def settle_labels(columns: dict[str, Any], policy: LabelPolicy) -> None:
-    """Turn the uncertain labels (-1) of the column `label` into what the policy says."""
+    """Apply the policy to the uncertain labels (-1) of the column `label`."""
     columns["label"], uncertain = settle(np.asarray(columns["label"], dtype=np.float32), policy)
     if policy.kind in ("soft", "one"):
         columns[UNCERTAIN] = uncertain.tolist()
 
 
-def by_split(columns: Mapping[str, Any], words: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Columns over all rows → columns of each split, in the rows' order; excluded rows are left out.
+def by_split(columns: Mapping[str, Any], row_splits: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Divide columns over all rows into the columns of each split, in row order. Excluded rows are dropped.
+
+    Args:
+        columns: over all rows.
+        row_splits: the split of each row.
 
     >>> by_split({"id": ["a", "b", "c"]}, ["train", "excluded", "train"])
     {'train': {'id': ['a', 'c']}}
     """
     parts: dict[str, dict[str, Any]] = {}
-    for split in dict.fromkeys(words):
-        if split == EXCLUDED:
-            continue
-        parts[split] = select_rows(columns, [word == split for word in words])
+    for split in dict.fromkeys(row_splits):
+        if split != EXCLUDED:
+            parts[split] = select_rows(columns, [row_split == split for row_split in row_splits])
     return parts
 
 
 def marks(cells: Sequence[Mapping[str, str]], classes: Sequence[str], ids: Sequence[str], where: object) -> np.ndarray:
-    """Cells with 1, 0, -1 (uncertain) or nothing (not annotated) as numbers, found by the name of their column.
+    """Cells with 1, 0, -1 (uncertain) or nothing (not annotated) as numbers, selected by column name.
 
     Args:
         cells: rows of a CSV.
@@ -102,10 +104,10 @@ def marks(cells: Sequence[Mapping[str, str]], classes: Sequence[str], ids: Seque
         where: for the message.
 
     Returns:
-        float32 (N, C); NaN where nothing was said.
+        float32 (N, C); NaN for empty cells.
 
     Raises:
-        DataContractError: with the cells that hold anything else.
+        DataContractError: lists the cells with another value.
 
     >>> marks([{"a": "1.0", "b": ""}, {"a": "-1", "b": "0"}], ["a", "b"], ["x", "y"], "t.csv").tolist()
     [[1.0, nan], [-1.0, 0.0]]
@@ -120,7 +122,11 @@ def marks(cells: Sequence[Mapping[str, str]], classes: Sequence[str], ids: Seque
             elif not is_empty(cell):
                 bad.append(f"{ids[number]}: {name} = {cell!r}")
     if bad:
-        complain(DataContractError(f"{where}: {len(bad)} labels are not 1, 0, -1 or empty: {listed(bad)}."))
+        complain(
+            DataContractError(
+                f"{where}: {len(bad)} labels are not 1, 0, -1 or empty: {listed(bad)}.", code="label-not-a-mark"
+            )
+        )
     return found
 
 
@@ -128,7 +134,7 @@ def numbered(words: Sequence[str], classes: Sequence[str], ids: Sequence[str], w
     """Class names as their positions.
 
     Raises:
-        DataContractError: with the rows whose name is no class.
+        DataContractError: lists the rows whose name is not a class.
 
     >>> numbered(["no", "yes"], ("no", "yes"), ["a", "b"], "t.csv")
     [0, 1]
@@ -138,15 +144,16 @@ def numbered(words: Sequence[str], classes: Sequence[str], ids: Sequence[str], w
     if bad:
         complain(
             DataContractError(
-                f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}."
+                f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}.",
+                code="label-outside-classes",
             )
         )
     return [place.get(word, -1) for word in words]
 
 
-def select_rows(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str, Any]:
-    """The rows for which `wanted` holds."""
-    chosen = [number for number, yes in enumerate(wanted) if yes]
+def select_rows(columns: Mapping[str, Any], mask: Sequence[bool]) -> dict[str, Any]:
+    """The rows for which `mask` is true."""
+    chosen = [number for number, selected in enumerate(mask) if selected]
     return {
         name: values[chosen] if isinstance(values, np.ndarray) else [values[number] for number in chosen]
         for name, values in columns.items()
@@ -154,10 +161,10 @@ def select_rows(columns: Mapping[str, Any], wanted: Sequence[bool]) -> dict[str,
 
 
 def concatenate_rows(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
-    """Columns of several parts, one after the other.
+    """Concatenate the columns of several parts.
 
     Args:
-        parts: with the same columns.
+        parts: all with the same columns.
 
     >>> concatenate_rows([{"id": ["a"]}, {"id": ["b", "c"]}])
     {'id': ['a', 'b', 'c']}
@@ -171,7 +178,7 @@ def concatenate_rows(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def name_with_choices(name: str, chosen: Mapping[str, object], usual: Mapping[str, object]) -> str:
-    """A task's name with the choices that differ from the usual ones.
+    """A task's name with the choices that differ from the defaults.
 
     >>> name_with_choices("chexpert", {"view": "frontal", "blank": "zero"}, {"view": "all", "blank": "zero"})
     'chexpert,view=frontal'

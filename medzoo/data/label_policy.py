@@ -1,7 +1,7 @@
-"""What becomes of labels that radiologists or a text labeller called uncertain (-1).
+"""Policies for labels that radiologists or a text labeller marked as uncertain (-1).
 
-CheXpert and its kin label a finding present (1), absent (0), uncertain (-1), or say nothing. The four policies are those of the
-CheXpert paper and of the studies that medzoo compares; they are part of a result's identity.
+CheXpert and similar data sets label a finding present (1), absent (0), uncertain (-1), or leave it empty. The four policies are
+those of the CheXpert paper and of the studies that medzoo compares. They are part of a result's identity.
 Source: https://arxiv.org/abs/1901.07031
 """
 
@@ -23,9 +23,9 @@ class LabelPolicy:
     """One policy.
 
     Args:
-        kind: "mask" (as if not annotated), "zero", "one", or "soft" (a number drawn from [low, high) in training).
-        low: of "soft".
-        high: of "soft".
+        kind: "mask" (as if not annotated), "zero", "one", or "soft" (a random number from [low, high) in training).
+        low: lower limit of "soft".
+        high: upper limit of "soft".
     """
 
     kind: str = "mask"
@@ -37,7 +37,7 @@ class LabelPolicy:
 
 
 def parse_policy(text: str | None) -> LabelPolicy:
-    """A policy from its spelling: mask, zero, one, soft or soft:LOW:HIGH; None is mask.
+    """Parse a policy: mask, zero, one, soft or soft:LOW:HIGH; None means mask.
 
     Raises:
         UsageError: for anything else.
@@ -53,16 +53,19 @@ def parse_policy(text: str | None) -> LabelPolicy:
     except ValueError:
         low = high = -1.0
     if kind != "soft" or not 0 <= low < high <= 1:
-        raise UsageError(f"Unknown label policy {text!r}; choose {', '.join(KINDS)}, or soft:LOW:HIGH within 0 and 1.")
+        raise UsageError(
+            f"Unknown label policy {text!r}. Choose {', '.join(KINDS)}, or soft:LOW:HIGH with 0 <= LOW < HIGH <= 1.",
+            code="label-policy-unknown",
+        )
     return LabelPolicy(kind, low, high)
 
 
 def settle(labels: np.ndarray, policy: LabelPolicy) -> tuple[np.ndarray, np.ndarray]:
-    """Labels after the policy, and where they were uncertain.
+    """Apply a policy: the resulting labels, and which of them were uncertain.
 
     Args:
         labels: (N, C) of 0, 1, -1 (uncertain) and NaN (not annotated).
-        policy: what becomes of -1; of "soft" it becomes NaN here, and a number in training.
+        policy: replaces -1; "soft" gives NaN here, and a random number in training.
 
     Returns:
         float32 (N, C) of 0, 1 and NaN, and bool (N, C).
@@ -78,7 +81,7 @@ def settle(labels: np.ndarray, policy: LabelPolicy) -> tuple[np.ndarray, np.ndar
 def draw_soft(
     labels: np.ndarray, uncertain: np.ndarray, policy: LabelPolicy, *, seed: int, epoch: int, indices: np.ndarray
 ) -> np.ndarray:
-    """Training labels of an epoch: uncertain ones get a number that depends on (seed, epoch, index) alone.
+    """Training labels of an epoch: uncertain ones get a random number that depends only on (seed, epoch, index).
 
     Args:
         labels: (N, C) of the chosen images.

@@ -1,7 +1,7 @@
-"""Ids of patients in normal form: one patient is often written in several ways, and a split compares letters.
+"""Normal forms of patient ids: one patient's id is often spelled in several ways, and splits compare strings.
 
-Two forms: ids with one *same* form are one patient (blanks, 7 and 7.0, composed and decomposed accents). Ids with one *alike*
-form may be one patient or two (capitals, leading zeros, `P-1` and `P_1`); only a person knows.
+There are two forms. Ids with an equal `same_form` are one patient (blanks, 7 and 7.0, composed and decomposed accents). Ids with
+an equal `alike_form` may be one patient or two (capitals, leading zeros, `P-1` and `P_1`); the user must decide.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 
 def same_form(name: str) -> str:
-    """The form that is equal for ids of certainly one patient.
+    """The normal form that is equal for ids that certainly mean one patient.
 
     Args:
         name: an id.
@@ -26,12 +26,12 @@ def same_form(name: str) -> str:
     ['P1', '7', '7', 'José']
     """
     plain = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", name)).split())
-    whole = _WHOLE.fullmatch(plain)  # a column of whole numbers with a gap is written as 7.0
+    whole = _WHOLE.fullmatch(plain)  # pandas writes 7 as 7.0 in a column with an empty cell
     return whole[1] if whole else plain
 
 
 def alike_form(name: str) -> str:
-    """The form that is equal for ids that may be of one patient.
+    """The normal form that is equal for ids that may mean one patient.
 
     Args:
         name: an id.
@@ -44,10 +44,10 @@ def alike_form(name: str) -> str:
 
 
 def spellings(names: Iterable[str], form: Callable[[str], str]) -> dict[str, str]:
-    """The ids that share their form with another one → one of their spellings, the same for all of them.
+    """Map each id that shares its form with another id to one common spelling.
 
     Args:
-        names: ids, each once or more.
+        names: ids; repetitions are allowed.
         form: `same_form` or `alike_form`.
 
     >>> spellings(["7", "7.0", "8"], same_form)

@@ -1,4 +1,4 @@
-"""Problems of a data set: the first one is an error, unless somebody wants to hear all of them."""
+"""Problems of a data set: the first one is raised, unless the caller collects all of them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from contextvars import ContextVar
 
 from medzoo.errors import DataContractError, listed
 
-_heard: ContextVar[list[DataContractError] | None] = ContextVar("heard", default=None)
+_collected: ContextVar[list[DataContractError] | None] = ContextVar("collected", default=None)
 _advice: ContextVar[list[str] | None] = ContextVar("advice", default=None)
 
 
 def complain(error: DataContractError) -> None:
-    """Raise an error, or note it and let the caller go on as well as it can.
+    """Raise an error. Inside of `collecting`: add it to the list, and the caller continues.
 
     Args:
-        error: with all offenders of its kind in its message.
+        error: its message lists all offenders of its kind.
 
     Raises:
         DataContractError: the error, outside of `collecting`.
     """
-    heard = _heard.get()
-    if heard is None:
+    collected = _collected.get()
+    if collected is None:
         raise error
-    heard.append(error)
+    collected.append(error)
 
 
-def complain_of(offenders: Collection[object], what: str) -> None:
-    """Complain of offenders by name, if there are any.
+def complain_of(offenders: Collection[object], what: str, *, code: str = "") -> None:
+    """Complain about offenders by name, if there are any.
 
     Args:
         offenders: ids, rows or files.
         what: the sentence before their names, with their number.
+        code: of the error.
 
     Raises:
         DataContractError: the error, outside of `collecting`.
@@ -45,14 +46,14 @@ def complain_of(offenders: Collection[object], what: str) -> None:
     ['2 rows are empty: a, b.']
     """
     if offenders:
-        complain(DataContractError(f"{what}: {listed(offenders)}."))
+        complain(DataContractError(f"{what}: {listed(offenders)}.", code=code))
 
 
 def advise(text: str) -> None:
-    """Warn of what may be wrong and may be right: a UserWarning, or a note where somebody collects them.
+    """Warn about something that may be wrong: a UserWarning, or a note where `collecting` gathers the notes.
 
     Args:
-        text: whole sentences.
+        text: complete sentences.
     """
     notes = _advice.get()
     if notes is None:
@@ -63,10 +64,10 @@ def advise(text: str) -> None:
 
 @contextmanager
 def collecting(advice: list[str] | None = None) -> Iterator[list[DataContractError]]:
-    """Gather what `complain` is told while the block runs; an error that is raised all the same ends it and is gathered too.
+    """Collect the errors that `complain` receives in the block. A raised DataContractError ends the block and is collected too.
 
     Args:
-        advice: filled with what `advise` is told; None leaves that to warnings.
+        advice: receives the texts of `advise`; None leaves them as warnings.
 
     >>> with collecting() as found:
     ...     complain(DataContractError("one"))
@@ -75,11 +76,11 @@ def collecting(advice: list[str] | None = None) -> Iterator[list[DataContractErr
     ['one', 'two']
     """
     found: list[DataContractError] = []
-    token, other = _heard.set(found), _advice.set(advice)
+    token, other = _collected.set(found), _advice.set(advice)
     try:
         yield found
     except DataContractError as error:
         found.append(error)
     finally:
-        _heard.reset(token)
+        _collected.reset(token)
         _advice.reset(other)

@@ -1,6 +1,6 @@
 """Random numbers addressed by position, so that workers, batches and resuming cannot change a result.
 
-A usual generator gives its numbers in the order of asking; here a number is a function of
+A usual generator returns its numbers in the order of the calls. Here a number is a function of
 (stream, seed, epoch, index). The function is Philox-4x32-10, the counter-based generator of
 Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -52,10 +52,10 @@ def _key(stream: str, seed: int) -> tuple[int, int]:
 
 
 def uniform(stream: str, seed: int, epoch: int, indices: np.ndarray, count: int) -> np.ndarray:
-    """`count` numbers in [0, 1) for every index, the same whoever asks and in whatever company.
+    """`count` random numbers in [0, 1) for every index; they depend on the index, not on the process or the batch.
 
     Args:
-        stream: what the numbers are for; streams are independent of each other.
+        stream: the purpose of the numbers; streams are independent of each other.
         seed: the run's seed.
         epoch: the pass over the data.
         indices: (N,) positions in the data set, below 2**32.
@@ -85,12 +85,27 @@ def order(seed: int, epoch: int, length: int) -> np.ndarray:
     >>> sorted(order(0, 1, 5).tolist())
     [0, 1, 2, 3, 4]
     """
-    keys = uniform("order", seed, epoch, np.arange(length), 2)
+    return permutation("order", seed, epoch, length)
+
+
+def permutation(stream: str, seed: int, epoch: int, length: int) -> np.ndarray:
+    """A permutation of 0 ... length - 1.
+
+    Args:
+        stream: what the permutation is for; streams are independent of each other.
+        seed: the run's seed.
+        epoch: the pass over the data.
+        length: how many numbers.
+
+    >>> sorted(permutation("shards", 0, 1, 5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    keys = uniform(stream, seed, epoch, np.arange(length), 2)  # two, since one number may come twice in a large set
     return np.lexsort((keys[:, 1], keys[:, 0]))
 
 
 def noise_seed(seed: int, step: int, rank: int = 0) -> int:
-    """The seed to give a library's own generator before a step (dropout and the like).
+    """The seed for a library's own generator before a step (for dropout, for example).
 
     >>> noise_seed(0, 1) == noise_seed(0, 1), noise_seed(0, 1) == noise_seed(0, 2)
     (True, False)

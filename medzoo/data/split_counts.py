@@ -1,7 +1,7 @@
-"""How many images, patients and labels a training really has: counted from its rows, kept with its result.
+"""Count the images, patients and labels that a training really uses; the counts are stored with its result.
 
-A share of the data that was silently not applied has happened to others (a comparison of a list with a string); what a result
-says of its data is therefore counted, and a share is held to what was asked for.
+In other projects a requested fraction of the data was silently not applied (a list was compared with a string). The counts of a
+result are therefore taken from the rows, and a fraction is checked against the request.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from medzoo.errors import DataContractError
 if TYPE_CHECKING:
     from medzoo.data.task import Task
 
-MANY = 100  # classes that are counted one by one
+MANY = 100  # up to this number, each class is counted separately
 
 
 def data_counts(task: Task) -> dict[str, int]:
-    """Images of each split, and of training also patients and images of each class.
+    """Count the images of each split; for training also the patients and the images of each class.
 
     Args:
-        task: as it is trained on.
+        task: the training data.
 
     Returns:
-        `train`, `validation`, ... images; `train patients`, where the data know them; `train: CLASS`, or of more than 100
-        classes `train: fewest of a class` and `train: most of a class`.
+        images of `train`, `validation`, ...; `train patients`, where the data have patient ids; `train: CLASS`, or for more than
+        100 classes `train: fewest of a class` and `train: most of a class`.
 
     >>> from medzoo.data.task_registry import load_task
     >>> counts = data_counts(load_task("phantom_oct", fraction=0.1))
@@ -47,25 +47,27 @@ def data_counts(task: Task) -> dict[str, int]:
 
 
 def check_share(whole: Task, part: Task, kept: Collection[str]) -> None:
-    """Hold a share of the training data to the groups that it should have: all images of these, and no others.
+    """Check that a part of the training data has all images of the selected groups, and no others.
 
     Args:
         whole: the task.
-        part: with the share.
-        kept: the groups.
+        part: the task with a part of its training data.
+        kept: the selected groups.
 
     Raises:
-        DataContractError: if the share is another one.
+        DataContractError: if the images differ.
     """
-    wanted = {group: count for group, count in Counter(whole.groups("train")).items() if group in kept}
-    got = Counter(part.groups("train"))
-    others = [
+    expected = {group: count for group, count in Counter(whole.groups("train")).items() if group in kept}
+    actual = Counter(part.groups("train"))
+    changed = [
         split
         for split in whole.tables
         if split != "train" and part.tables[split].num_rows != whole.tables[split].num_rows
     ]
-    if got != wanted or others:
+    if actual != expected or changed:
         raise DataContractError(
-            f"Task {whole.name}: a share of training should hold {sum(wanted.values())} images of {len(wanted)} patients (or "
-            f"groups), and holds {sum(got.values())} of {len(got)}. This is an error of medzoo: please report it."
+            f"Task {whole.name}: the fraction of the training data should have {sum(expected.values())} images of "
+            f"{len(expected)} patients (or groups), but it has {sum(actual.values())} of {len(actual)}. This is a bug in "
+            "medzoo: please report it.",
+            code="fraction-counts-differ",
         )

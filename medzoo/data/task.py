@@ -1,9 +1,10 @@
 """A task: a data set with its split, labels and metric, checked when it is built.
 
-A family of tasks is one file in `medzoo/data/tasks`. It holds `TASKS: dict[str, TaskInfo]`, `CHOICES` (what may follow the
-name after a comma → its words, None for a whole number, or a function of the text), `load(name, root, **choices) -> Task` and
-`fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout. `load` takes `label_policy` where labels
-may be uncertain, and `pooled` where the data bring splits of their own (then all rows are "all": a split file replaces them).
+A family of tasks is one file in `medzoo/data/tasks`. It defines `TASKS: dict[str, TaskInfo]`, `CHOICES` (name of a choice after
+the comma → its allowed words, None for a whole number, or a function that parses the text),
+`load(name, root, **choices) -> Task` and `fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout.
+`load` takes `label_policy` where labels may be uncertain, and `pooled` where the data have splits (then all rows are in the split
+"all", and a split file replaces it).
 """
 
 from __future__ import annotations
@@ -42,28 +43,28 @@ class TaskInfo:
     """The facts of a task, known without its data.
 
     Args:
-        name: how it is asked for.
+        name: the name for `load_task`.
         title: one line.
-        kind: "binary", "multiclass", "multilabel", "segmentation" or "regression"; "unlabelled" of images alone.
+        kind: "binary", "multiclass", "multilabel", "segmentation" or "regression"; "unlabelled" for images without labels.
         classes: names in the order of the labels.
         metric: primary metric, "auroc", "accuracy", "dice" or "mae".
         unit: what is scored, for example "image".
         groups: the column or id that groups images of one patient, or "none: ..." with the reason why there is none.
         channels: 1, 3, or None where the images decide.
         license: SPDX or Hub id, or a sentence.
-        url: home of the data.
+        url: home page of the data.
         citation: how to cite it.
         how: how to get the data, one sentence.
-        version: changes when the same files would give other numbers.
+        version: changes when the same files would give different numbers.
         window: (low, high) in the images' unit that reading applies, or None.
         published: numbers of the authors with their source, or None.
-        layout: the folder after unpacking, as a tree: what `root` should hold.
+        layout: the content of `root` after unpacking, as a tree.
         split: where the splits come from.
-        uncertain: whether labels may be uncertain (-1), so that a label policy decides.
+        uncertain: whether labels may be uncertain (-1) and need a label policy.
         scored: the classes whose mean is the primary metric; all of them if empty.
-        regions: of a segmentation, what is scored: name → values of the mask that it joins; each class by itself if None.
+        regions: scored regions of a segmentation: name → the mask values it combines; None scores each class separately.
         note: what a user should know about these data.
-        labels_stay: whether their terms keep the labels of single cases from being published (`medzoo results push` obeys).
+        labels_stay: whether the terms forbid to publish the labels of single cases (`medzoo results push` leaves them out).
     """
 
     name: str
@@ -93,8 +94,9 @@ class TaskInfo:
 class Reader(Protocol):
     """Turns the key of an image (a path, or `file#key`) into pixels; used from several threads.
 
-    What changes its pixels is in the data's files, in `TaskInfo`, or a plain public attribute (`window`, `unit`): they decide
-    which decoded rows may be shared. With `apart = True` keys are files of their own, and several processes may read at once.
+    The pixels may depend only on the data's files, on `TaskInfo`, and on plain public attributes (`window`, `unit`): these
+    identify decoded rows in the cache. `separate_files = True` means that each key is a file of its own, so that several
+    processes can read at the same time.
     """
 
     def read(self, key: str) -> Pixels:
@@ -105,11 +107,11 @@ class Reader(Protocol):
 
 
 class TaskLike(Protocol):
-    """What training and a run's identity ask of data: a `Task` has it, and so do streamed shards."""
+    """The attributes that training and a run's identity need; a `Task` and streamed shards have them."""
 
     @property
     def name(self) -> str:
-        """With its choices."""
+        """The name with its choices."""
 
     @property
     def kind(self) -> str:
@@ -121,7 +123,7 @@ class TaskLike(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the task's definition."""
+        """Version of the task's definition."""
 
     @property
     def fingerprint(self) -> str:
@@ -133,7 +135,7 @@ class TaskLike(Protocol):
 
     @property
     def label_policy(self) -> str | None:
-        """What was done with uncertain labels; None where there are none."""
+        """The label policy for uncertain labels; None where there are none."""
 
 
 class Task:
@@ -142,16 +144,16 @@ class Task:
     Args:
         info: the facts.
         columns: split → columns. `id`, `image` (a key for the reader), `label` (int, list of float with NaN for "not
-            annotated", or float) or `mask`, `patient_id`, and whatever subgroups need. The single split "all" means that
-            the data come without splits; `load_task` then makes them.
+            annotated", or float) or `mask`, `patient_id`, and the columns of subgroups. The single split "all" means that
+            the data have no splits; `load_task` then makes them.
         reader: gives the pixels of an image key.
         fingerprint: sha256 over the data's files.
         name: the name with its choices; by default the info's.
-        policy: what was done with uncertain labels; None where there are none.
-        notes: how the data were read where they leave a choice: which columns, whose splits; every run prints them.
+        policy: the label policy for uncertain labels; None where there are none.
+        notes: how the data were read (columns, source of the splits), where there was a choice; every run prints them.
 
     Raises:
-        DataContractError: for missing ids, groups, labels or classes; all offenders are listed.
+        DataContractError: for missing ids, groups, labels or classes; the message lists all offenders.
         SplitError: if two splits share a group.
     """
 
@@ -168,7 +170,8 @@ class Task:
     ) -> None:
         if not isinstance(info, TaskInfo) or not isinstance(columns, Mapping):
             raise UsageError(
-                "A Task is made of a TaskInfo and the columns of each split; medzoo.load_task opens one by name."
+                "Task() takes a TaskInfo and the columns of each split. Call medzoo.load_task to open a task by name.",
+                code="task-arguments-wrong",
             )
         self.info, self.reader, self.fingerprint, self.policy = info, reader, fingerprint, policy
         self.notes = tuple(notes)
@@ -226,22 +229,22 @@ class Task:
         """
         self._table(split)
         if split not in self._labels:
-            has = "was opened without labels" if self.kind == "unlabelled" else "has masks, no labels"
-            raise UsageError(f"Task {self.name} is {self.kind}: it {has}.")
+            reason = "was opened without labels" if self.kind == "unlabelled" else "has masks instead of labels"
+            raise UsageError(f"Task {self.name} is {self.kind}: it {reason}.", code="task-without-labels")
         return self._labels[split]
 
     @property
     def has_labels(self) -> bool:
-        """Whether rows have labels: neither masks, nor images alone."""
+        """Whether rows have labels (False for masks and for images without labels)."""
         return self.kind not in ("segmentation", "unlabelled")
 
     @property
     def label_policy(self) -> str | None:
-        """What was done with uncertain labels, in words; None where the task has none."""
+        """The label policy as text; None where the task has no uncertain labels."""
         return None if self.policy is None else str(self.policy)
 
     def uncertain(self, split: str) -> np.ndarray | None:
-        """Which labels the policy "soft" draws anew in every epoch: bool (N, C); None under any other policy."""
+        """The labels that the policy "soft" draws in every epoch: bool (N, C); None for other policies."""
         if self.policy is None or self.policy.kind != "soft":
             return None
         return np.array(self.column(split, "uncertain"), dtype=bool).reshape(-1, len(self.classes))
@@ -262,7 +265,7 @@ class Task:
             the pixels, and the label as `labels(split)[index]` (None for segmentation).
 
         Raises:
-            ImageError: if the image cannot be read; the message names file and row.
+            ImageError: if the image cannot be read; the message names the file and the row.
         """
         key = self._cell(split, index, "image")
         pixels = with_channels(self.reader.read(key), self.info.channels)
@@ -276,15 +279,15 @@ class Task:
             DataContractError: if the task has no masks.
         """
         if "mask" not in self._table(split).column_names:
-            raise DataContractError(f"Task {self.name} has no masks.")
+            raise DataContractError(f"Task {self.name} has no masks.", code="task-without-masks")
         return self.reader.read_mask(self._cell(split, index, "mask"))
 
     def with_tables(self, tables: Mapping[str, pa.Table], *notes: str) -> Task:
-        """The same data in other splits, checked again.
+        """The same data with other splits, checked again.
 
         Args:
             tables: split → rows.
-            notes: added to the task's.
+            notes: added to the task's notes.
         """
         return Task(
             self.info,
@@ -298,7 +301,9 @@ class Task:
 
     def _table(self, split: str) -> pa.Table:
         if split not in self.tables:
-            raise UsageError(f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.")
+            raise UsageError(
+                f"Task {self.name} has no split {split!r}; it has {', '.join(self.tables)}.", code="split-unknown"
+            )
         return self.tables[split]
 
     def _cell(self, split: str, index: int, column: str) -> str:

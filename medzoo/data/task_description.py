@@ -1,4 +1,4 @@
-"""What can be said of a task from its facts alone: where its images come from, what they show, what to do next."""
+"""A description of a task, from its facts only: the source of its images, what they show, and the next commands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from medzoo.data.task import TaskInfo
 
 Source = Literal["drawn", "download", "your copy", "your own"]
 SOURCES: dict[Source, str] = {
-    "drawn": "drawn by code, nothing to get",
-    "download": "fetched at first use",
-    "your copy": "you bring the files: --root FOLDER",
+    "drawn": "drawn by code, nothing to download",
+    "download": "downloaded at first use",
+    "your copy": "from your copy of the files: --root FOLDER",
     "your own": "your own data, by path",
 }
-# words of a title, in the order of looking; the first one decides
+# Words in a title, in the order of the search; the first match decides.
 _MODALITIES = (
     ("CT", r"\bCT\b|tomograph"),
     ("MR", r"\bMRI?\b"),
@@ -45,7 +45,7 @@ def source_of(info: TaskInfo) -> Source:
 
 
 def modality_of(info: TaskInfo) -> str:
-    """The kind of image, as far as the title says it; several are joined by `, `, none is an empty text.
+    """The kind of image, from the words of the title; several are joined by `, `; the text is empty if there is none.
 
     >>> from medzoo.data.task_registry import task_info
     >>> modality_of(task_info("chestxray14")), modality_of(task_info("phantom_ct"))
@@ -58,17 +58,16 @@ def modality_of(info: TaskInfo) -> str:
 
 
 def info_text(info: TaskInfo) -> str:
-    """A page on a task: what it is, how to get its images and on what terms, how the folder looks, and the next commands."""
+    """A page about a task: its facts, how to get its images and their terms, the layout of the folder, the next commands."""
     return "\n\n".join(part for part in (_facts(info), _getting(info), _more(info), _commands(info)) if part)
 
 
 def _facts(info: TaskInfo) -> str:
     lines = [f"{info.name}: {info.title}", ""]
-    classes = ", ".join(info.classes) or "as the data have them"
-    known = f"{len(info.classes)} classes: {classes}" if info.classes else f"classes {classes}"
+    known = f"{len(info.classes)} classes: {', '.join(info.classes)}" if info.classes else "classes from the data"
     kind = f"{info.kind}; {known}"
     if source_of(info) == "your own":
-        kind = "by the labels: classes, several findings an image, values to regress, or masks"
+        kind = "decided by the labels: classes, several findings per image, values to regress, or masks"
     rows = [
         ("kind", kind),
         ("images", ", ".join(filter(None, [modality_of(info), {1: "grey", 3: "colour"}.get(info.channels or 0, "")]))),
@@ -83,7 +82,7 @@ def _facts(info: TaskInfo) -> str:
         ("labels", "may be uncertain: --label-policy mask, zero, one or soft" if info.uncertain else ""),
         (
             "sharing",
-            "labels of single cases stay with you: the terms forbid publishing them" if info.labels_stay else "",
+            "labels of single cases are not published: the terms forbid it" if info.labels_stay else "",
         ),
     ]
     return "\n".join([*lines, *(_row(key, value) for key, value in rows if value)])
@@ -117,7 +116,7 @@ def _commands(info: TaskInfo) -> str:
             "Then:",
             f"  medzoo tasks check {info.name}{root}{groups}",
             f"  medzoo tasks duplicates {info.name}{root}{groups}",
-            f"  medzoo.segmenter(NAME, classes={len(info.classes) + 1}), in a loop of your own: no recipe trains it yet"
+            f"  medzoo.segmenter(NAME, classes={len(info.classes) + 1}) in your own training loop: there is no recipe yet"
             if info.kind == "segmentation"
             else f"  accelerate launch recipes/finetune.py --checkpoint NAME --task {info.name}{root}{groups}",
         ]

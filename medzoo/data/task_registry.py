@@ -1,4 +1,4 @@
-"""Task families, found by file name in `medzoo/data/tasks`; nothing heavy is imported to list them."""
+"""Task families, found by file name in `medzoo/data/tasks`. Listing them imports no heavy package."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     """A task's name → (listed name, path, choices).
 
     Raises:
-        UsageError: for a choice that is not key=value, or is there twice.
+        UsageError: for a choice that is not key=value, or occurs twice.
 
     >>> split_name("phantom_ct,n=2000")
     ('phantom_ct', None, {'n': '2000'})
@@ -63,16 +63,19 @@ def split_name(name: str) -> tuple[str, str | None, dict[str, str]]:
     for part in rest:
         key, equals, value = part.partition("=")
         if part and not equals and list(choices)[-1:] == ["window"]:
-            choices["window"] += f",{part}"  # a comma inside of the choice, as in window=percentile:1,99
+            choices["window"] += f",{part}"  # a comma inside the choice, as in window=percentile:1,99
             continue
         if not equals or not key or not value or key in choices:
-            raise UsageError(f"Task {name!r}: {part!r} should be key=value, once each, as in phantom_ct,n=2000.")
+            raise UsageError(
+                f"Task {name!r}: {part!r} is not a valid choice. Give key=value, each key once, as in phantom_ct,n=2000.",
+                code="task-choice-malformed",
+            )
         choices[key] = value
     return base, None, choices
 
 
 def _path_and_choices(path: str, known: tuple[str, ...], name: str) -> tuple[str, dict[str, str]]:
-    """A path, which may hold commas, and what stands behind it as `,key=value` with a known key; values may hold commas too."""
+    """Split a path from the choices `,key=value` with known keys after it. The path and the values may contain commas."""
     starts = list(re.finditer(rf",({'|'.join(map(re.escape, known))})=", path)) if known else []
     ends = [start.start() for start in starts[1:]] + [len(path)]
     choices: dict[str, str] = {}
@@ -80,20 +83,23 @@ def _path_and_choices(path: str, known: tuple[str, ...], name: str) -> tuple[str
         value = path[start.end() : end]
         if not value or start[1] in choices:
             raise UsageError(
-                f"Task {name!r}: {start[1]} should stand once, with a value, as in folder:scans,window=lung."
+                f"Task {name!r}: give {start[1]} once, with a value, as in folder:scans,window=lung.",
+                code="task-choice-malformed",
             )
         choices[start[1]] = value
     return path[: starts[0].start()] if starts else path, choices
 
 
 def _chosen(name: str, key: str, value: str, words: Any) -> Any:  # noqa: ANN401
-    """A choice as the family takes it: a whole number, one of its words, or what its function makes of the text."""
+    """Parse the value of a choice: a whole number, one of the family's words, or the result of the family's function."""
     if callable(words):
         return words(value)
     if words is None and not value.isdecimal():
-        raise UsageError(f"Task {name!r}: {key}={value!r} should be a whole number.")
+        raise UsageError(f"Task {name!r}: {key}={value!r} should be a whole number.", code="task-choice-not-a-number")
     if words is not None and value not in words:
-        raise UsageError(f"Task {name!r}: {key}={value!r} should be one of {', '.join(words)}.")
+        raise UsageError(
+            f"Task {name!r}: {key}={value!r} should be one of {', '.join(words)}.", code="task-choice-value-unknown"
+        )
     return int(value) if words is None else value
 
 
@@ -106,36 +112,37 @@ def load_from_family(
     pooled: bool = False,
     unlabelled: bool = False,
 ) -> Task:
-    """Call the family's `load` with what it takes; an option that it does not take is an error, never ignored.
+    """Call the family's `load` with the options that it accepts; any other given option is an error.
 
     Args:
         name: the task's name with its choices.
         root: folder of the data.
         label_policy: for families that have uncertain labels.
         groups: for families that do not know their groups.
-        pooled: the splits will be replaced, so that families may join them (and a leak between them is no error yet).
-        unlabelled: labels are not needed; families that always have them are opened as ever.
+        pooled: the splits will be replaced: families may join them, and a leak between them is not an error.
+        unlabelled: labels are not needed; families that always have labels ignore it.
 
     Raises:
         UsageError: for a choice or an option that the family does not have.
     """
     base, path, choices = split_name(name)
     if base not in task_names():
-        raise UsageError(f"Task {name}: say where the data are, as in {base}:some/folder.")
+        raise UsageError(f"Task {name} needs the path of the data, as in {base}:some/folder.", code="task-path-missing")
     family = open_family(task_names()[base])
     parameters = inspect.signature(family.load).parameters
     options: dict[str, Any] = {}
     for key, value in choices.items():
         if key not in family.CHOICES:
             known = ", ".join(family.CHOICES) or "none"
-            raise UsageError(f"Task {base} has no choice {key!r}; it has {known}.")
+            raise UsageError(f"Task {base} has no choice {key!r}; it has {known}.", code="task-choice-unknown")
         options[key] = _chosen(name, key, value, family.CHOICES[key])
     for key, given in (("label_policy", label_policy), ("groups", groups)):
         if given is None:
             continue
         if key not in parameters:
             raise UsageError(
-                f"Task {base} fixes its {key.replace('_', ' ')} itself; leave --{key.replace('_', '-')} out."
+                f"Task {base} has a fixed {key.replace('_', ' ')}. Remove --{key.replace('_', '-')}.",
+                code="task-option-fixed",
             )
         options[key] = given
     place = None if root is None else plain_path(root).expanduser()
@@ -149,7 +156,7 @@ def load_from_family(
 
 
 def list_tasks() -> list[str]:
-    """The names of all tasks; `folder:PATH` and `parquet:PATH` stand for your own data.
+    """The names of all tasks; `folder:PATH` and `parquet:PATH` are for your own data.
 
     >>> "pneumoniamnist" in list_tasks()
     True
@@ -161,18 +168,19 @@ def task_info(name: str) -> TaskInfo:
     """The facts of a task, without its data.
 
     Raises:
-        UnknownNameError: for a name that no family holds.
+        UnknownNameError: for a name that no family has.
 
     >>> task_info("pneumoniamnist").classes
     ('normal', 'pneumonia')
     """
     if not isinstance(name, str):
         raise UsageError(
-            f"The task is {name!r}; give the name of a task, or folder:PATH. `medzoo tasks list` shows all."
+            f"The task is {name!r}. Give the name of a task, or folder:PATH. `medzoo tasks list` shows all.",
+            code="task-name-not-text",
         )
     base, _, _ = split_name(name)
     known = task_names()
-    base = f"{base}:PATH" if f"{base}:PATH" in known else base  # "folder" asks for the page of folder:PATH
+    base = f"{base}:PATH" if f"{base}:PATH" in known else base  # "folder" means folder:PATH
     if base not in known:
         raise UnknownNameError("task", name, known, "`medzoo tasks list` shows all; your own data is folder:PATH.")
     return open_family(known[base]).TASKS[base]
@@ -190,37 +198,39 @@ def load_task(
     groups: str | None = None,
     unlabelled: bool = False,
 ) -> Task:
-    """Open a task: its splits, labels and groups, checked; images stay where they are until read.
+    """Open a task and check its splits, labels and groups. Images are decoded only when they are read.
 
-    Data without a validation split get one cut from train (10 % of the groups); data without any split get
-    train/validation/test of 70/10/20 %. Both depend on the seed and the group ids alone.
+    If the data have no validation split, 10 % of the training groups become one. If the data have no splits, 70/10/20 % of the
+    groups become train/validation/test. Both depend only on the seed and the group ids.
 
     Args:
         name: a task, with choices after commas: "phantom_ct", "phantom_ct,n=2000", "folder:PATH", "parquet:PATH",
-            "folder:PATH,label=dx,group=case" (`medzoo tasks info folder` lists what may stand there).
-        root: the folder that holds the data.
-        split_file: JSON or CSV that maps ids to train, validation, test or excluded; or a folder with one list a split
+            "folder:PATH,label=dx,group=case" (`medzoo tasks info folder` lists the choices).
+        root: the folder of the data.
+        split_file: JSON or CSV that maps ids to train, validation, test or excluded; or a folder with one list per split
             (train.txt, val.csv, ...), as the studies publish them.
-        fold: 0 to 4: of five group folds over all data, this is the test set and the next one validation. With a folder of
-            lists that hold folds (train_fold1.csv), which of them.
-        fraction: share of the training groups to keep; smaller fractions are parts of larger ones, stratified by class.
+        fold: 0 to 4: of five group folds over all data, this fold is the test set and the next one is validation. With a folder
+            of lists for several folds (train_fold1.csv), the fold to use.
+        fraction: fraction of the training groups to use, stratified by class; a smaller fraction is a part of every larger one.
         seed: of fractions, folds and made splits (not of training).
-        label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero", "one", or in training a number
-            drawn anew for every image and epoch ("soft", "soft:LOW:HIGH").
-        groups: for your own data: the column that groups images of one patient, "parent" for the folders that images lie in,
+        label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero", "one", or in training a random
+            number for every image and epoch ("soft", "soft:LOW:HIGH").
+        groups: for your own data: the column that groups images of one patient, "parent" for the folders of the images,
             "dicom:patient" (or study, series) for their headers, or "none".
-        unlabelled: of your own data, leave labels out: any folder of images or table of paths will do, groups need not be
-            stated, and without a stated split all images are for training.
+        unlabelled: for your own data: do not use labels. Any folder of images or table of paths is accepted, groups are
+            optional, and if no split is given, all images are for training.
 
     Raises:
-        UnknownNameError: for a name that no family holds.
-        DataContractError: if the data are missing, or not what the task says.
+        UnknownNameError: for a name that no family has.
+        DataContractError: if the data are missing, or not as the task describes them.
 
     >>> load_task("phantom_oct").labels("test").shape
     (400,)
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"The fraction is {fraction}; it should be above 0 and at most 1.")
+        raise UsageError(
+            f"The fraction is {fraction}. Give a number above 0 and at most 1.", code="fraction-out-of-range"
+        )
     task_info(name)
     pooled = split_file is not None or fold is not None
     task = load_from_family(

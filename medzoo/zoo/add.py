@@ -1,4 +1,4 @@
-"""A person's own checkpoint under a name of its own: facts, verified folder and entry, in one step or not at all."""
+"""Add the user's own checkpoint under a new name: facts, verified folder and registry entry, all or nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from medzoo.zoo.registry.licenses import check_license
 from medzoo.zoo.registry.locations import WEIGHTS, cached_folder
 from medzoo.zoo.registry.registry import NAME, config_dir, is_known, own_dir, read_checkpoint
 
-CANDIDATES = 6  # formats that are tried if a file's names fit several
+CANDIDATES = 6  # the most formats that are tried for one file
 
 
 def add(
@@ -57,56 +57,58 @@ def add(
     labels: Sequence[str] = (),
     replace_old: bool = False,
 ) -> CheckReport:
-    """Give a checkpoint of your own a name: from then on `medzoo.load(name)`, recipes and tables take it as any other.
+    """Add your own checkpoint under a name: `medzoo.load(name)`, recipes and tables then use it like all others.
 
-    The entry is written to MEDZOO_HOME/hub_configs/<name>.toml, the verified folder to medzoo's cache. If anything fails,
-    neither is left behind. The input convention has no default: a wrong one costs accuracy and shows nowhere.
+    The entry is written to MEDZOO_HOME/hub_configs/<name>.toml, the verified folder to medzoo's cache. If a step fails, neither
+    is written. The input convention has no default, because a wrong one reduces accuracy without any error.
 
     Args:
-        file: a weights file: timm's names, bare or inside a training checkpoint, or one of the published layouts.
+        file: a weights file with timm's names, bare or inside a training checkpoint, or with one of the published layouts.
         name: the new name, <architecture>[-<method>]-<data>[-<data>...]; not one of medzoo's own.
-        license: SPDX or Hub id of the weights; "unknown" says that nobody stated one.
-        data: what it was pre-trained on, in the order of use.
-        mean: of the normalisation, one number a channel (1 or 3), of inputs in [0, 1]; divide what is stated for 0 to 255.
+        license: SPDX or Hub id of the weights; "unknown" if no licence is stated.
+        data: the pre-training data sets, in the order of use.
+        mean: of the normalisation, one number for each channel (1 or 3), for inputs in [0, 1]; divide values for 0 to 255 by 255.
         std: as mean.
         size: side of the input, pixels.
         architecture: timm's name; by default the name's first token.
-        format: of medzoo.zoo.convert.formats; by default it is told from the file's names.
-        prefix: where in the file the network's names begin ("state_dict.module.", the last dot may be absent); by default it
-            is looked for.
-        drop: regular expressions of names below the prefix that are no part of the network (a projection head).
+        format: of medzoo.zoo.convert.formats; by default it is found from the tensor names.
+        prefix: the prefix of the network's tensor names in the file ("state_dict.module.", the last dot may be absent); by
+            default it is searched for.
+        drop: regular expressions of names after the prefix that do not belong to the network (a projection head).
         model_kwargs: keywords of the architecture (num_heads, img_size, ...).
         interpolation: of the resize.
-        crop_pct: share that a centre crop keeps.
-        rule: what scales to [0, 1]: the range of the type, or of each image.
+        crop_pct: share of the image that a centre crop keeps.
+        rule: scaling to [0, 1]: by the range of the data type, or of each image.
         clip: lowest and highest HU, for CT.
         method: of the pre-training.
-        modalities: kinds of image it saw.
-        images: how many.
+        modalities: kinds of images in the pre-training.
+        images: number of images in the pre-training.
         epochs: of the pre-training.
-        init: what it started from.
-        license_url: where the terms stand.
+        init: the weights at the start of the pre-training.
+        license_url: address of the terms.
         redistributable: whether the weights may be published again.
-        labels: what the outputs of the file's classifier mean, in its order.
-        replace_old: write over your own older entry of this name.
+        labels: names of the outputs of the file's classifier, in order.
+        replace_old: replace your older entry of this name.
 
     Returns:
-        What `check` found about the new folder, and the file's tensors that were left out.
+        The report of `check` for the new folder, and the file's tensors that were left out.
 
     Raises:
-        UsageError: for a name that is taken or outside the grammar, an unknown architecture, statistics that are not of
-            inputs in [0, 1], or a file that holds the network several times (weights and their moving average).
+        UsageError: for a name that is taken or invalid, an unknown architecture, statistics that are not for inputs in [0, 1],
+            or a file with several copies of the network (weights and their moving average).
         CardError: for an unknown licence.
         RegistryError: for facts that contradict one another.
-        ConversionError: if the file does not hold the network's weights.
+        ConversionError: if the file does not have the network's weights.
     """
+    # check the arguments
     path = paths.absolute(file)
     if not path.exists() and not is_bundle(path):
-        raise UsageError(f"There is no file {path}.")
-    _free(name, replace_old)
+        raise UsageError(f"There is no file {path}.", code="file-not-found")
+    _check_name(name, replace_old)
     mean, std = _statistics(mean, "mean"), _statistics(std, "std")
     architecture = architecture or name.partition("-")[0]
-    _architecture(architecture, name)
+    _check_architecture(architecture)
+    # the facts, as the registry's TOML files have them
     channels, file_name = len(mean), printable(path.name)
     table: dict[str, Any] = {
         "architecture": architecture,
@@ -122,85 +124,97 @@ def add(
         "upstream": {
             "access": "manual", "format": format or "timm", "file": file_name,
             "instructions": f"These are your own weights: run `medzoo add {file_name} {name} --replace` with the same facts "
-            "on the machine that has them, or copy the folder.",
+            "on the machine that has the file, or copy the folder.",
         },
-        "license": {
-            "id": check_license(license, name), "url": license_url, "redistributable": redistributable,
-        },
+        "license": {"id": check_license(license, name), "url": license_url, "redistributable": redistributable},
     }  # fmt: skip
+    # convert and check in a temporary folder; the entry is moved last
     own_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".tmp-add-", dir=own_dir().parent) as work, _told(work, name):
+    with tempfile.TemporaryDirectory(prefix=".tmp-add-", dir=own_dir().parent) as work, _clean_errors(work, name):
         entry = _entry(table, Path(work) / f"{name}.toml")
-        (folder, left_out), chosen = _converted(entry, path, Path(work), format, prefix, _rules(drop))
+        (folder, left_out), chosen = _convert(entry, path, Path(work), format, prefix, _check_patterns(drop))
         table["upstream"]["format"] = chosen
         _entry(table, Path(work) / f"{name}.toml")
         report = check(folder)
-        # convert has proved it already, so this says that the disk or the machine is at fault; an entry that is to be
-        # replaced still stands, and may say otherwise
+        # convert has checked this already, so a failure means a damaged disk or machine; the row "registry" compares with
+        # the older entry, which is still there
         if any(row.result == "FAIL" and row.check != "registry" for row in report.rows):
-            raise ConversionError(f"The converted folder does not hold what it should:\n{report}")
+            raise ConversionError(f"The converted folder failed its checks:\n{report}", code="converted-folder-damaged")
         home = cached_folder(name)
         home.parent.mkdir(parents=True, exist_ok=True)
         with store.atomic_folder(home) as target:
             shutil.copytree(folder, target, dirs_exist_ok=True)
-        require_acceptance(name, entry.license, accepted=True)  # of one's own weights nobody asks again
-        os.replace(Path(work) / f"{name}.toml", own_dir() / f"{name}.toml")  # last: with it the name exists
+        require_acceptance(name, entry.license, accepted=True)  # the user's own weights need no confirmation
+        os.replace(Path(work) / f"{name}.toml", own_dir() / f"{name}.toml")  # last: now the name exists
         store.fsync_folder(own_dir())
     report = check(name)
-    return replace(report, rows=(*report.rows, _left_out(left_out, path)))
+    return replace(report, rows=(*report.rows, _left_out_row(left_out, path)))
 
 
-def _left_out(names: Sequence[str], file: Path) -> CheckRow:
+def _left_out_row(names: Sequence[str], file: Path) -> CheckRow:
     count = f"{len(names)} tensor{'s' if len(names) > 1 else ''}"
-    said = f"{count} of {file.name}: {listed(names, 6)}" if names else f"every tensor of {file.name} is in the folder"
-    return CheckRow("left out", "PASS", said)
+    detail = f"{count} of {file.name}: {listed(names, 6)}" if names else f"every tensor of {file.name} is in the folder"
+    return CheckRow("left out", "PASS", detail)
 
 
 @contextmanager
-def _told(work: str, name: str) -> Iterator[None]:
-    """Errors as a person needs them: no place that is gone when they read it, and whether anything was written."""
+def _clean_errors(work: str, name: str) -> Iterator[None]:
+    """Remove the temporary paths from error messages, and add that nothing was written."""
     try:
         yield
     except (UsageError, ConversionError, RegistryError, IntegrityError) as error:
         text = str(error).replace(f"{Path(work) / name}.toml", name).replace(work, name)
-        kept = text if text.endswith(NOTHING) or not isinstance(error, ConversionError) else f"{text} {NOTHING}"
-        raise type(error)(kept) from error
+        if isinstance(error, ConversionError) and not text.endswith(NOTHING):
+            text = f"{text} {NOTHING}"
+        error.args = (text,)
+        raise
 
 
 def _statistics(values: object, key: str) -> list[float]:
-    """Mean or std as numbers, of inputs in [0, 1]."""
+    """Mean or std as numbers, for inputs in [0, 1]."""
     try:
         rows = [float(value) for value in values]  # type: ignore[attr-defined]
     except (TypeError, ValueError):
-        raise UsageError(f"{key} is {values!r}; give one number a channel, such as (0.485, 0.456, 0.406).") from None
+        raise UsageError(
+            f"{key} is {values!r}. Give one number for each channel, for example (0.485, 0.456, 0.406).",
+            code="mean-std-not-numbers",
+        ) from None
     if not rows:
-        raise UsageError(f"{key} is empty; give one number a channel (1 or 3).")
+        raise UsageError(f"{key} is empty. Give one number for each channel (1 or 3).", code="mean-std-empty")
     if key == "mean" and not all(0 <= value <= 1 for value in rows):
         raise UsageError(
-            f"mean is {rows}; mean and std are of inputs in [0, 1]. Divide both by 255 if they were stated for 0 to 255; "
-            "for inputs from -1 to 1, mean and std are 0.5."
+            f"mean is {rows}, but mean and std must be for inputs in [0, 1]. If yours are for 0 to 255, divide both by 255; "
+            "for inputs from -1 to 1, mean and std are 0.5.",
+            code="mean-out-of-range",
         )
     return rows
 
 
-def _free(name: str, replace_old: bool) -> None:
+def _check_name(name: str, replace_old: bool) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is no checkpoint name. It is <architecture>[-<method>]-<data>[-<data>...]: small letters and digits, "
-            "words inside a token joined by _, tokens by -; for example resnet50-simclr-ourhospital."
+            f"{name!r} is not a checkpoint name. Use <architecture>[-<method>]-<data>[-<data>...]: lower-case letters and "
+            "digits, words in a token joined by _, tokens by -; for example resnet50-simclr-ourhospital.",
+            code="name-invalid",
         )
     if name.endswith("-random"):
-        raise UsageError(f"{name}: a name that ends in -random has no weights.")
+        raise UsageError(
+            f"{name}: names that end in -random are for random weights. Choose another name.", code="name-for-random"
+        )
     own = own_dir() / f"{name}.toml"
     if (config_dir() / f"{name}.toml").is_file() or (not own.is_file() and is_known(name)):
-        raise UsageError(f"{name} is one of medzoo's own checkpoints (`medzoo info {name}`); choose another name.")
+        raise UsageError(
+            f"{name} is one of medzoo's own checkpoints (`medzoo info {name}`). Choose another name.",
+            code="name-of-medzoo",
+        )
     if own.is_file() and not replace_old:
         raise UsageError(
-            f"You have a checkpoint {name} already ({own}). Replace it with --replace, or choose another name."
+            f"You already have a checkpoint {name} ({own}). Replace it with --replace, or choose another name.",
+            code="name-taken",
         )
 
 
-def _architecture(architecture: str, name: str) -> None:
+def _check_architecture(architecture: str) -> None:
     import timm
 
     import medzoo.zoo.variants  # noqa: F401 - registers the variants with timm
@@ -209,12 +223,13 @@ def _architecture(architecture: str, name: str) -> None:
         near = timm.list_models(f"{architecture}*")[:4]
         hint = f" timm has {listed(near, 4)}." if near else ""
         raise UsageError(
-            f"{architecture!r} is no architecture of timm {timm.__version__}.{hint} Name it: --architecture."
+            f"{architecture!r} is not an architecture of timm {timm.__version__}.{hint} Give the right one: --architecture.",
+            code="architecture-unknown",
         )
 
 
 def _entry(table: Mapping[str, Any], path: Path) -> Checkpoint:
-    """Write the facts as TOML and read them back, so that the registry will accept them later."""
+    """Write the facts as TOML and read them back, to check that the registry accepts them."""
     import tomli_w
 
     rows = {
@@ -228,51 +243,57 @@ def _entry(table: Mapping[str, Any], path: Path) -> Checkpoint:
     return read_checkpoint(path)
 
 
-def _rules(drop: Sequence[str]) -> tuple[str, ...]:
-    for rule in drop:
+def _check_patterns(drop: Sequence[str]) -> tuple[str, ...]:
+    for pattern in drop:
         try:
-            re.compile(rule)
+            re.compile(pattern)
         except re.error as error:
-            raise UsageError(f"drop: {rule!r} is no regular expression: {error}.") from error
+            raise UsageError(
+                f"drop: {pattern!r} is not a regular expression: {error}.", code="drop-not-a-regular-expression"
+            ) from error
     return tuple(drop)
 
 
-def _converted(
-    entry: Checkpoint, path: Path, work: Path, asked: str | None, prefix: str | None, drop: tuple[str, ...]
+def _convert(
+    entry: Checkpoint, path: Path, work: Path, format: str | None, prefix: str | None, drop: tuple[str, ...]
 ) -> tuple[Converted, str]:
-    """The folder, and the format in which the file was read; of several that fit, all must say the same."""
+    """The converted folder and the format of the file; if several formats fit, all must give the same weights."""
     assert entry.upstream is not None
-    ways = [(asked or "timm", prefix or "")] if asked or prefix is not None else _ways(entry, path, drop)
-    made: dict[tuple[str, str], Converted] = {}
+    given = format or prefix is not None
+    candidates = [(format or "timm", prefix or "")] if given else _candidates(entry, path, drop)
+    converted: dict[tuple[str, str], Converted] = {}
     errors: list[ConversionError] = []
-    for number, (name, below) in enumerate(ways):
-        told = replace(entry, upstream=replace(entry.upstream, format=name))
+    for number, (name, start) in enumerate(candidates):
+        tried = replace(entry, upstream=replace(entry.upstream, format=name))
         try:
-            made[name, below] = convert_file(told, path, work / str(number), prefix=below, drop=drop, own=True)
+            converted[name, start] = convert_file(tried, path, work / str(number), prefix=start, drop=drop, adding=True)
         except ConversionError as error:
             errors.append(error)
-    if not made:
+    # one must fit, and all that fit must agree
+    if not converted:
         raise errors[-1]
-    if len({store.sha256_file(result.folder / WEIGHTS) for result in made.values()}) > 1:
-        said = listed([f"--format {name}" + (f" --prefix {below}" if below else "") for name, below in made], 8)
-        raise UsageError(f"{path} can be read in several ways that give different weights: {said}. Say which it is.")
-    chosen = min(made, key=lambda way: (way[0] != "timm", way))
-    return made[chosen], chosen[0]
+    if len({store.sha256_file(result.folder / WEIGHTS) for result in converted.values()}) > 1:
+        options = listed([f"--format {name}" + (f" --prefix {start}" if start else "") for name, start in converted], 8)
+        raise UsageError(
+            f"{path} can be read in several ways that give different weights: {options}. Choose one.",
+            code="format-ambiguous",
+        )
+    chosen = min(converted, key=lambda candidate: (candidate[0] != "timm", candidate))
+    return converted[chosen], chosen[0]
 
 
-def _ways(entry: Checkpoint, path: Path, drop: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Formats and prefixes in which a file may be read: published layouts first, else wherever all of timm's names stand."""
+def _candidates(entry: Checkpoint, path: Path, drop: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Candidate formats and prefixes of a file: published layouts, and every prefix with all of timm's names."""
     seen = look(path, drop=drop)
     known = [(name, "") for name in seen.looks_like if name != "timm"][:CANDIDATES]
+    # the names that timm's network needs, except counters
     arguments = {**entry.model.kwargs, "in_chans": entry.input.channels, "num_classes": 0}
     config = build.timm_config(entry.architecture, entry.input, num_classes=0)
-    need = [
-        name
-        for name in build.twin(entry.architecture, config, arguments).state_dict()
-        if not name.endswith("num_batches_tracked")
-    ]
+    state = build.twin(entry.architecture, config, arguments).state_dict()
+    needed = [name for name in state if not name.endswith("num_batches_tracked")]
+    # prefixes with all of them; otherwise the nearest one, for its error message
     names = set(seen.names)
-    starts = [name.removesuffix(need[0]) for name in seen.names if f".{name}".endswith(f".{need[0]}")]
-    found = [start for start in starts if all(start + name in names for name in need)]
-    nearest = max(starts, key=lambda start: sum(start + name in names for name in need), default="")
-    return [*known, *(("timm", start) for start in found)] or [("timm", nearest)]  # whose message helps most
+    starts = [name.removesuffix(needed[0]) for name in seen.names if f".{name}".endswith(f".{needed[0]}")]
+    complete = [start for start in starts if all(start + name in names for name in needed)]
+    nearest = max(starts, key=lambda start: sum(start + name in names for name in needed), default="")
+    return [*known, *(("timm", start) for start in complete)] or [("timm", nearest)]

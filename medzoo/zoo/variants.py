@@ -1,7 +1,7 @@
-"""Networks that timm lacks, made from timm's by editing attributes and registered with timm.
+"""Architectures that timm does not have: timm's networks with changed attributes, registered with timm.
 
-Outside medzoo, `import medzoo.zoo.variants` comes first; then `timm.create_model("resnet18_cifar")` and folders that name
-such an architecture work as any other. What timm takes as a keyword (num_heads, window_size) is no variant.
+Outside medzoo, `import medzoo.zoo.variants` first; then `timm.create_model("resnet18_cifar")` and folders with such an
+architecture work as all others. A change that timm accepts as a keyword (num_heads, window_size) does not need a variant.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ default_cfgs = generate_default_cfgs(
 
 
 class ResNetSmallImage(ResNet):
-    """A ResNet whose stem keeps the size of the image: a 3x3 convolution of stride 1, and no max pool.
+    """A ResNet whose stem keeps the image size: a 3x3 convolution of stride 1 and no max pool.
 
     Source: https://arxiv.org/abs/1512.03385, section 4.2 (CIFAR-10).
     """
@@ -54,14 +54,16 @@ class ResNetSmallImage(ResNet):
             old.in_channels, old.out_channels, 3, stride=1, padding=1, bias=False,
             device=old.weight.device, dtype=old.weight.dtype,
         )  # fmt: skip
-        nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")  # as timm draws the others
+        nn.init.kaiming_normal_(
+            self.conv1.weight, mode="fan_out", nonlinearity="relu"
+        )  # as timm initialises the others
         self.maxpool = nn.Identity()
         for stage in self.feature_info:
             stage["reduction"] = max(1, stage["reduction"] // (2 if stage["module"] == "act1" else 4))
 
 
 class ResNetV1(ResNet):
-    """A ResNet that halves in the first 1x1 convolution of a stage, not in the 3x3; with Keras' BatchNorm eps.
+    """A ResNet with the stride in the first 1x1 convolution of a stage, not in the 3x3, and Keras' BatchNorm eps.
 
     Source: https://arxiv.org/abs/1512.03385 and https://keras.io/api/applications/resnet; timm and torchvision build "v1.5".
     """
@@ -74,9 +76,9 @@ class ResNetV1(ResNet):
 
 
 class ResNetSamePool(ResNet):
-    """A ResNet whose max pool pads as TensorFlow's "SAME": on even sizes nothing before, one row and column behind.
+    """A ResNet whose max pool pads like TensorFlow's "SAME": for even sizes, one row and column only at the end.
 
-    Source: https://github.com/google-research/simclr/blob/master/resnet.py (its convolutions pad as PyTorch's).
+    Source: https://github.com/google-research/simclr/blob/master/resnet.py (its convolutions pad like PyTorch's).
     """
 
     def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -85,7 +87,7 @@ class ResNetSamePool(ResNet):
 
 
 class ResNetSame(ResNetSamePool):
-    """A ResNet whose strided convolutions and max pool all pad as TensorFlow's "SAME".
+    """A ResNet whose strided convolutions and max pool all pad like TensorFlow's "SAME".
 
     Source: https://github.com/google-deepmind/deepmind-research/blob/master/byol/utils/networks.py (Haiku's default).
     """
@@ -109,9 +111,9 @@ class DenseNetKeras(DenseNet):
 
 
 class InceptionV3Keras(InceptionV3):
-    """An Inception-v3 whose 3x3 average pools leave the padding out of the mean.
+    """An Inception-v3 whose 3x3 average pools exclude the padding from the mean.
 
-    Source: https://keras.io/api/applications/inceptionv3 (TensorFlow's average pool); timm's divides by nine everywhere.
+    Source: https://keras.io/api/applications/inceptionv3 (TensorFlow's average pool); timm's always divides by nine.
     """
 
     def __init__(self, *arguments: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -122,7 +124,7 @@ class InceptionV3Keras(InceptionV3):
 
 
 class _AfterPool(ConvNormAct):
-    """The convolution behind timm's average pool, which counts padding; it divides by the share that is image first."""
+    """The convolution after timm's average pool, which counts padding: it first divides by the share of image pixels."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         share = functional.avg_pool2d(torch.ones_like(x[:1, :1]), kernel_size=3, stride=1, padding=1)
@@ -198,5 +200,5 @@ VARIANTS: tuple[Callable[..., nn.Module], ...] = (
 
 
 for _variant in VARIANTS:
-    if not is_model(_variant.__name__):  # a reloaded module does not register twice
+    if not is_model(_variant.__name__):  # do not register twice when the module is reloaded
         register_model(_variant)

@@ -86,7 +86,7 @@ def test_a_suite_goes_on_in_the_precision_that_it_began_with(suite, suits, tmp_p
     assert failures == [] and precisions(tmp_path) == (["bf16"] * 2, ["bf16"])
     assert {outcome.result["run_id"] for outcome in again} == {outcome.result["run_id"] for outcome in outcomes}
     assert sum("emulated" in str(row.message) for row in told) == 1  # once for all its runs
-    assert "precision bf16 (as it began)" in capsys.readouterr().err.splitlines()[0]
+    assert "precision bf16 (as before)" in capsys.readouterr().err.splitlines()[0]
 
 
 def test_a_folder_without_a_record_says_its_precision_by_its_runs(suite, suits, tmp_path):
@@ -165,7 +165,7 @@ def test_a_suite_says_where_it_is(suite, suits, tmp_path, capsys):
     assert len(told) == 6
     go(suite(), tmp_path)
     told = capsys.readouterr().err.splitlines()
-    assert "(as it began)" in told[0] and len(told) == 3  # nothing was left to do
+    assert "(as before)" in told[0] and len(told) == 3  # nothing was left to do
     assert all("(in the store)" in line for line in told[1:])
 
 

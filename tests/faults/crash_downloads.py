@@ -11,8 +11,9 @@ from typing import Any
 from crash_samples import NAME, NEW, OLD, Swept, absent, checked, enter, loaded, sample, serve, site, upstream_file
 
 import medzoo
+from medzoo import http_download as http
 from medzoo import store
-from medzoo.zoo.download import http, huggingface
+from medzoo.zoo.download import huggingface
 from medzoo.zoo.registry.locations import cached_folder
 
 

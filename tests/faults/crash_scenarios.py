@@ -38,7 +38,7 @@ def prepare() -> None:
     os.environ["MEDZOO_HOME"] = str(GIVEN / "home")
     torch.set_num_threads(1)
     registry.config_dir = lambda: GIVEN / "configs"
-    sandbox.read_apart = worker.answer  # foreign files are read here, as in the other tests
+    sandbox.read_in_sandbox = worker.answer  # foreign files are read here, as in the other tests
     for folder in ("configs", "site"):
         (GIVEN / folder).mkdir(parents=True)
     enter()

@@ -32,7 +32,7 @@ from medzoo.zoo.add import add
 from medzoo.zoo.folder import card as cards
 from medzoo.zoo.folder.read_write import read_folder
 from medzoo.zoo.publish import publish
-from medzoo.zoo.registry import licenses, registry
+from medzoo.zoo.registry import license_acceptance, licenses, registry
 from medzoo.zoo.registry.checkpoint import Hub
 from medzoo.zoo.registry.locations import cached_folder
 
@@ -170,13 +170,13 @@ class Pin(Swept):
 
 class Acceptance(Swept):
     def write(self, folder: Path, seed: int) -> None:
-        licenses.require_acceptance(NAME, self._terms(seed), accepted=True)
+        license_acceptance.require_acceptance(NAME, self._terms(seed), accepted=True)
 
     def _terms(self, seed: int) -> licenses.License:
         return licenses.License("cc-by-nc-4.0", redistributable=True, url=f"https://example.org/{seed}")
 
     def read(self, folder: Path) -> Any:
-        held = [licenses.is_accepted(NAME, self._terms(seed)) for seed in (OLD, NEW)]
+        held = [license_acceptance.is_accepted(NAME, self._terms(seed)) for seed in (OLD, NEW)]
         if not any(held):
-            licenses.require_acceptance(NAME, self._terms(NEW))
+            license_acceptance.require_acceptance(NAME, self._terms(NEW))
         return held

@@ -10,8 +10,8 @@ import pytest
 from small_disk import CARD, MIB, model
 
 import medzoo
+from medzoo import http_download as download
 from medzoo.errors import MedzooError
-from medzoo.zoo.download import http as download
 
 
 class Site(http.server.BaseHTTPRequestHandler):

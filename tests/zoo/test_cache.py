@@ -136,7 +136,7 @@ def registry_of_three(configs, entry, pristine, private_home):
 
 
 def test_a_mirror_holds_all_that_can_be_had(registry_of_three, tmp_path, monkeypatch):
-    monkeypatch.setattr("medzoo.zoo.download.http.TRIES", 1)
+    monkeypatch.setattr("medzoo.http_download.TRIES", 1)
     rows = {row.name: row for row in mirror(tmp_path / "stick")}
     assert {name: row.result for name, row in rows.items()} == {
         "test_resnet-away": "failed", "test_resnet-byhand": "left out", "test_resnet-drawn": "copied",
@@ -151,7 +151,7 @@ def test_a_mirror_holds_all_that_can_be_had(registry_of_three, tmp_path, monkeyp
 
 
 def test_fetch_all(registry_of_three, tmp_path, monkeypatch):
-    monkeypatch.setattr("medzoo.zoo.download.http.TRIES", 1)
+    monkeypatch.setattr("medzoo.http_download.TRIES", 1)
     run = CliRunner().invoke
     done = run(app, ["fetch", "--all", "--to", str(tmp_path / "stick")])
     assert done.exit_code == 1 and "1 copied" in done.output and "1 failed" in done.output

@@ -1,4 +1,4 @@
-"""What a finished run should have left, and whether two results of one run agree."""
+"""Check whether the files of a finished run are complete, and whether two results of one run agree."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from typing import TYPE_CHECKING, Any
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.results.record import headline_value, read_result
 from medzoo.errors import ResultError
+from medzoo.progress import is_main_process
 from medzoo.training.options.protocol import Mode
+from medzoo.zoo.registry.locations import is_folder
 
 if TYPE_CHECKING:
     from medzoo.training.run_state.run_folder import RunFolder
 
-CLOSE = 1e-9  # two values of a metric that agree to this are one
+CLOSE = 1e-9  # tolerance within which two values of a metric are equal
 
 
 def missing_parts(run: RunFolder, known: Mapping[str, Any], options: CellOptions, mode: Mode) -> str:
-    """Why a run whose result is known has to be made again; empty if all that was asked for is there.
+    """Why a run with a known result must be repeated; empty if all requested files are there.
 
     A missing picture of the curves is drawn again from the log.
 
     Args:
-        run: the run folder that was asked for.
+        run: the requested run folder.
         known: the stored result.
         options: of the run.
         mode: "finetune" or "linear".
 
     Raises:
-        ResultError: if the folder holds this run with another number than the store.
+        ResultError: if the number of this run in the folder differs from the one in the store.
     """
     if options.resume == "never":
-        return "--resume never asks for it"
+        return "--resume never requires it"
     try:
         here = read_result(run.path / "result.json") if (run.path / "result.json").is_file() else None
     except ResultError:
         here = None
     if here is None or here["run_id"] != known["run_id"]:
-        return f"{run.path} does not hold it"
+        return f"{run.path} does not contain it"
     if differs := disagreement(known, here):
         raise ResultError(
-            f"The run in {run.path} gave another result than the one that the store holds for it: {differs}. Tables show the "
-            "store's. To look into it, make the run again with another --out and another --results."
+            f"The result of the run in {run.path} differs from its result in the store: {differs}. Tables show the result in the "
+            "store. To investigate, repeat the run with another --out and another --results.",
+            code="result-differs-from-stored",
         )
     if known["status"] != "ok" or mode != "finetune":
         return ""
@@ -50,24 +53,21 @@ def missing_parts(run: RunFolder, known: Mapping[str, Any], options: CellOptions
 
 
 def _missing_weights(run: RunFolder) -> str:
-    from medzoo.zoo.registry.locations import is_folder
-
-    return _curves(run) if is_folder(run.checkpoint) else f"{run.checkpoint} does not hold its network"
+    return _curves(run) if is_folder(run.checkpoint) else f"{run.checkpoint} does not contain its network"
 
 
 def _curves(run: RunFolder) -> str:
     from medzoo.training.run_state.plot_curves import draw_curves
-    from medzoo.training.run_state.run_folder import is_main_process
 
     if not run.rows():
-        return f"{run.path} does not hold its log"
+        return f"{run.path} does not contain its log"
     if not (run.path / "curves.png").is_file() and is_main_process():
         draw_curves(run)
     return ""
 
 
 def disagreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """In what two results of one run differ, in words; empty if they agree.
+    """The difference between two results of one run, in words; empty if they agree.
 
     Args:
         first: the stored result.
@@ -80,9 +80,9 @@ def disagreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     if not differing:
         return ""
     values = [headline_value(result) for result in (first, second)]
-    told = [f"{value:.6f}" if value is not None else "undefined" for value in values]
-    if told[0] != told[1]:
-        return f"{first['metric']} {told[0]} in the store, {told[1]} now"
+    words = [f"{value:.6f}" if value is not None else "undefined" for value in values]
+    if words[0] != words[1]:
+        return f"{first['metric']} {words[0]} in the store, {words[1]} now"
     name, label = differing[0]
     return f"{name}{f' of {label}' if label else ''} is {before.get(differing[0])} in the store, {now.get(differing[0])} now"
 

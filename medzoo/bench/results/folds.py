@@ -1,4 +1,4 @@
-"""Which cross-validation a fold belongs to: what must be equal for folds to have a common mean."""
+"""Identify the cross-validation of a fold: only folds of the same cross-validation have a common mean."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task
     from medzoo.training.options.shared import SharedOptions
 
-_NUMBER = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)  # as data/split_files.py finds the fold of a list
+_NUMBER = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)  # as in data/split_files.py
 
 
 def fold_facts(task: Task, options: SharedOptions) -> dict[str, Any]:
-    """The cross-validation of a fold, for its result; nothing for a run without a fold.
+    """The cross-validation of a fold, for its result; empty for a run without a fold.
 
-    The split of a single fold says nothing of the others. They are made together: from the groups of the same data, or by the
-    lists of one folder.
+    The split of one fold does not identify the other folds. All folds are made from the groups of the same data, or from the
+    lists in one folder.
 
     Args:
-        task: as the options open it.
+        task: the opened task.
         options: of the run.
 
     Returns:
-        {"folds": {"count": how many folds there are, "sha256": of what divides the data into them}}, or {}.
+        {"folds": {"count": number of folds, "sha256": hash of the facts that define them}}, or {}.
     """
     if options.fold is None:
         return {}

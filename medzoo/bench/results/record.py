@@ -1,4 +1,4 @@
-"""One run as a record: its result, its predictions, and the environment they were made in."""
+"""The record of one run: its result, its predictions, and its environment."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def make_result(
     environment: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A result of the schema, checked.
+    """Make a result and check it against the schema.
 
     Args:
         identity: everything that may change the number, and nothing else (schema.IDENTITY).
         status: "ok", "diverged" or "failed".
         metric: the task's primary metric.
-        selection: what was chosen on which split, from how many candidates.
+        selection: the selected value, its split, and the number of candidates.
         metrics: rows of `metrics.compute`; empty unless ok.
         predictions: the table of `predictions`, or None.
         train: steps, times, counts, and the reason of a run that is not ok (paths in it are cut to names).
-        environment: what `environment` returns.
-        provenance: origin and times; None for a run of one's own.
+        environment: from `environment`.
+        provenance: origin and times; None for your own run.
 
     Raises:
         ResultError: naming the field that breaks the schema.
@@ -76,11 +76,11 @@ def make_result(
 
 
 def environment(precision: str, *, deterministic: bool | None = None) -> dict[str, Any]:
-    """Versions and hardware of this process; names of host and user are left out on purpose.
+    """Versions and hardware of this process, without the names of host and user, which are private.
 
     Args:
-        precision: "fp32" or "bf16", as the run used it.
-        deterministic: whether torch was told to use deterministic algorithms; None asks torch.
+        precision: of the run, "fp32" or "bf16".
+        deterministic: whether torch was set to use deterministic algorithms; None takes torch's current setting.
     """
     import torch
 
@@ -105,20 +105,26 @@ def environment(precision: str, *, deterministic: bool | None = None) -> dict[st
 
 
 def predictions(
-    classes: Sequence[str], kind: str, ids: Sequence[str], groups: Sequence[str], labels: np.ndarray, scores: np.ndarray,
-    *, salt: str = "medzoo",
-) -> pa.Table:  # fmt: skip
-    """The table beside a result, from which every metric, interval and test can be computed again.
+    classes: Sequence[str],
+    kind: str,
+    ids: Sequence[str],
+    groups: Sequence[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    *,
+    salt: str = "medzoo",
+) -> pa.Table:
+    """The table of predictions of a result; every metric, interval and test can be computed from it again.
 
     Args:
         classes: names of the classes or labels.
         kind: "binary", "multiclass" or "multilabel".
-        ids: the images, N of them.
+        ids: of the N images.
         groups: the patient of each image.
         labels: (N,) class numbers, or (N, C) of 0, 1 and NaN.
         scores: probabilities (N,), (N, K) or (N, C).
-        salt: mixed into the hashes. It is the same for all runs, so that runs can be compared case by case; whoever
-            holds the data set can link them, so publish predictions of gated data with a salt of your own only.
+        salt: mixed into the hashes. It is the same for all runs, so that runs can be compared case by case. Users who have
+            the data set can link the hashes to it, so publish predictions of gated data only with your own salt.
 
     Returns:
         Columns sample and patient (salted sha256, 32 hex digits), label (or label:NAME for several), mask (mask:NAME;
@@ -158,22 +164,22 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         result = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ResultError(f"{path} is not a readable result: {error}") from error
+        raise ResultError(f"{path} is not a readable result: {error}.", code="result-unreadable") from error
     try:
         validate(result)
     except ResultError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}", code=error.code) from error
     return dict(result)
 
 
 def write_copy(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result to a file of one's own, such as a run folder's result.json, whole or not at all."""
+    """Write a copy of a result, such as a run folder's result.json, atomically."""
     validate(result)
     store.write_json(path, result)
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any value that JSON has a word for, numpy's included
-    """The same value in JSON's own types: numpy numbers become numbers, tuples lists."""
+def plain(value: Any) -> Any:  # noqa: ANN401 - any value that JSON can represent, and numpy's
+    """The same value in JSON types: numpy numbers become numbers, and tuples become lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
@@ -182,7 +188,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any value that JSON has a word f
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as a Parquet file; one table gives one file, byte for byte."""
+    """A table as the bytes of a Parquet file; the same table gives the same bytes."""
     _pyarrow()
     import pyarrow.parquet as pq
 

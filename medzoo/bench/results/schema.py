@@ -1,4 +1,4 @@
-"""The closed schema of a result file, `medzoo.result/1`: what may stand in it, and nothing else."""
+"""The closed schema of a result file, `medzoo.result/1`: all allowed fields; no others may occur."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from medzoo.errors import OtherVersionError, ResultError, listed
 SCHEMA = "medzoo.result/1"
 STATUSES = ("ok", "diverged", "failed")
 
-# A word is a type ("str", "int", "number", "bool", "sha256"), with "|null" where null may stand. A tuple lists the
-# allowed values, a list holds one spec for all its items, a dict is an object with exactly these keys ("?" marks
-# those that may be absent; the key "*" stands for any name).
+# A string is a type ("str", "int", "number", "bool", "sha256"), with "|null" if null is allowed. A tuple lists the
+# allowed values. A list contains one spec for all its items. A dict is an object with exactly these keys; "?" marks
+# optional keys, and the key "*" means any name.
 IDENTITY: dict[str, Any] = {
     "task": {"id": "str", "version": "str"},
     "dataset": {
@@ -36,7 +36,7 @@ IDENTITY: dict[str, Any] = {
     "protocol": {"id": "str", "hash": "str", "label_fraction": "number", "mode": "str", "size?": "int|null"},
     "seed": "int",
     "fold": "int|null",
-    "processes?": "int",  # of the launch, where it is more than one: another training than that of one process
+    "processes?": "int",  # of the launch, if more than one: the training differs from that of one process
 }
 METRIC: dict[str, Any] = {
     "name": "str",
@@ -107,49 +107,62 @@ _PATHS = re.compile(
 
 
 def run_id(identity: Mapping[str, Any]) -> str:
-    """The key of a run: the sha256 of the canonical spelling of everything that may change its number.
+    """The key of a run: the sha256 of the canonical JSON of everything that may change its number.
 
-    Where the same weights or data lay (repo, revision) changes none, so it stands in the identity and not in the key.
+    The source of the weights or data (repo, revision) does not change the number. It is in the identity, but not in the key.
 
     Raises:
-        ResultError: if the identity breaks its schema, or names a place of this machine.
+        ResultError: if the identity breaks its schema, or contains a path of this machine.
     """
     _check(identity, IDENTITY, "identity")
     for field in ("task.id", "checkpoint.id", "protocol.id"):
         table, key = field.split(".")
         if without_paths(text := identity[table][key]) != text:
-            raise ResultError(f"identity.{field} is the path {text!r}; results carry names, not places of one machine.")
+            raise ResultError(
+                f"identity.{field} is the path {text!r}. Results contain names, not paths of one machine.",
+                code="identity-contains-path",
+            )
     checkpoint = {key: value for key, value in identity["checkpoint"].items() if key not in ("repo", "revision")}
     dataset = {key: value for key, value in identity["dataset"].items() if key != "source_revision"}
     return store.sha256_of({**identity, "checkpoint": checkpoint, "dataset": dataset})
 
 
 def validate(result: Mapping[str, Any]) -> None:
-    """Check a result against the closed schema and against itself.
+    """Check a result against the closed schema, and its fields against each other.
 
     Raises:
-        ResultError: naming the field by its path, what was expected, and what stands there.
+        ResultError: naming the path of the field, what was expected, and what was found.
     """
     written = result.get("schema") if isinstance(result, Mapping) else None
     if isinstance(written, str) and written != SCHEMA and written.startswith("medzoo.result/"):
         raise OtherVersionError(
-            f"It was written in the form {written}; this medzoo reads {SCHEMA}. Update it (pip install --upgrade medzoo)."
+            f"The result has the schema {written}; this medzoo reads {SCHEMA}. Update medzoo (pip install --upgrade medzoo).",
+            code="result-schema-other-version",
         )
     _check(result, RESULT, "")
-    if (right := run_id(result["identity"])) != result["run_id"]:
-        raise ResultError(f"run_id is {result['run_id'][:16]}…, its identity gives {right[:16]}…: one was edited.")
+    if (expected := run_id(result["identity"])) != result["run_id"]:
+        raise ResultError(
+            f"run_id is {result['run_id'][:16]}…, but its identity gives {expected[:16]}…: one of them was edited.",
+            code="run-id-mismatch",
+        )
     for i, row in enumerate(result["metrics"]):
         if (row["value"] is None) != (row["undefined"] is not None):
-            raise ResultError(f"metrics[{i}] ({row['name']}) should have either a value or a reason in `undefined`.")
-    whole = [row["name"] for row in result["metrics"] if row["label"] is None]
-    if len(whole) != len(set(whole)):
-        raise ResultError(f"metrics holds a metric of the whole task twice: {listed(whole)}.")
-    if result["status"] == "ok" and result["metric"] not in whole:
-        raise ResultError(f"metrics holds no {result['metric']!r}, the task's metric; it holds {listed(whole)}.")
+            raise ResultError(
+                f"metrics[{i}] ({row['name']}) should have either a value or a reason in `undefined`.",
+                code="metric-value-or-reason",
+            )
+    of_task = [row["name"] for row in result["metrics"] if row["label"] is None]
+    if len(of_task) != len(set(of_task)):
+        raise ResultError(f"metrics contains a metric of the whole task twice: {listed(of_task)}.", code="metric-twice")
+    if result["status"] == "ok" and result["metric"] not in of_task:
+        raise ResultError(
+            f"metrics does not contain {result['metric']!r}, the task's metric; it contains {listed(of_task)}.",
+            code="metric-missing",
+        )
 
 
 def without_paths(text: str) -> str:
-    """A text whose absolute paths are cut to their last part, since results hold no places of one machine.
+    """Cut the absolute paths in a text to their last part: results contain no paths of one machine.
 
     >>> without_paths("cannot read /data/secret/a.png: truncated")
     'cannot read a.png: truncated'
@@ -183,12 +196,15 @@ def _check_object(value: Any, spec: dict[str, Any], where: str) -> None:  # noqa
     known = {key.rstrip("?"): key for key in spec}
     for key in value:
         if key not in known:
-            raise ResultError(f"{prefix}{key} is no field of {SCHEMA}; known there: {', '.join(known)}.")
+            raise ResultError(
+                f"{prefix}{key} is not a field of {SCHEMA}. Known fields there: {', '.join(known)}.",
+                code="result-field-unknown",
+            )
     for name, key in known.items():
         if name in value:
             _check(value[name], spec[key], f"{prefix}{name}")
         elif not key.endswith("?"):
-            raise ResultError(f"{prefix}{name} is missing.")
+            raise ResultError(f"{prefix}{name} is missing.", code="result-field-missing")
 
 
 def _check_word(value: Any, spec: str, where: str) -> None:  # noqa: ANN401
@@ -201,8 +217,11 @@ def _check_word(value: Any, spec: str, where: str) -> None:  # noqa: ANN401
     elif not isinstance(value, _TYPES[word]) or (isinstance(value, bool) and word != "bool"):
         raise _wrong(where, f"of type {word}{' or null' if null else ''}", value)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ResultError(f"{where} is {value}; a result holds finite numbers, or null with a reason.")
+        raise ResultError(
+            f"{where} is {value}; a result contains finite numbers, or null with a reason.",
+            code="result-number-not-finite",
+        )
 
 
 def _wrong(where: str, expected: str, value: object) -> ResultError:
-    return ResultError(f"{where or 'The result'} should be {expected}, not {value!r:.80}.")
+    return ResultError(f"{where or 'The result'} should be {expected}, not {value!r:.80}.", code="result-type-wrong")

@@ -1,4 +1,4 @@
-"""What somebody contributes to a repository of results: the files that are new or other than before, and nothing is run."""
+"""The new and changed files of a contribution to a repository of results. Nothing in them is run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from pathlib import Path
 
 from medzoo import store
 from medzoo.bench.sharing.layout import DERIVED, PREDICTION, PREDICTIONS, RUN, RUNS
-from medzoo.bench.sharing.repository import check_repo, download_files, fork_of, repository
+from medzoo.bench.sharing.repository import KIND, download_files, fork_of, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT
 from medzoo.errors import UsageError
+from medzoo.zoo.registry.hub_names import check_repo
 
 SKIPPED = (".git", ".cache")  # of a clone or a download, at the top only
 
 
 @dataclass(frozen=True)
 class ReviewFinding:
-    """Something that speaks against a contribution.
+    """A problem of a contribution.
 
     Args:
-        file: its place in the repository.
-        check: one word for what was checked.
-        message: what is wrong, and what would be right.
+        file: its path in the repository.
+        check: one word that names the check.
+        message: what is wrong, and what is expected.
     """
 
     file: str
@@ -35,25 +36,25 @@ class ReviewFinding:
         return f"{self.file}: {self.message} [{self.check}]"
 
     def to_dict(self) -> dict[str, str]:
-        """Its parts by name."""
+        """Its fields by name."""
         return asdict(self)
 
 
 @dataclass
 class Contribution:
-    """New and changed files that may be read.
+    """The new and changed files that may be read.
 
     Args:
-        files: where they lie on this machine, by their place in the repository.
-        there: what the repository holds besides.
-        findings: what speaks against files as files.
+        files: their paths on this machine, by their path in the repository.
+        present: the other files of the repository.
+        findings: problems of the files, without their content.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
-    there: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
     findings: list[ReviewFinding] = field(default_factory=list)
 
-    def tell(self, file: str, check: str, message: str) -> None:
+    def add(self, file: str, check: str, message: str) -> None:
         """Add a finding."""
         self.findings.append(ReviewFinding(file, check, message))
 
@@ -63,26 +64,26 @@ def of_folder(root: Path, base: Path | None = None) -> Contribution:
 
     Args:
         root: with runs/ and predictions/.
-        base: the repository as it is; the folder is then the repository as it would become.
+        base: the current content of the repository; then `root` is the repository with the contribution.
     """
-    found = Contribution()
-    names = dict(_walk(root, found))
+    contribution = Contribution()
+    names = dict(_walk(root, contribution))
     before = {} if base is None else dict(_base(base))
-    found.there = frozenset(before)
+    contribution.present = frozenset(before)
     for name, path in names.items():
         size = path.stat().st_size
         if name in before:
             if before[name].stat().st_size != size or store.sha256_file(before[name]) != store.sha256_file(path):
-                _other(found, name)
-        elif _allowed(found, name, size, derived=base is None):
-            found.files[name] = path
+                _changed(contribution, name)
+        elif _allowed(contribution, name, size, derived=base is None):
+            contribution.files[name] = path
     for name in sorted(set(before) - set(names)):
-        _gone(found, name)
-    return found
+        _removed(contribution, name)
+    return contribution
 
 
 def of_pull_request(repo: str, number: int, *, token: str | bool | None = None) -> Contribution:
-    """The contribution in a pull request: what it changes where it left main, downloaded only if it may be read.
+    """The contribution in a pull request: its changes since it branched from main. Only allowed files are downloaded.
 
     Args:
         repo: org/name.
@@ -91,72 +92,70 @@ def of_pull_request(repo: str, number: int, *, token: str | bool | None = None) 
 
     Raises:
         ResultError: if it cannot be read.
-        IntegrityError: if a file comes with other bytes than the Hub says it holds.
+        IntegrityError: if a downloaded file does not match the Hub's hash.
     """
-    head = repository(check_repo(repo), revision=f"refs/pr/{number}", token=token)
+    head = repository(check_repo(repo, KIND), revision=f"refs/pr/{number}", token=token)
     base = repository(repo, revision=fork_of(repo, head.commit, token=token), token=token)
     main = repository(repo, token=token)
-    found = Contribution(there=frozenset({*base.files, *main.files}))
-    wanted = []
+    contribution = Contribution(present=frozenset({*base.files, *main.files}))
+    allowed = []
     for name, file in head.files.items():
         if name in base.files:
             if file.hash != base.files[name].hash:
-                _other(found, name)
+                _changed(contribution, name)
         elif name in main.files and file.hash != main.files[name].hash:
-            found.tell(
-                name,
-                "conflict",
-                "Main holds another file of this name by now; bring the pull request up to date.",
+            contribution.add(
+                name, "conflict", "Main now has a different file of this name. Update the pull request from main."
             )
-        elif _allowed(found, name, file.size, derived=False):
-            wanted.append(name)
+        elif _allowed(contribution, name, file.size, derived=False):
+            allowed.append(name)
     for name in sorted(set(base.files) - set(head.files)):
-        _gone(found, name)
-    found.files = download_files(head, wanted, token=token)
-    return found
+        _removed(contribution, name)
+    contribution.files = download_files(head, allowed, token=token)
+    return contribution
 
 
-def _allowed(found: Contribution, name: str, size: int, *, derived: bool) -> bool:
-    """Whether a new file may be read; else it is told why not."""
-    shown = name.encode("utf-8", "backslashreplace").decode()
+def _allowed(contribution: Contribution, name: str, size: int, *, derived: bool) -> bool:
+    """Whether a new file may be read; if not, a finding says why."""
+    printed = name.encode("utf-8", "backslashreplace").decode()
     parts = name.split("/")
     limit = JSON_LIMIT if RUN.fullmatch(name) else PARQUET_LIMIT if PREDICTION.fullmatch(name) else None
     if limit is not None:
         if size > limit:
-            found.tell(name, "size", f"It has {size:,} bytes; at most {limit:,} are taken.")
+            contribution.add(name, "size", f"The file has {size:,} bytes; the limit is {limit:,}.")
         return size <= limit
     if {"", ".", ".."} & set(parts) or "\\" in name or any(ord(sign) < 32 for sign in name):
-        found.tell(shown, "path", "This is no plain path inside the repository.")
+        contribution.add(printed, "path", "This is not a plain path inside the repository.")
     elif name in DERIVED:
         if not derived:
-            found.tell(name, "derived", "It is made from the runs by those who keep the repository; leave it out.")
+            contribution.add(name, "derived", "The maintainers generate this file from the runs. Do not include it.")
     else:
-        found.tell(
-            shown,
+        contribution.add(
+            printed,
             "type",
-            f"Only {RUNS}/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json and {PREDICTIONS}/.../ID.parquet are taken.",
+            f"Only {RUNS}/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json and {PREDICTIONS}/.../ID.parquet are accepted.",
         )
     return False
 
 
-def _other(found: Contribution, name: str) -> None:
+def _changed(contribution: Contribution, name: str) -> None:
     if name in DERIVED:
-        found.tell(name, "derived", "It is made from the runs by those who keep the repository; leave it as it is.")
+        contribution.add(name, "derived", "The maintainers generate this file from the runs. Do not change it.")
     else:
-        found.tell(
+        contribution.add(
             name,
             "changed",
-            "A file that is there is never changed. Other numbers need another version of the task or another protocol, or "
-            "stand beside as a replicate.",
+            "Files in the repository must not change. For new numbers, use a new version of the task or a new protocol, or add "
+            "a replicate.",
         )
 
 
-def _gone(found: Contribution, name: str) -> None:
-    found.tell(name, "removed", "It is in the repository and missing here; nothing is ever removed.")
+def _removed(contribution: Contribution, name: str) -> None:
+    contribution.add(name, "removed", "The file is in the repository but missing here. Files must not be removed.")
 
 
-def _walk(root: Path, found: Contribution) -> Iterator[tuple[str, Path]]:
-    """Regular files below a folder, in order; links and devices are told about and not followed."""
+def _walk(root: Path, contribution: Contribution) -> Iterator[tuple[str, Path]]:
+    """The regular files below a folder, in order. Links and devices give a finding and are not followed."""
     for folder, folders, files in os.walk(root):
         here = Path(folder)
         if here == root:
@@ -164,16 +163,21 @@ def _walk(root: Path, found: Contribution) -> Iterator[tuple[str, Path]]:
         folders.sort()
         for name in sorted([*files, *(name for name in folders if (here / name).is_symlink())]):
             path = here / name
-            place = path.relative_to(root).as_posix()
+            file = path.relative_to(root).as_posix()
             if stat.S_ISREG(path.lstat().st_mode):
-                yield place, path
+                yield file, path
             else:
-                found.tell(place, "link", "It is a link or another thing that is no plain file; it was not opened.")
+                contribution.add(
+                    file, "link", "This is a link or a special file, not a regular file. It was not opened."
+                )
 
 
 def _base(base: Path) -> Iterator[tuple[str, Path]]:
     if not base.is_dir():
-        raise UsageError(f"--base {base} is no folder; it is the repository as it is now.")
+        raise UsageError(
+            f"--base {base} is not a folder. Give a folder with the current content of the repository.",
+            code="not-a-folder",
+        )
     for path in sorted(base.rglob("*")):
         name = path.relative_to(base).as_posix()
         if path.is_file() and name.partition("/")[0] not in SKIPPED:
@@ -181,5 +185,5 @@ def _base(base: Path) -> Iterator[tuple[str, Path]]:
 
 
 def by_folder(files: Mapping[str, Path]) -> tuple[list[str], list[str]]:
-    """The runs and the predictions among files."""
+    """The names of the runs and of the predictions in `files`."""
     return [name for name in files if RUN.fullmatch(name)], [name for name in files if PREDICTION.fullmatch(name)]

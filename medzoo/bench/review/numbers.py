@@ -1,4 +1,4 @@
-"""Whether the numbers of a result are those of its predictions."""
+"""Check the numbers of a result against its predictions."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ COUNTS = ("n", "n_pos", "n_patients", "n_labels")
 
 
 def check_numbers(result: Mapping[str, Any], predictions: Path | None) -> Iterator[tuple[str, str]]:
-    """What is wrong with the numbers of a run, as pairs of check and message.
+    """The problems of a run's numbers, as pairs of check and message.
 
     Args:
-        result: of the schema.
-        predictions: where its predictions lie; None if there are none.
+        result: a valid result.
+        predictions: the file of its predictions; None if there is none.
     """
-    wanted = result["predictions"]["sha256"]
+    expected = result["predictions"]["sha256"]
     if result["provenance"]["origin"] == "reported":
         source = result["provenance"].get("source_url") or ""
         if not source.startswith("https://"):
-            yield "reported", "A number from a publication needs provenance.source_url, an https address."
-        if wanted is not None or predictions is not None:
-            yield "reported", "A number from a publication has no predictions; a run of one's own has the origin 'run'."
+            yield "reported", "A number from a publication needs provenance.source_url with an https address."
+        if expected is not None or predictions is not None:
+            yield "reported", "A number from a publication has no predictions. For your own run, use the origin 'run'."
     elif result["status"] != "ok":
-        if result["metrics"] or wanted is not None or predictions is not None:
-            yield "status", f"A run that is {result['status']} has no numbers and no predictions."
-    elif wanted is None or predictions is None:
-        yield "predictions", "It comes without predictions, so nobody can compute its numbers again."
-    elif store.sha256_file(predictions) != wanted:
-        yield "predictions", f"The predictions are not the file that the result names (sha256 {wanted[:16]}…)."
+        if result["metrics"] or expected is not None or predictions is not None:
+            yield "status", f"A run with status {result['status']} must have no numbers and no predictions."
+    elif expected is None or predictions is None:
+        yield "predictions", "The predictions are missing, so the numbers cannot be verified."
+    elif store.sha256_file(predictions) != expected:
+        yield "predictions", f"The predictions do not match the sha256 in the result ({expected[:16]}…)."
     else:
         try:
             table = read_predictions(predictions)
@@ -57,21 +57,20 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
     if not is_salted(table):
         yield (
             "salt",
-            "The ids carry the salt that all stores share; `medzoo results push` salts them with a secret of yours.",
+            "The ids have the public salt of all stores; `medzoo results push` replaces it with your secret salt.",
         )
     if table.num_rows != result["predictions"]["rows"]:
         yield (
             "counts",
-            f"The predictions have {table.num_rows:,} rows; the result says {result['predictions']['rows']:,}.",
+            f"The predictions have {table.num_rows:,} rows, but the result says {result['predictions']['rows']:,}.",
         )
     if len(table["sample"].unique()) != table.num_rows:
-        yield "counts", "A case stands twice in the predictions."
+        yield "counts", "A case occurs twice in the predictions."
     if not has_labels(table):
-        yield (
-            "labels",
-            "It comes without the labels of its cases, so nobody can compute its numbers again without the data.",
-        )
+        yield "labels", "The predictions have no labels, so the numbers cannot be verified without the data."
         return
+
+    # labels and probabilities must fit the task
     try:
         kind, classes, labels, scores, patients = unpacked(table)
     except ResultError as error:
@@ -82,7 +81,7 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         if (facts.kind == "multilabel") != (kind == "multilabel") or classes != (facts.classes or classes):
             yield (
                 "columns",
-                f"The classes of a {facts.kind} task should be {listed(facts.classes)}; they are {listed(classes)}.",
+                f"The classes of a {facts.kind} task should be {listed(facts.classes)}, not {listed(classes)}.",
             )
             return
         kind = facts.kind
@@ -90,6 +89,8 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
     yield from problems
     if problems:
         return
+
+    # compute the metrics again and compare
     try:
         computed = metrics.compute(kind, classes, labels, scores, patients, facts.scored if facts else ())
     except ResultError as error:
@@ -100,40 +101,38 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
 
 def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:
     if not len(scores):
-        yield "range", "The predictions hold no case."
+        yield "range", "The predictions have no rows."
     elif not np.isfinite(scores).all():
         yield (
             "range",
             f"{int((~np.isfinite(scores)).any(axis=1).sum())} cases have a probability that is NaN or infinite.",
         )
     elif scores.min() < -TOLERANCE or scores.max() > 1 + TOLERANCE:
-        yield "range", f"Probabilities go from {scores.min():.3g} to {scores.max():.3g}; they lie between 0 and 1."
+        yield "range", f"Probabilities range from {scores.min():.3g} to {scores.max():.3g}; expected 0 to 1."
     elif kind != "multilabel" and (off := float(np.abs(scores.sum(axis=1) - 1).max())) > SUM_TOLERANCE:
-        yield "range", f"The probabilities of a case miss the sum of 1 by {off:.3g}."
+        yield "range", f"The sum of the probabilities of a case differs from 1 by {off:.3g}."
 
 
-def _compared(stated: Sequence[Mapping[str, Any]], computed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    right = {(row["name"], row["label"]): row for row in computed}
-    names = Counter((row["name"], row["label"]) for row in stated)
-    for key in right:
+def _compared(rows: Sequence[Mapping[str, Any]], computed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    expected = {(row["name"], row["label"]): row for row in computed}
+    names = Counter((row["name"], row["label"]) for row in rows)
+    for key in expected:
         if key not in names:
             yield "metrics", f"{_named(*key)} is missing."
-    for row in stated:
+    for row in rows:
         key = (row["name"], row["label"])
-        if key not in right or names[key] > 1:
-            yield (
-                "metrics",
-                f"{_named(*key)} {'stands twice' if key in right else 'cannot be computed from predictions'}.",
-            )
+        if key not in expected or names[key] > 1:
+            problem = "occurs twice" if key in expected else "cannot be computed from predictions"
+            yield "metrics", f"{_named(*key)} {problem}."
             continue
-        value, again = row["value"], right[key]["value"]
+        value, again = row["value"], expected[key]["value"]
         same = value is again if value is None or again is None else abs(value - again) <= TOLERANCE
         if not same:
-            yield "metrics", f"{_named(*key)} is {value}; the predictions give {again}."
-        wrong = [name for name in COUNTS if row.get(name) != right[key][name]]
+            yield "metrics", f"{_named(*key)} is {value}, but the predictions give {again}."
+        wrong = [name for name in COUNTS if row.get(name) != expected[key][name]]
         if wrong:
-            told = ", ".join(f"{name} {row.get(name)} instead of {right[key][name]}" for name in wrong)
-            yield "counts", f"{_named(*key)} counts {told}."
+            counts = ", ".join(f"{name} {row.get(name)} instead of {expected[key][name]}" for name in wrong)
+            yield "counts", f"{_named(*key)} has {counts}."
 
 
 def _named(name: str, label: str | None) -> str:

@@ -1,4 +1,4 @@
-"""A contribution of results judged on its data alone: nothing that somebody submitted is ever run."""
+"""Review a contribution of results from its data alone: no contributed code or model is run."""
 
 from __future__ import annotations
 
@@ -25,56 +25,57 @@ __all__ = ["ReviewFinding", "review", "review_pull_request", "review_store"]
 def review(
     path_or_folder: Path | str, *, base: Path | str | None = None, token: str | bool | None = None
 ) -> list[ReviewFinding]:
-    """Judge results that somebody contributes: their form, their place, and every number against the predictions.
+    """Review contributed results: their format, their paths, and every number against the predictions.
 
     Args:
         path_or_folder: a folder with runs/ and predictions/, or the file of one run in such a folder.
-        base: the repository as it is now, as a folder. Then the first folder is the repository as it would become, and
-            nothing in it may be missing or changed.
-        token: of the Hub, which is asked only for config.json of checkpoints that lie there.
+        base: a folder with the current content of the repository. Then the first folder is the repository with the
+            contribution, and must contain all files of `base` unchanged.
+        token: of the Hub, used only to read config.json of checkpoints on the Hub.
 
     Returns:
-        What speaks against taking them; empty if nothing.
+        The problems; empty if there are none.
 
     Raises:
-        UsageError: if there is nothing to judge.
+        UsageError: if there is nothing to review.
 
     >>> Path("contribution").mkdir()
     >>> for finding in review("contribution"):
     ...     print(finding)
-    runs: There is no new run in it. [empty]
+    runs: There is no new run. [empty]
     """
     path = Path(path_or_folder)
     if path.is_dir():
         return _judged(of_folder(path, None if base is None else Path(base)), token)
     if not path.is_file():
-        raise UsageError(f"{path} is no file and no folder; name a folder with runs/ and predictions/.")
+        raise UsageError(f"{path} does not exist. Give a folder with runs/ and predictions/.", code="path-missing")
     root = path.absolute().parents[4] if len(path.absolute().parents) > 4 else path.parent
     name = path.absolute().relative_to(root).as_posix()
     if not RUN.fullmatch(name):
         raise UsageError(
-            f"{path} is no run in a folder of contributions: runs/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json."
+            f"{path} is not a run of a contribution. Expected path: runs/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json.",
+            code="not-a-run-file",
         )
     whole = of_folder(root, None if base is None else Path(base))
-    whole.there |= frozenset(whole.files)
+    whole.present |= frozenset(whole.files)
     whole.files = {key: file for key, file in whole.files.items() if key in (name, predictions_file(name))}
     whole.findings = [row for row in whole.findings if row.file in (name, predictions_file(name))]
     return _judged(whole, token)
 
 
 def review_store(root: Path | str, *, base: Path | str | None = None) -> tuple[list[ReviewFinding], list[str]]:
-    """Judge the runs of a store as they would go up.
+    """Review the runs of a store in the form in which they would be uploaded.
 
     Args:
         root: of the store.
         base: as for `review`.
 
     Returns:
-        What speaks against them, and what would stay in the store with the reason.
+        The problems, and the runs that would not be uploaded, with the reason.
 
     Raises:
         ResultError: for a result that breaks the schema, or without its predictions.
-        PublishError: if something must not leave this machine.
+        PublishError: if a result contains private information.
     """
     with tempfile.TemporaryDirectory() as folder:
         _, stays = prepare_upload(Path(root), Path(folder), secrets.token_hex(16))
@@ -82,7 +83,7 @@ def review_store(root: Path | str, *, base: Path | str | None = None) -> tuple[l
 
 
 def review_pull_request(repo: str, number: int, *, token: str | bool | None = None) -> list[ReviewFinding]:
-    """Judge a pull request of a repository of results; only files that may be read are downloaded.
+    """Review a pull request of a repository of results; only allowed files are downloaded.
 
     Args:
         repo: org/name.
@@ -90,7 +91,7 @@ def review_pull_request(repo: str, number: int, *, token: str | bool | None = No
         token: of the Hub.
 
     Returns:
-        What speaks against merging it; empty if nothing.
+        The problems; empty if there are none.
 
     Raises:
         ResultError: if it cannot be read.
@@ -100,64 +101,71 @@ def review_pull_request(repo: str, number: int, *, token: str | bool | None = No
 
 def _judged(contribution: Contribution, token: str | bool | None) -> list[ReviewFinding]:
     runs, predictions = by_folder(contribution.files)
-    found = list(contribution.findings)
-    if not runs and not found:
-        found.append(ReviewFinding("runs", "empty", "There is no new run in it."))
-    harm = check_in_sandbox([contribution.files[name] for name in sorted(predictions)])
-    asked: dict[str, list[tuple[str, str]]] = {}
+    findings = list(contribution.findings)
+    if not runs and not findings:
+        findings.append(ReviewFinding("runs", "empty", "There is no new run."))
+    unreadable = check_in_sandbox([contribution.files[name] for name in sorted(predictions)])
+    checkpoints: dict[str, list[tuple[str, str]]] = {}
+
+    # each run, with its predictions unless they are unsafe to read
     for name in sorted(runs):
-        beside = contribution.files.get(predictions_file(name))
-        if beside in harm:
-            found.append(ReviewFinding(predictions_file(name), "harm", harm[beside]))
+        parquet = contribution.files.get(predictions_file(name))
+        if parquet in unreadable:
+            findings.append(ReviewFinding(predictions_file(name), "harm", unreadable[parquet]))
         try:
             result = parse_result(contribution.files[name].read_bytes())
         except ResultError as error:
-            found.append(ReviewFinding(name, "schema", str(error)))
+            findings.append(ReviewFinding(name, "schema", str(error)))
             continue
-        told = [
-            *_run(name, result, contribution, asked, token),
-            *(check_numbers(result, beside) if beside not in harm else ()),
+        problems = [
+            *_run(name, result, contribution, checkpoints, token),
+            *(check_numbers(result, parquet) if parquet not in unreadable else ()),
         ]
-        found += [ReviewFinding(name, check, message) for check, message in told]
-    mine = {predictions_file(name) for name in runs}
-    for name in sorted(set(predictions) - mine):
-        found.append(ReviewFinding(name, "orphan", "No run of this contribution names these predictions."))
-    return found
+        findings += [ReviewFinding(name, check, message) for check, message in problems]
+
+    # predictions without a run
+    of_runs = {predictions_file(name) for name in runs}
+    for name in sorted(set(predictions) - of_runs):
+        findings.append(ReviewFinding(name, "orphan", "No run of this contribution has these predictions."))
+    return findings
 
 
 def _run(
-    name: str, result: Mapping[str, Any], contribution: Contribution, asked: dict[str, list[tuple[str, str]]],
+    name: str,
+    result: Mapping[str, Any],
+    contribution: Contribution,
+    checkpoints: dict[str, list[tuple[str, str]]],
     token: str | bool | None,
-) -> Iterator[tuple[str, str]]:  # fmt: skip
-    yield from (("scan", told) for told in find_private(result, "It says"))
+) -> Iterator[tuple[str, str]]:
+    yield from (("scan", problem) for problem in find_private(result, "The result"))
     yield from _place(name, result, contribution)
     yield from check_task(result)
     checkpoint = canonical_json([result["identity"]["checkpoint"], result["provenance"]["origin"]])
-    if checkpoint not in asked:  # of many runs of one checkpoint the Hub is asked once
-        asked[checkpoint] = list(check_checkpoint(result, token))
-    yield from asked[checkpoint]
+    if checkpoint not in checkpoints:  # check each checkpoint once, because this contacts the Hub
+        checkpoints[checkpoint] = list(check_checkpoint(result, token))
+    yield from checkpoints[checkpoint]
     yield from _status(result)
 
 
 def _place(name: str, result: Mapping[str, Any], contribution: Contribution) -> Iterator[tuple[str, str]]:
     number = replicate_of(name)
-    if (right := run_file(result["identity"], number)) != name:
-        yield "place", f"By its identity it should lie at {right}."
+    if (expected := run_file(result["identity"], number)) != name:
+        yield "place", f"Wrong path: expected {expected} for this identity."
     first = run_file(result["identity"])
-    if number > 1 and first not in contribution.files and first not in contribution.there:
-        yield "place", f"It is a replicate of a run that is not there: {first}."
+    if number > 1 and first not in contribution.files and first not in contribution.present:
+        yield "place", f"This is a replicate, but its first run is missing: {first}."
 
 
 def _status(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if result["status"] == "failed":
-        yield "status", "A run that failed is no result; run it again."
+        yield "status", "The run failed. Run it again."
     if result["status"] != "ok" or result["provenance"]["origin"] == "reported":
         return
     selection = result["selection"]
     if (times := selection.get("test_evaluations")) != 1:
         yield (
             "selection",
-            f"The test split was opened {'an unknown number of' if times is None else times} times; once is right.",
+            f"The test split was evaluated {'an unknown number of' if times is None else times} times; expected once.",
         )
     if selection.get("split") == "test":
         yield "selection", "The model was selected on the test split."

@@ -1,4 +1,4 @@
-"""Results as one flat table: a row for every run and metric, and in the first row of a run the whole result."""
+"""Results as one flat table: one row for each run and metric; the first row of a run contains the whole result."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ ORDER = (
 )  # fmt: skip
 
 
-def flat_table(found: Iterable[tuple[str, Mapping[str, Any]]]) -> pa.Table:
-    """Results as a flat table; the same results give the same table, in whatever order they come.
+def flat_table(results: Iterable[tuple[str, Mapping[str, Any]]]) -> pa.Table:
+    """Results as a flat table; the order of the results does not matter.
 
     Numbers that were copied from publications come last, with `reported` true.
 
     Args:
-        found: results with their place in a repository.
+        results: with their paths in a repository.
 
     Returns:
         A row for each run and metric (one for a run without metrics), with the columns of `ORDER`.
@@ -48,7 +48,7 @@ def flat_table(found: Iterable[tuple[str, Mapping[str, Any]]]) -> pa.Table:
         **dict.fromkeys(TEXT, pa.string()), **dict.fromkeys(WHOLE, pa.int64()), **dict.fromkeys(REAL, pa.float64()),
         "primary": pa.bool_(), "reported": pa.bool_(),
     }  # fmt: skip
-    ordered = sorted(found, key=lambda pair: (pair[1]["provenance"]["origin"] == "reported", pair[0]))
+    ordered = sorted(results, key=lambda pair: (pair[1]["provenance"]["origin"] == "reported", pair[0]))
     rows = [row for file, result in ordered for row in _rows(file, result)]
     return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
 
@@ -82,60 +82,61 @@ def _rows(file: str, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def results_of(table: pa.Table) -> list[tuple[str, dict[str, Any]]]:
-    """The results that a flat table was made from, each with its place in a repository.
+    """The results in a flat table, each with its path in a repository.
 
     Raises:
-        ResultError: if the table is none of these, or a result in it breaks the schema.
+        ResultError: if this is not a flat table of results, or a result in it breaks the schema.
     """
     if "result" not in table.column_names:
         raise ResultError(
-            f"The table has no column `result`, which holds the runs; it has {', '.join(table.column_names)}."
+            f"The table has no column `result` with the runs; its columns are {', '.join(table.column_names)}.",
+            code="flat-table-column-missing",
         )
-    found = []
+    results = []
     for number, text in enumerate(table["result"].to_pylist()):
         if text is None:
             continue
         try:
             result = parse_result(str(text).encode())
         except ResultError as error:
-            raise type(error)(f"Row {number}: {error}") from error
-        named = table["file"][number].as_py() if "file" in table.column_names else None
-        found.append((str(named or run_file(result["identity"])), result))
-    return found
+            raise type(error)(f"Row {number}: {error}", code=error.code) from error
+        file = table["file"][number].as_py() if "file" in table.column_names else None
+        results.append((str(file or run_file(result["identity"])), result))
+    return results
 
 
 def read_flat(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """The results in a Parquet file of `export`, or in a repository's results.parquet.
 
     Raises:
-        ResultError: if it is none of these.
+        ResultError: if the file is neither of them.
     """
     import pyarrow as pa
 
     try:
         opened = open_parquet(path, strings=("result",))
-        there = [name for name in ("file", "result") if name in opened.schema_arrow.names]
-        return results_of(opened.read(columns=there))
+        columns = [name for name in ("file", "result") if name in opened.schema_arrow.names]
+        return results_of(opened.read(columns=columns))
     except (pa.ArrowException, OSError) as error:
-        raise ResultError(f"{path} cannot be read: {error}") from error
+        raise ResultError(f"{path} cannot be read: {error}", code="parquet-unreadable") from error
     except ResultError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}", code=error.code) from error
 
 
-def export(found: Iterable[tuple[str, Mapping[str, Any]]], out: Path) -> int:
+def export(results: Iterable[tuple[str, Mapping[str, Any]]], out: Path) -> int:
     """Write results as a flat table.
 
     Args:
-        found: results with their place in a repository.
-        out: a .parquet file, from which `import` gets the results back; or a .csv file for spreadsheets.
+        results: with their paths in a repository.
+        out: a .parquet file, which `import` can read; or a .csv file for spreadsheets.
 
     Returns:
-        How many rows it has.
+        The number of rows.
 
     Raises:
-        UsageError: for another ending.
+        UsageError: for another file extension.
     """
-    table = flat_table(found)
+    table = flat_table(results)
     if out.suffix == ".parquet":
         store.write_bytes(out, parquet_bytes(table))
     elif out.suffix == ".csv":
@@ -145,5 +146,5 @@ def export(found: Iterable[tuple[str, Mapping[str, Any]]], out: Path) -> int:
         pyarrow.csv.write_csv(table.drop_columns(["result"]), buffer)
         store.write_bytes(out, buffer.getvalue())
     else:
-        raise UsageError(f"--out {out}: the ending should be .parquet or .csv.")
+        raise UsageError(f"--out {out}: use the extension .parquet or .csv.", code="file-extension-unsupported")
     return int(table.num_rows)

@@ -1,4 +1,4 @@
-"""Whether a result is of a task and a checkpoint that others can get too."""
+"""Check that other users can get the task and the checkpoint of a result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG_LIMIT = 4 * 1024 * 1024  # bytes
 
 
 def known_task(result: Mapping[str, Any]) -> TaskInfo | None:
-    """The facts of a result's task; None for one that only its author has."""
+    """The facts of a result's task; None if it is not a registered task."""
     name = result["identity"]["task"]["id"]
     if ":" in name:
         return None
@@ -28,11 +28,11 @@ def known_task(result: Mapping[str, Any]) -> TaskInfo | None:
 
 
 def check_task(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the task of a result, as pairs of check and message."""
+    """The problems of a result's task, as pairs of check and message."""
     name, version = result["identity"]["task"]["id"], result["identity"]["task"]["version"]
     facts = known_task(result)
     if ":" in name:
-        yield "task", f"{name} is data of one's own, which nobody else can run."
+        yield "task", f"{name} is private data; other users cannot run this task."
     elif facts is None:
         try:
             task_info(name)
@@ -42,18 +42,21 @@ def check_task(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "task", f"{name}: {error}"
     else:
         if version != facts.version:
-            yield "task", f"{name} is version {facts.version} here; the result is of version {version}. Run it again."
+            yield (
+                "task",
+                f"{name} has version {facts.version} here, but the result has version {version}. Run it again.",
+            )
         if result["metric"] != facts.metric:
-            yield "task", f"The metric of {name} is {facts.metric}; the result names {result['metric']}."
+            yield "task", f"The metric of {name} is {facts.metric}, but the result has {result['metric']}."
 
 
 def check_checkpoint(result: Mapping[str, Any], token: str | bool | None = None) -> Iterator[tuple[str, str]]:
-    """What is wrong with the checkpoint of a result, as pairs of check and message.
+    """The problems of a result's checkpoint, as pairs of check and message.
 
-    A name of the registry needs no network. Of a repository on the Hub its config.json at the pinned commit is read, as data.
+    A registered name needs no network. For a repository on the Hub, config.json at the pinned commit is read as data.
 
     Args:
-        result: of the schema.
+        result: a valid result.
         token: of the Hub.
     """
     checkpoint = result["identity"]["checkpoint"]
@@ -73,7 +76,7 @@ def check_checkpoint(result: Mapping[str, Any], token: str | bool | None = None)
 
 
 def check_address(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What keeps others from getting the checkpoint of a result, as far as its name says; nothing is contacted."""
+    """The problems of a checkpoint's name that keep other users from loading it; the Hub is not contacted."""
     checkpoint = result["identity"]["checkpoint"]
     name = checkpoint["id"]
     if is_known(name):
@@ -82,13 +85,11 @@ def check_address(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not REPO.fullmatch(repo):
         yield (
             "checkpoint",
-            (
-                f"{name} is no name of the registry (`medzoo list`) and no repository on the Hub. Push it (`medzoo push`) and run "
-                "it as hf-hub:org/name@COMMIT."
-            ),
+            f"{name} is neither a registered name (`medzoo list`) nor a repository on the Hub. Push it (`medzoo push`) and run it "
+            "as hf-hub:org/name@COMMIT.",
         )
     elif not HEX40.fullmatch(revision):
-        yield "checkpoint", f"{name} names no commit of {repo}: 40 hexadecimal digits behind @, or under `revision`."
+        yield "checkpoint", f"{name} has no commit of {repo}. Give 40 hexadecimal digits after @ or in `revision`."
 
 
 def _address(checkpoint: Mapping[str, Any]) -> tuple[str, str]:
@@ -102,20 +103,23 @@ def _registered(checkpoint: Mapping[str, Any], reported: bool) -> Iterator[tuple
     entry = info(name)
     if entry.random:
         if weights is not None or checkpoint["init"] != "random":
-            yield "checkpoint", f"{name} has no weights, so weights_sha256 is null and init is 'random'."
+            yield "checkpoint", f"{name} has random weights: weights_sha256 must be null and init must be 'random'."
         return
     if entry.pretraining is None or not entry.pretraining.data:
-        yield "sources", f"The facts of {name} do not say which data it was trained on ([pretraining] data)."
+        yield "sources", f"The registry does not list the training data of {name} ([pretraining] data)."
     if checkpoint["arch"] != entry.architecture:
-        yield "checkpoint", f"{name} is a {entry.architecture}; the result says {checkpoint['arch']}."
+        yield (
+            "checkpoint",
+            f"The architecture of {name} is {entry.architecture}, but the result has {checkpoint['arch']}.",
+        )
     if reported:
         return
     if weights is None:
-        yield "checkpoint", f"{name} has weights, and the result no weights_sha256."
+        yield "checkpoint", f"{name} has weights, but the result has no weights_sha256."
     elif entry.hub is not None and entry.hub.sha256 != weights:
         yield (
             "checkpoint",
-            f"The weights of {name} have the sha256 {entry.hub.sha256[:16]}…; the result says {weights[:16]}….",
+            f"The weights of {name} have the sha256 {entry.hub.sha256[:16]}…, but the result has {weights[:16]}….",
         )
 
 
@@ -135,11 +139,11 @@ def _on_the_hub(repo: str, revision: str, weights: str | None, token: str | bool
     if weights is not None and facts.get("sha256") != weights:
         yield (
             "checkpoint",
-            f"{repo} at {revision} states the sha256 {facts.get('sha256')!r:.20}; the result {weights[:16]}….",
+            f"{repo} at {revision} has the sha256 {facts.get('sha256')!r:.20}, but the result has {weights[:16]}….",
         )
     steps = facts.get("lineage")
     if not isinstance(steps, list) or not steps or not all(isinstance(row, dict) and row.get("data") for row in steps):
         yield (
             "sources",
-            f"{repo} does not say which data it was trained on (`lineage` in its {CONFIG}; `medzoo save` writes it).",
+            f"{CONFIG} of {repo} does not list its training data (`lineage`; `medzoo save` writes it).",
         )

@@ -1,4 +1,4 @@
-"""Results from elsewhere into a store: each checked, none counted twice, and what is left out is told."""
+"""Import results into a store: each result is checked, none is counted twice, and rejected results are reported."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Taken:
-    """What came of results from elsewhere.
+    """The outcome of an import.
 
     Args:
         added: files of the store with new runs.
-        replicates: how many came out differently from the same run in the store; they are kept beside it, not counted.
-        known: how many the store had.
-        left_out: what was not taken, with the reason.
+        replicates: number of runs with other numbers than the same run in the store; they are stored, but not counted.
+        known: number of runs that the store already had.
+        left_out: rejected runs, with the reason.
     """
 
     added: list[Path] = field(default_factory=list)
@@ -39,27 +39,27 @@ class Taken:
     left_out: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        told = f"{len(self.added)} {'run' if len(self.added) == 1 else 'runs'} added, {self.known} known"
-        return told + (f", {self.replicates} kept as replicates" if self.replicates else "")
+        text = f"{len(self.added)} {'run' if len(self.added) == 1 else 'runs'} added, {self.known} known"
+        return text + (f", {self.replicates} stored as replicates" if self.replicates else "")
 
 
 def take(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) -> Taken:
-    """Put the runs of a repository's files into a store.
+    """Put runs from a repository's files into a store.
 
     Args:
-        store: where they go.
-        runs: the files of runs, those that count before their replicates.
-        files: all files at hand, by their place in the repository.
+        store: the target.
+        runs: names of the files of runs; counted runs come before their replicates.
+        files: paths of the available files, by their path in the repository.
     """
     taken = Taken()
     new = set(lacking(store, runs, files))
-    harm = check_in_sandbox([files[beside] for name in new if (beside := predictions_file(name)) in files])
+    unreadable = check_in_sandbox([files[parquet] for name in new if (parquet := predictions_file(name)) in files])
     for name in runs:
         try:
             result = parse_result(files[name].read_bytes())
-            if (right := run_file(result["identity"], replicate_of(name))) != name:
-                raise ResultError(f"It should lie at {right}, by its identity.")
-            table = _predictions(result, files.get(predictions_file(name)), harm) if name in new else None
+            if (expected := run_file(result["identity"], replicate_of(name))) != name:
+                raise ResultError(f"Wrong path: expected {expected} for this identity.", code="run-path-wrong")
+            table = _predictions(result, files.get(predictions_file(name)), unreadable) if name in new else None
             _put(store, taken, result, table)
         except ResultError as error:
             taken.left_out.append(f"{name}: {error}")
@@ -70,88 +70,97 @@ def lacking(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) 
     """The runs that a store does not have; only their predictions are needed.
 
     Args:
-        store: where they would go.
-        runs: the files of runs.
-        files: where they lie, by their place in the repository.
+        store: the target.
+        runs: names of the files of runs.
+        files: paths of the available files, by their path in the repository.
     """
 
     def has(name: str) -> bool:
         try:
             result = parse_result(files[name].read_bytes())
         except ResultError:
-            return True  # it is not taken, whatever its predictions are
-        return any(same_run(there, result) for there in _held(store.path(result["identity"])).values())
+            return True  # an invalid result is rejected, so its predictions are not needed
+        return any(same_run(known, result) for known in _stored_runs(store.path(result["identity"])).values())
 
     return [name for name in runs if not has(name)]
 
 
 def import_results(source: Path | str, store: ResultStore | Path | str) -> Taken:
-    """Put results from a folder or a flat table into a store.
+    """Import results from a folder or a flat table into a store.
 
     Args:
-        source: a store, a repository of results as a folder (runs/ and predictions/), or a .parquet file of `export` (then the
-            numbers come without predictions).
-        store: where they go.
+        source: a store, a repository of results as a folder (runs/ and predictions/), or a .parquet file of `export` (which
+            has no predictions).
+        store: the target.
 
     Raises:
         UsageError: if there are no results in the source.
-        ResultError: if the table is none of `export`.
+        ResultError: if the file is not a table of `export`.
     """
     source, target = Path(source), store if isinstance(store, ResultStore) else ResultStore(store)
+
+    # a flat table
     if source.is_file():
         taken = Taken()
         if why := check_in_sandbox([source], predictions=False).get(source):
-            raise ResultError(f"{source}: {why}")
+            raise ResultError(f"{source}: {why}", code="parquet-unsafe")
         for _, result in sorted(read_flat(source), key=lambda pair: (replicate_of(pair[0]), pair[0])):
             _put(target, taken, result | {"predictions": {"sha256": None, "rows": 0}}, None)
         return taken
+
+    # a folder in the layout of a repository
     if (source / "runs").is_dir():
         files = {path.relative_to(source).as_posix(): path for path in source.glob("*/*@*/*/*/*") if path.is_file()}
         files = {name: path for name, path in files.items() if RUN.fullmatch(name) or PREDICTION.fullmatch(name)}
         runs = [name for name in files if RUN.fullmatch(name)]
         if runs:
             return take(target, sorted(runs, key=lambda name: (replicate_of(name), name)), files)
+
+    # a store
     stored = [path for path in source.glob("*@*/*/*/*.json") if STORED.fullmatch(path.relative_to(source).as_posix())]
     if not stored:
-        raise UsageError(f"{source} is no folder of results and no Parquet file of them.")
+        raise UsageError(f"{source} is neither a folder nor a Parquet file of results.", code="no-results-in-source")
     taken = Taken()
-    harm = check_in_sandbox([beside for path in stored if (beside := predictions_path(path)).is_file()])
+    unreadable = check_in_sandbox([parquet for path in stored if (parquet := predictions_path(path)).is_file()])
     for path in sorted(stored, key=lambda path: (replicate_of(path.name), path)):
         try:
             result = read_result(path)
-            _put(target, taken, result, _predictions(result, predictions_path(path), harm))
+            _put(target, taken, result, _predictions(result, predictions_path(path), unreadable))
         except ResultError as error:
             taken.left_out.append(f"{path}: {error}")
     return taken
 
 
-def _predictions(result: Mapping[str, Any], path: Path | None, harm: Mapping[Path, str]) -> pa.Table | None:
-    if (wanted := result["predictions"]["sha256"]) is None:
+def _predictions(result: Mapping[str, Any], path: Path | None, unreadable: Mapping[Path, str]) -> pa.Table | None:
+    if (expected := result["predictions"]["sha256"]) is None:
         return None
     if path is None or not path.is_file():
-        raise ResultError("Its predictions are missing.")
-    if path in harm:
-        raise ResultError(f"Its predictions: {harm[path]}")
+        raise ResultError("The predictions are missing.", code="predictions-missing")
+    if path in unreadable:
+        raise ResultError(f"The predictions cannot be read: {unreadable[path]}", code="parquet-unsafe")
     with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-            raise ResultError(f"Its predictions are not the file whose sha256 it names ({wanted[:16]}…).")
+        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+            raise ResultError(
+                f"The predictions do not match the sha256 in the result ({expected[:16]}…).",
+                code="predictions-hash-mismatch",
+            )
     return read_predictions(path)
 
 
 def _put(store: ResultStore, taken: Taken, result: dict[str, Any], table: pa.Table | None) -> None:
     final = store.path(result["identity"])
-    before = _held(final)
-    if any(same_run(there, result) for there in before.values()):
+    before = _stored_runs(final)
+    if any(same_run(known, result) for known in before.values()):
         taken.known += 1
         return
-    if table is not None:  # another pyarrow writes the same table in other bytes
+    if table is not None:  # the bytes of a Parquet file depend on the version of pyarrow
         digest = hashlib.sha256(parquet_bytes(table)).hexdigest()
         result = result | {"predictions": {"sha256": digest, "rows": table.num_rows}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         store.put(result, table)
-    after = _held(final)
-    if after.get(final) != before.get(final):  # new, or in the place of a failed run
+    after = _stored_runs(final)
+    if after.get(final) != before.get(final):  # new, or a replacement of a failed run
         taken.added.append(final)
     elif len(after) > len(before):
         taken.replicates += 1
@@ -159,11 +168,11 @@ def _put(store: ResultStore, taken: Taken, result: dict[str, Any], table: pa.Tab
         taken.known += 1
 
 
-def _held(final: Path) -> dict[Path, dict[str, Any]]:
-    """The runs of one identity that a store has."""
-    found = {}
+def _stored_runs(final: Path) -> dict[Path, dict[str, Any]]:
+    """The runs of one identity in a store."""
+    runs = {}
     for path in final.parent.glob(f"{final.stem}*.json"):
         if path == final or path.name.startswith(f"{final.stem}.r"):
             with suppress(ResultError):
-                found[path] = read_result(path)
-    return found
+                runs[path] = read_result(path)
+    return runs

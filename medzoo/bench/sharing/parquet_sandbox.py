@@ -1,94 +1,72 @@
-"""Parquet files of strangers, read first in a process of their own, which they may end or fill without harm.
+"""Read untrusted Parquet files in a separate process first, which may crash or use too much memory without harm.
 
-The reader runs nothing that a file holds; this is for faults of the library below it, which some files end by a signal.
+The reader does not run code from a file. This protects against bugs of pyarrow: some files crash it with a signal.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from medzoo.bench.sharing.untrusted import open_parquet, read_predictions
+from medzoo.child_process import last_line, limit, run_module
 from medzoo.errors import ResultError
 
-MEMORY = 4 * 1024**3  # bytes above what the libraries need
-SECONDS = 120  # of computing, and 10 for each file
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # no tokens
+MEMORY = 4 * 1024**3  # bytes, in addition to the memory of the libraries
+SECONDS = 120  # of CPU time, and 10 for each file
 
 
 def check_in_sandbox(paths: Sequence[Path], *, predictions: bool = True, memory: int = MEMORY) -> dict[Path, str]:
-    """Which files end the process that reads them, or take too much of it, with the reason.
+    """The files that crash the process that reads them, or need too much memory or time, with the reason.
 
     Args:
-        paths: Parquet files. One that is merely wrong is harmless: whoever reads it next is told why.
+        paths: Parquet files. An invalid file is not reported here: it raises an error when it is read next.
         predictions: whether they should be predictions; else flat tables.
-        memory: bytes that reading one may take.
+        memory: bytes that reading one file may use.
 
     >>> check_in_sandbox([])
     {}
     """
-    found: dict[Path, str] = {}
-    left = list(paths)
-    while left:
-        seen, why = _first_read(left, predictions, memory)
-        if seen < len(left):
-            found[left[seen]] = why
-        left = left[seen + 1 :]
-    return found
+    unreadable: dict[Path, str] = {}
+    remaining = list(paths)
+    while remaining:
+        count, why = _first_read(remaining, predictions, memory)
+        if count < len(remaining):
+            unreadable[remaining[count]] = why
+        remaining = remaining[count + 1 :]
+    return unreadable
 
 
 def _first_read(paths: Sequence[Path], predictions: bool, memory: int) -> tuple[int, str]:
-    """How many files a process got through, and what ended it."""
-    asked = json.dumps(
+    """The number of files that a process could read, and the reason why it stopped."""
+    request = json.dumps(
         {"files": [str(path.absolute()) for path in paths], "predictions": predictions, "memory": memory}
     )
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "medzoo.bench.sharing.parquet_sandbox"],
-        input=asked, env=environment, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
-    seen = done.stdout.count("read\n")
+    done = run_module("medzoo.bench.sharing.parquet_sandbox", text=request)
+    count = done.stdout.count("read\n")
     if done.returncode < 0:
-        return seen, f"It ended the process that read it by signal {-done.returncode}."
-    told = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no word"
-    return seen, f"The process that read it gave up: {told[:200]}."
-
-
-def _confine(memory: int, files: int) -> None:
-    with suppress(ImportError):  # absent on Windows
-        import resource
-
-        used = 64 * 1024**3  # no Linux: more than any build of the libraries needs
-        with suppress(OSError, ValueError):
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        limits = {"AS": used + memory, "CPU": SECONDS + 10 * files, "CORE": 0}
-        for name, value in limits.items():
-            with suppress(OSError, ValueError):  # a system that does not know this limit, or has a lower one
-                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
+        return count, f"Reading the file crashed the process with signal {-done.returncode}."
+    return count, f"Reading the file failed: {(last_line(done) or 'no message')[:200]}."
 
 
 def main() -> None:
-    """Read the files that standard input names, and say after each that it is done."""
+    """Read the files that are listed on standard input, and print a line after each one."""
     import pyarrow as pa
-    import pyarrow.parquet  # before memory is counted
+    import pyarrow.parquet  # imported before the memory limit is set
 
-    asked = json.load(sys.stdin)
-    _confine(asked["memory"], len(asked["files"]))
-    for file in asked["files"]:
+    request = json.load(sys.stdin)
+    limit(memory=request["memory"], seconds=SECONDS + 10 * len(request["files"]))
+    for file in request["files"]:
         try:
-            if asked["predictions"]:
+            if request["predictions"]:
                 read_predictions(Path(file))
             else:
                 open_parquet(Path(file), strings=("result",)).read()
         except (ResultError, pa.ArrowException, OSError) as error:
             if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
-                sys.exit(f"it takes more than {asked['memory'] >> 20:,} MiB of memory")
+                sys.exit(f"it needs more than {request['memory'] >> 20:,} MiB of memory")
         print("read", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What of a store may leave: each run checked, looked through for what must not leave, and its predictions salted."""
+"""Prepare the runs of a store for upload: check each run, search it for private information, and salt its predictions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from medzoo.errors import PublishError, ResultError, UsageError, listed
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A run as it goes up.
+    """A run to upload.
 
     Args:
-        file: its place in the repository.
+        file: its path in the repository.
         result: with the hash of the salted predictions.
         content: of the file.
-        predictions: where its salted predictions lie on this machine; None if it has none.
+        predictions: the local file of its salted predictions; None if it has none.
     """
 
     file: str
@@ -36,70 +36,74 @@ class Outgoing:
     predictions: Path | None
 
     def files(self) -> dict[str, bytes | Path]:
-        """The run and its predictions, by their place in the repository."""
-        beside = {predictions_file(self.file): self.predictions} if self.predictions else {}
-        return {self.file: self.content, **beside}
+        """The run and its predictions, by their paths in the repository."""
+        predictions = {predictions_file(self.file): self.predictions} if self.predictions else {}
+        return {self.file: self.content, **predictions}
 
 
 def prepare_upload(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing], list[str]]:
-    """Write what of a store may leave into a folder, laid out as a repository.
+    """Write the runs of a store that may be published to a folder, in the layout of a repository.
 
     Args:
         root: of the store.
-        folder: where runs/ and predictions/ go.
+        folder: for runs/ and predictions/.
         salt: the secret.
 
     Returns:
-        The runs, and what stays in the store with the reason.
+        The runs, and the runs that are not uploaded, with the reason.
 
     Raises:
         UsageError: if there is no such store.
-        ResultError: for a result that breaks the schema, or without the predictions that it names.
-        PublishError: if a token, a place of this machine or an identifier of a patient stands in one.
+        ResultError: for a result that breaks the schema, or without its predictions.
+        PublishError: if one contains a token, a path of this machine or an identifier of a patient.
     """
     if not root.is_dir():
-        raise UsageError(f"{root} is no folder; name a store of results.")
+        raise UsageError(f"{root} is not a folder. Give a store of results.", code="not-a-folder")
     check_salt(salt)
-    ready, stays, found = [], [], []
+    ready, stays, private = [], [], []
     for path in sorted(root.glob("*@*/*/*/*.json")):
         if not STORED.fullmatch(path.relative_to(root).as_posix()):
             continue
         result = read_result(path)
         if result["status"] == "failed":
-            why = result["train"].get("reason") or "no reason stated"
-            stays.append(f"{path}: it failed ({why}) and is no result of its identity; run it again")
+            why = result["train"].get("reason") or "no reason given"
+            stays.append(f"{path}: the run failed ({why}); run it again")
             continue
         one, columns = _outgoing(path, result, folder, salt)
-        found += [*find_private(result, str(path)), *find_private(columns, f"{predictions_path(path)}, columns")]
+        private += [*find_private(result, str(path)), *find_private(columns, f"{predictions_path(path)}, columns")]
         ready.append(one)
-    if found:
+    if private:
         raise PublishError(
-            f"{root} holds what should not leave this machine: {listed(found, 6)}. Move such a result out of the store, or give "
-            "the thing another name and run it again."
+            f"{root} contains private information: {listed(private, 6)}. Move these results out of the store, or change the "
+            "names and run again.",
+            code="private-information",
         )
     return ready, stays
 
 
 def _outgoing(path: Path, result: dict[str, Any], folder: Path, salt: str) -> tuple[Outgoing, list[str]]:
     file = run_file(result["identity"], replicate_of(path.name))
-    wanted, target, columns = result["predictions"]["sha256"], None, []
-    if wanted is not None:
-        beside, target = predictions_path(path), folder / predictions_file(file)
-        if not beside.is_file() or store.sha256_file(beside) != wanted:
+    expected, target, columns = result["predictions"]["sha256"], None, []
+    if expected is not None:
+        predictions, target = predictions_path(path), folder / predictions_file(file)
+        if not predictions.is_file() or store.sha256_file(predictions) != expected:
             raise ResultError(
-                f"{beside} is not there, or is not the file that {path.name} names (sha256 {wanted[:16]}…). Results leave with "
-                "their predictions only: bring the file back, or move the result out of the store and run it again."
+                f"{predictions} is missing or does not match the sha256 in {path.name} ({expected[:16]}…). Results are published "
+                "only with their predictions. Restore the file, or move the result out of the store and run it again.",
+                code="predictions-hash-mismatch",
             )
         try:
-            table = read_predictions(beside)
+            table = read_predictions(predictions)
         except ResultError as error:
-            raise ResultError(f"{beside}: {error}") from error
+            raise ResultError(f"{predictions}: {error}", code=error.code) from error
+
+        # new ids; no labels if the terms of the data forbid publishing them
         columns = table.column_names
         facts = known_task(result)
         if facts is not None and facts.labels_stay and has_labels(table):
             content = parquet_bytes(without_labels(salted(table, salt)))
         else:
-            content = beside.read_bytes() if is_salted(table) else parquet_bytes(salted(table, salt))
+            content = predictions.read_bytes() if is_salted(table) else parquet_bytes(salted(table, salt))
         store.write_bytes(target, content)
         result = result | {"predictions": {"sha256": store.sha256_file(target), "rows": table.num_rows}}
     text = json.dumps(result, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""What in a result tells of a machine, a person or a patient: its words are looked through, not its numbers."""
+"""Search the texts of a result for private information about a machine, a user or a patient. Numbers are not searched."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from medzoo.zoo.publish.privacy_scan import scan
 
 
 def find_private(value: object, where: str) -> list[str]:
-    """What must not leave, in sentences; empty if nothing.
+    """Sentences about private information in a result; empty if there is none.
 
     Args:
         value: a result, or a part of it.
         where: its file, for the sentences.
 
-    >>> find_private({"train": {"reason": "no space on /mnt/ward3/scans/x.png"}}, "a.json")
-    ['a.json, reason: a place of this machine (/mnt/ward3/scans/x.png)']
+    >>> [text] = find_private({"train": {"reason": "no space on /mnt/ward3/scans/x.png"}}, "a.json")
+    >>> text.partition(":")[0], "/mnt/ward3/scans/x.png" in text
+    ('a.json, field reason', True)
     """
-    return [f"{where}, {key}: {what}" for key, word in dict.fromkeys(_words(value, "")) for what in _found(key, word)]
+    return [
+        f"{where}, field {key}: {what}"
+        for key, word in dict.fromkeys(_words(value, ""))
+        for what in _matches(key, word)
+    ]
 
 
 def _words(value: object, key: str) -> Iterator[tuple[str, str]]:
@@ -28,10 +33,10 @@ def _words(value: object, key: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _words(item, key)
-    else:  # of a number only the name can tell
+    else:  # of a number, only the key is searched
         yield key, value if isinstance(value, str) else ""
 
 
-@lru_cache(maxsize=100_000)  # the runs of a table share most of their words
-def _found(key: str, word: str) -> tuple[str, ...]:
+@lru_cache(maxsize=100_000)  # the runs of a table share most of their texts
+def _matches(key: str, word: str) -> tuple[str, ...]:
     return tuple(f"{row.what} ({row.excerpt})" for row in scan(f"{key}: {word or 0}", key))

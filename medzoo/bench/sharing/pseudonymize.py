@@ -1,4 +1,4 @@
-"""Predictions whose images and patients nobody can link to a data set without a secret of the person who publishes them."""
+"""Pseudonymous predictions: without the publisher's secret, their ids cannot be linked to images or patients."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from medzoo.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MARK = (b"medzoo", b"predictions/1 salted")  # in the file's metadata, of predictions that may leave
+MARK = (b"medzoo", b"predictions/1 salted")  # metadata of a file of predictions that may be published
 SHORTEST = 16  # characters
 SALTED = ("sample", "patient")
 
 
 def check_salt(salt: str) -> str:
-    """A salt that cannot be guessed.
+    """Check that a salt is hard to guess.
 
     Raises:
-        UsageError: if it is short. The ids of a known data set can be tried against a guessed salt one by one.
+        UsageError: if it is short. With a guessed salt, the ids of a known data set can be tried one by one.
     """
     if len(salt) < SHORTEST:
         raise UsageError(
-            f"The salt has {len(salt)} characters and should have {SHORTEST} or more that nobody can guess. Leave the choice to "
-            'medzoo, or draw one: python -c "import secrets; print(secrets.token_hex(32))" > FILE'
+            f"The salt has {len(salt)} characters; it needs at least {SHORTEST} random characters. Let medzoo create it, or run: "
+            'python -c "import secrets; print(secrets.token_hex(32))" > FILE',
+            code="salt-too-short",
         )
     return salt
 
@@ -37,18 +38,18 @@ def read_salt(path: Path) -> str:
     """The salt in a file.
 
     Raises:
-        UsageError: if the file cannot be read, or holds a salt that could be guessed.
+        UsageError: if the file cannot be read, or its salt is too short.
     """
     try:
         return check_salt(path.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The salt file {path} cannot be read: {error}") from error
+        raise UsageError(f"The salt file {path} cannot be read: {error}", code="salt-file-unreadable") from error
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}", code=error.code) from error
 
 
 def salt_path(root: Path) -> Path:
-    """Where the salt of a store lies: beside it, not in it, so that it does not go along when the store is copied.
+    """The file of a store's salt: next to the store and not in it, so that a copy of the store does not include the salt.
 
     >>> salt_path(Path("results")).name
     'results.salt'
@@ -58,9 +59,9 @@ def salt_path(root: Path) -> Path:
 
 
 def store_salt(root: Path) -> str:
-    """The salt of a store, drawn and kept for its owner alone (mode 0600) on first use.
+    """The salt of a store. It is created on first use, in a file that only its owner can read (mode 0600).
 
-    Runs that are pushed later must have the same salt, or nobody can compare them with the earlier ones case by case.
+    Runs that are pushed later need the same salt; otherwise they cannot be compared with earlier ones case by case.
 
     Args:
         root: of the store.
@@ -70,19 +71,20 @@ def store_salt(root: Path) -> str:
     """
     path = salt_path(root)
     if not root.is_dir():
-        raise UsageError(f"{root} is no folder; name a store of results.")
+        raise UsageError(f"{root} is not a folder. Give a store of results.", code="not-a-folder")
     if not path.exists():
         try:
             _write_once(path, f"{secrets.token_hex(32)}\n")
         except OSError as error:
             raise UsageError(
-                f"The salt of this store cannot be kept at {path} ({error.strerror}). Name a file: --salt-file FILE."
+                f"The salt of this store cannot be written to {path} ({error.strerror}). Give a file: --salt-file FILE.",
+                code="salt-not-writable",
             ) from error
     return read_salt(path)
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole; another process that was first wins."""
+    """Write a file atomically that only its owner may read; if another process wrote it first, do nothing."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -91,29 +93,29 @@ def _write_once(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(temporary, path)  # unlike a rename, this fails if the file is there
+            os.link(temporary, path)  # unlike a rename, this fails if the file exists
         except FileExistsError:
             return
-        except OSError:  # a file system without links
+        except OSError:  # a file system without hard links
             os.rename(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def is_salted(table: pa.Table) -> bool:
-    """Whether predictions say that their ids carry a secret salt already."""
+    """Whether predictions are marked as having ids with a secret salt."""
     return (table.schema.metadata or {}).get(MARK[0]) == MARK[1]
 
 
 def salted(table: pa.Table, salt: str) -> pa.Table:
-    """Predictions under a secret salt, in the order of their new ids: the order of a test split would give them away.
+    """Predictions with ids under a secret salt, sorted by these ids, because the order of a test split would reveal the cases.
 
     Args:
-        table: as a store keeps it, under the salt that all stores share.
-        salt: the secret; one salt gives one id for one image in all runs, so that runs can be compared case by case.
+        table: from a store, with the salt that all stores share.
+        salt: the secret. With one salt, an image has the same id in all runs, so that runs can be compared case by case.
 
     Returns:
-        The same rows with other ids and marked as salted. A table that is so already (it was pulled) stays as it is.
+        The same rows with new ids, marked as salted. A table that is already salted (it was pulled) is not changed.
 
     >>> import numpy as np
     >>> from medzoo.bench.results.store import predictions
@@ -135,10 +137,10 @@ def salted(table: pa.Table, salt: str) -> pa.Table:
 
 
 def without_labels(table: pa.Table) -> pa.Table:
-    """Predictions of data whose terms keep labels from being published: ids and probabilities alone."""
+    """Predictions with ids and probabilities only, for data whose terms forbid publishing the labels."""
     return table.select([name for name in table.column_names if name.partition(":")[0] not in ("label", "mask")])
 
 
 def has_labels(table: pa.Table) -> bool:
-    """Whether predictions hold the labels of their cases."""
+    """Whether predictions contain the labels of their cases."""
     return any(name.partition(":")[0] == "label" for name in table.column_names)

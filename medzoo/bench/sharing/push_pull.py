@@ -1,4 +1,4 @@
-"""A store of results and a data set repository on the Hub: push adds runs in one commit, pull brings them into a store."""
+"""Push the runs of a store to a data set repository on the Hub in one commit, and pull runs into a store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,11 @@ from medzoo.bench.sharing.layout import (
     same_run,
 )
 from medzoo.bench.sharing.prepare_upload import Outgoing, prepare_upload
-from medzoo.bench.sharing.repository import check_repo, download_files, repository
+from medzoo.bench.sharing.repository import KIND, download_files, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.errors import PublishError, ResultError
-from medzoo.zoo.publish.upload import Head, Pushed, add, look
+from medzoo.zoo.publish.upload import Head, Pushed, commit_files, open_pull_request, open_repository
+from medzoo.zoo.registry.hub_names import check_repo
 
 Token = str | bool | None
 FORBIDDEN = 403
@@ -43,13 +43,13 @@ REPLICATE = re.compile(r"(\.r[0-9]+)?\.json$")
 
 @dataclass(frozen=True)
 class Sent:
-    """What came of a push.
+    """The outcome of a push.
 
     Args:
         address: of the commit or pull request; of the repository after a dry run.
-        added: the runs that went up (that would, after a dry run), by their place in the repository.
-        known: how many were there already.
-        notes: what stays here or is there otherwise than here, with the reason.
+        added: paths in the repository of the uploaded runs (after a dry run: of the runs to upload).
+        known: number of runs that the repository already had.
+        notes: runs that were not uploaded or differ in the repository, with the reason.
         unchanged: whether nothing was committed.
     """
 
@@ -71,82 +71,96 @@ def push_results(
     dry_run: bool = False,
     license: str = "unknown",
 ) -> Sent:
-    """Put a store's runs into a data set repository in one commit; the same again changes nothing, and nothing is removed.
+    """Push a store's runs to a data set repository in one commit. Repeating it changes nothing; nothing is removed.
 
-    What leaves: every run that did not fail, and the label and probability of each test case under ids that only your salt
-    makes; no labels of data whose terms forbid it (`TaskInfo.labels_stay`). Whoever has the images and the checkpoint can
-    still recognise a case by its probabilities.
+    The upload contains every run that did not fail, and the label and probability of each test case with an id made from
+    your salt. Labels are not uploaded if the terms of the data forbid it (`TaskInfo.labels_stay`). With the images and the
+    checkpoint, a case can still be recognised by its probabilities.
 
-    A run that is there already stays as it is; one that came out differently goes beside it as a replicate. With the runs go
-    their predictions under a salt of your own, and what is made from all runs of the repository: results.parquet,
-    eval.yaml and the table in the card. A pull request holds the runs and their predictions only: two of them would clash
-    in the rest, which those who keep the repository make anew by a push of their own.
+    A run in the repository is never changed; the same run with other numbers is added as a replicate. The commit also
+    contains the files that are generated from all runs of the repository: results.parquet, eval.yaml and the table in the
+    card. A pull request contains only runs and predictions, because the generated files of two pull requests would
+    conflict; the maintainers generate these files again with their own push.
 
     Args:
         store: the store, or its folder.
         repo: org/name.
-        salt: a secret of yours, the same each time (`salting.store_salt` keeps one); it stays here.
-        private: whether a repository that is created is private, by default it is; True refuses one that is there and public.
+        salt: your secret, the same each time (`pseudonymize.store_salt` stores one); it is not uploaded.
+        private: whether a new repository is private, by default it is; True refuses an existing public repository.
         create_pr: open a pull request instead of committing.
         token: of the Hub.
-        dry_run: check everything, contact nothing and write nothing.
+        dry_run: check everything, but contact nothing and write nothing.
         license: of the results, for the card of a new repository.
 
     Raises:
         ResultError: for a result that breaks the schema, or without its predictions.
-        PublishError: if something must not leave this machine, or the Hub refuses.
+        PublishError: if a result contains private information, or the Hub refuses the upload.
 
     >>> Path("results").mkdir()
     >>> push_results("results", "lab/results", salt="a secret of sixteen", dry_run=True).address
     'https://huggingface.co/datasets/lab/results'
     """
     root = store.root if isinstance(store, ResultStore) else Path(store)
-    check_repo(repo)
+
+    # check the arguments and prepare the files, before the Hub is contacted
+    check_repo(repo, KIND)
     new_card(repo, license)
     with tempfile.TemporaryDirectory() as folder:
         ready, stays = prepare_upload(root, Path(folder), salt)
         if dry_run:
             return Sent(f"https://huggingface.co/datasets/{repo}", tuple(one.file for one in ready), 0, tuple(stays))
-        # An empty store makes no repository, but it can renew what is made from the runs of one.
-        head = look(repo, kind="dataset", private=private, token=token) if ready else repository(repo, token=token)
-        fresh, there = _fresh(ready, head, token)
+
+        # with an empty store no repository is created, but the generated files of an existing one are updated
+        head = (
+            open_repository(repo, kind="dataset", private=private, token=token)
+            if ready
+            else repository(repo, token=token)
+        )
+        fresh, notes = _fresh(ready, head, token)
         if create_pr:
-            there += [
+            notes += [
                 f"{one.file}: `medzoo results check` will refuse it: {why}"
                 for one in fresh
                 for _, why in (*check_task(one.result), *check_address(one.result))
             ]
         done = _propose(fresh, head, token) if create_pr else _commit(fresh, head, license, token)
     added = tuple(one.file for one in fresh)
-    return Sent(done.address, added, len(ready) - len(fresh), (*stays, *there), done.unchanged)
+    return Sent(done.address, added, len(ready) - len(fresh), (*stays, *notes), done.unchanged)
 
 
 def _fresh(ready: Iterable[Outgoing], head: Head, token: Token) -> tuple[list[Outgoing], list[str]]:
-    """The runs that the repository lacks, each under a name that is free there; and which are there otherwise."""
-    there: dict[str, list[str]] = {}
+    """The runs that the repository does not have, each with an unused name; and notes on runs with another salt there."""
+    # the runs of the repository by identity
+    by_identity: dict[str, list[str]] = {}
     for name in head.files:
         if RUN.fullmatch(name):
-            there.setdefault(REPLICATE.sub(".json", name), []).append(name)
+            by_identity.setdefault(REPLICATE.sub(".json", name), []).append(name)
+
+    # runs whose file is already there need no download
     fresh: list[Outgoing] = []
     others: list[tuple[Outgoing, list[str]]] = []
     for one in ready:
-        rivals = there.get(run_file(one.result["identity"]), [])
+        rivals = by_identity.get(run_file(one.result["identity"]), [])
         same = next((name for name in rivals if head.holds(name, one.content)), None)
         if same is None:
             others.append((one, rivals))
         elif one.predictions and predictions_file(same) not in head.files:
             fresh.append(replace(one, file=same))
+
+    # compare the other runs with those of the same identity; a run with other numbers gets the next replicate number
     results = dict(_valid(download_files(head, {name for _, rivals in others for name in rivals}, token=token)))
-    notes, taken = [], set(head.files)
+    notes, used = [], set(head.files)
     for one, rivals in others:
         like = next((name for name in rivals if name in results and same_run(results[name], one.result)), None)
         if like is not None:
-            notes.append(f"{like} is there with the same numbers and predictions under another salt; it stays as it is")
+            notes.append(
+                f"{like}: the repository has this run with the same numbers and another salt; it is not changed"
+            )
             continue
         number = 1
-        while run_file(one.result["identity"], number) in taken:
+        while run_file(one.result["identity"], number) in used:
             number += 1
-        taken.add(file := run_file(one.result["identity"], number))
+        used.add(file := run_file(one.result["identity"], number))
         fresh.append(replace(one, file=file))
     return fresh, notes
 
@@ -155,59 +169,47 @@ def _commit(fresh: list[Outgoing], head: Head, license: str, token: Token) -> Pu
     files = {name: content for one in fresh for name, content in one.files().items()}
     files |= _derived(fresh, head, license, token)
     try:
-        return add(head, files, _title(fresh), token=token)
+        return commit_files(head, files, _title(fresh), token=token)
     except PublishError as error:
         if getattr(getattr(error.__cause__, "response", None), "status_code", None) == FORBIDDEN:
             raise PublishError(
-                f"{error} You can propose the runs instead: a pull request (create_pr=True, --pr)."
+                f"{error} You can open a pull request instead (create_pr=True, --pr).", code="push-forbidden"
             ) from error
         raise
 
 
 def _propose(fresh: list[Outgoing], head: Head, token: Token) -> Pushed:
-    """Open a pull request, unless one with these very files is open already: a push may have lost the Hub's answer."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
+    """Open a pull request, unless one with the same files is open: an earlier push may have lost the Hub's answer."""
     if not fresh:
         return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
-    api = HfApi(token=token, library_name="medzoo")
-    mine: list[int] = []
-    with suppress(HfHubHTTPError, OSError):  # the next step says what is wrong
-        me = api.whoami()["name"]
-        rows = api.get_repo_discussions(
-            head.repo, repo_type="dataset", discussion_type="pull_request", discussion_status="open"
-        )
-        mine = [row.num for row in rows if row.title == _title(fresh) and row.author == me]
-    if mine:
-        return Pushed(f"{head.address}/discussions/{mine[0]}", "", unchanged=True)
     files = {name: content for one in fresh for name, content in one.files().items()}
-    return add(head, files, _title(fresh), create_pr=True, token=token)
+    same = open_pull_request(files, head, token)
+    return same or commit_files(head, files, _title(fresh), create_pr=True, token=token)
 
 
 def _title(fresh: list[Outgoing]) -> str:
-    """What a commit is called; the digits stand for its content."""
+    """The title of a commit; the digits are a hash of its content."""
     digest = hashlib.sha256(b"".join(sorted(hashlib.sha256(one.content).digest() for one in fresh))).hexdigest()[:12]
     return f"Results of {len(fresh)} run{'s' if len(fresh) > 1 else ''} ({digest})" if fresh else "Table of the runs"
 
 
 def _derived(fresh: list[Outgoing], head: Head, license: str, token: Token) -> dict[str, bytes]:
-    """What is made from all runs: those of the repository and those that go up."""
-    mine = {one.file: one.result for one in fresh}
-    others = [name for name in head.files if RUN.fullmatch(name) and name not in mine]
-    brought = download_files(head, [*others, *(name for name in (CARD,) if name in head.files)], token=token)
-    found = sorted([*mine.items(), *_valid({name: brought[name] for name in others})], key=lambda pair: pair[0])
-    if not found:
-        raise ResultError(f"Neither the store nor {head.repo} holds a run; there is nothing to push.")
+    """The generated files, from the runs of the repository and the new runs."""
+    new = {one.file: one.result for one in fresh}
+    others = [name for name in head.files if RUN.fullmatch(name) and name not in new]
+    files = download_files(head, [*others, *(name for name in (CARD,) if name in head.files)], token=token)
+    results = sorted([*new.items(), *_valid({name: files[name] for name in others})], key=lambda pair: pair[0])
+    if not results:
+        raise ResultError(f"Neither the store nor {head.repo} has a run. Nothing to push.", code="nothing-to-push")
     return {
-        TABLE: parquet_bytes(flat_table(found)),
-        EVAL: eval_file(head.repo, found).encode(),
-        CARD: card_of(brought[CARD].read_bytes() if CARD in brought else None, head.repo, license, found),
+        TABLE: parquet_bytes(flat_table(results)),
+        EVAL: eval_file(head.repo, results).encode(),
+        CARD: card_of(files[CARD].read_bytes() if CARD in files else None, head.repo, license, results),
     }
 
 
-def _valid(brought: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, path in brought.items():
+def _valid(files: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, path in files.items():
         try:
             yield name, parse_result(path.read_bytes())
         except ResultError as error:
@@ -217,43 +219,49 @@ def _valid(brought: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, Any]]]:
 def pull_results(
     repo: str, store_root: Path | str, *, revision: str | None = None, token: str | bool | None = None
 ) -> Taken:
-    """Bring the runs of a repository, with their predictions, into a store.
+    """Download the runs of a repository, with their predictions, into a store.
 
-    Every file is what the Hub says it holds, every result of the schema, every table of predictions the one that its result
-    names. What the store has already is left alone, and other numbers of the same run are kept as a replicate.
+    Every file is checked against the Hub's hash, every result against the schema, and the predictions against the hash in
+    their result. Runs in the store are not changed; the same run with other numbers is added as a replicate.
 
     Args:
         repo: org/name.
-        store_root: of the store; made if there is none.
+        store_root: of the store; created if it does not exist.
         revision: branch, tag, commit or refs/pr/N; by default main.
         token: of the Hub.
 
     Returns:
-        What was added, what was known, and what was left out with the reason.
+        The added, the known and the rejected runs; the last with the reason.
 
     Raises:
-        ResultError: if the repository cannot be read, or holds no runs.
-        IntegrityError: if a file comes with other bytes than the Hub says it holds.
+        ResultError: if the repository cannot be read, or has no runs.
+        IntegrityError: if a downloaded file does not match the Hub's hash.
 
-    >>> pull_results("results", "results")
+    >>> pull_results("results", "results")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    medzoo.errors.UsageError: 'results' is no repository; one is written org/name, as in medzoo/results.
+    medzoo.errors.UnknownNameError: ...
     """
     head = repository(repo, revision=revision, token=token)
     runs = sorted((name for name in head.files if RUN.fullmatch(name)), key=lambda name: (replicate_of(name), name))
     if not runs:
         raise ResultError(
-            f"{repo} holds no runs (nothing of the form {RUNS}/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json)."
+            f"{repo} has no runs (no file {RUNS}/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json).", code="repo-without-runs"
         )
+
+    # files above the size limits are not downloaded
     store, large = ResultStore(store_root), {}
     for name, file in head.files.items():
         limit = JSON_LIMIT if RUN.fullmatch(name) else PARQUET_LIMIT if PREDICTION.fullmatch(name) else file.size
         if file.size > limit:
-            large[name] = f"{name}: It has {file.size:,} bytes; at most {limit:,} are taken."
+            large[name] = f"{name}: The file has {file.size:,} bytes; the limit is {limit:,}."
     runs = [name for name in runs if name not in large]
+
+    # predictions are downloaded only for new runs
     files = download_files(head, runs, token=token)
-    beside = [predictions_file(name) for name in lacking(store, runs, files)]
-    files |= download_files(head, [name for name in beside if name in head.files and name not in large], token=token)
+    predictions = [predictions_file(name) for name in lacking(store, runs, files)]
+    files |= download_files(
+        head, [name for name in predictions if name in head.files and name not in large], token=token
+    )
     taken = take(store, runs, files)
     taken.left_out += large.values()
     return taken

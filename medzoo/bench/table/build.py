@@ -1,4 +1,4 @@
-"""Results and the rows and columns they belong to → a table."""
+"""Build a table from results with their rows and columns."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Parts = tuple[str, tuple[TableRow, ...], tuple[Column, ...], tuple[tuple[TableCe
 
 @dataclass(frozen=True)
 class Placed:
-    """A result, and one row and column that it belongs to.
+    """A result with its row and column.
 
     Args:
         path: its file, if it has one.
         result: as stored.
-        row: the checkpoint, as it was asked for.
-        task: the task, as it was asked for.
+        row: the requested name of the checkpoint.
+        task: the requested name of the task.
         title: of the column.
-        place: which of the asked tasks.
-        metric: that the column shows.
+        place: position among the requested tasks.
+        metric: of the column.
     """
 
     path: Path | None
@@ -52,13 +52,14 @@ def build(
 
     Args:
         placed: results with their rows and columns.
-        rows: the rows that were asked for, with labels; empty for all.
-        columns: the tasks that were asked for, with titles; empty for all.
+        rows: the requested rows, with labels; empty for all.
+        columns: the requested tasks, with titles; empty for all.
         title: above the table.
         root: links are relative to it.
         notes: footnotes after those about the cells.
-        outside: results that were not asked for, in words.
+        outside: results that were not requested, in words.
     """
+    # the runs of each row and column
     runs: dict[tuple[str, str | None, Column], list[Run]] = {}
     for item in placed:
         column = rows_columns.column_of(item.result, item.metric, item.task, item.title, item.place)
@@ -66,25 +67,32 @@ def build(
         runs.setdefault((item.row, weights, column), []).append(
             rows_columns.run_of(item.result, item.metric, item.path)
         )
-    every: dict[Column, list[Run]] = {}
+
+    # the number of folds of a column is known only from all its runs
+    of_column: dict[Column, list[Run]] = {}
     for (*_, column), some in runs.items():
-        every.setdefault(column, []).extend(some)
-    final = {column: rows_columns.counted_folds(column, some) for column, some in every.items()}
+        of_column.setdefault(column, []).extend(some)
+    final = {column: rows_columns.counted_folds(column, some) for column, some in of_column.items()}
     runs = {(row, weights, final[column]): some for (row, weights, column), some in runs.items()}
+
+    # the cells
     made_rows = rows_columns.ordered_rows([place[:2] for place in runs], rows)
     made_columns = rows_columns.ordered_columns([place[2] for place in runs], columns)
     grid = tuple(
         tuple(_cell(runs.get((row.checkpoint, row.weights, column), []), column) for column in made_columns)
         for row in made_rows
     )
+
+    # the texts of the headings and footnotes depend on the cells
     below = list(zip(*grid, strict=True)) or [()] * len(made_columns)
     sized = [
         replace(column, size=rows_columns.size_of(cells), pixels=rows_columns.pixels_of(cells))
         for column, cells in zip(made_columns, below, strict=True)
     ]
-    told = [replace(column, detail=text) for column, text in zip(sized, details(sized), strict=True)]
-    footnotes = [*rows_columns.notes_of(made_rows, told, grid, outside), *_same_runs(made_rows, told, grid), *notes]
-    return title, tuple(made_rows), tuple(told), grid, tuple(footnotes), root
+    detailed = [replace(column, detail=text) for column, text in zip(sized, details(sized), strict=True)]
+    of_cells = rows_columns.notes_of(made_rows, detailed, grid, outside)
+    footnotes = (*of_cells, *_same_runs(made_rows, detailed, grid), *notes)
+    return title, tuple(made_rows), tuple(detailed), grid, footnotes, root
 
 
 def _cell(runs: Iterable[Run], column: Column) -> TableCell:
@@ -92,15 +100,15 @@ def _cell(runs: Iterable[Run], column: Column) -> TableCell:
 
 
 def _same_runs(rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]]) -> list[str]:
-    """Footnotes on rows, and on columns, that hold the same runs under two names."""
+    """Footnotes about rows, and about columns, that have the same runs under two names."""
     notes = []
-    beside = [(row.label, cells) for row, cells in zip(rows, grid, strict=True)]
-    below = [(column.title, cells) for column, cells in zip(columns, zip(*grid, strict=True), strict=bool(rows))]
-    for what, named in (("checkpoints are the same weights", beside), ("tasks are the same data", below)):
+    by_row = [(row.label, cells) for row, cells in zip(rows, grid, strict=True)]
+    by_column = [(column.title, cells) for column, cells in zip(columns, zip(*grid, strict=True), strict=bool(rows))]
+    for what, named in (("checkpoints have the same weights", by_row), ("tasks have the same data", by_column)):
         for number, (name, cells) in enumerate(named):
             same = [other for other, theirs in named[number + 1 :] if other != name and _share(cells, theirs)]
             if same:
-                notes.append(f"{', '.join([name, *same])}: these {what}, so the same runs stand under each name.")
+                notes.append(f"{', '.join([name, *same])}: these {what}, so the same runs are shown for each name.")
     return notes
 
 

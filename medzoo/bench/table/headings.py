@@ -1,4 +1,4 @@
-"""What tells the columns of a table apart: mode, share, folds, size and more, where they differ."""
+"""The details in the headings of a table's columns: mode, fraction, folds, size and more, where columns differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from medzoo.bench.table.model import Column
 
-MODES = {"linear": "linear probe"}  # in words, where the name alone does not say it
+MODES = {"linear": "linear probe"}  # longer names for modes
 
 
 def _folds(column: Column) -> str:
@@ -15,7 +15,7 @@ def _folds(column: Column) -> str:
     return "" if column.fold is None else f"fold {column.fold}"
 
 
-# told in every heading of a table in which they differ
+# in every heading, if any two columns of the table differ in it
 EVERYWHERE: tuple[Callable[[Column], str], ...] = (
     lambda column: MODES.get(column.mode, column.mode),
     lambda column: f"{100 * column.fraction:.3g} % of train",
@@ -23,7 +23,7 @@ EVERYWHERE: tuple[Callable[[Column], str], ...] = (
     lambda column: column.pixels,
     lambda column: f"protocol {column.protocol}",
 )
-# told where columns of one task differ in them, one after another until all are told apart
+# only in the headings of columns that are otherwise equal and differ in it
 AMONG_EQUALS: tuple[Callable[[Column], str], ...] = (
     lambda column: f"uncertain labels: {column.data[2]}" if column.data and column.data[2] else "",
     lambda column: f"version {column.version}",
@@ -34,7 +34,7 @@ AMONG_EQUALS: tuple[Callable[[Column], str], ...] = (
 
 
 def details(columns: Sequence[Column]) -> list[str]:
-    """For each column, what its heading says beside task and metric; empty where there is nothing to tell apart.
+    """The details in the heading of each column, in addition to task and metric; empty if no columns differ.
 
     Args:
         columns: of one table.
@@ -45,13 +45,13 @@ def details(columns: Sequence[Column]) -> list[str]:
         for facet in EVERYWHERE
         if len({facet(column) for column in full} - (set() if facet is _folds else {""})) > 1
     ]
-    told = {column: [text for facet in facets if (text := facet(column))] for column in full}
+    parts = {column: [text for facet in facets if (text := facet(column))] for column in full}
     for facet in AMONG_EQUALS:
         groups: dict[tuple[str, ...], list[Column]] = {}
         for column in full:
-            groups.setdefault((column.title, column.heading, *told[column]), []).append(column)
+            groups.setdefault((column.title, column.heading, *parts[column]), []).append(column)
         for group in groups.values():
             if len({facet(column) for column in group}) > 1:
                 for column in group:
-                    told[column] += [text] if (text := facet(column)) else []
-    return [", ".join(told.get(column, [])) for column in columns]
+                    parts[column] += [text] if (text := facet(column)) else []
+    return [", ".join(parts.get(column, [])) for column in columns]

@@ -1,4 +1,4 @@
-"""Which results belong to the checkpoints and tasks that a person names: by the weights, and by what the data are called."""
+"""Match results to the requested checkpoints (by their weights) and tasks (by the names of their data)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.bench.suite import short_task
+from medzoo.data.task_registry import open_family, split_name, task_names
 from medzoo.errors import MedzooError, UsageError, listed
+from medzoo.zoo.loading.identify import identify
+from medzoo.zoo.registry.registry import info, is_known
 
 Result = Mapping[str, Any]
 
 
 @dataclass
 class Matched:
-    """What was found for the names.
+    """The matches of results and names.
 
     Args:
         places: for each result, the names that it belongs to.
-        notes: what a reader of the table should know, about names without results.
+        notes: footnotes about names without results.
     """
 
     places: list[list[str]]
@@ -31,50 +34,48 @@ class Matched:
 def match_checkpoints(
     results: Sequence[Result], names: Iterable[str], hub: str | os.PathLike[str] | None = None
 ) -> Matched:
-    """The rows that results belong to.
+    """Match results to the rows of a table.
 
-    A name stands for weights: results of the same sha256 are its own, whatever they were called when they were made. Random
-    starts go by name and architecture. A name whose weights are not on this machine goes by itself, or by its last part where
-    only one checkpoint can be meant.
+    Results match a checkpoint if their weights have its sha256, even if they have another name. Random weights match by name
+    and architecture. A checkpoint whose weights are not on this machine matches by its name, or by the last part of its name
+    if that is unique.
 
     Args:
         results: any.
-        names: as a person gives checkpoints: names, aliases, folders, local-dir:PATH, org/name, hf-hub:org/name@rev.
-        hub: directory that plays the Hub.
+        names: of checkpoints: names, aliases, folders, local-dir:PATH, org/name, hf-hub:org/name@rev.
+        hub: directory used instead of the Hub.
     """
-    found = Matched([[] for _ in results])
-    late: list[str] = []
+    matched = Matched([[] for _ in results])
+    unmatched: list[str] = []
     for name in names:
         known = _identified(name, hub)
         own = [i for i, result in enumerate(results) if _is_of(result["identity"]["checkpoint"], name, known)]
         for i in own:
-            found.places[i].append(name)
+            matched.places[i].append(name)
         if not own and known is not None and known.sha256:
             others = sum(result["identity"]["checkpoint"]["id"] == known.name for result in results)
-            note = f"{name}: no result was made with its weights ({known.sha256[:8]})"
-            found.notes.append(
-                note + (f"; {others} results of other weights carry its name {known.name}." if others else ".")
+            note = f"{name}: no result has its weights ({known.sha256[:8]})"
+            matched.notes.append(
+                note + (f"; {others} results of other weights have the same name {known.name}." if others else ".")
             )
         elif not own:
-            late.append(name)
-    _match_by_last_part(results, late, found)
-    return found
+            unmatched.append(name)
+    _match_by_last_part(results, unmatched, matched)
+    return matched
 
 
 def _identified(name: str, hub: str | os.PathLike[str] | None) -> Any:  # noqa: ANN401 - Identified or None
-    from medzoo.zoo.loading.identify import identify
-
     try:
         return identify(name, hub=hub)
-    except (MedzooError, OSError):  # not here: the name has to do
+    except (MedzooError, OSError):  # not on this machine: match by name
         return None
 
 
 def _is_of(checkpoint: Mapping[str, Any], name: str, known: Any) -> bool:  # noqa: ANN401 - Identified or None
-    """Whether a result's checkpoint is surely the named one."""
+    """Whether a result's checkpoint is certainly the named one."""
     if known is not None and known.sha256 and checkpoint["weights_sha256"] == known.sha256:
         return True
-    if known is not None and not known.sha256:  # random weights: no file, so that name and architecture tell
+    if known is not None and not known.sha256:  # random weights have no file: compare name and architecture
         same = (checkpoint["id"], checkpoint["arch"]) == (known.name, known.architecture)
         return same and checkpoint["weights_sha256"] is None
     plain, _, revision = name.removeprefix("hf-hub:").partition("@")
@@ -85,36 +86,34 @@ def _is_of(checkpoint: Mapping[str, Any], name: str, known: Any) -> bool:  # noq
 
 def _registered(name: str) -> str:
     """The registry's name behind an alias."""
-    from medzoo.zoo.registry.registry import info, is_known
-
     return info(name).name if is_known(name) else name
 
 
-def _match_by_last_part(results: Sequence[Result], names: Sequence[str], found: Matched) -> None:
-    """Names of checkpoints that are not here: by their last part, if it can mean but one checkpoint."""
+def _match_by_last_part(results: Sequence[Result], names: Sequence[str], matched: Matched) -> None:
+    """Match checkpoints that are not on this machine by the last part of their name, if it is unique."""
     for name in names:
         last = _last_part(name)
         rivals = [other for other in names if _last_part(other) == last]
         fitting = [
             i
             for i, result in enumerate(results)
-            if not found.places[i] and _last_part(result["identity"]["checkpoint"]["id"]) == last
+            if not matched.places[i] and _last_part(result["identity"]["checkpoint"]["id"]) == last
         ]
         weights = {results[i]["identity"]["checkpoint"]["weights_sha256"] for i in fitting}
         if fitting and len(rivals) == 1 and len(weights) == 1:
             for i in fitting:
-                found.places[i].append(name)
+                matched.places[i].append(name)
         elif fitting:
-            found.notes.append(
-                f"{name}: its weights are not on this machine, and {len(fitting)} results of {last} may be of others; they are "
-                "not shown. Name the checkpoint as its results do (`medzoo results list`)."
+            matched.notes.append(
+                f"{name}: its weights are not on this machine, and {len(fitting)} results of {last} may have other weights. They "
+                "are not shown. Use the name of the checkpoint in its results (`medzoo results list`)."
             )
         else:
-            found.notes.append(f"{name}: no result carries its name, and its weights are not on this machine.")
+            matched.notes.append(f"{name}: no result has its name, and its weights are not on this machine.")
 
 
 def _last_part(name: str) -> str:
-    """What a name and a result's id have in common: neither the place on a disk, nor the organisation, nor a revision.
+    """A checkpoint's name without folder, organisation and revision.
 
     >>> _last_part("hf-hub:org/net@abc"), _last_part("runs/net/"), _last_part("resnet18-random")
     ('net', 'net', 'resnet18-random')
@@ -123,62 +122,59 @@ def _last_part(name: str) -> str:
 
 
 def match_tasks(results: Sequence[Result], names: Iterable[str]) -> Matched:
-    """The columns that results belong to: a task goes by its name and choices, in any order and with defaults left out.
+    """Match results to the columns of a table by task name and choices; order and default values do not matter.
 
     Args:
         results: any.
-        names: as a person gives tasks: names with choices, folder:PATH, parquet:PATH, shards:PATH.
+        names: of tasks: names with choices, folder:PATH, parquet:PATH, shards:PATH.
 
     Raises:
-        UsageError: if two names are one to the results, and lead to different data.
+        UsageError: if two names have different data, but the same name in results.
     """
-    found = Matched([[] for _ in results])
-    asked = {name: task_key(name) for name in names}
-    for name, key in asked.items():
-        rivals = [other for other, theirs in asked.items() if theirs == key and _place(other) != _place(name)]
+    matched = Matched([[] for _ in results])
+    keys = {name: task_key(name) for name in names}
+    for name, key in keys.items():
+        rivals = [other for other, theirs in keys.items() if theirs == key and _folder(other) != _folder(name)]
         if rivals:
             raise UsageError(
-                f"The tasks {listed([name, *rivals])} are all called {short_task(name)!r} in results, which keep no places of one "
-                "machine. Give one of them, or make a table of each store."
+                f"The tasks {listed([name, *rivals])} have the same name {short_task(name)!r} in results, because results contain "
+                "no paths. Give only one of them, or make a table of each store.",
+                code="task-names-ambiguous",
             )
         for i, result in enumerate(results):
             theirs = result["identity"]["task"]["id"]
             if task_key(theirs) == key or (":" not in theirs and theirs == short_task(name)):
-                found.places[i].append(name)
-    return found
+                matched.places[i].append(name)
+    return matched
 
 
 def task_key(name: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    """A task as results know it: kind or name, last part of the path, choices that differ from the family's defaults.
+    """The key of a task for comparison: kind or name, last part of the path, and choices that are not defaults.
 
     >>> task_key("folder:./scans/knee/") == task_key("folder:knee")
     True
     >>> task_key("pneumoniamnist,size=28") == task_key("pneumoniamnist") != task_key("pneumoniamnist,size=64")
     True
     """
-    from medzoo.data.task_registry import open_family, split_name, task_names
-
     try:
         base, path, choices = split_name(name)
     except UsageError:
         return name, "", ()
     if base in task_names():
-        usual = inspect.signature(open_family(task_names()[base]).load).parameters
-        choices = {key: value for key, value in choices.items() if key not in usual or str(usual[key].default) != value}
-    place = "" if path is None else _last_folder(path)
-    return base, place, tuple(sorted(choices.items()))
+        known = inspect.signature(open_family(task_names()[base]).load).parameters
+        choices = {key: value for key, value in choices.items() if key not in known or str(known[key].default) != value}
+    folder = "" if path is None else _last_folder(path)
+    return base, folder, tuple(sorted(choices.items()))
 
 
 def _last_folder(path: str) -> str:
-    """The name of a folder, of `.` and `x/..` too where they lead to one."""
+    """The name of a folder; an existing folder such as `.` or `x/..` is resolved first."""
     plain = Path(path).expanduser()
     return plain.resolve().name if plain.is_dir() else short_task(path)
 
 
-def _place(name: str) -> str:
-    """The folder that a task's name leads to, to tell two spellings of one folder from two folders."""
-    from medzoo.data.task_registry import split_name
-
+def _folder(name: str) -> str:
+    """The resolved folder of a task's data, so that two spellings of one folder are equal."""
     try:
         _, path, _ = split_name(name)
     except UsageError:

@@ -1,4 +1,4 @@
-"""The parts of a table: runs, cells, rows and columns, and how each is worded."""
+"""The parts of a table: runs, cells, rows and columns, and their texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSING = "—"
 
 @dataclass(frozen=True)
 class Run:
-    """One result as a table sees it: its value of the column's metric, or why there is none."""
+    """One result in a table: its value of the column's metric, or the reason why it has none."""
 
     seed: int
     fold: int | None
@@ -25,7 +25,7 @@ class Run:
     undefined: str | None
     run_id: str
     path: Path | None
-    recipe: str  # what must be equal within a cell for a mean to mean something
+    recipe: str  # facts that must be equal for all runs of a cell; otherwise the cell has no mean
     n: int | None = None
     n_patients: int | None = None
     n_labels: int | None = None
@@ -38,7 +38,7 @@ class Run:
         return f"seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold}")
 
     def worded(self, digits: int) -> str:
-        """The value, or the state of a run without one; the reason stands in a footnote."""
+        """The value, or the status of a run without a value; a footnote gives the reason."""
         if self.value is not None:
             return f"{self.value:.{digits}f}"
         return "undefined" if self.status == "ok" else self.status
@@ -46,7 +46,7 @@ class Run:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A checkpoint: its name, and its weights where one name stands for several."""
+    """A checkpoint: its name, its weights and its label."""
 
     checkpoint: str
     weights: str | None
@@ -55,7 +55,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Column:
-    """A task under a protocol, read by one metric."""
+    """A task under a protocol, with one metric."""
 
     task: str
     version: str
@@ -67,16 +67,16 @@ class Column:
     metric: str
     reported: bool
     title: str
-    folds: int | None = None  # of a cross-validation, whose folds share the column
-    fold: int | None = None  # the one fold of a column, where nothing says which cross-validation it belongs to
-    place: int = 0  # among the tasks that were asked for
+    folds: int | None = None  # number of folds of a cross-validation; its folds share the column
+    fold: int | None = None  # the only fold of a column, if its cross-validation is not known
+    place: int = 0  # position among the requested tasks
     size: str = ""  # such as "1,560 images, 780 patients"
     pixels: str = ""  # such as "224 px"
-    detail: str = ""  # what tells the column from the others of its table
+    detail: str = ""  # the facts in which the column differs from others of its table
 
     @property
     def heading(self) -> str:
-        """The metric with the direction in which it is better."""
+        """The metric with an arrow for the better direction."""
         if not self.metric:
             return "no results yet"
         metric = metrics.metric(self.metric)
@@ -90,7 +90,7 @@ class Column:
 
     @property
     def how(self) -> str:
-        """Protocol, mode, share of the training patients, and the beginning of the protocol's hash."""
+        """Protocol, mode, fraction of the training patients, and the first digits of the protocol's hash."""
         if not self.metric:
             return ""
         share = "" if self.fraction == 1 else f", {self.fraction:.3g} of train"
@@ -101,50 +101,50 @@ class Column:
 
 @dataclass(frozen=True)
 class TableCell:
-    """The runs of a checkpoint in a column, and what can be said of them together."""
+    """The runs of a checkpoint in a column, with their mean and spread."""
 
     runs: tuple[Run, ...] = ()
     reported: bool = False
-    folds: int | None = None  # how many the cross-validation has; None without one
+    folds: int | None = None  # number of folds of the cross-validation; None without one
 
     @property
     def values(self) -> list[float]:
-        """The values of runs that ended well."""
+        """The values of the runs that have one."""
         return [run.value for run in self.runs if run.value is not None]
 
     @property
     def mixed(self) -> bool:
         """Whether its runs differ in more than seed and fold, so that they have no common mean."""
-        places = [(run.seed, run.fold) for run in self.runs]
-        return len({run.recipe for run in self.runs}) > 1 or len(set(places)) < len(places)
+        seeds = [(run.seed, run.fold) for run in self.runs]
+        return len({run.recipe for run in self.runs}) > 1 or len(set(seeds)) < len(seeds)
 
     @property
     def by_fold(self) -> dict[int | None, list[float]]:
-        """The values of each fold: one a seed."""
-        found: dict[int | None, list[float]] = {}
+        """The values of each fold, one for each seed."""
+        values: dict[int | None, list[float]] = {}
         for run in self.runs:
             if run.value is not None:
-                found.setdefault(run.fold, []).append(run.value)
-        return found
+                values.setdefault(run.fold, []).append(run.value)
+        return values
 
     @property
     def averaged(self) -> list[float]:
-        """What the mean is taken over: the runs; of a cross-validation the folds, each the mean of its seeds."""
+        """The values of which the mean is taken: the runs; for a cross-validation the folds, each the mean of its seeds."""
         return self.values if self.folds is None else [statistics.fmean(values) for values in self.by_fold.values()]
 
     @property
     def mean(self) -> float | None:
-        """The mean over runs, or over folds; None without values, and where there should be none."""
+        """The mean over runs, or over folds; None without values and for mixed runs."""
         return statistics.fmean(self.averaged) if self.values and not self.mixed else None
 
     @property
     def sd(self) -> float | None:
-        """The sample standard deviation over runs, or over folds (n - 1); None below two."""
+        """The sample standard deviation (n - 1) over runs, or over folds; None for fewer than two values."""
         return statistics.stdev(self.averaged) if len(self.averaged) > 1 and not self.mixed else None
 
     @property
     def missing_folds(self) -> list[int]:
-        """The folds of a cross-validation that have no value here."""
+        """The folds of a cross-validation that have no value."""
         return [fold for fold in range(self.folds or 0) if fold not in self.by_fold]
 
     @property
@@ -154,11 +154,11 @@ class TableCell:
 
     @property
     def count(self) -> str:
-        """How many values stand behind the mean: "3", "2/3", "5 folds", "4/5 folds x 3 seeds"."""
+        """The number of values in the mean: "3", "2/3", "5 folds", "4/5 folds x 3 seeds"."""
         if self.folds is None:
             return f"{len(self.values)}/{len(self.runs)}" if self.incomplete else f"{len(self.values)}"
-        there = len(self.by_fold)
-        folds = f"{there}/{self.folds} folds" if self.missing_folds else f"{there} folds"
+        done = len(self.by_fold)
+        folds = f"{done}/{self.folds} folds" if self.missing_folds else f"{done} folds"
         seeds = sorted({len(values) for values in self.by_fold.values()})
         if not seeds or seeds == [1]:
             return folds
@@ -186,15 +186,15 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableData:
-    """What a table holds; every number in it can be followed to the files it was computed from.
+    """The content of a table; every number in it has links to the files it was computed from.
 
     Args:
         title: above the table.
         rows: the checkpoints.
         columns: the tasks, each with its metric and protocol.
         grid: a cell for each row and column.
-        footnotes: below the table; those about the cells are written by `table`.
-        root: links are relative to this folder until the table is written to one.
+        footnotes: below the table.
+        root: links are relative to this folder, until the table is written to another folder.
     """
 
     title: str
@@ -206,14 +206,14 @@ class TableData:
 
     @property
     def generator(self) -> str:
-        """What made the table."""
+        """The name and version of the program that made the table."""
         try:
             return f"medzoo {version('medzoo')}"
         except PackageNotFoundError:
             return "medzoo"
 
     def link(self, path: Path, folder: Path | None = None) -> str:
-        """A result file as a link that holds in `folder`."""
+        """A link to a result file, relative to `folder`."""
         try:
             return quote(Path(os.path.relpath(path, folder or self.root)).as_posix(), safe="/@~")
         except ValueError:  # another drive

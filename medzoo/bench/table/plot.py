@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
     from medzoo.bench.table.model import TableData
 
-ACROSS = 4  # panels side by side; more go below
+ACROSS = 4  # panels in a row
 INK, DOT, FAINT = "#1b1f24", "#1f6fb2", "#e6eaee"
 
 
 def figure(table: TableData) -> Figure:
-    """Draw the table; independent of pyplot, so that nothing global changes."""
+    """Draw the table without pyplot, so that no global state changes."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "recipes", "Drawing a table") from error
+
+    # the size of the figure, from the numbers of panels and lines
     across = min(ACROSS, len(table.columns))
     down = -(-len(table.columns) // across)
     longest = max(len(row.label) for row in table.rows)
@@ -35,16 +37,22 @@ def figure(table: TableData) -> Figure:
     width, height = labels + 3.5 * across, 0.65 + panel * down
     drawn = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     drawn.suptitle(_words(table.title, int(9 * width)), fontsize=13, fontweight="bold", color=INK, x=0.01, ha="left")
+
+    # a panel for each column
     axes = drawn.subplots(down, across, squeeze=False).ravel()
     for i, (axis, column) in enumerate(zip(axes, table.columns, strict=False)):
         _panel(axis, table, column, [cells[i] for cells in table.grid], first=i % across == 0)
     for axis in axes[len(table.columns) :]:
         axis.set_visible(False)
-    runs = [cell for cells in table.grid for cell in cells if cell.sd is not None]
-    what = "Dots: runs. Bar and line: mean ± sample sd over n runs, shown as mean ± sd (n)." if runs else "Dots: runs."
+
+    # the legend
+    spread = [cell for cells in table.grid for cell in cells if cell.sd is not None]
+    legend = (
+        "Dots: runs. Bar and line: mean ± sample sd over n runs, shown as mean ± sd (n)." if spread else "Dots: runs."
+    )
     if any(column.folds is not None for column in table.columns):
-        what = what.replace("over n runs", "over n runs (or folds)")
-    drawn.supxlabel(f"{what} {table.generator}", fontsize=8, color="#5b6570", x=0.01, ha="left")
+        legend = legend.replace("over n runs", "over n runs (or folds)")
+    drawn.supxlabel(f"{legend} {table.generator}", fontsize=8, color="#5b6570", x=0.01, ha="left")
     return drawn
 
 
@@ -56,6 +64,7 @@ def png(table: TableData) -> bytes:
 
 
 def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], *, first: bool) -> None:  # noqa: ANN401 - matplotlib's
+    # title, labels and axes
     detail = f"\n{_words(column.detail, 44)}" if column.detail else ""
     axis.set_title(f"{_words(column.title, 44)}\n{column.heading}{detail}", fontsize=10, color=INK, loc="left")
     axis.set_ylim(len(cells) - 0.5, -0.5)
@@ -67,6 +76,8 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.spines["bottom"].set_color("#b8c0c8")
     axis.locator_params(axis="x", nbins=4)
+
+    # each cell: a bar of mean ± sd, a dot for each run, a line for the mean, and the text
     for y, cell in enumerate(cells):
         axis.axhline(y, color=FAINT, linewidth=1, zorder=0)
         values = cell.values
@@ -91,6 +102,6 @@ def _short(label: str, longest: int = 44) -> str:
 
 
 def _words(text: str, longest: int | None = None) -> str:
-    """Text as it is: no dollar begins a formula, and long lines break."""
+    """Text with escaped dollar signs, so that it is not read as a formula, and with wrapped lines."""
     lines = textwrap.wrap(text, longest) if longest else [text]
     return "\n".join(lines).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""From result files to the rows, columns and footnotes of a table."""
+"""Make the rows, columns and footnotes of a table from result files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Results = Path | str | Iterable[Path | str | Mapping[str, Any]]
 
 
 def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Path]:
-    """Read results from a store's folder, from files or from dicts; each run once, and the folder they share.
+    """Read results from a store's folder, from files or from dicts. Returns each run once, and the common folder.
 
     Raises:
         UsageError: for a file that does not exist.
@@ -27,54 +27,57 @@ def load(results: Results) -> tuple[list[tuple[Path | None, dict[str, Any]]], Pa
     if isinstance(results, Path | str) and Path(results).is_dir():
         return [(path, result) for path, result in ResultStore(results).all()], Path(results)
     if isinstance(results, bytes | Mapping | type) or not isinstance(results, Iterable | Path):
-        raise UsageError(f"The results are {results!r}; give the folder of a store, or a list of result files.")
-    found: list[tuple[Path | None, dict[str, Any]]] = []
+        raise UsageError(
+            f"The results are {results!r}; give the folder of a store, or a list of result files.",
+            code="results-type-wrong",
+        )
+    loaded: list[tuple[Path | None, dict[str, Any]]] = []
     for item in [results] if isinstance(results, Path | str) else results:
         if isinstance(item, Mapping):
             row = {key: value for key, value in item.items() if key != "path"}
             validate(row)
-            found.append((Path(item["path"]) if item.get("path") else None, row))
+            loaded.append((Path(item["path"]) if item.get("path") else None, row))
         elif isinstance(item, Path | str) and Path(item).is_file():
-            found.append((Path(item), read_result(Path(item))))
+            loaded.append((Path(item), read_result(Path(item))))
         else:
-            raise UsageError(f"{item} is no result file and no folder of results.")
+            raise UsageError(f"{item} is neither a result file nor a folder of results.", code="not-a-result-file")
     once: dict[str, tuple[Path | None, dict[str, Any]]] = {}
-    for path, result in sorted(found, key=lambda pair: len(pair[0].name) if pair[0] else 0):  # replicates come last
+    for path, result in sorted(loaded, key=lambda pair: len(pair[0].name) if pair[0] else 0):  # replicates come last
         once.setdefault(result["run_id"], (path, result))
-    return list(once.values()), common_folder([path for path, _ in found if path])
+    return list(once.values()), common_folder([path for path, _ in loaded if path])
 
 
 def common_folder(paths: Iterable[Path]) -> Path:
-    """The folder that files share; the working folder without files."""
+    """The common folder of files; without files, the working directory."""
     parents = [path.resolve().parent for path in paths]
     return Path(os.path.commonpath(parents)) if parents else Path()
 
 
 def names(chosen: Sequence[str] | Mapping[str, str] | None, short: bool = False) -> dict[str, str]:
-    """The chosen names with their labels; empty for "all"."""
+    """The requested names with their labels; empty for "all"."""
     if chosen is None or isinstance(chosen, Mapping):
         return dict(chosen or {})
     return {name: short_task(name) if short else name for name in chosen}
 
 
 def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, place: int = 0) -> Column:
-    """The column a result belongs to: two results share it only if their numbers may be compared.
+    """The column of a result. Two results have the same column only if their numbers are comparable.
 
-    The folds of one cross-validation share a column: each has its own split, and what divides the data into all of them is one.
+    The folds of one cross-validation have different splits but share a column, because their division of the data is the same.
 
     Args:
         result: as stored.
-        metric: that the column shows.
-        task: as it was asked for.
+        metric: of the column.
+        task: the requested name of the task.
         title: of the column.
-        place: which of the asked tasks.
+        place: position among the requested tasks.
     """
     identity = result["identity"]
     data, protocol = identity["dataset"], identity["protocol"]
     split, folds = data["split_hash"], None
     if identity["fold"] is not None:
-        whole = result["train"].get("folds")
-        split, folds = (whole["sha256"], whole["count"]) if whole else (split, 0)  # 0: nothing says how many
+        validation = result["train"].get("folds")
+        split, folds = (validation["sha256"], validation["count"]) if validation else (split, 0)  # 0: not known
     return Column(
         task, identity["task"]["version"], (data["fingerprint"], split, data["label_policy"] or ""),
         protocol["id"], protocol["mode"], float(protocol["label_fraction"]), protocol["hash"], metric,
@@ -83,7 +86,7 @@ def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, pla
 
 
 def counted_folds(column: Column, runs: Iterable[Run]) -> Column:
-    """A column whose results do not say how many folds there are, by those that it holds; of a single one it is the fold."""
+    """The column with the number of its folds, if its results do not give that number; a column of one fold names it."""
     if column.folds != 0:
         return column
     folds = {run.fold for run in runs if run.fold is not None}
@@ -91,10 +94,10 @@ def counted_folds(column: Column, runs: Iterable[Run]) -> Column:
 
 
 def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
-    """A result read by one metric."""
+    """The run of a result, with its value of one metric."""
     identity, rows = result["identity"], result["metrics"]
     named = [row for row in rows if row["name"] == metric]
-    whole = next((row for row in named if row["label"] is None), None)
+    whole = next((row for row in named if row["label"] is None), None)  # of the whole task, not of one label
     ok = result["status"] == "ok" and whole is not None
     checkpoint = identity["checkpoint"]
     reason = whole["undefined"] if whole else f"no {metric} in this result"
@@ -121,10 +124,10 @@ def place(run: Run) -> tuple[int, int, str]:
     return (-1 if run.fold is None else run.fold, run.seed, run.run_id)
 
 
-def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, str]) -> list[TableRow]:
-    """Rows as chosen, else random starts first and the rest by name; one name with two weights gives two rows."""
+def ordered_rows(used: Iterable[tuple[str, str | None]], chosen: Mapping[str, str]) -> list[TableRow]:
+    """The rows in the requested order, else random weights first and the rest by name; a name with two weights has two rows."""
     weights: dict[str, list[str | None]] = {name: [] for name in chosen}
-    for name, sha in found:
+    for name, sha in used:
         known = weights.setdefault(name, [])
         if sha not in known:
             known.append(sha)
@@ -139,12 +142,12 @@ def ordered_rows(found: Iterable[tuple[str, str | None]], chosen: Mapping[str, s
     return rows
 
 
-def ordered_columns(found: Iterable[Column], chosen: Sequence[tuple[str, str]]) -> list[Column]:
-    """Columns as chosen, else by task, protocol, mode and fraction; a chosen task without results keeps its place."""
-    there = set(found)
+def ordered_columns(used: Iterable[Column], chosen: Sequence[tuple[str, str]]) -> list[Column]:
+    """The columns in the requested order, else by task, protocol, mode and fraction; a task without results stays, empty."""
+    columns = set(used)
     for place, (name, title) in enumerate(chosen):
-        if not any(column.place == place for column in there):
-            there.add(Column(name, "", (), "", "", 1.0, "", "", False, title, place=place))
+        if not any(column.place == place for column in columns):
+            columns.add(Column(name, "", (), "", "", 1.0, "", "", False, title, place=place))
 
     def order(c: Column) -> tuple[Any, ...]:
         return (
@@ -152,17 +155,17 @@ def ordered_columns(found: Iterable[Column], chosen: Sequence[tuple[str, str]]) 
             c.reported,
         )  # fmt: skip
 
-    return sorted(there, key=order)
+    return sorted(columns, key=order)
 
 
 def pixels_of(cells: Iterable[TableCell]) -> str:
-    """The sides of the inputs behind a column."""
+    """The side lengths of the inputs of a column's runs."""
     span = _span(run.pixels for cell in cells for run in cell.runs)
     return f"{span} px" if span else ""
 
 
 def size_of(cells: Iterable[TableCell]) -> str:
-    """How many images, patients and labels stand behind the numbers of a column."""
+    """The numbers of images, patients and labels of a column's runs."""
     runs = [run for cell in cells for run in cell.runs if run.value is not None]
     if not runs:
         return ""
@@ -177,25 +180,29 @@ def size_of(cells: Iterable[TableCell]) -> str:
 def notes_of(
     rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]], outside: Iterable[str]
 ) -> list[str]:
-    """The footnotes that the cells call for."""
+    """The footnotes about the cells."""
     placed = [
         (row, column, cell)
         for row, cells in zip(rows, grid, strict=True)
         for column, cell in zip(columns, cells, strict=True)
     ]
     notes = []
+
+    # how to read the numbers
     if any(cell.sd is not None and cell.folds is not None for *_, cell in placed):
         notes.append(
             "(n folds): mean ± sample standard deviation over the n folds of a cross-validation; (n folds x k seeds): each fold "
-            "is the mean of its k seeds. The deviation is no confidence interval for other patients: folds share training data."
+            "is the mean of its k seeds. This is not a confidence interval for other patients: folds share training data."
         )
     if any(cell.sd is not None and cell.folds is None for *_, cell in placed):
         notes.append(
-            "mean ± sample standard deviation (n) over n runs, which differ in their seed. The deviation says how far "
-            "runs lie apart; it is no confidence interval for other patients."
+            "mean ± sample standard deviation (n) over n runs with different seeds. The deviation is the spread between runs; it "
+            "is not a confidence interval for other patients."
         )
     if any(len(cell.runs) == 1 and cell.values and not cell.reported for *_, cell in placed):
         notes.append("A value with (1) is a single run.")
+
+    # runs and folds without a value
     lost = [
         f"{row.label} on {column.title}, {run.name}: {run.undefined or run.status}"
         if run.status == "ok"
@@ -216,17 +223,20 @@ def notes_of(
         )
     if lost:
         notes.append(f"† (k/n): only k of n runs have a value, and the mean is over those. Without: {'; '.join(lost)}.")
+
+    # other marks
     if any(cell.mixed for *_, cell in placed):
-        notes.append("‡ runs whose input or start differ, or one seed twice: there is no common mean; see the runs.")
+        notes.append(
+            "‡ the runs differ in input or initial weights, or a seed occurs twice: no common mean; see the runs."
+        )
     if any(column.reported for column in columns):
-        notes.append("(reported): copied from a publication, not run here, and in no mean.")
+        notes.append("(reported): copied from a publication, not run here, and not part of any mean.")
     if any(not cell.runs for *_, cell in placed):
         notes.append("—: no result.")
     if any(" @" in row.label for row in rows):
-        notes.append("@: one name stands for several weights; the digits begin their sha256.")
-    left = sorted(outside)
-    if left:
-        notes.append(f"Not shown, since not asked for: {listed(left, 6)}.")
+        notes.append("@: one name has several weights; the digits are the first of their sha256.")
+    if hidden := sorted(outside):
+        notes.append(f"Not shown, because not requested: {listed(hidden, 6)}.")
     return notes
 
 
@@ -235,5 +245,5 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
 
 
 def _span(numbers: Iterable[int | None]) -> str:
-    there = sorted({number for number in numbers if number is not None})
-    return "" if not there else f"{there[0]:,}" if len(there) == 1 else f"{there[0]:,} to {there[-1]:,}"
+    known = sorted({number for number in numbers if number is not None})
+    return "" if not known else f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"

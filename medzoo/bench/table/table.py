@@ -1,4 +1,4 @@
-"""A table of checkpoints x tasks, computed from result files and from nothing else."""
+"""A table of checkpoints x tasks, computed only from result files."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Table(TableData):
         """Markdown with the runs of each cell as links.
 
         Args:
-            folder: where the file will lie; links are relative to it.
+            folder: of the file; links are relative to it.
         """
         return markdown(self, folder)
 
     def to_html(self, folder: Path | None = None) -> str:
-        """One HTML page that needs no network: columns sort, cells open to their runs.
+        """One HTML page that needs no network: columns can be sorted, and cells open to show their runs.
 
         Args:
-            folder: where the file will lie; links are relative to it.
+            folder: of the file; links are relative to it.
         """
         return html(self, folder)
 
@@ -52,7 +52,7 @@ class Table(TableData):
         """The table as a pandas frame.
 
         Args:
-            form: "long" has one row a run; "wide" has mean, sd and n for each cell.
+            form: "long" has one row for each run; "wide" has mean, sd and n for each cell.
         """
         try:
             import pandas as pd
@@ -84,13 +84,13 @@ class Table(TableData):
         return frame[names]
 
     def plot(self) -> Figure:
-        """A figure with one panel a column: every run as a dot, mean and sd, and the numbers."""
+        """A figure with one panel for each column: every run as a dot, mean and sd, and the numbers."""
         from medzoo.bench.table.plot import figure
 
         return figure(self)
 
     def to_png(self, path: Path | str) -> Path:
-        """Write the figure as a PNG file, whole or not at all."""
+        """Write the figure as a PNG file, atomically."""
         from medzoo.bench.table.plot import png
 
         store.write_bytes(Path(path), png(self))
@@ -120,64 +120,70 @@ def table(
     footnotes: Sequence[str] = (),
     hub: str | os.PathLike[str] | None = None,
 ) -> Table:
-    """Put results side by side: mean ± sample standard deviation over seeds, per checkpoint and task.
+    """Compare results in a table: mean ± sample standard deviation over seeds, for each checkpoint and task.
 
-    Folds of one cross-validation are averaged. A checkpoint's results are those of its weights, however it was called when they
-    were made; so a folder, a name of the Hub and an alias of one checkpoint give the same row.
+    Folds of one cross-validation are averaged. Results belong to a checkpoint by their weights, not by its name; so a folder, a
+    name on the Hub and an alias of one checkpoint give the same row.
 
     Args:
         results: the folder of a store; or result files, or dicts (with the file under "path", if there is one).
-        checkpoints: rows in this order, a mapping gives labels; those without results stay, empty. None takes all.
-        tasks: columns in this order, a mapping gives titles. None takes all.
-        metric: shown instead of the tasks' own; a mapping goes by task.
+        checkpoints: rows in this order; a mapping gives labels; rows without results stay, empty. None takes all.
+        tasks: columns in this order; a mapping gives titles. None takes all.
+        metric: shown instead of the tasks' own; a mapping gives one for each task.
         title: above the table.
         footnotes: below the table, after those about the cells.
-        hub: directory that plays the Hub, for checkpoints that lie there; by default MEDZOO_HUB.
+        hub: directory used instead of the Hub, for checkpoints in it; by default MEDZOO_HUB.
 
     Raises:
-        ResultError: if there is nothing to show, or a file given by name breaks the schema.
-        UsageError: for a file that does not exist, and for two tasks that results cannot tell apart.
+        ResultError: if there is nothing to show, or a given file breaks the schema.
+        UsageError: for a file that does not exist, and for two tasks with the same name in results.
         UnknownNameError: for an unknown metric.
     """
-    found, root = rows_columns.load(results)
+    loaded, root = rows_columns.load(results)
     wanted_rows, wanted_columns = rows_columns.names(checkpoints), rows_columns.names(tasks, short=True)
     by_task = {task_key(task): name for task, name in metric.items()} if isinstance(metric, Mapping) else {}
     for name in {*by_task.values(), *([metric] if isinstance(metric, str) else [])}:
         metrics.metric(name)
-    stored = [result for _, result in found]
+
+    # match each result to the requested rows and columns; a result may belong to several, or to none
+    stored = [result for _, result in loaded]
     rows, columns = match_checkpoints(stored, wanted_rows, hub), match_tasks(stored, wanted_columns)
     order, placed, outside = list(wanted_columns), [], set()
-    for (path, result), row_names, task_names in zip(found, rows.places, columns.places, strict=True):
+    for (path, result), row_names, task_names in zip(loaded, rows.places, columns.places, strict=True):
         checkpoint, task = result["identity"]["checkpoint"]["id"], result["identity"]["task"]["id"]
         row_names = row_names if wanted_rows else [checkpoint]
         task_names = task_names if wanted_columns else [task]
         if not row_names or not task_names:
             outside.add(f"{checkpoint} on {task}")
-        shown = metric if isinstance(metric, str) else by_task.get(task_key(task), result["metric"])
+        chosen = metric if isinstance(metric, str) else by_task.get(task_key(task), result["metric"])
         placed += [
-            Placed(path, result, row, name, wanted_columns.get(name) or short_task(name), _place(name, order), shown)
+            Placed(path, result, row, name, wanted_columns.get(name) or short_task(name), _place(name, order), chosen)
             for row in row_names
             for name in task_names
         ]
     if not placed and not (wanted_rows and wanted_columns):
-        there = f" Left out: {listed(sorted(outside), 5)}." if outside else ""
-        raise ResultError(" ".join([f"There is no result to put into the table.{there}", *rows.notes]))
+        hidden = f" Not requested: {listed(sorted(outside), 5)}." if outside else ""
+        raise ResultError(
+            " ".join([f"There is no result for the table.{hidden}", *rows.notes]), code="no-results-for-table"
+        )
+
+    # build the table
     parts = build(
         placed, rows=wanted_rows, columns=list(wanted_columns.items()), title=title or "Results", root=root,
         notes=[*rows.notes, *footnotes], outside=outside,
     )  # fmt: skip
     made = Table(*parts)
     if metric and not any(run.n for cells in made.grid for cell in cells for run in cell.runs):
-        raise ResultError(f"No result holds the metric {metric!r}.")
+        raise ResultError(f"No result has the metric {metric!r}.", code="metric-missing")
     return made
 
 
-def suite_table(suite: Suite, found: Iterable[tuple[SuiteCell, Path, Mapping[str, Any]]]) -> Table:
-    """The table of a suite: every result stands where its run stands in the suite, whatever the names in it are.
+def suite_table(suite: Suite, results: Iterable[tuple[SuiteCell, Path, Mapping[str, Any]]]) -> Table:
+    """The table of a suite: the row and column of a result are those of its run in the suite, not those of its names.
 
     Args:
-        suite: whose rows and columns all appear.
-        found: the runs that have a result, with its file.
+        suite: all its rows and columns appear.
+        results: the runs that have a result, with its file.
     """
     titles = [str(task["title"]) for task in suite.tasks]
     placed = [
@@ -190,7 +196,7 @@ def suite_table(suite: Suite, found: Iterable[tuple[SuiteCell, Path, Mapping[str
             titles.index(cell.title),
             cell.metric or result["metric"],
         )
-        for cell, path, result in found
+        for cell, path, result in results
     ]
     tasks = [(str(task["name"]), title) for task, title in zip(suite.tasks, titles, strict=True)]
     root = rows_columns.common_folder([item.path for item in placed if item.path])

@@ -25,7 +25,7 @@ def text(table: TableData) -> str:
 
 
 def markdown(table: TableData, folder: Path | None) -> str:
-    """A Markdown page: the table, its footnotes, and the runs of every cell as links to their files."""
+    """A Markdown page: the table, its footnotes, and links to the result files of every cell."""
     head = [
         "checkpoint",
         *("<br>".join([_escaped(c.title), c.heading, *map(_escaped, _parts(c))]) for c in table.columns),
@@ -35,8 +35,12 @@ def markdown(table: TableData, folder: Path | None) -> str:
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     rows = [grid[0], rule, *grid[1:]]
     lines = [f"# {_escaped(table.title)}", ""]
+
+    # the table and its footnotes
     lines += ["| " + " | ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) + " |" for row in rows]
     lines += ["", *(f"- {_escaped(note)}" for note in table.footnotes), "", "## Columns", ""]
+
+    # details of each column
     lines += [
         f"- **{_escaped(c.title)}**, {c.heading}: {c.size or 'no value'}; protocol {_escaped(c.protocol)} ({c.mode}"
         + ("" if c.fraction == 1 else f", {c.fraction:.3g} of the training patients")
@@ -47,6 +51,8 @@ def markdown(table: TableData, folder: Path | None) -> str:
         for c in table.columns
         if c.metric
     ]
+
+    # the runs of each cell
     lines += ["", "## Runs", "", "Each value is a link to its result file.", ""]
     for row, cells in zip(table.rows, table.grid, strict=True):
         weights = f", weights `{row.weights[:12]}`" if row.weights else ""
@@ -65,7 +71,7 @@ def _body(table: TableData) -> list[list[str]]:
 
 
 def _parts(column: Column) -> list[str]:
-    """What tells a column apart, a line each."""
+    """The details of a column, one for each line."""
     return [part for part in column.detail.split(", ") if part]
 
 
@@ -87,7 +93,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _escaped(words: str) -> str:
-    """Text that Markdown shows as it is; underscores inside words need no help."""
+    """Text with escaped Markdown characters; underscores inside words need no escape."""
     words = re.sub(r"([\\|\[\]*`]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", words.replace("\n", " "))
     return words.replace("&", "&amp;").replace("<", "&lt;")
 

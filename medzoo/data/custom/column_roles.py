@@ -1,4 +1,4 @@
-"""Which column of a user's table is the image, the label, the patient, the split: by name, without case, or as the user says."""
+"""Find the columns of a user's table (image, label, patient, split) by their names, or by the user's choice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from medzoo.data.problems import advise
 from medzoo.errors import DataContractError, listed
 
-# Names of each role, the usual one first. Capitals and signs do not matter: `Patient ID` is patient_id.
+# Names of each role, the usual one first. Case and punctuation do not matter: `Patient ID` is patient_id.
 ALIASES: dict[str, tuple[str, ...]] = {
     "image": (
         "image", "img", "file", "path", "file_name", "image_path", "img_path", "file_path", "image_file", "image_name",
@@ -20,11 +20,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "split": ("split", "splits", "data_split", "partition", "subset", "set", "phase", "usage", "fold"),
     "group": ("patient_id", "patient", "group", "subject_id", "subject", "participant_id", "participant", "case_id", "person_id"),
 }  # fmt: skip
-_SURE = {"split", "splits", "datasplit"}  # of the aliases of a split: no other meaning is known
+_UNAMBIGUOUS = {"split", "splits", "datasplit"}  # aliases of a split that have no other meaning
 
 
 def plain(name: str) -> str:
-    """A column's name without case and signs.
+    """A column's name without case and punctuation.
 
     >>> plain("Patient ID"), plain("file-name")
     ('patientid', 'filename')
@@ -33,7 +33,7 @@ def plain(name: str) -> str:
 
 
 def named_column(name: str, header: Sequence[str], role: str, where: object) -> str:
-    """The column that a user names, without case where that is unique.
+    """The column that a user names; case and punctuation are ignored where the result is unique.
 
     Args:
         name: as typed.
@@ -42,22 +42,23 @@ def named_column(name: str, header: Sequence[str], role: str, where: object) -> 
         where: for the message.
 
     Raises:
-        DataContractError: if there is no such column, or several.
+        DataContractError: if no column has this name, or several do.
     """
     if name in header:
         return name
-    alike = [column for column in header if plain(column) == plain(name)]
-    if len(alike) == 1:
-        return alike[0]
-    near = alike or difflib.get_close_matches(name, header, n=3)
+    matches = [column for column in header if plain(column) == plain(name)]
+    if len(matches) == 1:
+        return matches[0]
+    near = matches or difflib.get_close_matches(name, header, n=3)
     raise DataContractError(
-        f"{where}: has no column {name!r} ({role}={name})."
-        f"{f' Did you mean {listed(near)}?' if near else ''} It has {listed(header, 30) or 'no columns'}."
+        f"{where} has no column {name!r} ({role}={name})."
+        f"{f' Did you mean {listed(near)}?' if near else ''} It has {listed(header, 30) or 'no columns'}.",
+        code="named-column-missing",
     )
 
 
 def find_column(role: str, header: Sequence[str], where: object, taken: Collection[str] = ()) -> str | None:
-    """The column of a role by its usual names: first as they are written here, then without case and signs.
+    """The column of a role by its usual names: first exactly, then without case and punctuation.
 
     Args:
         role: a key of `ALIASES`.
@@ -66,20 +67,22 @@ def find_column(role: str, header: Sequence[str], where: object, taken: Collecti
         taken: columns that have another role.
 
     Raises:
-        DataContractError: if two columns differ in case and signs alone.
+        DataContractError: if two columns differ only in case and punctuation.
     """
     free = [column for column in header if column not in taken]
     for name in ALIASES[role]:
         if name in free:
             return name
     for name in ALIASES[role]:
-        alike = [column for column in free if plain(column) == plain(name)]
-        if len(alike) > 1:
+        matches = [column for column in free if plain(column) == plain(name)]
+        if len(matches) > 1:
             raise DataContractError(
-                f"{where}: the columns {listed(map(repr, alike))} could all be the {role}; name one: {role}={alike[0]}."
+                f"{where}: the columns {listed(map(repr, matches))} could all be the {role}. Name one: "
+                f"{role}={matches[0]}.",
+                code="column-ambiguous",
             )
-        if alike:
-            return alike[0]
+        if matches:
+            return matches[0]
     return None
 
 
@@ -90,15 +93,15 @@ def candidates(role: str, header: Sequence[str], taken: Collection[str]) -> list
 
 
 def is_sure_split(name: str) -> bool:
-    """Whether a column of this name can be nothing but a split."""
-    return plain(name) in _SURE
+    """Whether a column of this name is certainly a split."""
+    return plain(name) in _UNAMBIGUOUS
 
 
 def advise_of_near_names(found: Mapping[str, object], unused: Iterable[str], where: object) -> None:
-    """Warn of unused columns whose name is nearly that of a role which no column has.
+    """Warn about unused columns whose name is similar to that of a role without a column.
 
     Args:
-        found: role → its column, or anything that is not empty where one was stated.
+        found: role → its column, or another true value where the user gave one.
         unused: columns without a role.
         where: for the message.
     """
@@ -109,7 +112,6 @@ def advise_of_near_names(found: Mapping[str, object], unused: Iterable[str], whe
         near = [name for name in unused if difflib.get_close_matches(plain(name), known, n=1, cutoff=0.8)]
         if near:
             advise(
-                f"{where}: no column is the {role}, and {listed(map(repr, near))} is not taken for it. If it is the {role}, "
-                "name it "
-                f"behind the path: ,{role}={near[0]}"
+                f"{where}: no column is the {role}. {listed(map(repr, near))} is not used. If it is the {role}, "
+                f"add it after the path: ,{role}={near[0]}"
             )

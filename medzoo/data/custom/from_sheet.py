@@ -1,4 +1,4 @@
-"""From a table of images to a data set: which columns are labels, patients and split, and what the labels are."""
+"""Turn a table of images into a data set: find the columns of labels, patients and split, and the kind of the labels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from medzoo.data.build_task import by_split, marks
 from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candidates, find_column, named_column, plain
 from medzoo.data.custom.groups import find_groups, group_column
-from medzoo.data.custom.infer import class_word, classes_beside, interpret
+from medzoo.data.custom.infer import class_word, infer_labels, read_class_names
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
 from medzoo.data.custom.sheet import NOTHING, ColumnChoice, CustomData, Sheet
 from medzoo.data.custom.split_columns import stated_split
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain, complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.data.vocabulary import EXCLUDED
@@ -26,13 +26,13 @@ _FOREGROUND = ("foreground",)
 class ClassMaskReader(FileReader):
     """Images under their paths, and masks whose values are classes, counted from 1."""
 
-    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # part of cache keys; do not change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: the values of the mask file.
 
         Raises:
-            ImageError: if the mask is no image of one channel and 8 bits.
+            ImageError: if the mask is not an image of one channel and 8 bits.
         """
         from medzoo.data.images.ct_windows import ANY
         from medzoo.data.images.volume_cache import read_cached
@@ -41,7 +41,8 @@ class ClassMaskReader(FileReader):
         array = read_cached(self.root / key, window=ANY).array
         if array.ndim != 2 or array.dtype.kind not in "ui" or (array.size and int(array.max()) > 255):
             raise ImageError(
-                f"{self.root / key}: a mask of several classes holds one channel of class numbers from 0 to 255."
+                f"{self.root / key}: a mask of several classes needs one channel with class numbers from 0 to 255.",
+                code="mask-not-class-numbers",
             )
         return array.astype(np.uint8)
 
@@ -49,18 +50,18 @@ class ClassMaskReader(FileReader):
 def from_sheet(
     sheet: Sheet, choice: ColumnChoice, *, groups: str | None, label_policy: str | None, unlabelled: bool
 ) -> CustomData:
-    """A data set out of the rows of a table.
+    """Build a data set from the rows of a table.
 
     Args:
         sheet: the table.
         choice: columns that the user names.
         groups: as for `find_groups`.
         label_policy: of uncertain labels; an error for labels that cannot be uncertain.
-        unlabelled: leave the labels out: the images are for pre-training.
+        unlabelled: do not use labels: the images are for pre-training.
 
     Raises:
-        DataContractError: if the table is not usable without a guess; all offenders are named.
-        UsageError: for choices that do not go together.
+        DataContractError: if the table is ambiguous or invalid; all offenders are named.
+        UsageError: for choices that exclude each other.
     """
     header, where = list(sheet.columns), sheet.where
     group = group_column(sheet, groups)
@@ -74,13 +75,16 @@ def from_sheet(
     table = {"id": sheet.ids, "image": sheet.keys, "patient_id": patients, **table}
     extras = [name for name in header if name not in {*table, *classes, sheet.image, group, "split"}]
     table |= {name: list(sheet.columns[name]) for name in extras}
-    words = split.words or ["all"] * len(sheet.keys)
+    # The split of each row; rows without a label are excluded.
+    row_splits = split.row_splits or ["all"] * len(sheet.keys)
     if split.folds is not None:
         table[STATED_FOLD] = split.folds
-    if unlabelled and split.words is None:
-        words = ["train"] * len(words)
+    if unlabelled and split.row_splits is None:
+        row_splits = ["train"] * len(row_splits)
     if isinstance(table.get("label"), list):
-        words = [EXCLUDED if label is None else word for word, label in zip(words, table["label"], strict=True)]
+        row_splits = [
+            EXCLUDED if label is None else name for name, label in zip(row_splits, table["label"], strict=True)
+        ]
     if split.note:
         sheet.notes.append(split.note)
     if not unlabelled:
@@ -92,18 +96,25 @@ def from_sheet(
         advise_of_near_names(found, [name for name in header if name not in taken], where)
     reader = ClassMaskReader(sheet.root) if kind == "segmentation" and len(classes) > 1 else sheet.reader
     return CustomData(
-        kind, classes, stated, by_split(table, words), sheet.root, [*sheet.files, *labels.files], reader, sheet.notes
+        kind,
+        classes,
+        stated,
+        by_split(table, row_splits),
+        sheet.root,
+        [*sheet.files, *labels.files],
+        reader,
+        sheet.notes,
     )
 
 
 class _Labels:
-    """What the labels of a table are.
+    """The labels of a table: their columns, their kind and their values.
 
     Args:
         sheet: the table.
         choice: columns that the user names.
         taken: columns of another role.
-        unlabelled: leave them out.
+        unlabelled: do not use labels.
     """
 
     def __init__(self, sheet: Sheet, choice: ColumnChoice, taken: set[str], unlabelled: bool) -> None:
@@ -114,11 +125,14 @@ class _Labels:
             key for key, value in (("label", choice.label), ("labels", choice.labels), ("mask", choice.mask)) if value
         ]
         if len(given) > 1:
-            raise UsageError(f"{where}: {given[0]}= and {given[1]}= do not go together; choose one.")
+            raise UsageError(
+                f"{where}: {given[0]}= and {given[1]}= exclude each other. Choose one.", code="label-choices-exclusive"
+            )
         self.label = self.mask = None
         self.columns: tuple[str, ...] = ()
         if unlabelled:
             return
+        # Columns that the user names, or else the column with the usual name of a label.
         if choice.labels:
             self.columns = tuple(named_column(name, header, "labels", where) for name in choice.labels)
         elif choice.mask is not None:
@@ -130,14 +144,14 @@ class _Labels:
             others = [name for name in candidates("label", header, taken) if name != self.label]
             if others and plain(str(self.label)) != "label":
                 raise DataContractError(
-                    f"{where}: the columns {listed(map(repr, [self.label, *others]))} could all be the label; name one "
-                    "behind the path: "
-                    f",label={self.label}"
+                    f"{where}: the columns {listed(map(repr, [self.label, *others]))} could all be the label. Add one "
+                    f"after the path: ,label={self.label}",
+                    code="column-ambiguous",
                 )
 
     @property
     def taken(self) -> set[str]:
-        """The columns that are labels for certain."""
+        """The columns that are certainly labels."""
         return {name for name in (self.label, self.mask, *self.columns) if name}
 
     def read(self, taken: set[str], label_policy: str | None) -> tuple[str, tuple[str, ...], dict[str, Any]]:
@@ -151,20 +165,25 @@ class _Labels:
         if self.unlabelled:
             sheet.notes.append("labels: not used")
             return "unlabelled", (), {}
-        named = sheet.names.get(self.label or "") or classes_beside(sheet.root)
+        named = sheet.names.get(self.label or "") or read_class_names(sheet.root)
+        # One column with a single label, a value, or a list per row.
         if self.label is not None:
             values = list(sheet.columns[self.label])
             if any(isinstance(value, list) for value in values):
                 return self._lists(values, named)
             if label_policy is not None:
-                raise UsageError(f"{where}: a single label has no uncertain values; leave --label-policy out.")
+                raise UsageError(
+                    f"{where}: a single label has no uncertain values. Remove --label-policy.",
+                    code="label-policy-not-applicable",
+                )
             if named is not None and all(isinstance(value, int | None) for value in values):
                 kind, classes, labels = self._positions(values, named)
             else:
-                kind, classes, labels = interpret(values, sheet.ids, named, where)
+                kind, classes, labels = infer_labels(values, sheet.ids, named, where)
             what = "values to regress" if kind == "regression" else f"{len(classes)} classes ({listed(classes, 10)})"
             sheet.notes.append(f"labels: column {self.label}, {what}")
             return kind, classes, {"label": labels}
+        # A column of masks, or else one column of marks per class.
         if not self.columns and self.mask is None and not (named and set(named) <= set(sheet.columns)):
             self.mask = find_column("mask", list(sheet.columns), where, taken)
         if self.mask is not None:
@@ -173,9 +192,10 @@ class _Labels:
         missing = [name for name in self.columns if name not in sheet.columns]
         if missing or not self.columns:
             raise DataContractError(
-                f"{where}: has neither a column label ({', '.join(ALIASES['label'][1:])}) nor one column a class with 0 and 1"
-                f"{': ' + listed(missing) + ' missing' if missing else ''}. Name the column behind the path (,label=COLUMN or "
-                f",labels=COLUMN;COLUMN). It has {listed(sheet.columns, 30)}."
+                f"{where} has no column label ({', '.join(ALIASES['label'][1:])}), and no columns of 0 and 1, one per class"
+                f"{': ' + listed(missing) + ' missing' if missing else ''}. Add the column after the path (,label=COLUMN or "
+                f",labels=COLUMN;COLUMN). The table has {listed(sheet.columns, 30)}.",
+                code="label-column-missing",
             )
         rows = [
             dict(zip(self.columns, cells, strict=True))
@@ -185,13 +205,13 @@ class _Labels:
         return "multilabel", self.columns, {"label": marks(rows, self.columns, sheet.ids, where)}
 
     def _findings(self, taken: set[str]) -> tuple[str, ...]:
-        """The columns of 1 and 0 that are no facts of the patient; the others are noted."""
+        """The columns of 1 and 0 that do not describe the patient; a note lists the others."""
         sheet = self.sheet
         free = [name for name in sheet.columns if name not in taken]
         chosen = choose_label_columns(sheet.columns, free, sheet.ids, sheet.where)
-        left = [f"{name} ({why})" for name, why in chosen.left_out.items()]
-        if chosen.classes and left:
-            sheet.notes.append(f"columns that are no labels: {listed(left, 10)}")
+        ignored = [f"{name} ({reason})" for name, reason in chosen.left_out.items()]
+        if chosen.classes and ignored:
+            sheet.notes.append(f"columns not used as labels: {listed(ignored, 10)}")
         return chosen.classes
 
     def _masks(
@@ -201,9 +221,15 @@ class _Labels:
 
         sheet = self.sheet
         if sheet.paths is None or not sheet.named_by_cell:
-            raise UsageError(f"{sheet.where}: masks in Parquet are not read yet; list files in a CSV (folder:PATH).")
+            raise UsageError(
+                f"{sheet.where}: masks in Parquet are not supported. List the files in a CSV (folder:PATH).",
+                code="parquet-masks-unsupported",
+            )
         if label_policy is not None:
-            raise UsageError(f"{sheet.where}: masks have no uncertain values; leave --label-policy out.")
+            raise UsageError(
+                f"{sheet.where}: masks have no uncertain values. Remove --label-policy.",
+                code="label-policy-not-applicable",
+            )
         masks = [with_slashes(sheet.root, str(cell)) for cell in sheet.columns[str(self.mask)]]
         need_images(sheet.where, sheet.root, masks)
         self.files = list(dict.fromkeys(masks))
@@ -212,19 +238,20 @@ class _Labels:
         return "segmentation", classes, {"mask": masks}
 
     def _positions(self, values: Sequence[Any], classes: tuple[str, ...]) -> tuple[str, tuple[str, ...], list[Any]]:
-        """Numbers of a ClassLabel, which count its names."""
-        if empty := [key for key, value in zip(self.sheet.ids, values, strict=True) if value is None]:
-            complain(DataContractError(f"{self.sheet.where}: {len(empty)} rows have no label: {listed(empty)}."))
+        """Numbers of a ClassLabel: positions in its list of names."""
+        empty = [key for key, value in zip(self.sheet.ids, values, strict=True) if value is None]
+        complain_of(empty, f"{self.sheet.where}: {len(empty)} rows have no label", code="label-empty")
         return "binary" if len(classes) == 2 else "multiclass", classes, list(values)
 
     def _lists(
         self, values: Sequence[Any], named: tuple[str, ...] | None
     ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        """0/1 vectors as they are; lists of class numbers or names as vectors."""
+        """Labels that are lists: vectors of 0 and 1, or lists of class numbers or names, which become such vectors."""
         sheet, where, ids = self.sheet, self.sheet.where, self.sheet.ids
         if named is None:
             raise DataContractError(
-                f"{where}: labels are lists and nothing names them; put a list of names in classes.json."
+                f"{where}: the labels are lists without class names. Put a list of names in classes.json.",
+                code="class-names-missing",
             )
         sheet.notes.append(f"labels: lists in the column {self.label}, {len(named)} classes ({listed(named, 20)})")
         lengths = {len(value) if isinstance(value, list) else -1 for value in values}
@@ -240,10 +267,9 @@ class _Labels:
             for k, v, n in zip(ids, values, numbers, strict=True)
             if n is None or not all(0 <= x < len(named) for x in n)
         ]
-        if bad:
-            complain(
-                DataContractError(f"{where}: {len(bad)} labels are outside the {len(named)} classes: {listed(bad)}.")
-            )
+        complain_of(
+            bad, f"{where}: {len(bad)} labels are outside the {len(named)} classes", code="label-outside-classes"
+        )
         array = np.zeros((len(values), len(named)), np.float32)
         for row, present in enumerate(numbers):
             array[row, [number for number in present or () if 0 <= number < len(named)]] = 1
@@ -258,9 +284,10 @@ class _Labels:
         if wrong:
             complain(
                 DataContractError(
-                    f"{self.sheet.where}: {len(wrong)} rows do not have {len(classes)} labels, one a class: {listed(wrong)}."
+                    f"{self.sheet.where}: {len(wrong)} rows do not have {len(classes)} labels, one per class: {listed(wrong)}.",
+                    code="label-count-wrong",
                 )
             )
-            unsaid = [np.nan] * len(classes)
-            values = [value if value is not None and len(value) == len(classes) else unsaid for value in values]
+            empty = [np.nan] * len(classes)
+            values = [value if value is not None and len(value) == len(classes) else empty for value in values]
         return np.array(values, dtype=np.float32).reshape(len(values), len(classes))

@@ -1,4 +1,4 @@
-"""Which images of a user's own data belong to one patient: a column, the folders they lie in, or what their DICOM headers say."""
+"""Find the images of one patient in a user's own data: by a column, by their folders, or by their DICOM headers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _USUAL = ", ".join(ALIASES["group"][:2])
 
 
 def group_column(sheet: Sheet, chosen: str | None) -> str | None:
-    """The column of the groups; None where there is none, or the user names another way.
+    """The column of the groups; None if there is none, or if the user chose another source.
 
     Args:
         sheet: the table.
         chosen: as for `find_groups`.
 
     Raises:
-        DataContractError: for a column that is not there.
+        DataContractError: if the named column does not exist.
     """
     if chosen is None:
         return find_column("group", list(sheet.columns), sheet.where, [sheet.image])
@@ -40,18 +40,21 @@ def group_column(sheet: Sheet, chosen: str | None) -> str | None:
 def find_groups(
     sheet: Sheet, chosen: str | None, column: str | None, *, needed: bool = True
 ) -> tuple[list[str | None], str]:
-    """The group of every row, and how a task records it.
+    """The group of every row, and the description of the groups for the task.
+
+    The descriptions are hashed (`medzoo.bench.results.folds`), so their wording must not change.
 
     Args:
         sheet: the table.
         chosen: a column; "parent" or "parent:N" for the N-th folder above an image; "dicom:patient", "dicom:study" or
             "dicom:series"; "none"; None looks for a column, then at DICOM headers.
         column: as `group_column` found it.
-        needed: whether a split may depend on it, so that a missing statement is an error.
+        needed: whether a split may depend on the groups, so that missing groups are an error.
 
     Raises:
-        DataContractError: if neither the data nor the user says anything.
+        DataContractError: if neither the data nor the user gives groups.
     """
+    # The user's choice, or the column with a usual name.
     if column is not None:
         values = [None if is_empty(value) else str(value).strip() for value in sheet.columns[column]]
         sheet.notes.append(f"patients: column {column}, {_count(values)} for {len(values)} images")
@@ -62,55 +65,62 @@ def find_groups(
     if chosen is not None and chosen.startswith("dicom:"):
         level = chosen.removeprefix("dicom:")
         if level not in LEVELS:
-            raise UsageError(f"--groups {chosen}: choose dicom:patient, dicom:study or dicom:series.")
+            raise UsageError(
+                f"--groups {chosen}: choose dicom:patient, dicom:study or dicom:series.", code="dicom-level-unknown"
+            )
         return _of_headers(sheet, files, level)
     if not needed and chosen is None:
         return list(files), "none: not needed without labels"
     if chosen == NOTHING:
         _advise_of_patients(sheet, files)
         return list(files), f"none: stated by the user (groups={NOTHING})"
+    # Without a choice: DICOM headers, or an error that lists the possible sources.
     ids = read_dicom_ids(sheet.root, files) if sheet.paths is not None else None
     if ids is not None and any(one.any for one in ids.values()):
         return _of_headers(sheet, files, "patient", ids)
     folders = sheet.paths is not None and len({key.rpartition("/")[0] for key in files}) > 2
     complain(
         DataContractError(
-            f"{sheet.where}: nothing says which images belong to one patient, so a split could leak. Add a column "
+            f"{sheet.where}: there is no information which images belong to one patient, so a split could leak. Add a column "
             f"{_USUAL} or group, name another one with groups=COLUMN (--groups COLUMN), "
-            + ("take the folders that images lie in with groups=parent (--groups parent), " if folders else "")
-            + "or state that there is none with groups=none (--groups none)."
+            + ("group by the folders of the images with groups=parent (--groups parent), " if folders else "")
+            + "or declare that there are no groups with groups=none (--groups none).",
+            code="patient-groups-missing",
         )
     )
     return list(files), f"none: stated by the user (groups={NOTHING})"
 
 
 def _count(values: Sequence[str | None]) -> int:
-    """How many patients there are, whatever way their ids are written."""
+    """The number of patients, independent of the spelling of their ids."""
     return len({same_form(value) for value in values if value})
 
 
 def _of_folders(sheet: Sheet, files: Sequence[str], level: int) -> list[str | None]:
-    """The name of the folder N levels above each image; below different folders it is one patient all the same."""
+    """The name of the folder N levels above each image."""
     if sheet.paths is None:
-        raise UsageError(f"{sheet.where}: the images lie in a table, not in folders; give groups=COLUMN.")
+        raise UsageError(
+            f"{sheet.where}: the images are in a table, not in folders. Give groups=COLUMN.",
+            code="groups-without-folders",
+        )
     short = [key for key in files if key.count("/") < level + sheet.class_depth]
     if short:
         raise DataContractError(
-            f"{sheet.where}: {len(short)} images have no folder of a patient above them: {listed(short, 5)}. groups=parent "
-            "takes the "
-            "folder that holds the image, as in CLASS/PATIENT/IMAGE; groups=parent:2 the one above that."
+            f"{sheet.where}: {len(short)} images are not in a folder of a patient: {listed(short, 5)}. groups=parent "
+            "uses the folder of the image, as in CLASS/PATIENT/IMAGE; groups=parent:2 uses the folder above it.",
+            code="patient-folder-missing",
         )
     names = [key.split("/")[-1 - level] for key in files]
     above: dict[str, set[str]] = {}
     for key, name in zip(files, names, strict=True):
         above.setdefault(name, set()).add("/".join(key.split("/")[sheet.class_depth : -1 - level]))
-    torn = [name for name, places in above.items() if len(places) > 1]
-    if torn:
-        places = sorted(above[torn[0]])
+    repeated = [name for name, places in above.items() if len(places) > 1]
+    if repeated:
+        places = sorted(above[repeated[0]])
         raise DataContractError(
-            f"{sheet.where}: the folder {torn[0]!r} lies below {listed(places, 3)}, so its name is no patient's. Take the "
-            "folder above "
-            f"it with groups=parent:{level + 1}."
+            f"{sheet.where}: a folder {repeated[0]!r} is in each of {listed(places, 3)}, so its name does not identify a "
+            f"patient. Use the folder above it with groups=parent:{level + 1}.",
+            code="patient-folder-repeated",
         )
     sheet.notes.append(f"patients: folders above the images, {len(set(names))} for {len(names)} images")
     return list(names)
@@ -119,18 +129,22 @@ def _of_folders(sheet: Sheet, files: Sequence[str], level: int) -> list[str | No
 def _of_headers(
     sheet: Sheet, files: Sequence[str], level: str, ids: dict[str, DicomIds] | None = None
 ) -> tuple[list[str | None], str]:
-    """PatientID of each file, and where it is empty its study or series."""
+    """PatientID of each file; where it is empty, the study or series."""
     if ids is None and sheet.paths is not None:
         ids = read_dicom_ids(sheet.root, files)
     if ids is None:
-        raise DataContractError(f"{sheet.where}: not all images are DICOM files, so their headers cannot group them.")
+        raise DataContractError(
+            f"{sheet.where}: not all images are DICOM files, so their headers cannot group them.",
+            code="groups-without-dicom",
+        )
     values = [ids[file].of(level) for file in files]
-    lost = [file for file, value in zip(files, values, strict=True) if not value]
-    if lost:
+    without_id = [file for file, value in zip(files, values, strict=True) if not value]
+    if without_id:
         complain(
             DataContractError(
-                f"{sheet.where}: {len(lost)} DICOM files have neither a patient nor a study nor a series in their header: "
-                f"{listed(lost, 5)}. Add a table with a column patient_id, or state groups=none (--groups none)."
+                f"{sheet.where}: {len(without_id)} DICOM files have no patient, study or series in their header: "
+                f"{listed(without_id, 5)}. Add a table with a column patient_id, or give groups=none (--groups none).",
+                code="dicom-ids-missing",
             )
         )
     studies = {one.study for one in ids.values()}
@@ -138,23 +152,22 @@ def _of_headers(
         complain(
             DataContractError(
                 f"{sheet.where}: all {len(files)} DICOM files have the PatientID {values[0]!r} and {len(studies)} studies. "
-                "If it was "
-                "written over to hide the patients, group by groups=dicom:study (--groups dicom:study)."
+                "If it was replaced to hide the patients, group by studies with groups=dicom:study (--groups dicom:study).",
+                code="dicom-single-patient",
             )
         )
     by = Counter(ids[file].source(level) for file in files)
-    how = " and ".join(f"{name} ({count} files)" for name, count in by.most_common() if name)
-    sheet.notes.append(f"patients: DICOM headers, {how}: {len(set(values))} for {len(files)} images")
+    sources = " and ".join(f"{name} ({count} files)" for name, count in by.most_common() if name)
+    sheet.notes.append(f"patients: DICOM headers, {sources}: {len(set(values))} for {len(files)} images")
     return [value or None for value in values], f"dicom:{level} of the headers"
 
 
 def _advise_of_patients(sheet: Sheet, files: Sequence[str]) -> None:
-    """Say what DICOM headers know of patients whom the user says that nobody knows."""
+    """Warn if the user gives groups=none, but the DICOM headers have patient ids."""
     ids = read_dicom_ids(sheet.root, files) if sheet.paths is not None else None
     known = {one.of("patient") for one in (ids or {}).values()} - {""}
     if 1 < len(known) < len(set(files)):
         advise(
-            f"{sheet.where}: groups=none treats each file as a patient of its own, and the DICOM headers name {len(known)} "
-            "patients "
-            f"(or series) for {len(set(files))} files, so splits may leak. groups=dicom:patient groups by them."
+            f"{sheet.where}: groups=none treats each file as a separate patient, but the DICOM headers name {len(known)} "
+            f"patients (or series) for {len(set(files))} files, so splits may leak. groups=dicom:patient groups by them."
         )

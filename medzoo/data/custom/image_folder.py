@@ -1,4 +1,4 @@
-"""Folders of images without a table: CLASS/IMAGE, SPLIT/CLASS/IMAGE, CLASS/SPLIT/IMAGE, or images in any folders without labels."""
+"""Image folders without a table: CLASS/IMAGE, SPLIT/CLASS/IMAGE, CLASS/SPLIT/IMAGE, or images without labels in any folders."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from medzoo.data.custom.sheet import CustomData, Sheet
 from medzoo.data.files.find import all_files_below
 from medzoo.data.images.read import SUFFIXES
 from medzoo.data.images.sniff import holds_image
-from medzoo.data.problems import advise, complain
+from medzoo.data.problems import advise, complain, complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.data.splits.split_names import fold_of, names_a_split, split_of
 from medzoo.errors import DataContractError, SplitError, listed
 
 _LAYOUTS = "CLASS/IMAGE, train/CLASS/IMAGE, or a table *.csv or *.tsv"
-_INDEX = "DICOMDIR"  # lists other files, and begins as an image does
+_INDEX = "DICOMDIR"  # an index of other files that starts like a DICOM image
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Images:
     """The files below a folder.
 
     Args:
-        images: paths of those that hold an image.
-        others: paths of the others.
+        images: paths of the image files.
+        others: paths of the other files.
     """
 
     images: list[str]
@@ -37,13 +37,13 @@ class Images:
 
 
 def find_images(folder: Path) -> Images:
-    """All files below a folder, told apart by what they hold: endings in any case, or the first bytes.
+    """All files below a folder, divided into images and others by their extension (in any case) or their first bytes.
 
     Args:
-        folder: where to look; hidden files and folders are left out.
+        folder: where to look; hidden files and folders are skipped.
 
     Raises:
-        DataContractError: for names that are no text, or folders that cannot be read.
+        DataContractError: for names that are not UTF-8, or folders that cannot be read.
     """
     found = Images([], [])
     for name in all_files_below(folder):
@@ -51,13 +51,13 @@ def find_images(folder: Path) -> Images:
         image = known or (PurePosixPath(name).name.upper() != _INDEX and _holds_image(folder / name))
         (found.images if image else found.others).append(name)
     names = set(found.images)
-    # the pixels of an Analyze or NIfTI header lie in a file of their own
+    # An Analyze or NIfTI .hdr file has its pixels in a separate .img file.
     found.others = [name for name in found.others if not name.endswith(".img") or f"{name[:-4]}.hdr" not in names]
     return found
 
 
 def read_class_folders(path: Path, groups: str | None) -> CustomData:
-    """Class folders, with or without folders of splits or folds above or below them.
+    """Read class folders, with or without folders of splits or folds above or below them.
 
     Args:
         path: the folder.
@@ -69,10 +69,10 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
     found = find_images(path)
     layout = _Layout(path, found)
     rows = list(layout.rows())
-    if found.others:
-        inside = [name for name in found.others if "/" in name]
-        if inside:
-            advise(f"{path}: {len(inside)} files in its folders hold no image and are not used: {listed(inside, 5)}.")
+    inside = [name for name in found.others if "/" in name]
+    if inside:
+        advise(f"{path}: {len(inside)} files in its folders are not images and are not used: {listed(inside, 5)}.")
+    # One row per image: its class, its split or fold, its group.
     classes = layout.classes
     names = [name for name, _, _ in rows]
     parts = [part for _, _, part in rows]
@@ -93,19 +93,22 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
 
 
 def read_unlabelled(path: Path, groups: str | None) -> CustomData:
-    """All images below a folder, in whatever folders; of folders of splits, the images for training are those of train.
+    """Read all images below a folder, with any layout; if the top folders are splits, only train is used for training.
 
     Args:
         path: the folder.
-        groups: as for `find_groups`; nothing has to be stated.
+        groups: as for `find_groups`; optional here.
 
     Raises:
         DataContractError: if there is no image.
     """
     found = find_images(path)
     if not found.images:
-        raise DataContractError(f"{path} holds no images ({', '.join(SUFFIXES)}, or files that begin as one).")
+        raise DataContractError(
+            f"{path} has no images ({', '.join(SUFFIXES)}, or files that start like one).", code="images-missing"
+        )
     names = found.images
+    # Folders of splits, if all top folders are splits and one of them is train.
     tops = {name.partition("/")[0] if "/" in name else "" for name in names}
     splits = {top: split_of(top) for top in tops}
     divided = None not in splits.values() and "train" in splits.values()
@@ -124,11 +127,11 @@ def _holds_image(path: Path) -> bool:
     try:
         return holds_image(path)
     except OSError:
-        return True  # reading it will say what is wrong; it must not vanish
+        return True  # keep the file: reading it will report the error
 
 
 class _Layout:
-    """Which folders are classes and which are splits.
+    """The roles of the folders: classes, splits or folds.
 
     Args:
         root: the folder that the user gave.
@@ -142,8 +145,9 @@ class _Layout:
         loose = [name for name in self.images if "/" not in name]
         if loose and not tops:
             raise DataContractError(
-                f"{root} holds {len(loose)} images and no class folders ({_LAYOUTS}): {listed(loose, 5)}. Without labels, they are "
-                "for pre-training (recipes/pretrain.py --method simclr)."
+                f"{root} has {len(loose)} images, but no class folders ({_LAYOUTS}): {listed(loose, 5)}. Without labels, they "
+                "can be used for pre-training (recipes/pretrain.py --method simclr).",
+                code="class-folders-missing",
             )
         self.parts = self._split_folders(tops)
         self._refuse_loose()
@@ -152,7 +156,10 @@ class _Layout:
         folders = [self._classes_of(part) for part in (self.parts if self.folds else [first])]
         self.classes = tuple(sorted({name for names in folders for name in names}))
         if not self.classes or not self.images:
-            raise DataContractError(f"{root} holds no class folders with images. Looked for {_LAYOUTS}.")
+            raise DataContractError(
+                f"{root} has no class folders with images. The supported layouts are {_LAYOUTS}.",
+                code="class-folders-missing",
+            )
         if len(self.classes) == 1:
             self._refuse_outer(first)
         self.inner = self._inner_splits() if self.depth == 1 else None
@@ -167,32 +174,36 @@ class _Layout:
         return [name for name in self.images if name.startswith(f"{top}/")]
 
     def _split_folders(self, tops: Sequence[str]) -> dict[str, str]:
-        """Split → the folder of it; {"": ""} where the folders below the root are classes."""
+        """Split → its folder; {"": ""} if the folders below the root are classes."""
         splits = {name: split_of(name) for name in tops}
-        like = [name for name in tops if names_a_split(name)]
+        split_like = [name for name in tops if names_a_split(name)]
         if tops and all(fold_of(name) is not None for name in tops) and len(tops) > 1:
             self.folds = True
             return {str(fold_of(name)): name for name in tops}
+        # With a folder for training, all folders must be splits.
         if "train" in splits.values():
             strange = [name for name in tops if splits[name] is None]
             if strange:
                 raise DataContractError(
-                    f"{self.root} has split folders and others beside them: {listed(strange)}. Move those away."
+                    f"{self.root} has folders of splits, but also other folders: {listed(strange)}. Move these away.",
+                    code="split-folders-mixed",
                 )
             if len(set(splits.values())) != len(splits):
-                raise DataContractError(f"{self.root} has two folders for one split: {listed(splits)}.")
+                raise DataContractError(
+                    f"{self.root} has two folders for one split: {listed(splits)}.", code="split-folder-repeated"
+                )
             return {str(split): name for name, split in splits.items()}
-        deep = [name for name in like if any(image.count("/") > 1 for image in self._below(name))]
-        if like and (len(like) == len(tops) or deep):
+        # Without one, folders with names of splits are an error or classes.
+        deep = [name for name in split_like if any(image.count("/") > 1 for image in self._below(name))]
+        if split_like and (len(split_like) == len(tops) or deep):
             raise DataContractError(
-                f"{self.root}: the folders {listed(deep or like)} are named as splits are, and none is for training. Call "
-                "one train, or "
-                f"give the folder that holds the class folders, such as folder:{self.root / (deep or like)[0]}."
+                f"{self.root}: the folders {listed(deep or split_like)} have names of splits, but none is for training. "
+                "Rename one to train, or "
+                f"give the folder of the class folders, such as folder:{self.root / (deep or split_like)[0]}.",
+                code="training-split-missing",
             )
-        if like:
-            advise(
-                f"{self.root}: the folders {listed(like)} are taken for classes, though they are named as splits are."
-            )
+        if split_like:
+            advise(f"{self.root}: the folders {listed(split_like)} are used as classes, but they have names of splits.")
         return {"": ""}
 
     def _refuse_loose(self) -> None:
@@ -202,54 +213,55 @@ class _Layout:
             if loose:
                 complain(
                     DataContractError(
-                        f"{self.root / folder} holds {len(loose)} images outside class folders: "
-                        f"{listed(name[len(start) :] for name in loose)}. Add a CSV, or move them."
+                        f"{self.root / folder} has {len(loose)} images outside class folders: "
+                        f"{listed(name[len(start) :] for name in loose)}. Add a CSV, or move them.",
+                        code="images-outside-class-folders",
                     )
                 )
         outside = [n for n in self.images if n.count("/") == 0 and "" not in self.parts]
-        if outside:
-            complain(
-                DataContractError(f"{self.root} holds {len(outside)} images outside split folders: {listed(outside)}.")
-            )
+        complain_of(
+            outside, f"{self.root} has {len(outside)} images outside split folders", code="images-outside-split-folders"
+        )
 
     def _classes_of(self, split: str) -> list[str]:
         names = self._folders(self.root / self.parts[split])
         inner = [name for name in names if names_a_split(name)]
         if split and inner and len(inner) == len(names):
             raise DataContractError(
-                f"{self.root / self.parts[split]}: its folders {listed(inner)} are named as splits are, inside of another "
-                "split. Looked "
-                f"for {_LAYOUTS}."
+                f"{self.root / self.parts[split]}: its folders {listed(inner)} have names of splits inside another split. "
+                f"The supported layouts are {_LAYOUTS}.",
+                code="split-folders-nested",
             )
         return [unicodedata.normalize("NFC", name) for name in names]
 
     def _inner_splits(self) -> dict[str, str] | None:
-        """Folders of splits inside of class folders, where all images of all classes lie in such: name → split."""
+        """Folders of splits inside class folders: name → split; None if there are none."""
         seconds = {parts[1] for name in self.images if len(parts := name.split("/")) > 2}
         flat = [name for name in self.images if name.count("/") == 1]
-        like = sorted(name for name in seconds if names_a_split(name))
-        if not like:
+        split_like = sorted(name for name in seconds if names_a_split(name))
+        if not split_like:
             return None
-        splits = {name: split_of(name) for name in like}
-        if flat or len(like) != len(seconds) or None in splits.values() or "train" not in splits.values():
+        splits = {name: split_of(name) for name in split_like}
+        if flat or len(split_like) != len(seconds) or None in splits.values() or "train" not in splits.values():
             raise DataContractError(
-                f"{self.root}: class folders hold folders that are named as splits are ({listed(like)}), and not all images lie in "
-                "folders train, validation or test. Put splits above classes, as in train/CLASS/IMAGE."
+                f"{self.root}: class folders contain folders with names of splits ({listed(split_like)}), but not all images "
+                "are in folders train, validation or test. Put splits above classes, as in train/CLASS/IMAGE.",
+                code="split-folders-incomplete",
             )
         return {name: str(split) for name, split in splits.items()}
 
     def _refuse_outer(self, first: str) -> None:
-        """One folder that holds folders of images is an outer folder, or a class of patients: nobody can tell."""
+        """Refuse a single folder with folders of images inside: it may be an outer folder, or a class of patients."""
         start = f"{self.parts[first]}/" if self.parts[first] else ""
         [only] = self.classes
         inside = sorted({parts[1] for n in self.images if len(parts := n.removeprefix(start).split("/")) > 2})
         if inside:
             raise DataContractError(
-                f"{self.root / self.parts[first]} holds one folder, {only}, and folders of images in it "
-                f"({listed(inside, 5)}). If those "
-                f"are the classes, give folder:{self.root / self.parts[first] / only}; if {only} is the one class, there is "
-                "nothing to tell "
-                "apart. Without labels (pre-training), it can stay as it is."
+                f"{self.root / self.parts[first]} has one folder, {only}, with folders of images in it "
+                f"({listed(inside, 5)}). If these "
+                f"are the classes, give folder:{self.root / self.parts[first] / only}. If {only} is the only class, there is "
+                "nothing to classify. For pre-training without labels, the layout is fine.",
+                code="single-outer-folder",
             )
 
     def _described(self) -> str:
@@ -265,8 +277,8 @@ class _Layout:
         return f"labels: {len(self.classes)} class folders ({names})" + (f"; {above}" if above else "")
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """(path, class, split or fold) of every image, those outside of all classes left out after the complaint."""
-        strange = []
+        """(path, class, split or fold) of every image; images outside the classes are an error, or dropped in `collecting`."""
+        outside = []
         for part, folder in self.parts.items():
             start = f"{folder}/" if folder else ""
             for name in self.images:
@@ -275,23 +287,22 @@ class _Layout:
                     continue
                 word = unicodedata.normalize("NFC", inner[0])
                 if word not in self.classes:
-                    strange.append(name)
+                    outside.append(name)
                     continue
                 yield name, word, self.inner[inner[1]] if self.inner else part or "all"
-        if strange:
-            complain(
-                DataContractError(
-                    f"{self.root}: {len(strange)} images lie in folders outside the {len(self.classes)} classes of train "
-                    f"({listed(self.classes)}): {listed(strange)}."
-                )
-            )
+        complain_of(
+            outside,
+            f"{self.root}: {len(outside)} images are in folders outside the {len(self.classes)} classes of train "
+            f"({listed(self.classes)})",
+            code="images-outside-classes",
+        )
 
 
 def _same_files(root: Path, columns: dict[str, dict[str, list[str]]]) -> None:
-    """A file that two splits hold under two names, as links do, is in both."""
+    """Refuse files that are in two splits under two names (hard or symbolic links)."""
     if len(columns) < 2:
         return
-    holders: dict[tuple[int, int], tuple[str, str]] = {}
+    seen: dict[tuple[int, int], tuple[str, str]] = {}
     shared = []
     for split, rows in columns.items():
         for name in rows["image"]:
@@ -299,10 +310,13 @@ def _same_files(root: Path, columns: dict[str, dict[str, list[str]]]) -> None:
                 status = (root / name).stat()
             except OSError:
                 continue
-            first = holders.setdefault((status.st_dev, status.st_ino), (split, name))
+            first = seen.setdefault((status.st_dev, status.st_ino), (split, name))
             if first[0] != split:
                 shared.append(f"{first[1]} = {name}")
     if shared:
         complain(
-            SplitError(f"{root}: {len(shared)} files are in more than one split, as links do it: {listed(shared, 5)}.")
+            SplitError(
+                f"{root}: {len(shared)} files are in more than one split, by links: {listed(shared, 5)}.",
+                code="files-in-several-splits",
+            )
         )

@@ -1,4 +1,4 @@
-"""Which columns of a table without a label column are findings: one column a class, with 1, 0, -1 or nothing in its cells."""
+"""Choose the columns of findings in a table without a label column: one column per class, with 1, 0, -1 or empty cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medzoo.data.problems import complain
 from medzoo.data.vocabulary import MARKS, is_empty
 from medzoo.errors import DataContractError, listed
 
-# Columns of 0 and 1 that say who was seen and how, not what was found; without case and signs.
+# Columns of 0 and 1 that describe the patient or the acquisition, not a finding; without case and punctuation.
 _FACTS = {
     "sex", "gender", "male", "female", "ismale", "isfemale", "age", "agegroup", "race", "ethnicity", "ethnic", "smoker",
     "view", "viewposition", "projection", "frontal", "lateral", "isfrontal", "islateral", "ap", "pa", "apa", "laterality",
@@ -21,16 +21,16 @@ _FACTS = {
     "isportable", "duplicate", "isduplicate", "quality", "usable", "exclude", "excluded", "reader", "rater", "annotator",
     "confidence", "fold", "source", "dataset", "id", "name", "count", "inpatient", "outpatient",
 }  # fmt: skip
-_FEW_ODD = 2  # cells of a column that may be typing errors, whatever its length
+_FEW_ODD = 2  # so many cells of a column may be typing errors, independent of its length
 
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """What was chosen.
+    """The choice.
 
     Args:
         classes: the columns that are findings.
-        left_out: column → why it is none.
+        left_out: column → why it is not a finding.
     """
 
     classes: tuple[str, ...]
@@ -40,7 +40,7 @@ class LabelColumns:
 def choose_label_columns(
     columns: Mapping[str, Sequence[Any]], free: Collection[str], ids: Sequence[str], where: object
 ) -> LabelColumns:
-    """The columns that hold nothing but 1, 0, -1 and empty cells, and do not describe the patient or the picture.
+    """The columns with only 1, 0, -1 and empty cells that do not describe the patient or the picture.
 
     Args:
         columns: name → cells.
@@ -49,7 +49,7 @@ def choose_label_columns(
         where: for the message.
 
     Raises:
-        DataContractError: if nearly all cells of a column fit, so that the others look like typing errors.
+        DataContractError: if nearly all cells of a column are marks, so that the other cells are probably typing errors.
     """
     classes: list[str] = []
     left_out: dict[str, str] = {}
@@ -57,33 +57,34 @@ def choose_label_columns(
     for name in free:
         cells = [mark_of(value) for value in columns[name]]
         odd = [row for row, cell in enumerate(cells) if cell not in MARKS and not is_empty(cell)]
-        said = sum(not is_empty(cell) for cell in cells)
-        if not said:
+        filled = sum(not is_empty(cell) for cell in cells)
+        if not filled:
             left_out[name] = "empty"
         elif is_fact(name):
             left_out[name] = "describes the patient or the picture"
         elif not odd:
             classes.append(name)
-        elif 2 * len(odd) < said and len(odd) <= max(_FEW_ODD, said // 5) and said - len(odd) > _FEW_ODD:
+        elif 2 * len(odd) < filled and len(odd) <= max(_FEW_ODD, filled // 5) and filled - len(odd) > _FEW_ODD:
             doubtful.append(
-                f"{name} ({said - len(odd)} of {said} cells are 1, 0 or -1; not "
+                f"{name} ({filled - len(odd)} of {filled} cells are 1, 0 or -1; not "
                 f"{listed((f'{ids[r]}: {cells[r]!r}' for r in odd), 5)})"
             )
             classes.append(name)
         else:
-            left_out[name] = "other cells than 1, 0, -1"
+            left_out[name] = "other values than 1, 0, -1"
     if doubtful:
         complain(
             DataContractError(
-                f"{where}: columns that are nearly findings hold other cells: {'; '.join(doubtful)}. Correct these cells, or name "
-                "the columns that are findings behind the path: ,labels=COLUMN;COLUMN"
+                f"{where}: columns that are probably findings have other values: {'; '.join(doubtful)}. Correct these cells, or "
+                "name the columns of findings after the path: ,labels=COLUMN;COLUMN",
+                code="label-columns-unclear",
             )
         )
     return LabelColumns(tuple(classes), left_out)
 
 
 def is_fact(name: str) -> bool:
-    """Whether a column's name says that it describes the patient or the picture.
+    """Whether a column describes the patient or the picture, by its name.
 
     >>> is_fact("Patient Gender"), is_fact("study_id"), is_fact("Edema")
     (True, True, False)
@@ -94,16 +95,12 @@ def is_fact(name: str) -> bool:
 
 def _is_id(name: str) -> bool:
     """`lesion_id`, `StudyID`, `uid`; not `Carotid`."""
-    return name.endswith(("ID", "Id", "_id", " id", "-id", "UID", "Uid", "_uid")) or plain(name) in (
-        "id",
-        "uid",
-        "mrn",
-        "pid",
-    )
+    endings = ("ID", "Id", "_id", " id", "-id", "UID", "Uid", "_uid")
+    return name.endswith(endings) or plain(name) in ("id", "uid", "mrn", "pid")
 
 
 def mark_of(value: Any) -> str:  # noqa: ANN401
-    """A cell as the text of a mark: numbers, truth values and their words alike.
+    """A cell as the text of a mark, from numbers, booleans and the words true and false.
 
     >>> mark_of(True), mark_of("False"), mark_of(1.0), mark_of(None), mark_of(" x")
     ('1', '0', '1.0', '', 'x')

@@ -1,4 +1,4 @@
-"""Parquet tables with an image column, as `datasets` writes them: their columns, and the files that their cells lead to."""
+"""Parquet tables with an image column, as `datasets` writes them: their columns, and the files that their cells name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo.data.custom.column_roles import find_column, named_column
 from medzoo.data.custom.sheet import Sheet
 from medzoo.data.images.frame_key import file_of
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.readers.parquet import ParquetReader, open_parquet
 from medzoo.data.splits.split_names import split_of
 from medzoo.errors import DataContractError, listed
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 
 def read_parquet(path: Path, image: str | None) -> Sheet:
-    """A Parquet file, or a folder with train.parquet, validation.parquet, test.parquet (or their shards), as a table.
+    """Read a Parquet file, or a folder with train.parquet, validation.parquet, test.parquet (or their shards).
 
     Args:
         path: of the file or folder.
         image: the column of the images, if the user names it.
 
     Raises:
-        DataContractError: if there is nothing to read, or it is not readable without a guess.
+        DataContractError: if there is no readable file, or the tables are ambiguous.
     """
+    # All files must have the same columns and classes.
     root, files = _files(path)
     tables = {name: _light(root / name) for names in files.values() for name in names}
     first_name, first = next(iter(tables.items()))
@@ -39,7 +40,10 @@ def read_parquet(path: Path, image: str | None) -> Sheet:
         if table.schema.names != first.schema.names or any(
             _class_names(others.get(key)) != _class_names(features.get(key)) for key in first.schema.names
         ):
-            raise DataContractError(f"{root / name}: has other columns or classes than {root / first_name}.")
+            raise DataContractError(
+                f"{root / name} has other columns or classes than {root / first_name}.", code="tables-differ"
+            )
+    # Join the rows of all files.
     columns: dict[str, list[Any]] = {name: [] for name in first.column_names}
     keys, parts = [], []
     for split, names in files.items():
@@ -48,14 +52,15 @@ def read_parquet(path: Path, image: str | None) -> Sheet:
                 columns[key] += tables[name][key].to_pylist()
             keys += [f"{name}#{row}" for row in range(tables[name].num_rows)]
             parts += [split] * tables[name].num_rows
+    # Columns without values here are dropped; cells with paths instead of bytes add their files to the data.
     heavy = [name for name in columns if str(first.schema.field(name).type) == "null" and name != column]
     cells = [cell for names in files.values() for name in names for cell in _paths(root, name, column)]
     linked = _need_linked(path, root, cells)
-    beside = ["classes.json"] if (root / "classes.json").is_file() else []
+    class_files = ["classes.json"] if (root / "classes.json").is_file() else []
     classes = {key: known for key in first.column_names if (known := _class_names(features.get(key)))}
     return Sheet(
         path, root, ParquetReader(root, column), {key: cells for key, cells in columns.items() if key not in heavy}, column, keys,
-        [*tables, *beside, *linked], paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
+        [*tables, *class_files, *linked], paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
         parts=None if list(files) == ["all"] else parts, named_by_cell=False, names=classes,
         notes=[f"images: column {column} of {listed(tables, 3)}"],
     )  # fmt: skip
@@ -69,22 +74,26 @@ def _files(path: Path) -> tuple[Path, dict[str, list[str]]]:
     names = sorted(item.name for item in root.glob("*.parquet")) if root.is_dir() else []
     if not names:
         raise DataContractError(
-            f"{path}: no Parquet file. Looked for a file, or a folder with train.parquet and the like."
+            f"{path} has no Parquet file. Give a file, or a folder with train.parquet, validation.parquet and test.parquet.",
+            code="parquet-file-missing",
         )
-    words = {name: split_of(name.split(".")[0].split("-")[0]) for name in names}
-    if len(names) == 1 and words[names[0]] is None:
+    splits = {name: split_of(name.split(".")[0].split("-")[0]) for name in names}
+    if len(names) == 1 and splits[names[0]] is None:
         return root, {"all": names}
-    strange = [name for name, split in words.items() if split is None]
+    strange = [name for name, split in splits.items() if split is None]
     if strange:
-        raise DataContractError(f"{root}: {listed(strange)} are no splits; name files train, validation, test.")
+        raise DataContractError(
+            f"{root}: {listed(strange)} are not named by a split. Name the files train, validation, test.",
+            code="parquet-names-unknown",
+        )
     files: dict[str, list[str]] = {}
-    for name, split in words.items():
+    for name, split in splits.items():
         files.setdefault(str(split), []).append(name)
     return root, files
 
 
 def _light(path: Path) -> pa.Table:
-    """All columns but the image bytes; the image column stays as an empty name in the schema's metadata."""
+    """All columns without image bytes; columns of bytes become columns of nulls."""
     import pyarrow as pa
 
     file = open_parquet(path)
@@ -98,7 +107,9 @@ def _light(path: Path) -> pa.Table:
     try:
         table = file.read(columns=light)
     except (pa.ArrowException, OSError) as error:
-        raise DataContractError(f"{path} cannot be read ({error}). Fetch or write it again.") from error
+        raise DataContractError(
+            f"{path} cannot be read ({error}). Download or write it again.", code="parquet-unreadable"
+        ) from error
     rows = pa.nulls(file.metadata.num_rows)
     for name in heavy:
         table = table.append_column(name, rows)
@@ -106,7 +117,7 @@ def _light(path: Path) -> pa.Table:
 
 
 def _features(table: pa.Table) -> dict[str, Any]:
-    """The feature descriptions that `datasets` keeps in the schema."""
+    """The feature descriptions that `datasets` stores in the schema."""
     try:
         content = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
@@ -122,8 +133,9 @@ def _image_column(table: pa.Table, image: str | None, path: Path) -> str:
     found = declared[0] if declared else find_column("image", table.column_names, path)
     if found is None:
         raise DataContractError(
-            f"{path}: has no image column; call one image, or name it behind the path: ,image=COLUMN. It has "
-            f"{listed(table.column_names, 30)}."
+            f"{path} has no image column. Name one image, or add it after the path: ,image=COLUMN. The table has "
+            f"{listed(table.column_names, 30)}.",
+            code="image-column-missing",
         )
     return found
 
@@ -138,7 +150,7 @@ def _class_names(feature: object) -> tuple[str, ...] | None:
 
 
 def _paths(root: Path, name: str, column: str) -> list[str | None]:
-    """The path that each cell names in place of bytes; None for bytes."""
+    """The path in each cell; None for cells with bytes."""
     import pyarrow as pa
 
     file = open_parquet(root / name)
@@ -150,7 +162,7 @@ def _paths(root: Path, name: str, column: str) -> list[str | None]:
             return [None] * file.metadata.num_rows
         found: list[str | None] = []
         for group in range(file.num_row_groups):
-            if _holds_all_bytes(file, group, f"{column}.bytes"):  # and not one image is read here
+            if _has_all_bytes(file, group, f"{column}.bytes"):  # known without reading the images
                 found += [None] * file.metadata.row_group(group).num_rows
                 continue
             cells = file.read_row_group(group, columns=[column])[column].to_pylist()
@@ -159,28 +171,29 @@ def _paths(root: Path, name: str, column: str) -> list[str | None]:
             ]
         return found
     except (pa.ArrowException, OSError) as error:
-        raise DataContractError(f"{root / name} cannot be read ({error}). Fetch or write it again.") from error
+        raise DataContractError(
+            f"{root / name} cannot be read ({error}). Download or write it again.", code="parquet-unreadable"
+        ) from error
 
 
-def _holds_all_bytes(file: pq.ParquetFile, group: int, leaf: str) -> bool:
-    """Whether the file's footer says that no cell of a row group is without bytes."""
+def _has_all_bytes(file: pq.ParquetFile, group: int, leaf: str) -> bool:
+    """Whether all cells of a row group have bytes, according to the file's footer."""
     row_group = file.metadata.row_group(group)
     for number in range(row_group.num_columns):
         column = row_group.column(number)
         if column.path_in_schema == leaf:
-            said = column.statistics
-            return said is not None and said.has_null_count and said.null_count == 0
+            statistics = column.statistics
+            return statistics is not None and statistics.has_null_count and statistics.null_count == 0
     return False
 
 
 def _need_linked(path: Path, root: Path, cells: list[str | None]) -> list[str]:
-    """The files that cells lead to: what is in them is part of the data."""
+    """The existing files that cells name; their content is part of the data."""
     files = sorted({file_of(root, cell) for cell in cells if cell})
     absent = [name for name in files if not (root / name).is_file()]
-    if absent:
-        complain(
-            DataContractError(
-                f"{path}: {len(absent)} images that its cells name do not exist below {root}: {listed(absent)}."
-            )
-        )
+    complain_of(
+        absent,
+        f"{path}: {len(absent)} images that its cells name do not exist below {root}",
+        code="image-files-missing",
+    )
     return [name for name in files if name not in set(absent)]

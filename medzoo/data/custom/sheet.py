@@ -1,4 +1,4 @@
-"""A table of a user's own images, read from CSV or Parquet: its columns, and where its images lie."""
+"""A table of a user's own images, read from CSV or Parquet: its columns, and the location of its images."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medzoo.data.task import Reader
 
-NOTHING = "none"  # as a column's name: the data have none
+NOTHING = "none"  # in place of a column's name: the data have no such column
 
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """The columns that a user names behind the path (`folder:PATH,label=dx`); None leaves it to the names of the columns.
+    """The columns that a user names after the path (`folder:PATH,label=dx`); None means: find the column by its name.
 
     Args:
         image: paths (or cells) of the images.
-        label: one class, or one value, an image.
-        labels: columns of 0 and 1, one a class.
-        mask: paths of masks, which makes a segmentation.
+        label: one class or one value per image.
+        labels: columns of 0 and 1, one per class.
+        mask: paths of masks, for a segmentation.
         split: train, validation or test; or "none".
         group: patients; or "none", "parent", "parent:N", "dicom:patient", "dicom:study", "dicom:series".
     """
@@ -34,7 +34,7 @@ class ColumnChoice:
     group: str | None = None
 
     def named(self) -> str:
-        """As it stands behind a task's name, the group apart: it changes no label.
+        """The choice as written after a task's name, without the group, which does not change labels.
 
         >>> ColumnChoice(label="dx", labels=()).named(), ColumnChoice(labels=("a", "b")).named()
         (',label=dx', ',labels=a;b')
@@ -48,22 +48,22 @@ class ColumnChoice:
 
 @dataclass
 class Sheet:
-    """Rows of images with their columns, before anything is known of what the columns mean.
+    """Rows of images with their columns, before the roles of the columns are known.
 
     Args:
         where: the table, for messages.
-        root: folder that keys start from.
+        root: folder that keys are relative to.
         reader: gives the pixels of a key.
-        columns: name → one value a row, the image column among them.
+        columns: name → one value per row, with the image column.
         image: the column of the images.
-        keys: of the images, one a row.
-        files: below the root, that hold what the rows are.
-        parts: split of the file that each row comes from, where files are named by splits.
-        paths: of each row, the file below the root that its image lies in; None where images lie in the table itself.
-        class_depth: how many of the first folders of a key are splits and classes, and no patients.
-        named_by_cell: whether an image without an id is called what stands in its cell; else it is called by its key.
-        names: of the classes of a column, where the table itself holds them.
-        notes: what was chosen so far.
+        keys: of the images, one per row.
+        files: below the root, that determine the rows.
+        parts: of each row, the split that its file is named by; None where files are not named by splits.
+        paths: of each row, the image file below the root; None where the images are stored in the table.
+        class_depth: how many of the first folders of a key are splits and classes, not patients.
+        named_by_cell: whether an image without an id is named by its cell; otherwise by its key.
+        names: class names of a column, where the table contains them.
+        notes: the choices so far, for the user.
     """
 
     where: Path
@@ -82,24 +82,24 @@ class Sheet:
 
     @property
     def ids(self) -> list[str]:
-        """The column `id`; else what stands in the table for the image, or its key."""
-        own = self.columns.get("id", self.columns[self.image] if self.named_by_cell else None)
-        return self.keys if own is None else [str(value) for value in own]
+        """The column `id`; if there is none, the cells of the image column, or the keys."""
+        cells = self.columns.get("id", self.columns[self.image] if self.named_by_cell else None)
+        return self.keys if cells is None else [str(value) for value in cells]
 
 
 @dataclass
 class CustomData:
-    """A data set as read from files, before it is a task.
+    """A data set as read from files, before it becomes a task.
 
     Args:
-        kind: as of a task.
+        kind: as in `TaskInfo`.
         classes: names in the order of the labels.
         groups: the column of the groups, or "none: ...".
         columns: split → columns.
-        root: folder that keys start from.
-        files: below the root, whose content decides what the data are.
+        root: folder that keys are relative to.
+        files: below the root; their content identifies the data.
         reader: gives pixels.
-        notes: what was chosen, for people.
+        notes: the choices, for the user.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""What a user's table says of its split: a column of words, flags such as is_test, folds, or the folders that images lie in."""
+"""Find the split in a user's table: a column of names, flags such as is_test, folds, or the folders of the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medzoo.data.custom.column_roles import candidates, is_sure_split, named_col
 from medzoo.data.custom.infer import plain_number
 from medzoo.data.custom.label_columns import mark_of
 from medzoo.data.custom.sheet import NOTHING, Sheet
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain, complain_of
 from medzoo.data.splits.split_names import fold_of, split_of
 from medzoo.data.vocabulary import EXCLUDED, is_empty
 from medzoo.errors import DataContractError, UsageError, listed
@@ -24,23 +24,23 @@ _TRUE = {"1": True, "1.0": True, "0": False, "0.0": False, "yes": True, "no": Fa
 
 @dataclass
 class StatedSplit:
-    """What was found.
+    """The split that a table states.
 
     Args:
-        words: of each row train, validation, test or excluded; None where the table states no split.
-        folds: of each row its fold, None for none; None where the table states no folds.
-        used: columns that were read for it.
-        note: what was used, for people.
+        row_splits: of each row train, validation, test or excluded; None if the table states no split.
+        folds: of each row its fold, or None; None if the table states no folds.
+        used: columns that were read.
+        note: the source, for the user.
     """
 
-    words: list[str] | None = None
+    row_splits: list[str] | None = None
     folds: list[int | None] | None = None
     used: set[str] = field(default_factory=set)
     note: str = ""
 
 
 def stated_split(sheet: Sheet, chosen: str | None, taken: Collection[str]) -> StatedSplit:
-    """The split that a table states; two statements have to agree.
+    """The split that a table states. If there are two sources, they must agree.
 
     Args:
         sheet: the table.
@@ -48,13 +48,14 @@ def stated_split(sheet: Sheet, chosen: str | None, taken: Collection[str]) -> St
         taken: columns that are image, label, mask or group.
 
     Raises:
-        DataContractError: for two statements that differ, unknown words, and columns that may be a split and may be none.
+        DataContractError: for two sources that differ, unknown names of splits, and columns that may or may not be a split.
     """
     if chosen == NOTHING:
         return StatedSplit()
     free = [name for name in sheet.columns if name not in taken]
     if chosen is not None:
         return _of_column(sheet, named_column(chosen, list(sheet.columns), "split", sheet.where))
+    # Columns: folds, names of splits, flags.
     found = StatedSplit()
     for name in free:
         if plain(name) in _FOLD_NAMES and (folds := _folds(sheet.columns[name])) is not None:
@@ -64,22 +65,23 @@ def stated_split(sheet: Sheet, chosen: str | None, taken: Collection[str]) -> St
         if is_sure_split(name) or _mostly_splits(sheet.columns[name]):
             _add(found, _of_words(sheet, name), sheet)
     _add(found, _of_flags(sheet, [name for name in free if name not in found.used]), sheet)
-    if found.words is None and found.folds is None:
+    if found.row_splits is None and found.folds is None:
         _refuse_unclear(sheet, free)
+    # Names of the tables, and folders of the images.
     if sheet.parts is not None and len(set(sheet.parts)) > 1:
-        _add(found, StatedSplit(list(sheet.parts), note="splits: as the files are named"), sheet)
-    elif found.words is None and sheet.parts is not None:
-        found.words, found.note = list(sheet.parts), "splits: as the file is named"
+        _add(found, StatedSplit(list(sheet.parts), note="splits: from the names of the files"), sheet)
+    elif found.row_splits is None and sheet.parts is not None:
+        found.row_splits, found.note = list(sheet.parts), "splits: from the name of the file"
     if sheet.paths is not None:
         _agree_with_folders(found, sheet, sheet.paths)
-    if found.words is None and found.folds is not None and None in found.folds:
-        lost = [key for key, fold in zip(sheet.ids, found.folds, strict=True) if fold is None]
-        complain(DataContractError(f"{sheet.where}: {len(lost)} rows have no fold: {listed(lost)}."))
+    if found.row_splits is None and found.folds is not None:
+        without_fold = [key for key, fold in zip(sheet.ids, found.folds, strict=True) if fold is None]
+        complain_of(without_fold, f"{sheet.where}: {len(without_fold)} rows have no fold", code="fold-empty")
     return found
 
 
 def _of_column(sheet: Sheet, name: str) -> StatedSplit:
-    """The column that the user names, whatever it is called."""
+    """The split or the folds in the column that the user names."""
     cells = sheet.columns[name]
     if not _mostly_splits(cells):
         if (folds := _folds(cells)) is not None and not _is_flag(cells):
@@ -87,16 +89,16 @@ def _of_column(sheet: Sheet, name: str) -> StatedSplit:
         if _is_flag(cells):
             if (split := _flag_split(name)) is None:
                 raise UsageError(
-                    f"{sheet.where}: split={name}: the column holds 0 and 1, and its name does not say which split 1 means. "
-                    "Call it "
-                    "is_test, is_validation or is_train, or write train, validation and test into its cells."
+                    f"{sheet.where}: split={name}: the column has values 0 and 1, but its name does not say which split 1 "
+                    "means. Rename it to is_test, is_validation or is_train, or use the values train, validation and test.",
+                    code="split-flag-unclear",
                 )
             return _from_flags(sheet, {name: split})
     return _of_words(sheet, name)
 
 
 def _of_words(sheet: Sheet, name: str) -> StatedSplit:
-    """A column of split names; rows without one are excluded, after the complaint."""
+    """A column of split names. Rows without one are an error, and are excluded inside of `collecting`."""
     cells, ids = sheet.columns[name], sheet.ids
     known = [None if is_empty(cell) else split_of(cell) for cell in cells]
     bad = [f"{key}: {cell!r}" for key, cell, split in zip(ids, cells, known, strict=True) if split is None]
@@ -104,7 +106,8 @@ def _of_words(sheet: Sheet, name: str) -> StatedSplit:
         complain(
             DataContractError(
                 f"{sheet.where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test in the column "
-                f"{name}, or have a new split made with split=none behind the path."
+                f"{name}, or add split=none after the path to make a new split.",
+                code="split-value-unknown",
             )
         )
     return StatedSplit(
@@ -113,14 +116,14 @@ def _of_words(sheet: Sheet, name: str) -> StatedSplit:
 
 
 def _mostly_splits(cells: Sequence[Any]) -> bool:
-    """Whether at least half of what the cells say are names of splits."""
-    said = [cell for cell in cells if not is_empty(cell)]
-    counts = Counter(map(str, said))
-    return bool(said) and 2 * sum(number for word, number in counts.items() if split_of(word)) >= len(said)
+    """Whether at least half of the non-empty cells are names of splits."""
+    filled = [cell for cell in cells if not is_empty(cell)]
+    counts = Counter(map(str, filled))
+    return bool(filled) and 2 * sum(number for word, number in counts.items() if split_of(word)) >= len(filled)
 
 
 def _folds(cells: Sequence[Any]) -> list[int | None] | None:
-    """Fold numbers, where all cells that say anything are whole numbers or `fold1`."""
+    """Fold numbers, if all non-empty cells are whole numbers or of the form `fold1`; otherwise None."""
     folds: list[int | None] = []
     for cell in cells:
         number = plain_number(cell)
@@ -137,14 +140,14 @@ def _is_flag(cells: Sequence[Any]) -> bool:
 
 
 def _flag_split(name: str) -> str | None:
-    """The split that a flag is of: `is_test`, `in_training`; also `test` by itself."""
+    """The split of a flag by its name: `is_test`, `in_training`, or just `test`."""
     short = plain(name)
     inner = _FLAG.fullmatch(short)
     return split_of(inner[1]) if inner else split_of(short)
 
 
 def _of_flags(sheet: Sheet, free: Sequence[str]) -> StatedSplit:
-    """Columns such as is_test. `is_valid` by itself says in half of the tables that an image is usable: it needs a second flag."""
+    """Columns such as is_test. `is_valid` alone is ignored: in many tables it means that an image is usable."""
     flags = {
         name: split
         for name in free
@@ -156,87 +159,91 @@ def _of_flags(sheet: Sheet, free: Sequence[str]) -> StatedSplit:
 
 
 def _from_flags(sheet: Sheet, flags: dict[str, str]) -> StatedSplit:
-    """One split a row out of flags; rows without any flag are for training, or for test if the only flag is that of training."""
+    """The split of each row from flags. Rows without a flag are for training, or for test if there is only a train flag."""
     splits = set(flags.values())
     rest = "test" if splits == {"train"} else EXCLUDED if "train" in splits else "train"
-    words, torn = [], []
+    row_splits, ambiguous = [], []
     columns = {name: [_TRUE[mark_of(cell).lower()] for cell in sheet.columns[name]] for name in flags}
     for row, key in enumerate(sheet.ids):
         on = {flags[name] for name in flags if columns[name][row]}
         if len(on) > 1:
-            torn.append(key)
-        words.append(on.pop() if len(on) == 1 else EXCLUDED if on else rest)
-    if torn:
-        complain(
-            DataContractError(f"{sheet.where}: {len(torn)} rows are in two splits by {listed(flags)}: {listed(torn)}.")
-        )
-    lost = words.count(EXCLUDED) - len(torn)
-    note = f"splits: columns {listed(flags)}" + (f"; {lost} rows without a flag are left out" if lost else "")
-    return StatedSplit(words, used=set(flags), note=note)
+            ambiguous.append(key)
+        row_splits.append(on.pop() if len(on) == 1 else EXCLUDED if on else rest)
+    complain_of(
+        ambiguous,
+        f"{sheet.where}: {len(ambiguous)} rows are in two splits by {listed(flags)}",
+        code="rows-in-several-splits",
+    )
+    excluded = row_splits.count(EXCLUDED) - len(ambiguous)
+    note = f"splits: columns {listed(flags)}" + (f"; {excluded} rows without a flag are not used" if excluded else "")
+    return StatedSplit(row_splits, used=set(flags), note=note)
 
 
 def _refuse_unclear(sheet: Sheet, free: Sequence[str]) -> None:
-    """Columns whose cells are names of splits, or whose name is, and which are not used: somebody meant something by them."""
+    """Refuse unused columns whose cells or name are names of splits: the user probably meant a split."""
     for name in free:
         cells = sheet.columns[name]
-        words = {split_of(cell) for cell in set(map(str, cells))} - {None}
+        splits = {split_of(cell) for cell in set(map(str, cells))} - {None}
         split = _flag_split(name)
-        if (len(words) > 1 and _mostly_splits(cells)) or (
+        if (len(splits) > 1 and _mostly_splits(cells)) or (
             split is not None and _is_flag(cells) and any(map(mark_of, cells))
         ):
             complain(
                 DataContractError(
-                    f"{sheet.where}: the column {name!r} may state the split. If it does, give split={name} behind the "
-                    "path; if not, "
-                    "split=none has a new one made, and split=COLUMN names another one."
+                    f"{sheet.where}: the column {name!r} may be the split. If it is, add split={name} after the path. If not, "
+                    "split=none makes a new split, and split=COLUMN names another column.",
+                    code="split-column-unclear",
                 )
             )
 
 
 def _add(found: StatedSplit, other: StatedSplit, sheet: Sheet) -> None:
-    """A second statement has to be the same as the first."""
-    if other.words is None:
+    """Add a source of the split; if there is one already, both must agree."""
+    if other.row_splits is None:
         return
-    if found.words is not None:
+    if found.row_splits is not None:
         bad = [
             f"{key}: {one} or {two}"
-            for key, one, two in zip(sheet.ids, found.words, other.words, strict=True)
+            for key, one, two in zip(sheet.ids, found.row_splits, other.row_splits, strict=True)
             if one != two and EXCLUDED not in (one, two)
         ]
         if bad:
             raise DataContractError(
-                f"{sheet.where}: two statements of the split differ ({found.note.partition(': ')[2]}; "
-                f"{other.note.partition(': ')[2]}) for {len(bad)} rows: {listed(bad, 5)}. Name the column that holds: split=COLUMN."
+                f"{sheet.where}: two sources of the split differ ({found.note.partition(': ')[2]}; "
+                f"{other.note.partition(': ')[2]}) for {len(bad)} rows: {listed(bad, 5)}. Name the column to use: split=COLUMN.",
+                code="split-sources-differ",
             )
     else:
-        found.words, found.note = other.words, other.note
+        found.row_splits, found.note = other.row_splits, other.note
     found.used |= other.used
 
 
 def _agree_with_folders(found: StatedSplit, sheet: Sheet, paths: Sequence[str]) -> None:
-    """Paths such as train/a.png and test/b.png state a split too, where they name at least two."""
+    """Add or compare the split in the paths (train/a.png, test/b.png), if the paths name at least two splits."""
     parts = [[split_of(part) for part in key.split("/")[:-1]] for key in paths]
     depths = {depth for depth in range(min(map(len, parts), default=0)) if all(row[depth] is not None for row in parts)}
     several = [depth for depth in sorted(depths) if len({row[depth] for row in parts}) > 1]
     if not several:
         return
-    words = [str(row[several[0]]) for row in parts]
-    if found.words is None and found.folds is None:
-        if "train" not in words:
+    folder_splits = [str(row[several[0]]) for row in parts]
+    # Without another source, the folders decide; otherwise train and test must not be exchanged.
+    if found.row_splits is None and found.folds is None:
+        if "train" not in folder_splits:
             raise DataContractError(
-                f"{sheet.where}: the images lie in folders of splits ({listed(sorted(set(words)))}), and none is for "
-                "training. Give a "
-                "column split, or split=none to have a new split made."
+                f"{sheet.where}: the images are in folders of splits ({listed(sorted(set(folder_splits)))}), but none is for "
+                "training. Add a column split, or give split=none to make a new split.",
+                code="training-split-missing",
             )
-        found.words, found.note = words, "splits: as the images' folders are named"
-    elif found.words is not None:
+        found.row_splits, found.note = folder_splits, "splits: from the names of the images' folders"
+    elif found.row_splits is not None:
         bad = [
-            f"{key}: {said}"
-            for key, word, said in zip(paths, words, found.words, strict=True)
-            if said != EXCLUDED and said != word and "test" in (said, word) and "train" in (said, word)
+            f"{key}: {split}"
+            for key, folder, split in zip(paths, folder_splits, found.row_splits, strict=True)
+            if split != EXCLUDED and split != folder and "test" in (split, folder) and "train" in (split, folder)
         ]
         if bad:
             raise DataContractError(
-                f"{sheet.where}: {len(bad)} images lie in a folder of another split than the one that is stated "
-                f"({found.note.partition(': ')[2]}): {listed(bad, 5)}. Name the column that holds: split=COLUMN."
+                f"{sheet.where}: {len(bad)} images are in a folder of another split than the table says "
+                f"({found.note.partition(': ')[2]}): {listed(bad, 5)}. Name the column to use: split=COLUMN.",
+                code="split-sources-differ",
             )

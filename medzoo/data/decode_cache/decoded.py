@@ -1,4 +1,4 @@
-"""The decoded rows of a split, wherever they lie."""
+"""The decoded rows of a split with their labels."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Decoded:
     """The decoded rows of a split.
 
     Args:
-        images: (N, H, W) or (N, H, W, 3), uint8 or uint16; indexed like an array, read when indexed.
-        labels: as `Task.labels`; zeros for segmentation and without labels.
+        images: (N, H, W) or (N, H, W, 3), uint8 or uint16; indexed like an array, and read when indexed.
+        labels: as `Task.labels`; zeros for segmentation and for tasks without labels.
         ids: of the rows.
         groups: patient (or group) of the rows.
-        scale: 255 or 65535; images / scale is in [0, 1] of the pixels' range.
-        sha256: of all that decides the rows.
-        uncertain: (N, C), which labels `policy` draws in training; None unless it is "soft".
+        scale: 255 or 65535; images / scale is in [0, 1], the relative position in the pixels' range.
+        sha256: of everything that decides the rows.
+        uncertain: (N, C), the labels that `policy` draws in training; None unless it is "soft".
         policy: of uncertain labels, where the task has some.
         masks: (N, H, W) uint8, 0 is background; None unless the task is segmentation.
     """
@@ -36,15 +36,15 @@ class Decoded:
     policy: LabelPolicy | None = None
     masks: RowArray | None = None
 
-    def labels_of(self, chosen: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
+    def labels_of(self, rows: np.ndarray, *, seed: int, epoch: int) -> np.ndarray:
         """The training labels of some rows in an epoch: soft ones are drawn by (seed, epoch, row).
 
         Args:
-            chosen: (N,) rows.
+            rows: (N,) indices.
             seed: of the run.
             epoch: pass over the data.
         """
-        labels = np.asarray(self.labels[chosen])
+        labels = np.asarray(self.labels[rows])
         if self.policy is None or self.uncertain is None:
             return labels
-        return draw_soft(labels, self.uncertain[chosen], self.policy, seed=seed, epoch=epoch, indices=chosen)
+        return draw_soft(labels, self.uncertain[rows], self.policy, seed=seed, epoch=epoch, indices=rows)

@@ -1,7 +1,7 @@
-"""What the decoders of this machine make of a few built-in files, as one hash: it is part of the key of decoded images.
+"""A hash of what this machine's decoders produce for a few built-in files; it is part of the key of decoded images.
 
-JPEG and WebP say how an image is decoded only within limits, so another Pillow or libjpeg may give other pixels. Rows that were
-decoded by one are then never mixed with rows of the other.
+The JPEG and WebP standards allow small differences, so another Pillow or libjpeg may produce other pixels. With this hash in the
+key, rows of different decoders are never mixed.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ FILES = {
 
 @cache
 def golden_hash() -> str:
-    """The sha256 of these files' decoded pixels and stored rows; 64 hex digits, the same in every process of a machine.
+    """The sha256 of the decoded pixels and stored rows of these files; 64 hex digits, the same in every process of a machine.
 
-    A format that this machine's Pillow was built without counts as missing.
+    A format that this machine's Pillow does not support counts as missing.
 
     >>> len(golden_hash())
     64

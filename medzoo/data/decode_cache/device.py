@@ -1,4 +1,4 @@
-"""Decoded rows that lie on the device, so that an epoch moves nothing but the numbers of its rows."""
+"""Decoded rows in the memory of the device: an epoch transfers only the indices of its rows."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from medzoo.data.decode_cache.rows import RowArray
 
 Placing = Literal["auto", "never", "always"]
-SHARE = 0.5  # of the free memory: what is left is the network's
+SHARE = 0.5  # of the free memory; the rest is for the network
 _BLOCK = 64 << 20  # bytes copied at once
 
 
 def to_tensor(rows: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Stored rows on a device.
+    """Copy stored rows to a device.
 
     Args:
         rows: uint8 or uint16.
-        device: where to.
+        device: the target.
 
     Returns:
-        uint8 as it is, uint16 as int32, since few devices compute with uint16.
+        uint8 unchanged, uint16 as int32, because few devices compute with uint16.
     """
     if rows.dtype != np.uint16:
         return torch.from_numpy(rows).to(device, non_blocking=True)
@@ -40,11 +40,11 @@ def _unsigned(words: torch.Tensor) -> torch.Tensor:
 
 
 class DeviceRows:
-    """Rows of a split on a device; indexed with numbers or slices, it gives tensors there.
+    """Rows of a split on a device; indexing with numbers or slices gives tensors on that device.
 
     Args:
         rows: of a store, or an array; (N, H, W) or (N, H, W, 3), uint8 or uint16.
-        device: where they are copied to.
+        device: the target of the copy.
 
     >>> rows = DeviceRows(np.arange(8, dtype=np.uint16).reshape(2, 2, 2), torch.device("cpu"))
     >>> rows[np.array([1])].tolist()
@@ -79,17 +79,17 @@ def bytes_of(rows: Any) -> int:  # noqa: ANN401 - anything with a shape and a dt
 
 
 def on_device(data: Decoded) -> torch.device | None:
-    """Where rows lie if not in the store."""
+    """The device of the rows; None if they are in the store."""
     return data.images.device if isinstance(data.images, DeviceRows) else None
 
 
 def fits(data: Decoded, device: torch.device, share: float = SHARE) -> bool:
-    """Whether the rows fit into a share of the free memory of an accelerator; never on a CPU, whose memory maps are as good.
+    """Whether the rows fit into a share of the free memory of an accelerator; False for a CPU, where memory maps are as fast.
 
     Args:
         data: of the store.
-        device: where they would go.
-        share: of what is free.
+        device: the target.
+        share: of the free memory.
     """
     if device.type != "cuda":
         return False
@@ -98,17 +98,17 @@ def fits(data: Decoded, device: torch.device, share: float = SHARE) -> bool:
 
 
 def needed(data: Decoded) -> int:
-    """Bytes that the rows and masks of a split take."""
+    """The size of the rows and masks of a split in bytes."""
     return bytes_of(data.images) + (0 if data.masks is None else bytes_of(data.masks))
 
 
 def place(data: Decoded, device: torch.device, choice: Placing = "auto") -> Decoded:
-    """The same rows, on the device where that is wanted and possible.
+    """The same rows, copied to the device if the choice allows it.
 
     Args:
         data: of the store.
         device: of the network.
-        choice: "auto" if they fit into half of what is free, "never", or "always" (also on a CPU, as a copy in memory).
+        choice: "auto" if they fit into half of the free memory, "never", or "always" (also on a CPU, as a copy in memory).
 
     Raises:
         DeviceMemoryError: if "always" is not possible.
@@ -130,6 +130,7 @@ def place(data: Decoded, device: torch.device, choice: Placing = "auto") -> Deco
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
         raise DeviceMemoryError(
-            f"The {len(data.ids)} decoded images ({needed(data):,} bytes) do not fit into the memory of {device}. Leave "
-            "--data-on-device at auto or never: they are then read from the store, with the same result."
+            f"The {len(data.ids)} decoded images ({needed(data):,} bytes) do not fit into the memory of {device}. Set "
+            "--data-on-device to auto or never: they are then read from the store, with the same result.",
+            code="images-exceed-device-memory",
         ) from error

@@ -1,6 +1,6 @@
-"""A part of the store of decoded images: a safetensors file of rows that is written once, whole or not at all.
+"""A part of the store of decoded images: a safetensors file of rows, written once and atomically.
 
-Its name holds its sha256, so that it is known to be whole without asking who wrote it. It holds `images` (n, H, W) or (n, H, W, 3),
+Its name includes its sha256, so any process can check that it is complete. It contains `images` (n, H, W) or (n, H, W, 3),
 for tasks with masks `masks` (n, H, W), and the rows' keys as JSON text (`keys`). Rows begin at byte 4096.
 """
 
@@ -23,20 +23,20 @@ from medzoo.store import TEMPORARY, fsync_folder, remember_sha256, sha256_file, 
 
 SCHEMA = "medzoo.decoded/2"
 PREFIX, SUFFIX = "part-", ".safetensors"
-_START = 4096  # of the rows: a page, so that maps are aligned
-_BUFFER = 1 << 20  # bytes that are written at once: rows of small images are a few kilobytes
+_START = 4096  # offset of the rows: one page, so that memory maps are aligned
+_BUFFER = 1 << 20  # bytes per write: rows of small images have only a few kilobytes
 _DTYPES: dict[str, np.dtype] = {"U8": np.dtype("uint8"), "U16": np.dtype("<u2")}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part that lies on the disk.
+    """A part on the disk.
 
     Args:
         path: the file.
         shape: (n, H, W) or (n, H, W, 3).
         dtype: uint8 or uint16.
-        offsets: of each tensor, the first byte in the file and the one after the last.
+        offsets: for each tensor, the offset of its first byte and the one after its last.
     """
 
     path: Path
@@ -60,12 +60,12 @@ class Part:
         return np.memmap(self.path, np.uint8, "r", self.offsets["masks"][0], self.shape[:3])
 
     def is_whole(self) -> bool:
-        """Whether the file has the sha256 that its name states; hashed once, and again when the file changes."""
+        """Whether the file has the sha256 in its name; it is hashed once, and again when the file changes."""
         return verified_sha256(self.path) == self.path.name[len(PREFIX) : -len(SUFFIX)]
 
 
 def open_part(path: Path, key: str, size: int, masks: bool) -> Part | None:
-    """A part as its header describes it, or None where the file is none, is cut short, or is of another store.
+    """Open a part by its header; None if the file is not a part, is cut off, or belongs to another store.
 
     Args:
         path: the file.
@@ -89,26 +89,26 @@ def open_part(path: Path, key: str, size: int, masks: bool) -> Part | None:
         sizes = {"images": int(np.prod(shape)) * dtype.itemsize}
         if masks:
             sizes["masks"] = shape[0] * size * size
-        good = (
+        valid = (
             header["__metadata__"]["key"] == key
             and "keys" in offsets
             and max(last for _, last in offsets.values()) == path.stat().st_size
             and shape[1:] in ((size, size), (size, size, 3))
-            and all(offsets[name][1] - offsets[name][0] == wanted for name, wanted in sizes.items())
+            and all(offsets[name][1] - offsets[name][0] == expected for name, expected in sizes.items())
         )
-        return Part(path, shape, dtype, offsets) if good else None
+        return Part(path, shape, dtype, offsets) if valid else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
 
 
 class PartWriter:
-    """Rows of one kind (grey or colour, 8 or 16 bit), written to a temporary file until `close` makes it a part.
+    """Writes rows of one kind (grey or colour, 8 or 16 bit) to a temporary file; `close` makes it a part.
 
-    Plain writes, since a full disk is an error there and a crash under a writable memory map.
+    It uses normal writes: a full disk then raises an error, while a writable memory map would crash.
 
     Args:
         folder: of the store.
-        facts: text that stands in the header; its `key` is the store's.
+        facts: text for the header; its `key` is the key of the store.
         first: a row of the kind.
     """
 
@@ -135,7 +135,7 @@ class PartWriter:
         self.keys.append(key)
 
     def close(self) -> Path:
-        """Write what stands around the rows, flush all of it to the disk, and give the file its name."""
+        """Write masks, keys and header, flush the file to the disk, and give it its final name."""
         try:
             if self._masks is not None:
                 self._masks.seek(0)
@@ -157,9 +157,9 @@ class PartWriter:
         return path
 
     def abandon(self) -> None:
-        """Leave nothing of what is not yet a part."""
+        """Remove the temporary file."""
         for file in (self._masks, self._file):
-            with suppress(OSError):  # buffered bytes may find no room
+            with suppress(OSError):  # the disk may be full for buffered bytes
                 if file is not None:
                     file.close()
         with suppress(FileNotFoundError):

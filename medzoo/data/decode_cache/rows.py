@@ -1,11 +1,11 @@
-"""One image as a stored row, and the rows of a split as one array that is gathered from memory maps.
+"""One image as a stored row, and the rows of a split as one array, read from memory maps.
 
-Images are resized to a square with an antialiased triangle filter; the aspect is not kept. One channel stays one channel. 8-bit
-images of the full range stay 8 bit, and are resized in whole numbers: every machine gets the same bits. Wider ones become 16 bit,
-linear over the range of their pixels. Masks are resized by the nearest pixel, so that their values are kept.
+Images are resized to a square with an antialiased triangle filter; the aspect ratio is not preserved. One channel stays one
+channel. 8-bit images of the full range stay 8 bit and are resized with integers: every machine gets the same bits. Other images
+become 16 bit, linear over the range of their pixels. Masks are resized by the nearest pixel, which preserves their values.
 
-A split is as wide as its widest row: with one colour image it is read as colour, with one 16-bit image as 16 bit; the other
-rows are repeated to three channels, and multiplied by 257 (255 * 257 = 65535), which changes no value in [0, 1].
+All rows of a split get the type of the widest one: with one colour image the split is read as colour, with one 16-bit image as
+16 bit. Other rows are repeated to three channels, and multiplied by 257 (255 * 257 = 65535), so values in [0, 1] do not change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RESIZE = "square, antialiased bilinear, aspect not kept"
 
 @dataclass(frozen=True)
 class DecodedRow:
-    """What is stored of one image.
+    """The stored data of one image.
 
     Args:
         image: (size, size) or (size, size, 3), uint8 or uint16.
@@ -39,14 +39,14 @@ class DecodedRow:
 
 
 def to_row(pixels: Pixels, size: int) -> np.ndarray:
-    """One image as a stored row.
+    """Convert an image to a stored row.
 
     Args:
         pixels: (H, W) or (H, W, 3).
         size: side of the row, pixels.
 
     Returns:
-        (size, size) or (size, size, 3), uint8 for 8-bit images of the full range, else uint16 over the range.
+        (size, size) or (size, size, 3), uint8 for 8-bit images of the full range, else uint16 scaled to the range.
 
     Raises:
         ImageError: for a volume.
@@ -55,7 +55,7 @@ def to_row(pixels: Pixels, size: int) -> np.ndarray:
 
     array = pixels.array
     if array.ndim == 3 and array.shape[2] != 3:
-        raise ImageError(f"A volume of shape {array.shape} is no image; choose a slice.")
+        raise ImageError(f"A volume of shape {array.shape} is not an image. Choose a slice.", code="volume-not-image")
     low, high = pixels.range
     if array.dtype == np.uint8 and (low, high) == (0.0, 255.0):
         if array.shape[:2] == (size, size):
@@ -75,7 +75,7 @@ def to_row(pixels: Pixels, size: int) -> np.ndarray:
 
 
 def to_mask_row(mask: np.ndarray, size: int) -> np.ndarray:
-    """A mask as a stored row, by the nearest pixel.
+    """Convert a mask to a stored row, by the nearest pixel.
 
     Args:
         mask: (H, W) uint8.
@@ -92,11 +92,11 @@ def to_mask_row(mask: np.ndarray, size: int) -> np.ndarray:
 
 
 def widened(rows: np.ndarray, colour: bool, dtype: np.dtype) -> np.ndarray:
-    """Rows as wide as others of their split.
+    """Rows converted to the channels and type of their split.
 
     Args:
-        rows: (..., H, W) or, of colour, (..., H, W, 3).
-        colour: whether the result has three channels; the rows' own shape is (..., H, W) if they are grey.
+        rows: (..., H, W) or, for colour, (..., H, W, 3).
+        colour: whether to repeat the rows (..., H, W) to three channels.
         dtype: uint8 or uint16.
 
     >>> widened(np.full((1, 1), 2, np.uint8), True, np.dtype("uint16")).tolist()
@@ -108,7 +108,7 @@ def widened(rows: np.ndarray, colour: bool, dtype: np.dtype) -> np.ndarray:
 
 
 class RowArray(Protocol):
-    """Rows of a split that are indexed like an array: of a store, in memory, or on a device."""
+    """Rows of a split, indexed like an array: in a store, in memory, or on a device."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -119,19 +119,19 @@ class RowArray(Protocol):
         """uint8 or uint16."""
 
     def __len__(self) -> int:
-        """Rows."""
+        """The number of rows."""
 
     def __getitem__(self, chosen: Any, /) -> Any:  # noqa: ANN401 - numbers, a slice; an array or a tensor
         """Some rows."""
 
 
 class Rows:
-    """The rows of a split: indexed with numbers, slices or arrays of numbers, it gives arrays; nothing is read before.
+    """The rows of a split: indexing with numbers, slices or arrays of numbers reads them and gives arrays.
 
     Args:
         maps: arrays (n, H, W) or (n, H, W, 3) of uint8 or uint16, for example memory maps.
-        place: (N,) which of them each row lies in.
-        row: (N,) where in it.
+        place: (N,) index of the map of each row.
+        row: (N,) index of the row in its map.
 
     >>> rows = Rows([np.zeros((2, 4, 4), np.uint8), np.ones((1, 4, 4, 3), np.uint8)], [0, 1, 0], [1, 0, 0])
     >>> rows.shape, rows[[0, 1]][:, 0, 0].tolist()
@@ -140,8 +140,8 @@ class Rows:
 
     def __init__(self, maps: Sequence[np.ndarray], place: np.ndarray | Sequence[int], row: Any) -> None:  # noqa: ANN401
         self._place, self._row = np.asarray(place, np.int32), np.asarray(row, np.int64)
-        self._given = list(maps)
-        self._maps = [array.view(np.ndarray) for array in maps]  # np.memmap itself is slow to index
+        self._originals = list(maps)
+        self._maps = [array.view(np.ndarray) for array in maps]  # indexing np.memmap is slow
         self._colour = any(array.ndim == 4 for array in maps)
         wide = any(array.dtype == np.uint16 for array in maps)
         self._alike = len({(array.ndim, array.dtype) for array in maps}) == 1
@@ -162,42 +162,39 @@ class Rows:
         """Bytes of all rows."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def __getitem__(self, chosen: Any) -> np.ndarray:  # noqa: ANN401 - whatever indexes an array
+    def __getitem__(self, chosen: Any) -> np.ndarray:  # noqa: ANN401 - any index of an array
         if isinstance(chosen, tuple):
             first, *rest = chosen
             return self[first][tuple(rest) if np.ndim(self._row[first]) == 0 else (slice(None), *rest)]
         place, row = self._place[chosen], self._row[chosen]
         if np.ndim(row) == 0:
-            return self._wide(self._maps[int(place)][int(row)])
+            return self._widen(self._maps[int(place)][int(row)])
         out, maps = np.empty((len(row), *self.shape[1:]), self.dtype), self._maps
         for number, (which, where) in enumerate(zip(place.tolist(), row.tolist(), strict=True)):
-            out[number] = maps[which][where] if self._alike else self._wide(maps[which][where])
+            out[number] = maps[which][where] if self._alike else self._widen(maps[which][where])
         return out
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process go the places of the files, not the rows of all images."""
-        return _rows_again, ([_place_of(array) for array in self._given], self._place, self._row)
+        """Pickle the paths and offsets of the memory maps, not their content."""
+        return _restore_rows, ([_map_location(array) for array in self._originals], self._place, self._row)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401 - numpy's protocol
-        whole = self[:]
-        return whole if dtype is None else whole.astype(dtype)
+        rows = self[:]
+        return rows if dtype is None else rows.astype(dtype)
 
-    def _wide(self, row: np.ndarray) -> np.ndarray:
+    def _widen(self, row: np.ndarray) -> np.ndarray:
         grey = self._colour and row.ndim == 2
         return widened(row, grey, self.dtype) if grey or row.dtype != self.dtype else row
 
 
-def _place_of(array: np.ndarray) -> np.ndarray | tuple[Any, ...]:
-    """Where a memory map lies; an array in memory as it is."""
-    # of a slice of a map, `offset` is still that of the whole
+def _map_location(array: np.ndarray) -> np.ndarray | tuple[Any, ...]:
+    """File, type, offset and shape of a memory map; other arrays unchanged."""
+    # A slice of a map is excluded: its `offset` is still that of the complete map.
     if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap):
         return str(array.filename), array.dtype.str, array.offset, array.shape
     return array
 
 
-def _rows_again(places: list[np.ndarray | tuple[Any, ...]], place: np.ndarray, row: np.ndarray) -> Rows:
-    maps = [
-        given if isinstance(given, np.ndarray) else np.memmap(given[0], given[1], "r", given[2], given[3])
-        for given in places
-    ]
+def _restore_rows(locations: list[np.ndarray | tuple[Any, ...]], place: np.ndarray, row: np.ndarray) -> Rows:
+    maps = [one if isinstance(one, np.ndarray) else np.memmap(one[0], one[1], "r", one[2], one[3]) for one in locations]
     return Rows(maps, place, row)

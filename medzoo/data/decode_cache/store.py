@@ -1,8 +1,7 @@
-"""The decoded rows of a data set at one size, as a folder of parts that grows: what is there is found, what comes is kept.
+"""The decoded rows of a data set at one size: a folder of parts, to which new parts are added.
 
-Nothing in it is ever changed. A row counts from the moment its part has its name, which is after all of it is on the disk: a
-kill or a full disk loses what was not yet a part, and never leaves half a row. Several writers do not harm each other, for each
-writes parts of its own.
+Parts are never changed. A part gets its final name after all of it is on the disk; only then its rows count. A kill or a full
+disk loses rows without a finished part, but never leaves an incomplete row. Several writers are safe: each writes its own parts.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from medzoo.data.decode_cache.rows import DecodedRow, Rows
 from medzoo.errors import DataContractError, DiskFullError, IntegrityError, is_disk_full
 from medzoo.store import fingerprint
 
-PART_BYTES = 4 << 30  # a process keeps each part that it reads open, and may often open 1,024 files
-PART_SECONDS, PART_SHARE = 60.0, 0.02  # a kill loses this much of the work, or this share of it
+PART_BYTES = 4 << 30  # large, because a process keeps all its parts open and often has a limit of 1,024 files
+PART_SECONDS, PART_SHARE = 60.0, 0.02  # a kill loses at most this time of work, or this share of it
 
 
 @dataclass(frozen=True)
 class FoundRows:
-    """Where the rows of some keys lie.
+    """The positions of the rows of some keys.
 
     Args:
-        parts: that hold at least one of them.
-        part: (N,) which of them, -1 where a row is missing.
-        row: (N,) where in it.
+        parts: those with at least one of the rows.
+        part: (N,) index of the part of each row, -1 where a row is missing.
+        row: (N,) index of the row in its part.
     """
 
     parts: list[Part]
@@ -61,11 +60,11 @@ class RowStore:
 
     Args:
         root: folder of all stores.
-        name: of the data, for people; stores of one key are one store whatever their names.
-        key: sha256 of all that decides the rows.
+        name: of the data, for readers of the folder; stores with the same key are one store, also under different names.
+        key: sha256 of everything that decides the rows.
         size: side of the rows, pixels.
         masks: whether each row has a mask.
-        facts: how the rows were made, for the headers.
+        facts: how the rows were decoded, for the headers.
     """
 
     def __init__(self, root: Path, name: str, key: str, size: int, masks: bool, facts: dict[str, str]) -> None:
@@ -80,40 +79,40 @@ class RowStore:
         self._known: dict[Path, tuple[dict[str, int], Part | None]] = {}
 
     def find(self, keys: Sequence[str]) -> FoundRows:
-        """Where the rows of keys lie; damaged parts are put aside, so that their rows are missing.
+        """Find the rows of keys; damaged parts are removed, so that their rows are missing.
 
         Args:
-            keys: may name a row more than once.
+            keys: of the rows; a key can occur more than once.
         """
         while True:
-            found = self._look(keys)
+            found = self._find_once(keys)
             damaged = [part for part in found.parts if not self._is_whole(part)]
             if not damaged:
                 return found
 
-    def _look(self, keys: Sequence[str]) -> FoundRows:
-        places: dict[str, int] = {}
-        which = np.array([places.setdefault(key, len(places)) for key in keys], np.int64)
-        part, row = np.full(len(places), -1, np.int32), np.zeros(len(places), np.int64)
-        left = len(places)
+    def _find_once(self, keys: Sequence[str]) -> FoundRows:
+        positions: dict[str, int] = {}  # of the different keys
+        which = np.array([positions.setdefault(key, len(positions)) for key in keys], np.int64)
+        part, row = np.full(len(positions), -1, np.int32), np.zeros(len(positions), np.int64)
+        missing = len(positions)
         used: list[Part] = []
         for candidate in self._parts():
-            if not left:
+            if not missing:
                 break
-            new = []
+            new = 0
             for number, key in enumerate(candidate.row_keys()):
-                place = places.get(key)
-                if place is not None and part[place] < 0:
-                    part[place], row[place] = len(used), number
-                    new.append(place)
+                position = positions.get(key)
+                if position is not None and part[position] < 0:
+                    part[position], row[position] = len(used), number
+                    new += 1
             if new:
                 used.append(candidate)
-                left -= len(new)
+                missing -= new
         return FoundRows(used, part[which], row[which])
 
     def _parts(self) -> list[Part]:
-        """The parts that are there now; each file is opened once."""
-        found = []
+        """The parts that exist now; each file is opened once."""
+        parts = []
         for path in (path for folder in self.folders for path in sorted(folder.glob(f"{PREFIX}*{SUFFIX}"))):
             with suppress(FileNotFoundError):
                 state = fingerprint(path)
@@ -121,8 +120,8 @@ class RowStore:
                     self._known[path] = state, open_part(path, self.key, self.size, self.masks)
                 part = self._known[path][1]
                 if part is not None:
-                    found.append(part)
-        return found
+                    parts.append(part)
+        return parts
 
     def _is_whole(self, part: Part) -> bool:
         with suppress(OSError, IntegrityError):
@@ -130,35 +129,36 @@ class RowStore:
                 return True
         warnings.warn(f"{part.path} is damaged: its {part.shape[0]} images are decoded again.", stacklevel=2)
         self._known[part.path] = self._known[part.path][0], None
-        with suppress(OSError):  # a store that is only read stays as it is
+        with suppress(OSError):  # a read-only store
             part.path.unlink()
         return False
 
 
 class Writer:
-    """Adds rows to a store; as a context, it makes parts of what was added also if the block ends by an error.
+    """Adds rows to a store; as a context manager, it saves the added rows also if the block raises an error.
 
     Args:
-        store: where to.
+        store: the target.
     """
 
     def __init__(self, store: RowStore) -> None:
         self.store = store
         self._open: dict[tuple[int, str], PartWriter] = {}
-        self._began = self._cut = time.monotonic()
+        self._started = self._saved = time.monotonic()
 
     def add(self, key: str, row: DecodedRow) -> None:
-        """Append a row; every minute, or when two parts in a hundred of the work would be lost, a part is closed.
+        """Append a row. A part is finished every minute, or after 2 % of the work if that takes longer.
 
         Args:
             key: of the image.
             row: decoded.
 
         Raises:
-            DiskFullError: if there is no room; rows that are not yet a part are lost.
+            DiskFullError: if the disk is full; rows without a finished part are lost.
+            StoreError: if the store cannot be written.
         """
         kind = row.image.ndim, row.image.dtype.str
-        try:  # not `writing`: a context costs as much as the rest of this
+        try:  # not `writing`: a context manager costs as much time as the rest of this function
             part = self._open.get(kind)
             if part is None:
                 part = self._open[kind] = PartWriter(self.store.folder, self.store.facts, row)
@@ -166,15 +166,15 @@ class Writer:
         except DiskFullError:
             raise
         except OSError as error:
-            raise _told(self.store.folder, error) from error
+            raise _write_error(self.store.folder, error) from error
         now = time.monotonic()
-        due = now - self._cut > max(PART_SECONDS, PART_SHARE * (now - self._began))
+        due = now - self._saved > max(PART_SECONDS, PART_SHARE * (now - self._started))
         if due or part.size > PART_BYTES:
-            self._cut = now
+            self._saved = now
             self.close()
 
     def close(self) -> None:
-        """Make parts of what was added."""
+        """Save the added rows as parts."""
         with writing(self.store.folder):
             for kind in list(self._open):
                 self._open[kind].close()
@@ -189,12 +189,12 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if not isinstance(error, StoreError | DiskFullError):  # after which nothing more can be written
+            if not isinstance(error, StoreError | DiskFullError):  # after them nothing can be written
                 self.close()
         finally:
             while self._open:
                 self._open.popitem()[1].abandon()
-            with suppress(OSError):  # nothing was kept, so that nothing is left
+            with suppress(OSError):  # removes the folder if it is empty
                 self.store.folder.rmdir()
 
 
@@ -204,13 +204,13 @@ class StoreError(DataContractError):
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Say what cannot be written, and how to go on.
+    """Turn errors of the system into errors that say what cannot be written, and what to do.
 
     Args:
         folder: of the store.
 
     Raises:
-        DiskFullError: if there is no room.
+        DiskFullError: if the disk is full.
         StoreError: for other reasons.
     """
     try:
@@ -218,15 +218,17 @@ def writing(folder: Path) -> Iterator[None]:
     except DiskFullError:
         raise
     except OSError as error:
-        raise _told(folder, error) from error
+        raise _write_error(folder, error) from error
 
 
-def _told(folder: Path, error: OSError) -> StoreError | DiskFullError:
-    """What an error of the system means for the store."""
+def _write_error(folder: Path, error: OSError) -> StoreError | DiskFullError:
+    """The error of the store for an error of the system."""
     if not is_disk_full(error):
         return StoreError(
-            f"{folder} cannot be written ({error.strerror or error}). Choose another place with MEDZOO_HOME."
+            f"{folder} cannot be written ({error.strerror or error}). Choose another folder with MEDZOO_HOME.",
+            code="decoded-store-not-writable",
         )
+
     free = 0
     with suppress(OSError):
         free = shutil.disk_usage(folder.parent).free

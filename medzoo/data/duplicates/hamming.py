@@ -1,7 +1,7 @@
-"""Which of many 256-bit hashes are close: all pairs by matrix products, so that no data make it slow and no pair is missed.
+"""Find close pairs of 256-bit hashes with matrix products: the time does not depend on the data, and no pair is missed.
 
-Bits become -1 and 1; then the product of two hashes is 256 - 2 x distance, exactly, in bfloat16 too. 100,000 images are minutes on
-two CPU cores and seconds on a GPU.
+Bits become -1 and 1; then the product of two hashes is exactly 256 - 2 x distance, also in bfloat16. 100,000 images take minutes
+on two CPU cores and seconds on a GPU.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ def near_pairs(
         one: (N, 32) uint8, packed hashes.
         other: (M, 32) uint8; None compares `one` with itself, each pair once and none with itself.
         limit: largest distance, below 128.
-        triangle: row k of both is of one thing and the order of two things does not matter: only pairs with row < row of other.
+        triangle: row k of both belongs to the same image, and the order of a pair does not matter: yield only pairs with
+            row < row of other.
         device: where to compute; by default a GPU if there is one.
-        progress: told how many products were made.
+        progress: called with the number of products after each block.
 
     Yields:
         rows of `one`, rows of `other`, and their distances (0 to 256, not folded), as arrays.
@@ -64,8 +65,9 @@ def near_pairs(
                 progress(product.numel())
             if triangle and start == first:
                 product = torch.triu(product, diagonal=1)
-            # rows without a pair are most rows, and extremes are much cheaper than a list of pairs
-            low, high = product.amin(1), product.amax(1)  # much faster than aminmax along an axis
+            # Most rows have no pair, and extremes are much cheaper than a list of pairs. (amin and amax are much faster than
+            # aminmax along an axis.)
+            low, high = product.amin(1), product.amax(1)
             near = ((low <= -bound) | (high >= bound)).nonzero()[:, 0]
             if not len(near):
                 continue
@@ -85,7 +87,7 @@ def _signs(codes: np.ndarray, place: torch.device, kind: torch.dtype) -> torch.T
 
 @cache
 def _fastest(place: torch.device) -> torch.dtype:
-    """The type whose products are fastest here; all of them hold whole numbers up to 256 exactly."""
+    """The type with the fastest products on this device; all types represent whole numbers up to 256 exactly."""
     import torch
 
     if place.type == "cuda":
@@ -93,11 +95,11 @@ def _fastest(place: torch.device) -> torch.dtype:
     seconds = {}
     for kind in (torch.float32, torch.bfloat16):
         sample = torch.ones(1024, BITS, dtype=kind)
-        seconds[kind] = min(_took(sample) for _ in range(4))
+        seconds[kind] = min(_product_seconds(sample) for _ in range(4))
     return min(seconds, key=seconds.__getitem__)
 
 
-def _took(sample: torch.Tensor) -> float:
+def _product_seconds(sample: torch.Tensor) -> float:
     start = time.perf_counter()
     sample @ sample.T
     return time.perf_counter() - start

@@ -1,7 +1,7 @@
-"""The hashes of all images of a task: made once, kept in a Parquet file without any image, compared anywhere.
+"""The hashes of all images of a task: computed once, saved in a Parquet file without images, compared on any machine.
 
-A saved index holds ids, splits and hashes; no labels, patients, places or small images. Whoever trained on data that may not be
-given on can publish which images they were.
+A saved index contains ids, splits and hashes, but no labels, patients, paths or small images. So it can be published even if the
+data themselves must not be shared.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class HashIndex:
         fingerprint: of its data.
         ids: of the images.
         splits: of the images.
-        files: (N,) sha256 of the encoded files, 32 bytes each; None where an image is no file of its own.
+        files: (N,) sha256 of the encoded files, 32 bytes each; None where an image is not a separate file.
         pixels: (N,) sha256 of the decoded pixels, 32 bytes each.
         codes: (M, 32) uint8, perceptual hashes.
-        owner: (M,) which image a code belongs to, rising.
+        owner: (M,) the image of each code, ascending.
         mirrored: (M, 32) uint8, of the mirrored images; None in an index that was read from a file.
-        thumbs: (M, 32, 32) uint8, small images that confirm a match; None likewise.
-        labels: of the images, in words; empty likewise.
-        patients: of the images; empty likewise, and where nobody knows them.
-        unreadable: images that were left out, with the reason.
+        thumbs: (M, 32, 32) uint8, small images that confirm a match; None in an index that was read from a file.
+        labels: of the images, as text; empty in an index that was read from a file.
+        patients: of the images; empty in an index that was read from a file, and where they are unknown.
+        unreadable: images that were skipped, with the reason.
     """
 
     name: str
@@ -68,13 +68,13 @@ class HashIndex:
 
     @property
     def depth(self) -> np.ndarray:
-        """How deep inside its image the part of a code begins, int (M,): 0 whole or without padding, 1 and 2 inner parts."""
+        """The depth of each code's part in its image, int (M,): 0 whole or without padding, 1 and 2 inner parts."""
         place = np.arange(len(self.owner)) - np.searchsorted(self.owner, self.owner)
         return np.where(place <= len(INNER), place, 0)
 
 
 def hash_task(task: Task, *, progress: bool | None = None) -> HashIndex:
-    """Decode and hash every image of a task, by a few threads; an unreadable image is noted and left out.
+    """Decode and hash every image of a task with a few threads. An unreadable image is recorded and skipped.
 
     Args:
         task: of any kind.
@@ -87,28 +87,30 @@ def hash_task(task: Task, *, progress: bool | None = None) -> HashIndex:
     """
     from tqdm import tqdm
 
+    # One entry per image, in the order of the rows.
     rows = [(split, row) for split, table in task.tables.items() for row in range(table.num_rows)]
     found = HashIndex(task.name, task.fingerprint, [], [], [], [], np.zeros((0, BITS // 8), np.uint8), np.zeros(0, int))
-    words = {split: label_words(task, split) for split in task.tables}
-    known = {split: task.column(split, "id") for split in task.tables}
+    labels = {split: label_words(task, split) for split in task.tables}
+    ids = {split: task.column(split, "id") for split in task.tables}
     patients = {} if task.info.groups.startswith("none") else {split: task.groups(split) for split in task.tables}
     hashes: list[ImageHash] = []
     bar = sys.stderr.isatty() if progress is None else progress
-    with tqdm(total=len(rows), desc=f"hash {task.name}", unit="img", disable=not bar) as shown:
-        for (split, row), answer in zip(rows, _hashed(task, rows), strict=True):
-            shown.update()
-            if isinstance(answer, str):
-                found.unreadable.append(answer)
+    with tqdm(total=len(rows), desc=f"hash {task.name}", unit="img", disable=not bar) as progress_bar:
+        for (split, row), result in zip(rows, _hashed(task, rows), strict=True):
+            progress_bar.update()
+            if isinstance(result, str):
+                found.unreadable.append(result)
                 continue
-            encoded, one = answer
+            encoded, one = result
             hashes.append(one)
-            found.ids.append(str(known[split][row]))
+            found.ids.append(str(ids[split][row]))
             found.splits.append(split)
-            found.labels.append(words[split][row])
+            found.labels.append(labels[split][row])
             found.files.append(encoded)
             found.pixels.append(one.pixels)
             if patients:
                 found.patients.append(str(patients[split][row]))
+    # Join the codes of all images.
     if hashes:
         found.codes = np.concatenate([one.codes for one in hashes])
         found.mirrored = np.concatenate([one.mirrored for one in hashes])
@@ -118,7 +120,7 @@ def hash_task(task: Task, *, progress: bool | None = None) -> HashIndex:
 
 
 def _hashed(task: Task, rows: list[tuple[str, int]]) -> Iterator[tuple[bytes | None, ImageHash] | str]:
-    """The hash of each row in order, or why it has none; decoders release Python's lock, so threads help."""
+    """The hash of each row in order, or the reason for a failure. Decoders release the GIL, so threads help."""
     raw = getattr(task.reader, "raw", None)
 
     def one(place: tuple[str, int]) -> tuple[bytes | None, ImageHash] | str:
@@ -130,17 +132,17 @@ def _hashed(task: Task, rows: list[tuple[str, int]]) -> Iterator[tuple[bytes | N
             return str(error)
         return (None if data is None else hashlib.sha256(data).digest()), hash_image(pixels)
 
-    left = iter(rows)
+    remaining = iter(rows)
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
         try:
-            while block := list(islice(left, _BLOCK)):
+            while block := list(islice(remaining, _BLOCK)):
                 yield from pool.map(one, block)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def label_words(task: Task, split: str) -> list[str]:
-    """The label of every row in words: class names, joined by `|` where there are several; empty without labels."""
+    """The label of every row as text: class names, joined by `|` if there are several; empty without labels."""
     count = task.tables[split].num_rows
     if not task.has_labels:
         return [""] * count
@@ -153,7 +155,7 @@ def label_words(task: Task, split: str) -> list[str]:
 
 
 def save_index(index: HashIndex, path: Path) -> None:
-    """Write an index without labels, patients and small images, whole or not at all.
+    """Write an index without labels, patients and small images, atomically.
 
     Args:
         index: of a task.
@@ -178,31 +180,36 @@ def save_index(index: HashIndex, path: Path) -> None:
 
 
 def load_index(path: Path) -> HashIndex:
-    """Read what `save_index` wrote.
+    """Read a file of `save_index`.
 
     Raises:
-        DataContractError: if the file is no such index, or was made by another version of the hash.
+        DataContractError: if the file is not such an index, or was made with another version of the hash.
     """
     pa, pq = _arrow()
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataContractError(
-            f"{path} is no readable index of hashes ({error}). `medzoo tasks duplicates NAME --save-index FILE` makes one."
+            f"{path} is not a readable index of hashes ({error}). `medzoo tasks duplicates NAME --save-index FILE` makes one.",
+            code="hash-index-unreadable",
         ) from error
     facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     if facts.get("schema") != SCHEMA or facts.get("hash_version") != HASH_VERSION:
         raise DataContractError(
-            f"{path} is no index of hashes that this medzoo reads (it needs {SCHEMA}, hash version {HASH_VERSION}). Make it "
-            "again: medzoo tasks duplicates NAME --save-index FILE."
+            f"{path} is not an index of hashes for this medzoo (it needs {SCHEMA}, hash version {HASH_VERSION}). Make it "
+            "again: medzoo tasks duplicates NAME --save-index FILE.",
+            code="hash-index-version",
         )
+    # Every image has one pixel hash and at least one code.
     packed = table["codes"].to_pylist()
     width = BITS // 8
     sizes = [len(cell) // width for cell in packed]
     if any(len(cell) % width or not cell for cell in packed) or any(
         len(cell) != 32 for cell in table["pixels_sha256"].to_pylist()
     ):
-        raise DataContractError(f"{path} holds hashes of a wrong length; it is damaged.")
+        raise DataContractError(
+            f"{path} is damaged: it has hashes of a wrong length. Make it again.", code="hash-index-damaged"
+        )
     codes = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, width)
     return HashIndex(
         facts["task"], facts["fingerprint"], table["id"].to_pylist(), table["split"].to_pylist(),

@@ -1,9 +1,9 @@
 """Hashes of decoded images: one for equal pixels, and perceptual ones that survive resizing, JPEG, tone, mirrors and small crops.
 
-The perceptual hash is pHash with 256 bits: the signs, about their median, of the 16 x 16 lowest frequencies of a cosine
-transform. Three things are added to the usual form, because medical copies differ in them: grey levels are spread by their rank
-(windowing, gamma and equalisation change little then), the image is hashed whole, without its padding, and without 3 % or 5.5 %
-on each side, and a mirrored hash is had from the same frequencies. An inverted image has the complement of the hash.
+The perceptual hash is pHash with 256 bits: the 16 x 16 lowest frequencies of a cosine transform, each compared with their median.
+Three additions cover the differences between medical copies: grey levels are replaced by their rank (so windowing, gamma and
+equalisation change little); the image is hashed completely, without its padding, and without 3 % or 5.5 % on each side; and a
+hash of the mirrored image is computed from the same frequencies. An inverted image has the complement of the hash.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 
 from medzoo.data.images.pixels import Pixels, with_channels
 
-HASH_VERSION = "1"  # changes when the same image would give another hash
+HASH_VERSION = "1"  # changes when the same image would give a different hash
 BITS = 256
 THUMB = 32  # side of the small image that confirms a match, pixels
 _SIDE, _LOW = 64, 16  # of the transformed image, and of its low frequencies
-_LARGEST = 256  # images are brought to this before anything else
-_PAD, _LEAST = 10, 0.25  # grey levels of noise in padding; the share of a side that must stay
-INNER = (0.03, 0.055)  # cut off each side; between them and the whole image, a crop of up to 6 % has a near one
-_PEAK = 16.0  # a grey level counts at most so many times the average level: noise in a black ground is not spread over the scale
+_LARGEST = 256  # the longer side of an image after the first reduction, pixels
+_PAD, _LEAST = 10, 0.25  # grey levels of noise in padding; minimum fraction of a side without padding
+INNER = (0.03, 0.055)  # fractions cut off each side: a crop of up to 6 % is near to one of these parts or to the image
+_PEAK = 16.0  # limit for the count of a grey level, as a multiple of the mean count, so that noise in black areas stays dark
 _BASIS = np.cos(np.pi * (2 * np.arange(_SIDE)[None] + 1) * np.arange(_LOW)[:, None] / (2 * _SIDE)).astype(
     np.float32
-)  # the cosine transform, DCT-II; its scale does not matter to signs about a median
+)  # the cosine transform, DCT-II; its scale does not change a comparison with the median
 _MIRROR = np.where(np.arange(_LOW) % 2, -1, 1).astype(np.float32)
 
 
@@ -36,8 +36,8 @@ class ImageHash:
     Args:
         pixels: sha256 of the decoded pixels, 32 bytes; the same for a file in another lossless format.
         codes: (K, 32) uint8, the packed perceptual hashes of the whole image, of its two inner parts, and of the image without
-            padding, where it has some.
-        mirrored: (K, 32) uint8, the same of the image turned left to right.
+            padding, if it has some.
+        mirrored: (K, 32) uint8, the same for the image mirrored left to right.
         thumbs: (K, 32, 32) uint8, small images of the same parts.
     """
 
@@ -48,10 +48,10 @@ class ImageHash:
 
 
 def hash_image(pixels: Pixels) -> ImageHash:
-    """All hashes of a decoded image.
+    """Compute all hashes of a decoded image.
 
     Args:
-        pixels: (H, W), (H, W, 3), or a volume (D, H, W), of which the perceptual hash takes the middle slice.
+        pixels: (H, W), (H, W, 3), or a volume (D, H, W), whose middle slice the perceptual hash uses.
 
     >>> found = hash_image(Pixels(np.arange(48 * 40, dtype=np.uint8).reshape(48, 40), (0, 255), "grey"))
     >>> len(found.pixels), found.codes.shape, found.thumbs.dtype.name
@@ -68,7 +68,7 @@ def hash_image(pixels: Pixels) -> ImageHash:
 
 
 def pixel_hash(pixels: Pixels) -> bytes:
-    """The sha256 of what an image shows: shape and values over its range; three equal channels count as one.
+    """The sha256 of an image's shape and its values relative to its range; three equal channels count as one.
 
     >>> grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
     >>> wide = Pixels(grey.astype(np.uint16) * 257, (0, 65535), "grey")
@@ -90,10 +90,10 @@ def pixel_hash(pixels: Pixels) -> bytes:
 
 
 def thumb_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """How far small images are apart, of 255: the root mean square of the difference, of ranks or of standardised greys.
+    """Distance of small images, 0 to 255: the root mean square difference of ranks or of standardised greys.
 
-    The smaller of the two counts: ranks see through a change of tone, greys through noise in a black ground. Copies are below
-    30, images of different patients in one view above it with few exceptions (benchmarks/results/duplicates.md).
+    The smaller of the two is used: ranks ignore a change of tone, greys ignore noise in black areas. Copies are below 30; images
+    of different patients in one view are above 30 with few exceptions (benchmarks/results/duplicates.md).
 
     Args:
         one: (N, 32, 32) uint8.
@@ -107,7 +107,7 @@ def thumb_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _grey(pixels: Pixels) -> np.ndarray:
-    """(H, W) uint8; another depth is stretched from its lowest to its highest value, since ranks are taken later."""
+    """(H, W) uint8. Other depths are scaled from their lowest to their highest value, because only ranks are used later."""
     array = pixels.array
     if array.ndim == 3 and array.shape[2] != 3:
         array = array[len(array) // 2]
@@ -130,12 +130,13 @@ def _reduced(grey: np.ndarray) -> np.ndarray:
 
 
 def _parts(grey: np.ndarray) -> list[np.ndarray]:
-    """The image, its inner parts, and the image without padding where it has some."""
+    """The image, its inner parts, and the image without padding if it has some."""
     height, width = grey.shape
     parts = [grey]
     for share in INNER:
         top, left = round(height * share), round(width * share)
         parts.append(grey[top : height - top, left : width - left])
+    # The padding has the grey level of the border.
     ground = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     drawn = np.abs(grey - np.float32(ground)) > _PAD
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
@@ -147,7 +148,7 @@ def _parts(grey: np.ndarray) -> list[np.ndarray]:
 
 
 def _spread(grey: np.ndarray) -> np.ndarray:
-    """Grey levels by their middle rank, 0 to 255, so that no monotone change of tone matters."""
+    """Replace grey levels by their middle rank, 0 to 255, so that a monotone change of tone has no effect."""
     counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
     limit = _PEAK * grey.size / 256
     counts = np.minimum(counts, limit) + np.maximum(counts - limit, 0).sum() / 256

@@ -1,4 +1,4 @@
-"""What was found of images that occur more than once: groups of equal or near equal images, counted, printed, written."""
+"""The result of a search for duplicates: groups of equal or near equal images, as counts, text, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Kind = Literal["bytes", "pixels", "near"]
 
 @dataclass(frozen=True)
 class Member:
-    """One image of a group; label and patient are empty where they are not known."""
+    """One image of a group; label and patient are empty if unknown."""
 
     task: str
     split: str
@@ -33,13 +33,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """Images that show the same.
+    """Images with the same content.
 
     Args:
-        kind: "bytes" (equal files), "pixels" (equal once decoded) or "near".
-        members: those of the task itself first.
-        distance: of near copies, bits of 256 by which a member differs at most from the one that is nearest to it.
-        confirmed: whether small images were compared too; False where an index without images was asked.
+        kind: "bytes" (equal files), "pixels" (equal after decoding) or "near".
+        members: images of the task first.
+        distance: for near copies: the largest distance of a member to its nearest member, in bits of 256.
+        confirmed: whether small images were compared too; False with an index without images.
     """
 
     kind: Kind
@@ -52,10 +52,10 @@ class Group:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The splits that the group is in; of other data, their name and split."""
+        """The splits of the group's images; for other data, the name and the split."""
         first = self.members[0].task
-        named = (one.split if one.task == first else f"{one.task}/{one.split}" for one in self.members)
-        return tuple(dict.fromkeys(named))
+        names = (one.split if one.task == first else f"{one.task}/{one.split}" for one in self.members)
+        return tuple(dict.fromkeys(names))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -80,11 +80,11 @@ class DuplicateReport:
     """All groups of a task.
 
     Args:
-        task: whose images were looked at.
-        images: how many.
-        against: what they were compared with instead of with each other, or None.
+        task: whose images were compared.
+        images: their number.
+        against: the other data that they were compared with; None if they were compared with each other.
         groups: equal ones first, then by size.
-        unreadable: images that could not be looked at, with the reason.
+        unreadable: images that could not be read, with the reason.
     """
 
     task: str
@@ -123,7 +123,7 @@ class DuplicateReport:
         return {**self.summary(), "groups": groups, "unreadable": self.unreadable}
 
     def write_csv(self, path: Path) -> None:
-        """One row an image, whole or not at all."""
+        """Write one row per image, atomically."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["group", "kind", "distance", "label_conflict", "task", "split", "id", "label", "patient"])
@@ -133,10 +133,10 @@ class DuplicateReport:
         write_text(path, text.getvalue())
 
     def to_text(self, limit: int = 10) -> str:
-        """A page for a terminal.
+        """The report as text for a terminal.
 
         Args:
-            limit: groups that are written out, those in two places first, and members of each.
+            limit: maximum number of groups, those in two places first, and of members per group.
         """
         facts = self.summary()
         lines = [
@@ -148,13 +148,13 @@ class DuplicateReport:
             f"  different labels  {facts['label_conflicts']} groups",
         ]
         if facts["patients_joined"]:
-            lines.append(f"  of more patients  {facts['patients_joined']} groups")
+            lines.append(f"  several patients  {facts['patients_joined']} groups")
         if self.unreadable:
-            lines.append(f"  not looked at     {len(self.unreadable)} images: {self.unreadable[0]}")
+            lines.append(f"  not read          {len(self.unreadable)} images: {self.unreadable[0]}")
         for group in sorted(self.groups, key=lambda one: (len(one.places) < 2, len(one.labels) < 2))[:limit]:
             lines += ["", *_written(group, limit)]
         if len(self.groups) > limit:
-            lines.append(f"\nand {len(self.groups) - limit} more groups; --out FILE.csv holds all")
+            lines.append(f"\nand {len(self.groups) - limit} more groups; --out FILE.csv writes all")
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -162,10 +162,10 @@ class DuplicateReport:
 
 
 def _written(group: Group, limit: int) -> list[str]:
-    words = {"bytes": "equal files", "pixels": "equal pixels", "near": f"near, {group.distance} of {BITS} bits differ"}
-    marks = [words[group.kind]]
+    kinds = {"bytes": "equal files", "pixels": "equal pixels", "near": f"near, {group.distance} of {BITS} bits differ"}
+    marks = [kinds[group.kind]]
     if not group.confirmed:
-        marks.append("by the hash alone")
+        marks.append("only hashes compared")
     if len(group.labels) > 1:
         marks.append("different labels")
     more = len(group.members) - limit

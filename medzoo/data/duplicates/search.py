@@ -1,7 +1,7 @@
-"""The search for images that occur more than once: equal files, equal pixels, near copies.
+"""Search for images that occur more than once: equal files, equal pixels, near copies.
 
-A near copy has a perceptual hash within 32 of 256 bits and, where both images are at hand, small images that agree in the rank of
-their greys. benchmarks/results/duplicates.md says which changes are found, measured on real images, and which are not.
+A near copy has a perceptual hash within 32 of 256 bits and, if small images are available for both, similar small images.
+benchmarks/results/duplicates.md lists the changes that are found and those that are not, measured on real images.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from medzoo.errors import MissingExtraError
 
 LIMIT = 32  # bits of 256
 _CHUNK = 4096  # pairs that are confirmed at once
-_EDGES = 1_000_000  # pairs that are kept before they are joined
-CONFIRMED = 30.0  # largest distance of two small images of one picture, of 255
+_EDGES = 1_000_000  # pairs in memory before they are merged
+CONFIRMED = 30.0  # largest distance of the small images of two copies, of 255
 
 
 def find_duplicates(
@@ -33,14 +33,14 @@ def find_duplicates(
     device: str | None = None,
     progress: bool | None = None,
 ) -> DuplicateReport:
-    """Group the images of a task that show the same, or that occur in other data too.
+    """Group the images of a task with the same content, or those that also occur in other data.
 
     Args:
         index: of the task, with small images.
-        against: of other data, for example of pre-training; then groups hold images of both.
-        near: look for near copies too.
+        against: index of other data, for example of pre-training; then groups contain images of both.
+        near: search for near copies too.
         limit: bits of 256 by which near copies may differ.
-        across_only: only groups in more than one split (with other data: all).
+        across_only: return only groups in more than one split (with other data: all groups).
         device: where hashes are compared; by default a GPU if there is one.
         progress: show a bar; by default on a terminal.
 
@@ -65,7 +65,7 @@ def find_duplicates(
 
 
 class _Search:
-    """Both sides as one list of images: first the task's, then the other data's."""
+    """Both sides as one list of images: first those of the task, then those of the other data."""
 
     def __init__(self, index: HashIndex, against: HashIndex | None) -> None:
         self.index, self.against = index, against
@@ -78,16 +78,16 @@ class _Search:
         edges += [(first.setdefault(b"f" + d, row), row) for row, d in enumerate(self.files) if d is not None]
         self.equals = _components(self.count, np.array(edges, int).reshape(-1, 2))  # image → its class of equal images
 
-    def _crosses(self, rows: np.ndarray) -> bool:
-        """Whether images of both sides are among the rows; without other data always."""
-        own = rows < len(self.index)
-        return self.against is None or bool(own.any() and not own.all())
+    def _has_both_sides(self, rows: np.ndarray) -> bool:
+        """Whether the rows have images of both sides; always true without other data."""
+        of_task = rows < len(self.index)
+        return self.against is None or bool(of_task.any() and not of_task.all())
 
     def equal(self) -> list[Group]:
         """Groups of equal files or pixels."""
         groups = []
         for rows in _members(self.equals):
-            if len(rows) > 1 and self._crosses(rows):
+            if len(rows) > 1 and self._has_both_sides(rows):
                 digests = {self.files[row] for row in rows.tolist()}
                 same = len(digests) == 1 and None not in digests
                 groups.append(self._group("bytes" if same else "pixels", rows))
@@ -99,7 +99,7 @@ class _Search:
         groups = []
         for rows in _members(found.parts()[self.equals]):
             classes = np.unique(self.equals[rows])
-            if len(classes) > 1 and self._crosses(rows):
+            if len(classes) > 1 and self._has_both_sides(rows):
                 distance = int(found.nearest[classes].max())
                 groups.append(self._group("near", rows, distance, confirmed=self._has_thumbs))
         return groups
@@ -117,57 +117,68 @@ class _Search:
         return Group(kind, tuple(members), distance, confirmed)
 
     def _near_classes(self, limit: int, device: str | None, bar: bool) -> _Near:
-        """Which classes are near to each other, by their confirmed codes.
+        """The classes that are near to each other, by confirmed codes.
 
-        Inner parts are compared with whole images, and the innermost with each other, since letters stand at borders.
+        Inner parts are compared with whole images, and the innermost parts with each other, because copies often differ in
+        letters at the border.
         """
         from tqdm import tqdm
 
-        alone, last = self.against is None, len(self.sides) - 1
-        (whole, inner, innermost), theirs = self._codes(0), self._codes(last)
-        rounds = [(whole, theirs[0], alone), (whole, theirs[1], False), (innermost, theirs[2], alone)]
-        if not alone:
-            rounds.append((inner, theirs[0], False))
+        # Pairs of parts to compare: (codes of the task, codes of the other side, whether both are the same images).
+        same_side, last = self.against is None, len(self.sides) - 1
+        (whole, inner, innermost), other_side = self._codes(0), self._codes(last)
+        rounds = [
+            (whole, other_side[0], same_side),
+            (whole, other_side[1], False),
+            (innermost, other_side[2], same_side),
+        ]
+        if not same_side:
+            rounds.append((inner, other_side[0], False))
         mirrored = self.index.mirrored
-        turns = [(False, self.index.codes)] + ([] if mirrored is None else [(True, mirrored)])
+        orientations = [(False, self.index.codes)] + ([] if mirrored is None else [(True, mirrored)])
         found = _Near(int(self.equals.max(initial=-1)) + 1)
-        total = len(turns) * sum(len(one) * len(other) // (2 if triangle else 1) for one, other, triangle in rounds)
-        with tqdm(total=total, desc="compare hashes", unit="pair", unit_scale=True, disable=not bar) as shown:
-            for turned, codes in turns:
+        total = len(orientations) * sum(
+            len(one) * len(other) // (2 if triangle else 1) for one, other, triangle in rounds
+        )
+        # Compare, with the original and the mirrored codes of the task.
+        with tqdm(total=total, desc="compare hashes", unit="pair", unit_scale=True, disable=not bar) as progress_bar:
+            for is_mirrored, codes in orientations:
                 for left, right, triangle in rounds:
                     blocks = near_pairs(
                         codes[left], self.sides[last].codes[right], limit, triangle=triangle, device=device,
-                        progress=shown.update,
+                        progress=progress_bar.update,
                     )  # fmt: skip
                     for one, other, distance in blocks:
-                        self._keep(found, left[one], right[other], distance, turned)
+                        self._add_confirmed(found, left[one], right[other], distance, is_mirrored)
         return found
 
     def _codes(self, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions of the codes of whole images, of inner parts and of innermost parts; one image stands for its class."""
+        """Positions of the codes of whole images, of inner parts and of innermost parts, for one image of each class."""
         index, start = self.sides[side], side * len(self.index)
-        _, stands = np.unique(self.equals[start : start + len(index)], return_index=True)
-        depth = np.where(np.isin(index.owner, stands), index.depth, -1)
+        _, representatives = np.unique(self.equals[start : start + len(index)], return_index=True)
+        depth = np.where(np.isin(index.owner, representatives), index.depth, -1)
         return np.flatnonzero(depth == 0), np.flatnonzero(depth > 0), np.flatnonzero(depth == len(INNER))
 
-    def _keep(self, found: _Near, one: np.ndarray, other: np.ndarray, distance: np.ndarray, turned: bool) -> None:
-        """Note pairs of different classes that the small images confirm."""
+    def _add_confirmed(
+        self, found: _Near, one: np.ndarray, other: np.ndarray, distance: np.ndarray, is_mirrored: bool
+    ) -> None:
+        """Add pairs of different classes that the small images confirm."""
         start = 0 if self.against is None else len(self.index)
-        mine, theirs = self.equals[self.index.owner[one]], self.equals[start + self.sides[-1].owner[other]]
-        keep = mine != theirs
+        first, second = self.equals[self.index.owner[one]], self.equals[start + self.sides[-1].owner[other]]
+        keep = first != second
         inverted, distance = distance > BITS // 2, np.minimum(distance, BITS - distance)
         if self._has_thumbs and keep.any():
             rows = np.flatnonzero(keep)
-            for some in np.array_split(rows, -(-len(rows) // _CHUNK)):
-                small, wanted = self.index.thumbs[one[some]], self.sides[-1].thumbs[other[some]]  # type: ignore[index]
-                small = small[:, :, ::-1] if turned else small
-                small = np.where(inverted[some, None, None], 255 - small, small)
-                keep[some] = thumb_distance(small, wanted) <= CONFIRMED
-        found.add(mine[keep], theirs[keep], distance[keep])
+            for chunk in np.array_split(rows, -(-len(rows) // _CHUNK)):
+                thumbs, others = self.index.thumbs[one[chunk]], self.sides[-1].thumbs[other[chunk]]  # type: ignore[index]
+                thumbs = thumbs[:, :, ::-1] if is_mirrored else thumbs
+                thumbs = np.where(inverted[chunk, None, None], 255 - thumbs, thumbs)
+                keep[chunk] = thumb_distance(thumbs, others) <= CONFIRMED
+        found.add(first[keep], second[keep], distance[keep])
 
 
 class _Near:
-    """Which of `count` nodes are joined, and how far each is from its nearest; memory does not grow with the number of pairs."""
+    """Connected nodes, of `count`, and the distance of each to its nearest. The memory does not grow with the number of pairs."""
 
     def __init__(self, count: int) -> None:
         self.nearest = np.full(count, BITS)
@@ -175,7 +186,7 @@ class _Near:
         self._size = 0
 
     def add(self, one: np.ndarray, other: np.ndarray, distance: np.ndarray) -> None:
-        """Join pairs."""
+        """Add pairs of connected nodes."""
         for nodes in (one, other):
             np.minimum.at(self.nearest, nodes, distance)
         self._edges.append(np.stack([one, other], axis=1))
@@ -184,7 +195,7 @@ class _Near:
             self.parts()
 
     def parts(self) -> np.ndarray:
-        """Which connected part each node is in; many edges become as few as say the same."""
+        """The connected part of each node. The edges are replaced by the fewest that give the same parts."""
         parts = _components(len(self.nearest), np.concatenate([np.zeros((0, 2), int), *self._edges]))
         first = np.unique(parts, return_index=True)[1][parts] if len(parts) else parts
         nodes = np.flatnonzero(first != np.arange(len(parts)))
@@ -193,7 +204,7 @@ class _Near:
 
 
 def _components(count: int, edges: np.ndarray) -> np.ndarray:
-    """Which connected part each of `count` nodes is in."""
+    """The connected part of each of `count` nodes."""
     try:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components

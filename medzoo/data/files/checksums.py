@@ -1,4 +1,4 @@
-"""Lists of checksums that come with data: `SHA256SUMS`, `MD5SUMS` and their like, as sha256sum and md5sum write them."""
+"""Checksum lists of a data set: `SHA256SUMS`, `MD5SUMS` and similar files, as sha256sum and md5sum write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = {32: "md5", 64: "sha256"}
 
 
 def find_sums(root: Path) -> Path | None:
-    """The list of checksums that lies beside the data, if one does."""
+    """The checksum list in the data's folder, or None."""
     return next((root / name for name in NAMES if (root / name).is_file()), None)
 
 
@@ -27,7 +27,7 @@ def read_sums(path: Path) -> dict[str, str]:
     """File → checksum, with forward slashes and without a leading `./`.
 
     Raises:
-        DataContractError: if a line is none that sha256sum or md5sum would write.
+        DataContractError: if a line does not have the format of sha256sum or md5sum.
     """
     found = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -35,7 +35,10 @@ def read_sums(path: Path) -> dict[str, str]:
             continue
         match = _LINE.match(line.strip())
         if match is None:
-            raise DataContractError(f"{path}, line {number}: is no checksum and file name, as sha256sum writes them.")
+            raise DataContractError(
+                f"{path}, line {number}: expected a checksum and a file name, as sha256sum writes them.",
+                code="checksum-line-malformed",
+            )
         found[match[2].replace("\\", "/").removeprefix("./")] = match[1].lower()
     return found
 
@@ -43,13 +46,13 @@ def read_sums(path: Path) -> dict[str, str]:
 def changed_files(
     root: Path, sums: dict[str, str], files: Iterable[str], progress: Callable[[int], Any] | None = None
 ) -> list[str]:
-    """Those of the files that are not what the list says; files that it does not name, or that are not there, are left out.
+    """The files whose checksum differs from the list. Files that are missing, or not in the list, are skipped.
 
     Args:
-        root: what the names are relative to.
+        root: folder that the names are relative to.
         sums: file → md5 or sha256.
-        files: to look at.
-        progress: told one by one.
+        files: to check.
+        progress: called with 1 after each file.
     """
 
     def changed(name: str) -> bool:
@@ -57,7 +60,7 @@ def changed_files(
             with (root / name).open("rb") as file:
                 return hashlib.file_digest(file, _KINDS[len(sums[name])]).hexdigest() != sums[name]
         except FileNotFoundError:
-            return False  # told already by whoever wanted to read it
+            return False  # missing files are reported elsewhere
         except OSError:
             return True
         finally:
@@ -66,4 +69,4 @@ def changed_files(
 
     known = [name for name in files if name in sums]
     with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
-        return [name for name, other in zip(known, pool.map(changed, known), strict=True) if other]
+        return [name for name, differs in zip(known, pool.map(changed, known), strict=True) if differs]

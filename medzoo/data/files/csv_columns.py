@@ -1,4 +1,4 @@
-"""Large tables of text, read by column: of millions of rows only what is asked for is kept, under its name."""
+"""Read selected columns of large CSV files, with millions of rows."""
 
 from __future__ import annotations
 
@@ -18,34 +18,40 @@ from medzoo.data.problems import complain_of
 from medzoo.data.vocabulary import MARKS, is_empty
 from medzoo.errors import DataContractError, listed
 
-_CHUNK = 8_192  # rows that are turned to columns at once
+_CHUNK = 8_192  # rows that are converted to columns at once
 
 
 def read_columns(path: Path, need: Sequence[str], optional: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Some columns of a CSV in UTF-8 (with or without BOM, plain or .gz), separated by comma, semicolon or tab.
+    """Read some columns of a CSV in UTF-8 (with or without BOM, plain or .gz), separated by comma, semicolon or tab.
 
     Args:
         path: the file.
-        need: columns that have to be there, in whatever order.
-        optional: columns that are read where the file has them.
+        need: required columns, in any order.
+        optional: columns that are read if the file has them.
 
     Returns:
-        column → its cells, without the blanks around them; only columns that the file has.
+        column → its cells, without outer blanks; only columns that the file has.
 
     Raises:
-        DataContractError: for another encoding, a damaged archive, a doubled or missing column, or rows of another length.
+        DataContractError: for another encoding, a damaged archive, a repeated or missing column, or rows of another length.
     """
     try:
         with _open(path) as stream:
             return _read(stream, path, need, optional)
     except UnicodeDecodeError as error:
-        raise DataContractError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
+        raise DataContractError(
+            f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.", code="table-not-utf8"
+        ) from error
     except csv.Error as error:
-        raise DataContractError(f"{path} is no readable CSV ({error}).") from error
+        raise DataContractError(f"{path} is not a readable CSV ({error}).", code="csv-unreadable") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataContractError(f"{path} is no whole .gz file ({error}). Fetch it again.") from error
+        raise DataContractError(
+            f"{path} is not a complete .gz file ({error}). Download it again.", code="gzip-damaged"
+        ) from error
     except OSError as error:
-        raise DataContractError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise DataContractError(
+            f"{path} cannot be read ({error.strerror or error}).", code="table-unreadable"
+        ) from error
 
 
 def _open(path: Path) -> IO[str]:
@@ -55,22 +61,28 @@ def _open(path: Path) -> IO[str]:
 
 
 def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[str]) -> dict[str, list[str]]:
+    # The header.
     first = stream.readline()
     separator = max(",;\t", key=first.count)
     head = next(csv.reader(io.StringIO(first, newline=""), delimiter=separator, strict=True), [])
     header = [name.strip() for name in head]
     if not any(header):
-        raise DataContractError(f"{path} is empty.")
+        raise DataContractError(f"{path} is empty.", code="table-empty")
     absent = [name for name in need if name not in header]
     if absent:
-        raise DataContractError(f"{path}: the columns {listed(absent)} are missing; it has {listed(header, 30)}.")
-    wanted = [name for name in dict.fromkeys((*need, *optional)) if name in header]
-    twice = [name for name, count in Counter(header).items() if count > 1 and name in wanted]
+        raise DataContractError(
+            f"{path}: the columns {listed(absent)} are missing; it has {listed(header, 30)}.", code="columns-missing"
+        )
+    selected = [name for name in dict.fromkeys((*need, *optional)) if name in header]
+    twice = [name for name, count in Counter(header).items() if count > 1 and name in selected]
     if twice:
-        raise DataContractError(f"{path}: columns must have different names; look at {listed(map(repr, twice))}.")
-    columns: dict[str, list[str]] = {name: [] for name in wanted}
-    places = [header.index(name) for name in wanted]
-    shared: list[dict[str, str]] = [{} for _ in wanted]
+        raise DataContractError(
+            f"{path}: columns must have different names. Repeated: {listed(map(repr, twice))}.", code="column-repeated"
+        )
+    # The rows, in chunks; rows of another length are an error, or skipped inside of `collecting`.
+    columns: dict[str, list[str]] = {name: [] for name in selected}
+    places = [header.index(name) for name in selected]
+    shared: list[dict[str, str]] = [{} for _ in selected]
     lines, wrong, start = csv.reader(stream, delimiter=separator, strict=True), [], 1
     while chunk := list(islice(lines, _CHUNK)):
         if set(map(len, chunk)) != {len(header)} or not all(map(any, chunk)):
@@ -80,14 +92,14 @@ def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[s
         turned = list(zip(*chunk, strict=True)) or [()] * len(header)
         for cells, place, known in zip(columns.values(), places, shared, strict=True):
             cells += _stripped(turned[place], known)
-    complain_of(wrong, f"{path}: {len(wrong)} rows do not have {len(header)} fields")
-    if wanted and not columns[wanted[0]]:
-        raise DataContractError(f"{path} has a header and no rows.")
+    complain_of(wrong, f"{path}: {len(wrong)} rows do not have {len(header)} fields", code="row-length-wrong")
+    if selected and not columns[selected[0]]:
+        raise DataContractError(f"{path} has a header, but no rows.", code="table-without-rows")
     return columns
 
 
 def _stripped(cells: Sequence[str], known: dict[str, str]) -> list[str]:
-    """Cells without the blanks around them; where many are equal, they are one string."""
+    """Cells without outer blanks. Equal cells share one string object, if there are many of them."""
     different = set(cells)
     if len(different) * 4 > len(cells):
         return [cell.strip() for cell in cells]
@@ -98,19 +110,19 @@ def _stripped(cells: Sequence[str], known: dict[str, str]) -> list[str]:
 def marked(
     columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str], where: object
 ) -> np.ndarray:
-    """Columns with 1, 0, -1 (uncertain) or nothing (not mentioned) as numbers, each found by its name.
+    """Columns with 1, 0, -1 (uncertain) or nothing (not mentioned) as numbers, selected by name.
 
     Args:
-        columns: as `read_columns` gives them.
+        columns: as `read_columns` returns them.
         classes: columns, in the order of the result.
         ids: of the rows, for the message.
         where: for the message.
 
     Returns:
-        float32 (N, C); NaN where nothing was said.
+        float32 (N, C); NaN for empty cells.
 
     Raises:
-        DataContractError: with the cells that hold anything else.
+        DataContractError: lists the cells with another value.
 
     >>> marked({"b": ["", "0"], "a": ["1.0", "-1"]}, ["a", "b"], ["x", "y"], "t.csv").tolist()
     [[1.0, nan], [-1.0, 0.0]]
@@ -123,12 +135,12 @@ def marked(
         found[:, place] = [values.get(cell, np.nan) for cell in columns[name]]
         if odd:
             bad += [f"{ids[row]}: {name} = {cell!r}" for row, cell in enumerate(columns[name]) if cell in odd]
-    complain_of(bad, f"{where}: {len(bad)} labels are not 1, 0, -1 or empty")
+    complain_of(bad, f"{where}: {len(bad)} labels are not 1, 0, -1 or empty", code="label-not-a-mark")
     return found
 
 
 def numbers(cells: Sequence[str], low: float, high: float) -> list[float | None]:
-    """Cells as numbers; None for what is no number or lies outside of [low, high], as ages in the thousands do.
+    """Cells as numbers; None for cells that are not numbers, or outside [low, high] (ages in the thousands, for example).
 
     >>> numbers(["64", "", "0"], 1, 120)
     [64.0, None, None]

@@ -1,4 +1,4 @@
-"""Who is on a DICOM image: patient, study and series of many files, read from their headers once."""
+"""Patient, study and series of DICOM files, read once from their headers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.data.files.scan_cache import look_up
-from medzoo.data.images.dicom.file import looks_like_dicom, open_dicom
+from medzoo.data.images.dicom.file import open_dicom
 from medzoo.data.images.dicom.tags import Tags
+from medzoo.data.images.sniff import looks_like_dicom
 from medzoo.errors import ImageError
 
 LEVELS = {"patient": "PatientID", "study": "StudyInstanceUID", "series": "SeriesInstanceUID"}
@@ -17,7 +18,7 @@ _HEAD = 512
 
 @dataclass(frozen=True)
 class DicomIds:
-    """What a header says; "" for what it does not say.
+    """The ids in a header; "" for a missing one.
 
     Args:
         patient: PatientID.
@@ -31,11 +32,11 @@ class DicomIds:
 
     @property
     def any(self) -> bool:
-        """Whether it says anything."""
+        """Whether there is at least one id."""
         return bool(self.patient or self.study or self.series)
 
     def of(self, level: str) -> str:
-        """The id at a level; where there is no PatientID, that of the study or the series, which are of one patient.
+        """The id at a level. Without a PatientID, it is the id of the study or the series, which belong to one patient.
 
         Args:
             level: a key of `LEVELS`.
@@ -51,9 +52,9 @@ class DicomIds:
 
 
 def read_dicom_ids(root: Path, names: Iterable[str]) -> dict[str, DicomIds] | None:
-    """Ids of each file; None if one of them is no DICOM file.
+    """Ids of each file; None if one of them is not a DICOM file.
 
-    A file without PatientID takes that of another file of its series or study.
+    A file without PatientID gets that of another file of its series or study.
 
     Args:
         root: the data's folder.
@@ -62,16 +63,16 @@ def read_dicom_ids(root: Path, names: Iterable[str]) -> dict[str, DicomIds] | No
     Raises:
         MissingExtraError: if pydicom is not installed.
     """
-    wanted = sorted(set(names))
-    if not wanted or not all(_is_dicom(root / name) for name in (wanted[0], wanted[-1])):
+    ordered = sorted(set(names))
+    if not ordered or not all(_is_dicom(root / name) for name in (ordered[0], ordered[-1])):
         return None
     try:
-        rows = look_up(root, wanted, "dicom", lambda name: _ids(root / name))
+        rows = look_up(root, ordered, "dicom", lambda name: _ids(root / name))
     except OSError:
         return None
     if any(row is None for row in rows):
         return None
-    found = {name: DicomIds(*row) for name, row in zip(wanted, rows, strict=True)}
+    found = {name: DicomIds(*row) for name, row in zip(ordered, rows, strict=True)}
     return _completed(found)
 
 
@@ -84,19 +85,19 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _ids(path: Path) -> Sequence[str] | None:
-    """The three ids of a file; None if it is no DICOM file."""
+    """The three ids of a file; None if it is not a DICOM file."""
     if not _is_dicom(path):
         return None
     try:
         with path.open("rb") as file:
             tags = Tags(open_dicom(file, str(path)).header)
-            return [tags.words(element) for element in LEVELS.values()]
+            return [tags.text(element) for element in LEVELS.values()]
     except ImageError:
-        return ["", "", ""]  # reading its pixels will say what is wrong
+        return ["", "", ""]  # reading its pixels will report the error
 
 
 def _completed(found: dict[str, DicomIds]) -> dict[str, DicomIds]:
-    """With the patient of a series or study in all of its files."""
+    """Copy the patient of a series or study to all of its files."""
     known: dict[str, set[str]] = {}
     for one in found.values():
         for uid in filter(None, (one.series, one.study)):
@@ -104,6 +105,6 @@ def _completed(found: dict[str, DicomIds]) -> dict[str, DicomIds]:
     completed = {}
     for name, one in found.items():
         patients = known.get(one.series) or known.get(one.study) or set()
-        takes = not one.patient and len(patients) == 1
-        completed[name] = DicomIds(next(iter(patients)), one.study, one.series) if takes else one
+        missing = not one.patient and len(patients) == 1
+        completed[name] = DicomIds(next(iter(patients)), one.study, one.series) if missing else one
     return completed

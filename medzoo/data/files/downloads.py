@@ -1,4 +1,4 @@
-"""Whether a task may fetch its data now."""
+"""A switch that forbids downloads of data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _ALLOWED: ContextVar[bool] = ContextVar("downloads", default=True)
 
 
 def downloads_allowed() -> bool:
-    """Whether a task may fetch its data now; False below `no_downloads`."""
+    """Whether a task may download its data; False inside of `no_downloads`."""
     return _ALLOWED.get()
 
 
 @contextmanager
 def no_downloads() -> Iterator[None]:
-    """While the block runs, data that are not here are missing, and nothing is fetched.
+    """Forbid downloads in the block: data that are not on this machine count as missing.
 
     >>> with no_downloads():
     ...     downloads_allowed()

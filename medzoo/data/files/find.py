@@ -1,4 +1,4 @@
-"""Files of a data set as they lie after unpacking: listed once, found by name, read under keys that are paths."""
+"""Find the files of an unpacked data set: list folders once, find files by name, check paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medzoo.data.files.path_hints import place_hint
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain, complain_of
 from medzoo.errors import DataContractError, listed
 
 
@@ -15,48 +15,51 @@ def need_folder(root: Path | None, task: str, how: str) -> Path:
     """The data's folder.
 
     Args:
-        root: as the user gave it.
+        root: the user's value.
         task: for the message.
         how: where to get the data.
 
     Raises:
-        DataContractError: if it was not given or does not exist.
+        DataContractError: if it is missing or does not exist.
     """
     if root is None:
         raise DataContractError(
-            f"Task {task}: say where the data are (root=FOLDER, --root FOLDER). {how} `medzoo tasks info {task}` shows the layout."
+            f"Task {task} needs the folder of the data (root=FOLDER, --root FOLDER). {how} `medzoo tasks info {task}` shows the "
+            "layout.",
+            code="data-folder-not-given",
         )
     if not root.is_dir():
-        raise DataContractError(f"Task {task}: the folder {root} does not exist. {how}")
+        raise DataContractError(f"Task {task}: the folder {root} does not exist. {how}", code="data-folder-missing")
     return root
 
 
 def find_one(root: Path, names: Sequence[str], task: str) -> Path:
-    """The first of several names that exists below the root: data sets are unpacked with and without their outer folder.
+    """The first of several names that exists below the root (data may be unpacked with or without their outer folder).
 
     Raises:
-        DataContractError: if none does; all names are listed.
+        DataContractError: if none exists; the message lists all names.
     """
     for name in names:
         if (root / name).exists():
             return root / name
     raise DataContractError(
-        f"Task {task}: {root} holds none of {listed(names)}.{place_hint(root, names)} "
-        f"`medzoo tasks info {task}` shows the layout that is expected."
+        f"Task {task}: {root} has none of {listed(names)}.{place_hint(root, names)} "
+        f"`medzoo tasks info {task}` shows the expected layout.",
+        code="data-layout-unknown",
     )
 
 
 def find_folder(root: Path, inside: Sequence[str], outer: Sequence[str], task: str) -> Path:
-    """The folder that a data set's own paths start from: the root itself, or an outer folder in it.
+    """The folder that the paths of a data set are relative to: the root, or an outer folder in it.
 
     Args:
-        root: as the user gave it.
-        inside: names of which this folder holds at least one.
-        outer: names of the outer folders that the data are unpacked with.
+        root: the user's value.
+        inside: names; the folder contains at least one of them.
+        outer: names of the outer folders that unpacking may create.
         task: for the message.
 
     Raises:
-        DataContractError: if none of the folders holds one of the names, or several do.
+        DataContractError: if none of the folders contains one of the names, or several do.
     """
     found = [
         folder
@@ -67,22 +70,24 @@ def find_folder(root: Path, inside: Sequence[str], outer: Sequence[str], task: s
         return found[0]
     if not found:
         raise DataContractError(
-            f"Task {task}: {root} holds none of {listed(inside)}, and neither does a folder {listed(outer)} in it."
+            f"Task {task}: {root} has none of {listed(inside)}, and a folder {listed(outer)} in it does not have them either."
             f"{place_hint(root, inside)} "
-            f"`medzoo tasks info {task}` shows the layout that is expected."
+            f"`medzoo tasks info {task}` shows the expected layout.",
+            code="data-layout-unknown",
         )
     raise DataContractError(
-        f"Task {task}: {root} holds more than one copy: {listed(found)}. Give one of these folders."
+        f"Task {task}: {root} has more than one copy: {listed(found)}. Give one of these folders.",
+        code="several-data-copies",
     )
 
 
 def files_below(folder: Path, suffixes: Sequence[str], root: Path | None = None) -> list[str]:
-    """Paths of files below a folder, sorted, with forward slashes; hidden files are left out.
+    """Paths of files below a folder, sorted, with forward slashes; hidden files are skipped.
 
     Args:
         folder: where to look.
-        suffixes: endings in small letters, with the dot.
-        root: what the paths are relative to; by default the folder.
+        suffixes: extensions in lower case, with the dot.
+        root: folder that the paths are relative to; by default `folder`.
 
     Raises:
         DataContractError: as `all_files_below`.
@@ -91,22 +96,22 @@ def files_below(folder: Path, suffixes: Sequence[str], root: Path | None = None)
 
 
 def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str, ...] = ("",)) -> list[str]:
-    """Paths of all files below a folder, sorted folder by folder, with forward slashes; hidden files are left out.
+    """Paths of all files below a folder, sorted folder by folder, with forward slashes; hidden files are skipped.
 
-    Linked folders are gone into, since large data lie on other disks; a folder that two ways lead to is listed once.
+    Links to folders are followed, because large data are often on other disks. Each folder is listed once.
 
     Args:
         folder: where to look.
-        root: what the paths are relative to; by default the folder.
-        suffixes: endings in small letters; by default any.
+        root: folder that the paths are relative to; by default `folder`.
+        suffixes: extensions in lower case; by default any.
 
     Raises:
-        DataContractError: for a folder that cannot be read, and for names that are no UTF-8, which no table can name.
+        DataContractError: for a folder that cannot be read, and for names that are not UTF-8, which tables cannot contain.
     """
     found: list[str] = []
     if not folder.is_dir():
         return found
-    # A link to a folder above, gone into, would bring all that lies beside under this folder's name.
+    # Do not follow a link to a parent folder: it would add all of that folder's files.
     seen = {(status.st_dev, status.st_ino) for status in (above.stat() for above in folder.resolve().parents)}
     for place, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
         status = Path(place).stat()
@@ -124,9 +129,9 @@ def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str,
     strange = [name for name in found if not is_text(name)]
     if strange:
         raise DataContractError(
-            f"{folder}: the names of {len(strange)} files are no UTF-8: {listed(map(ascii, strange), 5)}. Rename them, for "
-            "example with "
-            "convmv -f latin1 -t utf8 -r --notest FOLDER."
+            f"{folder}: the names of {len(strange)} files are not UTF-8: {listed(map(ascii, strange), 5)}. Rename them, for "
+            "example with convmv -f latin1 -t utf8 -r --notest FOLDER.",
+            code="file-name-not-utf8",
         )
     return found
 
@@ -145,15 +150,17 @@ def is_text(name: str) -> bool:
 
 
 def _unreadable(error: OSError) -> None:
-    """A folder that cannot be listed would take its images away without a word."""
-    raise DataContractError(f"{error.filename}: cannot be listed ({error.strerror or error}).") from error
+    """Raise an error for a folder that cannot be listed, because its images would be missing without notice."""
+    raise DataContractError(
+        f"{error.filename} cannot be listed ({error.strerror or error}).", code="folder-unreadable"
+    ) from error
 
 
 def by_name(root: Path, suffixes: Sequence[str], task: str) -> dict[str, str]:
-    """File name → path below the root, of data whose tables name files without their folder.
+    """File name → path below the root, for data whose tables name files without their folder.
 
     Raises:
-        DataContractError: if two folders hold a file of the same name.
+        DataContractError: if two folders contain a file of the same name.
     """
     found: dict[str, str] = {}
     twice = []
@@ -164,15 +171,16 @@ def by_name(root: Path, suffixes: Sequence[str], task: str) -> dict[str, str]:
     if twice:
         complain(
             DataContractError(
-                f"Task {task}: {len(twice)} file names occur in two folders below {root}, so nothing says which one is meant: "
-                f"{listed(twice, 5)}. Give the folder that holds one copy."
+                f"Task {task}: {len(twice)} file names occur in two folders below {root}, so names are ambiguous: "
+                f"{listed(twice, 5)}. Give a folder with one copy.",
+                code="file-name-repeated",
             )
         )
     return found
 
 
 def need_files(root: Path, keys: Iterable[str], task: str, what: str = "images") -> set[str]:
-    """The keys whose files are missing; folders are listed once, since a data set has up to millions of files.
+    """The keys whose files are missing. Each folder is listed once, because a data set can have millions of files.
 
     Args:
         root: the data's folder.
@@ -181,11 +189,11 @@ def need_files(root: Path, keys: Iterable[str], task: str, what: str = "images")
         what: for the message.
 
     Raises:
-        DataContractError: with the first of the missing files (outside of `problems.collecting`).
+        DataContractError: names the first missing files (outside of `problems.collecting`).
     """
     listings: dict[str, set[str]] = {}
 
-    def there(key: str) -> bool:
+    def exists(key: str) -> bool:
         folder, _, name = key.rpartition("/")
         if folder not in listings:
             try:
@@ -195,7 +203,6 @@ def need_files(root: Path, keys: Iterable[str], task: str, what: str = "images")
                 listings[folder] = set()
         return name in listings[folder]
 
-    absent = [key for key in dict.fromkeys(keys) if not key or not there(key)]
-    if absent:
-        complain(DataContractError(f"Task {task}: {len(absent)} {what} do not exist below {root}: {listed(absent)}."))
+    absent = [key for key in dict.fromkeys(keys) if not key or not exists(key)]
+    complain_of(absent, f"Task {task}: {len(absent)} {what} do not exist below {root}", code="data-files-missing")
     return set(absent)

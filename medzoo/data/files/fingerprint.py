@@ -1,4 +1,4 @@
-"""One hash for the files of a data set, each file read once and remembered until it changes."""
+"""One hash for the files of a data set. Each file is read once; its hash is stored until the file changes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from medzoo.data.problems import advise
 from medzoo.errors import listed
 from medzoo.store import sha256_file, sha256_of, verified_sha256, write_bytes
 
-_FEW = 64  # up to here each file has its own receipt; a folder of images has one for all
+_FEW = 64  # up to this number each file has a separate receipt; above it, one receipt covers the folder
 
 
 def fingerprint(root: Path, names: Iterable[str], images: Iterable[str] | None = None) -> str:
     """The sha256 over sorted (relative path, sha256 of the bytes).
 
     Args:
-        root: the data's folder; where it lies does not matter.
+        root: the data's folder; its location does not change the hash.
         names: paths below it.
-        images: of a large set, the paths that go in with their size instead of their hash: hundreds of gigabytes are not read
-            to open a task. Those that have another time of change than when this machine first saw them go in with their hash.
+        images: paths in a large data set that enter with their size instead of their hash, so that opening a task does not
+            read hundreds of gigabytes. Files whose mtime changed since this machine first saw them also enter with their hash.
     """
     ordered = sorted(set(names))
     if len(ordered) <= _FEW:
@@ -38,55 +38,55 @@ def fingerprint(root: Path, names: Iterable[str], images: Iterable[str] | None =
         hashes = [[name, str(digest)] for name, digest in zip(ordered, found, strict=True)]
     if images is None:
         return sha256_of(hashes)
-    there, sizes, times = _states(root, sorted(set(images)))
-    content: list[Any] = [hashes, list(zip(there, sizes.tolist(), strict=True))]
-    changed = _changed(root, there, sizes, times)
+    present, sizes, times = _states(root, sorted(set(images)))
+    content: list[Any] = [hashes, list(zip(present, sizes.tolist(), strict=True))]
+    changed = _changed(root, present, sizes, times)
     if changed:
         content.append([[name, sha256] for name, sha256 in zip(changed, _hashes(root, changed), strict=True)])
     return sha256_of(content)
 
 
 def _states(root: Path, names: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The files that are there, their sizes and times; plain strings, since a CT set has two million of them."""
+    """The existing files, their sizes and mtimes. Uses strings instead of Path: a CT data set has two million files."""
     base = os.fspath(root)
-    there, sizes, times = [], [], []
+    present, sizes, times = [], [], []
     for name in names:
         try:
             status = os.stat(f"{base}/{name}")  # noqa: PTH116
         except (OSError, ValueError):
             continue
         if stat.S_ISREG(status.st_mode):
-            there.append(name)
+            present.append(name)
             sizes.append(status.st_size)
             times.append(status.st_mtime_ns)
-    return there, np.array(sizes, np.int64), np.array(times, np.int64)
+    return present, np.array(sizes, np.int64), np.array(times, np.int64)
 
 
 def _changed(root: Path, names: Sequence[str], sizes: np.ndarray, times: np.ndarray) -> list[str]:
-    """Files of the size that they had, and of another time of change than when this machine first saw this list of files."""
+    """Files with the same size, but another mtime than when this machine first saw this list of files."""
     key = hashlib.sha256("\0".join([str(root.resolve()), *names]).encode("utf-8", "surrogateescape")).hexdigest()[:32]
     note = paths.home() / "receipts" / f"times-{key}.bin"
     state = np.stack([sizes, times])
     first = state
     with suppress(OSError, ValueError):
         first = np.frombuffer(note.read_bytes(), "<i8").reshape(state.shape)
-    resized = first[0] != sizes  # another size is another fingerprint already, from which later changes count
-    kept = np.where(resized, state, first)
+    resized = first[0] != sizes  # a new size changes the fingerprint already; it becomes the new reference state
+    reference = np.where(resized, state, first)
     if first is state or resized.any():
-        with suppress(OSError):  # a read-only home takes them as they are
-            write_bytes(note, kept.astype("<i8").tobytes())
-    changed = [names[row] for row in np.flatnonzero(kept[1] != times).tolist()]
+        with suppress(OSError):  # with a read-only home, there is no stored state
+            write_bytes(note, reference.astype("<i8").tobytes())
+    changed = [names[row] for row in np.flatnonzero(reference[1] != times).tolist()]
     if changed:
         advise(
-            f"{root}: {len(changed)} files were written anew since medzoo first saw them ({listed(changed, 3)}). Their "
-            "contents are "
-            "hashed, and what is computed from now on counts as of other data. (A copy that keeps the files' times avoids this.)"
+            f"{root}: {len(changed)} files have a new modification time since medzoo first saw them ({listed(changed, 3)}). "
+            "Their contents are hashed, and results from now on count as results on different data. (Copies that preserve "
+            "modification times avoid this.)"
         )
     return changed
 
 
 def _hashes(root: Path, names: Sequence[str]) -> list[str]:
-    """The sha256 of each file, with a bar if it takes long."""
+    """The sha256 of each file, with a progress bar if it takes long."""
     from tqdm import tqdm
 
     with tqdm(total=len(names), desc="hash changed files", unit="file", disable=None, delay=2, leave=False) as bar:

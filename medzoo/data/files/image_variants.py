@@ -1,4 +1,4 @@
-"""Data sets whose images lie in several forms: as published, and as the copies that studies made of them."""
+"""Data sets whose images exist in several forms: as published, and as converted copies made by studies."""
 
 from __future__ import annotations
 
@@ -11,29 +11,35 @@ from medzoo.errors import DataContractError, listed
 
 
 def choose_variant(base: Path, folders: Mapping[str, str], task: str, chosen: str | None) -> str:
-    """The form of the images that is read: the chosen one, or the only one that is there.
+    """The form of the images to read: the chosen one, or the only existing one.
 
     Args:
         base: the data's folder.
-        folders: form → a folder that this form has.
+        folders: form → a folder that identifies it.
         task: for messages.
         chosen: by the user, with the task's choice `images`.
 
     Raises:
-        DataContractError: if it is not there, none is, or several are and none was chosen.
+        DataContractError: if the form does not exist, no form exists, or several exist and none was chosen.
     """
-    there = [form for form, folder in folders.items() if (base / folder).is_dir()]
-    if not there or (chosen is not None and chosen not in there):
-        wanted = [folder for form, folder in folders.items() if chosen in (None, form)]
-        raise DataContractError(f"Task {task}: {base} holds no folder {listed(wanted)}.{place_hint(base, wanted)}")
-    if len(there) > 1 and chosen is None:
-        said = listed(f"{task},images={form}" for form in there)
-        raise DataContractError(f"Task {task}: {base} holds {len(there)} copies of the images; say which: {said}.")
-    return chosen or there[0]
+    present = [form for form, folder in folders.items() if (base / folder).is_dir()]
+    if not present or (chosen is not None and chosen not in present):
+        missing = [folder for form, folder in folders.items() if chosen in (None, form)]
+        raise DataContractError(
+            f"Task {task}: {base} has no folder {listed(missing)}.{place_hint(base, missing)}",
+            code="image-variant-missing",
+        )
+    if len(present) > 1 and chosen is None:
+        names = listed(f"{task},images={form}" for form in present)
+        raise DataContractError(
+            f"Task {task}: {base} has {len(present)} copies of the images. Choose one: {names}.",
+            code="image-variant-ambiguous",
+        )
+    return chosen or present[0]
 
 
 def stems(base: Path, folder: str, suffixes: Sequence[str]) -> dict[str, str]:
-    """Name without its suffix → path below the base, of the files in a folder; empty if it is not there."""
+    """Name without its suffix → path below the base, for the files in a folder; empty if the folder does not exist."""
     if not (base / folder).is_dir():
         return {}
     return {file.rpartition(".")[0]: f"{folder}/{file}" for file in files_in(base / folder, suffixes)}

@@ -1,4 +1,4 @@
-"""What was once found out of the files of a folder, kept until a file changes."""
+"""A cache of values computed from the files of a folder, each valid until its file changes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from medzoo.store import write_json
 
 
 def look_up(root: Path, names: Sequence[str], kind: str, find: Callable[[str], Any]) -> list[Any]:
-    """A JSON value for each file: from the notes where size, mtime and inode are the same, else found now and noted.
+    """A JSON value for each file: from the cache if size, mtime and inode are the same, else computed and stored.
 
     Args:
         root: the data's folder.
         names: paths below it.
-        kind: a word for what is found; each has notes of its own.
-        find: the value of a file, by its name.
+        kind: name of the value; each kind has a separate cache file.
+        find: computes the value of a file from its name.
 
     Raises:
         OSError: if a file cannot be read.
@@ -39,6 +39,6 @@ def look_up(root: Path, names: Sequence[str], kind: str, find: Callable[[str], A
         fresh[name] = old if same and old is not None else [*state, find(name)]
     both = {**known, **fresh}  # another task may read other files of the same folder
     if both != known:
-        with suppress(OSError):  # a read-only home looks again next time
+        with suppress(OSError):  # with a read-only home, nothing is stored
             write_json(note, {"root": str(root.resolve()), "files": both})
     return [fresh[name][3] for name in names]

@@ -1,4 +1,4 @@
-"""A file that gives no more bytes than it holds."""
+"""A file wrapper that limits reads to the size of the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 
 class Bounded(io.RawIOBase):
-    """A file that never takes memory for more bytes than it has, whatever a header asks for.
+    """A file that never allocates memory for more bytes than it has, even if a damaged header gives a larger length.
 
     Args:
         file: seekable.
@@ -19,12 +19,12 @@ class Bounded(io.RawIOBase):
         file.seek(0)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to that many bytes."""
+        """Read up to that many bytes."""
         rest = max(self.size - self.file.tell(), 0)
         return self.file.read(rest if size is None or size < 0 else min(size, rest))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move, never before the start."""
+        """Set the position."""
         return self.file.seek(offset, whence)
 
     def tell(self) -> int:

@@ -1,6 +1,6 @@
-"""Named CT windows in Hounsfield units (HU), numbers that stand for a window, and rules that find one (`window_rules`).
+"""Named CT windows in Hounsfield units (HU), windows as numbers, and as rules (`window_rules`).
 
-A window is (low, high): what lies below is black, what lies above is white. By name it is meant for HU and for nothing else.
+A window is (low, high): lower values are black, higher values are white. A named window is for HU only.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _RADIOPAEDIA = "https://radiopaedia.org/articles/windowing-ct"
 
 @dataclass(frozen=True)
 class CTWindow:
-    """A window as radiologists write it.
+    """A window as level and width.
 
     Args:
         level: its middle, HU.
         width: HU.
-        source: where these numbers stand.
+        source: URL of these numbers.
     """
 
     level: float
@@ -54,7 +54,7 @@ WINDOWS: dict[str, CTWindow] = {
     "full": CTWindow(1023.5, 4095, "https://www.radiologyweb.org/Physics_Data/Physics/37_Physics.htm"),
 }
 HU_SCALE: Window = WINDOWS["full"].limits
-ANY: Window = (-3.0e38, 3.0e38)  # clips nothing: for masks, whose numbers are no scale
+ANY: Window = (-3.0e38, 3.0e38)  # clips nothing: for masks, whose numbers are labels
 
 
 def window_named(name: str) -> Window:
@@ -72,27 +72,28 @@ def window_named(name: str) -> Window:
     (-1350.0, 150.0)
     """
     if name not in WINDOWS:
-        hint = f"The names are {', '.join(WINDOWS)}; or give (low, high), {SPELLINGS}."
+        hint = f"Give one of {', '.join(WINDOWS)}; (low, high); {SPELLINGS}."
         raise UnknownNameError("window", name, WINDOWS, hint)
     return WINDOWS[name].limits
 
 
 def limits_of(window: WindowChoice) -> Window:
-    """The numbers of a window, whatever stands for it.
+    """The numbers of a window.
 
     Args:
         window: a name, or (low, high).
 
     Raises:
         ImageError: unless both are finite and low < high.
-        UsageError: for a rule, whose numbers each image has for itself.
+        UsageError: for a rule, which has different numbers for each image.
 
     >>> limits_of((-160, 240))
     (-160.0, 240.0)
     """
     if (rule := parse_rule(window)) is not None:
         raise UsageError(
-            f"The window {rule} has other limits for each image; here it should be (low, high), or a name."
+            f"The window {rule} has different limits for each image. Give (low, high) or a name here.",
+            code="window-rule-not-allowed",
         )
     if isinstance(window, str):
         return window_named(window)
@@ -101,19 +102,22 @@ def limits_of(window: WindowChoice) -> Window:
     except (TypeError, ValueError):
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ImageError(f"The window {window} should be (low, high) with low < high, or a name such as 'lung'.")
+        raise ImageError(
+            f"The window {window} should be (low, high) with low < high, or a name such as 'lung'.",
+            code="window-invalid",
+        )
     return low, high
 
 
 def checked_window(window: WindowChoice) -> WindowChoice:
-    """A window as it is recorded: a name, (low, high) as floats, or a rule in its one spelling.
+    """A window in its normal form: a name, (low, high) as floats, or a rule as text.
 
     Args:
-        window: of either kind.
+        window: a name, (low, high) or a rule.
 
     Raises:
-        ImageError: for numbers that are no window.
-        UsageError: for an unknown name, or a rule that is not spelled right.
+        ImageError: for numbers that are not a window.
+        UsageError: for an unknown name or an invalid rule.
 
     >>> checked_window("percentile:1.0,99"), checked_window((0, 4095)), checked_window("lung")
     ('percentile:1,99', (0.0, 4095.0), 'lung')
@@ -125,7 +129,7 @@ def checked_window(window: WindowChoice) -> WindowChoice:
 
 
 def window_text(window: WindowChoice) -> str:
-    """A window as it is typed behind a task's name.
+    """A window as text, as users type it after a task's name.
 
     >>> window_text((-160.0, 240.0)), window_text("zscore:3")
     ('-160:240', 'zscore:3')
@@ -134,7 +138,7 @@ def window_text(window: WindowChoice) -> str:
 
 
 def parse_window(text: str) -> WindowChoice:
-    """A window as people type it: a name, two numbers with a colon between them, or a rule.
+    """Parse a window as users type it: a name, two numbers with a colon between them, or a rule.
 
     Args:
         text: "lung", "-160:240", "percentile:1,99" or "zscore:3".
@@ -152,5 +156,6 @@ def parse_window(text: str) -> WindowChoice:
         return limits_of((low, high))
     except (ValueError, ImageError):
         raise UsageError(
-            f"window={text!r} should be a name such as lung, LOW:HIGH as in -160:240, {SPELLINGS}."
+            f"window={text!r} should be a name such as lung, LOW:HIGH as in -160:240, {SPELLINGS}.",
+            code="window-invalid",
         ) from None

@@ -1,4 +1,4 @@
-"""Where a slice lies: `scan.nii.gz#12` is slice 12 of a file, `scan.nii.gz#3,12` slice 12 of its volume 3."""
+"""Keys of slices: `scan.nii.gz#12` is slice 12 of a file, `scan.nii.gz#3,12` is slice 12 of its volume 3."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _CHOICE = re.compile(r"^(.+)#(\d{1,9})(?:,(\d{1,9}))?$", re.DOTALL)
 
 
 def split_key(key: str) -> tuple[str, int | tuple[int, int] | None]:
-    """A key → the file's path and what was chosen in it.
+    """Split a key into the file's path and the frame.
 
     Args:
-        key: a path, with or without `#frame` or `#volume,slice` behind it.
+        key: a path, with or without `#frame` or `#volume,slice` after it.
 
     >>> split_key("p1/ct.nii.gz#12"), split_key("p1/ct.dcm")
     (('p1/ct.nii.gz', 12), ('p1/ct.dcm', None))
     """
-    found = _CHOICE.match(key)
-    if found is None:
+    match = _CHOICE.match(key)
+    if match is None:
         return key, None
-    path, first, second = found.groups()
+    path, first, second = match.groups()
     return path, int(first) if second is None else (int(first), int(second))
 
 
-def plain_frame(frame: Any) -> Any:  # noqa: ANN401 - what people give
-    """A choice of a frame with Python's own integers in the place of NumPy's.
+def plain_frame(frame: Any) -> Any:  # noqa: ANN401 - any input of a user
+    """A frame with Python integers instead of NumPy integers.
 
     Args:
         frame: a number, a pair, or "all".
@@ -43,21 +43,21 @@ def plain_frame(frame: Any) -> Any:  # noqa: ANN401 - what people give
 
 
 def file_and_frame(path: Path) -> tuple[Path, int | tuple[int, int] | None]:
-    """As `split_key`; a file whose own name ends like that is taken as it is.
+    """As `split_key`, but the path of an existing file is not split.
 
     Args:
         path: of a file, or of a frame in it.
     """
-    name, chosen = split_key(str(path))
-    return (path, None) if chosen is None or path.exists() else (Path(name), chosen)
+    name, frame = split_key(str(path))
+    return (path, None) if frame is None or path.exists() else (Path(name), frame)
 
 
 def file_of(root: Path, key: str) -> str:
-    """The path, below the root, of the file that a key lies in.
+    """The path, below the root, of the file that a key refers to.
 
     Args:
         root: the data's folder.
         key: a path below it, with or without `#frame`.
     """
-    name, chosen = split_key(key)
-    return key if chosen is None or (root / key).exists() else name
+    name, frame = split_key(key)
+    return key if frame is None or (root / key).exists() else name

@@ -1,6 +1,6 @@
-"""What a compressed image says of its size before anything decodes it: JPEG, JPEG-LS and JPEG 2000.
+"""The size of a compressed image, read before it is decoded: JPEG, JPEG-LS and JPEG 2000.
 
-Decoders take memory for the size in the stream, which need not be the size in the header around it.
+Decoders allocate memory for the size in the stream, which can differ from the size in the surrounding header.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Frame:
         width: pixels.
         height: pixels.
         channels: components.
-        bits: a sample.
+        bits: per sample.
         coding: "DCT", "lossless", "JPEG-LS" or "JPEG 2000".
     """
 
@@ -35,7 +35,7 @@ class Frame:
 
 
 def frame_header(data: bytes) -> Frame | None:
-    """The size that a JPEG, JPEG-LS or JPEG 2000 stream states, or None if it is none of them or broken.
+    """The frame header of a JPEG, JPEG-LS or JPEG 2000 stream, or None for other and damaged data.
 
     Args:
         data: the stream from its first byte.
@@ -48,15 +48,15 @@ def frame_header(data: bytes) -> Frame | None:
     return jpeg_frame(jpeg_stream(data)) if data.startswith(_JPEG) else _j2k_frame(data)
 
 
-def jpeg_frame(found: JpegStream) -> Frame | None:
+def jpeg_frame(stream: JpegStream) -> Frame | None:
     """The frame header of a JPEG or JPEG-LS stream, or None if it has none.
 
     Args:
-        found: in the stream.
+        stream: its markers.
     """
-    if not found.marker:
+    if not stream.marker:
         return None
-    return Frame(found.width, found.height, found.channels, found.bits, found.coding)
+    return Frame(stream.width, stream.height, stream.channels, stream.bits, stream.coding)
 
 
 def _j2k_frame(data: bytes) -> Frame | None:
@@ -71,10 +71,10 @@ def _j2k_frame(data: bytes) -> Frame | None:
 
 
 def component_transform(data: bytes) -> bool | None:
-    """Whether a JPEG 2000 stream is of transformed components (RCT or ICT), which decoders turn back; None if it does not say.
+    """Whether the components of a JPEG 2000 stream are transformed (RCT or ICT); None if the stream does not say it.
 
     Args:
-        data: the stream, or a JP2 file around it.
+        data: the stream, or a JP2 file that contains it.
 
     Source: ITU-T T.800 A.6.1 (COD).
     """

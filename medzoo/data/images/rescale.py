@@ -1,4 +1,4 @@
-"""Stored numbers → numbers of a scale, by slope and intercept: whole ones stay whole, in a type that holds all that may occur."""
+"""Rescale stored numbers by slope and intercept. Integers stay integers, in a type for all possible results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WHOLE = tuple(np.dtype(name) for name in ("uint8", "int16", "uint16", "int32", 
 
 
 def type_holding(low: int, high: int, preferred: np.dtype | None = None) -> np.dtype | None:
-    """The narrowest integer type that holds both ends; the preferred one if it does; None if none does.
+    """The preferred integer type if it can hold both ends, else the narrowest that can; None if no type can.
 
     >>> type_holding(-1024, 3071)
     dtype('int16')
@@ -29,11 +29,11 @@ def rescaled(array: np.ndarray, slope: float, intercept: float, ends: tuple[floa
         array: of any shape.
         slope: not 0.
         intercept: in units of the result.
-        ends: lowest and highest number that may be stored; by default those of the type, so that the images of a data set
-            all get one type.
+        ends: lowest and highest number that can be stored; by default those of the type, so that all images of a data set
+            get the same type.
 
     Returns:
-        integers if slope, intercept and array are whole; otherwise float32 (float64 for 32 stored bits and more).
+        integers if slope, intercept and array are integers; otherwise float32 (float64 for 32 stored bits and more).
 
     >>> rescaled(np.array([0, 4095], np.uint16), 1, -1024, (0, 4095))
     array([-1024,  3071], dtype=int16)
@@ -44,16 +44,12 @@ def rescaled(array: np.ndarray, slope: float, intercept: float, ends: tuple[floa
         limits = np.iinfo(array.dtype)
         low, high = ends if ends is not None else (limits.min, limits.max)
         if float(slope).is_integer() and float(intercept).is_integer():
-            found = sorted(int(slope) * end + int(intercept) for end in (math.ceil(low), math.floor(high)))
-            dtype = type_holding(found[0], found[1], array.dtype)
-            if dtype is not None and max(map(abs, found)) < 2**62:
+            results = sorted(int(slope) * end + int(intercept) for end in (math.ceil(low), math.floor(high)))
+            dtype = type_holding(results[0], results[1], array.dtype)
+            if dtype is not None and max(map(abs, results)) < 2**62:
                 return (array.astype(np.int64) * int(slope) + int(intercept)).astype(dtype)
-    wide = (
-        np.float64
-        if array.dtype.itemsize > 4 or (array.dtype.kind in "ui" and array.dtype.itemsize > 2)
-        else np.float32
-    )
-    return (array.astype(np.float64) * slope + intercept).astype(wide)
+    wide = array.dtype.itemsize > (2 if array.dtype.kind in "ui" else 4)
+    return (array.astype(np.float64) * slope + intercept).astype(np.float64 if wide else np.float32)
 
 
 def scaled_ends(ends: tuple[float, float], slope: float, intercept: float) -> tuple[float, float]:
@@ -67,7 +63,7 @@ def scaled_ends(ends: tuple[float, float], slope: float, intercept: float) -> tu
 
 
 def usable(slope: float, intercept: float) -> bool:
-    """Whether a header's numbers can rescale anything: the next stored number has to give another one.
+    """Whether a header's numbers can rescale: two neighbouring stored numbers must give different results.
 
     >>> usable(0.5, -1024), usable(0, 1), usable(1e-30, 1), usable(float("nan"), 0)
     (True, False, False, False)

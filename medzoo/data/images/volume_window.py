@@ -1,4 +1,4 @@
-"""The limits that window rules found in whole volumes, kept while a data set reads them slice by slice."""
+"""A cache of window limits of whole volumes, used while a data set reads volumes slice by slice."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from medzoo.data.images.window_rules import FittedWindow
 _KEPT = 4096  # volumes
 
 _lock = threading.Lock()
-_known: OrderedDict[Hashable, FittedWindow] = OrderedDict()
+_windows: OrderedDict[Hashable, FittedWindow] = OrderedDict()
 
 
 class KnownBytes(io.BytesIO):
-    """The content of a file in memory, which is still known as that file.
+    """The content of a file in memory, with the identity of the file.
 
     Args:
         data: its bytes.
-        identity: path, size, time of change and inode.
+        identity: path, size, modification time and inode.
     """
 
     def __init__(self, data: bytes, identity: Hashable) -> None:
@@ -30,35 +30,35 @@ class KnownBytes(io.BytesIO):
         self.identity = identity
 
 
-def remembered(file: Any, question: Hashable, find: Callable[[], FittedWindow]) -> FittedWindow:  # noqa: ANN401
-    """The limits of a volume, found once while its file does not change.
+def cached_window(file: Any, request: Hashable, fit: Callable[[], FittedWindow]) -> FittedWindow:  # noqa: ANN401
+    """The limits of a volume, computed once while its file does not change.
 
     Args:
-        file: what it is read from; bytes of no known file are looked at each time.
-        question: the rule, and which volume of the file.
-        find: looks at the values.
+        file: the file of the volume; for bytes without a file, the limits are computed each time.
+        request: the rule, and which volume of the file.
+        fit: computes the limits.
     """
     identity = _identity(file)
     if identity is None:
-        return find()
-    key = identity, question
+        return fit()
+    key = identity, request
     with _lock:
-        if key in _known:
-            _known.move_to_end(key)
-            return _known[key]
-    found = find()
+        if key in _windows:
+            _windows.move_to_end(key)
+            return _windows[key]
+    window = fit()
     with _lock:
-        _known[key] = found
-        while len(_known) > _KEPT:
-            _known.popitem(last=False)
-    return found
+        _windows[key] = window
+        while len(_windows) > _KEPT:
+            _windows.popitem(last=False)
+    return window
 
 
 def _identity(file: Any) -> Hashable:  # noqa: ANN401
-    file = getattr(file, "file", file)  # of a wrapper
-    known = getattr(file, "identity", None)
-    if known is not None:
-        return known
+    file = getattr(file, "file", file)  # inside a wrapper
+    identity = getattr(file, "identity", None)
+    if identity is not None:
+        return identity
     try:
         status = os.fstat(file.fileno())
     except (OSError, AttributeError, ValueError):  # in memory

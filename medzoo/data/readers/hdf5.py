@@ -1,4 +1,4 @@
-"""Rows of arrays in HDF5 files, read one by one, however large the file is."""
+"""Rows of arrays in HDF5 files, read one by one, so that large files do not fill the memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """A file for reading.
+    """Open a file for reading.
 
     Raises:
         MissingExtraError: if h5py is not installed.
@@ -30,8 +30,10 @@ def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        hint = " Unpack it first (gzip -d)." if path.name.endswith(".gz") else " Fetch it again."
-        raise DataContractError(f"{path} is no readable HDF5 file ({error}).{hint}") from error
+        hint = " Unpack it first (gzip -d)." if path.name.endswith(".gz") else " Download it again."
+        raise DataContractError(
+            f"{path} is not a readable HDF5 file ({error}).{hint}", code="hdf5-unreadable"
+        ) from error
 
 
 def shape_in(file: h5py.File, member: str) -> tuple[int, ...]:
@@ -42,17 +44,19 @@ def shape_in(file: h5py.File, member: str) -> tuple[int, ...]:
     """
     import h5py
 
-    found = file.get(member)
-    if not isinstance(found, h5py.Dataset):
-        raise DataContractError(f"{file.filename} has no array {member!r}; it has {', '.join(file) or 'nothing'}.")
-    return tuple(found.shape)
+    array = file.get(member)
+    if not isinstance(array, h5py.Dataset):
+        raise DataContractError(
+            f"{file.filename} has no array {member!r}; it has {', '.join(file) or 'nothing'}.", code="array-missing"
+        )
+    return tuple(array.shape)
 
 
 class Hdf5Reader:
-    """Images under keys `<file>#<array>/<row>`; files are opened when they are first read, in each process anew.
+    """Images with keys `<file>#<array>/<row>`; each process opens a file when it first reads it.
 
     Args:
-        root: folder that the files' paths start from.
+        root: folder that the paths of the files are relative to.
     """
 
     ID = "medzoo.data.hdf5.Hdf5Reader"  # in the keys of decoded images; never change it
@@ -63,13 +67,13 @@ class Hdf5Reader:
         self._open: dict[tuple[int, str], Any] = {}
 
     def read(self, key: str) -> Pixels:
-        """The image under a key.
+        """The image of a key.
 
         Raises:
             ImageError: if there is no such row, or it cannot be read.
         """
-        name, _, place = key.partition("#")
-        member, _, number = place.partition("/")
+        name, _, position = key.partition("#")
+        member, _, number = position.partition("/")
         with self._lock:
             file = self._open.get((os.getpid(), name))
             if file is None:
@@ -77,12 +81,12 @@ class Hdf5Reader:
             try:
                 row = np.asarray(file[member][int(number)])
             except (KeyError, IndexError, ValueError, OSError) as error:
-                raise ImageError(f"{self.root / key}: cannot be read ({error}).") from error
+                raise ImageError(f"{self.root / key}: cannot be read ({error}).", code="row-unreadable") from error
         return from_array(row, str(self.root / key))
 
     def read_mask(self, key: str) -> np.ndarray:
-        """These files have no masks."""
-        raise DataContractError(f"{self.root / key.partition('#')[0]} has no masks.")
+        """Not supported: these files have no masks."""
+        raise DataContractError(f"{self.root / key.partition('#')[0]} has no masks.", code="masks-unsupported")
 
     def __getstate__(self) -> dict[str, object]:
         return {"root": self.root}

@@ -1,4 +1,4 @@
-"""Images under keys that are paths below a folder."""
+"""Images whose keys are paths below a folder."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from medzoo.data.images.volume_cache import read_cached
 
 
 class FileReader:
-    """Images under keys that are paths below a folder.
+    """Images whose keys are paths below a folder.
 
     Args:
         root: the folder.
-        window: (low, high), or the name of a CT window, that images, not masks, are clipped to.
+        window: (low, high) or the name of a CT window; images are clipped to it, masks are not.
     """
 
     ID = "medzoo.data.disk.FileReader"  # in the keys of decoded images; never change it
 
-    apart = True  # keys are files, so that several processes may read at once
+    separate_files = True  # keys are separate files, so several processes can read at the same time
 
     def __init__(self, root: Path, window: WindowChoice | None = None) -> None:
         self.root, self.window = root, window
 
     def read(self, key: str) -> Pixels:
-        """The image under a key."""
+        """The image of a key."""
         return read_cached(self.root / key, window=self.window)
 
     def raw(self, key: str) -> bytes | None:
-        """The encoded image as it lies on the disk; None where a key is no file of its own."""
+        """The encoded bytes of the file; None if the key is not a separate file."""
         try:
             return (self.root / key).read_bytes()
         except OSError:

@@ -1,4 +1,4 @@
-"""Masks that lie beside their images: found by name, joined from several files, and of the images' size."""
+"""Masks in separate files: found by name, joined from several files, with the size of their images."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.data.files.find import files_below
-from medzoo.data.problems import complain, complain_of
+from medzoo.data.problems import complain
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.vocabulary import SPLIT_WORDS
 from medzoo.errors import DataContractError, ImageError, listed
 
-MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG, whose black is not quite black
+MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG: its black is not exactly 0
 
 
 class MaskReader(FileReader):
-    """Images under their paths; the mask under "a.png|b.png" is the union of both files."""
+    """Images by their paths; the mask of "a.png|b.png" is the union of both files."""
 
     ID = "medzoo.data.masks.MaskReader"  # in the keys of decoded images; never change it
 
@@ -31,32 +31,32 @@ class MaskReader(FileReader):
 
 
 def same_size(parts: Sequence[np.ndarray], key: str) -> list[np.ndarray]:
-    """Arrays that belong on top of each other.
+    """The arrays, checked to have the same size.
 
     Raises:
-        ImageError: if they differ in size; all sizes are given.
+        ImageError: if they differ in size; all sizes are listed.
     """
     if len({part.shape[:2] for part in parts}) > 1:
         sizes = [f"{name} {part.shape[1]} x {part.shape[0]}" for name, part in zip(key.split("|"), parts, strict=True)]
-        raise ImageError(f"{listed(sizes)}: these files belong together and differ in size.")
+        raise ImageError(f"{listed(sizes)}: these files must have the same size.", code="file-sizes-differ")
     return list(parts)
 
 
 def header_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) as a file's header says, the camera's rotation applied; None where Pillow cannot tell."""
+    """(height, width) from a file's header, after the EXIF rotation; None where Pillow cannot read it."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except Exception:  # reading the image gives the reason
+            rotated = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    except Exception:  # the error is reported when the image is read
         return None
-    return (width, height) if turned else (height, width)
+    return (width, height) if rotated else (height, width)
 
 
 def check_sizes(root: Path, images: Sequence[str], masks: Sequence[str], task: str) -> None:
-    """Every mask has the size of its image, by the headers of the files.
+    """Check by the headers of the files that every mask has the size of its image.
 
     Args:
         root: the data's folder.
@@ -69,72 +69,79 @@ def check_sizes(root: Path, images: Sequence[str], masks: Sequence[str], task: s
     """
     bad = []
     for image, mask in zip(images, masks, strict=True):
-        wanted = header_size(root / image)
+        expected = header_size(root / image)
         for part in mask.split("|"):
             size = header_size(root / part)
-            if wanted and size and size != wanted:
-                bad.append(f"{part} is {size[1]} x {size[0]}, {image} {wanted[1]} x {wanted[0]}")
+            if expected and size and size != expected:
+                bad.append(f"{part} is {size[1]} x {size[0]}, {image} {expected[1]} x {expected[0]}")
     if bad:
         complain(
-            DataContractError(f"Task {task}: {len(bad)} masks do not have the size of their image: {listed(bad)}.")
+            DataContractError(
+                f"Task {task}: {len(bad)} masks do not have the size of their image: {listed(bad)}.",
+                code="mask-size-mismatch",
+            )
         )
 
 
 def need_partners(
-    found: Container[str], wanted: Sequence[str], task: str, what: str, where: object, ending: str = ""
+    present: Container[str], names: Sequence[str], task: str, what: str, where: object, ending: str = ""
 ) -> list[str]:
-    """Those of the wanted names that were found.
+    """Those of the names that have a partner.
 
     Args:
-        found: names that are there.
-        wanted: names.
+        present: names that have one.
+        names: names that need one.
         task: for the message.
         what: the partner, for the message.
-        where: the partners should lie, for the message.
+        where: folder of the partners, for the message.
         ending: of the missing files, for the message.
 
     Raises:
-        DataContractError: with the names that lack one (outside of `problems.collecting`).
+        DataContractError: with the names without a partner (outside of `problems.collecting`).
     """
-    absent = [name + ending for name in wanted if name not in found]
+    absent = [name + ending for name in names if name not in present]
     if absent:
         complain(
             DataContractError(
-                f"Task {task}: {len(absent)} of {len(wanted)} images have no {what} below {where}: {listed(absent)}. "
-                f"`medzoo tasks info {task}` shows where it should lie."
+                f"Task {task}: {len(absent)} of {len(names)} images have no {what} below {where}: {listed(absent)}. "
+                f"`medzoo tasks info {task}` shows the expected files.",
+                code="partner-files-missing",
             )
         )
-    return [name for name in wanted if name in found]
+    return [name for name in names if name in present]
 
 
 def by_stem(paths: Sequence[str], task: str) -> dict[str, str]:
-    """File name without its ending → path.
+    """Map file names without their suffix to paths.
 
     Raises:
-        DataContractError: if two paths share it.
+        DataContractError: if two paths have the same name.
     """
-    found: dict[str, str] = {}
-    twice = []
+    stems: dict[str, str] = {}
+    repeated = []
     for path in paths:
         stem = path.rpartition("/")[2].rpartition(".")[0]
-        if found.setdefault(stem, path) != path:
-            twice.append(f"{found[stem]} and {path}")
-    if twice:
+        if stems.setdefault(stem, path) != path:
+            repeated.append(f"{stems[stem]} and {path}")
+    if repeated:
         complain(
-            DataContractError(f"Task {task}: {len(twice)} names occur twice: {listed(twice, 5)}. Keep one of each.")
+            DataContractError(
+                f"Task {task}: {len(repeated)} names occur twice: {listed(repeated, 5)}. Keep one of each.",
+                code="file-names-repeat",
+            )
         )
-    return found
+    return stems
 
 
 def splits_by_folder(paths: Sequence[str], task: str) -> list[str] | None:
-    """The split of each file by the folder train, val or test that it lies below; None where there is no such folder train.
+    """The split of each file by its folder train, val or test; None where there is no folder train.
 
     Args:
         paths: below the data's folder.
         task: for the message.
 
     Raises:
-        DataContractError: if some lie below such a folder and others do not (outside of `problems.collecting`).
+        DataContractError: if some files are in such a folder and others are not (outside of `problems.collecting`).
 
     >>> splits_by_folder(["train/a.png", "val/b.png"], "lits"), splits_by_folder(["a.png"], "lits")
     (['train', 'validation'], None)
@@ -145,18 +152,23 @@ def splits_by_folder(paths: Sequence[str], task: str) -> list[str] | None:
         return None
     if len(splits) == len(paths):
         return splits
-    astray = [path for path, folder in zip(paths, folders, strict=True) if not folder]
+    outside = [path for path, folder in zip(paths, folders, strict=True) if not folder]
     known = ", ".join(dict.fromkeys(filter(None, folders)))
-    complain_of(astray, f"Task {task}: {len(astray)} files lie in none of the folders {known}")
+    complain(
+        DataContractError(
+            f"Task {task}: {len(outside)} files are in none of the folders {known}: {listed(outside)}.",
+            code="files-outside-split-folders",
+        )
+    )
     return None
 
 
 def read_pairs(root: Path, images: Sequence[str], task: str) -> tuple[dict[str, list[str]], list[str] | None] | None:
-    """Folders `images` and `masks` whose files have the same names, as the study of Hosseinzadeh Taher et al. wants them.
+    """Rows from folders `images` and `masks` whose files have the same names, as in the study of Hosseinzadeh Taher et al.
 
     Args:
-        root: the data's folder; it holds both folders, or train, valid and test with both folders each.
-        images: endings of the images.
+        root: the data's folder; it contains both folders, or train, valid and test with both folders each.
+        images: suffixes of the images.
         task: for messages.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Slices of NIfTI volumes as the images of a task, under keys as `scan.nii.gz#12`; three volumes make a colour image."""
+"""Slices of NIfTI volumes as images of a task, with keys such as `scan.nii.gz#12`; three volumes make a colour image."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from medzoo.errors import DataContractError, ImageError, MissingExtraError, list
 
 
 class SliceReader(FileReader):
-    """Slices under "scan.nii#12", and images of three channels under "a.nii|b.nii|c.nii#12".
+    """Slices with keys "scan.nii#12", and images of three channels with keys "a.nii|b.nii|c.nii#12".
 
     Args:
         root: the data's folder.
-        window: (low, high) that single-channel images are clipped to.
+        window: (low, high) for clipping single-channel images.
         unit: of single-channel images.
     """
 
     ID = "medzoo.data.volumes.SliceReader"  # in the keys of decoded images; never change it
 
-    apart = False  # threads share the unpacked volumes, processes would each unpack them
+    separate_files = False  # threads share the unpacked volumes; each process would unpack them again
 
     def __init__(self, root: Path, window: Window | None = None, unit: str = "grey") -> None:
         super().__init__(root, window)
         self.unit = unit
 
     def read(self, key: str) -> Pixels:
-        """The slice under a key; of several volumes (H, W, 3), the range being the lowest and the highest value."""
+        """The slice of a key; for several volumes (H, W, 3), where the range is the lowest and the highest value."""
         paths, _, number = key.partition("#")
         if "|" in paths:
-            return stacked([self._slice(path, int(number)) for path in paths.split("|")], paths, str(self.root))
+            return stack_channels([self._slice(path, int(number)) for path in paths.split("|")], paths, str(self.root))
         pixels = super().read(key)
         return replace(pixels, unit=self.unit)
 
@@ -49,16 +49,16 @@ class SliceReader(FileReader):
         return self._slice(path, int(number))
 
     def raw(self, key: str) -> bytes | None:
-        """A slice is no file of its own."""
+        """None: a slice is not a separate file."""
         return None
 
     def _slice(self, path: str, number: int) -> np.ndarray:
-        """A slice as it is."""
+        """A slice without a window."""
         return read_cached(self.root / path, frame=number, window=ANY).array
 
 
-def stacked(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:
-    """Three greys as the channels of one image, which is scaled by its own lowest and highest value.
+def stack_channels(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:
+    """Three grey images as the channels of one image; its range is its lowest and highest value.
 
     Args:
         channels: (H, W) each.
@@ -69,29 +69,29 @@ def stacked(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:
         float32 (H, W, 3).
 
     Raises:
-        ImageError: if they differ in size, or hold values that are not finite.
+        ImageError: if they differ in size, or contain values that are not finite.
 
-    >>> stacked([np.zeros((2, 2)), np.ones((2, 2)), np.full((2, 2), 7.0)], "a|b|c", "").range
+    >>> stack_channels([np.zeros((2, 2)), np.ones((2, 2)), np.full((2, 2), 7.0)], "a|b|c", "").range
     (0.0, 7.0)
     """
     array = np.stack(same_size(channels, key), axis=-1).astype(np.float32)
     if not np.isfinite(array).all():
-        raise ImageError(f"{where}/{key}: holds NaN or infinite values.")
+        raise ImageError(f"{where}/{key}: contains NaN or infinite values.", code="pixels-not-finite")
     low, high = float(array.min()), float(array.max())
-    note = f"channels {', '.join(part.rpartition('/')[2] for part in key.split('|'))}; range of this image"
+    note = f"channels {', '.join(part.rpartition('/')[2] for part in key.split('|'))}; range from this image"
     return Pixels(array, (low, high if high > low else low + 1), "rgb", notes=(note,))
 
 
-def slices_of(root: Path, paths: Sequence[str], task: str) -> int:
-    """How many slices volumes that belong together have, by their headers.
+def count_slices(root: Path, paths: Sequence[str], task: str) -> int:
+    """The number of slices of the volumes of one scan, by their headers.
 
     Args:
         root: the data's folder.
-        paths: of volumes of one scan, its segmentation among them.
+        paths: of the volumes of one scan, including its segmentation.
         task: for messages.
 
     Raises:
-        DataContractError: if one cannot be read, or they differ in their size or in how they lie in space.
+        DataContractError: if one cannot be read, or sizes or orientations differ.
         MissingExtraError: if nibabel is not installed.
     """
     try:
@@ -104,26 +104,31 @@ def slices_of(root: Path, paths: Sequence[str], task: str) -> int:
             image: Any = nibabel.load(root / path)
             axes = tuple(str(axis) for axis in nibabel.aff2axcodes(image.affine))
             if "None" in axes:
-                raise ValueError("its affine says no orientation")
+                raise ValueError("the affine has no orientation")
             shapes[path] = tuple(int(side) for side in image.shape), axes
         except Exception as error:  # readers of damaged headers raise anything
-            raise DataContractError(f"Task {task}: the header of {root / path} cannot be read ({error}).") from error
+            raise DataContractError(
+                f"Task {task}: the header of {root / path} cannot be read ({error}).", code="nifti-header-damaged"
+            ) from error
     shape, axes = shapes[paths[0]]
     if len(set(shapes.values())) > 1 or len(shape) != 3:
-        said = [f"{path} {' x '.join(map(str, size))} {''.join(lie)}" for path, (size, lie) in shapes.items()]
+        sizes = [f"{path} {' x '.join(map(str, size))} {''.join(codes)}" for path, (size, codes) in shapes.items()]
         complain(
-            DataContractError(f"Task {task}: these volumes should be of one size and orientation: {listed(said)}.")
+            DataContractError(
+                f"Task {task}: these volumes should have the same size and orientation: {listed(sizes)}.",
+                code="volumes-differ",
+            )
         )
         return 0
-    return shape[next(place for place, axis in enumerate(axes) if axis in ("S", "I"))]
+    return shape[next(position for position, axis in enumerate(axes) if axis in ("S", "I"))]
 
 
 def save_volume(path: Path, array: np.ndarray) -> None:
-    """Write a NIfTI file, for fake data sets.
+    """Write a NIfTI file for a synthetic data set.
 
     Args:
-        path: the file; its folders are made.
-        array: (X, Y, Z), to the right, to the front, upwards; 1 mm a side.
+        path: the file; its folders are created.
+        array: (X, Y, Z), to the right, to the front, upwards; voxels of 1 mm.
     """
     import nibabel
 

@@ -1,4 +1,4 @@
-"""Rows of arrays in an .npz file, read lazily and without pickle, however large the file is."""
+"""Rows of arrays in an .npz file, read in blocks and without pickle, so that large files do not fill the memory."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import numpy as np
 from medzoo.data.images.read import Pixels, from_array
 from medzoo.errors import DataContractError, ImageError
 
-BLOCK_BYTES = 128 * 2**20  # read ahead; the usual data sets fit whole
-_BLOCKS = 3  # kept: threads ask for rows on both sides of a border
+BLOCK_BYTES = 128 * 2**20  # per block; the usual data sets fit into one
+_BLOCKS = 3  # in memory: threads read rows on both sides of a block border
 
 
 class NpzReader:
-    """Images under keys `<file>#<member>/<row>`; reading in order is fast, jumping back in a large member is not.
+    """Images with keys `<file>#<member>/<row>`; reading in order is fast, going back in a large member is slow.
 
     Args:
-        folder: where the file lies.
+        folder: folder of the file.
         name: the file's name.
     """
 
@@ -42,7 +42,9 @@ class NpzReader:
                 if item.filename.endswith(".npy")
             }
         except (OSError, zipfile.BadZipFile, ValueError, EOFError, zlib.error, NotImplementedError) as error:
-            raise DataContractError(f"{self.path} is no readable .npz file ({error}). Fetch it again.") from error
+            raise DataContractError(
+                f"{self.path} is not a readable .npz file ({error}). Download it again.", code="npz-unreadable"
+            ) from error
 
     def _header(self, item: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype, int]:
         with self._archive.open(item) as stream:
@@ -52,21 +54,24 @@ class NpzReader:
             start = stream.tell()
         if dtype.hasobject or fortran:
             raise DataContractError(
-                f"{self.path}: {item.filename} holds Python objects or Fortran order; it is not read."
+                f"{self.path}: {item.filename} contains Python objects or is in Fortran order. medzoo does not read it.",
+                code="npz-array-unsupported",
             )
         if start + math.prod(shape) * dtype.itemsize != item.file_size:
-            raise DataContractError(f"{self.path}: {item.filename} does not have the size that its header says.")
+            raise DataContractError(
+                f"{self.path}: {item.filename} does not have the size that its header gives.", code="npz-size-mismatch"
+            )
         return shape, dtype, start
 
     def shape(self, member: str) -> tuple[int, ...]:
-        """The shape of an array, from its header alone.
+        """The shape of an array, from its header.
 
         Raises:
             DataContractError: if there is no array of that name.
         """
         if member not in self._headers:
             known = ", ".join(self._headers) or "nothing"
-            raise DataContractError(f"{self.path} has no array {member!r}; it has {known}.")
+            raise DataContractError(f"{self.path} has no array {member!r}; it has {known}.", code="array-missing")
         return self._headers[member][0]
 
     def array(self, member: str) -> np.ndarray:
@@ -76,7 +81,7 @@ class NpzReader:
             return self._rows(member, 0, shape[0]) if shape else np.zeros(())
 
     def read(self, key: str) -> Pixels:
-        """The image under a key."""
+        """The image of a key."""
         member, _, number = key.partition("#")[2].partition("/")
         shape, dtype, _ = self._headers[member]
         row = int(number)
@@ -92,8 +97,8 @@ class NpzReader:
         return from_array(block[row % rows], f"{self.path}#{member}/{row}")
 
     def read_mask(self, key: str) -> np.ndarray:
-        """MedMNIST's 2D sets have no masks."""
-        raise DataContractError(f"{self.path} has no masks.")
+        """Not supported: the 2D sets of MedMNIST have no masks."""
+        raise DataContractError(f"{self.path} has no masks.", code="masks-unsupported")
 
     def _rows(self, member: str, first: int, last: int) -> np.ndarray:
         shape, dtype, start = self._headers[member]
@@ -105,9 +110,13 @@ class NpzReader:
             stream.seek(start + first * width)
             data = stream.read((last - first) * width)
         except (OSError, zipfile.BadZipFile, EOFError, zlib.error, ValueError) as error:
-            raise ImageError(f"{self.path}#{member}: rows {first} to {last - 1} cannot be read ({error}).") from error
+            raise ImageError(
+                f"{self.path}#{member}: rows {first} to {last - 1} cannot be read ({error}).", code="row-unreadable"
+            ) from error
         if len(data) != (last - first) * width:
-            raise ImageError(f"{self.path}#{member}: ends before row {last - 1}. Fetch the file again.")
+            raise ImageError(
+                f"{self.path}#{member}: ends before row {last - 1}. Download the file again.", code="npz-cut-off"
+            )
         return np.frombuffer(data, dtype).reshape(last - first, *shape[1:])
 
     def __getstate__(self) -> dict[str, object]:

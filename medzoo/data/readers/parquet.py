@@ -1,4 +1,4 @@
-"""Images in Parquet files: their bytes stay in the file until they are read."""
+"""Images in Parquet files; the bytes are read from the file when they are needed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_GROUPS_KEPT = 3  # row groups in memory: threads read on both sides of a border
+_GROUPS_KEPT = 3  # row groups in memory: threads read rows on both sides of a group border
 
 
 class ParquetReader:
-    """Images under keys `<file>#<row>`.
+    """Images with keys `<file>#<row>`.
 
     Args:
         root: folder of the files.
         column: name of the image column: bytes, a path, or the struct of both that `datasets` writes.
-        window: (low, high), or the name of a CT window, that images are clipped to.
+        window: (low, high) or the name of a CT window; images are clipped to it.
     """
 
     ID = "medzoo.data.parquet_reader.ParquetReader"  # in the keys of decoded images; never change it
@@ -37,17 +37,17 @@ class ParquetReader:
         self._lock = threading.Lock()
         self._files: dict[str, tuple[pq.ParquetFile, list[int]]] = {}
         self._groups: OrderedDict[tuple[str, int], tuple[pa.Array, ...]] = OrderedDict()
-        self._places: dict[str, str] = {}
+        self._paths: dict[str, str] = {}
 
     def read(self, key: str) -> Pixels:
-        """The image under a key."""
+        """The image of a key."""
         cell, where = self._content(key)
         if isinstance(cell, str):
             return read_image(self.root / cell, window=self.window)
         return decode_bytes(cell, where, window=self.window)
 
     def raw(self, key: str) -> bytes | None:
-        """The encoded image as it lies in its cell; None where the cell names a file that is not there."""
+        """The encoded bytes of the cell; None if the cell names a file that does not exist."""
         cell, _ = self._content(key)
         if isinstance(cell, bytes):
             return cell
@@ -57,23 +57,23 @@ class ParquetReader:
             return None
 
     def _content(self, key: str) -> tuple[bytes | str, str]:
-        """The bytes or the path under a key, and where they stand."""
+        """The bytes or the path of a key, and their position for messages."""
         name, _, number = key.rpartition("#")
-        place = self._places.get(name)
-        if place is None:
-            place = self._places[name] = str(self.root / name)
-        where = f"{place} row {number}"
+        path = self._paths.get(name)
+        if path is None:
+            path = self._paths[name] = str(self.root / name)
+        where = f"{path} row {number}"
         cell = self._cell(name, int(number), where)
         if not isinstance(cell, bytes | str):
-            raise ImageError(f"{where}: holds no image bytes and no path.")
+            raise ImageError(f"{where}: contains neither image bytes nor a path.", code="parquet-cell-without-image")
         return cell, where
 
     def read_mask(self, key: str) -> np.ndarray:
-        """Parquet tables of medzoo hold no masks yet."""
-        raise DataContractError(f"{key}: masks in Parquet are not read yet.")
+        """Not supported: medzoo does not read masks in Parquet tables."""
+        raise DataContractError(f"{key}: medzoo does not read masks in Parquet.", code="masks-unsupported")
 
     def _cell(self, name: str, row: int, where: str) -> Any:  # noqa: ANN401
-        """The content of a cell; of a struct its bytes, or else its path."""
+        """The content of a cell; for a struct its bytes, or else its path."""
         import pyarrow as pa
 
         with self._lock:
@@ -96,7 +96,7 @@ class ParquetReader:
                         return cell
                 return None
             except (pa.ArrowException, OSError, IndexError) as error:
-                raise ImageError(f"{where}: cannot be read from the table ({error}).") from error
+                raise ImageError(f"{where}: cannot be read from the table ({error}).", code="row-unreadable") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {"root": self.root, "column": self.column, "window": self.window}
@@ -106,25 +106,25 @@ class ParquetReader:
 
 
 def _parts(values: pa.ChunkedArray) -> tuple[pa.Array, ...]:
-    """The columns that a cell may be in: of a struct its bytes and its path, so that no cell becomes a dictionary."""
+    """The columns of the content: for a struct its bytes and its path, so that cells do not become dictionaries."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not pa.types.is_struct(values.type):
         return (values,) if values.num_chunks != 1 else (values.chunk(0),)
     names = {field.name for field in values.type}
-    found = [pc.struct_field(values, name) for name in ("bytes", "path") if name in names]
-    return tuple(part if part.num_chunks != 1 else part.chunk(0) for part in found)
+    fields = [pc.struct_field(values, name) for name in ("bytes", "path") if name in names]
+    return tuple(field if field.num_chunks != 1 else field.chunk(0) for field in fields)
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """A Parquet file, its footer read.
+    """Open a Parquet file and read its footer.
 
     Args:
         path: the file.
 
     Raises:
-        DataContractError: if it is no whole Parquet file.
+        DataContractError: if it is not a complete Parquet file.
         MissingExtraError: if pyarrow is not installed.
     """
     try:
@@ -135,4 +135,6 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataContractError(f"{path} is no whole Parquet file ({error}). Fetch or write it again.") from error
+        raise DataContractError(
+            f"{path} is not a complete Parquet file ({error}). Download or write it again.", code="parquet-unreadable"
+        ) from error

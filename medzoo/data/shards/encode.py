@@ -1,4 +1,4 @@
-"""One image of a task as the bytes that go into a shard: the file's own where it is plain, else a lossless PNG."""
+"""Encode an image of a task for a shard: the original bytes of a plain file, or a lossless PNG."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 def image_bytes(task: Task, split: str, row: int, *, size: int | None, jpeg: bool) -> tuple[bytes, bool]:
     """The encoded image of a row, and whether it has colour.
 
-    An 8-bit PNG or JPEG without a peculiarity (alpha, palette, EXIF orientation, window) is taken as it is, if no size is asked
-    for. Everything else becomes a PNG of 8 bits, or of 16 bits over the range of its pixels.
+    Without a size, the bytes of a plain 8-bit PNG or JPEG (without alpha, palette, EXIF orientation or window) are copied.
+    Everything else becomes a PNG with 8 bits, or with 16 bits over the range of its pixels.
 
     Args:
-        task: whose image it is.
+        task: with the image.
         split: of the row.
         row: number in the split.
-        size: side of the square that it is brought to, as the cache of decoded images does; None leaves it.
-        jpeg: whether JPEG files may be kept.
+        size: side of the square that the image is resized to, as in the cache of decoded images; None keeps the size.
+        jpeg: whether JPEG files may be copied.
 
     Raises:
-        ImageError: if it cannot be read, or has 16 bits and colour, for which PNG files are not written here.
+        ImageError: if the image cannot be read, or has 16 bits and colour, which is not supported.
     """
     pixels, _ = task.read(split, row)
     if size is None:
@@ -43,7 +43,7 @@ def image_bytes(task: Task, split: str, row: int, *, size: int | None, jpeg: boo
 
 
 def _original(task: Task, split: str, row: int, pixels: Pixels, jpeg: bool) -> bytes | None:
-    """The file's own bytes, if decoding them gives these very pixels and there is nothing to say about it."""
+    """The original bytes of the file, if decoding them gives exactly these pixels and no notes; otherwise None."""
     raw = getattr(task.reader, "raw", None)
     if raw is None or pixels.notes or pixels.array.dtype != np.uint8 or pixels.range != (0.0, 255.0):
         return None
@@ -59,10 +59,12 @@ def _original(task: Task, split: str, row: int, pixels: Pixels, jpeg: bool) -> b
 
 
 def _whole(pixels: Pixels) -> np.ndarray:
-    """The image in its own size, uint8 or uint16 over its range."""
+    """The image in its original size, uint8 or uint16 over its range."""
     array, (low, high) = pixels.array, pixels.range
     if array.ndim == 3 and array.shape[2] != 3:
-        raise ImageError(f"A volume of shape {array.shape} is no image; choose a slice.")
+        raise ImageError(
+            f"The file is a volume of shape {array.shape}, not an image. Choose a slice.", code="volume-not-an-image"
+        )
     if array.dtype == np.uint8 and (low, high) == (0.0, 255.0):
         return array
     unit = np.clip((array.astype(np.float32) - low) / np.float32(high - low), 0, 1)
@@ -78,7 +80,10 @@ def encode(array: np.ndarray, where: str) -> bytes:
     from PIL import Image
 
     if array.ndim == 3 and array.dtype != np.uint8:
-        raise ImageError(f"{where}: has colour and more than 8 bits a channel, which shards do not hold.")
+        raise ImageError(
+            f"{where} has colour and more than 8 bits per channel. Shards do not support this.",
+            code="colour-depth-unsupported",
+        )
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()

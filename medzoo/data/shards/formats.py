@@ -1,4 +1,4 @@
-"""One shard on the disk, written and read: Parquet as `datasets` writes it, or a tar file in the WebDataset form."""
+"""Write and read one shard: Parquet as `datasets` writes it, or a tar file in the WebDataset format."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from medzoo.data.task import TaskInfo
 
 NOT_ANNOTATED = -2  # JSON has no NaN
-REPAIR = "Delete it and give the `medzoo shards` command that wrote it again: it writes what is missing."
-_GROUP_BYTES = 16 * 2**20  # of a row group: what a reader of single rows decodes at once
+REPAIR = "Delete it and run the same `medzoo shards` command again: it writes missing files."
+_GROUP_BYTES = 16 * 2**20  # of a row group, which is decoded as a whole even to read one row
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Record:
     """One row of a shard.
 
     Args:
-        key: its number over all shards of its split.
+        key: number of the row over all shards of its split.
         image: encoded.
         mask: encoded, or None.
-        columns: `id`, `label` (unless there is a mask), `patient_id`, and more.
+        columns: `id`, `label` (unless there is a mask), `patient_id`, and others.
     """
 
     key: int
@@ -42,7 +42,7 @@ class Record:
 
 
 class Shard(Protocol):
-    """An open shard; any row may be asked for in any order."""
+    """An open shard with random access to its rows."""
 
     def __len__(self) -> int: ...
 
@@ -53,26 +53,26 @@ class Shard(Protocol):
         """The values of a column."""
 
     def names(self) -> list[str]:
-        """The columns besides images and masks."""
+        """The names of the columns without images and masks."""
 
 
 def write_shard(path: Path, records: list[Record], info: TaskInfo, schema: pa.Schema) -> None:
-    """Write rows as one file, in the form that the name asks for.
+    """Write rows as one file; the extension decides the format.
 
     Args:
         path: ends in .parquet or .tar.
         records: in order.
-        info: of the task; its classes name the labels.
-        schema: types of the columns, so that all shards agree.
+        info: of the task; its classes are the names of the labels.
+        schema: types of the columns, so that all shards have the same types.
     """
     (_write_tar if path.suffix == ".tar" else _write_parquet)(path, records, info, schema)
 
 
 def open_shard(path: Path) -> Shard:
-    """Open a shard; Parquet is read into memory, a tar file is mapped.
+    """Open a shard. Parquet is read into memory, a tar file is memory-mapped.
 
     Raises:
-        DataContractError: if it is no whole file of its kind.
+        DataContractError: if the file is damaged.
     """
     return TarShard(path) if path.suffix == ".tar" else ParquetShard(path)
 
@@ -102,20 +102,20 @@ def _write_parquet(path: Path, records: list[Record], info: TaskInfo, schema: pa
     mean = max(1, sum(len(record.image) for record in records) // len(records))
     pq.write_table(
         table.cast(Features(features).arrow_schema), path, row_group_size=max(1, min(1024, _GROUP_BYTES // mean)),
-        compression="NONE",  # images are compressed already, and everything else is small beside them
+        compression="NONE",  # images are compressed already, and everything else is small
         use_dictionary=[name for name in schema.names if name != "id"],
     )  # fmt: skip
 
 
 def _write_tar(path: Path, records: list[Record], info: TaskInfo, schema: pa.Schema) -> None:
-    """`000000012.png` and `000000012.json` a row; times and owners are left out, so that the same rows give the same bytes."""
+    """Write `000000012.png` and `000000012.json` for each row, without times and owners: the same rows give the same bytes."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         for record in records:
             row = dict(record.columns)
             label = row.get("label")
             if isinstance(label, list):
                 row["label"] = [NOT_ANNOTATED if math.isnan(value) else int(value) for value in label]
-            # what may be empty goes into one text: readers of the form take a column's type from its first rows
+            # Columns with empty values go into one JSON text, because WebDataset readers infer types from the first rows.
             rest = {key: row.pop(key) for key in list(row) if key not in ("id", "patient_id", "label")}
             row = {**row, "more": json.dumps(rest, ensure_ascii=False)} if rest else row
             files = [("png", record.image), ("json", json.dumps(row, ensure_ascii=False).encode())]
@@ -141,7 +141,9 @@ class ParquetShard:
         try:
             self._table = pq.read_table(path, use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise DataContractError(f"{path} is no whole Parquet file ({error}). {REPAIR}") from error
+            raise DataContractError(
+                f"{path} is not a complete Parquet file ({error}). {REPAIR}", code="shard-damaged"
+            ) from error
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -155,16 +157,17 @@ class ParquetShard:
         return self._table[name].to_pylist()
 
     def names(self) -> list[str]:
-        """The columns besides images and masks."""
+        """The names of the columns without images and masks."""
         return [name for name in self._table.column_names if name not in ("image", "mask")]
 
 
 class TarShard:
-    """A tar file, mapped into memory: the system keeps of it what is used."""
+    """A memory-mapped tar file: the system loads only the used parts."""
 
     def __init__(self, path: Path) -> None:
         import mmap
 
+        # Find the position of each member.
         self._parts: dict[str, list[tuple[int, int]]] = {"image": [], "mask": [], "json": []}
         names = {"png": "image", "mask.png": "mask", "json": "json"}
         try:
@@ -176,11 +179,15 @@ class TarShard:
                     self._parts[part].append((member.offset_data, member.size))
             self._rows = [json.loads(self._bytes("json", row)) for row in range(len(self._parts["json"]))]
         except (OSError, ValueError, KeyError, tarfile.TarError) as error:
-            raise DataContractError(f"{path} is no whole tar file of medzoo ({error}). {REPAIR}") from error
+            raise DataContractError(
+                f"{path} is not a complete tar file of medzoo ({error}). {REPAIR}", code="shard-damaged"
+            ) from error
         if len(self._rows) != len(self._parts["image"]):
             raise DataContractError(
-                f"{path} holds {len(self._rows)} rows and {len(self._parts['image'])} images. {REPAIR}"
+                f"{path} has {len(self._rows)} rows, but {len(self._parts['image'])} images. {REPAIR}",
+                code="shard-damaged",
             )
+        # Undo the encoding of empty values.
         for row in self._rows:
             row |= json.loads(row.pop("more", "{}"))
             if isinstance(row.get("label"), list):
@@ -202,15 +209,15 @@ class TarShard:
         return [row[name] for row in self._rows]
 
     def names(self) -> list[str]:
-        """The columns besides images and masks."""
+        """The names of the columns without images and masks."""
         return list(self._rows[0]) if self._rows else []
 
 
 def light_columns(path: Path) -> dict[str, list[Any]]:
-    """All columns of a shard but images and masks.
+    """All columns of a shard without images and masks.
 
     Raises:
-        DataContractError: if it is no whole file of its kind.
+        DataContractError: if the file is damaged.
     """
     if path.suffix == ".tar":
         shard = TarShard(path)
@@ -223,5 +230,7 @@ def light_columns(path: Path) -> dict[str, list[Any]]:
         names = [name for name in file.schema_arrow.names if name not in ("image", "mask")]
         table = file.read(columns=names, use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise DataContractError(f"{path} is no whole Parquet file ({error}). {REPAIR}") from error
+        raise DataContractError(
+            f"{path} is not a complete Parquet file ({error}). {REPAIR}", code="shard-damaged"
+        ) from error
     return {name: table[name].to_pylist() for name in names}

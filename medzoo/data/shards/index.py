@@ -1,4 +1,4 @@
-"""The index of a folder of shards: what they hold, how many rows each, and the hash of each file. It is written last."""
+"""The index of a folder of shards: their content, the number of rows and the hash of each file. It is written last."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class ShardFile:
     """One file.
 
     Args:
-        file: its name in the folder.
-        images: its rows.
-        bytes: its size.
-        sha256: of its bytes.
+        file: name in the folder.
+        images: number of rows.
+        bytes: size.
+        sha256: of the bytes.
         colour: whether an image in it has colour.
     """
 
@@ -38,18 +38,18 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """What `index.json` says.
+    """The content of `index.json`.
 
     Args:
         info: facts of the task; its window, if it has one, was applied.
         format: "parquet" or "webdataset".
-        size: side to which images were brought, pixels; None if they were left as they are.
-        order: "task", or how rows were dealt over the shards.
+        size: side that images were resized to, pixels; None if they have their original size.
+        order: "task", or how rows were distributed over the shards.
         fingerprint: of the data that the shards were made from.
-        split_hash: of the split that they were made from.
-        label_policy: what became of uncertain labels; None if they stand in the shards as -1, or there are none.
+        split_hash: of the split that the shards were made from.
+        label_policy: the policy applied to uncertain labels; None if the shards contain them as -1, or there are none.
         splits: split → files.
-        plan: the sha256 of all that decides the content.
+        plan: the sha256 of all settings that determine the content.
     """
 
     info: TaskInfo
@@ -88,18 +88,18 @@ class ShardIndex:
 
 
 def write_index(index: ShardIndex, folder: Path) -> None:
-    """Write `index.json`, which makes a folder of shards whole."""
+    """Write `index.json`, which completes a folder of shards."""
     write_json(folder / NAME, index.to_dict())
 
 
 def read_index(folder: Path) -> ShardIndex:
-    """Read `index.json`; its cost does not depend on the size of the data.
+    """Read `index.json`. The time does not depend on the size of the data.
 
     Args:
         folder: of the shards.
 
     Raises:
-        DataContractError: if there is none, or it is not readable.
+        DataContractError: if it is missing or not readable.
         OtherVersionError: if a newer medzoo wrote it.
     """
     path = folder / NAME
@@ -108,13 +108,19 @@ def read_index(folder: Path) -> ShardIndex:
         schema = rows["schema"]
     except FileNotFoundError:
         raise DataContractError(
-            f"{folder} holds no {NAME}: it is no folder of shards, or `medzoo shards` was stopped before its end. Give the same "
-            "command again, and it goes on."
+            f"{folder} has no {NAME}: it is not a folder of shards, or `medzoo shards` was interrupted. Run the same command "
+            "again to continue.",
+            code="shard-index-missing",
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataContractError(f"{path} is not readable ({error}). Write the shards again.") from error
+        raise DataContractError(
+            f"{path} is not readable ({error}). Write the shards again.", code="shard-index-unreadable"
+        ) from error
     if schema != SCHEMA:
-        raise OtherVersionError(f"{path} has the schema {schema!r}; this medzoo reads {SCHEMA}. Update medzoo.")
+        raise OtherVersionError(
+            f"{path} has the schema {schema!r}; this medzoo reads {SCHEMA}. Update medzoo.",
+            code="shard-schema-unknown",
+        )
     try:
         splits = {
             split: tuple(ShardFile(**shard) for shard in part["shards"]) for split, part in rows["splits"].items()
@@ -122,15 +128,20 @@ def read_index(folder: Path) -> ShardIndex:
         names = {item.name for item in fields(ShardIndex)} - {"info", "splits"}
         index = ShardIndex(_info(rows["task"]), **{name: rows[name] for name in names}, splits=splits)
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataContractError(f"{path} lacks a part ({error}). Write the shards again.") from error
+        raise DataContractError(
+            f"{path} is incomplete ({error}). Write the shards again.", code="shard-index-incomplete"
+        ) from error
     strange = [shard.file for part in splits.values() for shard in part if Path(shard.file).name != shard.file]
     if strange or index.format not in SUFFIX:
-        raise DataContractError(f"{path} names files outside its folder, or an unknown format. Write the shards again.")
+        raise DataContractError(
+            f"{path} names files outside its folder, or an unknown format. Write the shards again.",
+            code="shard-index-invalid",
+        )
     return index
 
 
 def _info(rows: dict[str, Any]) -> TaskInfo:
-    """The facts of the task; what an older or newer medzoo calls otherwise is left out."""
+    """The facts of the task; fields that only another version of medzoo knows are ignored."""
     known = {item.name for item in fields(TaskInfo)}
     facts = {key: value for key, value in rows.items() if key in known}
     for key in ("classes", "scored"):

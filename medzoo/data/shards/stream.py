@@ -1,13 +1,13 @@
-"""Shards as a stream for pre-training: any size, exact to resume, the same share for every process.
+"""Stream shards for pre-training: data of any size, exact resuming, equal parts for all processes.
 
-What a process reads is a function of (seed, epoch, rank, number of the batch), so there is no state to keep: a run goes on by
-asking for the next number. `datasets` streams these files too, but its shuffle buffer loses its rows when a run is resumed
-(tests/data/shards/test_stream.py shows it), so the order is made here.
+What a process reads is a function of (seed, epoch, rank, number of the batch), so there is no state to save: a run resumes with
+the next number. `datasets` can stream these files too, but its shuffle buffer loses rows when a run is resumed
+(tests/data/shards/test_stream.py shows it), so this module makes the order itself.
 
-The epoch's order: shards in a drawn order, the rows of each in a drawn order, one after the other; this line is cut into equal
-parts, one a process, and the rest that does not fill a batch for everybody waits for another epoch. Each process mixes the rows of
-a few neighbouring shards. So each row is read once an epoch by one process, a process reads about its share of the files, and a
-few shards are in memory at a time.
+The order of an epoch: the shards in random order, the rows of each shard in random order, concatenated. This sequence is cut into
+equal parts, one per process; the rows of an incomplete last batch are dropped. Each process mixes the rows of a few neighbouring
+shards. So one process reads each row once per epoch, a process reads only its part of the files, and a few shards are in memory
+at a time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.rng import uniform
+from medzoo.data.rng import permutation
 from medzoo.data.shards.formats import REPAIR, Shard, open_shard
 from medzoo.data.shards.index import ShardFile, read_index
 from medzoo.errors import DataContractError, IntegrityError, UsageError, listed
 from medzoo.store import verified_sha256
 
-MIX = 4  # shards whose rows are mixed, and that are in memory at a time
+MIX = 4  # shards that are mixed, and in memory, at a time
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class ShardRow:
     """One image of a stream.
 
     Args:
-        number: over all shards of the split, in the order they were written; draws of augmentation follow it.
+        number: over all shards of the split, in the order of writing; random augmentation depends on it.
         id: of the image.
-        patient_id: or group; None where nobody knows.
-        label: as in the shard; None of a segmentation.
+        patient_id: or group; None if unknown.
+        label: as in the shard; None for a segmentation.
         image: encoded.
         where: for messages.
     """
@@ -66,15 +66,15 @@ class ShardStream:
     Args:
         folder: of the shards.
         split: "train", ...
-        seed: of the orders.
-        batch_size: images a step over all processes.
-        rank: this process.
-        world: all processes.
-        mix: shards whose rows are mixed; more mixes better and takes more memory.
+        seed: of the order.
+        batch_size: images per step over all processes.
+        rank: number of this process.
+        world: number of processes.
+        mix: shards that are mixed; a larger number mixes better and uses more memory.
 
     Raises:
-        DataContractError: if there is no such split, or files of the index are not there.
-        UsageError: if the processes cannot share a batch equally.
+        DataContractError: if the split does not exist.
+        UsageError: if the batch size is not divisible by the number of processes.
 
     >>> import tempfile
     >>> from medzoo.data.tasks import shards
@@ -92,41 +92,45 @@ class ShardStream:
         self.index = read_index(self.folder)
         if split not in self.index.splits or not self.index.images(split):
             raise DataContractError(
-                f"{folder} holds no split {split}; it has {listed(self.index.splits) or 'nothing'}."
+                f"{folder} has no split {split}; it has {listed(self.index.splits) or 'nothing'}.",
+                code="shard-split-missing",
             )
         self.shards: tuple[ShardFile, ...] = self.index.splits[split]
         self.images = self.index.images(split)
         self.batch_size, self.mix = min(batch_size, self.images), max(1, mix)
         if not 0 <= rank < world or self.batch_size % world:
             raise UsageError(
-                f"A batch of {self.batch_size} images cannot be shared equally by {world} processes; choose a --batch-size "
-                "that they divide."
+                f"A batch of {self.batch_size} images cannot be divided equally between {world} processes. Choose a "
+                f"--batch-size that is a multiple of {world}.",
+                code="batch-not-divisible",
             )
         self._starts = list(accumulate((shard.images for shard in self.shards), initial=0))
         self._open: OrderedDict[int, tuple[Shard, dict[str, list[Any]]]] = OrderedDict()
         self.set_epoch(0)
 
     def __getstate__(self) -> dict[str, Any]:
-        """To another process goes no shard that is open here: it opens its own."""
+        """Pickle the stream without its open shards: another process opens them again."""
         return {**self.__dict__, "_open": OrderedDict()}
 
     def check_files(self) -> None:
-        """Look whether all files are there, by one listing of the folder; their content is checked when they are opened.
+        """Check with one listing of the folder that all files exist. Their content is checked when they are opened.
 
         Raises:
-            DataContractError: with those that are missing.
+            DataContractError: lists the missing files.
         """
-        there = {path.name for path in self.folder.iterdir()}
-        missing = [shard.file for shard in self.shards if shard.file not in there]
+        present = {path.name for path in self.folder.iterdir()}
+        missing = [shard.file for shard in self.shards if shard.file not in present]
         if missing:
-            raise DataContractError(f"{self.folder}: {len(missing)} shards are missing: {listed(missing)}. {REPAIR}")
+            raise DataContractError(
+                f"{self.folder}: {len(missing)} shards are missing: {listed(missing)}. {REPAIR}", code="shards-missing"
+            )
 
     def __len__(self) -> int:
-        """Batches an epoch, the same for every process."""
+        """Batches per epoch, the same for every process."""
         return self.images // self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and with it the order."""
+        """Set the epoch, which determines the order."""
         self.epoch = epoch
         share = len(self) * self.batch_size // self.world
         self._windows = self._cut(self.rank * share, (self.rank + 1) * share)
@@ -140,8 +144,8 @@ class ShardStream:
             number: of the batch in the epoch.
 
         Raises:
-            IndexError: beyond the epoch.
-            IntegrityError: if a shard is not what the index says.
+            IndexError: for a batch beyond the epoch.
+            IntegrityError: if a shard is not the file that the index lists.
         """
         if not 0 <= number < len(self):
             raise IndexError(f"An epoch has {len(self)} batches; there is no batch {number}.")
@@ -149,9 +153,9 @@ class ShardStream:
         return [self._row(*self._place(position)) for position in range(number * part, (number + 1) * part)]
 
     def _cut(self, first: int, last: int) -> list[list[_Piece]]:
-        """The part of the epoch's line that is this process's, as windows of a few pieces."""
+        """This process's part of the epoch's sequence, as windows of a few pieces."""
         pieces, at = [], 0
-        for shard in _permutation("shards", self.seed, self.epoch, len(self.shards)).tolist():
+        for shard in permutation("shards", self.seed, self.epoch, len(self.shards)).tolist():
             size = self.shards[shard].images
             low, high = max(first - at, 0), min(last - at, size)
             if low < high:
@@ -172,10 +176,10 @@ class ShardStream:
             shards, rows = [], []
             for piece in self._windows[window]:
                 size = self.shards[piece.shard].images
-                inside = _permutation(f"shard {piece.shard}", self.seed, self.epoch, size)[piece.first : piece.last]
+                inside = permutation(f"shard {piece.shard}", self.seed, self.epoch, size)[piece.first : piece.last]
                 shards.append(np.full(len(inside), piece.shard))
                 rows.append(inside)
-            mixed = _permutation(f"window {self.rank} {window}", self.seed, self.epoch, sum(map(len, rows)))
+            mixed = permutation(f"window {self.rank} {window}", self.seed, self.epoch, sum(map(len, rows)))
             self._drawn[window] = np.concatenate(shards)[mixed], np.concatenate(rows)[mixed]
             while len(self._drawn) > 2:
                 self._drawn.popitem(last=False)
@@ -190,7 +194,7 @@ class ShardStream:
         )  # fmt: skip
 
     def _opened(self, number: int) -> tuple[Shard, dict[str, list[Any]]]:
-        """A shard in memory; the one that was not used for longest goes."""
+        """A shard in memory; the least recently used one is dropped."""
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
@@ -199,18 +203,14 @@ class ShardStream:
         facts = self.shards[number]
         path = self.folder / facts.file
         try:
-            whole = path.stat().st_size == facts.bytes and verified_sha256(path) == facts.sha256
+            intact = path.stat().st_size == facts.bytes and verified_sha256(path) == facts.sha256
         except OSError as error:
-            raise IntegrityError(f"{path} cannot be read ({error.strerror or error}). {REPAIR}") from error
-        if not whole:
-            raise IntegrityError(f"{path} is not the file that index.json lists. {REPAIR}")
+            raise IntegrityError(
+                f"{path} cannot be read ({error.strerror or error}). {REPAIR}", code="shard-unreadable"
+            ) from error
+        if not intact:
+            raise IntegrityError(f"{path} is not the file that index.json lists. {REPAIR}", code="shard-changed")
         shard = open_shard(path)
-        there = shard.names()
-        columns = {name: shard.column(name) for name in there if name in ("id", "patient_id", "label")}
+        columns = {name: shard.column(name) for name in shard.names() if name in ("id", "patient_id", "label")}
         self._open[number] = shard, columns
         return shard, columns
-
-
-def _permutation(stream: str, seed: int, epoch: int, length: int) -> np.ndarray:
-    keys = uniform(stream, seed, epoch, np.arange(length), 2)
-    return np.lexsort((keys[:, 1], keys[:, 0]))

@@ -1,6 +1,6 @@
-"""A task as shards: files of some thousand images each that stream, with an index that is written last.
+"""Write a task as shards: files of some thousand images each for streaming, and at the end an index.
 
-A writer that was killed goes on where it was: each file appears whole or not at all, and what is there is not made again.
+An interrupted writer can continue: each file is written atomically, and existing files are not written again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from medzoo.data.task import Task
 
-SHARD_BYTES = 64 * 2**20  # about; a reader holds a few shards in memory
+SHARD_BYTES = 64 * 2**20  # approximate; a reader has a few shards in memory
 _LEAST, _MOST, _SAMPLE, _BLOCK = 64, 16_384, 32, 64
 _PLAN, _DONE, _CLAIM = ".plan.json", ".done.jsonl", ".claim"
 
@@ -48,26 +48,26 @@ def write_shards(
     shuffle: bool | None = None,
     progress: bool | None = None,
 ) -> ShardIndex:
-    """Write the images of a task, with labels and patients, as shards; a call that was stopped goes on.
+    """Write the images of a task, with labels and patients, as shards. The same call continues an interrupted one.
 
     Args:
-        task: under the label policy "soft" if its uncertain labels shall stay uncertain (-1) in the shards.
-        out: folder; new, or of the same shards.
-        splits: which; by default all.
-        size: side of the square that images are brought to, pixels; by default they stay as they are, and plain files byte for
-            byte.
-        format: "parquet", or "webdataset" for tar files, in which images are PNG.
-        images_per_shard: rows of a file; by default so many as make about 64 MB.
-        shuffle: deal the rows of train over the shards in a drawn order, so that a shard is a sample of all; by default where
-            each image is a file of its own (other files are much faster to read in their order).
+        task: with the label policy "soft", the shards contain uncertain labels as -1.
+        out: folder: a new one, or one with the same shards.
+        splits: to write; by default all.
+        size: side of the square that images are resized to, pixels; by default images keep their size, and plain files are
+            copied byte for byte.
+        format: "parquet", or "webdataset" for tar files with PNG images.
+        images_per_shard: rows per file; by default as many as make about 64 MB.
+        shuffle: distribute the rows of train over the shards in random order, so that a shard is a sample of all; by default
+            only if each image is a separate file (other files are much faster to read in order).
         progress: show a bar; by default on a terminal.
 
     Returns:
-        the index, as written.
+        the written index.
 
     Raises:
-        RunFolderError: if the folder holds other things, or another process writes there.
-        DataContractError: if an image cannot be read, or the disk is full; what was written stays, and the same call goes on.
+        RunFolderError: if the folder contains other files, or another process writes there.
+        DataContractError: if an image cannot be read, or the disk is full; finished files stay, and the same call continues.
 
     >>> import tempfile
     >>> from medzoo.data.task_registry import load_task
@@ -76,19 +76,30 @@ def write_shards(
     >>> [(split, len(files)) for split, files in index.splits.items()]
     [('train', 2), ('validation', 1), ('test', 1)]
     """
+    # Check the arguments.
     chosen = list(splits or task.tables)
     unknown = [split for split in chosen if split not in task.tables]
     if unknown:
-        raise UsageError(f"Task {task.name} has no split {unknown[0]}; it has {', '.join(task.tables)}.")
-    for what, number in (("size", size), ("number of images per shard", images_per_shard)):
-        if number is not None and number < 1:
-            raise UsageError(f"The {what} is {number}; it should be at least 1.")
+        raise UsageError(
+            f"Task {task.name} has no split {unknown[0]}; it has {', '.join(task.tables)}.", code="split-unknown"
+        )
+    if size is not None and size < 1:
+        raise UsageError(f"The size is {size}. Give at least 1.", code="size-below-one")
+    if images_per_shard is not None and images_per_shard < 1:
+        raise UsageError(
+            f"The number of images per shard is {images_per_shard}. Give at least 1.",
+            code="images-per-shard-below-one",
+        )
     if format not in SUFFIX:
-        raise UsageError(f"The format is {format!r}; it should be one of {', '.join(SUFFIX)}.")
+        raise UsageError(f"The format is {format!r}. Choose one of {', '.join(SUFFIX)}.", code="shard-format-unknown")
+    # Write, with a lock on the folder.
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderError(f"{out} cannot be a folder ({error.strerror or error}). Choose another place.") from error
+        raise RunFolderError(
+            f"The folder {out} cannot be made ({error.strerror or error}). Choose another folder.",
+            code="output-folder-not-made",
+        ) from error
     job = _ShardJob(task, out, chosen, size, format, images_per_shard, shuffle)
     with claim(out / _CLAIM):
         sweep(out, older_than=0)
@@ -97,34 +108,36 @@ def write_shards(
             return job.write(done, sys.stderr.isatty() if progress is None else progress)
         except OSError as error:
             raise DataContractError(
-                f"{out} cannot be written ({error.strerror or error}). What is there is whole: free some space, and give the "
-                "same command again."
+                f"{out} cannot be written ({error.strerror or error}). The finished files are intact. Free some space and run the "
+                "same command again.",
+                code="shards-not-written",
             ) from error
 
 
 class _ShardJob:
-    """One folder of shards to be written."""
+    """A job that writes one folder of shards."""
 
     def __init__(
         self, task: Task, out: Path, splits: list[str], size: int | None, format: Format, count: int | None, shuffle: bool | None,
     ) -> None:  # fmt: skip
         self.task, self.out, self.splits, self.size, self.format = task, out, splits, size, format
-        self.kept = task.policy is not None and task.policy.kind == "soft"
+        self.keeps_uncertain = task.policy is not None and task.policy.kind == "soft"
         self.uncertain: np.ndarray | None = None
         if shuffle is None:
             shuffle = not any("#" in str(key) for key in task.column(splits[0], "image")[:1])
         self.order = "drawn by seed 0 (train)" if shuffle else "task"
         self.counts = {split: count or self._usual_count(split) for split in splits}
-        policy = None if task.policy is None or self.kept else str(task.policy)
-        decides = {
+        policy = None if task.policy is None or self.keeps_uncertain else str(task.policy)
+        # Everything that determines the content of the shards.
+        settings = {
             "schema": SCHEMA, "task": task.name, "fingerprint": task.fingerprint, "split_hash": task.split_hash, "size": size,
             "format": format, "order": self.order, "images_per_shard": self.counts, "label_policy": policy,
             "decoder": DECODER_VERSION, "rows": {split: task.tables[split].num_rows for split in splits},
         }  # fmt: skip
-        self.decides: dict[str, Any] = json.loads(json.dumps(decides))
-        info = replace(task.info, name=task.name, classes=task.classes, window=None, uncertain=self.kept)
+        self.settings: dict[str, Any] = json.loads(json.dumps(settings))
+        info = replace(task.info, name=task.name, classes=task.classes, window=None, uncertain=self.keeps_uncertain)
         self.index = ShardIndex(
-            info, format, size, self.order, task.fingerprint, task.split_hash, policy, sha256_of(self.decides)
+            info, format, size, self.order, task.fingerprint, task.split_hash, policy, sha256_of(self.settings)
         )
 
     def _usual_count(self, split: str) -> int:
@@ -133,57 +146,60 @@ class _ShardJob:
         return int(min(_MOST, max(_LEAST, SHARD_BYTES // max(1, int(np.mean(sizes)))))) if sizes else _LEAST
 
     def begin(self) -> dict[str, ShardFile]:
-        """The files that are there already, by name; the folder is this job's from here on."""
-        there = [path.name for path in self.out.iterdir() if not path.name.startswith(".")]
+        """Check the folder, reserve it for this job, and return its finished files by name."""
+        present = [path.name for path in self.out.iterdir() if not path.name.startswith(".")]
         plan = self.out / _PLAN
         rows: list[dict[str, Any]] = []
+        # Complete shards, an interrupted job, foreign files, or an empty folder.
         if (self.out / NAME).is_file():
             index = read_index(self.out)
             if index.plan != self.index.plan:
-                raise self._other(f"they are of {index.info.name}, size {index.size}, {index.format}")
+                raise self._other(f"of {index.info.name}, size {index.size}, {index.format}")
             rows = [asdict(shard) for shards in index.splits.values() for shard in shards]
         elif plan.is_file():
             old = json.loads(plan.read_text())
-            if old != self.decides:
-                keys = [key for key in {**old, **self.decides} if old.get(key) != self.decides.get(key)]
+            if old != self.settings:
+                keys = [key for key in {**old, **self.settings} if old.get(key) != self.settings.get(key)]
                 raise self._other(
-                    "; ".join(f"{key}: {old.get(key)} there, {self.decides.get(key)} now" for key in keys)
+                    "; ".join(f"{key}: {old.get(key)} there, {self.settings.get(key)} now" for key in keys)
                 )
             with suppress(FileNotFoundError):
                 for line in (self.out / _DONE).read_text().splitlines():
-                    with suppress(ValueError):  # the last line of a killed writer
+                    with suppress(ValueError):  # the last line may be incomplete
                         rows.append(json.loads(line))
-        elif there:
+        elif present:
             raise RunFolderError(
-                f"{self.out} holds files that are no shards. Choose an empty or new folder; nothing was touched."
+                f"{self.out} has files that are not shards. Choose an empty or new folder. Nothing was changed.",
+                code="output-folder-not-empty",
             )
         else:
-            write_json(plan, self.decides)
+            write_json(plan, self.settings)
         found = {row["file"]: ShardFile(**row) for row in rows}
-        return {name: shard for name, shard in found.items() if self._whole(shard)}
+        return {name: shard for name, shard in found.items() if self._is_complete(shard)}
 
-    def _whole(self, shard: ShardFile) -> bool:
+    def _is_complete(self, shard: ShardFile) -> bool:
         path = self.out / shard.file
         return path.is_file() and path.stat().st_size == shard.bytes
 
-    def _other(self, why: str) -> RunFolderError:
+    def _other(self, difference: str) -> RunFolderError:
         return RunFolderError(
-            f"{self.out} holds other shards ({why}). Choose another folder for --out; nothing was touched."
+            f"{self.out} has other shards ({difference}). Choose another folder for --out. Nothing was changed.",
+            code="other-shards-in-folder",
         )
 
     def write(self, done: dict[str, ShardFile], bar: bool) -> ShardIndex:
-        """Write what is missing, then the index."""
+        """Write the missing files, then the index."""
         from tqdm import tqdm
 
         total = sum(self.task.tables[split].num_rows for split in self.splits)
-        with tqdm(total=total, desc=f"shards of {self.task.name}", unit="img", disable=not bar) as shown:
+        with tqdm(total=total, desc=f"shards of {self.task.name}", unit="img", disable=not bar) as progress:
             for split in self.splits:
                 files = []
-                self.uncertain = self.task.uncertain(split)  # once: it is turned from the whole table
+                self.uncertain = self.task.uncertain(split)  # once per split: it converts the whole table
                 for name, rows in self._parts(split):
                     shard = done.get(name) or self._write_one(name, split, rows)
                     files.append(shard)
-                    shown.update(len(rows))
+                    progress.update(len(rows))
                 self.index.splits[split] = tuple(files)
         write_index(self.index, self.out)
         for name in (_PLAN, _DONE):
@@ -191,23 +207,23 @@ class _ShardJob:
         return self.index
 
     def _parts(self, split: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
-        """Each file's name, and its rows as (number over all shards, row of the task)."""
+        """The name of each file, and its rows as (number over all shards, row of the task)."""
         rows, count = self.task.tables[split].num_rows, self.counts[split]
-        drawn = order(0, 0, rows) if split == "train" and self.order != "task" else np.arange(rows)
+        rows_in_order = order(0, 0, rows) if split == "train" and self.order != "task" else np.arange(rows)
         total = -(-rows // count)
         for number in range(total):
             keys = range(number * count, min(rows, (number + 1) * count))
             yield (
                 f"{split}-{number:05d}-of-{total:05d}.{SUFFIX[self.format]}",
-                [(key, int(drawn[key])) for key in keys],
+                [(key, int(rows_in_order[key])) for key in keys],
             )
 
     def _write_one(self, name: str, split: str, rows: list[tuple[int, int]]) -> ShardFile:
         schema, columns = self._columns(split, [row for _, row in rows])
         records, colour = [], False
-        for (key, _), values, (image, tinted, mask) in zip(rows, columns, self._images(split, rows), strict=True):
+        for (key, _), values, (image, has_colour, mask) in zip(rows, columns, self._images(split, rows), strict=True):
             records.append(Record(key, image, mask, values))
-            colour |= tinted
+            colour |= has_colour
         path = self.out / name
         with atomic_path(path) as temporary:
             write_shard(temporary, records, self.index.info, schema)
@@ -219,11 +235,11 @@ class _ShardJob:
         return shard
 
     def _images(self, split: str, rows: list[tuple[int, int]]) -> Iterator[tuple[bytes, bool, bytes | None]]:
-        """Images and masks in order, made by a few threads."""
-        left = iter(row for _, row in rows)
+        """Images and masks in order, encoded by a few threads."""
+        remaining = iter(row for _, row in rows)
         with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
             try:
-                while block := list(islice(left, _BLOCK)):
+                while block := list(islice(remaining, _BLOCK)):
                     yield from pool.map(lambda row: (*self._image(split, row), self._mask(split, row)), block)
             finally:
                 pool.shutdown(cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Splits, folds and fractions by group: ranked by a hash of (purpose, seed, group), so nothing else decides.
+"""Splits, folds and fractions by group: groups are ranked by a hash of (purpose, seed, group), and by nothing else.
 
 A group is a patient, a lesion cluster, or the image itself where the data have no groups. Groups are ranked
-within their class (the most frequent one of their images; of several labels the rarest that they have); segmentation and
-regression have one stratum.
+within their class (the most frequent class of their images; for multilabel tasks, the rarest label that they have). Segmentation
+and regression have one stratum.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task
 
 FOLDS = 5
-STATED_FOLD = "stated_fold"  # a column of fold numbers that a user's own data bring
+STATED_FOLD = "stated_fold"  # a column of fold numbers in a user's own data
 VALIDATION_SHARE = {"train": 0.9, "validation": 0.1}
 ALL_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 Strata = list[list[str]]
@@ -36,29 +36,31 @@ Strata = list[list[str]]
 def arrange(
     task: Task, *, split_file: str | os.PathLike[str] | None = None, fold: int | None = None, seed: int = 0
 ) -> Task:
-    """A task with train, validation and (where it has or can have one) test.
+    """Give a task the splits train, validation and (where it has or can have one) test.
 
     Args:
         task: as its family built it.
-        split_file: ids → splits, or a folder of lists (split_files.py); replaces the task's own.
-        fold: 0 to 4: this fifth of all groups is the test set, the next one validation; with a folder of lists, its fold.
+        split_file: ids → splits, or a folder of lists (split_file.py); replaces the task's splits.
+        fold: 0 to 4: this fifth of all groups is the test set, the next one is validation; with a folder of lists, its fold.
         seed: of made splits.
 
     Raises:
-        UsageError: if both a split file and a fold are given, or there is no such fold.
+        UsageError: if both a split file and a fold are given, or the fold does not exist.
         DataContractError: if there are too few groups to split.
     """
+    # A split file, a fold of the data, or a fold made by group.
     if split_file is not None:
-        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold), f"splits: of {split_file}")
+        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold), f"splits: from {split_file}")
     elif fold is not None and STATED_FOLD in next(iter(task.tables.values())).column_names:
         task = _stated_fold(task, fold)
     elif fold is not None:
         if not 0 <= fold < FOLDS:
-            raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.")
+            raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.", code="fold-out-of-range")
         note = f"splits: fold {fold} of {FOLDS}, made here by patient (or group) with seed {seed}"
         return _regroup(task, _fold(task, fold, seed), "a fold", note)
     if task.kind == "unlabelled":
         return task
+    # The data have folds, and the user must choose one.
     first = next(iter(task.tables))
     if (
         fold is None
@@ -68,9 +70,11 @@ def arrange(
     ):
         count = len({number for number in task.column(first, STATED_FOLD) if number is not None})
         raise UsageError(
-            f"Task {task.name}: the data state {count} folds, and no validation split. Choose one with --fold 0 to {count - 1}, or "
-            "give split=none behind the task's name to have other splits made."
+            f"Task {task.name}: the data have {count} folds, and no validation split. Choose a fold with --fold 0 to {count - 1}, "
+            "or add split=none after the task's name to make other splits.",
+            code="fold-not-given",
         )
+    # Missing splits are made by group.
     if "all" in task.tables:
         shares = ", ".join(f"{share:.0%} {split}" for split, share in ALL_SHARES.items())
         note = f"splits: none in the data; made here by patient (or group) with seed {seed}: {shares}"
@@ -86,40 +90,44 @@ def arrange(
 
 
 def _stated_fold(task: Task, fold: int) -> Task:
-    """The splits of a fold that the data state: this fold for test and the next one for validation.
+    """The splits of a fold in the data: this fold is for test and the next one for validation.
 
-    Where the data have a test split of their own, it stays, and the fold is for validation.
+    If the data have a test split, it stays, and the fold is for validation.
     """
-    held = {split: table for split, table in task.tables.items() if split == "test"}
-    pool = _pool(task.with_tables({split: table for split, table in task.tables.items() if split not in held}))
+    test = {split: table for split, table in task.tables.items() if split == "test"}
+    pool = _pool(task.with_tables({split: table for split, table in task.tables.items() if split not in test}))
     numbers = pool.column("all", STATED_FOLD)
     known = sorted({number for number in numbers if number is not None})
     if not 0 <= fold < len(known):
         raise UsageError(
-            f"Task {task.name} has no fold {fold}; its data state {len(known)} folds: 0 to {len(known) - 1}."
+            f"Task {task.name} has no fold {fold}; its data have {len(known)} folds: 0 to {len(known) - 1}.",
+            code="fold-out-of-range",
         )
     if len(known) < 2:
-        raise UsageError(f"Task {task.name}: all rows are of one fold, which leaves none for training.")
-    role = {known[fold]: "validation" if held else "test"}
-    if not held and len(known) > 2:
+        raise UsageError(
+            f"Task {task.name}: all rows are in one fold, so there is no fold for training.", code="single-fold"
+        )
+    role = {known[fold]: "validation" if test else "test"}
+    if not test and len(known) > 2:
         role[known[(fold + 1) % len(known)]] = "validation"
     rows: dict[str, list[int]] = {"train": []}
     for row, number in enumerate(numbers):
         rows.setdefault(role.get(number, "train"), []).append(row)
     parts = {split: pool.tables["all"].take(chosen) for split, chosen in rows.items()}
-    return task.with_tables(parts | held, f"splits: fold {fold} of the {len(known)} that the data state")
+    return task.with_tables(parts | test, f"splits: fold {fold} of the {len(known)} folds in the data")
 
 
 def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
-    """Keep a share of the training groups; the other splits stay whole.
+    """Take a fraction of the training groups; the other splits stay complete.
 
-    A smaller fraction is a part of every larger one. Every class keeps at least one group.
+    A smaller fraction is a part of every larger one. Every class has at least one group.
 
     Args:
         task: with a training split.
-        fraction: share of the groups of each class, in (0, 1].
+        fraction: of the groups of each class, in (0, 1].
         seed: of the ranking; the same groups for every checkpoint and training seed.
     """
+    # The first groups of each stratum, and one group for each class.
     strata = _strata(task, "train", seed, "fraction")
     kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
     rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
@@ -133,13 +141,15 @@ def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
 
 
 def _members(task: Task) -> list[np.ndarray]:
-    """Of each class that training has, the rows of its images; nothing for masks and numbers."""
+    """The rows of each class in training; empty for masks and regression."""
     if task.kind == "multilabel":
         present = _present(task, "train")
         return [np.flatnonzero(column) for column in present.T if column.any()]
     if task.kind in ("binary", "multiclass"):
         labels = task.labels("train")
-        order = np.argsort(labels, kind="stable")  # one pass: of 10,000 classes and millions of images too
+        order = np.argsort(
+            labels, kind="stable"
+        )  # one pass, because there can be 10,000 classes and millions of images
         parts = np.split(order, np.searchsorted(labels[order], np.arange(1, len(task.classes))))
         return [rows for rows in parts if len(rows)]
     return []
@@ -152,6 +162,7 @@ def _rank(purpose: str, seed: int, group: str) -> bytes:
 def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
     """Groups of each class, ranked; the largest stratum first."""
     groups = _groups(task, split)
+    # The class of each group.
     stratum: dict[str, int] = {}
     if task.kind in ("binary", "multiclass"):
         votes: dict[str, Counter[int]] = defaultdict(Counter)
@@ -166,6 +177,7 @@ def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
             stratum[group] = min(rarest, stratum.get(group, len(rarity)))
     else:
         stratum = dict.fromkeys(groups, 0)
+    # Rank the groups of each class.
     strata: dict[int, list[str]] = defaultdict(list)
     for group, label in stratum.items():
         strata[label].append(group)
@@ -174,7 +186,7 @@ def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
 
 
 def _present(task: Task, split: str) -> np.ndarray:
-    """Which labels are certainly present: bool (N, C), the same under every label policy, and so are the splits."""
+    """Labels that are certainly present: bool (N, C). They, and so the splits, do not depend on the label policy."""
     present = task.labels(split) == 1
     if task.policy is not None and UNCERTAIN in task.tables[split].column_names:
         present &= ~np.array(task.column(split, UNCERTAIN), dtype=bool).reshape(present.shape)
@@ -182,7 +194,7 @@ def _present(task: Task, split: str) -> np.ndarray:
 
 
 def _cut(strata: Strata, shares: dict[str, float]) -> dict[str, str]:
-    """Group → split: each stratum is cut at the shares, train first; a part left empty takes one group of the largest."""
+    """Group → split. Each stratum is cut at the shares, train first; an empty split gets a group of the largest stratum."""
     chosen: dict[str, str] = {}
     for ranked in strata:
         start, share = 0, 0.0
@@ -203,7 +215,7 @@ def _fold(task: Task, fold: int, seed: int) -> dict[str, str]:
     pooled = _pool(task)
     chosen, dealt = {}, 0
     for ranked in _strata(pooled, "all", seed, "fold"):
-        for group in ranked:  # dealt on from class to class, so that the folds are of one size
+        for group in ranked:  # the count continues from class to class, so that the folds have equal sizes
             place = dealt % FOLDS
             chosen[group] = "test" if place == fold else "validation" if place == (fold + 1) % FOLDS else "train"
             dealt += 1
@@ -219,7 +231,7 @@ def _pool(task: Task) -> Task:
 
 
 def _groups(task: Task, split: str) -> list[str]:
-    """The group of every row, ids that may be of one patient under one of their spellings: made splits keep those together."""
+    """The group of every row. Ids that may mean one patient get one spelling, so that made splits do not separate them."""
     groups = task.groups(split)
     if task.info.groups.startswith("none"):
         return groups
@@ -242,12 +254,14 @@ def _divide(task: Task, split: str, chosen: dict[str, str]) -> dict[str, pa.Tabl
 def _nonempty(task: Task, parts: dict[str, pa.Table], what: str) -> dict[str, pa.Table]:
     if "train" not in parts or "validation" not in parts:
         groups = sum(len(set(table["patient_id"].to_pylist())) for table in parts.values())
-        raise DataContractError(f"Task {task.name}: {groups} groups are too few to make {what}. Give a split file.")
+        raise DataContractError(
+            f"Task {task.name}: {groups} groups are too few to make {what}. Give a split file.", code="groups-too-few"
+        )
     return parts
 
 
 def _from_file(task: Task, path: Path, fold: int | None) -> dict[str, pa.Table]:
-    """The task's rows in the splits that a file, or a folder of lists, names."""
+    """The task's rows, divided by a split file or a folder of lists."""
     pooled = _pool(task).tables["all"]
     ids = pooled["id"].to_pylist()
     assigned = read_splits(path, ids, task.name, fold)

@@ -1,7 +1,7 @@
 """Split files: ids → splits as JSON or CSV, and folders of lists as the studies publish them.
 
-Lists name files: by a path of their authors' machine, by the file's name, or by its stem. They are matched with the task's
-ids by the longest form under which every listed name has exactly one image.
+Lists name files by a path on their authors' machine, by the file's name, or by its stem. Names are matched with the task's ids in
+the longest form in which every listed name has exactly one image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from medzoo.data.files.csv_rows import read_csv, read_list, read_text
 from medzoo.data.vocabulary import EXCLUDED, SPLIT_WORDS, SPLITS
 from medzoo.errors import DataContractError, UsageError, listed
 
-# How split lists name the column of their images; the studies' lists were read for it.
+# Names of the image column in the split lists of published studies.
 NAMES = (
     "path",
     "image_path",
@@ -32,43 +32,51 @@ NAMES = (
     "imageid",
     "dicom_id",
 )
-# Where a line without a header has the name: first field; first word, before labels joined by commas (MedFMC); second word,
-# after the patient (COVIDx). (Split at blanks even where there is a comma, number of the field.)
+# (split at blanks even if there is a comma, number of the field): the position of the name in a line without a header. The
+# first field; the first word, before labels joined by commas (MedFMC); the second word, after the patient (COVIDx).
 _FIELDS = ((False, 0), (True, 0), (True, 1))
 _FOLD = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)
 
 
 def read_splits(path: Path, ids: list[str], task: str, fold: int | None = None) -> dict[str, str]:
-    """Which id is in which split.
+    """Read the split of each id.
 
     Args:
-        path: JSON {id: split} or {split: [ids]}, CSV with the columns id and split, or a folder with one list a split.
+        path: JSON {id: split} or {split: [ids]}, CSV with the columns id and split, or a folder with one list per split.
         ids: of the task.
         task: for messages.
-        fold: of a folder whose lists are made for several folds, which; counted from 0.
+        fold: for a folder with lists for several folds: the fold to use, counted from 0.
 
     Returns:
-        id → train, validation, test or excluded, for every id. What no list of a folder names is excluded.
+        id → train, validation, test or excluded, for every id. Ids that are not in a list of the folder are excluded.
 
     Raises:
         DataContractError: for names that the task does not have, ids without a split in a file, and names in two splits.
-        UsageError: if the fold is missing, or there is none.
+        UsageError: if the fold is missing, or does not exist.
     """
     if path.is_dir():
         return _from_lists(path, ids, task, fold)
     if fold is not None:
-        raise UsageError("--fold makes its own splits; leave --split-file out, or the fold.")
+        raise UsageError("--fold and --split-file exclude each other. Remove one.", code="fold-with-split-file")
+    # Every split must be known, and every id must have one.
     assigned = _from_file(path)
     wrong = sorted({split for split in assigned.values() if split not in (*SPLITS, EXCLUDED)})
     if wrong:
-        raise DataContractError(f"{path}: unknown splits {listed(wrong)}; use {', '.join(SPLITS)} or {EXCLUDED}.")
+        raise DataContractError(
+            f"{path}: unknown splits {listed(wrong)}. Use {', '.join(SPLITS)} or {EXCLUDED}.",
+            code="split-file-split-unknown",
+        )
     unknown = sorted(set(assigned) - set(ids))
     if unknown:
-        raise DataContractError(f"{path}: {len(unknown)} ids are not in task {task}: {listed(unknown)}.")
-    left = [key for key in ids if key not in assigned]
-    if left:
         raise DataContractError(
-            f"{path}: {len(left)} ids of task {task} have no split: {listed(left)}. Name them, if only as {EXCLUDED}."
+            f"{path}: {len(unknown)} ids are not in task {task}: {listed(unknown)}.", code="split-file-id-unknown"
+        )
+    missing = [key for key in ids if key not in assigned]
+    if missing:
+        raise DataContractError(
+            f"{path}: {len(missing)} ids of task {task} have no split: {listed(missing)}. Add them; ids that you do not "
+            f"use get the split {EXCLUDED}.",
+            code="split-file-id-missing",
         )
     return assigned
 
@@ -88,13 +96,15 @@ def _from_file(path: Path) -> dict[str, str]:
             rows = list(csv.DictReader(text.splitlines()))
             if not rows or not {"id", "split"} <= set(rows[0]):
                 raise ValueError(
-                    "it should have the columns id and split (a list of one split goes into a folder with the others)"
+                    "it should have the columns id and split (put lists of one split each into a folder, and give the folder)"
                 )
             pairs = [(row["id"], row["split"]) for row in rows]
     except OSError as error:
-        raise DataContractError(f"The split file {path} cannot be read ({error.strerror or error}).") from error
+        raise DataContractError(
+            f"The split file {path} cannot be read ({error.strerror or error}).", code="split-file-unreadable"
+        ) from error
     except (ValueError, csv.Error) as error:
-        raise DataContractError(f"The split file {path} is not usable: {error}.") from error
+        raise DataContractError(f"The split file {path} is not valid: {error}.", code="split-file-invalid") from error
     return _once(((str(key), SPLIT_WORDS.get(str(split).strip(), str(split).strip())) for key, split in pairs), path)
 
 
@@ -102,7 +112,10 @@ def _once(pairs: Iterable[tuple[str, str]], path: Path) -> dict[str, str]:
     assigned: dict[str, str] = {}
     twice = [key for key, split in pairs if assigned.setdefault(key, split) != split]
     if twice:
-        raise DataContractError(f"{path}: {len(twice)} ids are in two splits: {listed(dict.fromkeys(twice))}.")
+        raise DataContractError(
+            f"{path}: {len(twice)} ids are in two splits: {listed(dict.fromkeys(twice))}.",
+            code="split-file-id-in-two-splits",
+        )
     return assigned
 
 
@@ -112,8 +125,9 @@ def _from_lists(folder: Path, ids: list[str], task: str, fold: int | None) -> di
     absent = [name for name in named if key_of(name) not in by_key]
     if absent:
         raise DataContractError(
-            f"{folder}: {len(absent)} of {len(named)} listed names are not in task {task}: {listed(absent)}; its ids look like "
-            f"{listed(ids, 2)}."
+            f"{folder}: {len(absent)} of {len(named)} listed names are not in task {task}: {listed(absent)}. The first ids of the "
+            f"task are {listed(ids, 2)}.",
+            code="split-file-id-unknown",
         )
     shared = Counter(key_of(name) for name in named)
     clash = [name for name in named if shared[key_of(name)] > 1]
@@ -124,7 +138,8 @@ def _from_lists(folder: Path, ids: list[str], task: str, fold: int | None) -> di
 
 
 def _list_files(folder: Path, fold: int | None) -> list[tuple[Path, str]]:
-    """The lists of a folder with their splits; of one fold, where there are several."""
+    """The lists of a folder with their splits; if there are several folds, only the lists of the chosen one."""
+    # Files with the name of a split in their name.
     found, folds = [], set()
     for file in sorted(folder.iterdir()):
         if not file.is_file() or file.suffix.lower() not in (".txt", ".csv", ".lst", ""):
@@ -135,26 +150,33 @@ def _list_files(folder: Path, fold: int | None) -> list[tuple[Path, str]]:
             folds.add(int(number[1]))
         if words:
             found.append((file, words[0], int(number[1]) if number else None))
+    # The chosen fold.
     if folds:
         first = min(folds)
         if fold is None:
             raise UsageError(
-                f"{folder} holds lists for {len(folds)} folds; say which with --fold 0 to {len(folds) - 1}."
+                f"{folder} has lists for {len(folds)} folds. Choose one with --fold 0 to {len(folds) - 1}.",
+                code="fold-not-given",
             )
         if fold + first not in folds:
-            raise UsageError(f"{folder} has no fold {fold}; its folds are 0 to {len(folds) - 1}.")
+            raise UsageError(
+                f"{folder} has no fold {fold}; its folds are 0 to {len(folds) - 1}.", code="fold-out-of-range"
+            )
         found = [row for row in found if row[2] == fold + first]
     elif fold is not None:
-        raise UsageError(f"{folder} holds lists of one split each and no folds; leave --fold out.")
+        raise UsageError(f"{folder} has no lists for folds. Remove --fold.", code="fold-not-applicable")
+    # One list per split, and one for training.
     if not any(split == "train" for _, split, _ in found):
         raise DataContractError(
-            f"{folder} holds no list for training; the names of its lists should hold train, val or test, as in train_official.txt."
+            f"{folder} has no list for training. Names of lists should contain train, val or test, as in train_official.txt.",
+            code="training-list-missing",
         )
     splits = Counter(split for _, split, _ in found)
     if twice := [split for split, count in splits.items() if count > 1]:
         files = [file.name for file, split, _ in found if split in twice]
         raise DataContractError(
-            f"{folder} holds more than one list for {listed(twice)}: {listed(files)}. Keep one of each."
+            f"{folder} has more than one list for {listed(twice)}: {listed(files)}. Keep one of each.",
+            code="split-list-repeated",
         )
     return [(file, split) for file, split, _ in found]
 
@@ -162,16 +184,16 @@ def _list_files(folder: Path, fold: int | None) -> list[tuple[Path, str]]:
 def _read_lists(
     files: list[tuple[Path, str]], folder: Path, ids: list[str]
 ) -> tuple[dict[str, str], dict[str, str], Callable[[str], str]]:
-    """Names → splits, and how names meet ids, by the first way to read the lists under which all names do; else the best way."""
+    """Names → splits, and their matching with ids, for the field of the lines that matches all names, or else the most."""
     best: tuple[int, dict[str, str], dict[str, str], Callable[[str], str]] | None = None
     problem: DataContractError | None = None
     for field in _FIELDS:
         pairs = [(name, split) for file, split in files for name in _names(file, field)]
         if field != _FIELDS[0] and 2 * len({name for name, _ in pairs}) <= len(pairs):
-            continue  # no such field, or one of labels
+            continue  # the field is missing, or it is a label
         try:
             named = _once(pairs, folder)
-        except DataContractError as error:  # a first field may be a patient's, who is in two lists
+        except DataContractError as error:  # the first field may be a patient who is in two lists
             problem = error
             continue
         by_key, key_of = _matching(ids, list(named))
@@ -187,7 +209,7 @@ def _read_lists(
 
 
 def _names(file: Path, field: tuple[bool, int]) -> list[str]:
-    """The names in a list: the column that holds paths, else one field of each line."""
+    """The names in a list: the column of paths, or else one field of each line."""
     first = read_list(file)[0]
     if file.suffix.lower() == ".csv" and {cell.lower() for cell in first} & set(NAMES):
         header, rows = read_csv(file)
@@ -200,7 +222,7 @@ def _names(file: Path, field: tuple[bool, int]) -> list[str]:
 
 
 def _matching(ids: list[str], named: list[str]) -> tuple[dict[str, str], Callable[[str], str]]:
-    """The form under which lists and ids meet: form of an id → id, and the function that brings a name into that form."""
+    """The form of names that matches the most ids: form of an id → id, and the function that converts a name to this form."""
     best: tuple[int, dict[str, str], Callable[[str], str]] | None = None
     for parts in (0, 4, 3, 2, 1):
         for stem in (False, True):
@@ -218,7 +240,9 @@ def _matching(ids: list[str], named: list[str]) -> tuple[dict[str, str], Callabl
 
 
 def _form(parts: int, stem: bool) -> Callable[[str], str]:
-    """The last parts of a path (0: all of it), with or without the last extension; of strings, since lists have a million names.
+    """A function for the last parts of a path (0: all), with or without the last extension.
+
+    It uses strings instead of Path, because lists have up to a million names.
 
     >>> _form(1, True)("../../data/a/IM-1.jpeg"), _form(2, False)("a\\\\b\\\\c.png"), _form(0, True)("./a//1.2.840")
     ('IM-1', 'b/c.png', 'a/1.2.840')
@@ -228,7 +252,7 @@ def _form(parts: int, stem: bool) -> Callable[[str], str]:
         pieces = [piece for piece in name.replace("\\", "/").split("/") if piece not in ("", ".")]
         short = "/".join(pieces[-parts:])
         before, _, suffix = short.rpartition(".")
-        known = 3 <= len(suffix) <= 5 and suffix.isalpha()  # a UID has points, and no extension
+        known = 3 <= len(suffix) <= 5 and suffix.isalpha()  # the points in a UID do not start an extension
         return before if stem and known and before and not before.endswith("/") else short
 
     return form

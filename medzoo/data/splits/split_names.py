@@ -1,4 +1,4 @@
-"""Names of splits as people write them: of folders, files, columns and cells."""
+"""Recognize the names of splits in folders, files, columns and cells."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import product
 
 from medzoo.data.vocabulary import SPLIT_WORDS
 
-_WORDS = {**SPLIT_WORDS, "trainval": "train"}  # validation is then cut from it; a list of that name repeats other lists
-# Words that mean a part of the data, but not the same part for everybody: they are never used, and never taken for a class.
+_WORDS = {**SPLIT_WORDS, "trainval": "train"}  # validation is then cut from it; a list of this name repeats other lists
+# Names of a part of the data without one common meaning: they are not used as a split, and not as a class.
 _UNCLEAR = {"eval", "evaluation", "evaluate", "holdout", "heldout", "development", "devel", "devtest"}
-# Words that stand beside the name of a split and change nothing.
+# Words next to the name of a split that do not change its meaning.
 _FILLERS = {
     "set", "sets", "split", "splits", "data", "dataset", "subset", "part", "folder", "dir", "image", "images", "img", "imgs",
     "pic", "pics", "picture", "pictures", "photo", "photos", "scan", "scans", "slice", "slices", "case", "cases", "patch",
@@ -26,13 +26,13 @@ _FOLD = re.compile(r"\s*(?:cv|k)?[ _-]*folds?[ _-]*([0-9]{1,3})\s*", re.IGNORECA
 
 
 def _words(text: str) -> list[str]:
-    """The words of a name: parted by signs, digits and capitals inside (`trainSet`)."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", text))
-    return re.findall(r"[^\W\d_]+", parted.casefold())
+    """The words of a name, divided at punctuation, digits and inner capitals (`trainSet`)."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", text))
+    return re.findall(r"[^\W\d_]+", spaced.casefold())
 
 
 def split_of(text: object) -> str | None:
-    """The split that a name means, or None for any other name and for one that means several.
+    """The split that a name means; None for other names and for names of several splits.
 
     Args:
         text: name of a folder, stem of a file, or a cell.
@@ -51,7 +51,7 @@ def split_of(text: object) -> str | None:
 
 
 def names_a_split(text: object) -> bool:
-    """Whether a name means a part of the data and no class, also where it is unclear which part.
+    """Whether a name means a part of the data instead of a class, even if it is unclear which part.
 
     Args:
         text: name of a folder.
@@ -61,7 +61,7 @@ def names_a_split(text: object) -> bool:
     """
     words = [_GLUED.get(word, word) for word in _words(str(text))]
     named = [word in _WORDS or word in _UNCLEAR for word in words]
-    rest = [word for word, yes in zip(words, named, strict=True) if not yes and word not in _FILLERS and word != "or"]
+    rest = [word for word, is_name in zip(words, named, strict=True) if not is_name and word not in {*_FILLERS, "or"}]
     return fold_of(text) is not None or (any(named) and not rest)
 
 

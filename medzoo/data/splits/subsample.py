@@ -1,4 +1,4 @@
-"""Fixed parts of large training sets: ranked by a hash of (purpose, seed, id) within each class, so nothing else decides."""
+"""Fixed parts of large training sets: images are ranked by a hash of (purpose, seed, id) within each class."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ VALIDATION = 0.1
 
 
 def cut_training(ids: Sequence[str], labels: Sequence[int], percent: int) -> list[str]:
-    """Validation images, and the share of the others that trains; the same validation images whatever the share.
+    """Divide training images into validation and a percentage for training; validation does not depend on the percentage.
 
-    A smaller share is part of every larger one, and each class keeps at least one image.
+    A smaller part is contained in every larger one, and each class has at least one image.
 
     Args:
         ids: of the training images.
         labels: of the training images.
-        percent: of the images that are not for validation, those that train; the rest is excluded.
+        percent: of the images that are not for validation: the percentage for training; the rest is excluded.
 
     Returns:
         train, validation or excluded, for each id.
@@ -30,16 +30,16 @@ def cut_training(ids: Sequence[str], labels: Sequence[int], percent: int) -> lis
     members: dict[int, list[int]] = {}
     for row, label in enumerate(labels):
         members.setdefault(label, []).append(row)
-    words = [EXCLUDED] * len(ids)
+    splits = [EXCLUDED] * len(ids)
     for rows in members.values():
         ranked = sorted(rows, key=lambda row: _rank("validation", ids[row]))
-        apart = min(len(rows) - 1, max(1, int(VALIDATION * len(rows) + 0.5)))
-        rest = sorted(ranked[apart:], key=lambda row: _rank("percent", ids[row]))
-        for row in ranked[:apart]:
-            words[row] = "validation"
+        count = min(len(rows) - 1, max(1, int(VALIDATION * len(rows) + 0.5)))
+        rest = sorted(ranked[count:], key=lambda row: _rank("percent", ids[row]))
+        for row in ranked[:count]:
+            splits[row] = "validation"
         for row in rest[: max(1, int(percent * len(rest) / 100 + 0.5))]:
-            words[row] = "train"
-    return words
+            splits[row] = "train"
+    return splits
 
 
 def _rank(purpose: str, key: str) -> bytes:

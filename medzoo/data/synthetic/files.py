@@ -1,4 +1,4 @@
-"""Tiny image files for the fake data sets of the families, which tests and demos read as if they were the real ones."""
+"""Tiny image files for the fake data sets of the task families; tests and demos read them like the real data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 
 
 def save_picture(path: Path, rng: np.random.Generator, mode: str = "L", side: int = 32) -> None:
-    """Write an image of noise; the suffix says which format.
+    """Write an image of noise; the suffix gives the format.
 
     Args:
-        path: the file; its folders are made.
-        rng: of the noise.
-        mode: Pillow's "L", "RGB", or "I;16" for 16 bits of grey.
-        side: pixels.
+        path: the file; missing folders are created.
+        rng: generator of the noise.
+        mode: Pillow's "L", "RGB", or "I;16" for 16-bit grey.
+        side: width and height in pixels.
     """
     from PIL import Image
 
@@ -39,14 +39,14 @@ def save_dicom(
     """Write a valid one-frame DICOM file of noise, explicit little endian.
 
     Args:
-        path: the file; its folders are made.
-        rng: of the noise and, where none are given, of the UIDs.
-        modality: "DX", "CR" or "CT"; a CT holds signed values with an intercept of -1024 HU.
+        path: the file; missing folders are created.
+        rng: generator of the noise and, if `uids` is None, of the UIDs.
+        modality: "DX", "CR" or "CT"; a CT has signed values with an intercept of -1024 HU.
         photometric: "MONOCHROME1" or "MONOCHROME2".
-        bits: stored: 8, 12 or 16.
-        side: pixels.
-        uids: of study, series and image.
-        elements: further ones by keyword, such as PatientSex="F".
+        bits: stored bits: 8, 12 or 16.
+        side: width and height in pixels.
+        uids: UIDs of study, series and image.
+        elements: other elements by keyword, such as PatientSex="F".
 
     Raises:
         MissingExtraError: if pydicom is not installed.
@@ -58,6 +58,7 @@ def save_dicom(
     from pydicom.uid import UID, CTImageStorage, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
     base = f"1.2.826.0.1.3680043.8.498.{rng.integers(10**9)}"  # below pydicom's own root
+    # Identifiers.
     study, series, image = uids or (f"{base}.1", f"{base}.2", f"{base}.3")
     storage = CTImageStorage if modality == "CT" else DigitalXRayImageStorageForPresentation
     meta, header = FileMetaDataset(), Dataset()
@@ -70,6 +71,7 @@ def save_dicom(
     header.Rows = header.Columns = side
     header.SamplesPerPixel, header.PhotometricInterpretation = 1, photometric
     header.BitsAllocated, header.BitsStored, header.HighBit = (8 if bits == 8 else 16), bits, bits - 1
+    # Pixels; a CT has signed values and a rescale to HU.
     signed = modality == "CT"
     header.PixelRepresentation = int(signed)
     values = rng.integers(-1024, 1024, (side, side)) if signed else rng.integers(0, 2**bits, (side, side))

@@ -1,7 +1,7 @@
 """Drawings that look like a chest radiograph, an abdominal CT slice and a retinal OCT scan.
 
-They are phantoms: shapes and grey values in the right places and proportions, not anatomy. A patient's
-images share the anatomy (so that a leak between splits would pay), and differ in pose, exposure and noise.
+They are phantoms: shapes and grey values with realistic places and proportions, not real anatomy. The images of a
+patient share the anatomy (so a leak between splits would improve scores) and differ in pose, exposure and noise.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def chest(name: str, patient: str, index: int, label: int, size: int) -> tuple[A
     collar = np.abs(y + 0.66 - 0.3 * (side - 0.3) ** 2 + 0.16 * side)
     image += 0.12 * step(0.035 - collar, 0.04) * (side > 0.08) * (side < 0.75)
 
-    # nuisances of every image: a broad veil, round shadows that are no opacity, a marker, tubes
+    # distractors of every image: a broad veil, round shadows that are not an opacity, a marker, tubes
     image += rng.uniform(0, 0.06) * bump(y, x, tuple(rng.uniform(-0.8, 0.8, 2)), rng.uniform(0.45, 0.9))
     for _ in range(rng.integers(0, 3)):
         place = (rng.uniform(-0.5, 0.6), rng.choice([-1, 1]) * rng.uniform(0.2, 0.7))
@@ -85,7 +85,7 @@ def ct(name: str, patient: str, index: int, label: int, size: int) -> tuple[Arra
     body, rng = generator(name, patient), generator(name, patient, index)
     y, x = moved(size, rng, turn=0.12, shift=0.05, zoom=0.08)
     tall, wide = body.uniform(0.7, 0.82), body.uniform(0.9, 1.0)
-    fat, phase = body.uniform(0.06, 0.16), body.uniform(0, 1)  # phase: how much contrast agent there is
+    fat, phase = body.uniform(0.06, 0.16), body.uniform(0, 1)  # phase: amount of contrast agent
     skin = ellipse(y, x, (0, 0), (tall, wide))
     hu = np.full((size, size), -1000, np.float32)
     hu = over(hu, 60.0, step(0.03 - np.abs(y - tall - 0.1), 0.03) * (np.abs(x) < 0.7))  # the table
@@ -125,7 +125,7 @@ def ct(name: str, patient: str, index: int, label: int, size: int) -> tuple[Arra
     reach = ellipse(y, x, place, (radius, radius * rng.uniform(0.75, 1.3)), rng.uniform(0, 3))
     ragged = reach + rng.uniform(0.03, 0.16) * smooth(rng, size, 8)
     depth = rng.uniform(0.75, 1.1)
-    if label == 0:  # even, watery, sharp
+    if label == 0:  # homogeneous, like water, sharp
         alpha, inner = step(reach, rng.uniform(0.2, 0.5)), grey + depth * (-5 - grey) + 0 * y
     elif label == 1:  # dark in the middle, ill-defined, with a brighter rim
         alpha = step(ragged, rng.uniform(0.5, 0.9))
@@ -136,7 +136,7 @@ def ct(name: str, patient: str, index: int, label: int, size: int) -> tuple[Arra
         alpha, inner = step(ragged, 0.4), grey + spots * depth * (110 + 60 * phase)
     hu = over(hu, inner, alpha * liver)
     mask = (alpha * liver > 0.5).astype(np.uint8)
-    for _ in range(rng.integers(0, 2)):  # vessels and small spots that say nothing
+    for _ in range(rng.integers(0, 2)):  # vessels and small spots without meaning
         spot = step(ellipse(y, x, (rng.uniform(-0.4, 0.2), rng.uniform(-0.65, -0.1)), (0.05, 0.05)), 0.5)
         hu = over(hu, grey + rng.uniform(-40, 60), spot * liver * 0.8)
     hu += rng.uniform(5, 14) * (
@@ -156,7 +156,7 @@ def oct_scan(name: str, patient: str, index: int, label: int, size: int) -> tupl
     thick = thick + 0.02 * smooth(rng, size, 2, 4)[:1]
     lift, thin, window = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     holes = np.zeros((size, size), np.float32)
-    lift = lift + 0.012 * smooth(rng, size, 2, 9)[:1]  # a rough epithelium is no drusen
+    lift = lift + 0.012 * smooth(rng, size, 2, 9)[:1]  # a rough epithelium without drusen
     if label == 1:
         for _ in range(rng.integers(2, 5)):
             hill = np.exp(-(((x - rng.uniform(-0.8, 0.8)) / rng.uniform(0.06, 0.13)) ** 2))
@@ -188,7 +188,7 @@ def oct_scan(name: str, patient: str, index: int, label: int, size: int) -> tupl
     for _ in range(rng.integers(1, 5)):  # shadows of vessels
         at, wide = rng.uniform(-1, 1), rng.uniform(0.015, 0.06)
         image *= 1 - rng.uniform(0.2, 0.6) * np.exp(-(((x - at) / wide) ** 2)) * step(y - top - 0.06, 0.05)
-    if rng.uniform() < 0.4:  # a bright patch below that is no atrophy, or a dark one within that is no fluid
+    if rng.uniform() < 0.4:  # a bright patch below that is not atrophy, or a dark one inside that is not fluid
         image += rng.uniform(-0.14, 0.2) * bump(
             y, x, (rng.uniform(0, 0.7), rng.uniform(-0.8, 0.8)), rng.uniform(0.1, 0.25)
         )

@@ -1,4 +1,4 @@
-"""Natural-like drawings: ten textures on a shape before a cluttered ground, in colours that say nothing."""
+"""Drawings like natural images: a shape with one of ten textures in front of a cluttered background, in random colours."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def natural(name: str, patient: str, index: int, label: int, size: int) -> tuple
     """One image: RGB uint8 (size, size, 3) and the mask of the object (size, size).
 
     Args:
-        name: stream of the data set.
-        patient: the scene; its images share ground and colours.
-        index: which image of the data set.
+        name: name of the data set, for the random numbers.
+        patient: the scene; its images share background and colours.
+        index: number of the image in the data set.
         label: the texture.
         size: pixels.
     """
@@ -32,7 +32,7 @@ def natural(name: str, patient: str, index: int, label: int, size: int) -> tuple
     texture = step(_texture(label, y, x, rng, size), rng.uniform(0.15, 0.8))
     texture = np.clip(texture + 0.08 * clouds(rng, size, 6, 2), 0, 1)
     image += (_mix(cloth, texture) - image) * inside[..., None]
-    if rng.uniform() < 0.25:  # something stands in front
+    if rng.uniform() < 0.25:  # something is in front of the shape
         bar = step(0.12 - np.abs(np.sin(3 * x + 2 * y + rng.uniform(0, 6))) * 0.5, 0.05)[..., None]
         image += (np.array(colorsys.hsv_to_rgb(*rng.uniform(0, 1, 3)), dtype=np.float32) - image) * bar * 0.8
     light = 1 + rng.uniform(0, 0.35) * np.clip(smooth(rng, size, 1), -2, 2)

@@ -1,4 +1,4 @@
-"""Pencils for drawn images: coordinates, smooth noise, soft shapes. Any size; a shape's place does not depend on it."""
+"""Tools for drawn images: coordinates, smooth noise, soft shapes. They work at any size; positions are relative to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = np.ndarray
 
 
 def generator(*words: str | int) -> np.random.Generator:
-    """A generator whose numbers depend on the words alone.
+    """A generator whose numbers depend only on the words.
 
     >>> bool(generator("chest", 0).integers(99) == generator("chest", 0).integers(99))
     True
@@ -32,11 +32,11 @@ def grid(size: int) -> tuple[Array, Array]:
 
 
 def moved(size: int, rng: np.random.Generator, *, turn: float, shift: float, zoom: float) -> tuple[Array, Array]:
-    """Coordinates (size, size) as seen by a camera that is a little turned, shifted and nearer or farther.
+    """Coordinates (size, size) after a small random rotation, shift and change of scale.
 
     Args:
         size: pixels.
-        rng: drawn from uniformly.
+        rng: generator of the uniform random values.
         turn: largest angle, radians.
         shift: largest shift, in half widths.
         zoom: largest relative change of scale.
@@ -72,7 +72,7 @@ def clouds(rng: np.random.Generator, size: int, cells: int = 3, octaves: int = 3
 
 
 def step(values: Array, softness: float) -> Array:
-    """0 below zero, 1 above, a ramp of the given width between."""
+    """0 below zero, 1 above, with a ramp of the given width between."""
     return np.clip(values * np.float32(1 / softness) + np.float32(0.5), 0, 1)
 
 
@@ -92,7 +92,7 @@ def bump(y: Array, x: Array, centre: tuple[float, float], radius: float) -> Arra
 
 
 def over(image: Array, value: Array | float, alpha: Array) -> Array:
-    """Paint `value` over the image where alpha is 1."""
+    """Blend `value` over the image: alpha 1 replaces it, alpha 0 keeps it."""
     return image + (value - image) * alpha
 
 

@@ -1,6 +1,6 @@
-"""The fourteen findings of the CheXpert labeller, as CheXpert and MIMIC-CXR publish them: by the name of their column.
+"""The fourteen findings of the CheXpert labeller, which CheXpert and MIMIC-CXR publish as one column each.
 
-A cell says 1 (present), 0 (absent), -1 (uncertain) or nothing (the report does not mention the finding).
+A cell is 1 (present), 0 (absent), -1 (uncertain) or empty (the report does not mention the finding).
 Source: https://arxiv.org/abs/1901.07031
 """
 
@@ -20,11 +20,11 @@ FINDINGS = (
 # The five of the competition, whose mean AUROC the studies report.
 FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
 BLANKS = ("zero", "mask")
-# Why zero is the default: https://github.com/mlmed/torchxrayvision, torchxrayvision/data/chexpert_train.csv.gz, was counted.
+# zero is the default because of the counts in https://github.com/mlmed/torchxrayvision, torchxrayvision/data/chexpert_train.csv.gz.
 BLANK_NOTE = (
     "An empty cell means that the report does not mention the finding. The studies train with such cells as absent "
-    "(--unknown_label 0), and so does blank=zero, the default here; blank=mask leaves them out of loss and metrics. "
-    "With blank=mask No Finding has no negative at all, since its column holds 1 or nothing."
+    "(--unknown_label 0). blank=zero, the default here, does the same; blank=mask leaves them out of loss and metrics. "
+    "With blank=mask No Finding has no negatives, because its cells are 1 or empty."
 )
 
 
@@ -32,16 +32,16 @@ def findings(columns: Mapping[str, Sequence[str]], ids: Sequence[str], where: ob
     """The fourteen labels of each row.
 
     Args:
-        columns: a table with one column a finding, in whatever order.
-        ids: of the rows, for messages.
-        where: for messages.
-        blank: "zero" (not mentioned is absent) or "mask" (not mentioned is not annotated).
+        columns: a table with one column per finding, in any order.
+        ids: ids of the rows, for messages.
+        where: the table, for messages.
+        blank: "zero" (not mentioned means absent) or "mask" (not mentioned means not annotated).
 
     Returns:
         float32 (N, 14) of 1, 0, -1 (uncertain) and, for "mask", NaN.
 
     Raises:
-        DataContractError: with the cells that hold anything else.
+        DataContractError: if a cell has another value; the message lists these cells.
     """
     labels = marked(columns, FINDINGS, ids, where)
     return np.nan_to_num(labels, nan=0.0) if blank == "zero" else labels

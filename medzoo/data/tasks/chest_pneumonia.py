@@ -1,4 +1,4 @@
-"""Chest radiographs of children with and without pneumonia (Kermany et al.), grouped by the patient in the file's name.
+"""Chest radiographs of children with and without pneumonia (Kermany et al.), grouped by the patient in the file name.
 
 Home: https://data.mendeley.com/datasets/rscbjbr9sj/2. The study's names: https://github.com/DovileDo/revisiting-transfer.
 """
@@ -42,13 +42,13 @@ TASKS: dict[str, TaskInfo] = {
   train/PNEUMONIA/person1055_bacteria_2989.jpeg, person659_virus_1243.jpeg
   val/{NORMAL,PNEUMONIA}/*.jpeg
   test/{NORMAL,PNEUMONIA}/*.jpeg""",
-        split="made by patient over all three folders: 70, 10 and 20 %. `chest_pneumonia,split=official` keeps the folders. "
-        "The folds of Juodelyte et al. (data/chest of https://github.com/DovileDo/revisiting-transfer): --split-file FOLDER "
-        "--fold 0 to 4.",
-        note="1,583 normal, 4,273 with pneumonia; the folders hold 5,216, 16 and 624 images. The patient is person1055, or "
-        "the number behind IM-, as in the study: 2,790 patients, of whom 264 are in two of the folders. Whether "
-        "person1_bacteria and person1_virus are one child is not published; split=official takes them for two (and IM-0115 "
-        "and NORMAL2-IM-0115 too), and then no one is in two folders.",
+        split="made by patient over all three folders: 70, 10 and 20 %. `chest_pneumonia,split=official` uses the folders "
+        "as splits. The folds of Juodelyte et al. (data/chest of https://github.com/DovileDo/revisiting-transfer): --split-file "
+        "FOLDER --fold 0 to 4.",
+        note="1,583 normal images, 4,273 with pneumonia; the folders hold 5,216, 16 and 624 images. The patient is person1055, "
+        "or the number after IM-, as in the study: 2,790 patients, of whom 264 are in two of the folders. The authors do not say "
+        "whether person1_bacteria and person1_virus are the same child. split=official counts them as two patients (and IM-0115 "
+        "and NORMAL2-IM-0115 too); then no patient is in two folders.",
         published={
             "auroc": 0.987, "sd": 0.004, "model": "ResNet-50, supervised ImageNet, mean of 5 folds",
             "source": "https://arxiv.org/abs/2302.08272 (Juodelyte et al.), results/AUC.csv",
@@ -63,35 +63,37 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
 
     Args:
         name: "chest_pneumonia".
-        root: the unpacked data.
-        split: "patient" joins the folders for a split by patient; "official" keeps them.
-        pooled: leave out the folders' split.
+        root: the folder with the unpacked data.
+        split: "patient" joins the folders and splits by patient; "official" uses the folders as splits.
+        pooled: ignore the split by folders.
 
     Raises:
-        DataContractError: for missing folders, and files whose names do not say who the patient is.
-        SplitError: with split="official", if a patient is in two folders all the same.
+        DataContractError: for missing folders, and file names without a patient.
+        SplitError: with split="official", if a patient is in two folders.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     base = find_one(root, ("train", "chest_xray/train"), name).parent
+    # The folder gives split and class, the file name the patient.
     paths: list[str] = []
-    labels, words, patients, odd = [], [], [], []
+    labels, splits, patients, odd = [], [], [], []
     for folder, word in FOLDERS.items():
         find_one(base, (folder,), name)
         for label, file in class_folders(base / folder, name, CLASSES, (".jpeg", ".jpg")):
-            patient = _patient(file, apart=split == "official")
+            patient = _patient(file, separate=split == "official")
             if patient is None:
                 odd.append(f"{folder}/{label}/{file}")
                 continue
             paths.append(f"{folder}/{label}/{file}")
             labels.append(CLASSES.index(label))
-            words.append(word)
+            splits.append(word)
             patients.append(patient)
     if odd:
         complain(
             DataContractError(
-                f"Task {name}: {len(odd)} file names do not say who the patient is: {listed(odd)}. They should look like "
-                "person1055_bacteria_2989.jpeg, IM-0115-0001.jpeg or NORMAL2-IM-0569-0001.jpeg."
+                f"Task {name}: {len(odd)} file names do not name the patient: {listed(odd)}. Names must look like "
+                "person1055_bacteria_2989.jpeg, IM-0115-0001.jpeg or NORMAL2-IM-0569-0001.jpeg.",
+                code="patient-not-in-file-name",
             )
         )
     prefix = base.relative_to(root).as_posix()
@@ -102,26 +104,26 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
         "patient_id": patients,
     }
     official = split == "official"
-    full = f"{name},split=official" if official else name
-    return make_task(info, rows, words if official else None, root, (), pooled=pooled, name=full)
+    full_name = f"{name},split=official" if official else name
+    return make_task(info, rows, splits if official else None, root, (), pooled=pooled, name=full_name)
 
 
-def _patient(file: str, *, apart: bool) -> str | None:
-    """Who the patient is; `apart` keeps bacteria and virus, and the two series of healthy children, apart."""
+def _patient(file: str, *, separate: bool) -> str | None:
+    """The patient id; `separate` makes bacteria and virus, and the two series of healthy children, different patients."""
     if sick := _SICK.fullmatch(file):
-        return f"{sick[1]}_{sick[2]}" if apart else sick[1]
+        return f"{sick[1]}_{sick[2]}" if separate else sick[1]
     if well := _WELL.fullmatch(file):
-        return f"{well[1]}-{well[2]}" if apart else well[2]
+        return f"{well[1]}-{well[2]}" if separate else well[2]
     return None
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write a tiny data set: JPEG images under names like the originals'.
+    """Write a tiny data set: JPEG images with names like the original ones.
 
     Args:
         root: folder.
         n: images of each class in train; half as many in val and test.
-        seed: of the noise.
+        seed: for the noise.
         name: "chest_pneumonia".
     """
     from PIL import Image

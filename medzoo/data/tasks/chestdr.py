@@ -17,6 +17,7 @@ from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.files.image_variants import stems
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -26,7 +27,7 @@ CLASSES = (
     "aortic_calcification", "tortuous_aorta", "thickened_pleura", "TB", "pneumothorax", "emphysema", "atelectasis",
     "calcification", "pulmonary_edema", "increased_lung_markings", "elevated_diaphragm", "consolidation",
 )  # fmt: skip
-# Ark's lists hold all images, those of the authors 2,140 of them.
+# Ark's lists hold all images, the authors' lists 2,140 of them.
 LISTS = {"train": ("fewshot-pool.txt", "trainval.txt"), "test": ("test.txt", "test_WithLabel.txt")}
 
 TASKS: dict[str, TaskInfo] = {
@@ -38,27 +39,27 @@ TASKS: dict[str, TaskInfo] = {
         citation="Wang et al., A real-world dataset and benchmark for foundation model adaptation in medical image "
         "classification, Scientific Data 10 (2023) 574, https://doi.org/10.1038/s41597-023-02460-0",
         how="Download the images from https://medfm2023.grand-challenge.org/datasets/ and put fewshot-pool.txt and test.txt of "
-        "https://github.com/jlianglab/Ark (Ark_Plus/dataset/ChestDR) beside the folder.",
+        "https://github.com/jlianglab/Ark (Ark_Plus/dataset/ChestDR) next to the folder images.",
         layout="""ROOT/
   images/5E2653D72460CFB.png
   fewshot-pool.txt    (NAME 0,1,0,...: 19 labels; or the authors' trainval.txt with NAME.png)
   test.txt            (or the authors' test_WithLabel.txt)""",
-        split="by the lists: 979 images to learn from, of which 10 % become validation, and 3,869 (1,161 in the authors' list) for "
-        "testing, as in Ark's study.",
+        split="by the lists: 979 training images, of which 10 % become validation, and 3,869 test images (1,161 in the authors' "
+        "list), as in Ark's study.",
         note="4,848 images of 512 px. Rare classes have few positives: elevated_diaphragm 23, consolidation 34 in all. The "
-        "few-shot lists of the authors (chest_5-shot_train_exp1.txt and on) name most training images for validation too, so "
-        "that --split-file refuses them as they are.",
+        "authors' few-shot lists (chest_5-shot_train_exp1.txt and so on) name most training images for validation too, so "
+        "--split-file does not accept them unchanged.",
     ),
 }  # fmt: skip
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """ChestDR under one of two pairs of lists.
+    """ChestDR with one of two pairs of lists.
 
     Args:
         name: "chestdr".
         root: the folder that holds images and two lists.
-        pooled: leave out the split of the lists.
+        pooled: ignore the split of the lists.
 
     Raises:
         DataContractError: for missing files, and lines that are not a name and 19 labels of 0 or 1.
@@ -67,7 +68,11 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     root = need_folder(root, name, info.how)
     lists = {split: find_one(root, files, name).name for split, files in LISTS.items()}
     if not (root / "images").is_dir():
-        raise DataContractError(f"Task {name}: {root} holds no folder images.")
+        raise DataContractError(
+            f"Task {name}: {root} has no folder `images`. `medzoo tasks info {name}` shows the layout.",
+            code="images-not-found",
+        )
+    # Rows of both lists, with their image files.
     files = stems(root, "images", (".png",))
     columns: dict[str, Any] = {"id": [], "image": [], "label": [], "split": []}
     for split, file in lists.items():
@@ -79,30 +84,32 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     absent = [image for image, path in zip(columns["id"], columns["image"], strict=True) if not path]
     if absent:
         complain_of(
-            absent, f"Task {name}: {len(absent)} of {len(columns['id'])} listed images are not in {root / 'images'}"
+            absent,
+            f"Task {name}: {len(absent)} of {len(columns['id'])} listed images are not in {root / 'images'}",
+            code="images-missing",
         )
         columns = select_rows(columns, [bool(path) for path in columns["image"]])
-    columns["patient_id"], columns["label"] = (
-        columns["id"],
-        np.array(columns["label"], np.float32).reshape(-1, len(CLASSES)),
-    )
+    columns["patient_id"] = columns["id"]
+    columns["label"] = np.array(columns["label"], np.float32).reshape(-1, len(CLASSES))
     return make_task(info, columns, columns.pop("split"), root, list(lists.values()), pooled=pooled)
 
 
 def _lines(path: Path) -> list[tuple[str, list[float]]]:
-    """Name (without .png) and labels of each line; names hold points, labels are joined by commas."""
-    found, bad = [], []
+    """Name (without .png) and labels of each line; names may contain points, labels are separated by commas."""
+    rows, bad = [], []
     for line in read_text(path).splitlines():
         image, _, cells = line.strip().rpartition(" ")
         marks = cells.split(",")
         if not image or len(marks) != len(CLASSES) or not set(marks) <= {"0", "1"}:
             bad += [line[:60]] if line.strip() else []
             continue
-        found.append((image.strip().removesuffix(".png"), [float(mark) for mark in marks]))
-    complain_of(bad, f"{path}: {len(bad)} lines are not a name and {len(CLASSES)} labels of 0 or 1")
-    if not found:
-        raise DataContractError(f"{path} lists no image.")
-    return found
+        rows.append((image.strip().removesuffix(".png"), [float(mark) for mark in marks]))
+    complain_of(
+        bad, f"{path}: {len(bad)} lines are not a name and {len(CLASSES)} labels of 0 or 1", code="list-line-invalid"
+    )
+    if not rows:
+        raise DataContractError(f"{path} lists no image.", code="list-empty")
+    return rows
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
@@ -111,11 +118,9 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: images; at least 76, so that each finding occurs in training.
-        seed: of the noise and the names.
+        seed: for the noise and the names.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     lines: dict[str, list[str]] = {split: [] for split in LISTS}
     for number in range(max(n, 76) + 19):

@@ -1,7 +1,7 @@
 """COVIDx CXR of COVID-Net: COVID-19 in chest radiographs, with three classes (lists A) or two (lists B).
 
 Home and lists: https://github.com/lindawangg/COVID-Net (docs/COVIDx.md, labels/). Paper: https://doi.org/10.1038/s41598-020-76550-z.
-A line is `patient file class source`; older ones have no source, and some patients have a blank in their name (`COVID 1`).
+A line is `patient file class source`; older lists have no source, and some patient names contain a blank (`COVID 1`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -22,7 +23,7 @@ CLASSES = {"covidx": ("normal", "pneumonia", "COVID-19"), "covidx_binary": ("neg
 VERSIONS = {"covidx": ("2", "3", "4", "5", "7A", "8A", "9A"), "covidx_binary": ("6", "7B", "8B", "9B")}
 CHOICES = {"version": ("kaggle", *sorted((*VERSIONS["covidx"], *VERSIONS["covidx_binary"])))}
 _LAYOUT = """ROOT/
-  train_COVIDx{version}.txt   (or train.txt and test.txt, as the Kaggle copy has them)
+  train_COVIDx{version}.txt   (or train.txt and test.txt, as in the Kaggle copy)
   test_COVIDx{version}.txt
   train/SARS-10.1148rg.242035193-g04mr34g0-Fig8a-day0.jpeg
   test/MIDRC-RICORD-1C-419639-003251-46647-0.png"""
@@ -34,11 +35,12 @@ _COMMON: dict[str, Any] = {
     "how": "Download https://www.kaggle.com/andyczhao/covidx-cxr2 (or build the set with COVID-Net's notebooks), and take the two "
     "lists of a version from https://github.com/lindawangg/COVID-Net (folder labels).",
     "split": "official, by patient: the lists of the version; 10 % of the training patients become validation (the studies "
-    "used the test list as validation). Other lists: --split-file FOLDER, as Ark's train_COVIDx9A_clean.txt with the test list.",
+    "used the test list as validation). For other lists: --split-file FOLDER, for example with Ark's train_COVIDx9A_clean.txt "
+    "and the test list.",
 }  # fmt: skip
 _NOTE = (
-    "The version is told from the lists in ROOT where there is one pair for this task; {name},version=9{letter} says which of "
-    "several, version=kaggle means train.txt and test.txt. Sources differ between classes, so that a model may learn the source."
+    "If ROOT has one pair of lists for this task, that pair decides the version. {name},version=9{letter} chooses one of several "
+    "pairs; version=kaggle means train.txt and test.txt. Classes come from different sources, so a model may learn the source."
 )
 
 TASKS: dict[str, TaskInfo] = {
@@ -46,7 +48,7 @@ TASKS: dict[str, TaskInfo] = {
         name="covidx", title="normal, pneumonia and COVID-19 in chest radiographs (COVIDx, lists A)", kind="multiclass",
         classes=CLASSES["covidx"], metric="accuracy", layout=_LAYOUT.replace("{version}", "9A"),
         note=_NOTE.format(name="covidx", letter="A") + " Version 9A: 30,130 training images (8,085, 5,555, 16,490) of 16,424 "
-        "patients, 400 test images (100, 100, 200) of 378. Version 1 lists files twice and is not offered.",
+        "patients, 400 test images (100, 100, 200) of 378. Version 1 lists files twice, so medzoo does not read it.",
         **_COMMON,
     ),
     "covidx_binary": TaskInfo(
@@ -54,30 +56,31 @@ TASKS: dict[str, TaskInfo] = {
         classes=CLASSES["covidx_binary"], metric="accuracy", layout=_LAYOUT.replace("{version}", "9B"),
         note=_NOTE.format(name="covidx_binary", letter="B") + " Version 9B: 30,482 training images (13,992, 16,490) of 16,648 "
         "patients, 400 test images (200, 200) of 378. In versions 6 and 7B the patient ANON191 is in training and test, so "
-        "that they need a split file or a fold.",
+        "they need --split-file or --fold.",
         **_COMMON,
     ),
 }  # fmt: skip
 
 
 def load(name: str, root: Path | None = None, *, version: str | None = None, pooled: bool = False) -> Task:
-    """A version of COVIDx under its official lists.
+    """A version of COVIDx with its official lists.
 
     Args:
         name: "covidx" (three classes) or "covidx_binary".
         root: the folder that holds the lists and the folders train and test.
-        version: of the lists, for example "9A", or "kaggle" for train.txt and test.txt; by default the only one there.
-        pooled: leave out the official split.
+        version: the version of the lists, for example "9A", or "kaggle" for train.txt and test.txt; by default the only one found.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing files, and lines that are not patient, file, class and source.
-        UsageError: for a version of the other task.
+        UsageError: if the version belongs to the other task.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     if version not in (None, "kaggle", *VERSIONS[name]):
         raise UsageError(
-            f"Task {name}: version {version} belongs to the other task; here are {', '.join(VERSIONS[name])}."
+            f"Task {name}: version {version} belongs to the other COVIDx task. Versions of {name}: {', '.join(VERSIONS[name])}.",
+            code="version-of-other-task",
         )
     lists = _lists(root, name, version)
     columns: dict[str, list[Any]] = {key: [] for key in ("id", "image", "label", "patient_id", "source", "split")}
@@ -87,25 +90,30 @@ def load(name: str, root: Path | None = None, *, version: str | None = None, poo
             for cells, cell in zip(columns.values(), row, strict=True):
                 cells.append(cell)
     absent = need_files(root, columns["image"], name)
-    kept: dict[str, Any] = select_rows(columns, [image not in absent for image in columns["image"]])
-    said = name_with_choices(name, {"version": version}, {"version": None})
-    return make_task(info, kept, kept.pop("split"), root, lists, pooled=pooled, name=said)
+    rows: dict[str, Any] = select_rows(columns, [image not in absent for image in columns["image"]])
+    full_name = name_with_choices(name, {"version": version}, {"version": None})
+    return make_task(info, rows, rows.pop("split"), root, lists, pooled=pooled, name=full_name)
 
 
 def _lists(root: Path, task: str, version: str | None) -> tuple[str, str]:
-    """The lists for training and test."""
-    words = [version] if version else [*VERSIONS[task], "kaggle"]
-    pairs = {word: _pair(word) for word in words}
-    there = [word for word, pair in pairs.items() if all((root / file).is_file() for file in pair)]
-    if not there:
-        known = [file for word in words for file in _pair(word)]
+    """The training list and the test list."""
+    versions = [version] if version else [*VERSIONS[task], "kaggle"]
+    pairs = {one: _pair(one) for one in versions}
+    available = [one for one, pair in pairs.items() if all((root / file).is_file() for file in pair)]
+    if not available:
+        files = [file for pair in pairs.values() for file in pair]
         raise DataContractError(
-            f"Task {task}: {root} holds no pair of lists among {listed(known)}. `medzoo tasks info {task}` shows the layout."
+            f"Task {task}: {root} has no complete pair of lists out of {listed(files)}. `medzoo tasks info {task}` shows the "
+            "layout.",
+            code="lists-missing",
         )
-    if len(there) > 1:
-        said = listed(f"{task},version={word}" for word in there)
-        raise DataContractError(f"Task {task}: {root} holds the lists of {len(there)} versions; say which: {said}.")
-    return pairs[there[0]]
+    if len(available) > 1:
+        names = listed(f"{task},version={one}" for one in available)
+        raise DataContractError(
+            f"Task {task}: {root} has the lists of {len(available)} versions. Choose one: {names}.",
+            code="version-ambiguous",
+        )
+    return pairs[available[0]]
 
 
 def _pair(version: str) -> tuple[str, str]:
@@ -115,21 +123,23 @@ def _pair(version: str) -> tuple[str, str]:
 
 
 def _lines(path: Path, classes: tuple[str, ...]) -> list[tuple[str, str, str, str | None]]:
-    """Patient, file, class and source of each line, read from its end, where nothing holds blanks."""
-    found, bad = [], []
+    """Patient, file, class and source of each line; fields are read from the end, because only the patient contains blanks."""
+    rows, bad = [], []
     for line in read_text(path).splitlines():
         fields = line.split()
         source = None if not fields or fields[-1] in classes else fields.pop()
         if len(fields) < 3 or fields[-1] not in classes:
             bad += [line[:120]] if line.strip() else []
             continue
-        found.append((" ".join(fields[:-2]), fields[-2], fields[-1], source))
+        rows.append((" ".join(fields[:-2]), fields[-2], fields[-1], source))
     complain_of(
-        bad, f"{path}: {len(bad)} lines are not `patient file class source` with a class among {listed(classes)}"
+        bad,
+        f"{path}: {len(bad)} lines are not `patient file class source` with one of the classes {listed(classes)}",
+        code="list-line-invalid",
     )
-    if not found:
-        raise DataContractError(f"{path} lists no image with a class among {listed(classes)}.")
-    return found
+    if not rows:
+        raise DataContractError(f"{path} lists no image with one of the classes {listed(classes)}.", code="list-empty")
+    return rows
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
@@ -138,11 +148,9 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images; at least 60.
-        seed: of the noise and the names.
+        seed: for the noise and the names.
         name: "covidx" (the default) or "covidx_binary", whose lists are written.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     task = name or "covidx"
     for split, file, count in zip(("train", "test"), _pair(VERSIONS[task][-1]), (max(n, 60), 18), strict=True):

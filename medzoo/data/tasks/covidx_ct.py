@@ -2,7 +2,7 @@
 
 Home, lists and patients: https://github.com/haydengunraj/COVIDNet-CT (docs/dataset.md, splits/, metadata.csv). Paper:
 https://doi.org/10.3389/fmed.2021.729287. A line is `file class xmin ymin xmax ymax`. File names begin with the patient, in a form
-that differs from source to source (dataset_construction/); read so, the lists have the numbers of patients that dataset.md states.
+that depends on the source (dataset_construction/). Read in this way, the lists have as many patients as dataset.md states.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
@@ -29,8 +30,8 @@ VERSIONS = ("1", "2A", "2B", "3A", "3B")
 CHOICES = {"version": VERSIONS, "crop": ("none", "box")}
 CLASSES = ("Normal", "Pneumonia", "COVID-19")
 WORDS = {"train": "train", "val": "validation", "test": "test"}
-# CNCB, COVID-CT-MD, iCTCF, STOIC, LIDC-IDRI, TCIA, MosMed, COVID-19-CT-Seg (two), Radiopaedia, Stony Brook; COVID-CTset counts
-# its patients over all of its folders, so that normal1_patient190 and normal5_patient190 are one.
+# CNCB, COVID-CT-MD, iCTCF, STOIC, LIDC-IDRI, TCIA, MosMed, COVID-19-CT-Seg (two), Radiopaedia, Stony Brook. COVID-CTset numbers
+# its patients over all of its folders, so normal1_patient190 and normal5_patient190 are the same patient.
 _PATIENT = re.compile(
     r"((?:NCP|CP|Normal)_\d+|COVIDCTMD-[A-Za-z]*\d+|HUST-Patient\d+|STOIC-\d+|LIDC-IDRI-\d+|volume-covid19-A-\d+|study_\d+"
     r"|coronacases_\d+|radiopaedia_\d+_\d+|radiopaedia-\d+|A\d{6})(?=[-_.])"
@@ -52,28 +53,28 @@ TASKS: dict[str, TaskInfo] = {
   test_COVIDx_CT-2A.txt
   metadata.csv             (may be missing; sex and age of some patients)
   2A_images/NCP_96_1328_0032.png   (any one folder)""",
-        split="official, by patient: the lists train, val and test of the version that is there (or that version= names).",
+        split="official, by patient: the lists train, val and test of the only version found, or of the one in version=.",
         note="Version 2A has 25,486 validation and 25,658 test slices; 3A has 357,518, 33,725 and 33,781 slices of 4,249, 560 and "
-        "503 patients. Sources differ between classes, so that a model may learn the source. crop=box cuts each slice to the "
-        "box of its line, as COVID-Net CT does before it resizes. Krones et al. pre-train on these data.",
+        "503 patients. Classes come from different sources, so a model may learn the source. crop=box crops each slice to the box "
+        "of its line, as COVID-Net CT does before it resizes. Krones et al. pre-train on these data.",
     ),
 }  # fmt: skip
 
 
 class BoxReader(FileReader):
-    """Images under keys `path#xmin,ymin,xmax,ymax`, each cut to its box; the last column and row are not in it.
+    """Images under keys `path#xmin,ymin,xmax,ymax`, each cropped to its box; column xmax and row ymax are not included.
 
     Args:
         root: the folder.
     """
 
-    ID = "medzoo.data.tasks.covidx_ct.BoxReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.covidx_ct.BoxReader"  # part of the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
-        """The image under a key, cut to its box.
+        """The image under a key, cropped to its box.
 
         Raises:
-            ImageError: if it cannot be read, or is smaller than its box.
+            ImageError: if it cannot be read, or if the box is larger than the image.
         """
         path, _, box = key.partition("#")
         pixels = super().read(path)
@@ -81,38 +82,43 @@ class BoxReader(FileReader):
         height, width = pixels.array.shape[:2]
         if right > width or bottom > height:
             raise ImageError(
-                f"{self.root / path}: is {width} x {height} pixels, and its box ends at {right} x {bottom}."
+                f"{self.root / path} has {width} x {height} pixels, but its box ends at {right} x {bottom}.",
+                code="box-outside-image",
             )
         note = f"cut to x {left} to {right}, y {top} to {bottom}"
-        return replace(
-            pixels, array=np.ascontiguousarray(pixels.array[top:bottom, left:right]), notes=(*pixels.notes, note)
-        )
+        array = np.ascontiguousarray(pixels.array[top:bottom, left:right])
+        return replace(pixels, array=array, notes=(*pixels.notes, note))
 
 
 def load(
     name: str, root: Path | None = None, *, version: str | None = None, crop: str = "none", pooled: bool = False
 ) -> Task:
-    """A version of COVIDx CT under its official lists.
+    """A version of COVIDx CT with its official lists.
 
     Args:
         name: "covidx_ct".
         root: the folder that holds the lists and one folder of images.
-        version: "1", "2A", "2B", "3A" or "3B"; by default the only one whose lists are there.
-        crop: "box" cuts each slice to the box of its line.
-        pooled: leave out the official split.
+        version: "1", "2A", "2B", "3A" or "3B"; by default the only one whose lists are found.
+        crop: "box" crops each slice to the box of its line.
+        pooled: ignore the official split.
 
     Raises:
-        DataContractError: for missing files, malformed lines, and file names that no source has.
+        DataContractError: for missing files, malformed lines, and file names of no known source.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     version_read = _version(root, name, version)
     lists = {word: f"{word}_COVIDx_CT-{version_read}.txt" for word in WORDS}
-    files, labels, boxes, words = _rows(root, lists)
+    files, labels, boxes, splits = _rows(root, lists)
     folder = _folder(root, name, files[0], version_read)
+    # The file name names the patient; the patient gives sex and age.
     matches = [_PATIENT.match(file) for file in files]
     odd = [file for file, match in zip(files, matches, strict=True) if match is None]
-    complain_of(odd, f"Task {name}: {len(odd)} files are named as by no source, so nothing says their patient")
+    complain_of(
+        odd,
+        f"Task {name}: {len(odd)} file names have the form of no known source, so their patients are unknown",
+        code="patient-not-in-file-name",
+    )
     patients = ["" if match is None else match[1] or match[2] for match in matches]
     people, tables = _people(root)
     columns: dict[str, Any] = {
@@ -122,38 +128,44 @@ def load(
         "patient_id": patients,
         "sex": [people.get(patient, (None, None))[0] for patient in patients],
         "age": [people.get(patient, (None, None))[1] for patient in patients],
-        "split": words,
+        "split": splits,
     }
+    # Rows with a known patient and an existing file; crop=box adds the box to the key.
     absent = need_files(root, columns["image"], name)
-    there = [bool(patient) and key not in absent for patient, key in zip(patients, columns["image"], strict=True)]
+    complete = [bool(patient) and key not in absent for patient, key in zip(patients, columns["image"], strict=True)]
     if crop == "box":
         columns["image"] = [f"{key}#{box}" for key, box in zip(columns["image"], boxes, strict=True)]
-    columns = select_rows(columns, there)
+    columns = select_rows(columns, complete)
     reader = BoxReader(root) if crop == "box" else None
-    said = name_with_choices(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
-    return make_task(
-        info, columns, columns.pop("split"), root, [*lists.values(), *tables], reader=reader, pooled=pooled, name=said
-    )  # fmt: skip
+    full_name = name_with_choices(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
+    tables = [*lists.values(), *tables]
+    return make_task(info, columns, columns.pop("split"), root, tables, reader=reader, pooled=pooled, name=full_name)
 
 
 def _version(root: Path, task: str, chosen: str | None) -> str:
-    there = [one for one in VERSIONS if all((root / f"{word}_COVIDx_CT-{one}.txt").is_file() for word in WORDS)]
-    if chosen is not None and chosen not in there:
-        raise DataContractError(f"Task {task}: {root} does not hold the three lists *_COVIDx_CT-{chosen}.txt.")
-    if not there:
+    available = [one for one in VERSIONS if all((root / f"{word}_COVIDx_CT-{one}.txt").is_file() for word in WORDS)]
+    if chosen is not None and chosen not in available:
         raise DataContractError(
-            f"Task {task}: {root} does not hold the three lists of any version, for example train_COVIDx_CT-2A.txt. "
-            f"`medzoo tasks info {task}` shows the layout."
+            f"Task {task}: {root} does not have the three lists *_COVIDx_CT-{chosen}.txt.", code="lists-missing"
         )
-    if len(there) > 1 and chosen is None:
-        said = listed(f"{task},version={one}" for one in there)
-        raise DataContractError(f"Task {task}: {root} holds the lists of {len(there)} versions; say which: {said}.")
-    return chosen or there[0]
+    if not available:
+        raise DataContractError(
+            f"Task {task}: {root} does not have the three lists of any version, for example train_COVIDx_CT-2A.txt. "
+            f"`medzoo tasks info {task}` shows the layout.",
+            code="lists-missing",
+        )
+    if len(available) > 1 and chosen is None:
+        names = listed(f"{task},version={one}" for one in available)
+        raise DataContractError(
+            f"Task {task}: {root} has the lists of {len(available)} versions. Choose one: {names}.",
+            code="version-ambiguous",
+        )
+    return chosen or available[0]
 
 
 def _rows(root: Path, lists: dict[str, str]) -> tuple[list[str], list[int], list[str], list[str]]:
     """File, class, box and split of every line."""
-    files, labels, boxes, words, bad = [], [], [], [], []
+    files, labels, boxes, splits, bad = [], [], [], [], []
     for word, file in lists.items():
         for line in read_list(root / file):
             known = len(line) == 6 and all(cell.isdecimal() for cell in line[1:]) and int(line[1]) < len(CLASSES)
@@ -163,30 +175,31 @@ def _rows(root: Path, lists: dict[str, str]) -> tuple[list[str], list[int], list
             files.append(line[0])
             labels.append(int(line[1]))
             boxes.append(",".join(line[2:]))
-            words.append(WORDS[word])
-    complain_of(bad, f"{root}: {len(bad)} lines are not `file class xmin ymin xmax ymax`")
+            splits.append(WORDS[word])
+    complain_of(bad, f"{root}: {len(bad)} lines are not `file class xmin ymin xmax ymax`", code="list-line-invalid")
     if not files:
-        raise DataContractError(f"{root}: the lists {listed(lists.values())} name no image.")
-    return files, labels, boxes, words
+        raise DataContractError(f"{root}: the lists {listed(lists.values())} name no image.", code="list-empty")
+    return files, labels, boxes, splits
 
 
 def _folder(root: Path, task: str, file: str, version: str) -> str:
-    """The folder of the images, with a slash: the version's own, or the only one that holds the first file."""
-    own = f"{version}_images"
-    names = [own, *(name for name in folders_in(root) if name != own)]
-    there = [f"{name}/" for name in names if (root / name / file).is_file()]
+    """The folder of the images, with a slash: that of the version if it has the first file, or the first folder that has it."""
+    usual = f"{version}_images"
+    names = [usual, *(name for name in folders_in(root) if name != usual)]
+    candidates = [f"{name}/" for name in names if (root / name / file).is_file()]
     if (root / file).is_file():
         return ""
-    if not there:
-        looked = [name for name in names if (root / name).is_dir()]
+    if not candidates:
+        searched = [name for name in names if (root / name).is_dir()]
         raise DataContractError(
-            f"Task {task}: {file} is in none of the folders of {root}: {listed(looked) or 'there are none'}."
+            f"Task {task}: {file} is in none of the folders of {root}: {listed(searched) or 'there are none'}.",
+            code="images-not-found",
         )
-    return there[0]
+    return candidates[0]
 
 
 def _people(root: Path) -> tuple[dict[str, tuple[str | None, float | None]], list[str]]:
-    """Sex and age of each patient by the metadata, and the name of that table; nothing without it."""
+    """Sex and age of each patient, and the name of the metadata table; empty without the table."""
     path = root / "metadata.csv"
     if not path.is_file():
         return {}, []
@@ -202,11 +215,9 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training slices; at least 60.
-        seed: of the noise and the names.
+        seed: for the noise and the names.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     people = ["patient id,source,country,sex,age,finding,verified finding,slice selection,view,modality"]
     scan = int(rng.integers(1000, 9000))

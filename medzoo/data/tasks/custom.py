@@ -26,10 +26,13 @@ def _column(text: str) -> str:
 
 
 def _columns(text: str) -> tuple[str, ...]:
-    """Names joined by `;`."""
+    """Column names separated by `;`."""
     names = tuple(name.strip() for name in text.split(";"))
     if not all(names) or len(set(names)) != len(names):
-        raise UsageError(f"labels={text}: give different columns with `;` between them, as in labels=Edema;Mass.")
+        raise UsageError(
+            f"labels={text} is not valid. Give different column names separated by `;`, as in labels=Edema;Mass.",
+            code="label-columns-invalid",
+        )
     return names
 
 
@@ -38,30 +41,30 @@ CHOICES = {
     "group": _column,
 }  # fmt: skip
 _LAYOUT = """\
-one folder a class             splits above classes            a table beside the images
+one folder per class           splits above classes            a table next to the images
 scans/                         scans/                          scans/
   benign/1.png                   train/benign/1.png              labels.csv
   malignant/2.dcm                val/malignant/2.png             p1/1.png
                                  test/benign/3.png               p2/2.dcm
 
 labels.csv (or .tsv, metadata.csv):
-  image,label,patient_id,split        or one column of 1 and 0 a finding, -1 for uncertain:
+  image,label,patient_id,split        or one column per finding with 1 and 0, -1 for uncertain:
   p1/1.png,benign,p1,train            image,patient_id,Edema,Mass,split
   p2/2.dcm,malignant,p2,test          p1/1.png,p1,1,0,train"""
 _NOTE = """\
-Columns are found by their names, in any case: image (img, file, path, file_name, ...), label (class, target, category, ...),
-patient_id (patient, group, subject_id, case_id, ...), split (set, subset, partition, fold, is_test, ...), mask. Other names are
-given behind the path, in any order: folder:scans,image=FILE,label=DX,group=CASE,split=none,window=lung. labels=A;B;C chooses the
-columns of several findings, mask=COLUMN makes a segmentation. classes.json beside the table, a list of names, fixes the classes and
-their order. Patients may also be the folders that images lie in (--groups parent), or what DICOM headers say (the default for DICOM
-without a column). Every run prints what was chosen. Without labels (pre-training), any folder of images or table of paths will
-do."""
+Columns are found by name, in upper or lower case: image (img, file, path, file_name, ...), label (class, target, category, ...),
+patient_id (patient, group, subject_id, case_id, ...), split (set, subset, partition, fold, is_test, ...), mask. Give other names
+after the path, in any order: folder:scans,image=FILE,label=DX,group=CASE,split=none,window=lung. labels=A;B;C chooses the
+columns of several findings, mask=COLUMN makes a segmentation. classes.json next to the table, a list of names, sets the classes and
+their order. Patients may also be the folders that contain the images (--groups parent), or come from DICOM headers (the default for
+DICOM without a column). Every run prints the columns that it uses. Without labels (pre-training), any folder of images or table of
+paths works."""
 
 
 def _info(name: str, title: str, how: str) -> TaskInfo:
     return TaskInfo(
         name=name, title=title, kind="multiclass", classes=(), metric="auroc", unit="image",
-        groups="the column patient_id, patient or group, or as stated", channels=None, license="your data's", url="",
+        groups="the column patient_id, patient or group, or that of --groups", channels=None, license="your data's", url="",
         citation="", how=how, note=f"{_LAYOUT}\n\n{_NOTE}" if name.startswith("folder") else _NOTE,
     )  # fmt: skip
 
@@ -69,10 +72,10 @@ def _info(name: str, title: str, how: str) -> TaskInfo:
 TASKS: dict[str, TaskInfo] = {
     "folder:PATH": _info(
         "folder:PATH", "Your images in class folders, or listed in a CSV",
-        "CLASS/IMAGE, train/CLASS/IMAGE (and validation, test), or one CSV with the columns image, label (or one column a "
+        "CLASS/IMAGE, train/CLASS/IMAGE (and validation, test), or one CSV with the columns image, label (or one column per "
         "class), patient_id and optionally split; slices of volumes as scan.nii.gz#12; CT in a window as folder:PATH,window=lung "
         "or ,window=-160:240; MR and other numbers without a scale as folder:PATH,window=percentile:1,99 or ,window=zscore:3 "
-        "(limits of each image; with :series behind it, of the whole NIfTI volume)",
+        "(limits per image; with :series at the end, limits per NIfTI volume)",
     ),
     "parquet:PATH": _info(
         "parquet:PATH", "Your images in Parquet",
@@ -103,71 +106,78 @@ def load(
 
     Args:
         name: "folder:PATH" or "parquet:PATH".
-        root: folder that a relative path starts from; by default the working folder.
-        path: of the data.
-        groups: column that groups images of one patient; "parent" (or "parent:N") for the folders they lie in, "dicom:patient",
-            "dicom:study" or "dicom:series" for their headers, or "none"; by default a column patient_id, patient, group and the
-            like, else DICOM headers.
-        label_policy: what uncertain labels (-1) of a multilabel set become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
+        root: folder that a relative path starts from; by default the working directory.
+        path: path of the data.
+        groups: column that groups images of one patient; "parent" (or "parent:N") for the folders that contain the images,
+            "dicom:patient", "dicom:study" or "dicom:series" for DICOM headers, or "none"; by default a column named patient_id,
+            patient, group or similar, otherwise DICOM headers.
+        label_policy: what to do with uncertain labels (-1) of a multilabel set: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
         pooled: join the splits into one, for a split file or folds.
-        unlabelled: leave labels out; then groups need not be stated, and images without a stated split are all for training.
-        window: what all images are clipped to: the name of a CT window, (low, high) in their own unit, or a rule that finds it
+        unlabelled: ignore labels; then groups are optional, and images without a given split are all for training.
+        window: the range to which all images are clipped: the name of a CT window, (low, high) in the images' unit, or a rule
             for each image ("percentile:1,99", "zscore:3").
         image: column of the images.
-        label: column of one class or value an image.
-        labels: columns of 1 and 0, one a class.
+        label: column with one class or value per image.
+        labels: columns of 1 and 0, one per class.
         mask: column of masks.
-        split: column of the split, or "none" to have a new one made.
-        group: as groups.
+        split: column of the split, or "none" to make a new split.
+        group: same as groups.
 
     Raises:
-        DataContractError: if the data are missing, say nothing about groups, or break the task's checks.
-        UsageError: for choices that do not go together.
+        DataContractError: if the data are missing, have no groups, or do not pass the task's checks.
+        UsageError: for choices that contradict each other.
     """
+    # Where the data are, and whether the choices fit.
     prefix = name.partition(":")[0]
     if not path and root is None:
-        raise UsageError(f"Task {name}: say where the data are, as in {prefix}:some/folder.")
+        raise UsageError(f"Task {name}: give the path of the data, as in {prefix}:some/folder.", code="path-missing")
     place = (root / path if root is not None else Path(path)).expanduser()
     if not is_text(str(place)):
-        raise DataContractError(f"{str(place)!a}: the path is no UTF-8, and names of tasks are. Rename the folder.")
+        raise DataContractError(
+            f"The path {str(place)!a} is not valid UTF-8, but task names must be. Rename the folder.",
+            code="path-not-utf8",
+        )
     _check_choices(place, prefix)
     if group is not None and groups is not None and group != groups:
-        raise UsageError(f"Task {name}: group={group} and --groups {groups} differ; give one of them.")
+        raise UsageError(
+            f"Task {name}: group={group} and --groups {groups} differ. Give only one of them.", code="groups-contradict"
+        )
+    # Read the table or the folders.
     choice = ColumnChoice(image, label, labels, mask, split, group)
-    found = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
-    folds = any(
-        STATED_FOLD in rows for rows in found.columns.values()
-    )  # of the training split alone, where there is one
-    if pooled and len(found.columns) > 1 and not folds:
-        found.columns = {"all": concatenate_rows(found.columns.values())}
-    title = f"{prefix}:{place.resolve().name}{choice.named()}"  # the last word only: where data lie is no part of what they are
+    data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    # A table's folds divide only its training split, so splits are not joined if there are folds.
+    folds = any(STATED_FOLD in rows for rows in data.columns.values())
+    if pooled and len(data.columns) > 1 and not folds:
+        data.columns = {"all": concatenate_rows(data.columns.values())}
+    # The name has only the last part of the path: the data are the same in another folder.
+    title = f"{prefix}:{place.resolve().name}{choice.named()}"
     limits = None
     if window is not None:
         window = checked_window(window)
-        limits = limits_of(window) if parse_rule(window) is None else None  # a rule has limits for each image
-        found.reader.window = window  # type: ignore[attr-defined]
+        limits = limits_of(window) if parse_rule(window) is None else None  # with a rule, each image has its limits
+        data.reader.window = window  # type: ignore[attr-defined]
         title += f",window={window_text(window)}"
-    metric = {"regression": "mae", "segmentation": "dice"}.get(found.kind, "auroc")
+    metric = {"regression": "mae", "segmentation": "dice"}.get(data.kind, "auroc")
     info = replace(
-        TASKS[name], name=title, title=f"{len(found.files)} files", kind=found.kind, classes=found.classes, metric=metric,
-        groups=found.groups, window=limits, note="",
+        TASKS[name], name=title, title=f"{len(data.files)} files", kind=data.kind, classes=data.classes, metric=metric,
+        groups=data.groups, window=limits, note="",
     )  # fmt: skip
     try:
-        hashed = fingerprint(found.root, found.files)
+        hashed = fingerprint(data.root, data.files)
     except OSError as error:
-        raise DataContractError(f"{place}: a file cannot be read ({error}).") from error
-    if found.kind != "multilabel":
-        return Task(info, found.columns, found.reader, hashed, notes=found.notes)
+        raise DataContractError(f"{place}: a file cannot be read ({error}).", code="data-file-unreadable") from error
+    if data.kind != "multilabel":
+        return Task(info, data.columns, data.reader, hashed, notes=data.notes)
     policy = parse_policy(label_policy)
-    for rows in found.columns.values():
+    for rows in data.columns.values():
         settle_labels(rows, policy)
-    return Task(info, found.columns, found.reader, hashed, policy=policy, notes=found.notes)
+    return Task(info, data.columns, data.reader, hashed, policy=policy, notes=data.notes)
 
 
 def _read(
     place: Path, prefix: str, choice: ColumnChoice, groups: str | None, label_policy: str | None, unlabelled: bool
 ) -> CustomData:
-    """What lies at a path: a table, or folders."""
+    """Read the data at a path: a table, or folders."""
     from medzoo.data.custom.csv_table import ENDINGS, find_tables, read_table
     from medzoo.data.custom.from_sheet import from_sheet
     from medzoo.data.custom.image_folder import read_class_folders, read_unlabelled
@@ -181,25 +191,32 @@ def _read(
         return from_sheet(read_table({"all": place}, choice.image), choice, **rest)  # type: ignore[arg-type]
     if not place.is_dir():
         raise DataContractError(
-            f"The folder {place} does not exist. Give the folder that holds class folders or a CSV."
+            f"The folder {place} does not exist. Give the folder that holds class folders or a CSV.",
+            code="folder-missing",
         )
     if tables := find_tables(place):
         return from_sheet(read_table(tables, choice.image), choice, **rest)  # type: ignore[arg-type]
     if named := replace(choice, group=None).named():
-        raise UsageError(f"{place} holds no table, so there are no columns to name ({named[1:]}).")
+        raise UsageError(
+            f"{place} has no table, so columns cannot be chosen. Remove {named[1:]}.", code="choice-needs-table"
+        )
     if label_policy is not None:
-        raise UsageError(f"{place}: class folders have no uncertain labels; leave --label-policy out.")
+        raise UsageError(
+            f"{place}: class folders have no uncertain labels. Remove --label-policy.",
+            code="label-policy-not-applicable",
+        )
     return read_unlabelled(place, groups) if unlabelled else read_class_folders(place, groups)
 
 
 def _check_choices(place: Path, prefix: str) -> None:
-    """A path that does not exist may end in a choice that was typed wrong."""
+    """Report a misspelled choice after a path that does not exist."""
     typed = re.findall(r",([A-Za-z_]+)=", str(place))
     if typed and not place.exists():
         near = difflib.get_close_matches(typed[0], CHOICES, n=1)
         raise UsageError(
-            f"Task {prefix}:{place}: there is no such path, and {typed[0]!r} is no choice behind one."
-            f"{f' Did you mean {near[0]}?' if near else ''} Choices are {', '.join(CHOICES)}."
+            f"Task {prefix}:{place}: the path does not exist, and {typed[0]!r} is not a choice."
+            f"{f' Did you mean {near[0]}?' if near else ''} Choices are {', '.join(CHOICES)}.",
+            code="choice-unknown",
         )
 
 
@@ -209,7 +226,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder; load it as folder:ROOT or parquet:ROOT.
         n: training images; half as many for validation and test.
-        seed: of the noise.
+        seed: for the noise.
         name: "folder:PATH" (the default) or "parquet:PATH".
     """
     from PIL import Image

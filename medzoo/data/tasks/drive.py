@@ -18,7 +18,7 @@ from medzoo.errors import DataContractError
 
 CHOICES: dict[str, None] = {}
 HALVES = {"training": "train", "test": "test"}
-# Folders of the official archive, and of PNG copies.
+# Folders in the official archive, and in PNG copies.
 PLACES = {"images": ("images",), "vessels": ("1st_manual", "manual1"), "field": ("mask", "fov")}
 _NUMBER = re.compile(r"\d+")
 
@@ -46,28 +46,28 @@ TASKS: dict[str, TaskInfo] = {
   test/mask/01_test_mask.gif
 or a copy in PNG: {training,testing}/{images,manual1,fov}/NN.png""",
         split="official: 20 photographs for training (21 to 40), of which 10 % become validation, and 20 for testing (01 to 20). "
-        "The study of Hosseinzadeh Taher et al. publishes no lists for it.",
-        note="Vessels of the first observer. The Dice is over the whole picture; the column `fov` holds the path of the field of "
-        "view for those who score inside it. Some downloads come without 1st_manual for the test half. The study resized to 512.",
+        "The study of Hosseinzadeh Taher et al. publishes no lists.",
+        note="Masks are the vessels of the first observer. Dice is over the whole image; the column `fov` has the path of the "
+        "field of view, for scores inside it. Some downloads have no 1st_manual for the test half. The study resized to 512.",
         published={
             "dice": 0.7920, "model": "U-Net with ResNet-50, supervised ImageNet",
             "source": "https://arxiv.org/abs/2108.05930 (Hosseinzadeh Taher et al. 2021)",
-            "note": "read off a figure, to about 0.0005; the study does not say over what its Dice is a mean",
+            "note": "read from a figure, to about 0.0005; the study does not say over what its Dice is a mean",
         },
     ),
 }  # fmt: skip
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """DRIVE with its official halves.
+    """DRIVE with its official split into halves.
 
     Args:
         name: "drive".
-        root: the unpacked data.
-        pooled: leave out the official split.
+        root: the folder with the unpacked data.
+        pooled: ignore the official split.
 
     Raises:
-        DataContractError: for photographs without vessels or field of view, and for masks of another size.
+        DataContractError: for photographs without vessels or field of view, and masks of another size.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
@@ -76,22 +76,25 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     splits: list[str] = []
     for half, split in HALVES.items():
         place = find_one(base, ("test", "testing") if half == "test" else (half,), name)
-        found = {what: _numbered(root, place, folders, name) for what, folders in PLACES.items()}
-        if half == "test" and not found["vessels"]:
+        files = {what: _numbered(root, place, folders, name) for what, folders in PLACES.items()}
+        # Some downloads have no vessels for the test half: these can only be used with folds of the training half.
+        if half == "test" and not files["vessels"]:
             if pooled:
                 continue
             raise DataContractError(
-                f"Task {name}: {place} holds no vessels (1st_manual), as some downloads, so nothing can be tested on the "
-                "official half. Find a copy with them, or make folds of the training half with --fold 0 to 4."
+                f"Task {name}: {place} has no vessels (1st_manual), so there is no test set. Get a copy that has them, or "
+                "split the training half into folds with --fold 0 to 4.",
+                code="masks-missing",
             )
+        # Every photograph needs its vessels and its field of view.
         ending = f"_{half}.tif" if (place / "1st_manual").is_dir() else ".png"
-        need_partners(found["images"], sorted(found["vessels"]), name, "photograph", place / "images", ending)
-        numbers = need_partners(found["vessels"], sorted(found["images"]), name, "vessels (1st_manual)", place)
-        for number in need_partners(found["field"], numbers, name, "field of view (mask)", place):
+        need_partners(files["images"], sorted(files["vessels"]), name, "photograph", place / "images", ending)
+        numbers = need_partners(files["vessels"], sorted(files["images"]), name, "vessels (1st_manual)", place)
+        for number in need_partners(files["field"], numbers, name, "field of view (mask)", place):
             columns["id"].append(number)
-            columns["image"].append(found["images"][number])
-            columns["mask"].append(found["vessels"][number])
-            columns["fov"].append(found["field"][number])
+            columns["image"].append(files["images"][number])
+            columns["mask"].append(files["vessels"][number])
+            columns["fov"].append(files["field"][number])
             splits.append(split)
     for masks in (columns["mask"], columns["fov"]):
         check_sizes(root, columns["image"], masks, name)
@@ -100,17 +103,19 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 
 def _numbered(root: Path, half: Path, folders: tuple[str, ...], task: str) -> dict[str, str]:
-    """Number of the photograph → path, of the first of the folders that is there."""
+    """Number of the photograph → path, from the first folder that exists."""
     folder = next((half / name for name in folders if (half / name).is_dir()), None)
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in files_below(folder, MASKS, root) if folder else ():
         number = _NUMBER.match(path.rpartition("/")[2])
-        if number is None or number[0] in found:
+        if number is None or number[0] in paths:
             raise DataContractError(
-                f"Task {task}: {root / path} should be named by its photograph, as 21_training.tif, once a folder."
+                f"Task {task}: the name of {root / path} must begin with the number of its photograph, like 21_training.tif, and "
+                "each number may be in a folder only once.",
+                code="file-name-invalid",
             )
-        found[number[0]] = path
-    return found
+        paths[number[0]] = path
+    return paths
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
@@ -118,8 +123,8 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 
     Args:
         root: folder.
-        n: photographs of each half; above 20 the numbers of the training half begin behind those of the test half, not at 21.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        n: photographs of each half; above 20 the numbers of the training half begin after those of the test half, not at 21.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "drive".
     """
     from PIL import Image

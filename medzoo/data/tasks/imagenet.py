@@ -1,4 +1,4 @@
-"""ImageNet-1k (ILSVRC 2012), whole, or in the parts of the RadNet study: 100 or 10 classes, 10 or 1 % of the images.
+"""ImageNet-1k (ILSVRC 2012), complete, or as the subsets of the RadNet study: 100 or 10 classes, 10 or 1 % of the images.
 
 Home and terms: https://www.image-net.org/download.php. Files with labels: https://www.kaggle.com/c/imagenet-object-localization-challenge/.
 """
@@ -14,10 +14,10 @@ from medzoo.data.build_task import make_task, name_with_choices
 from medzoo.data.files.class_folders import files_in, folders_in
 from medzoo.data.files.csv_rows import read_csv, read_text
 from medzoo.data.files.find import find_one, need_folder
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain, complain_of
 from medzoo.data.splits.subsample import cut_training
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, listed
+from medzoo.errors import DataContractError
 
 CHOICES: dict[str, tuple[str, ...]] = {"classes": ("1000", "100", "10"), "percent": ("100", "10", "1")}
 USUAL = {"classes": "1000", "percent": "100"}
@@ -39,19 +39,19 @@ TASKS: dict[str, TaskInfo] = {
         license="non-commercial research and education only, under the terms of access of image-net.org",
         url="https://www.image-net.org/download.php",
         citation="Deng et al., ImageNet, CVPR 2009, https://doi.org/10.1109/CVPR.2009.5206848",
-        how="Accept the terms on image-net.org, or of the object localization challenge on Kaggle, download and unpack.",
+        how="Accept the terms on image-net.org or those of the object localization challenge on Kaggle, download and unpack.",
         layout="""ROOT/
   LOC_synset_mapping.txt                                   (n01440764 tench, Tinca tinca)
   LOC_val_solution.csv                                     (ImageId,PredictionString)
   ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_10026.JPEG
   ILSVRC/Data/CLS-LOC/val/ILSVRC2012_val_00000001.JPEG
 or class folders: ROOT/train/n01440764/*.JPEG and ROOT/val/n01440764/*.JPEG""",
-        split="official: the 50,000 validation images test. 10 % of the training images of each class become validation, "
-        "always the same ones (ranked by a hash with seed 0).",
+        split="official: the 50,000 validation images are the test split. 10 % of the training images of each class become "
+        "validation, always the same ones (ranked by a hash with seed 0).",
         note="The classes are those of LOC_synset_mapping.txt in its order, or the folders of train, named by synset. "
-        "`imagenet,classes=100` takes every tenth and `classes=10` every hundredth, as the RadNet study; `percent=10` (S) and "
-        "`percent=1` (XS) keep that share of the images that are left for training, a fixed part (seed 0), and 1 is in 10. "
-        "The study drew its parts and its validation images otherwise and does not publish them.",
+        "`imagenet,classes=100` uses every tenth class and `classes=10` every hundredth, as the RadNet study does. `percent=10` "
+        "(S) and `percent=1` (XS) keep this share of the remaining training images, a fixed subset (seed 0); the 1 % are part "
+        "of the 10 %. The study drew its subsets and validation images differently and does not publish them.",
         published={
             "accuracy": 0.6935, "sd": 0.0027, "model": "ResNet-50, SimCLR ImageNet, fine-tuned, mean of 4 runs",
             "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",
@@ -63,87 +63,91 @@ or class folders: ROOT/train/n01440764/*.JPEG and ROOT/val/n01440764/*.JPEG""",
 def load(
     name: str, root: Path | None = None, *, classes: str = "1000", percent: str = "100", pooled: bool = False
 ) -> Task:
-    """ImageNet-1k or a part of it.
+    """ImageNet-1k or a subset of it.
 
     Args:
         name: "imagenet".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         classes: "1000", "100" or "10".
         percent: "100", "10" or "1" of the training images.
-        pooled: leave out the official split.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing class folders, validation images without a label, labels without an image, and unknown
             synsets.
     """
+    # The synsets of the task, in the order of the classes.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     base = find_one(root, ("ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train", "train"), name).parent
     names, tables = _synsets(root, base, name)
     if STEP[classes] > 1 and not tables and len(names) != CLASSES:
         raise DataContractError(
-            f"Task {name}: classes={classes} takes every {STEP[classes]}th of the {CLASSES} classes, and {base / 'train'} has "
-            f"{len(names)} folders. Put {MAPPING} into {root}, or leave classes={classes} out."
+            f"Task {name}: classes={classes} uses every {STEP[classes]}th of {CLASSES} classes, but {base / 'train'} has "
+            f"{len(names)} folders. Put {MAPPING} into {root}, or remove classes={classes}.",
+            code="class-count-wrong",
         )
     synsets = list(names)[:: STEP[classes]]
     place = {synset: number for number, synset in enumerate(synsets)}
     prefix = base.relative_to(root).as_posix()
     start = "" if prefix == "." else f"{prefix}/"
+    # Training and validation come from the training folders, test from the official validation images.
     ids, labels = _folders(base / "train", "train", place, name)
-    words = cut_training(ids, labels, int(percent))
+    splits = cut_training(ids, labels, int(percent))
     tested, truth, solution = _official(root, base, place, set(names), name)
     tables += solution
     ids += tested
     labels += truth
-    words += ["test"] * len(tested)
+    splits += ["test"] * len(tested)
     rows: dict[str, Any] = {"id": ids, "image": [f"{start}{key}" for key in ids], "label": labels, "patient_id": ids}
-    full = name_with_choices(name, {"classes": classes, "percent": percent}, USUAL)
-    shown = tuple(f"{synset} {names[synset]}".strip() for synset in synsets)
-    return make_task(info, rows, words, root, tables, pooled=pooled, name=full, classes=shown)
+    full_name = name_with_choices(name, {"classes": classes, "percent": percent}, USUAL)
+    labelled = tuple(f"{synset} {names[synset]}".strip() for synset in synsets)
+    return make_task(info, rows, splits, root, tables, pooled=pooled, name=full_name, classes=labelled)
 
 
 def _synsets(root: Path, base: Path, task: str) -> tuple[dict[str, str], list[str]]:
-    """Synset → its first word, in the order of the classes, and the table that says so."""
+    """Synset → its first word, in the order of the classes, and the table that they come from."""
     folders = folders_in(base / "train")
     if not (root / MAPPING).is_file():
         if not folders:
-            raise DataContractError(f"Task {task}: {base / 'train'} holds no class folders.")
+            raise DataContractError(
+                f"Task {task}: {base / 'train'} has no class folders.", code="class-folders-missing"
+            )
         return dict.fromkeys(folders, ""), []
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     bad = []
     for line in filter(None, map(str.strip, read_text(root / MAPPING).splitlines())):
         synset, _, words = line.partition(" ")
-        if not (synset[:1] == "n" and synset[1:].isdecimal()) or synset in found:
+        if not (synset[:1] == "n" and synset[1:].isdecimal()) or synset in names:
             bad.append(line)
-        found[synset] = words.partition(",")[0].strip()
-    unknown = [folder for folder in folders if folder not in found]
-    if bad or not found:
-        complain(
-            DataContractError(
-                f"{root / MAPPING}: {len(bad)} lines are no synset of their own: {listed(bad) or 'it is empty'}."
-            )
-        )
-    if unknown:
-        complain(
-            DataContractError(f"Task {task}: {len(unknown)} folders of train are not in {MAPPING}: {listed(unknown)}.")
-        )
-    return found, [MAPPING]
+        names[synset] = words.partition(",")[0].strip()
+    unknown = [folder for folder in folders if folder not in names]
+    complain_of(
+        bad,
+        f"{root / MAPPING}: {len(bad)} lines do not begin with a synset, or repeat one",
+        code="synset-line-invalid",
+    )
+    if not names:
+        complain(DataContractError(f"{root / MAPPING} is empty.", code="table-empty"))
+    complain_of(
+        unknown, f"Task {task}: {len(unknown)} folders of train are not in {MAPPING}", code="class-folder-unknown"
+    )
+    return names, [MAPPING]
 
 
 def _folders(folder: Path, part: str, place: dict[str, int], task: str) -> tuple[list[str], list[int]]:
     """Ids and labels of the images in class folders."""
-    there = set(folders_in(folder))
-    absent = [synset for synset in place if synset not in there]
-    if absent:
-        complain(
-            DataContractError(
-                f"Task {task}: {folder} lacks {len(absent)} of {len(place)} class folders: {listed(absent)}."
-            )
-        )
+    folders = set(folders_in(folder))
+    absent = [synset for synset in place if synset not in folders]
+    complain_of(
+        absent,
+        f"Task {task}: {len(absent)} of {len(place)} class folders are not in {folder}",
+        code="class-folders-missing",
+    )
     ids: list[str] = []
     labels: list[int] = []
     for synset, label in place.items():
-        files = files_in(folder / synset, SUFFIXES) if synset in there else []
+        files = files_in(folder / synset, SUFFIXES) if synset in folders else []
         ids += [f"{part}/{synset}/{file}" for file in files]
         labels += [label] * len(files)
     return ids, labels
@@ -152,31 +156,32 @@ def _folders(folder: Path, part: str, place: dict[str, int], task: str) -> tuple
 def _official(
     root: Path, base: Path, place: dict[str, int], known: set[str], task: str
 ) -> tuple[list[str], list[int], list[str]]:
-    """Ids and labels of the official validation images, and the table that says so."""
+    """Ids and labels of the official validation images, and the table that they come from."""
     folder = find_one(base, ("val",), task)
-    if there := folders_in(folder):
-        if unknown := [name for name in there if name not in known]:
-            complain(
-                DataContractError(f"Task {task}: {len(unknown)} folders of {folder} are no class: {listed(unknown)}.")
-            )
+    # Class folders need no table.
+    if names := folders_in(folder):
+        unknown = [name for name in names if name not in known]
+        complain_of(
+            unknown, f"Task {task}: {len(unknown)} folders of {folder} are not a class", code="class-folder-unknown"
+        )
         return *_folders(folder, "val", place, task), []
+    # Otherwise the table gives each image its class; both must name the same images.
     table = find_one(root, (SOLUTION,), task)
     _, cells = read_csv(table, ("ImageId", "PredictionString"))
     synset: dict[str, str] = {}
     rows = [(row["ImageId"], row["PredictionString"].partition(" ")[0]) for row in cells]
     other = [key for key, word in rows if synset.setdefault(key, word) != word]
     files = {file.rpartition(".")[0]: file for file in files_in(folder, SUFFIXES)}
-    for bad, what in (
-        (sorted(set(synset) - set(files)), f"images of {SOLUTION} are not in {folder}"),
-        (sorted(set(files) - set(synset)), f"images in {folder} are not in {SOLUTION}"),
-        (
-            [f"{key}: {word!r}" for key, word in synset.items() if word not in known],
-            f"labels of {SOLUTION} are no class",
-        ),
-        (other, f"rows of {SOLUTION} give an image a second class"),
-    ):
-        if bad:
-            complain(DataContractError(f"Task {task}: {len(bad)} {what}: {listed(bad)}."))
+    missing, unlisted = sorted(set(synset) - set(files)), sorted(set(files) - set(synset))
+    bad = [f"{key}: {word!r}" for key, word in synset.items() if word not in known]
+    complain_of(missing, f"Task {task}: {len(missing)} images of {SOLUTION} are not in {folder}", code="images-missing")
+    complain_of(
+        unlisted, f"Task {task}: {len(unlisted)} images in {folder} are not in {SOLUTION}", code="images-not-in-table"
+    )
+    complain_of(bad, f"Task {task}: {len(bad)} labels of {SOLUTION} are not a class", code="class-unknown")
+    complain_of(
+        other, f"Task {task}: {len(other)} rows of {SOLUTION} give an image a second class", code="label-conflict"
+    )
     chosen = [key for key in sorted(files) if synset.get(key) in place]
     return [f"val/{files[key]}" for key in chosen], [place[synset[key]] for key in chosen], [SOLUTION]
 
@@ -187,7 +192,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images of each class; at least 12, and 3 of each for testing.
-        seed: of the noise.
+        seed: for the noise.
         name: "imagenet".
     """
     from PIL import Image

@@ -37,9 +37,9 @@ TASKS: dict[str, TaskInfo] = {
   train/00000_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_terrestris/*.jpg
   train_mini/...      (50 images of each species)
   val/...""",
-        split="official: the validation images (10 of each species) test, since labels of the test images are not published; "
-        "10 % of the training images of each species become validation.",
-        note="The classes are the folders of the training set, in their order. 2,686,843 training images, 500,000 in train_mini "
+        split="official: the validation images (10 of each species) are the test split, because labels of the test images are "
+        "not published; 10 % of the training images of each species become validation.",
+        note="The classes are the folders of the training set, in order. 2,686,843 training images, 500,000 in train_mini "
         "(`inat2021,set=train_mini`), 100,000 for validation.",
     ),
 }  # fmt: skip
@@ -50,12 +50,12 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
 
     Args:
         name: "inat2021".
-        root: the unpacked data.
+        root: the folder with the unpacked data.
         set: "train" or "train_mini".
-        pooled: leave out the official split.
+        pooled: ignore the official split.
 
     Raises:
-        DataContractError: for missing folders, and species that only one of the two parts has.
+        DataContractError: for missing folders, and species that only one of the two folders has.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
@@ -64,15 +64,15 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
     place = {folder: number for number, folder in enumerate(species)}
     ids: list[str] = []
     labels: list[int] = []
-    words: list[str] = []
+    splits: list[str] = []
     for folder, part, split in ((training, set, "train"), (testing, "val", "test")):
         for label, file in class_folders(folder, name, species, SUFFIXES):
             ids.append(f"{part}/{label}/{file}")
             labels.append(place[label])
-            words.append(split)
+            splits.append(split)
     rows: dict[str, Any] = {"id": ids, "image": ids, "label": labels, "patient_id": ids}
-    full = name_with_choices(name, {"set": set}, {"set": "train"})
-    return make_task(info, rows, words, root, (), pooled=pooled, name=full, classes=tuple(species))
+    full_name = name_with_choices(name, {"set": set}, {"set": "train"})
+    return make_task(info, rows, splits, root, (), pooled=pooled, name=full_name, classes=tuple(species))
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
@@ -81,7 +81,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images of each species; at least 10, half of them in train_mini.
-        seed: of the noise.
+        seed: for the noise.
         name: "inat2021".
     """
     from PIL import Image

@@ -13,9 +13,8 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import by_name, find_one, need_folder
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, listed
 
 CHOICES: dict[str, tuple[str, ...]] = {"group": ("lesion", "image")}
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
@@ -40,15 +39,15 @@ TASKS: dict[str, TaskInfo] = {
         url="https://challenge.isic-archive.com/data/#2018",
         citation="Tschandl et al., The HAM10000 dataset, Scientific Data (2018), https://www.nature.com/articles/sdata2018161",
         how="Download the training input, the training ground truth and the lesion groupings of task 3, and unpack.",
-        layout=f"""ROOT/  (the names of the download; images may lie in folders of their own below the first)
+        layout=f"""ROOT/  (the names of the download; images may be in subfolders of the first folder)
   {IMAGES}/ISIC_0024306.jpg
   {TRUTH}/{TRUTH}.csv
   {LESIONS}""",
-        split="made: 70, 10 and 20 % of the lesions of each class. The folds of Juodelyte et al. (data/isic of "
-        "https://github.com/DovileDo/revisiting-transfer) were made by image and part lesions, so they need "
-        "`isic,group=image` with --split-file FOLDER --fold 0 to 4.",
-        note="10,015 images: NV 6,705, MEL 1,113, BKL 1,099, BCC 514, AKIEC 327, VASC 142, DF 115. Several images show one "
-        "lesion, from other distances and angles. `isic,group=image` takes every image for itself, as the study does.",
+        split="made by lesion: 70, 10 and 20 % of the lesions of each class. The folds of Juodelyte et al. (data/isic of "
+        "https://github.com/DovileDo/revisiting-transfer) were made by image and put images of one lesion into several folds, so "
+        "they need `isic,group=image` with --split-file FOLDER --fold 0 to 4.",
+        note="10,015 images: NV 6,705, MEL 1,113, BKL 1,099, BCC 514, AKIEC 327, VASC 142, DF 115. Several images show the same "
+        "lesion, from other distances and angles. `isic,group=image` makes every image a group, as in the study.",
         published={
             "auroc": 0.942, "sd": 0.013, "model": "ResNet-50, supervised ImageNet, mean of 5 folds",
             "source": "https://arxiv.org/abs/2302.08272 (Juodelyte et al.), results/AUC.csv",
@@ -63,14 +62,15 @@ def load(name: str, root: Path | None = None, *, group: str | None = None, poole
 
     Args:
         name: "isic".
-        root: the unpacked data.
-        group: "lesion" needs the file of lesions; "image" leaves it out; by default lesions where the file is there.
-        pooled: the data have no split to leave out.
+        root: the folder with the unpacked data.
+        group: "lesion" needs the file of lesions; "image" ignores it; by default "lesion" if the file exists.
+        pooled: no effect: the data have no split.
 
     Raises:
-        DataContractError: for images outside of the table and rows without an image, rows without exactly one class, and images
+        DataContractError: for images that are not in the table, rows without an image or without exactly one class, and images
             without a lesion.
     """
+    # The table and the image files must name the same images.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     table = find_one(root, (f"{TRUTH}/{TRUTH}.csv", f"{TRUTH}.csv"), name)
@@ -79,16 +79,18 @@ def load(name: str, root: Path | None = None, *, group: str | None = None, poole
     prefix = folder.relative_to(root).as_posix()
     files = {file.rpartition(".")[0]: f"{prefix}/{path}" for file, path in by_name(folder, (".jpg",), name).items()}
     names = [row["image"] for row in cells]
-    for bad, what in (
-        ([key for key in names if key not in files], f"images of {table.name} are not in {folder}"),
-        (sorted(set(files) - set(names)), f"images in {folder} are not in {table.name}"),
-    ):
-        if bad:
-            complain(DataContractError(f"Task {name}: {len(bad)} {what}: {listed(bad)}."))
+    missing, unlisted = [key for key in names if key not in files], sorted(set(files) - set(names))
+    complain_of(
+        missing, f"Task {name}: {len(missing)} images of {table.name} are not in {folder}", code="images-missing"
+    )
+    complain_of(
+        unlisted, f"Task {name}: {len(unlisted)} images in {folder} are not in {table.name}", code="images-not-in-table"
+    )
     cells = [row for row in cells if row["image"] in files]
     ids = [row["image"] for row in cells]
     rows = {"id": ids, "image": [files[key] for key in ids], "label": _labels(cells, str(table)), "patient_id": ids}
     tables = [table.relative_to(root).as_posix()]
+    # Lesions are the groups if their file is there; otherwise there are none.
     if group == "lesion" or (group is None and (root / LESIONS).is_file()):
         tables.append(find_one(root, (LESIONS,), name).name)
         rows["patient_id"] = _lesions(root / LESIONS, ids)
@@ -96,33 +98,30 @@ def load(name: str, root: Path | None = None, *, group: str | None = None, poole
         info = replace(
             info, groups=NO_GROUPS if group is None else "none: every image for itself, as asked for (group=image)"
         )
-    full = f"{name},group=image" if group == "image" else name
-    return make_task(info, rows, None, root, tables, pooled=pooled, name=full)
+    full_name = f"{name},group=image" if group == "image" else name
+    return make_task(info, rows, None, root, tables, pooled=pooled, name=full_name)
 
 
 def _labels(cells: list[dict[str, str]], where: str) -> list[int]:
     """The class of each row, found by the name of its column."""
-    found, bad = [], []
+    labels, bad = [], []
     for row in cells:
         marks = {name: row[name] for name in CLASSES}
         yes = [name for name, mark in marks.items() if mark in ("1", "1.0")]
         if len(yes) != 1 or any(mark not in ("0", "0.0", "1", "1.0") for mark in marks.values()):
             bad.append(f"{row['image']}: {marks}")
-        found.append(CLASSES.index(yes[0]) if len(yes) == 1 else 0)
-    if bad:
-        complain(DataContractError(f"{where}: {len(bad)} rows do not have exactly one class: {listed(bad, 5)}."))
-    return found
+        labels.append(CLASSES.index(yes[0]) if len(yes) == 1 else 0)
+    complain_of(bad, f"{where}: {len(bad)} rows do not have exactly one class", code="class-not-exactly-one")
+    return labels
 
 
 def _lesions(path: Path, ids: list[str]) -> list[str]:
     _, cells = read_csv(path, ("image", "lesion_id"))
     lesion: dict[str, str] = {}
     other = [row["image"] for row in cells if lesion.setdefault(row["image"], row["lesion_id"]) != row["lesion_id"]]
-    if other:
-        complain(DataContractError(f"{path}: {len(other)} rows give an image a second lesion: {listed(other)}."))
+    complain_of(other, f"{path}: {len(other)} rows give an image a second lesion", code="group-ambiguous")
     absent = [key for key in ids if not lesion.get(key)]
-    if absent:
-        complain(DataContractError(f"{path}: {len(absent)} images have no lesion: {listed(absent)}."))
+    complain_of(absent, f"{path}: {len(absent)} images have no lesion", code="group-missing")
     return [lesion.get(key) or key for key in ids]
 
 
@@ -132,7 +131,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: lesions of each class; at least 8.
-        seed: of the noise.
+        seed: for the noise.
         name: "isic".
     """
     from PIL import Image

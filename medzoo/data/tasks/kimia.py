@@ -1,4 +1,4 @@
-"""KIMIA Path960: 20 tissues, 48 patches each, told apart by the letter in the file's name.
+"""KIMIA Path960: 20 tissues, 48 patches each; the letter in the file name is the class.
 
 Paper: https://arxiv.org/abs/1710.01249.
 """
@@ -12,9 +12,9 @@ import numpy as np
 
 from medzoo.data.build_task import make_task
 from medzoo.data.files.find import by_name, need_folder
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, listed
+from medzoo.errors import DataContractError
 
 CHOICES: dict[str, None] = {}
 CLASSES = tuple("ABCDEFGHIJKLMNOPQRST")
@@ -30,7 +30,7 @@ TASKS: dict[str, TaskInfo] = {
         unit="image",
         groups="none: the patches of a class are cut from one slide, so no split can keep slides apart",
         channels=3,
-        license="not stated; made public by its authors",
+        license="not stated; published by its authors",
         url="https://kimia.uwaterloo.ca/",
         citation="Kumar et al., A comparative study of CNN, BoVW and LBP for classification of histopathological images, SSCI "
         "2017, https://arxiv.org/abs/1710.01249",
@@ -39,10 +39,10 @@ TASKS: dict[str, TaskInfo] = {
   A1.tif ... A48.tif
   ...
   T1.tif ... T48.tif""",
-        split="made: 70, 10 and 20 % of the images of each class. The folds of Juodelyte et al. (data/kimia of "
-        "https://github.com/DovileDo/revisiting-transfer) have train and val lists and no test: --split-file FOLDER --fold 0 "
-        "to 4.",
-        note="960 images from 20 slides, one slide a class: a model may learn the slide instead of the tissue.",
+        split="made by image: 70, 10 and 20 % of the images of each class. The folds of Juodelyte et al. (data/kimia of "
+        "https://github.com/DovileDo/revisiting-transfer) have train and val lists but no test list: --split-file FOLDER --fold "
+        "0 to 4.",
+        note="960 images from 20 slides, one slide per class: a model may learn the slide instead of the tissue.",
         published={
             "accuracy": 0.9472, "model": "deep features, leave-one-out", "source": "https://arxiv.org/abs/1710.01249, abstract",
         },
@@ -51,30 +51,28 @@ TASKS: dict[str, TaskInfo] = {
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """The patches, with the letter as class.
+    """The patches; the letter in the file name is the class.
 
     Args:
         name: "kimia".
-        root: the unpacked data.
-        pooled: the data have no split to leave out.
+        root: the folder with the unpacked data.
+        pooled: no effect: the data have no split.
 
     Raises:
-        DataContractError: for files of other names, or in two folders.
+        DataContractError: for files with other names, and file names that are in two folders.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     images = by_name(root, (".tif", ".tiff"), name)
     odd = sorted(file for file in images if not _NAME.fullmatch(file))
-    if odd:
-        complain(
-            DataContractError(
-                f"Task {name}: {len(odd)} files are not named by a letter A to T and a number: {listed(odd)}."
-            )
-        )
+    complain_of(
+        odd, f"Task {name}: {len(odd)} file names are not a letter A to T and a number", code="file-name-invalid"
+    )
     files = sorted(file for file in images if _NAME.fullmatch(file))
     if not files:
         raise DataContractError(
-            f"Task {name}: {root} holds no .tif files. `medzoo tasks info {name}` shows the layout."
+            f"Task {name}: {root} has no .tif files. `medzoo tasks info {name}` shows the layout.",
+            code="images-not-found",
         )
     rows = {
         "id": files,
@@ -91,7 +89,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: patches of each class; at most 12.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "kimia".
     """
     from PIL import Image

@@ -15,12 +15,12 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
-from medzoo.data.readers.nifti_slices import SliceReader, slices_of
+from medzoo.data.readers.nifti_slices import SliceReader, count_slices, save_volume
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, ImageError
 
 CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "png")}
-WINDOW = (-1024.0, 3071.0)  # the scale of CT; protocols choose their own window within it
+WINDOW = (-1024.0, 3071.0)  # the range of CT; protocols choose a window inside it
 _VOLUME = re.compile(r"volume-(\d+)\.nii(?:\.gz)?")
 _SLICE = re.compile(r"volume-(\d+)_(\d+)\.png")
 
@@ -38,33 +38,33 @@ TASKS: dict[str, TaskInfo] = {
         url="https://arxiv.org/abs/1901.04056",
         citation="Bilic et al., The liver tumor segmentation benchmark (LiTS), Medical Image Analysis 84 (2023) 102680, "
         "https://arxiv.org/abs/1901.04056",
-        how="Register for the challenge that the paper names and download the 131 training volumes; or take the PNG slices at "
-        "https://www.kaggle.com/datasets/andrewmvd/lits-png.",
+        how="Register for the challenge that the paper names and download the 131 training volumes; or download the PNG slices "
+        "from https://www.kaggle.com/datasets/andrewmvd/lits-png.",
         layout="""ROOT/  (any folders, each name once)
   volume-3.nii, segmentation-3.nii             (also .nii.gz)
-or ROOT/  (or ROOT/Clean_LiTS/, as the RadNet study has it; without train, val and test too)
+or ROOT/  (or ROOT/Clean_LiTS/, as in the RadNet study; with or without train, val and test)
   train/volumes/volume-3_45.png
   train/segmentations/segmentation-3_livermask_45.png
   train/segmentations/segmentation-3_lesionmask_45.png
   val/...  test/...""",
-        split="made by volume: 70, 10 and 20 %; folders train, val and test are kept where they are there, and are refused if "
-        "they part a volume. The RadNet study publishes no lists.",
-        note="131 volumes. Slices of one volume are alike, so they stay together. A mask has liver 1 and lesion 2 (which is "
-        "in the liver); many slices have neither. NIfTI is in Hounsfield units; the PNG slices are scaled to 8 bits by their "
-        "maker, and how is not stated, so their values are no HU.",
+        split="made by volume: 70, 10 and 20 %. If there are folders train, val and test, they are the splits; a volume in two "
+        "of them is an error. The RadNet study publishes no lists.",
+        note="131 volumes. Slices of one volume are similar, so they stay in one split. A mask has liver 1 and lesion 2 (inside "
+        "the liver); many slices have neither. NIfTI is in Hounsfield units. The author of the PNG slices scaled them to 8 bits "
+        "and does not state how, so their values are not HU.",
         published={
             "dice_liver": 0.9487, "dice_lesion": 0.8551, "model": "U-Net with ResNet-50, SimCLR ImageNet, mean of 4 runs",
             "source": "https://arxiv.org/abs/2306.17555 (Jonske et al.), experiment E1",
-            "note": "Dice of each batch, averaged, so that it depends on the batch size; 256 x 256 pixels",
+            "note": "mean of the Dice of each batch, so it depends on the batch size; 256 x 256 pixels",
         },
     ),
 }  # fmt: skip
 
 
 class PairReader(MaskReader):
-    """Masks under "liver.png|lesion.png": 1 in the liver, 2 in the lesion."""
+    """Masks under "liver.png|lesion.png": 1 for liver, 2 for lesion."""
 
-    ID = "medzoo.data.tasks.lits.PairReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.lits.PairReader"  # part of the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion."""
@@ -74,9 +74,9 @@ class PairReader(MaskReader):
 
 
 class LiverReader(SliceReader):
-    """Masks under "segmentation-3.nii#45", whose values are 0, 1 for liver and 2 for lesion."""
+    """Masks under "segmentation-3.nii#45" with the values 0, 1 for liver and 2 for lesion."""
 
-    ID = "medzoo.data.tasks.lits.LiverReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.lits.LiverReader"  # part of the keys of decoded images; never change it
 
     def read_mask(self, key: str) -> np.ndarray:
         """(H, W) uint8: 0, 1 for liver and 2 for lesion.
@@ -87,7 +87,8 @@ class LiverReader(SliceReader):
         mask = self.labels(key)
         if not np.isin(mask, (0, 1, 2)).all():
             raise ImageError(
-                f"{self.root / key}: holds the values {np.unique(mask).tolist()[:9]}; they should be 0, 1 and 2."
+                f"{self.root / key}: the mask has the values {np.unique(mask).tolist()[:9]}; only 0, 1 and 2 are allowed.",
+                code="mask-values-invalid",
             )
         return mask.astype(np.uint8)
 
@@ -97,47 +98,51 @@ def load(name: str, root: Path | None = None, *, files: str | None = None, poole
 
     Args:
         name: "lits".
-        root: the unpacked data.
-        files: "nifti" or "png"; by default NIfTI where it is there.
-        pooled: leave out the folders' split.
+        root: the folder with the unpacked data.
+        files: "nifti" or "png"; by default NIfTI if there are such files.
+        pooled: ignore the split by folders.
 
     Raises:
         DataContractError: for slices without both masks, masks without a slice, and volumes without a segmentation.
-        SplitError: if the folders train, val and test part a volume.
+        SplitError: if a volume is in two of the folders train, val and test.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
-    volumes = {} if files == "png" else _named(by_name(root, (".nii", ".nii.gz"), name), _VOLUME, name)
+    volumes = {} if files == "png" else _by_number(by_name(root, (".nii", ".nii.gz"), name), _VOLUME, name)
     if volumes:
         return _nifti(info, root, volumes, name, pooled)
-    slices = {} if files == "nifti" else _named(by_name(root, (".png",), name), _SLICE, name)
+    slices = {} if files == "nifti" else _by_number(by_name(root, (".png",), name), _SLICE, name)
     if not slices:
         raise DataContractError(
-            f"Task {name}: {root} holds no volume-3.nii and no volume-3_45.png. `medzoo tasks info {name}` shows the layout."
+            f"Task {name}: {root} has no files named like volume-3.nii or volume-3_45.png. `medzoo tasks info {name}` shows the "
+            "layout.",
+            code="images-not-found",
         )
     return _png(info, root, slices, name, pooled)
 
 
-def _named(files: dict[str, str], pattern: re.Pattern[str], task: str) -> dict[tuple[int, ...], str]:
-    """Numbers in the file's name → path, in the order of the numbers."""
-    found: dict[tuple[int, ...], str] = {}
+def _by_number(files: dict[str, str], pattern: re.Pattern[str], task: str) -> dict[tuple[int, ...], str]:
+    """Numbers in the file name → path, in the order of the numbers."""
+    paths: dict[tuple[int, ...], str] = {}
     twice = []
     for file, path in files.items():
         match = pattern.fullmatch(file)
-        if match and (first := found.setdefault(tuple(map(int, match.groups())), path)) != path:
+        if match and (first := paths.setdefault(tuple(map(int, match.groups())), path)) != path:
             twice.append(f"{first} and {path}")
-    complain_of(twice, f"Task {task}: {len(twice)} files are there twice")
-    return dict(sorted(found.items()))
+    complain_of(twice, f"Task {task}: {len(twice)} files are there twice; keep one of each", code="files-duplicated")
+    return dict(sorted(paths.items()))
 
 
 def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: str, pooled: bool) -> Task:
     names = {f"{volume}_{number}": path for (volume, number), path in slices.items()}
     parts = []
     for what in ("livermask", "lesionmask"):
-        masks = _named(by_name(root, (".png",), task), re.compile(rf"segmentation-(\d+)_{what}_(\d+)\.png"), task)
-        found = {f"{volume}_{number}": path for (volume, number), path in masks.items()}
-        need_partners(names, list(found), task, f"slice volume-V_S.png (there is only a {what})", root, ".png")
-        parts.append({key: found[key] for key in need_partners(found, list(names), task, what, root) if key in found})
+        masks = _by_number(by_name(root, (".png",), task), re.compile(rf"segmentation-(\d+)_{what}_(\d+)\.png"), task)
+        by_slice = {f"{volume}_{number}": path for (volume, number), path in masks.items()}
+        need_partners(names, list(by_slice), task, f"slice volume-V_S.png (there is only a {what})", root, ".png")
+        parts.append(
+            {key: by_slice[key] for key in need_partners(by_slice, list(names), task, what, root) if key in by_slice}
+        )
     ids = [key for key in names if all(key in part for part in parts)]
     rows: dict[str, Any] = {
         "id": [f"volume-{key}" for key in ids],
@@ -145,22 +150,23 @@ def _png(info: TaskInfo, root: Path, slices: dict[tuple[int, ...], str], task: s
         "mask": ["|".join(part[key] for part in parts) for key in ids],
         "patient_id": [key.partition("_")[0] for key in ids],
     }
+    # Slices of a volume have one size: the first slice of each volume is enough.
     first = [row for row, volume in enumerate(rows["patient_id"]) if row == 0 or volume != rows["patient_id"][row - 1]]
     check_sizes(root, [rows["image"][row] for row in first], [rows["mask"][row] for row in first], task)
     splits = splits_by_folder(rows["image"], task)
-    full = f"{task},files=png"
-    return make_task(info, rows, splits, root, (), reader=PairReader(root), pooled=pooled, name=full)
+    full_name = f"{task},files=png"
+    return make_task(info, rows, splits, root, (), reader=PairReader(root), pooled=pooled, name=full_name)
 
 
 def _nifti(info: TaskInfo, root: Path, volumes: dict[tuple[int, ...], str], task: str, pooled: bool) -> Task:
     pattern = re.compile(r"segmentation-(\d+)\.nii(?:\.gz)?")
-    found = _named(by_name(root, (".nii", ".nii.gz"), task), pattern, task)
-    masks = {f"volume-{number[0]}": path for number, path in found.items()}
+    segmentations = _by_number(by_name(root, (".nii", ".nii.gz"), task), pattern, task)
+    masks = {f"volume-{number[0]}": path for number, path in segmentations.items()}
     names = {f"volume-{number[0]}": path for number, path in volumes.items()}
     need_partners(names, list(masks), task, "volume (there is only a segmentation)", root, ".nii")
     rows: dict[str, list[str]] = {"id": [], "image": [], "mask": [], "patient_id": []}
     for key in need_partners(masks, list(names), task, "segmentation", root):
-        for number in range(slices_of(root, [names[key], masks[key]], task)):
+        for number in range(count_slices(root, [names[key], masks[key]], task)):
             rows["id"].append(f"{key}_{number}")
             rows["image"].append(f"{names[key]}#{number}")
             rows["mask"].append(f"{masks[key]}#{number}")
@@ -174,11 +180,9 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: volumes; at least 6, of three or four slices.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "lits".
     """
-    from medzoo.data.readers.nifti_slices import save_volume
-
     rng = np.random.default_rng(seed)
     for number in range(max(n // 2, 6)):
         shape = (28 + seed, 24, 3 + number % 2)

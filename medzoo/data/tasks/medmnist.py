@@ -1,8 +1,8 @@
 """The twelve 2D sets of MedMNIST v2 with their official files, MD5s and splits.
 
 Facts: https://github.com/MedMNIST/MedMNIST (medmnist/info.py, commit 805b742). Paper:
-https://doi.org/10.1038/s41597-022-01721-8. No patient ids are published, so images of one patient may be spread
-over training and test; the sets stay what their authors made them, and the task says that there are no groups.
+https://doi.org/10.1038/s41597-022-01721-8. No patient ids are published, so images of one patient may be in training
+and in test. medzoo keeps the authors' splits, and the task has no groups.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-import urllib.error
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +21,9 @@ from medzoo.data.files.downloads import downloads_allowed
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.readers.npz import NpzReader
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, UsageError
-from medzoo.store import atomic_path, verified_sha256, write_json
+from medzoo.errors import DataContractError, UsageError, WeightsUnavailableError
+from medzoo.http_download import download
+from medzoo.store import verified_sha256, write_json
 
 CHOICES = {"size": None}
 SIZES = (28, 64, 128, 224)
@@ -36,9 +35,9 @@ _SHOWS = {
     "organamnist": "axial slices of abdominal CT", "organcmnist": "coronal slices of abdominal CT",
     "organsmnist": "sagittal slices of abdominal CT",
 }  # fmt: skip
-# Found by `medzoo tasks duplicates` in the official file of 28 pixels.
+# Found by `medzoo tasks duplicates` in the official file with 28 pixels.
 _NOTES = {
-    "pneumoniamnist": "29 of the 5,856 images repeat another one pixel for pixel: 27 groups, 8 of them in both train and "
+    "pneumoniamnist": "29 of the 5,856 images are exact copies of another one: 27 groups of copies, 8 of them in both train and "
     "validation, none in test; no group has two labels.",
 }
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
@@ -76,7 +75,7 @@ def _info(name: str, facts: _Set) -> TaskInfo:
         license=facts.license,
         url="https://medmnist.com",
         citation="Yang et al., MedMNIST v2, Scientific Data 10, 41 (2023)",
-        how=f"downloaded from {URL}{name}.npz when online; else put {name}.npz in a folder and give --root FOLDER",
+        how=f"downloaded from {URL}{name}.npz when online; otherwise put {name}.npz in a folder and give --root FOLDER",
         published={
             "auroc": facts.published[0], "accuracy": facts.published[1], "model": "ResNet-18, 28 px",
             "source": "https://doi.org/10.1038/s41597-022-01721-8", "note": "typed, not yet checked against the paper's table",
@@ -92,40 +91,50 @@ def load(name: str, root: Path | None = None, *, size: int = 28, check_md5: bool
     """A MedMNIST set with its official split.
 
     Args:
-        name: of the set.
-        root: folder that holds the .npz file; by default medzoo's own, filled from Zenodo when the file is absent.
+        name: name of the set.
+        root: folder that holds the .npz file; by default medzoo's data folder, where a missing file is downloaded from Zenodo.
         size: 28, 64, 128 or 224 pixels.
-        check_md5: only tests with made-up files leave this out.
+        check_md5: False only in tests with generated files.
 
     Raises:
-        DataContractError: if the file is missing and cannot be fetched, or is not the official one.
+        DataContractError: if the file is missing and cannot be downloaded, or is not the official one.
+        UsageError: for another size.
     """
     facts, info = _SETS[name], TASKS[name]
     if size not in SIZES:
-        raise UsageError(f"Task {name} has no size {size}; choose {', '.join(map(str, SIZES))}.")
+        raise UsageError(
+            f"Task {name} has no size {size}. Choose one of {', '.join(map(str, SIZES))}.", code="size-not-available"
+        )
+    # The file: present, downloaded now, or an error that says where to get it.
     file = f"{name}.npz" if size == 28 else f"{name}_{size}.npz"
     folder = paths.home() / "data" / "medmnist" if root is None else root
     expected = facts.md5[SIZES.index(size)]
     if not (folder / file).is_file():
         if root is not None:
             raise DataContractError(
-                f"{folder / file} does not exist. Get it from {URL}{file} and give its folder as --root."
+                f"{folder / file} does not exist. Download it from {URL}{file} and give its folder as --root.",
+                code="data-file-missing",
             )
         if not downloads_allowed():
-            raise DataContractError(f"{folder / file} does not exist, and nothing is fetched now.")
+            raise DataContractError(
+                f"{folder / file} does not exist, and downloads are disabled now.", code="downloads-disabled"
+            )
         _download(URL + file, folder / file, expected)
     if check_md5 and (got := _md5(folder / file)) != expected:
         raise DataContractError(
-            f"{folder / file} has the MD5 {got}; the official file has {expected}. Delete it and get it again from "
-            f"{URL}{file}. A file of your own is no MedMNIST set: store it as folders or Parquet and use folder:PATH."
+            f"{folder / file} has the MD5 {got}; the official file has {expected}. Delete it and download it again from "
+            f"{URL}{file}. Your own data are not a MedMNIST set: store them as folders or Parquet and use folder:PATH.",
+            code="md5-mismatch",
         )
+    # One table per split, from the arrays of the file.
     reader = NpzReader(folder, file)
     columns = {}
     for (split, prefix), count in zip(_SPLITS.items(), facts.counts, strict=True):
         labels, rows = reader.array(f"{prefix}_labels"), reader.shape(f"{prefix}_images")[0]
         if labels.shape[0] != rows or (check_md5 and rows != count):
             raise DataContractError(
-                f"{folder / file}, {split}: {rows} images, {labels.shape[0]} labels, {count} expected."
+                f"{folder / file}, split {split}: {rows} images and {labels.shape[0]} labels; {count} of each expected.",
+                code="image-count-wrong",
             )
         ids = [f"{prefix}/{row}" for row in range(rows)]
         keys = [f"{file}#{prefix}_images/{row}" for row in range(rows)]
@@ -137,13 +146,13 @@ def load(name: str, root: Path | None = None, *, size: int = 28, check_md5: bool
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write a tiny file with the real keys, shapes and types (and so another MD5).
+    """Write a tiny file with the real keys, shapes and types (its MD5 differs from the official one).
 
     Args:
         root: folder.
-        n: training images; at least one a class is written.
-        seed: of the noise.
-        name: of the set.
+        n: training images; at least one per class is written.
+        seed: for the noise.
+        name: name of the set.
     """
     name = name or next(iter(TASKS))
     facts, rng = _SETS[name], np.random.default_rng(seed)
@@ -161,7 +170,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 
 
 def _md5(path: Path) -> str:
-    """The MD5 of a file; it follows from the sha256, which is remembered until the file changes."""
+    """The MD5 of a file, stored under its sha256, which is cached until the file changes."""
     sha256 = verified_sha256(path)
     note = paths.home() / "receipts" / f"md5-{sha256[:32]}.json"
     with suppress(OSError, ValueError, KeyError):
@@ -176,27 +185,18 @@ def _md5(path: Path) -> str:
 
 
 def _download(url: str, path: Path, md5: str) -> None:
-    from tqdm import tqdm
-
-    digest = hashlib.md5(usedforsecurity=False)
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, atomic_path(path) as temporary:
-            total = int(answer.headers.get("Content-Length") or 0) or None
-            with (
-                temporary.open("wb") as file,
-                tqdm(total=total, unit="B", unit_scale=True, desc=path.name, disable=None) as bar,
-            ):
-                while chunk := answer.read(1 << 20):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    bar.update(len(chunk))
-            if digest.hexdigest() != md5:
-                raise DataContractError(
-                    f"{url} gave a file with the MD5 {digest.hexdigest()}; the official one has {md5}. Nothing was kept; "
-                    "try again, or fetch it yourself and give its folder as --root."
-                )
-    except (urllib.error.URLError, OSError) as error:
+        download(url, path, tries=2)
+    except WeightsUnavailableError as error:
         raise DataContractError(
-            f"{path} does not exist, and {url} cannot be reached ({error}). Bring the file on another way and give its "
-            "folder as --root."
+            f"{path} does not exist, and its download failed: {error} Copy the file from another machine, and give its folder as "
+            "--root.",
+            code="download-failed",
         ) from error
+    if (got := _md5(path)) != md5:
+        path.unlink()
+        raise DataContractError(
+            f"{url} has the MD5 {got}, but the official file has {md5}. The file was removed. Try again, or download it "
+            "yourself and give its folder as --root.",
+            code="md5-mismatch",
+        )

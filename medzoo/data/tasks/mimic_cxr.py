@@ -16,10 +16,10 @@ from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import find_folder, find_one, need_files, need_folder
 from medzoo.data.label_policy import parse_policy
-from medzoo.data.problems import complain, complain_of
+from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, findings
-from medzoo.errors import DataContractError, listed
 
 CHOICES = {"view": ("all", "frontal", "lateral"), "blank": BLANKS}
 USUAL = {"view": "all", "blank": "zero"}
@@ -46,7 +46,7 @@ TASKS: dict[str, TaskInfo] = {
         citation="Johnson et al., MIMIC-CXR-JPG, https://arxiv.org/abs/1901.07042, data https://doi.org/10.13026/jsn5-t979",
         how="Become a credentialed PhysioNet user, sign the agreement at https://physionet.org/content/mimic-cxr-jpg/, and "
         "download the folder files and the tables.",
-        layout="""ROOT/   (the folder of a version; or what holds it: mimic-cxr-jpg/2.x.0, physionet.org/files/mimic-cxr-jpg/2.x.0)
+        layout="""ROOT/   (the folder of a version, or the one above mimic-cxr-jpg/2.x.0 or physionet.org/files/mimic-cxr-jpg/2.x.0)
   mimic-cxr-2.0.0-chexpert.csv.gz    (or .csv; labels of each study)
   mimic-cxr-2.0.0-split.csv.gz       (or .csv)
   mimic-cxr-2.0.0-metadata.csv.gz    (or .csv; for views)
@@ -54,11 +54,11 @@ TASKS: dict[str, TaskInfo] = {
 or, instead of the three tables, the studies' joined ones:
   mimic-cxr-2.0.0-train.csv, mimic-cxr-2.0.0-validate.csv, mimic-cxr-2.0.0-test.csv""",
         split="official, by patient: train, validate (validation) and test of the split table, or of the joined tables.",
-        note=BLANK_NOTE + " Labels are found by name: the table's columns are in alphabetical order, not in CheXpert's. (The "
-        "configuration of Ark lists CheXpert's order beside a loader that reads by position.) 377,110 images; those of the few "
-        "studies without a row of labels are left out. view=frontal keeps AP and PA, view=lateral keeps LATERAL and LL; "
-        "other and empty view positions are in neither. Sex and age are not among these tables. Krones et al. used frontal images "
-        "that have at least one label. The official test split has 5,159 images of 293 patients.",
+        note=BLANK_NOTE + " Labels are read by column name: the columns are in alphabetical order, not in CheXpert's order. (Ark's "
+        "configuration lists CheXpert's order, but its loader reads by position.) 377,110 images; images of the few studies "
+        "without a row of labels are left out. view=frontal keeps AP and PA, view=lateral keeps LATERAL and LL; other and empty "
+        "view positions are in neither. The tables have no sex and age. Krones et al. used frontal images with at least one "
+        "label. The official test split has 5,159 images of 293 patients.",
     ),
 }  # fmt: skip
 
@@ -72,39 +72,39 @@ def load(
     label_policy: str | None = None,
     pooled: bool = False,
 ) -> Task:
-    """MIMIC-CXR-JPG under its official split.
+    """MIMIC-CXR-JPG with its official split.
 
     Args:
         name: "mimic_cxr".
-        root: the folder of a version, or one that holds it as PhysioNet's wget writes it.
+        root: the folder of a version, or the folder that PhysioNet's wget command fills.
         view: "all", "frontal" (AP and PA) or "lateral" images.
-        blank: what an empty cell means: "zero" (absent, as in the studies) or "mask" (not annotated).
-        label_policy: what uncertain labels (-1) become: "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
-        pooled: leave out the splits.
+        blank: the meaning of an empty cell: "zero" (absent, as in the studies) or "mask" (not annotated).
+        label_policy: what to do with uncertain labels (-1): "mask", "zero", "one", "soft" or "soft:LOW:HIGH".
+        pooled: ignore the splits.
 
     Raises:
         DataContractError: for missing files, unknown labels or splits, and studies that are labelled twice.
     """
+    # The authors' three tables, or the studies' joined ones.
     info = TASKS[name]
     inside = (*_either("chexpert"), JOINED[0])
     base = find_folder(need_folder(root, name, info.how), inside, OUTER, name)
     official = any((base / file).exists() for file in _either("chexpert"))
     columns, tables = _official(base, name, blank, view) if official else _joined(base, name, blank, view)
+    # Rows of a known split whose file exists.
     unknown = sorted({word for word in columns["split"] if word not in SPLITS})
-    if unknown:
-        complain(
-            DataContractError(f"Task {name}: unknown splits {listed(unknown)}; they should be {', '.join(SPLITS)}.")
-        )
+    complain_of(
+        unknown, f"Task {name}: {len(unknown)} splits are not one of {', '.join(SPLITS)}", code="split-name-unknown"
+    )
     absent = need_files(base, columns["image"], name)
     columns = select_rows(
         columns,
         [word in SPLITS and key not in absent for word, key in zip(columns["split"], columns["image"], strict=True)],
     )
     splits = [SPLITS[word] for word in columns.pop("split")]
-    said = name_with_choices(name, {"view": view, "blank": blank}, USUAL)
-    return make_task(
-        info, columns, splits, base, tables, policy=parse_policy(label_policy), pooled=pooled, name=said
-    )  # fmt: skip
+    full_name = name_with_choices(name, {"view": view, "blank": blank}, USUAL)
+    policy = parse_policy(label_policy)
+    return make_task(info, columns, splits, base, tables, policy=policy, pooled=pooled, name=full_name)
 
 
 def _either(word: str) -> tuple[str, str]:
@@ -112,38 +112,40 @@ def _either(word: str) -> tuple[str, str]:
 
 
 def _official(base: Path, task: str, blank: str, view: str) -> tuple[dict[str, Any], list[str]]:
-    """One row an image out of the authors' tables: the split's rows, with the labels of their study."""
+    """One row per image from the authors' tables: the rows of the split table, with the labels of their study."""
+    # Labels of each study.
     labelled, split = (find_one(base, _either(word), task) for word in ("chexpert", "split"))
     table = read_columns(labelled, ("study_id", *FINDINGS))
     studies = table["study_id"]
     place = {study: row for row, study in enumerate(studies)}
     if len(place) < len(studies):
         twice = sorted({study for row, study in enumerate(studies) if place[study] != row})
-        complain_of(twice, f"{labelled}: {len(twice)} studies have more than one row")
+        complain_of(twice, f"{labelled}: {len(twice)} studies have more than one row", code="study-duplicated")
     labels = findings(table, studies, labelled, blank)
+    # Images of the split table whose study has labels, in the chosen view.
     images = read_columns(split, ("dicom_id", "study_id", "subject_id", "split"))
     views, tables = _views(base, images["dicom_id"], task, view)
-    wanted = [
+    selected = [
         study in place and (view == "all" or VIEWS.get(word) == view)
         for study, word in zip(images["study_id"], views, strict=True)
     ]
-    kept = select_rows({**images, "view": views}, wanted)
+    rows = select_rows({**images, "view": views}, selected)
     return {
-        "id": kept["dicom_id"],
+        "id": rows["dicom_id"],
         "image": [
             f"files/p{subject[:2]}/p{subject}/s{study}/{image}.jpg"
-            for subject, study, image in zip(kept["subject_id"], kept["study_id"], kept["dicom_id"], strict=True)
+            for subject, study, image in zip(rows["subject_id"], rows["study_id"], rows["dicom_id"], strict=True)
         ],
-        "label": labels[[place[study] for study in kept["study_id"]]],
-        "patient_id": kept["subject_id"],
-        "study_id": kept["study_id"],
-        "view": kept["view"],
-        "split": kept["split"],
+        "label": labels[[place[study] for study in rows["study_id"]]],
+        "patient_id": rows["subject_id"],
+        "study_id": rows["study_id"],
+        "view": rows["view"],
+        "split": rows["split"],
     }, [labelled.name, split.name, *tables]
 
 
 def _views(base: Path, ids: list[str], task: str, view: str) -> tuple[list[str], list[str]]:
-    """The view position of each image and the table that says so; without the table, nothing is known."""
+    """The view position of each image and the table that it comes from; empty texts without the table."""
     if view == "all" and not any((base / file).exists() for file in _either("metadata")):
         return [""] * len(ids), []
     path = find_one(base, _either("metadata"), task)
@@ -153,7 +155,7 @@ def _views(base: Path, ids: list[str], task: str, view: str) -> tuple[list[str],
 
 
 def _joined(base: Path, task: str, blank: str, view: str) -> tuple[dict[str, Any], list[str]]:
-    """One row an image out of the studies' tables, which hold path, split and labels together."""
+    """One row per image from the studies' tables, which have path, split and labels together."""
     keys = ("image_path", "dicom_id", "study_id", "subject_id", "split")
     parts, labels = [], []
     for file in JOINED:
@@ -176,17 +178,15 @@ def _joined(base: Path, task: str, blank: str, view: str) -> tuple[dict[str, Any
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write a tiny version folder: JPEG files of noise and the three tables, zipped as PhysioNet has them.
+    """Write a tiny version folder: JPEG files of noise and the three tables, compressed as on PhysioNet.
 
     Args:
         root: folder.
         n: images; at least 108, so that each finding occurs in training.
-        seed: of the noise.
+        seed: for the noise.
         name: ignored; there is one task.
     """
     import gzip
-
-    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     names = sorted(FINDINGS)

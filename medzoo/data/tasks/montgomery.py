@@ -27,7 +27,7 @@ TASKS: dict[str, TaskInfo] = {
         unit="image",
         groups="none: one radiograph a case number, and no patient ids are published",
         channels=1,
-        license="not stated on the download page, which makes it available to the research community",
+        license="not stated; the download page makes the set available to the research community",
         url="https://lhncbc.nlm.nih.gov/LHC-publications/pubs/TuberculosisChestXrayImageDataSets.html",
         citation="Jaeger et al., Two public chest X-ray datasets for computer-aided screening of pulmonary diseases, "
         "Quantitative Imaging in Medicine and Surgery, http://www.amepc.org/qims/article/view/5132",
@@ -36,10 +36,10 @@ TASKS: dict[str, TaskInfo] = {
   CXR_png/MCUCXR_0001_0.png
   ManualMask/leftMask/MCUCXR_0001_0.png
   ManualMask/rightMask/MCUCXR_0001_0.png
-or, as the study has it: ROOT/images/*.png and ROOT/masks/*.png of the same names, or both below train, valid and test""",
-        split="made: 70, 10 and 20 %. The study of Hosseinzadeh Taher et al. publishes no lists; folders train, valid and "
-        "test as it wants them are kept, and lists of file names work through --split-file FOLDER.",
-        note="138 radiographs, 80 normal and 58 with signs of tuberculosis (the last digit of the name). A mask is both lungs.",
+or, as in the study: ROOT/images/*.png and ROOT/masks/*.png with the same names, or both below train, valid and test""",
+        split="made by image: 70, 10 and 20 %. The study of Hosseinzadeh Taher et al. publishes no lists. If there are folders "
+        "train, valid and test as in the study, they are the splits; lists of file names work with --split-file FOLDER.",
+        note="138 radiographs, 80 normal and 58 with signs of tuberculosis (the last digit of the name). A mask shows both lungs.",
         published={
             "dice": 0.9819, "sd": 0.0013, "model": "U-Net with ResNet-50, supervised ImageNet",
             "source": "https://arxiv.org/abs/2108.05930 (Hosseinzadeh Taher et al. 2021), domain-adaptation figure",
@@ -50,12 +50,12 @@ or, as the study has it: ROOT/images/*.png and ROOT/masks/*.png of the same name
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """The Montgomery set, as the library or as the study lays it out.
+    """The Montgomery set, in the library's or in the study's layout.
 
     Args:
         name: "montgomery".
-        root: the unpacked data.
-        pooled: leave out the folders' split.
+        root: the folder with the unpacked data.
+        pooled: ignore the split by folders.
 
     Raises:
         DataContractError: for radiographs without lungs, lungs without a radiograph, and masks of another size.
@@ -77,13 +77,13 @@ def _original(root: Path, task: str) -> dict[str, list[str]]:
     images = by_stem(files_below(folder, (".png",), root), task)
     sides = [by_stem(files_below(manual / side, MASKS, root), task) for side in LUNGS]
     names = list(images)
-    for side, found in zip(LUNGS, sides, strict=True):
-        need_partners(images, list(found), task, f"radiograph (there is only a {side})", folder)
-        names = need_partners(found, names, task, side, manual)
+    for side, masks in zip(LUNGS, sides, strict=True):
+        need_partners(images, list(masks), task, f"radiograph (there is only a {side})", folder)
+        names = need_partners(masks, names, task, side, manual)
     return {
         "id": names,
         "image": [images[stem] for stem in names],
-        "mask": ["|".join(found[stem] for found in sides) for stem in names],
+        "mask": ["|".join(masks[stem] for masks in sides) for stem in names],
     }
 
 
@@ -93,7 +93,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: radiographs.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "montgomery".
     """
     from PIL import Image

@@ -1,7 +1,7 @@
-"""ChestX-ray14 of the NIH, as the two studies use it: with its 14 findings, and with "No Finding" as a fifteenth class (CX8).
+"""ChestX-ray14 of the NIH, as used by two studies: with its 14 findings, and with "No Finding" as a fifteenth class (CX8).
 
 Paper: https://arxiv.org/abs/1705.02315. Files: https://nihcc.app.box.com/v/ChestXray-NIHCC, or Kaggle nih-chest-xrays/data.
-Findings were mined from reports by a program; about one in ten is wrong by the authors' own estimate.
+A program extracted the findings from reports; the authors estimate that about one in ten is wrong.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv, read_list
 from medzoo.data.files.find import by_name, find_one, need_folder
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.vocabulary import EXCLUDED
-from medzoo.errors import DataContractError, listed
+from medzoo.errors import DataContractError
 
 CHOICES: dict[str, None] = {}
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
@@ -37,7 +37,7 @@ CX8 = (
 )  # fmt: skip
 _LAYOUT = """ROOT/
   Data_Entry_2017_v2020.csv   (or Data_Entry_2017.csv)
-  train_val_list.txt          (the official test patients; without the lists, splits are made by patient)
+  train_val_list.txt          (the two lists are the official split; without them, splits are made by patient)
   test_list.txt
   images/00000001_000.png     (or images_001/images/...: any folders, each name once)"""
 _COMMON: dict[str, Any] = {
@@ -52,9 +52,9 @@ TASKS: dict[str, TaskInfo] = {
     "chestxray14": TaskInfo(
         name="chestxray14", title="14 findings in frontal chest radiographs (NIH), official test patients", classes=FINDINGS,
         layout=_LAYOUT,
-        split="official: test_list.txt is the test split; 10 % of the patients of train_val_list.txt become validation. The "
-        "study's own train and validation lists: --split-file FOLDER with Xray14_{train,val,test}_official.txt.",
-        note="112,120 PNGs of 1024 px, some of them RGBA although grey; an image without a finding is a row of zeros.",
+        split="official: test_list.txt is the test split; 10 % of the patients of train_val_list.txt become validation. For the "
+        "study's train and validation lists: --split-file FOLDER with Xray14_{train,val,test}_official.txt.",
+        note="112,120 grey PNGs of 1024 px, some stored as RGBA. The labels of an image without findings are all zero.",
         published={
             "auroc": 0.8170, "sd": 0.0015, "model": "ResNet-50, supervised ImageNet",
             "source": "https://arxiv.org/abs/2108.05930 (Hosseinzadeh Taher et al. 2021), domain-adaptation figure",
@@ -62,10 +62,10 @@ TASKS: dict[str, TaskInfo] = {
         **_COMMON,
     ),
     "cx8": TaskInfo(
-        name="cx8", title="14 findings and No Finding in frontal chest radiographs (NIH), as the RadNet study", classes=CX8,
-        layout=_LAYOUT + "\nor ROOT/train_val/*.png and ROOT/test/*.png with the CSV beside them",
+        name="cx8", title="14 findings and No Finding in frontal chest radiographs (NIH), as in the RadNet study", classes=CX8,
+        layout=_LAYOUT + "\nor ROOT/train_val/*.png and ROOT/test/*.png, with the CSV in ROOT",
         split="official test patients, from the lists or the folders train_val and test; 10 % of the other patients become "
-        "validation. (The study drew validation images, so that patients were in both; medzoo does not.)",
+        "validation. (The study drew validation images, so some patients were in both splits; medzoo draws patients.)",
         note="The study weighted the loss of No Finding by 0.001.",
         published={
             "auroc": 0.7539, "sd": 0.0058, "model": "ResNet-50, SimCLR ImageNet, mean of 4 runs",
@@ -77,28 +77,29 @@ TASKS: dict[str, TaskInfo] = {
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """ChestX-ray14 under the labels of one of the studies.
+    """ChestX-ray14 with the labels of one of the studies.
 
     Args:
         name: "chestxray14" or "cx8".
-        root: the unpacked data.
-        pooled: leave out the official split.
+        root: the folder with the unpacked data.
+        pooled: ignore the official split.
 
     Raises:
-        DataContractError: for missing files, unknown findings, or images outside the table and lists.
+        DataContractError: for missing files, unknown findings, or images that are not in the table or the lists.
     """
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     table = find_one(root, TABLES, name)
     _, rows = read_csv(table, COLUMNS)
+    # Rows whose image exists.
     names = [row["Image Index"] for row in rows]
     files = by_name(root, (".png",), name)
     absent = [key for key in names if key not in files]
     if absent:
-        complain(
-            DataContractError(
-                f"Task {name}: {len(absent)} of the {len(names)} images in {table.name} are not below {root}: {listed(absent)}."
-            )
+        complain_of(
+            absent,
+            f"Task {name}: {len(absent)} of the {len(names)} images in {table.name} are not below {root}",
+            code="images-missing",
         )
         rows = [row for row in rows if row["Image Index"] in files]
         names = [row["Image Index"] for row in rows]
@@ -117,7 +118,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 def _labels(rows: list[dict[str, str]], classes: Sequence[str], where: str) -> np.ndarray:
     known = {*FINDINGS, "No Finding"}
-    found = np.zeros((len(rows), len(classes)), np.float32)
+    labels = np.zeros((len(rows), len(classes)), np.float32)
     bad = []
     for number, row in enumerate(rows):
         findings = {
@@ -125,20 +126,20 @@ def _labels(rows: list[dict[str, str]], classes: Sequence[str], where: str) -> n
         }
         if not findings <= known or ("No Finding" in findings and len(findings) > 1):
             bad.append(f"{row['Image Index']}: {row['Finding Labels']!r}")
-        found[number] = [word in findings for word in classes]
-    if bad:
-        complain(DataContractError(f"{where}: {len(bad)} rows hold unknown findings: {listed(bad)}."))
-    return found
+        labels[number] = [word in findings for word in classes]
+    complain_of(bad, f"{where}: {len(bad)} rows have unknown findings, or No Finding with others", code="class-unknown")
+    return labels
 
 
 def _years(text: str) -> float | None:
-    """Age in years; the first edition wrote 058Y and had ages above 120, which are errors of typing."""
+    """Age in years; the first edition wrote 058Y and had ages above 120, which are typing errors and become None."""
     digits = text.removesuffix("Y")
     return float(digits) if digits.isdecimal() and int(digits) <= 120 else None
 
 
 def _official(root: Path, names: list[str], files: list[str], task: str) -> tuple[list[str] | None, list[str]]:
-    """The split of each image by the official lists, or by the folders train_val and test; None without either."""
+    """The split of each image from the official lists, or from the folders train_val and test; None without either."""
+    # Without the lists: the folders of the RadNet study, if there are any.
     lists = [name for name in LISTS if (root / name).is_file()]
     if not lists:
         folders = [path.split("/")[0] if "/" in path else "" for path in files]
@@ -147,26 +148,26 @@ def _official(root: Path, names: list[str], files: list[str], task: str) -> tupl
         return None, []
     if len(lists) < len(LISTS):
         raise DataContractError(
-            f"Task {task}: {root} holds {lists[0]} and not the other official list; bring both or none."
+            f"Task {task}: {root} has {lists[0]} but not the other official list. Add the other list, or remove this one.",
+            code="lists-missing",
         )
-    named: dict[str, str] = {}
+    # Every image must be in exactly one of the two lists.
+    split_of: dict[str, str] = {}
     pairs = [(line[0], split) for file, split in LISTS.items() for line in read_list(root / file)]
-    both = [name for name, split in pairs if named.setdefault(name, split) != split]
-    if both:
-        complain(DataContractError(f"Task {task}: {len(both)} images are in both official lists: {listed(both)}."))
-    left = [name for name in names if name not in named]
-    if left:
-        complain(DataContractError(f"Task {task}: {len(left)} images are in no official list: {listed(left)}."))
-    return [named.get(name, EXCLUDED) for name in names], lists
+    both = [name for name, split in pairs if split_of.setdefault(name, split) != split]
+    complain_of(both, f"Task {task}: {len(both)} images are in both official lists", code="image-in-two-lists")
+    unlisted = [name for name in names if name not in split_of]
+    complain_of(unlisted, f"Task {task}: {len(unlisted)} images are in no official list", code="image-not-in-lists")
+    return [split_of.get(name, EXCLUDED) for name in names], lists
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write a tiny data set: PNG files of noise (one of them RGBA, as among the originals), the CSV and the lists.
+    """Write a tiny data set: PNG files of noise (one of them RGBA, as in the original set), the CSV and the lists.
 
     Args:
         root: folder.
         n: images; at least 60, so that each finding occurs in training.
-        seed: of the noise.
+        seed: for the noise.
         name: either task; they share their files.
     """
     from PIL import Image
@@ -188,5 +189,5 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         lines.append(f"{file},{findings},{visit},{person},2500,2048,0.17,0.17,")
         lists["test_list.txt" if patient % 4 == 3 else "train_val_list.txt"].append(file)
     (root / TABLES[0]).write_text("\n".join(lines) + "\n")
-    for file, named in lists.items():
-        (root / file).write_text("\n".join(named) + "\n")
+    for file, images in lists.items():
+        (root / file).write_text("\n".join(images) + "\n")

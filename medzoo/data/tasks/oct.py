@@ -1,6 +1,6 @@
-"""Retinal OCT with three diseases or none (Kermany et al.); training images of patients who are also tested are left out.
+"""Retinal OCT with three diseases or none (Kermany et al.); training images of test patients are left out.
 
-Home: https://data.mendeley.com/datasets/rscbjbr9sj/3. That the official halves share patients:
+Home: https://data.mendeley.com/datasets/rscbjbr9sj/3. The official train and test folders share patients:
 https://tvst.arvojournals.org/article.aspx?articleid=2778252.
 """
 
@@ -14,10 +14,9 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.class_folders import class_folders
 from medzoo.data.files.find import find_one, need_folder
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.task import Task, TaskInfo
 from medzoo.data.vocabulary import EXCLUDED
-from medzoo.errors import DataContractError, listed
 
 CHOICES: dict[str, tuple[str, ...]] = {}
 CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")
@@ -41,33 +40,35 @@ TASKS: dict[str, TaskInfo] = {
   train/{CNV,DME,DRUSEN,NORMAL}/CNV-1016042-1.jpeg   (class, patient, image)
   test/{CNV,DME,DRUSEN,NORMAL}/*.jpeg""",
         split="official test images; training images of the same patients are left out, and 10 % of the other patients become "
-        "validation. With --fold and --split-file all images of train and test are in. A folder val, as some copies have it, is "
-        "never read.",
-        note="108,312 training images of 4,686 patients and 1,000 test images of 633 by the paper. The archive says that the "
-        "halves are of independent patients; the numbers in the names say that they are not: a published study had to cut the "
-        "training images to 104,649 for it.",
+        "validation. --fold and --split-file use all images of train and test. A folder val, which some copies have, is never "
+        "read.",
+        note="The paper has 108,312 training images of 4,686 patients and 1,000 test images of 633 patients. The archive says "
+        "that train and test have different patients, but the patient numbers in the file names show that they share some: a "
+        "published study reduced the training images to 104,649 for this reason.",
     ),
 }  # fmt: skip
 
 
 def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
-    """The OCT images with the official test half.
+    """The OCT images with the official test images.
 
     Args:
         name: "oct".
-        root: the unpacked data.
-        pooled: leave out the official split; then no image is left out.
+        root: the folder with the unpacked data.
+        pooled: ignore the official split; then no image is left out.
 
     Raises:
         DataContractError: for missing folders, file names without a patient, and files in the folder of another class.
     """
+    # Find the folder that holds train and test.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     outer = ("", "OCT2017/", "OCT2017 /", "CellData/OCT/", "OCT/")
     base = find_one(root, [f"{folder}train" for folder in outer], name).parent
     prefix = base.relative_to(root).as_posix()
+    # The file name gives class and patient; the class must be that of its folder.
     paths: list[str] = []
-    labels, words, patients, odd = [], [], [], []
+    labels, splits, patients, odd = [], [], [], []
     for folder in ("train", "test"):
         for label, file in class_folders(find_one(base, (folder,), name), name, CLASSES, (".jpeg", ".jpg")):
             match = _NAME.fullmatch(file)
@@ -76,20 +77,19 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
                 continue
             paths.append(f"{folder}/{label}/{file}")
             labels.append(CLASSES.index(label))
-            words.append(folder)
+            splits.append(folder)
             patients.append(match[2])
-    if odd:
-        complain(
-            DataContractError(
-                f"Task {name}: {len(odd)} file names do not say their class and patient, as CNV-1016042-1.jpeg in CNV: "
-                f"{listed(odd)}."
-            )
-        )
-    tested = {patient for patient, word in zip(patients, words, strict=True) if word == "test"}
+    complain_of(
+        odd,
+        f"Task {name}: {len(odd)} file names do not give the class of their folder and a patient, like CNV-1016042-1.jpeg in CNV",
+        code="patient-not-in-file-name",
+    )
+    # Training images of test patients are left out.
+    tested = {patient for patient, word in zip(patients, splits, strict=True) if word == "test"}
     if not pooled:
-        words = [
+        splits = [
             EXCLUDED if word == "train" and patient in tested else word
-            for patient, word in zip(patients, words, strict=True)
+            for patient, word in zip(patients, splits, strict=True)
         ]
     rows = {
         "id": paths,
@@ -97,16 +97,16 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         "label": labels,
         "patient_id": patients,
     }
-    return make_task(info, rows, words, root, (), pooled=pooled)
+    return make_task(info, rows, splits, root, (), pooled=pooled)
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write a tiny data set: JPEG images; one patient of each class is in train and in test, as among the originals.
+    """Write a tiny data set: JPEG images; one patient of each class is in train and in test, as in the original set.
 
     Args:
         root: folder.
         n: training patients of each class, two images each; two for testing.
-        seed: of the noise.
+        seed: for the noise.
         name: "oct".
     """
     from PIL import Image
@@ -116,7 +116,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         for folder, first, count in (("train", 0, n), ("test", n - 1, 3)):
             target = root / "OCT2017" / folder / label
             target.mkdir(parents=True, exist_ok=True)
-            for person in range(first, first + count):
+            for patient in range(first, first + count):
                 for image in range(1, 3):
-                    file = f"{label}-{1000 * (place + 1) + person}-{image + 2 * (folder == 'test')}.jpeg"
+                    file = f"{label}-{1000 * (place + 1) + patient}-{image + 2 * (folder == 'test')}.jpeg"
                     Image.fromarray(rng.integers(0, 256, (32, 44), dtype=np.uint8)).save(target / file)

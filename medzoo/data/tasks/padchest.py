@@ -1,9 +1,9 @@
-"""PadChest of Alicante: five findings of CheXpert's competition in frontal chest radiographs, out of 174 that its reports name.
+"""PadChest of Alicante: the five findings of CheXpert's competition in frontal chest radiographs, out of 174 in its reports.
 
 Home: https://bimcv.cipf.es/bimcv-projects/padchest/. Paper: https://arxiv.org/abs/1901.07441. The columns were read from
 https://github.com/felixkrones/BenchmarkTransferLearning_f (dataset/PADCHEST_chest_x_ray_images_labels_160K_01.02.19_filtered.csv),
 whose dataloader.py and pipeline_eval.ipynb show the study's filters and how it joins the labels of atelectasis. Truncated
-originals are listed in https://github.com/mlmed/torchxrayvision (torchxrayvision/datasets.py).
+original files are listed in https://github.com/mlmed/torchxrayvision (torchxrayvision/datasets.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from medzoo.data.build_task import make_task, name_with_choices, select_rows
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -28,13 +29,13 @@ USUAL = {"part": "all", "labels": "all"}
 _STEM = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19"
 TABLES = (f"{_STEM}.csv.gz", f"{_STEM}.csv", f"{_STEM}_filtered.csv")
 CLASSES = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
-# Folder 0 has no image with edema: the study's filtered table was counted.
+# Folder 0 has no image with edema (counted in the study's filtered table).
 CLASSES_OF_0 = tuple(name for name in CLASSES if name != "Edema")
 EXACT = {
     "Cardiomegaly": {"cardiomegaly"}, "Consolidation": {"consolidation"}, "Edema": {"edema", "pulmonary edema"},
     "Pleural Effusion": {"pleural effusion"},
 }  # fmt: skip
-REVIEWED = "Manual review of DICOM fields"  # how the projection was found; labels have a column of their own
+REVIEWED = "Manual review of DICOM fields"  # how the projection was found; MethodLabel is for the labels
 COLUMNS = ("ImageID", "ImageDir", "PatientID", "Projection", "MethodProjection", "Labels")
 PEOPLE = ("StudyDate_DICOM", "PatientBirth", "PatientSex_DICOM", "MethodLabel")
 
@@ -45,21 +46,21 @@ TASKS: dict[str, TaskInfo] = {
         license="PADCHEST Dataset Research Use Agreement (research use; other use by agreement with BIMCV)",
         url="https://bimcv.cipf.es/bimcv-projects/padchest/",
         citation="Bustos et al., PadChest, Medical Image Analysis 66 (2020) 101797, https://arxiv.org/abs/1901.07441",
-        how="Accept the agreement at https://bimcv.cipf.es/bimcv-projects/padchest/, download the table and the archives 0.zip and "
-        "on, and unpack each into a folder of its number.",
+        how="Accept the agreement at https://bimcv.cipf.es/bimcv-projects/padchest/, download the table and the archives 0.zip "
+        "and so on, and unpack each into a folder named by its number.",
         layout="""ROOT/
   PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz   (or .csv, or the study's ..._filtered.csv)
-  0/20536686640136348236148679891455886468_k6ga29.png        (16 bits of grey; any folders, each name once)
+  0/20536686640136348236148679891455886468_k6ga29.png        (16-bit grey; any folders, each name once)
   1/...""",
         split="made by patient: 70, 10 and 20 %. The study (Krones et al.) trains on other data and only evaluates here, on all "
-        "images of folder 0; a split file with other shares goes through --split-file.",
-        note="Kept are projections PA and AP that were found by manual review of DICOM fields, as in the study, and rows that have "
-        "labels. part=0 keeps folder 0: 1,860 images of 1,754 patients in the study's table (1,933 is its count of lines; "
-        "reports hold line breaks); no image there has edema, so that this part has four classes, and the study's mean of "
-        "five is one of four. Atelectasis is any label with that word; the other four are exact, edema also as pulmonary "
-        "edema. labels=physician keeps rows that a physician labelled; the rest was labelled by a network. Images are 16-bit "
-        "PNGs over the whole range (the study divides by 65535). Some originals are known to be truncated: `medzoo tasks "
-        "check` finds them. PatientIDs of the study's table are rounded to six digits.",
+        "images of folder 0. For other shares give a list with --split-file.",
+        note="medzoo keeps rows with labels whose projection is PA or AP and was found by manual review of DICOM fields, as in the "
+        "study. part=0 keeps folder 0: 1,860 images of 1,754 patients in the study's table (1,933 counts its lines; reports "
+        "contain line breaks). No image there has edema, so this part has four classes, and the study's mean of five is a mean "
+        "of four. Atelectasis is any label with that word; the other four are exact, and pulmonary edema counts as edema. "
+        "labels=physician keeps rows that a physician labelled; a network labelled the others. Images are 16-bit PNGs that use "
+        "the full range (the study divides by 65535). Some original files are truncated: `medzoo tasks check` finds them. "
+        "PatientIDs in the study's table are rounded to six digits.",
         published={
             "auroc": 0.8718, "sd": 0.0135, "model": "ResNet-50, supervised ImageNet, trained on ChestX-ray14; folder 0",
             "source": "https://github.com/felixkrones/BenchmarkTransferLearning_f (Krones et al.), Outputs/Evaluation",
@@ -69,7 +70,7 @@ TASKS: dict[str, TaskInfo] = {
 
 
 def load(name: str, root: Path | None = None, *, part: str = "all", labels: str = "all") -> Task:
-    """PadChest's frontal images under five findings (four of folder 0); splits are made by patient.
+    """PadChest's frontal images with five findings (four in folder 0); splits are made by patient.
 
     Args:
         name: "padchest".
@@ -78,34 +79,50 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
         labels: "all", or "physician" for rows that a physician labelled.
 
     Raises:
-        DataContractError: for missing files, and cells of labels that are no list of words.
+        DataContractError: for missing files, and labels that are not a list of words.
     """
+    # Rows of the table that the task uses.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     table = find_one(root, TABLES, name)
     columns = read_columns(table, COLUMNS, PEOPLE)
     count = len(columns["ImageID"])
     made = columns.get("MethodLabel", ["Physician"] * count)
-    wanted = [
-        view in ("PA", "AP") and how == REVIEWED and said not in ("", "nan")
-        and (part == "all" or folder in ("0", "0.0")) and (labels == "all" or by == "Physician")
-        for view, how, said, folder, by in zip(
-            columns["Projection"], columns["MethodProjection"], columns["Labels"], columns["ImageDir"], made, strict=True
+    selected = [
+        view in ("PA", "AP")
+        and how == REVIEWED
+        and cell not in ("", "nan")
+        and (part == "all" or folder in ("0", "0.0"))
+        and (labels == "all" or by == "Physician")
+        for view, how, cell, folder, by in zip(
+            columns["Projection"],
+            columns["MethodProjection"],
+            columns["Labels"],
+            columns["ImageDir"],
+            made,
+            strict=True,
         )
-    ]  # fmt: skip
-    rows = select_rows({**columns, "made": made}, wanted)
+    ]
+    rows = select_rows({**columns, "made": made}, selected)
     if not rows["ImageID"]:
         raise DataContractError(
-            f"{table}: none of the {count} rows is a PA or AP image whose projection was found by {REVIEWED.lower()!r}."
+            f"{table}: none of the {count} rows is a labelled PA or AP image whose projection was found by {REVIEWED.lower()!r}.",
+            code="table-has-no-usable-rows",
         )
+    # Rows whose image exists.
     files = by_name(root, (".png",), name)
     absent = [image for image in rows["ImageID"] if image not in files]
     if absent:
-        complain_of(absent, f"Task {name}: {len(absent)} of {len(rows['ImageID'])} images are not below {root}")
+        complain_of(
+            absent,
+            f"Task {name}: {len(absent)} of {len(rows['ImageID'])} images are not below {root}",
+            code="images-missing",
+        )
         rows = select_rows(rows, [image in files for image in rows["ImageID"]])
+    # Labels and subgroups.
     classes = CLASSES_OF_0 if part == "0" else CLASSES
     empty = [""] * len(rows["ImageID"])
-    found: dict[str, Any] = {
+    task_columns: dict[str, Any] = {
         "id": rows["ImageID"],
         "image": [files[image] for image in rows["ImageID"]],
         "label": _labels(rows["Labels"], rows["ImageID"], classes, table),
@@ -115,33 +132,34 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
         "view": rows["Projection"],
         "labelled_by": ["physician" if by == "Physician" else "network" for by in rows["made"]],
     }
-    said = name_with_choices(name, {"part": part, "labels": labels}, USUAL)
-    if part == "all" and not found["label"][:, CLASSES.index("Edema")].any():
+    full_name = name_with_choices(name, {"part": part, "labels": labels}, USUAL)
+    if part == "all" and not task_columns["label"][:, CLASSES.index("Edema")].any():
         raise DataContractError(
-            f"Task {name}: no image has edema; folder 0 has none. For it alone, ask for {name},part=0."
+            f"Task {name}: no image has edema. Folder 0 has none: to use only this folder, give {name},part=0.",
+            code="class-without-images",
         )
-    return make_task(info, found, None, root, [table.name], name=said, classes=classes)
+    return make_task(info, task_columns, None, root, [table.name], name=full_name, classes=classes)
 
 
 def _labels(cells: Sequence[str], ids: Sequence[str], classes: Sequence[str], where: object) -> np.ndarray:
-    found = np.zeros((len(cells), len(classes)), np.float32)
+    labels = np.zeros((len(cells), len(classes)), np.float32)
     bad = []
     for row, cell in enumerate(cells):
         words = _words(cell)
         if words is None:
             bad.append(f"{ids[row]}: {cell[:80]!r}")
             continue
-        found[row] = [
+        labels[row] = [
             any("atelectasis" in word for word in words) if name == "Atelectasis" else bool(EXACT[name] & words)
             for name in classes
         ]
-    complain_of(bad, f"{where}: {len(bad)} cells of Labels are no list of words")
-    return found
+    complain_of(bad, f"{where}: {len(bad)} cells of the column Labels are not a list of words", code="label-invalid")
+    return labels
 
 
 @lru_cache(4096)
 def _words(cell: str) -> frozenset[str] | None:
-    """The words in the text of a Python list; None if it is anything else. Nothing in it is run.
+    """The words of a Python list given as text; None for any other text. The text is not executed.
 
     >>> sorted(_words("['normal', ' pleural effusion', '']"))
     ['normal', 'pleural effusion']
@@ -156,7 +174,7 @@ def _words(cell: str) -> frozenset[str] | None:
 
 
 def _ages(dates: Sequence[str], births: Sequence[str]) -> list[float | None]:
-    """Age in years: the year of the study less the year of birth; None where either is missing."""
+    """Age in years: the year of the study minus the year of birth; None if either is missing."""
     ages: list[float | None] = []
     for date, birth in zip(dates, births, strict=True):
         year, born = date[:4], birth.removesuffix(".0")
@@ -166,17 +184,15 @@ def _ages(dates: Sequence[str], births: Sequence[str]) -> list[float | None]:
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write a tiny data set: 16-bit PNG files of noise in two folders, and the table with all of its columns.
+    """Write a tiny data set: 16-bit PNG files of noise in two folders, and the table with all its columns.
 
     Args:
         root: folder.
         n: images; at least 60, so that each finding occurs in training.
-        seed: of the noise and the ids.
+        seed: for the noise and the ids.
         name: ignored; there is one task.
     """
     import csv
-
-    from medzoo.data.synthetic.files import save_picture
 
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)
@@ -190,6 +206,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         for number in range(max(n, 60) + 4):
             image = f"{int.from_bytes(rng.bytes(16)) + number}_{number:06d}.png"
             folder, patient = str(number // 2 % 2), 839860488694292331637988235681460987 + number // 3
+            # Some rows must be left out: lateral views, projections found by a tool, and rows without labels.
             view = ("PA", "AP", "PA", "PA", "AP", "L")[number % 6] if number % 11 == 0 else ("PA", "AP")[number % 2]
             how = REVIEWED if number % 13 else "Tool"
             cell = "" if number % 17 == 9 else repr(words[number % 7])

@@ -1,7 +1,7 @@
-"""Phantoms: images drawn by code in four looks, with labels, masks and patients; unlimited, offline, deterministic.
+"""Phantoms: four kinds of images drawn by code, with labels, masks and patients; unlimited, offline, deterministic.
 
-An image depends on (task, data seed, split, number) alone, so a larger training set contains the smaller one and
-the test set never moves. Each patient has three images, which share the anatomy and usually the label.
+An image depends only on (task, data seed, split, number). So a larger training set contains the smaller one, and the
+test set never changes. Each patient has three images, which share the anatomy and usually the label.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.images.read import Pixels, apply_window
-from medzoo.data.synthetic.medical import CHEST, CT, CT_RANGE, OCT
-from medzoo.data.synthetic.natural import CLASSES as NATURAL
+from medzoo.data.synthetic import medical, natural
+from medzoo.data.synthetic.primitives import generator
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import UsageError
 from medzoo.store import sha256_of
@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     from medzoo.data.images.read import Window
 
 CHOICES = dict.fromkeys(("n", "n_validation", "n_test", "image_size", "data_seed"))
-VERSION = "1"  # of the drawing code: a changed picture is another data set
-IMAGES_A_PATIENT = 3
-STRAY = 0.25  # share of images whose label is drawn anew instead of being the patient's
+VERSION = "1"  # of the drawing code: changed images are another data set
+IMAGES_PER_PATIENT = 3
+RANDOM_LABEL_SHARE = 0.25  # share of images with a random label instead of the patient's
 SOFT_TISSUE: Window = (-160.0, 240.0)  # HU, level 40 width 400, the usual abdominal window
 _SIZES = {"phantom_natural": (2000, 200, 400)}
 _MEDICAL_SIZES = (320, 100, 400)
+_DRAW: dict[str, Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]] = {
+    "phantom_natural": natural.natural,
+    "phantom_chest": medical.chest,
+    "phantom_ct": medical.ct,
+    "phantom_oct": medical.oct_scan,
+}
 
 
 def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window: Window | None = None) -> TaskInfo:
@@ -43,10 +49,10 @@ def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window
 TASKS: dict[str, TaskInfo] = {
     info.name: info
     for info in (
-        _info("phantom_natural", "Ten colour textures on cluttered grounds, drawn", NATURAL, 3),
-        _info("phantom_chest", "Chest radiographs with or without an opacity, drawn", CHEST, 1),
-        _info("phantom_ct", "Liver lesions of three kinds in abdominal CT (HU), drawn", CT, 1, SOFT_TISSUE),
-        _info("phantom_oct", "Retinal OCT scans: normal, drusen, fluid, atrophy, drawn", OCT, 1),
+        _info("phantom_natural", "Ten colour textures on cluttered backgrounds, drawn", natural.CLASSES, 3),
+        _info("phantom_chest", "Chest radiographs with or without an opacity, drawn", medical.CHEST, 1),
+        _info("phantom_ct", "Liver lesions of three kinds in abdominal CT (HU), drawn", medical.CT, 1, SOFT_TISSUE),
+        _info("phantom_oct", "Retinal OCT scans: normal, drusen, fluid, atrophy, drawn", medical.OCT, 1),
     )
 }
 
@@ -61,7 +67,7 @@ def load(
     image_size: int = 64,
     data_seed: int = 0,
 ) -> Task:
-    """A drawn task; nothing is drawn before it is read.
+    """A task of drawn images; an image is drawn when it is read.
 
     Args:
         name: one of the four.
@@ -70,7 +76,7 @@ def load(
         n_validation: validation images.
         n_test: test images.
         image_size: side, pixels.
-        data_seed: another seed is another data set.
+        data_seed: another seed gives another data set.
 
     Raises:
         UsageError: for fewer images than classes, or images of fewer than 16 pixels.
@@ -78,31 +84,36 @@ def load(
     >>> load("phantom_ct", n=6).read("train", 0)[0].range
     (-160.0, 240.0)
     """
+    # The number of images in each split.
     info = TASKS[name]
     usual = _SIZES.get(name, _MEDICAL_SIZES)
     sizes = [usual[place] if given is None else given for place, given in enumerate((n, n_validation, n_test))]
     if min(sizes) < len(info.classes) or image_size < 16:
-        raise UsageError(f"Task {name} needs at least {len(info.classes)} images a split, of 16 pixels or more.")
+        raise UsageError(
+            f"Task {name} needs at least {len(info.classes)} images per split and an image_size of at least 16 pixels.",
+            code="phantom-too-small",
+        )
     reader = PhantomReader(name, image_size, data_seed)
     columns = {
         split: reader.rows(split, count) for split, count in zip(("train", "validation", "test"), sizes, strict=True)
     }
+    # The choices decide the images, so they replace the hash of files; the name has only unusual choices.
     identity = {"name": name, "version": VERSION, "sizes": sizes, "image_size": image_size, "data_seed": data_seed}
     chosen = {"n": n, "n_validation": n_validation, "n_test": n_test, "image_size": image_size, "data_seed": data_seed}
     usual_choice = {"image_size": 64, "data_seed": 0}
-    said = [f",{key}={value}" for key, value in chosen.items() if value is not None and value != usual_choice.get(key)]
-    return Task(info, columns, reader, sha256_of(identity), name=name + "".join(said))
+    given = [f",{key}={value}" for key, value in chosen.items() if value is not None and value != usual_choice.get(key)]
+    return Task(info, columns, reader, sha256_of(identity), name=name + "".join(given))
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Nothing to write: a phantom has no files."""
+    """Do nothing: a phantom has no files."""
 
 
 @dataclass(frozen=True)
 class PhantomReader:
     """Draws the image of a key `<split>/<number>`."""
 
-    ID = "medzoo.data.tasks.phantom.PhantomReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.phantom.PhantomReader"  # part of the keys of decoded images; never change it
 
     name: str
     image_size: int
@@ -124,45 +135,32 @@ class PhantomReader:
         }
 
     def _patient(self, split: str, index: int) -> str:
-        return f"{split}-p{index // IMAGES_A_PATIENT:05d}"
+        return f"{split}-p{index // IMAGES_PER_PATIENT:05d}"
 
     def label(self, split: str, index: int) -> int:
-        """The class of an image: its patient's in most cases; patients take turns, so that classes are even."""
-        from medzoo.data.synthetic.primitives import generator
-
+        """The class of an image, usually that of its patient; patients get the classes in turn, so classes are balanced."""
         classes = len(TASKS[self.name].classes)
-        if index < classes:  # the first images hold every class, however small the data set
+        if index < classes:  # the first images have all classes, even in the smallest data set
             return index
         rng = generator(self._stream, split, index, "label")
-        stray = rng.uniform() < STRAY
-        return int(rng.integers(classes)) if stray else (index // IMAGES_A_PATIENT) % classes
+        random = rng.uniform() < RANDOM_LABEL_SHARE
+        return int(rng.integers(classes)) if random else (index // IMAGES_PER_PATIENT) % classes
 
     def _draw(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         split, _, number = key.partition("/")
         index = int(number)
         stream, patient = self._stream, self._patient(split, index)
-        return _pencil(self.name)(stream, patient, index, self.label(split, index), self.image_size)
+        return _DRAW[self.name](stream, patient, index, self.label(split, index), self.image_size)
 
     def read(self, key: str) -> Pixels:
-        """The drawn image; CT in Hounsfield units, windowed."""
+        """The drawn image; CT in Hounsfield units and windowed."""
         array, _ = self._draw(key)
         window = TASKS[self.name].window
         if window is not None:
-            pixels = Pixels(array, (float(CT_RANGE[0]), float(CT_RANGE[1])), "HU")
+            pixels = Pixels(array, (float(medical.CT_RANGE[0]), float(medical.CT_RANGE[1])), "HU")
             return apply_window(pixels, window)
         return Pixels(array, (0.0, 255.0), "rgb" if array.ndim == 3 else "grey")
 
     def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8, 1 on the finding (or the object)."""
+        """(H, W) uint8, 1 for the finding (or the object)."""
         return self._draw(key)[1]
-
-
-def _pencil(name: str) -> Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarray]]:
-    from medzoo.data.synthetic import medical, natural
-
-    return {
-        "phantom_natural": natural.natural,
-        "phantom_chest": medical.chest,
-        "phantom_ct": medical.ct,
-        "phantom_oct": medical.oct_scan,
-    }[name]

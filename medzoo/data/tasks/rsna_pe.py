@@ -1,4 +1,4 @@
-"""RSNA-STR Pulmonary Embolism Detection: emboli on the slices of CT angiographies, with the labels of their studies beside.
+"""RSNA-STR Pulmonary Embolism Detection: emboli on slices of CT angiographies, with the labels of their studies as columns.
 
 Home: https://www.kaggle.com/c/rsna-str-pulmonary-embolism-detection. Paper: https://doi.org/10.1148/ryai.2021200254. Terms and
 numbers: https://github.com/RSNA/AI-Challenge-Data/wiki/RSNA%E2%80%90STR-Pulmonary-Embolism-Detection. Columns, paths and the
@@ -21,6 +21,7 @@ from medzoo.data.images.ct_windows import WindowChoice, limits_of, parse_window
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import ImageError
 
@@ -43,17 +44,17 @@ TASKS: dict[str, TaskInfo] = {
         url="https://www.kaggle.com/c/rsna-str-pulmonary-embolism-detection",
         citation="Colak et al., The RSNA Pulmonary Embolism CT Dataset, Radiology: Artificial Intelligence 3:2 (2021), "
         "https://doi.org/10.1148/ryai.2021200254",
-        how="Join https://www.kaggle.com/c/rsna-str-pulmonary-embolism-detection, download its data and unpack them.",
+        how="Join https://www.kaggle.com/c/rsna-str-pulmonary-embolism-detection, download its data and unpack it.",
         layout="""ROOT/   (or the folder that holds rsna-str-pulmonary-embolism-detection)
   train.csv                               (StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, 14 labels)
   train/STUDY/SERIES/IMAGE.dcm""",
         split="made by study: 70, 10 and 20 %. No study publishes its lists; the challenge's test labels are not published.",
         note="7,279 studies in train.csv. The label is pe_present_on_image; the thirteen labels of the study, among them "
         "negative_exam_for_pe and indeterminate, are columns of the table. Slices are read in HU and clipped to the window "
-        "-250 to 450 HU (level 100, width 700); window=mediastinum, or any other name, or window=LOW:HIGH reads "
-        "otherwise. Which window the studies of medzoo used is not stated.",
+        "-250 to 450 HU (level 100, width 700). window=mediastinum (or another window name) or window=LOW:HIGH changes "
+        "it. The study does not state its window.",
         published={
-            "auroc": 0.947, "model": "ResNet-50, supervised ImageNet; read off a figure",
+            "auroc": 0.947, "model": "ResNet-50, supervised ImageNet; read from a figure",
             "source": "https://arxiv.org/abs/2108.05930 (Hosseinzadeh Taher et al. 2021), figure of ImageNet and iNat2021",
         },
     ),
@@ -61,9 +62,9 @@ TASKS: dict[str, TaskInfo] = {
 
 
 class HounsfieldReader(FileReader):
-    """Slices in HU; `read_image` takes a window in numbers as one of stored values where a file does not say its HU."""
+    """Slices in HU. Without this check `read_image` would apply the window to stored values if a file does not state its HU."""
 
-    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.rsna_pe.HounsfieldReader"  # part of the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
         """The slice under a key.
@@ -73,21 +74,25 @@ class HounsfieldReader(FileReader):
         """
         pixels = super().read(key)
         if pixels.unit != "HU":
-            raise ImageError(f"{self.root / key}: is not in HU ({'; '.join(pixels.notes)}), and its window is.")
+            raise ImageError(
+                f"{self.root / key} is not in HU ({'; '.join(pixels.notes)}), but the window is.",
+                code="image-not-in-hu",
+            )
         return pixels
 
 
 def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) -> Task:
-    """The slices of the challenge's training studies, which are all that have labels.
+    """The slices of the challenge's training studies; only these have labels.
 
     Args:
         name: "rsna_pe".
-        root: the unpacked data, or the folder that holds them.
+        root: the folder with the unpacked data, or the folder that holds it.
         window: (low, high) in HU, or the name of a CT window.
 
     Raises:
-        DataContractError: for missing files, labels other than 0 and 1, and studies whose labels differ from slice to slice.
+        DataContractError: for missing files, labels other than 0 and 1, and studies whose labels differ between slices.
     """
+    # The table: image label, study and series of each slice.
     info = TASKS[name]
     outer = ("rsna-str-pulmonary-embolism-detection",)
     base = find_folder(need_folder(root, name, info.how), ("train.csv",), outer, name)
@@ -102,39 +107,40 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
         "patient_id": studies,
         "series_id": series,
     }
+    # The labels of the study become columns; they must be equal on all slices of a study.
     number = {study: code for code, study in enumerate(dict.fromkeys(studies))}
     codes = np.array([number[study] for study in studies])
     for label in STUDY_LABELS:
         if label in table:
             columns[label] = _flags(table, label, images, base / "train.csv")
-            _one_a_study(number, codes, columns[label], label, base / "train.csv")
+            _check_study_labels(number, codes, columns[label], label, base / "train.csv")
+    # Slices whose file exists.
     absent = need_files(base, columns["image"], name)
     if absent:
         columns = select_rows(columns, [key not in absent for key in columns["image"]])
     limits = limits_of(window)
-    said = (
-        name
-        if limits == WINDOW
-        else f"{name},window={window if isinstance(window, str) else '{:g}:{:g}'.format(*limits)}"
-    )
+    given = window if isinstance(window, str) else "{:g}:{:g}".format(*limits)
+    full_name = name if limits == WINDOW else f"{name},window={given}"
     reader = HounsfieldReader(base, limits)
-    return make_task(replace(info, window=limits), columns, None, base, ["train.csv"], reader=reader, name=said)
+    return make_task(replace(info, window=limits), columns, None, base, ["train.csv"], reader=reader, name=full_name)
 
 
 def _flags(table: dict[str, list[str]], column: str, ids: list[str], where: Path) -> np.ndarray:
-    """A column of 0 and 1: int8 (N,)."""
+    """A column of 0 and 1 as int8 (N,)."""
     cells = table[column]
     if not set(cells) <= {"0", "1"}:
         bad = [f"{key}: {column} = {cell!r}" for key, cell in zip(ids, cells, strict=True) if cell not in ("0", "1")]
-        complain_of(bad, f"{where}: {len(bad)} labels are not 0 or 1")
+        complain_of(bad, f"{where}: {len(bad)} labels are not 0 or 1", code="label-invalid")
     return (np.array(cells) == "1").astype(np.int8)
 
 
-def _one_a_study(studies: dict[str, int], codes: np.ndarray, values: np.ndarray, label: str, where: Path) -> None:
-    """Complain of studies whose slices do not agree on a label of the study."""
+def _check_study_labels(
+    studies: dict[str, int], codes: np.ndarray, values: np.ndarray, label: str, where: Path
+) -> None:
+    """Report studies whose slices have different values of a label of the study."""
     share = np.bincount(codes, weights=values) / np.bincount(codes)
     mixed = [study for study, code in studies.items() if 0 < share[code] < 1]
-    complain_of(mixed, f"{where}: {len(mixed)} studies have {label} as 0 and as 1")
+    complain_of(mixed, f"{where}: {len(mixed)} studies have {label} = 0 and {label} = 1", code="label-conflict")
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
@@ -142,12 +148,10 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
 
     Args:
         root: folder.
-        n: slices; at least 60, three a study.
-        seed: of the noise and the UIDs.
+        n: slices; at least 60, three per study.
+        seed: for the noise and the UIDs.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_dicom
-
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)
     lines, uids, sick = [",".join((*UIDS, IMAGE_LABEL, *STUDY_LABELS))], ("", "", ""), False

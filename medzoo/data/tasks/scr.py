@@ -1,8 +1,8 @@
-"""Heart and clavicles in the 247 chest radiographs of the JSRT, outlined in the SCR database.
+"""Heart and clavicles in the 247 chest radiographs of the JSRT, with the outlines of the SCR database.
 
 Outlines and terms: https://www.isi.uu.nl/Research/Databases/SCR/. The data: https://www.isi.uu.nl/Research/Databases/SCR/data.php.
 Radiographs: https://doi.org/10.2214/ajr.174.1.1740071 (Shiraishi et al. 2000); 2048 x 2048 pixels of 0.175 mm, 12 bits in
-big-endian words without a header, small where the film is bright.
+big-endian words without a header; low values are bright film.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.find import files_below, need_folder
 from medzoo.data.images.pixels import Pixels
-from medzoo.data.problems import complain
+from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, header_size, need_partners
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, ImageError, listed
+from medzoo.errors import DataContractError, ImageError
 
 CHOICES: dict[str, None] = {}
-# Names of the folders in the archive; "clavicle" may also come joined, as the study has it.
+# Names of the folders in the archive; both clavicles may also be in one folder, as in the study.
 STRUCTURES = {
     "scr_heart": (("heart",),),
     "scr_clavicle": (("left clavicle", "right clavicle"), ("clavicle",), ("clavicles",)),
@@ -30,7 +30,7 @@ STRUCTURES = {
 FOLDS = {"fold1": "train", "fold2": "test"}
 _NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG|(?:\.IMG)?\.(?:png|gif))", re.IGNORECASE)
 RAW = ".img"
-SIDE, GREYS = 2048, 4096  # of a raw radiograph
+SIDE, GREYS = 2048, 4096  # pixels and grey levels of a raw radiograph
 
 _COMMON: dict[str, Any] = {
     "kind": "segmentation", "metric": "dice", "unit": "image", "channels": 1,
@@ -39,7 +39,7 @@ _COMMON: dict[str, Any] = {
     "url": "https://www.isi.uu.nl/Research/Databases/SCR/",
     "citation": "the SCR database and the JSRT database, with the papers that https://www.isi.uu.nl/Research/Databases/SCR/ "
     "names",
-    "how": "Get the radiographs (<id>.IMG, as they are) from the Japanese Society of Radiological Technology and the outlines from "
+    "how": "Get the radiographs (<id>.IMG, unchanged) from the Japanese Society of Radiological Technology and the outlines from "
     "the SCR page, and unpack both into one folder.",
     "layout": """ROOT/
   images/JPCLN001.IMG                         (any folder; also converted: JPCLN001.IMG.png or JPCLN001.png)
@@ -48,13 +48,13 @@ _COMMON: dict[str, Any] = {
   fold1/masks/right clavicle/JPCLN001.gif
   fold2/masks/...
 or masks/{heart,clavicle}/JPCLN001.gif without folds""",
-    "split": "official where fold1 and fold2 are there (the odd and the even numbers, 124 and 123): fold1 trains, 10 % of it "
-    "become validation, and fold2 tests; otherwise made. Lists with one id a line, as the study of Hosseinzadeh Taher et al. "
-    "reads them: --split-file FOLDER. It publishes none.",
+    "split": "official if fold1 and fold2 exist (the odd and the even numbers, 124 and 123): fold1 is training, 10 % of it become "
+    "validation, and fold2 is test; otherwise made by image. Lists with one id per line, as in the study of Hosseinzadeh Taher et "
+    "al., work with --split-file FOLDER; the study publishes none.",
 }  # fmt: skip
 _NOTE = (
-    "247 radiographs of 2048 x 2048 pixels; the outlines are smaller and are enlarged to the radiograph by whole steps. The "
-    "heart and the clavicles are the first observer's."
+    "247 radiographs of 2048 x 2048 pixels; the outlines are smaller and are enlarged to the radiograph by a whole factor. The "
+    "outlines are those of the first observer."
 )
 _SOURCE = "Hosseinzadeh Taher et al., Medical Image Analysis 102 (2025) 103487, Benchmark2.png of its repository"
 
@@ -62,15 +62,15 @@ TASKS: dict[str, TaskInfo] = {
     "scr_heart": TaskInfo(
         name="scr_heart", title="heart in frontal chest radiographs (SCR on JSRT)", classes=("heart",), note=_NOTE,
         published={
-            "dice": 0.9358, "model": "U-Net with ResNet-50, supervised ImageNet", "source": _SOURCE, "note": "read off a figure",
+            "dice": 0.9358, "model": "U-Net with ResNet-50, supervised ImageNet", "source": _SOURCE, "note": "read from a figure",
         },
         **_COMMON,
     ),
     "scr_clavicle": TaskInfo(
         name="scr_clavicle", title="clavicles in frontal chest radiographs (SCR on JSRT)", classes=("clavicle",),
-        note=_NOTE + " A mask is both clavicles.",
+        note=_NOTE + " A mask shows both clavicles.",
         published={
-            "dice": 0.8695, "model": "U-Net with ResNet-50, supervised ImageNet", "source": _SOURCE, "note": "read off a figure",
+            "dice": 0.8695, "model": "U-Net with ResNet-50, supervised ImageNet", "source": _SOURCE, "note": "read from a figure",
         },
         **_COMMON,
     ),
@@ -78,23 +78,23 @@ TASKS: dict[str, TaskInfo] = {
 
 
 class OutlineReader(MaskReader):
-    """Raw radiographs; masks under "a.gif|b.gif#x2": the union, each pixel repeated twice along both axes."""
+    """Raw radiographs; masks under "a.gif|b.gif#x2": the union of the files, each pixel repeated twice along both axes."""
 
-    ID = "medzoo.data.tasks.scr.OutlineReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.scr.OutlineReader"  # part of the keys of decoded images; never change it
 
     def read(self, key: str) -> Pixels:
-        """The radiograph under a key, bright where the film is."""
+        """The radiograph under a key; bone is bright."""
         return read_raw(self.root / key) if key.lower().endswith(RAW) else super().read(key)
 
     def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8 in the size of the radiograph."""
+        """(H, W) uint8, of the same size as the radiograph."""
         paths, _, times = key.partition("#x")
         mask = super().read_mask(paths)
         return mask.repeat(int(times or 1), axis=0).repeat(int(times or 1), axis=1)
 
 
 def read_raw(path: Path) -> Pixels:
-    """A radiograph as the JSRT gives it out, turned round so that bone is bright.
+    """A raw radiograph of the JSRT, with inverted grey values so that bone is bright.
 
     Raises:
         ImageError: if the file is not 2048 x 2048 words of 12 bits.
@@ -102,22 +102,25 @@ def read_raw(path: Path) -> Pixels:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error
+        raise ImageError(f"{path} cannot be opened ({error.strerror or error}).", code="image-unreadable") from error
     if len(data) != 2 * SIDE * SIDE:
         raise ImageError(
-            f"{path}: has {len(data)} bytes, a radiograph of the JSRT has {2 * SIDE * SIDE}. Get it again."
+            f"{path} has {len(data)} bytes; a radiograph of the JSRT has {2 * SIDE * SIDE}. Get it again.",
+            code="raw-image-size-wrong",
         )
     stored = np.frombuffer(data, ">u2").reshape(SIDE, SIDE)
     if stored.max() >= GREYS:
         raise ImageError(
-            f"{path}: holds {stored.max()}, and 12 bits end at {GREYS - 1}. The file is damaged, or its bytes were swapped."
+            f"{path} has the value {stored.max()}; the largest 12-bit value is {GREYS - 1}. The file is damaged, or its bytes "
+            "were swapped.",
+            code="raw-image-value-too-large",
         )
     return Pixels(
         (GREYS - 1 - stored).astype(np.uint16),
         (0.0, GREYS - 1.0),
         "grey",
         (0.175, 0.175),
-        notes=("JSRT: turned round",),
+        notes=("JSRT: inverted",),
     )
 
 
@@ -126,8 +129,8 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "scr_heart" or "scr_clavicle".
-        root: the unpacked data.
-        pooled: leave out the split by folds.
+        root: the folder with the unpacked data.
+        pooled: ignore the split by folds.
 
     Raises:
         DataContractError: for radiographs without an outline, and outlines without a radiograph.
@@ -138,9 +141,11 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
     outlines = _outlines(root, name)
     if not images or not any(outlines):
         raise DataContractError(
-            f"Task {name}: {root} holds {len(images)} radiographs and {len(outlines[0])} outlines. `medzoo tasks info {name}` "
-            "shows the layout that is expected."
+            f"Task {name}: {root} has {len(images)} radiographs and {len(outlines[0])} outlines. `medzoo tasks info {name}` shows "
+            "the layout.",
+            code="images-not-found",
         )
+    # Every radiograph needs an outline of each part, and every outline a radiograph.
     ids = sorted(images)
     for part in outlines:
         need_partners(images, sorted(part), name, "radiograph (there is only an outline)", root, ".IMG")
@@ -152,6 +157,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
         "mask": _enlarged(root, [images[key] for key in ids], masks, name),
         "patient_id": ids,
     }
+    # If all outlines are in fold1 or fold2, the folds are the splits.
     folds = [next((fold for fold in FOLDS if fold in mask.split("/")), None) for mask in masks]
     splits = [FOLDS[fold] for fold in folds if fold] if set(folds) == set(FOLDS) else None
     return make_task(info, rows, splits, root, (), reader=OutlineReader(root), pooled=pooled)
@@ -159,21 +165,18 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 def _by_id(paths: list[str], task: str) -> dict[str, str]:
     """Id of the radiograph → path."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     twice = []
     for path in paths:
         match = _NAME.fullmatch(path.rpartition("/")[2])
-        if match and found.setdefault(match[1].upper(), path) != path:
-            twice.append(f"{found[match[1].upper()]} and {path}")
-    if twice:
-        complain(
-            DataContractError(f"Task {task}: {len(twice)} files occur twice: {listed(twice, 5)}. Keep one of each.")
-        )
-    return found
+        if match and files.setdefault(match[1].upper(), path) != path:
+            twice.append(f"{files[match[1].upper()]} and {path}")
+    complain_of(twice, f"Task {task}: {len(twice)} files are there twice; keep one of each", code="files-duplicated")
+    return files
 
 
 def _outlines(root: Path, task: str) -> list[dict[str, str]]:
-    """Id → path, for each part of the structure: the first of its spellings that there are files of."""
+    """Id → path, for each part of the structure, from the first folder names that have files."""
     folders: dict[str, list[str]] = {}
     for path in files_below(root, (".gif",)):
         folder = path.split("/")[-2].lower().replace("_", " ") if "/" in path else ""
@@ -184,28 +187,30 @@ def _outlines(root: Path, task: str) -> list[dict[str, str]]:
 
 
 def _enlarged(root: Path, images: list[str], masks: list[str], task: str) -> list[str]:
-    """Keys of the masks with the whole number by which they are smaller than their radiograph.
+    """Keys of the masks, each with the whole factor that enlarges it to its radiograph.
 
     Raises:
-        DataContractError: with the pairs whose sizes do not fit.
+        DataContractError: with the pairs whose sizes do not match.
+        ImageError: if an image cannot be read.
     """
     keys, bad = [], []
     for image, mask in zip(images, masks, strict=True):
         large = (SIDE, SIDE) if image.lower().endswith(RAW) else header_size(root / image)
         small = {header_size(root / part) for part in mask.split("|")}
         if large is None or None in small:
-            raise ImageError(f"Task {task}: {image} or {mask} is no readable image below {root}.")
+            raise ImageError(
+                f"Task {task}: {image} or {mask} below {root} is not a readable image.", code="image-unreadable"
+            )
         times = {size[0] // part[0] for part in small if part for size in (large,)}
         step = times.pop()
         if times or step < 1 or {(part[0] * step, part[1] * step) for part in small if part} != {large}:
             bad.append(f"{image} {large[1]} x {large[0]}, {mask} {sorted(part[::-1] for part in small if part)}")
         keys.append(f"{mask}#x{step}")
-    if bad:
-        complain(
-            DataContractError(
-                f"Task {task}: {len(bad)} radiographs are not a whole number of times as large as their outline: {listed(bad)}."
-            )
-        )
+    complain_of(
+        bad,
+        f"Task {task}: the size of {len(bad)} radiographs is not a whole multiple of the size of their outline",
+        code="mask-size-differs",
+    )
     return keys
 
 
@@ -215,7 +220,7 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: radiographs; at least 12.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: either task; both structures are written.
     """
     from PIL import Image

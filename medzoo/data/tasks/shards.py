@@ -1,4 +1,4 @@
-"""Shards that `medzoo shards` wrote, as a task: `shards:PATH`. Pre-training streams them instead (stream.py)."""
+"""The task `shards:PATH` reads shards that `medzoo shards` wrote. Pre-training streams them instead (stream.py)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from medzoo.data.shards.index import ShardIndex
 
 CHOICES: dict[str, None] = {}
-_OPEN = 8  # tar files that stay mapped
+_OPEN = 8  # the most tar files that stay open
 _NAME = "shards:PATH"
 
 TASKS: dict[str, TaskInfo] = {
     _NAME: TaskInfo(
-        name=_NAME, title="Your shards: a task as files that stream", kind="multiclass", classes=(), metric="auroc", unit="image",
-        groups="as the task that was written", channels=None, license="your data's", url="", citation="",
+        name=_NAME, title="Your shards: a task in files for streaming", kind="multiclass", classes=(), metric="auroc", unit="image",
+        groups="the groups of the written task", channels=None, license="your data's", url="", citation="",
         how="made from any task: medzoo shards TASK --root DIR --out PATH",
-        note="With --task shards:PATH, pre-training streams them; everything else opens them like any other task.",
+        note="With --task shards:PATH, pre-training streams the shards; other commands open them like any other task.",
     )
 }  # fmt: skip
 
@@ -39,23 +39,26 @@ TASKS: dict[str, TaskInfo] = {
 def load(
     name: str, root: Path | None = None, *, path: str = "", label_policy: str | None = None, pooled: bool = False
 ) -> Task:
-    """A task from its shards; labels and ids are read at once, images when they are asked for.
+    """A task from its shards; labels and ids are read now, images on demand.
 
     Args:
         name: "shards:PATH".
-        root: folder that a relative path starts from; by default the working folder.
-        path: of the folder that holds `index.json`.
-        label_policy: of uncertain labels, if the shards keep them.
+        root: folder that a relative path starts from; by default the working directory.
+        path: path of the folder that holds `index.json`.
+        label_policy: policy for uncertain labels, if the shards have some.
         pooled: join the splits into one, for a split file or folds.
 
     Raises:
-        DataContractError: for missing or damaged files; all of them are listed.
-        UsageError: for a label policy where the shards hold none of its labels.
+        DataContractError: for missing or damaged files; the message lists them.
+        UsageError: if the path is missing, or for a label policy although the shards have no uncertain labels.
     """
     from medzoo.data.shards.index import read_index
 
     if not path and root is None:
-        raise UsageError("Task shards:PATH: say where they are, as in shards:some/folder.")
+        raise UsageError(
+            "Task shards:PATH: give the path of the shards, as in shards:some/folder.", code="path-missing"
+        )
+    # Check the files before anything is read from them.
     folder = (root / path if root is not None else Path(path)).expanduser()
     index = read_index(folder)
     policy = policy_of(index, label_policy)
@@ -63,10 +66,12 @@ def load(
     if damaged:
         complain(
             DataContractError(
-                f"{folder}: {len(damaged)} of {sum(map(len, index.splits.values()))} shards are missing or not what index.json "
-                f"says: {listed(damaged)}. Delete them and give the `medzoo shards` command again: it writes what is missing."
+                f"{folder}: {len(damaged)} of {sum(map(len, index.splits.values()))} shards are missing or differ from "
+                f"index.json: {listed(damaged)}. Delete them and run the `medzoo shards` command again: it writes missing shards.",
+                code="shards-damaged",
             )
         )
+    # Read the columns; labels that are still uncertain follow the policy.
     columns = _columns(folder, index, set(damaged))
     if policy is not None:
         for rows in columns.values():
@@ -79,32 +84,33 @@ def load(
 
 
 def policy_of(index: ShardIndex, label_policy: str | None) -> Any:  # noqa: ANN401 - Policy or None
-    """The policy for labels that stand in shards as -1; None where there are none.
+    """The policy for uncertain labels (-1) in shards; None if there are none.
 
     Raises:
-        UsageError: if one is asked for and the shards were written under one.
+        UsageError: if `label_policy` is given but the shards were written with a policy.
     """
     if index.info.kind != "multilabel" or not index.info.uncertain:
         if label_policy is not None:
             raise UsageError(
-                f"The shards hold no uncertain labels (they were written under the policy {index.label_policy}); leave "
-                "--label-policy out."
+                f"The shards have no uncertain labels: they were written with the policy {index.label_policy}. Remove "
+                "--label-policy.",
+                code="label-policy-not-applicable",
             )
         return None if index.label_policy is None else parse_policy(index.label_policy)
     return parse_policy(label_policy)
 
 
 def damaged_files(folder: Path, index: ShardIndex) -> list[str]:
-    """Shards that are missing, or not what the index says; each is hashed once and remembered until it changes."""
+    """Shards that are missing or differ from the index; the hash of each is cached until the file changes."""
     damaged = []
     for shards in index.splits.values():
         for shard in shards:
             path = folder / shard.file
             try:
-                whole = path.stat().st_size == shard.bytes and verified_sha256(path) == shard.sha256
+                intact = path.stat().st_size == shard.bytes and verified_sha256(path) == shard.sha256
             except OSError:
-                whole = False
-            if not whole:
+                intact = False
+            if not intact:
                 damaged.append(shard.file)
     return damaged
 
@@ -121,14 +127,12 @@ def _columns(folder: Path, index: ShardIndex, damaged: set[str]) -> dict[str, di
                 rows["image"] = [f"{shard.file}#{row}" for row in range(len(rows["id"]))]
                 parts.append(rows)
         names = list(parts[0]) if parts else ["id", "image", "label", "patient_id"]
-        columns_of_split: dict[str, Any] = {name: [value for rows in parts for value in rows[name]] for name in names}
+        joined: dict[str, Any] = {name: [value for rows in parts for value in rows[name]] for name in names}
         if index.info.kind == "segmentation":
-            columns_of_split["mask"] = columns_of_split["image"]
+            joined["mask"] = joined["image"]
         elif index.info.kind == "multilabel":
-            columns_of_split["label"] = np.array(columns_of_split["label"], np.float32).reshape(
-                -1, len(index.info.classes)
-            )
-        columns[split] = columns_of_split
+            joined["label"] = np.array(joined["label"], np.float32).reshape(-1, len(index.info.classes))
+        columns[split] = joined
     return columns
 
 
@@ -136,11 +140,11 @@ class ShardReader:
     """Images and masks under keys `<file>#<row>`.
 
     Args:
-        root: folder of the shards.
+        root: folder with the shards.
         format: "parquet" or "webdataset".
     """
 
-    ID = "medzoo.data.tasks.shards.ShardReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.shards.ShardReader"  # part of the keys of decoded images; never change it
 
     def __init__(self, root: Path, format: str) -> None:
         from medzoo.data.readers.parquet import ParquetReader
@@ -170,13 +174,13 @@ class ShardReader:
         return decode_bytes(self._bytes(key, "image"), f"{self.root / key}")
 
     def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8, as the task that was written had it."""
+        """(H, W) uint8, the mask of the written task."""
         return decode_bytes(self._bytes(key, "mask"), f"mask of {self.root / key}").array
 
     def _bytes(self, key: str, name: str) -> bytes:
         data = self.raw(key, name)
         if data is None:
-            raise ImageError(f"{self.root / key}: holds no {name}.")
+            raise ImageError(f"{self.root / key} has no {name}.", code="shard-row-empty")
         return data
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,12 +191,12 @@ class ShardReader:
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
-    """Write shards of a few drawn images.
+    """Write shards with a few drawn images.
 
     Args:
         root: folder; load it as shards:ROOT.
         n: training images.
-        seed: of the drawings.
+        seed: for the drawings.
         name: not needed.
     """
     from medzoo.data.shards.write import write_shards

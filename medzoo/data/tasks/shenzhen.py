@@ -18,6 +18,7 @@ from medzoo.data.files.class_folders import files_in
 from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.problems import complain, complain_of
+from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError
 
@@ -40,7 +41,7 @@ TASKS: dict[str, TaskInfo] = {
         layout="""ROOT/   (ChinaSet_AllFiles, or the folder that holds it)
   CXR_png/CHNCXR_0001_0.png            (the last digit is the label: 1 is tuberculosis)
   ClinicalReadings/CHNCXR_0001_0.txt   (may be missing; gives sex and age)""",
-        split="made: 70, 10 and 20 %. The studies' lists (463, 65 and 134 images): --split-file FOLDER with "
+        split="made by image: 70, 10 and 20 %. For the studies' lists (463, 65 and 134 images): --split-file FOLDER with "
         "ShenzenCXR_{train,valid,test}_data.txt.",
         note="662 images, 326 normal and 336 with tuberculosis; images in colour are read as grey.",
         published={
@@ -52,7 +53,7 @@ TASKS: dict[str, TaskInfo] = {
 
 
 def load(name: str, root: Path | None = None) -> Task:
-    """The Shenzhen set; file names say the label.
+    """The Shenzhen set; the file name gives the label.
 
     Args:
         name: "shenzhen".
@@ -63,13 +64,20 @@ def load(name: str, root: Path | None = None) -> Task:
     """
     info = TASKS[name]
     base = find_folder(need_folder(root, name, info.how), (FOLDER,), ("ChinaSet_AllFiles",), name)
+    # The last digit of the file name is the label.
     files = files_in(base / FOLDER, (".png",))
     matches = {file: _FILE.fullmatch(file) for file in files}
     odd = [file for file, match in matches.items() if match is None]
-    complain_of(odd, f"Task {name}: {len(odd)} files in {base / FOLDER} are not named CHNCXR_NUMBER_LABEL.png")
+    complain_of(
+        odd,
+        f"Task {name}: {len(odd)} files in {base / FOLDER} are not named CHNCXR_NUMBER_LABEL.png",
+        code="file-name-invalid",
+    )
     labels = {file: int(match[1]) for file, match in matches.items() if match is not None}
     if not labels:
-        raise DataContractError(f"Task {name}: {base / FOLDER} holds no file named CHNCXR_NUMBER_LABEL.png.")
+        raise DataContractError(
+            f"Task {name}: {base / FOLDER} has no file named CHNCXR_NUMBER_LABEL.png.", code="images-not-found"
+        )
     people = _people(base, list(labels))
     columns: dict[str, Any] = {
         "id": list(labels),
@@ -83,21 +91,22 @@ def load(name: str, root: Path | None = None) -> Task:
 
 
 def _people(base: Path, files: list[str]) -> list[tuple[str | None, float | None]]:
-    """Sex and age of each image by its clinical reading, whose first line is like `male 45yrs`; None where it does not say."""
+    """Sex and age of each image from its clinical reading, which begins like `male 45yrs`; None if not stated."""
     folder = base / READINGS
     if not folder.is_dir():
         return [(None, None)] * len(files)
-    there = set(files_in(folder, (".txt",)))
+    readings = set(files_in(folder, (".txt",)))
     people: list[tuple[str | None, float | None]] = []
     for file in files:
         reading = f"{file.rpartition('.')[0]}.txt"
-        text = read_text(folder / reading) if reading in there else ""
+        text = read_text(folder / reading) if reading in readings else ""
         sex, age = _SEX.search(text), _AGE.search(text)
         people.append((("F" if sex[1] else "M") if sex else None, float(age[1]) if age else None))
-    if there and all(sex is None and age is None for sex, age in people):
+    if readings and all(sex is None and age is None for sex, age in people):
         complain(
             DataContractError(
-                f"{folder}: none of the {len(there)} readings says sex or age; they begin like `male 45yrs`."
+                f"{folder}: none of the {len(readings)} readings has sex or age. A reading must begin like `male 45yrs`.",
+                code="readings-without-sex-and-age",
             )
         )
     return people
@@ -107,13 +116,11 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     """Write a tiny ChinaSet_AllFiles: PNG files of noise, some in colour, and clinical readings.
 
     Args:
-        root: folder, which becomes ChinaSet_AllFiles itself.
+        root: folder; it becomes ChinaSet_AllFiles.
         n: images; at least 20.
-        seed: of the noise.
+        seed: for the noise.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_picture
-
     rng = np.random.default_rng(seed)
     (root / READINGS).mkdir(parents=True, exist_ok=True)
     for number in range(max(n, 20)):

@@ -1,4 +1,4 @@
-"""SIIM-ACR pneumothorax: chest radiographs whose masks are runs in a table, or images beside them.
+"""SIIM-ACR pneumothorax: chest radiographs with masks as run lengths in a table, or as image files.
 
 Home: https://www.kaggle.com/c/siim-acr-pneumothorax-segmentation/data.
 Counts: https://github.com/dataset-ninja/siim-acr-pneumothorax-segmentation.
@@ -17,10 +17,11 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import files_below, find_one, need_folder
 from medzoo.data.images.dicom.file import need_pydicom
-from medzoo.data.problems import complain, complain_of
+from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, by_stem, check_sizes, header_size, need_partners, read_pairs
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
-from medzoo.errors import DataContractError, ImageError, listed
+from medzoo.errors import ImageError
 
 CHOICES: dict[str, None] = {}
 TABLES = ("train-rle.csv", "stage_2_train.csv")
@@ -44,15 +45,15 @@ TASKS: dict[str, TaskInfo] = {
         "(https://arxiv.org/abs/1705.02315)",
         how="Accept the rules on Kaggle, download the DICOM files and the table of runs, and unpack.",
         layout="""ROOT/  (or ROOT/siim/)
-  train-rle.csv                                     (or stage_2_train.csv: ImageId,EncodedPixels; -1 is no pneumothorax)
+  train-rle.csv                                     (or stage_2_train.csv: ImageId,EncodedPixels; -1: without pneumothorax)
   dicom-images-train/<study>/<series>/<ImageId>.dcm
-or, as the study has it: ROOT/images/*.dcm (or *.png), ROOT/masks/*.png of the same names, or both below train, valid and test""",
-        split="made by patient: 70, 10 and 20 %. The study of Hosseinzadeh Taher et al. publishes no lists; folders train, "
-        "valid and test as it wants them are kept, and lists of names work through --split-file FOLDER.",
-        note="12,047 annotated radiographs, 10,675 of them in train-rle.csv, of 1024 x 1024 pixels; 2,669 have a "
-        "pneumothorax, so most masks are empty, and a net that marks nothing has a mean Dice of 0.78 where empty against "
-        "empty counts as 1. The runs go down the columns, each start counted from the end of the run before. Several rows of "
-        "one image are joined. DICOM files that the table does not name have no annotation and are left out.",
+or, as in the study: ROOT/images/*.dcm (or *.png), ROOT/masks/*.png with the same names, or both below train, valid and test""",
+        split="made by patient: 70, 10 and 20 %. The study of Hosseinzadeh Taher et al. publishes no lists. If there are folders "
+        "train, valid and test as in the study, they are the splits; lists of names work with --split-file FOLDER.",
+        note="12,047 annotated radiographs of 1024 x 1024 pixels, 10,675 of them in train-rle.csv. 2,669 have a pneumothorax, so "
+        "most masks are empty: a network that predicts empty masks has a mean Dice of 0.78 if the Dice of two empty masks is 1. "
+        "The runs go down the columns; each start is counted from the end of the previous run. Several rows of one image are "
+        "joined. DICOM files that are not in the table have no annotation and are left out.",
         published={
             "dice": 0.6793, "sd": 0.0145, "model": "U-Net with ResNet-50, supervised ImageNet",
             "source": "https://arxiv.org/abs/2108.05930 (Hosseinzadeh Taher et al. 2021), domain-adaptation figure",
@@ -63,22 +64,22 @@ or, as the study has it: ROOT/images/*.dcm (or *.png), ROOT/masks/*.png of the s
 
 
 class RunReader(MaskReader):
-    """Masks under "image.dcm#runs": drawn from the runs of that image, in its size.
+    """Masks under "image.dcm#runs", drawn from the runs of that image, in its size.
 
     Args:
         root: the data's folder.
-        runs: path of an image → its runs, each a list of start and length in turn.
+        runs: path of an image → its runs; each is a list of alternating starts and lengths.
         sizes: path of an image → (height, width).
     """
 
-    ID = "medzoo.data.tasks.siim.RunReader"  # in the keys of decoded images; never change it
+    ID = "medzoo.data.tasks.siim.RunReader"  # part of the keys of decoded images; never change it
 
     def __init__(self, root: Path, runs: dict[str, list[list[int]]], sizes: dict[str, Size]) -> None:
         super().__init__(root)
         self._runs, self._sizes = runs, sizes
 
     def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8: 1 where one of the runs is."""
+        """(H, W) uint8: 1 inside a run."""
         path, mark, _ = key.partition("#runs")
         return draw_runs(self._runs[path], self._sizes[path]) if mark else super().read_mask(key)
 
@@ -87,14 +88,14 @@ def draw_runs(runs: Sequence[Sequence[int]], size: Size) -> np.ndarray:
     """A mask from relative runs down the columns.
 
     Args:
-        runs: start and length in turn; each start is counted from the end of the run before.
+        runs: alternating starts and lengths; each start is counted from the end of the previous run.
         size: (height, width).
 
     Returns:
         (H, W) uint8 of 0 and 1.
 
     Raises:
-        ImageError: if a run leaves the image.
+        ImageError: if a run ends outside the image.
 
     Source: https://github.com/prasadsawant5/kaggle-pneumothorax (the competition's text)
 
@@ -108,7 +109,10 @@ def draw_runs(runs: Sequence[Sequence[int]], size: Size) -> np.ndarray:
         for start, length in zip(run[::2], run[1::2], strict=True):
             place += start
             if start < 0 or length < 1 or place + length > flat.size:
-                raise ImageError(f"A run of {length} pixels from {place} leaves an image of {width} x {height} pixels.")
+                raise ImageError(
+                    f"A run of {length} pixels from pixel {place} is not inside the image of {width} x {height} pixels.",
+                    code="run-outside-image",
+                )
             flat[place : place + length] = 1
             place += length
     return flat.reshape(width, height).T.copy()
@@ -119,23 +123,26 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
     Args:
         name: "siim_pneumothorax".
-        root: the unpacked data.
-        pooled: leave out the folders' split.
+        root: the folder with the unpacked data.
+        pooled: ignore the split by folders.
 
     Raises:
         DataContractError: for annotated images that are missing, damaged runs or headers, and images without a mask.
         MissingExtraError: if pydicom is not installed and there are DICOM files.
     """
+    # The study's layout, if its folders exist.
     info = TASKS[name]
     root = need_folder(root, name, info.how)
     pairs = read_pairs(root, (".dcm", ".png"), name)
     if pairs is not None:
         return _from_pairs(info, root, *pairs, pooled=pooled)
+    # Kaggle's layout: every image of the table needs its DICOM file.
     outer = ("", "siim/", "pneumothorax/")
     table = find_one(root, [f"{folder}{file}" for folder in outer for file in TABLES], name)
     runs = _runs(table)
     images = by_stem(files_below(find_one(table.parent, (FOLDER,), name), (".dcm",), root), name)
     ids = need_partners(images, list(runs), name, "DICOM file", table.parent / FOLDER, ".dcm")
+    # Sizes and patients come from the DICOM headers.
     paths = [images[key] for key in ids]
     headers = _headers(root, paths, name)
     sizes = {path: size for path, (size, _) in headers.items()}
@@ -153,7 +160,7 @@ def load(name: str, root: Path | None = None, *, pooled: bool = False) -> Task:
 
 
 def _from_pairs(info: TaskInfo, root: Path, columns: dict[str, Any], splits: list[str] | None, *, pooled: bool) -> Task:
-    """The study's layout; patients are known where all radiographs are DICOM files that say them."""
+    """The study's layout; patients are known if all radiographs are DICOM files with a PatientID."""
     images = columns["image"]
     check_sizes(root, images, columns["mask"], info.name)
     headers = _headers(root, [path for path in images if path.lower().endswith(".dcm")], info.name)
@@ -161,7 +168,9 @@ def _from_pairs(info: TaskInfo, root: Path, columns: dict[str, Any], splits: lis
     bad = [
         f"{mask} of {path}" for path, mask, size in sizes if path in headers and size not in (None, headers[path][0])
     ]
-    complain_of(bad, f"Task {info.name}: {len(bad)} masks do not have the size of their image")
+    complain_of(
+        bad, f"Task {info.name}: {len(bad)} masks do not have the size of their image", code="mask-size-differs"
+    )
     patients = [headers[path][1] if path in headers else "" for path in images]
     known = len(headers) == len(images) and any(patients)
     columns["patient_id"] = patients if known else columns["id"]
@@ -170,13 +179,13 @@ def _from_pairs(info: TaskInfo, root: Path, columns: dict[str, Any], splits: lis
 
 
 def _runs(table: Path) -> dict[str, list[list[int]]]:
-    """ImageId → its runs, none where there is no pneumothorax."""
+    """ImageId → its runs; the list is empty without a pneumothorax."""
     _, cells = read_csv(table, ("ImageId", "EncodedPixels"))
-    found: dict[str, list[list[int]]] = {}
+    runs_of_image: dict[str, list[list[int]]] = {}
     bad = []
     for row in cells:
         text = row["EncodedPixels"]
-        runs = found.setdefault(row["ImageId"], [])
+        runs = runs_of_image.setdefault(row["ImageId"], [])
         if text == "-1":
             continue
         numbers = text.split()
@@ -184,36 +193,31 @@ def _runs(table: Path) -> dict[str, list[list[int]]]:
             bad.append(f"{row['ImageId']}: {text[:40]!r}")
             continue
         runs.append([int(number) for number in numbers])
-    if bad:
-        complain(
-            DataContractError(f"{table}: {len(bad)} rows hold no pairs of start and length, and not -1: {listed(bad)}.")
-        )
-    return found
+    complain_of(bad, f"{table}: {len(bad)} rows are neither pairs of start and length nor -1", code="runs-invalid")
+    return runs_of_image
 
 
 def _headers(root: Path, paths: list[str], task: str) -> dict[str, tuple[Size, str]]:
-    """Path → (height, width) and PatientID, from the header alone."""
+    """Path → (height, width) and PatientID, read from the headers only."""
     if not paths:
         return {}
     pydicom = need_pydicom(f"Task {task}")
-    found, bad = {}, []
+    headers, bad = {}, []
     for path in paths:
         try:
             header = pydicom.dcmread(
                 root / path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "PatientID"]
             )
-            found[path] = ((int(header.Rows), int(header.Columns)), str(header.get("PatientID") or ""))
-        except Exception as error:  # damaged files raise anything
+            headers[path] = ((int(header.Rows), int(header.Columns)), str(header.get("PatientID") or ""))
+        except Exception as error:  # damaged files raise many kinds of errors
             bad.append(f"{path} ({error})")
-    if bad:
-        complain(DataContractError(f"Task {task}: {len(bad)} DICOM headers cannot be read: {listed(bad)}."))
-    return found
+    complain_of(bad, f"Task {task}: {len(bad)} DICOM headers cannot be read", code="dicom-header-unreadable")
+    return headers
 
 
 def _check_runs(runs: dict[str, list[list[int]]], sizes: dict[str, Size], table: Path) -> None:
     bad = [path for path, parts in runs.items() for part in parts if sum(part) > sizes[path][0] * sizes[path][1]]
-    if bad:
-        complain(DataContractError(f"{table}: the runs of {len(bad)} images leave the image: {listed(bad)}."))
+    complain_of(bad, f"{table}: {len(bad)} images have runs outside the image", code="run-outside-image")
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
@@ -222,11 +226,9 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: radiographs; at least 12, two of the last patient.
-        seed: of the noise, and of the width, so that other seeds give files of other sizes.
+        seed: for the noise and the image width, so that another seed gives files of other sizes.
         name: "siim_pneumothorax".
     """
-    from medzoo.data.synthetic.files import save_dicom
-
     rng = np.random.default_rng(seed)
     lines, side = ["ImageId, EncodedPixels"], 40 + seed
     for number in range(max(n, 12)):

@@ -1,4 +1,4 @@
-"""VinDr-CXR: six global labels of chest radiographs, the training ones by three radiologists each.
+"""VinDr-CXR: six global labels of chest radiographs; three radiologists labelled each training image.
 
 Home: https://physionet.org/content/vindr-cxr/1.0.0/. Paper: https://arxiv.org/abs/2012.15029,
 https://doi.org/10.1038/s41597-022-01498-w. The tables and the studies' lists were read from https://github.com/jlianglab/Ark
@@ -19,12 +19,13 @@ from medzoo.data.files.csv_rows import read_list
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
+from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
 CHOICES = {"votes": ("any", "majority"), "images": ("dicom", "jpeg", "png")}
 CLASSES = ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
-# All columns of the tables, local findings first.
+# All label columns of the tables, local findings first.
 LABELS = (
     "Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture", "Consolidation", "Edema",
     "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity", "Lung cavity", "Lung cyst", "Mediastinal shift",
@@ -34,7 +35,7 @@ LABELS = (
 OUTER = ("1.0.0", "vindr-cxr/1.0.0", "physionet.org/files/vindr-cxr/1.0.0")
 TABLES = {split: f"annotations/image_labels_{split}.csv" for split in ("train", "test")}
 LISTS = {split: f"VinDrCXR_{split}_pe_global_one.txt" for split in ("train", "test")}
-# Suffix of the folder and of the files: the published DICOM files, and the copies that the studies made.
+# Suffix of the folder, and endings of the files: the published DICOM files, and the studies' copies.
 FORMS = {"dicom": ("", (".dicom", ".dcm")), "jpeg": ("_jpeg", (".jpeg", ".jpg")), "png": ("_png", (".png",))}
 
 TASKS: dict[str, TaskInfo] = {
@@ -47,20 +48,20 @@ TASKS: dict[str, TaskInfo] = {
         citation="Nguyen et al., VinDr-CXR, Scientific Data 2022, https://doi.org/10.1038/s41597-022-01498-w",
         how="Become a credentialed PhysioNet user, sign the agreement at https://physionet.org/content/vindr-cxr/1.0.0/, and "
         "download annotations, train and test.",
-        layout="""ROOT/   (the folder 1.0.0, or one that holds physionet.org/files/vindr-cxr/1.0.0)
-  annotations/image_labels_train.csv       (one row for each radiologist and image)
+        layout="""ROOT/   (the folder 1.0.0, or the one above physionet.org/files/vindr-cxr/1.0.0)
+  annotations/image_labels_train.csv       (one row per radiologist and image)
   annotations/image_labels_test.csv
   train/000434271f63a053c4128a0ba6352c7f.dicom     (or the studies' copies: train_jpeg/*.jpeg or *.jpg, train_png/*.png)
   test/e0dc2e79105ad93532484e956ef8a71a.dicom
 or, instead of annotations, the studies' lists: VinDrCXR_train_pe_global_one.txt, VinDrCXR_test_pe_global_one.txt""",
         split="official: test is the test split; 10 % of train becomes validation. (The studies used the test list as validation "
-        "too.) The studies' lists: --split-file FOLDER with the two lists; their names hold train and test.",
-        note="15,000 training and 3,000 test images. Training images have three radiologists' rows: with votes=any, the default, a "
-        "label is present when one of them says so, which gives exactly the labels of the studies' lists; with "
-        "votes=majority, when more than half do (other labels in 1,345 images, 17 without any label). Test labels are a "
-        "consensus of five. PE in the studies' file names is pleural effusion, not pulmonary embolism; it stands in for "
-        "COPD, which the tables list beside the other five. images=dicom, jpeg or png says which copy is read where there are "
-        "several.",
+        "too.) For the studies' lists: --split-file FOLDER with the two lists; their names contain train and test.",
+        note="15,000 training and 3,000 test images. Training images have rows of three radiologists. With votes=any, the default, "
+        "a label is present if at least one of them marked it; this gives exactly the labels of the studies' lists. With "
+        "votes=majority it is present if more than half marked it (other labels in 1,345 images, 17 without any label). Test "
+        "labels are a consensus of five. PE in the studies' file names is pleural effusion, not pulmonary embolism; it replaces "
+        "COPD, which the tables have next to the other five. If there are several copies of the images, images=dicom, jpeg or "
+        "png chooses one.",
     ),
 }  # fmt: skip
 
@@ -68,55 +69,67 @@ or, instead of annotations, the studies' lists: VinDrCXR_train_pe_global_one.txt
 def load(
     name: str, root: Path | None = None, *, votes: str = "any", images: str | None = None, pooled: bool = False
 ) -> Task:
-    """VinDr-CXR under its global labels.
+    """VinDr-CXR with its global labels.
 
     Args:
         name: "vindr_cxr".
-        root: the folder of the version, or one that holds it as PhysioNet's wget writes it.
-        votes: of the radiologists of a training image: "any" (as in the studies) or "majority".
-        images: "dicom", "jpeg" or "png" copies; by default whichever is there.
-        pooled: leave out the official split.
+        root: the folder of the version, or the folder that PhysioNet's wget command fills.
+        votes: how to join the radiologists' labels of a training image: "any" (as in the studies) or "majority".
+        images: "dicom", "jpeg" or "png" copies; by default the only kind found.
+        pooled: ignore the official split.
 
     Raises:
         DataContractError: for missing files, labels other than 0 and 1, and radiologists with two rows for an image.
+        UsageError: for votes=majority without the tables.
     """
+    # Labels come from the tables, or from the studies' lists.
     info = TASKS[name]
     base = find_folder(need_folder(root, name, info.how), (TABLES["train"], LISTS["train"]), OUTER, name)
     tabled = (base / TABLES["train"]).exists()
     if not tabled and votes == "majority":
         raise UsageError(
-            f"Task {name}: the lists hold the votes of any radiologist; votes=majority needs {TABLES['train']}."
+            f"Task {name}: votes=majority needs {TABLES['train']}; the studies' lists have only the labels of votes=any.",
+            code="choice-needs-table",
         )
     files = TABLES if tabled else LISTS
     absent = [file for file in files.values() if not (base / file).exists()]
     if absent:
-        raise DataContractError(f"Task {name}: {base} holds no {listed(absent)}; bring the tables of both splits.")
+        raise DataContractError(
+            f"Task {name}: {listed(absent)} not found in {base}. The tables of both splits are needed.",
+            code="tables-missing",
+        )
+    # Rows of both splits, with their image files.
     suffix, endings = FORMS[
         choose_variant(base, {form: f"train{suffix}" for form, (suffix, _) in FORMS.items()}, name, images)
     ]
     columns: dict[str, Any] = {"id": [], "image": [], "split": []}
     labels: list[np.ndarray] = []
     for split, file in files.items():
-        ids, found = _voted(base / file, votes) if tabled else _listed(base / file)
-        there = stems(base, f"{split}{suffix}", endings)
+        ids, marks = _voted(base / file, votes) if tabled else _listed(base / file)
+        paths = stems(base, f"{split}{suffix}", endings)
         columns["id"] += ids
-        columns["image"] += [there.get(key, "") for key in ids]
+        columns["image"] += [paths.get(key, "") for key in ids]
         columns["split"] += [split] * len(ids)
-        labels.append(found)
+        labels.append(marks)
     columns["label"] = np.concatenate(labels)
+    # Rows whose image exists.
     missing = [key for key, image in zip(columns["id"], columns["image"], strict=True) if not image]
     if missing:
         share = f"{len(missing)} of {len(columns['id'])} images"
-        complain_of(missing, f"Task {name}: {share} are not in train{suffix} and test{suffix} below {base}")
+        complain_of(
+            missing,
+            f"Task {name}: {share} are not in train{suffix} and test{suffix} below {base}",
+            code="images-missing",
+        )
         columns = select_rows(columns, [bool(image) for image in columns["image"]])
     columns["patient_id"] = columns["id"]
     splits = columns.pop("split")
-    said = name_with_choices(name, {"votes": votes, "images": images}, {"votes": "any", "images": None})
-    return make_task(info, columns, splits, base, list(files.values()), pooled=pooled, name=said)
+    full_name = name_with_choices(name, {"votes": votes, "images": images}, {"votes": "any", "images": None})
+    return make_task(info, columns, splits, base, list(files.values()), pooled=pooled, name=full_name)
 
 
 def _voted(path: Path, votes: str) -> tuple[list[str], np.ndarray]:
-    """Image ids in the order of the table and their labels, the votes of the radiologists counted."""
+    """Image ids in the order of the table, and their labels from the radiologists' votes."""
     table = read_columns(path, ("image_id", *CLASSES), ("rad_id",))
     images, raters = table["image_id"], table.get("rad_id", [""] * len(table["image_id"]))
     bad = [
@@ -126,11 +139,14 @@ def _voted(path: Path, votes: str) -> tuple[list[str], np.ndarray]:
         for image, cell in zip(images, table[name], strict=True)
         if cell not in ("0", "1")
     ]
-    complain_of(bad, f"{path}: {len(bad)} labels are not 0 or 1")
+    complain_of(bad, f"{path}: {len(bad)} labels are not 0 or 1", code="label-invalid")
     twice = [
         f"{image} {rater}" for (image, rater), count in Counter(zip(images, raters, strict=True)).items() if count > 1
     ]
-    complain_of(twice, f"{path}: {len(twice)} rows occur more than once for a radiologist")
+    complain_of(
+        twice, f"{path}: {len(twice)} pairs of image and radiologist have more than one row", code="rater-duplicated"
+    )
+    # The share of radiologists who marked each label.
     rows = defaultdict(list)
     for row, image in enumerate(images):
         rows[image].append(row)
@@ -140,7 +156,7 @@ def _voted(path: Path, votes: str) -> tuple[list[str], np.ndarray]:
 
 
 def _listed(path: Path) -> tuple[list[str], np.ndarray]:
-    """Image ids and labels of a list of the studies: `train_jpeg/ID 0 0 0 0 0 1`."""
+    """Image ids and labels from a list of the studies; a line is `train_jpeg/ID 0 0 0 0 0 1`."""
     ids, labels, bad = [], [], []
     for line in read_list(path):
         if len(line) != 1 + len(CLASSES) or not set(line[1:]) <= {"0", "1"}:
@@ -148,7 +164,9 @@ def _listed(path: Path) -> tuple[list[str], np.ndarray]:
             continue
         ids.append(line[0].rpartition("/")[2])
         labels.append([float(cell) for cell in line[1:]])
-    complain_of(bad, f"{path}: {len(bad)} lines are not a name and {len(CLASSES)} labels of 0 or 1")
+    complain_of(
+        bad, f"{path}: {len(bad)} lines are not a name and {len(CLASSES)} labels of 0 or 1", code="list-line-invalid"
+    )
     return ids, np.array(labels, np.float32).reshape(-1, len(CLASSES))
 
 
@@ -158,11 +176,9 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     Args:
         root: folder.
         n: training images; at least 40, so that each label occurs in training.
-        seed: of the noise and the ids.
+        seed: for the noise and the ids.
         name: ignored; there is one task.
     """
-    from medzoo.data.synthetic.files import save_dicom
-
     rng = np.random.default_rng(seed)
     (root / "annotations").mkdir(parents=True, exist_ok=True)
     for split, count in (("train", max(n, 40)), ("test", 12)):

@@ -1,6 +1,6 @@
-"""What is drawn for a view of an image: the box, the flip, the turn, the tones and the blur, by (seed, epoch, index) alone.
+"""Random parameters of a view: box, flip, rotation, tones and blur. They depend only on (seed, epoch, index).
 
-The draws are made on the host, by the same numbers whichever device then makes the view.
+They are drawn on the host, so the numbers are the same for every device.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from medzoo.data.rng import uniform
 
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
 _BOX = 2 * CROP_TRIES + 2
-_OTHERS = 9  # flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle: new ones come last
+_OTHERS = 9  # flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle: append new ones at the end
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may be done to a training image; the default does nothing. The order is that of the arguments.
+    """The possible changes of a training image, in the order of the arguments; the default changes nothing.
 
     Args:
-        min_area: smallest share of the area a crop keeps; 1 keeps the image whole.
-        aspect: widest aspect ratio of a crop, w/h in [1/aspect, aspect].
-        flip: chance of a left-right flip.
+        min_area: smallest share of the area in a crop; 1 means no crop.
+        aspect: largest aspect ratio of a crop, w/h in [1/aspect, aspect].
+        flip: probability of a left-right flip.
         brightness: factor drawn from [1 - b, 1 + b].
-        contrast: factor drawn from [1 - c, 1 + c], about the image's mean luminance.
+        contrast: factor drawn from [1 - c, 1 + c], around the image's mean luminance.
         saturation: factor drawn from [1 - s, 1 + s], for colour images.
-        tone: chance that brightness, contrast and saturation are drawn at all.
-        grey: chance of losing colour.
-        blur: chance of a Gaussian blur with sigma up to `size`/32 pixels.
-        rotation: angle drawn from [-r, r] degrees, after the crop and flip; what comes from outside is black.
+        tone: probability that brightness, contrast and saturation change.
+        grey: probability of a conversion to grey.
+        blur: probability of a Gaussian blur with sigma up to `size`/32 pixels.
+        rotation: angle drawn from [-r, r] degrees, after the crop and flip; pixels from outside are black.
     """
 
     min_area: float = 1.0
@@ -48,7 +48,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Draws:
-    """One row an image; tensors lie on the device that makes the views.
+    """Random parameters, one row per image; the tensors are on the device of the views.
 
     Args:
         top: (N,) of the box, pixels.
@@ -59,9 +59,9 @@ class Draws:
         angle: (N,) degrees, counter-clockwise.
         brightness: (N,) factor.
         contrast: (N,) factor.
-        saturation: (N,) factor, 0 where colour is lost.
-        blurred: positions of the images that are blurred.
-        sigma: of each of these, pixels.
+        saturation: (N,) factor, 0 for a conversion to grey.
+        blurred: positions of the blurred images.
+        sigma: of each blurred image, pixels.
     """
 
     top: torch.Tensor
@@ -78,7 +78,7 @@ class Draws:
 
 
 def draw(
-    law: Augmentation,
+    augmentation: Augmentation,
     shape: tuple[int, int],
     size: int,
     *,
@@ -88,59 +88,65 @@ def draw(
     stream: str,
     device: torch.device | None = None,
 ) -> Draws:
-    """The draws of some images in an epoch.
+    """Draw the parameters of some images in an epoch.
 
     Args:
-        law: what may be drawn.
+        augmentation: the possible changes.
         shape: (height, width) of the stored images, pixels.
         size: side of the views, pixels.
         seed: the run's seed.
         epoch: the pass over the data.
         indices: (N,) positions of the images in their split.
         stream: name of the view, so that two views of one image differ.
-        device: where the views are made; by default the CPU.
+        device: where the views are computed; by default the CPU.
     """
+    # One row of uniform numbers per image: first the box, then the other parameters.
     height, width = shape
     drawn = uniform(stream, seed, epoch, indices, _BOX + _OTHERS)
     boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
-    if law.min_area < 1:
-        boxes = crop_boxes(drawn[:, :_BOX], height, width, law.min_area, law.aspect)
+    if augmentation.min_area < 1:
+        boxes = crop_boxes(drawn[:, :_BOX], height, width, augmentation.min_area, augmentation.aspect)
     flip, bright, contrast, saturation, tone, grey, blur, sigma, angle = drawn[:, _BOX:].T
-    toned = tone < law.tone
+    toned = tone < augmentation.tone
 
     def factor(draw: np.ndarray, strength: float) -> np.ndarray:
         return np.where(toned, 1 + strength * (2 * draw - 1), 1.0)
 
-    saturations = np.where(grey < law.grey, 0.0, factor(saturation, law.saturation))
-    together = np.column_stack(
+    # All parameters in one array, so that one transfer moves them.
+    saturations = np.where(grey < augmentation.grey, 0.0, factor(saturation, augmentation.saturation))
+    table = np.column_stack(
         [
-            boxes, flip < law.flip, law.rotation * (2 * angle - 1), factor(bright, law.brightness),
-            factor(contrast, law.contrast), saturations,
+            boxes,
+            flip < augmentation.flip,
+            augmentation.rotation * (2 * angle - 1),
+            factor(bright, augmentation.brightness),
+            factor(contrast, augmentation.contrast),
+            saturations,
         ]
-    )  # fmt: skip
-    blurred = np.flatnonzero(blur < law.blur)
-    top, left, tall, wide, flips, *others = _move(together, device).unbind(1)
+    )
+    blurred = np.flatnonzero(blur < augmentation.blur)
+    top, left, tall, wide, flips, *others = _move(table, device).unbind(1)
     angles, brights, contrasts, colours = others
     sigmas = _move(0.1 + sigma[blurred] * size / 32, device)
     return Draws(top, left, tall, wide, flips > 0, angles, brights, contrasts, colours, _move(blurred, device), sigmas)
 
 
 def blur_radius(size: int) -> int:
-    """Pixels that the widest blur of views of this size reaches: three sigma."""
+    """The radius in pixels of the largest blur for this size: three sigma."""
     return round(3 * (0.1 + size / 32))
 
 
 def crop_boxes(draws: np.ndarray, height: int, width: int, min_area: float, aspect: float) -> np.ndarray:
-    """Boxes (top, left, height, width) by the law of torchvision's RandomResizedCrop.
+    """Boxes (top, left, height, width) with the distribution of torchvision's RandomResizedCrop.
 
     Args:
         draws: (N, 2 * CROP_TRIES + 2) uniform numbers.
         height: of the stored image, pixels.
         width: of the stored image, pixels.
         min_area: smallest share of the area.
-        aspect: widest aspect ratio.
+        aspect: largest aspect ratio.
 
-    Source: https://arxiv.org/abs/1409.4842 (the law), torchvision (ten tries, then the largest centred box)
+    Source: https://arxiv.org/abs/1409.4842 (the distribution), torchvision (ten tries, then the largest centred box)
     """
     area = height * width * (min_area + (1 - min_area) * draws[:, :CROP_TRIES])
     ratio = np.exp(np.log(aspect) * (2 * draws[:, CROP_TRIES : 2 * CROP_TRIES] - 1))
@@ -150,14 +156,14 @@ def crop_boxes(draws: np.ndarray, height: int, width: int, min_area: float, aspe
     none = ~fits.any(1)
     box_w = np.where(none, min(width, round(height * aspect)), widths[rows, first]).astype(int)
     box_h = np.where(none, min(height, round(width * aspect)), heights[rows, first]).astype(int)
-    place = draws[:, -2:]
-    top = np.where(none, (height - box_h) // 2, np.floor(place[:, 0] * (height - box_h + 1))).astype(int)
-    left = np.where(none, (width - box_w) // 2, np.floor(place[:, 1] * (width - box_w + 1))).astype(int)
+    position = draws[:, -2:]
+    top = np.where(none, (height - box_h) // 2, np.floor(position[:, 0] * (height - box_h + 1))).astype(int)
+    left = np.where(none, (width - box_w) // 2, np.floor(position[:, 1] * (width - box_w + 1))).astype(int)
     return np.stack([top, left, box_h, box_w], axis=1)
 
 
 def _move(values: np.ndarray, device: torch.device | None) -> torch.Tensor:
-    """To the device without waiting for it."""
+    """Copy to the device without waiting for it."""
     tensor = torch.from_numpy(values)
     if device is None or device.type == "cpu":
         return tensor

@@ -1,4 +1,4 @@
-"""Everything that is wrong with the data of a task, found before any training: tables, files, labels, splits, images, masks."""
+"""Check the data of a task before training: tables, files, labels, splits, images, masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medzoo.data.problems import collecting
 from medzoo.data.splits.assign import arrange
 from medzoo.data.task_registry import load_from_family, task_info
 from medzoo.data.validation.extra_files import extra_files
-from medzoo.data.validation.images import look_at_images
+from medzoo.data.validation.images import check_images
 from medzoo.data.validation.report import SplitFacts, TaskReport
 from medzoo.errors import DataContractError, MedzooError, listed
 
@@ -37,7 +37,7 @@ def check_task(
     seed: int = 0,
     progress: bool | None = None,
 ) -> TaskReport:
-    """Look for all problems of a task's data at once, where `load_task` stops at the first.
+    """Report all problems of a task's data; `load_task` stops at the first.
 
     Args:
         name: as for `load_task`, as are root, split_file, fold, label_policy, groups and seed.
@@ -45,29 +45,31 @@ def check_task(
         split_file: ids → splits.
         fold: of a cross-validation.
         label_policy: of uncertain labels.
-        groups: column of the patients, of your own data.
-        unlabelled: leave labels out, as pre-training does.
+        groups: column of the patients, for your own data.
+        unlabelled: do not use labels, as in pre-training.
         images: decode every image and mask.
-        sums: a list of checksums (as sha256sum writes it) for the files below root; by default SHA256SUMS and the like in root.
+        sums: a checksum list (as sha256sum writes it) for the files below root; by default SHA256SUMS or a similar file in root.
         seed: of made splits.
         progress: show bars; by default on a terminal.
 
     Raises:
-        UnknownNameError: for a name that no family holds.
+        UnknownNameError: for a name that no family has.
         UsageError: for options that the task does not take.
 
     >>> report = check_task("phantom_oct,n=8,n_validation=4,n_test=4")
     >>> report.passed, report.splits["train"].classes
     (True, {'normal': 1, 'drusen': 3, 'fluid': 3, 'atrophy': 1})
     """
+    # Open the task with all errors collected.
     report = TaskReport(name, task_info(name).kind)
     options = {"root": root, "label_policy": label_policy, "groups": groups, "unlabelled": unlabelled}
     advice: list[str] = []
-    task, heard, made = _open(name, options, split_file, fold, seed, advice)
-    report.problems += _told_once(heard)
+    task, errors, made = _open(name, options, split_file, fold, seed, advice)
+    report.problems += _without_repetitions(errors)
     report.notes += advice
     if task is None:
         return report
+    # Counts and notes.
     report.task, report.kind = task.name, task.kind
     report.fingerprint, report.split_hash = task.fingerprint, task.split_hash
     bar = sys.stderr.isatty() if progress is None else progress
@@ -75,18 +77,19 @@ def check_task(
         report.splits[split] = _counts(task, split)
     report.notes += [note for note in task.notes if not made or "made here" not in note]
     if made:
-        why = "the data have no splits" if "train" in made else f"no usable row is of {listed(made)}"
-        report.notes.append(f"{why}: made here by patient (or group), with seed {seed}.")
+        reason = "the data have no splits" if "train" in made else f"no usable row is in {listed(made)}"
+        report.notes.append(f"{reason}: made here by patient (or group), with seed {seed}.")
     if task.has_labels and "test" not in task.tables:
         report.notes.append(
-            "there is no test split: these images can pre-train; fine-tuning, probes and tables need one."
+            "there is no test split: the images can be used for pre-training; fine-tuning, probes and tables need a test split."
         )
     report.notes += _absent_classes(task, report.splits)
     if ":" in name:
         report.notes += _doubtful_classes(task)
+    # Files and pixels.
     _check_files(task, report, sums, images, bar)
     if images:
-        look_at_images(task, report, own=":" in name, bar=bar)
+        check_images(task, report, user_data=":" in name, bar=bar)
     return report
 
 
@@ -98,30 +101,30 @@ def _open(
     seed: int,
     advice: list[str],
 ) -> tuple[Task | None, list[str], list[str]]:
-    """The task as far as it could be built, all that was complained of, and the splits that the data do not have."""
+    """The task if it could be built, the texts of all errors, and the splits that the data do not have."""
     task: Task | None = None
-    brought: set[str] = set()
+    in_data: set[str] = set()
     pooled = split_file is not None or fold is not None
-    heard: list[DataContractError] = []
+    errors: list[DataContractError] = []
     try:
-        with collecting(advice) as heard:
+        with collecting(advice) as errors:
             task = load_from_family(name, **options, pooled=pooled)
-            brought = set(task.tables)
+            in_data = set(task.tables)
             task = arrange(task, split_file=split_file, fold=fold, seed=seed)
     except Exception:
-        if not heard:  # what fails after a problem was told fails because of it
+        if not errors:  # an exception after a collected error is its consequence
             raise
-    made = [] if task is None or pooled else sorted(set(task.tables) - brought)
-    return task, [str(error) for error in heard], made
+    made = [] if task is None or pooled else sorted(set(task.tables) - in_data)
+    return task, [str(error) for error in errors], made
 
 
-def _told_once(problems: list[str]) -> list[str]:
-    """Without what is said again of the same data in other splits."""
-    kept: dict[str, str] = {}
+def _without_repetitions(problems: list[str]) -> list[str]:
+    """Problems without those that repeat a problem for another split of the same data."""
+    unique: dict[str, str] = {}
     for text in problems:
-        own = re.match(r"Task .*?: ([^:]*)", text)  # "Task t, train: 3 ids occur more than once: ..."
-        kept.setdefault(re.sub(r"\d+", "#", own[1]) if own else text, text)
-    return list(kept.values())
+        match = re.match(r"Task .*?: ([^:]*)", text)  # "Task t, train: 3 ids occur more than once: ..."
+        unique.setdefault(re.sub(r"\d+", "#", match[1]) if match else text, text)
+    return list(unique.values())
 
 
 def _counts(task: Task, split: str) -> SplitFacts:
@@ -132,15 +135,15 @@ def _counts(task: Task, split: str) -> SplitFacts:
         return facts
     try:
         labels = task.labels(split)
-    except MedzooError:  # told already
+    except MedzooError:  # reported already
         return facts
     if task.kind == "regression":
         facts.values = (float(labels.min()), float(labels.mean()), float(labels.max())) if len(labels) else None
         return facts
     facts.classes = task.counts(split)
     if task.kind == "multilabel":
-        unsaid = dict(zip(task.classes, np.isnan(labels).sum(axis=0).tolist(), strict=True))
-        facts.not_annotated = {name: count for name, count in unsaid.items() if count}
+        missing = dict(zip(task.classes, np.isnan(labels).sum(axis=0).tolist(), strict=True))
+        facts.not_annotated = {name: count for name, count in missing.items() if count}
     return facts
 
 
@@ -149,25 +152,28 @@ def _absent_classes(task: Task, splits: dict[str, SplitFacts]) -> list[str]:
     for split, facts in splits.items():
         absent = [name for name, count in (facts.classes or {}).items() if not count]
         if absent and split not in ("train", "all"):
-            notes.append(f"{split}: no image of {listed(absent)}; what is measured there is undefined for it.")
+            notes.append(f"{split}: no image of {listed(absent)}; the metric of this class is undefined there.")
     return notes
 
 
 def _doubtful_classes(task: Task) -> list[str]:
-    """What is odd about classes that were taken from a user's own labels."""
+    """Notes on suspicious classes in a user's own labels."""
     if task.kind not in ("binary", "multiclass"):
         return []
     if len(task.classes) == 1:
-        return [f"all images have the class {task.classes[0]}: enough for pre-training without labels, and no more."]
-    alike: dict[str, list[str]] = {}
+        return [
+            f"all images have the class {task.classes[0]}: the data can be used only for pre-training without labels."
+        ]
+    similar: dict[str, list[str]] = {}
     for name in task.classes:
-        alike.setdefault(re.sub(r"[\s_]", "", name).casefold(), []).append(name)
-    doubled = [" = ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
-    return [f"classes that may be one, spelled in several ways: {listed(doubled)}."] if doubled else []
+        similar.setdefault(re.sub(r"[\s_]", "", name).casefold(), []).append(name)
+    repeated = [" = ".join(map(repr, names)) for names in similar.values() if len(names) > 1]
+    return [f"classes that may be one class with several spellings: {listed(repeated)}."] if repeated else []
 
 
 def _check_files(task: Task, report: TaskReport, sums: Any, images: bool, bar: bool) -> None:  # noqa: ANN401
-    """Extra files, and files that are not what a list of checksums says."""
+    """Find extra files, and files that differ from a checksum list."""
+    # Files that rows name, and files that they do not name.
     root = getattr(task.reader, "root", None)
     keys = [str(key) for split in task.tables for name in ("image", "mask") for key in _column(task, split, name)]
     named = dict.fromkeys(part for key in keys for part in key.partition("#")[0].split("|"))
@@ -177,6 +183,7 @@ def _check_files(task: Task, report: TaskReport, sums: Any, images: bool, bar: b
         found = extra_files(root, named, report.problems)
         report.problems += found.problems
         report.notes += found.notes
+    # Compare with the checksum list.
     path = Path(sums) if sums is not None else find_sums(root)
     if path is None or not images:
         return
@@ -184,12 +191,14 @@ def _check_files(task: Task, report: TaskReport, sums: Any, images: bool, bar: b
 
     known = read_sums(path)
     listed_files = [name for name in named if name in known]
-    with tqdm(total=len(listed_files), desc=f"compare with {path.name}", unit="file", disable=not bar) as shown:
-        changed = changed_files(root, known, listed_files, shown.update)
+    with tqdm(total=len(listed_files), desc=f"compare with {path.name}", unit="file", disable=not bar) as progress:
+        changed = changed_files(root, known, listed_files, progress.update)
     if changed:
-        report.problems.append(f"{len(changed)} files are not what {path} says: {listed(changed)}. Fetch them again.")
+        report.problems.append(
+            f"{len(changed)} files have another checksum than in {path}: {listed(changed)}. Download them again."
+        )
         report.rows += [
-            {"split": "", "id": "", "image": name, "problem": f"not what {path.name} says"} for name in changed
+            {"split": "", "id": "", "image": name, "problem": f"checksum differs from {path.name}"} for name in changed
         ]
     report.notes.append(f"{len(listed_files)} of {len(named)} files were compared with {path.name}.")
 

@@ -1,4 +1,4 @@
-"""Image files below a data set's folder that no row names: harmless, in the wrong place, or left out by a table that was cut."""
+"""Find image files below a data set's folder that no row names: unused, in the wrong place, or with a missing row."""
 
 from __future__ import annotations
 
@@ -13,64 +13,69 @@ from medzoo.data.images.read import SUFFIXES
 from medzoo.errors import listed
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".lst", ".list")
-_LARGEST = 256 * 2**20  # tables beyond this are not searched for names
-_MISSED = re.compile(r"not exist|are not below|are not in ")  # as families say it
+_LARGEST = 256 * 2**20  # bytes; larger tables are not searched for names
+_MISSED = re.compile(r"not exist|are not below|are not in ")  # the wording of families for missing images
 _WORD = re.compile(rb"[^\s,;\"'|/\\\[\]{}]+")
 
 
 @dataclass(frozen=True)
 class ExtraFiles:
-    """What was found.
+    """The result.
 
     Args:
-        problems: files that look like the images of missing rows, or of rows whose images are missing.
-        notes: the others.
+        problems: files that are probably images of missing rows, or missing images of rows.
+        notes: other files.
     """
 
     problems: list[str]
     notes: list[str]
 
 
-def extra_files(root: Path, named: Iterable[str], heard: Iterable[str] = ()) -> ExtraFiles:
-    """Look for image files that no row names.
+def extra_files(root: Path, named: Iterable[str], reported: Iterable[str] = ()) -> ExtraFiles:
+    """Find image files that no row names.
 
-    Files among the task's images are a problem if the tables beside them name its images and not these: then rows are missing. If
-    the tables name them, the task leaves them out on purpose.
+    Files in the folders of the task's images are a problem if the tables there name the task's images, but not these files: then
+    rows are missing. If the tables name them, the task excludes them intentionally.
 
     Args:
         root: the data's folder.
         named: paths below it that rows name: images and masks.
-        heard: problems so far; a file of a name that one of them misses was looked for in another place, and one that is named
-            for something else has lost its row by that.
+        reported: problems so far. A file with the name of a missing image is in the wrong place; a file named in another problem
+            has no row because of that problem.
     """
-    wanted = {name for name in named if name}
-    suffixes = {PurePosixPath(name).suffix.lower() for name in wanted} | set(SUFFIXES)
-    there = files_below(root, sorted(filter(None, suffixes)))
-    elsewhere = wanted.difference(there)  # or named in another way: /data/a.png, ./a.png
-    wanted = wanted - elsewhere | {_below(root, name) for name in elsewhere}
-    extra = [name for name in there if name not in wanted]
+    # Image files without a row.
+    used = {name for name in named if name}
+    suffixes = {PurePosixPath(name).suffix.lower() for name in used} | set(SUFFIXES)
+    present = files_below(root, sorted(filter(None, suffixes)))
+    unmatched = used.difference(present)  # in another folder, or written differently: /data/a.png, ./a.png
+    used = used - unmatched | {_below(root, name) for name in unmatched}
+    extra = [name for name in present if name not in used]
     if not extra:
         return ExtraFiles([], [])
-    told = [(bool(_MISSED.search(text)), _names(text)) for text in heard]
-    missed, known_bad = (set().union(*(names for kind, names in told if kind == missing)) for missing in (True, False))
+    # Files that earlier problems name.
+    mentioned = [(bool(_MISSED.search(text)), _names(text)) for text in reported]
+    missed, known_bad = (
+        set().union(*(names for kind, names in mentioned if kind == missing)) for missing in (True, False)
+    )
     moved = [name for name in extra if PurePosixPath(name).name in missed]
-    left = [name for name in extra if not {name, PurePosixPath(name).name} & (missed | known_bad)]
+    rest = [name for name in extra if not {name, PurePosixPath(name).name} & (missed | known_bad)]
+    # Files next to the task's images that the tables do not name.
     words = _words(root)
-    known = sum(_mentioned(name, words) for name in wanted)
-    places = {_place(name) for name in wanted}
-    rowless = [
-        name for name in left if known * 2 >= len(wanted) and _place(name) in places and not _mentioned(name, words)
+    known = sum(_mentioned(name, words) for name in used)
+    places = {_place(name) for name in used}
+    without_row = [
+        name for name in rest if known * 2 >= len(used) and _place(name) in places and not _mentioned(name, words)
     ]
-    others = [name for name in left if name not in set(rowless)]
+    others = [name for name in rest if name not in set(without_row)]
     problems, notes = [], []
     if moved:
         problems.append(
-            f"{len(moved)} files have the name of an image that is missing, in another place: {listed(moved)}."
+            f"{len(moved)} files have the name of a missing image, but are in another place: {listed(moved)}."
         )
-    if rowless:
+    if without_row:
         problems.append(
-            f"{len(rowless)} image files lie among the task's images and no table names them, so rows seem to be missing: "
-            f"{listed(rowless)}."
+            f"{len(without_row)} image files are in the folders of the task's images, but no table names them. Rows are probably "
+            f"missing: {listed(without_row)}."
         )
     if others:
         notes.append(f"{len(others)} image files below {root} are not used: {listed(others, 5)}.")
@@ -78,12 +83,12 @@ def extra_files(root: Path, named: Iterable[str], heard: Iterable[str] = ()) -> 
 
 
 def _names(text: str) -> set[str]:
-    """What may be file names in a message, without their folders."""
+    """The possible file names in a message, without their folders."""
     return {PurePosixPath(word.strip("'\"():,;.")).name for word in text.split()}
 
 
 def _below(root: Path, name: str) -> str:
-    """The path below the root of a file that a row names by it or by an absolute path; as it was if it lies elsewhere."""
+    """A path in a row, absolute or not, as a path below the root; unchanged if the file is outside the root."""
     path = os.path.relpath(root / name, root)
     return name if path.startswith("..") else Path(path).as_posix()
 
@@ -99,7 +104,7 @@ def _mentioned(name: str, words: set[bytes]) -> bool:
 
 
 def _words(root: Path) -> set[bytes]:
-    """All words of the tables below a folder, and file names also without their extension."""
+    """All words of the tables below a folder; words with an extension also without it."""
     found: set[bytes] = set()
     for name in files_below(root, _TABLES):
         path = root / name

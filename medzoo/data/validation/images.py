@@ -1,4 +1,4 @@
-"""Every image and mask of a task, looked at before training."""
+"""Check every image and mask of a task before training."""
 
 from __future__ import annotations
 
@@ -27,38 +27,39 @@ _NUMBER = re.compile(r"-?\d[\d.,]*(?:e[+-]?\d+)?")
 
 
 @dataclass
-class _Seen:
-    """What one row gave."""
+class _ImageResult:
+    """The result for one row."""
 
     problem: str = ""
     digest: bytes = b""
-    look: str = ""
+    pixel_type: str = ""
     size: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
-    peak: int = 0  # of 16 bits that are read as they are stored
+    peak: int = 0  # highest value of an unscaled 16-bit image
     mask: np.ndarray | None = None  # pixels of each value
 
 
-def look_at_images(task: Task, report: TaskReport, *, own: bool, bar: bool) -> None:
-    """Decode every image and mask by a few threads, and put into the report what is wrong, doubled or worth a note.
+def check_images(task: Task, report: TaskReport, *, user_data: bool, bar: bool) -> None:
+    """Decode every image and mask with a few threads, and add errors, duplicates and notes to the report.
 
     Args:
         task: whose images are read.
         report: with the counts of its splits.
-        own: whether the data are the user's own, so that an image in two splits is a problem; of a published split it is a note.
+        user_data: whether the data are the user's own: then an image in two splits is a problem; in a published split it is a
+            note.
         bar: show progress.
     """
-    _Decoding(task, report, own).run(bar)
+    _Decoding(task, report, user_data).run(bar)
 
 
 @dataclass
 class _Decoding:
-    """All images and masks of a task, decoded by a few threads."""
+    """Decodes all images and masks of a task with a few threads, and collects the results."""
 
     task: Task
     report: TaskReport
-    own: bool
-    looks: Counter[str] = field(default_factory=Counter)
+    user_data: bool
+    pixel_types: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)  # by kind: the note without its numbers
     examples: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # at most two of a kind
     sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
@@ -66,89 +67,90 @@ class _Decoding:
     places: dict[bytes, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
 
     def run(self, bar: bool) -> None:
-        """Decode, and put what was found into the report."""
+        """Decode, and add the results to the report."""
         from tqdm import tqdm
 
         for split, facts in self.report.splits.items():
             totals = np.zeros(256, np.int64)
             present: Counter[int] = Counter()
-            with tqdm(total=facts.images, desc=f"decode {split}", unit="img", disable=not bar) as shown:
-                for row, seen in enumerate(self._seen(split, facts.images)):
-                    shown.update()
-                    self._note(split, row, seen)
-                    if seen.mask is not None:
-                        totals += seen.mask
-                        present.update(np.flatnonzero(seen.mask[1:]).tolist())
-                        facts.empty_masks = (facts.empty_masks or 0) + int(not seen.mask[1:].any())
+            with tqdm(total=facts.images, desc=f"decode {split}", unit="img", disable=not bar) as progress:
+                for row, result in enumerate(self._results(split, facts.images)):
+                    progress.update()
+                    self._add(split, row, result)
+                    if result.mask is not None:
+                        totals += result.mask
+                        present.update(np.flatnonzero(result.mask[1:]).tolist())
+                        facts.empty_masks = (facts.empty_masks or 0) + int(not result.mask[1:].any())
+            # Counts of the masks.
             if facts.empty_masks is not None:
                 facts.pixels = {name: int(totals[value]) for value, name in enumerate(self.task.classes, 1)}
             if self.task.kind == "segmentation":
                 facts.classes = {name: present[value] for value, name in enumerate(self.task.classes)}
                 absent = [name for name, count in facts.classes.items() if not count]
                 if absent and split in ("train", "all"):
-                    self.report.problems.append(f"{split}: no mask holds the class {listed(absent)}.")
+                    self.report.problems.append(f"{split}: no mask has the class {listed(absent)}.")
                 elif absent:
-                    self.report.notes.append(f"{split}: no mask holds the class {listed(absent)}.")
+                    self.report.notes.append(f"{split}: no mask has the class {listed(absent)}.")
         self._conclude()
 
-    def _seen(self, split: str, count: int) -> Iterator[_Seen]:
+    def _results(self, split: str, count: int) -> Iterator[_ImageResult]:
         numbers = iter(range(count))
         with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
             try:
                 while block := list(islice(numbers, _BLOCK)):
-                    yield from pool.map(lambda row: self._look(split, row), block)
+                    yield from pool.map(lambda row: self._decode(split, row), block)
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _look(self, split: str, row: int) -> _Seen:
+    def _decode(self, split: str, row: int) -> _ImageResult:
         task = self.task
         try:
             pixels, _ = task.read(split, row)
             array = pixels.array
-            look = f"{array.dtype.name} {pixels.unit}"
-            seen = _Seen("", pixel_hash(pixels), look, array.shape[:2], pixels.notes)
+            pixel_type = f"{array.dtype.name} {pixels.unit}"
+            result = _ImageResult("", pixel_hash(pixels), pixel_type, array.shape[:2], pixels.notes)
             if array.dtype == np.uint16 and pixels.range == _SIXTEEN_BITS:
-                seen.peak = int(array.max())
+                result.peak = int(array.max())
             if task.kind == "segmentation":
                 mask = task.read_mask(split, row)
-                seen.problem, seen.mask = self._judge(mask, array.shape[:2])
+                result.problem, result.mask = self._check_mask(mask, array.shape[:2])
         except (MedzooError, OSError, ValueError) as error:
-            return _Seen(str(error))
-        return seen
+            return _ImageResult(str(error))
+        return result
 
-    def _judge(self, mask: np.ndarray, size: tuple[int, ...]) -> tuple[str, np.ndarray | None]:
+    def _check_mask(self, mask: np.ndarray, size: tuple[int, ...]) -> tuple[str, np.ndarray | None]:
         if mask.shape != size:
             return f"the mask has the shape {mask.shape}, the image {size}", None
         values = np.bincount(mask.ravel(), minlength=256)[:256]
         strange = np.flatnonzero(values[len(self.task.classes) + 1 :]) + len(self.task.classes) + 1
         if len(strange):
             known = len(self.task.classes)
-            return f"the mask holds the values {listed(strange.tolist(), 5)}; the task has 0 to {known}", None
+            return f"the mask has the values {listed(strange.tolist(), 5)}; the task has 0 to {known}", None
         return "", values
 
-    def _note(self, split: str, row: int, seen: _Seen) -> None:
-        if seen.digest:
+    def _add(self, split: str, row: int, result: _ImageResult) -> None:
+        if result.digest:
             self.report.images_read += 1
-            self.places[seen.digest].append((split, row))
-            self.looks[seen.look] += 1
-            self.sizes[seen.size] += 1
-            self.peak = max(self.peak, seen.peak)
-            for note in set(seen.notes):
+            self.places[result.digest].append((split, row))
+            self.pixel_types[result.pixel_type] += 1
+            self.sizes[result.size] += 1
+            self.peak = max(self.peak, result.peak)
+            for note in set(result.notes):
                 kind = _NUMBER.sub("#", note)
                 self.notes[kind] += 1
                 if len(self.examples[kind]) < 2:
                     self.examples[kind].add(note)
-        if seen.problem:
+        if result.problem:
             key, image = (str(self.task.tables[split][name][row].as_py()) for name in ("id", "image"))
-            self.report.rows.append({"split": split, "id": key, "image": image, "problem": seen.problem})
+            self.report.rows.append({"split": split, "id": key, "image": image, "problem": result.problem})
 
-    def _torn(self, groups: list[list[tuple[str, int]]]) -> list[list[tuple[str, int]]]:
-        """The groups of equal images whose labels are not equal."""
+    def _label_conflicts(self, groups: list[list[tuple[str, int]]]) -> list[list[tuple[str, int]]]:
+        """The groups of equal images with different labels."""
         if not self.task.has_labels or not groups:
             return []
         try:
             labels = {split: self.task.labels(split) for split in self.report.splits}
-        except MedzooError:  # told already
+        except MedzooError:  # reported already
             return []
         return [places for places in groups if len({labels[split][row].tobytes() for split, row in places}) > 1]
 
@@ -159,41 +161,45 @@ class _Decoding:
         )
 
     def _conclude(self) -> None:
+        # Images that cannot be decoded.
         report = self.report
         broken = [row for row in report.rows if row["id"]]
         if broken:
             report.problems.append("\n".join([f"{len(broken)} images or masks cannot be used:", *kinds_of(broken)]))
+        # Equal images.
         groups = [places for places in self.places.values() if len(places) > 1]
         shared = [places for places in groups if len({split for split, _ in places}) > 1]
-        torn = self._torn(groups)
-        doubts = report.problems if self.own else report.notes
+        conflicts = self._label_conflicts(groups)
+        target = report.problems if self.user_data else report.notes
         if shared:
-            doubts.append(
+            target.append(
                 f"{len(shared)} images are in more than one split under different ids: {self._named(shared)}."
             )
-        if torn:
-            doubts.append(f"{len(torn)} images occur more than once with different labels: {self._named(torn)}.")
+        if conflicts:
+            target.append(
+                f"{len(conflicts)} images occur more than once with different labels: {self._named(conflicts)}."
+            )
         if groups:
             report.notes.append(
-                f"{len(groups)} images occur more than once, {sum(map(len, groups))} times in all; `medzoo tasks duplicates`, "
-                "with the same name and options, shows them, and near copies."
+                f"{len(groups)} images occur more than once, {sum(map(len, groups))} times in total. `medzoo tasks duplicates` "
+                "with the same name and options lists them, and near copies."
             )
+        # Sizes, types and value ranges.
         if self.sizes:
             small, large = min(self.sizes, key=np.prod), max(self.sizes, key=np.prod)
             shapes = " to ".join(dict.fromkeys(" x ".join(map(str, size)) for size in (small, large)))
-            looks = ", ".join(f"{look} ({count})" for look, count in self.looks.most_common(6))
-            report.notes.append(f"images are {shapes} pixels: {looks}.")
+            types = ", ".join(f"{name} ({count})" for name, count in self.pixel_types.most_common(6))
+            report.notes.append(f"images are {shapes} pixels: {types}.")
         if 255 < self.peak < 2**14:
+            window = f",window=0:{2 ** self.peak.bit_length() - 1}"
             windowed = report.task.startswith(("folder:", "parquet:"))
-            how = (
-                f" Give their range behind the task's name: ,window=0:{2 ** self.peak.bit_length() - 1}."
-                if windowed
-                else ""
-            )
+            hint = f" Add their range after the task's name: {window}." if windowed else ""
             report.notes.append(
-                f"no value of the uint16 images is above {self.peak:,}, of 65,535 that may be: networks get them nearly black.{how}"
+                f"no value of the uint16 images is above {self.peak:,}, but the type allows 65,535: the network gets nearly black "
+                f"images.{hint}"
             )
+        # Notes of the decoders.
         for kind, count in self.notes.most_common(10):
             same = self.examples[kind]
-            other = "" if len(same) == 1 else " (other images: other numbers)"
-            report.notes.append(f"{count} images: {min(same)}{other}.")
+            suffix = "" if len(same) == 1 else " (the numbers differ between images)"
+            report.notes.append(f"{count} images: {min(same)}{suffix}.")

@@ -1,4 +1,4 @@
-"""What `medzoo tasks check` says of a data set: counts by split and class, all problems, and notes."""
+"""The report of `medzoo tasks check` on a data set: counts by split and class, all problems, and notes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class SplitFacts:
     Args:
         images: rows.
         patients: different patients (or groups); None where the data have none.
-        classes: images of each class; of a multilabel task with the label present, of a segmentation with the class in the mask;
-            None where the labels could not be used.
-        not_annotated: of a multilabel task, images without a word on a class, for classes that have some.
-        pixels: of a segmentation, pixels of each class.
-        empty_masks: of a segmentation, images in whose mask nothing is marked.
-        values: of a regression, lowest, mean and highest value.
+        classes: images of each class (multilabel: with the label present; segmentation: with the class in the mask); None if the
+            labels were not usable.
+        not_annotated: multilabel: images without an annotation of a class, for classes that have such images.
+        pixels: segmentation: pixels of each class.
+        empty_masks: segmentation: images with an empty mask.
+        values: regression: lowest, mean and highest value.
     """
 
     images: int = 0
@@ -36,18 +36,18 @@ class SplitFacts:
 
 @dataclass
 class TaskReport:
-    """All that was found.
+    """The complete report.
 
     Args:
         task: name with its choices.
         kind: of the task.
-        problems: what training would refuse, or what the owner of the data should mend; each names its first offenders.
-        notes: what is worth knowing and no error.
-        rows: every image with something wrong: split, id, image, problem.
+        problems: errors for training, or errors that the owner of the data should fix; each names its first offenders.
+        notes: information that is not an error.
+        rows: every image with a problem: split, id, image, problem.
         splits: counts.
-        images_read: images that were decoded.
-        fingerprint: of the data; None if there was no task to be had.
-        split_hash: which patients are where.
+        images_read: number of decoded images.
+        fingerprint: of the data; None if the task could not be built.
+        split_hash: hash of the patients in each split.
     """
 
     task: str
@@ -87,14 +87,14 @@ class TaskReport:
 
 
 def kinds_of(rows: Iterable[Mapping[str, str]], examples: int = 5, kinds: int = 12) -> list[str]:
-    """Problems of images by kind, the most frequent first: how many, what is wrong once, and a few of the images.
+    """Problems of images by kind, the most frequent first: the number, one description, and a few of the images.
 
-    Two problems are of one kind if they differ in names and numbers only.
+    Two problems are of one kind if they differ only in names and numbers.
 
     Args:
         rows: split, id, image, problem.
-        examples: images that are named of each kind.
-        kinds: that are told one by one.
+        examples: maximum number of images to name for each kind.
+        kinds: maximum number of kinds to list separately.
 
     >>> rows = [{"split": "test", "id": f"{i}.png", "image": f"{i}.png", "problem": f"x/{i}.png: cut off"} for i in range(9)]
     >>> kinds_of(rows, examples=2)
@@ -122,11 +122,11 @@ def _named(names: Sequence[str], examples: int) -> str:
 
 
 def without_names(text: str, names: Iterable[str]) -> str:
-    """What is wrong, without the image that it is said of.
+    """The text of a problem without the name of the image.
 
     Args:
         text: such as "/data/a/1.png: cut off".
-        names: of the image, as keys: a path or part of one, `file#key` too.
+        names: of the image, as keys: a path, a part of a path, or `file#key`.
 
     >>> without_names("/data/a/1.png: cut off", ["a/1.png"])
     'cut off'
@@ -138,7 +138,7 @@ def without_names(text: str, names: Iterable[str]) -> str:
 
 
 def _table(splits: dict[str, SplitFacts]) -> list[str]:
-    """Counts as lines, a column a split."""
+    """Counts as lines, with one column per split."""
     rows: dict[str, list[Any]] = {"": list(splits), "images": [facts.images for facts in splits.values()]}
 
     def add(name: str, values: list[Any]) -> None:
@@ -149,21 +149,22 @@ def _table(splits: dict[str, SplitFacts]) -> list[str]:
     for name in dict.fromkeys(name for facts in splits.values() for name in facts.classes or {}):
         add(name, [(facts.classes or {}).get(name) for facts in splits.values()])
     for name in dict.fromkeys(name for facts in splits.values() for name in facts.not_annotated):
-        add(f"{name}, nothing said", [facts.not_annotated.get(name, 0) for facts in splits.values()])
+        add(f"{name}, not annotated", [facts.not_annotated.get(name, 0) for facts in splits.values()])
     for name in dict.fromkeys(name for facts in splits.values() for name in facts.pixels):
         add(f"{name}, pixels", [facts.pixels.get(name) for facts in splits.values()])
     add("empty masks", [facts.empty_masks for facts in splits.values()])
     for place, name in enumerate(("lowest", "mean", "highest")):
         add(name, [None if facts.values is None else f"{facts.values[place]:.4g}" for facts in splits.values()])
-    words = {
+    # Numbers as text, and the widths of the columns.
+    cells = {
         name: ["-" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in values]
         for name, values in rows.items()
     }
-    first = max(map(len, words))
-    widths = [max(len(values[place]) for values in words.values()) for place in range(len(splits))]
+    first = max(map(len, cells))
+    widths = [max(len(values[place]) for values in cells.values()) for place in range(len(splits))]
     return [
         f"  {name:<{first}}" + "".join(f"  {value:>{width}}" for value, width in zip(values, widths, strict=True))
-        for name, values in words.items()
+        for name, values in cells.items()
     ]
 
 

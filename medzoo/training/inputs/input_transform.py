@@ -29,11 +29,8 @@ def convention_of(model: torch.nn.Module) -> InputConvention:
         model: with a `pretrained_cfg`.
     """
     config: dict[str, Any] = dict(getattr(model, "pretrained_cfg", {}))
-    mean, std = tuple(config["mean"]), tuple(config["std"])
-    channels = _channels(model, len(mean))
-    if channels != len(mean):
-        mean, std = (sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels
-    return InputConvention(mean, std, _rule_of(model)[0])
+    channels = _channels(model, len(config["mean"]))
+    return InputConvention.for_channels(config["mean"], config["std"], channels, _rule_of(model)[0])
 
 
 def _rule_of(model: torch.nn.Module) -> tuple[Any, tuple[float, ...] | None]:

@@ -1,4 +1,4 @@
-"""Prove a checkpoint on this machine: every promise of its folder looked at, each with its own verdict."""
+"""Check a checkpoint on this machine: its files, hash, tensors, facts and outputs, with one result for each check."""
 
 from __future__ import annotations
 
@@ -11,35 +11,40 @@ from typing import TYPE_CHECKING
 from medzoo import store
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, WeightsMismatchError
 from medzoo.zoo.check.report import CheckReport, CheckRow
+from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.config import FolderConfig, read_config
+from medzoo.zoo.loading import assemble
 from medzoo.zoo.loading.request import LoadRequest
+from medzoo.zoo.models import build
+from medzoo.zoo.models.golden import check_golden
+from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import text_of, unfinished_run
-from medzoo.zoo.registry.locations import CARD
+from medzoo.zoo.registry.locations import CARD, WEIGHTS
 from medzoo.zoo.registry.registry import info
 
 if TYPE_CHECKING:
     import torch
 
-# What could run code if another tool loaded it from the folder.
+# Files that could run code if another tool loads them from the folder.
 RUNNABLE = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".tar", ".h5")
 
 
-class _Skip(Exception):  # noqa: N818 - no error
-    """This promise need not be looked at, for a reason."""
+class _Skip(Exception):  # noqa: N818 - not an error
+    """This check is not possible or not needed; the message is the reason."""
 
 
-class _Warn(Exception):  # noqa: N818 - no error
-    """Nothing is broken, and a person should know."""
+class _Warn(Exception):  # noqa: N818 - not an error
+    """Nothing is broken, but the user should know this."""
 
 
 @dataclass
 class _Subject:
-    """What the checks learn, one from another."""
+    """The checkpoint, and the results of earlier checks that later checks use."""
 
     folder: Path
     entry: Checkpoint | None
-    revision: str | None = None  # the Hub's commit, if the folder came from there
+    revision: str | None = None  # the Hub's commit, if the folder is from the Hub
     config: FolderConfig | None = None
     header: bool = False
     state: dict[str, torch.Tensor] | None = None
@@ -52,8 +57,6 @@ class _Subject:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         if self.state is None:
-            from medzoo.zoo.models.weights import read_weights
-
             if not self.header:
                 raise _Skip("its weights file could not be read")
             self.state = read_weights(self.known().weights)
@@ -66,21 +69,20 @@ def check(
     hub: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> CheckReport:
-    """Look at every promise of a checkpoint that is on this machine; nothing is downloaded and nothing is changed.
+    """Run all checks on a checkpoint of this machine; nothing is downloaded or changed.
 
     Args:
         name: as for `load`: a registry name, a folder, a run folder.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
         cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
 
     Raises:
-        UnknownNameError: if the name means nothing.
-        WeightsUnavailableError: if the checkpoint is not here; `medzoo fetch` brings it.
+        UnknownNameError: for an unknown name.
+        WeightsUnavailableError: if the checkpoint is not on this machine; `medzoo fetch` downloads it.
 
     >>> check("resnet18-random").passed
     True
     """
-    from medzoo.zoo.download.fetch import locate
 
     text = text_of(name)
     path = Path(text).expanduser()
@@ -90,15 +92,15 @@ def check(
         folder: Path | None = path / "checkpoint" if (path / "checkpoint").is_dir() else path
         entry = revision = None
     else:
-        found = locate(text, hub=hub, cache_dir=cache_dir, download=False, accept_license=True)
-        folder, entry, revision = found.folder, found.checkpoint, found.revision
+        located = locate(text, hub=hub, cache_dir=cache_dir, download=False, accept_license=True)
+        folder, entry, revision = located.folder, located.checkpoint, located.revision
     if folder is None:
         assert entry is not None
-        return _drawn(entry)
+        return _check_random(entry)
     subject = _Subject(folder, entry, revision)
     rows = tuple(_row(label, step, subject) for label, step in STEPS)
-    known = subject.config.name if subject.config else (entry.name if entry else folder.resolve().name)
-    return CheckReport(known, str(folder.resolve()), rows)
+    title = subject.config.name if subject.config else (entry.name if entry else folder.resolve().name)
+    return CheckReport(title, str(folder.resolve()), rows)
 
 
 def _row(label: str, step: Callable[[_Subject], str], subject: _Subject) -> CheckRow:
@@ -119,21 +121,21 @@ def _registered(name: str) -> Checkpoint | None:
         return None
 
 
-def _drawn(entry: Checkpoint) -> CheckReport:
-    from medzoo.zoo.loading import assemble
+def _check_random(entry: Checkpoint) -> CheckReport:
 
     def builds(_: _Subject) -> str:
         model = assemble.draw(entry, LoadRequest(0, None, False, None, {}))
         count = sum(parameter.numel() for parameter in model.parameters())
         if count != entry.facts["parameters"]:
             raise WeightsMismatchError(
-                f"The network has {count} parameters and the facts say {entry.facts['parameters']}."
+                f"The network has {count} parameters, but the registry states {entry.facts['parameters']}.",
+                code="parameter-count-differs",
             )
         return f"{entry.architecture} is built with {count:,} parameters"
 
     rows = (
         _row("architecture", builds, _Subject(Path(), entry)),
-        CheckRow("weights", "SKIP", "there is no file: load draws them from torch's generator"),
+        CheckRow("weights", "SKIP", "there is no file: load() draws random weights from torch's generator"),
     )
     return CheckReport(entry.name, None, rows)
 
@@ -141,23 +143,26 @@ def _drawn(entry: Checkpoint) -> CheckReport:
 def _files(subject: _Subject) -> str:
     runnable = sorted(path.name for path in subject.folder.iterdir() if path.suffix in RUNNABLE)
     if runnable:
-        raise IntegrityError(f"{', '.join(runnable)} may run code when another tool loads the folder. Remove it.")
-    here = sorted(path.name for path in subject.folder.iterdir() if path.is_file())
-    if CARD not in here:
-        raise IntegrityError(f"{subject.folder} has no {CARD}: licence and input convention would be lost with a copy.")
-    return ", ".join(here)
+        raise IntegrityError(
+            f"{', '.join(runnable)} may run code when another tool loads the folder. Remove it.", code="runnable-file"
+        )
+    files = sorted(path.name for path in subject.folder.iterdir() if path.is_file())
+    if CARD not in files:
+        raise IntegrityError(
+            f"{subject.folder} has no {CARD}: a copy would lose the licence and the input convention.",
+            code="card-missing",
+        )
+    return ", ".join(files)
 
 
 def _config(subject: _Subject) -> str:
     subject.config = read_config(subject.folder)
     if subject.config.facts is None:
-        raise _Skip("readable, but medzoo did not write it: it states no hash, licence or lineage")
+        raise _Skip("readable, but not written by medzoo: it has no hash, licence or lineage")
     return f"{subject.config.architecture}, {subject.config.facts.schema}"
 
 
 def _header(subject: _Subject) -> str:
-    from medzoo.zoo.models.weights import read_header
-    from medzoo.zoo.registry.locations import WEIGHTS
 
     path = subject.folder / WEIGHTS
     entries = read_header(path)
@@ -169,45 +174,45 @@ def _sha256(subject: _Subject) -> str:
     config = subject.known()
     digest = store.verified_sha256(config.weights, always=True)
     pin = subject.entry.hub if subject.entry else None
-    claims = [(config.facts.sha256, "config.json")] if config.facts else []
-    claims += [(pin.sha256, "the registry")] if pin and subject.revision == pin.revision else []
-    for want, where in claims:
-        if want != digest:
-            raise IntegrityError(f"The file has {digest} and {where} says {want}: it was changed or damaged.")
-    if not claims:
-        raise _Skip(f"nobody states one; the file has {digest}")
-    return f"{digest}, as in {' and '.join(where for _, where in claims)}"
+    recorded = [(config.facts.sha256, "config.json")] if config.facts else []
+    recorded += [(pin.sha256, "the registry")] if pin and subject.revision == pin.revision else []
+    for expected, where in recorded:
+        if expected != digest:
+            raise IntegrityError(
+                f"The file has sha256 {digest}, but {where} has {expected}: it was changed or damaged.",
+                code="sha256-differs",
+            )
+    if not recorded:
+        raise _Skip(f"no sha256 is recorded; the file has {digest}")
+    return f"{digest}, as in {' and '.join(where for _, where in recorded)}"
 
 
 def _as_published(subject: _Subject) -> str:
     facts = subject.known().facts
     source = facts.source if facts else None
     if source is None:
-        raise _Skip("it was not converted from a file of others")
+        raise _Skip("it was not converted from a published file")
     if source.as_published is None:
         raise _Skip(f"the authors published no hash of {source.file}")
     if not source.as_published:
-        raise _Warn(f"{source.file} has another hash than its authors published (sha256 {source.sha256})")
+        raise _Warn(f"the hash of {source.file} is not the one that its authors published (sha256 {source.sha256})")
     return f"{source.file} has the hash that its authors published"
 
 
 def _names(subject: _Subject) -> str:
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.weights import compare_names, read_header, shapes
 
     config = subject.known()
     if not subject.header:
         raise _Skip("its weights file could not be read")
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
-    need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
-    have = {name: entry.shape for name, entry in read_header(config.weights).items()}
-    compare_names(have, need, config.name, config.architecture)
+    arguments = config.model_kwargs()
+    expected = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
+    actual = {name: entry.shape for name, entry in read_header(config.weights).items()}
+    compare_names(actual, expected, config.name, config.architecture)
     subject.fits = True
-    return f"exactly those of {config.architecture}, both ways"
+    return f"exactly those of {config.architecture}: none is missing or extra"
 
 
 def _finite(subject: _Subject) -> str:
-    from medzoo.zoo.models.weights import refuse_impossible
 
     state = subject.tensors()
     refuse_impossible(state, "The file", IntegrityError)
@@ -220,9 +225,12 @@ def _labels(subject: _Subject) -> str:
     if not config.num_classes:
         raise _Skip("there is no head")
     if not config.label_names:
-        raise _Skip(f"the head has {config.num_classes} outputs, and nobody stated their names")
+        raise _Skip(f"the head has {config.num_classes} outputs without recorded names")
     if len(set(config.label_names)) != config.num_classes:
-        raise IntegrityError(f"{len(set(config.label_names))} different labels for {config.num_classes} outputs.")
+        raise IntegrityError(
+            f"The head has {config.num_classes} outputs, but {len(set(config.label_names))} different labels.",
+            code="label-count-differs",
+        )
     return f"{config.num_classes} outputs, {config.num_classes} names"
 
 
@@ -232,38 +240,34 @@ def _registry(subject: _Subject) -> str:
     if entry is None:
         raise _Skip("the registry has no checkpoint of this name")
     if config.facts is not None and config.facts.name != entry.name:
-        raise IntegrityError(f"The folder holds {config.facts.name}, not {entry.name}.")
-    have, want = config.input, entry.input
-    off = [
-        f"{key} is {mine} and the registry says {theirs}"
-        for key, mine, theirs in (
-            ("architecture", config.architecture, entry.architecture),
-            *((key, getattr(have, key), getattr(want, key)) for key in ("mean", "std", "channels", "rule", "clip")),
+        raise IntegrityError(f"The folder has {config.facts.name}, not {entry.name}.", code="other-checkpoint")
+    keys = ("mean", "std", "channels", "rule", "clip")
+    pairs = [(key, getattr(config.input, key), getattr(entry.input, key)) for key in keys]
+    pairs = [("architecture", config.architecture, entry.architecture), *pairs]
+    wrong = [f"{key} is {ours} but {theirs} in the registry" for key, ours, theirs in pairs if ours != theirs]
+    if wrong:
+        raise IntegrityError(
+            f"{'; '.join(wrong)}. The folder is older than the registry: fetch or convert it again.",
+            code="differs-from-registry",
         )
-        if mine != theirs
-    ]
-    if off:
-        raise IntegrityError(f"{'; '.join(off)}. The folder is older than the registry: fetch or convert it again.")
-    return "architecture and input convention are the registry's"
+    return "architecture and input convention are as in the registry"
 
 
 def _golden(subject: _Subject) -> str:
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.golden import check_golden
 
     config = subject.known()
     if not subject.fits:
-        raise _Skip("its names or shapes are not the architecture's")
-    wanted = [config.facts.golden] if config.facts and config.facts.golden else []
-    wanted += [subject.entry.golden] if subject.entry and subject.entry.golden else []
-    if not wanted:
+        raise _Skip("its names or shapes do not match the architecture")
+    stored = [config.facts.golden] if config.facts and config.facts.golden else []
+    stored += [subject.entry.golden] if subject.entry and subject.entry.golden else []
+    if not stored:
         raise _Skip("no features are stored to compare with")
     state = {name: t.float() if t.is_floating_point() else t for name, t in subject.tensors().items()}
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     model = build.filled(config.architecture, config.pretrained_cfg, arguments, state)
     if config.num_classes:
         model.reset_classifier(0)  # type: ignore[operator]
-    for golden in wanted:
+    for golden in stored:
         check_golden(model, golden, config.in_chans, config.input.size, config.name)
     return "three fixed inputs give the stored features"
 

@@ -1,4 +1,4 @@
-"""What `medzoo check` finds: one row a promise, and a report that prints as a table."""
+"""The report of `medzoo check`: one row for each check, printed as a table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Result = Literal["PASS", "WARN", "FAIL", "SKIP"]
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One promise and whether it holds.
+    """One check and its result.
 
     Args:
-        check: what was looked at.
-        result: PASS; FAIL; WARN for what a person should know, and what breaks nothing; SKIP where it could not or need not
-            be looked at.
-        detail: what was found, in a sentence.
+        check: its name.
+        result: PASS; FAIL; WARN for something that the user should know but that is not broken; SKIP if the check was not
+            possible or not needed.
+        detail: one sentence about the result.
     """
 
     check: str
@@ -28,12 +28,12 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found; `print` shows it as a table.
+    """The results of `check`; `print` shows them as a table.
 
     Args:
         name: of the checkpoint.
-        folder: where it lies; None for random weights.
-        rows: one for each promise.
+        folder: its folder; None for random weights.
+        rows: one for each check.
     """
 
     name: str

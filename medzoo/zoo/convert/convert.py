@@ -1,4 +1,4 @@
-"""Turn an upstream file into a verified folder. The only room that reads torch's own files, and it runs nothing in them."""
+"""Convert an upstream file into a verified folder. Only this package reads torch files, and it runs no code from them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from medzoo.errors import ConversionError, UsageError, listed, printable
 from medzoo.zoo.convert.mismatch_hints import (
     NOTHING,
     common_start,
-    of_network,
-    other_layout,
+    hint_for_differences,
+    hint_for_format,
+    hint_to_drop,
     refuse_other_file,
     require_file,
-    to_leave_out,
-    told_hash,
+    warn_other_hash,
 )
 from medzoo.zoo.convert.upstream_hash import as_published, sha256_of_parts
 from medzoo.zoo.registry.checkpoint import Checkpoint
@@ -37,32 +37,31 @@ TEMPORARY = f"{store.TEMPORARY}convert-"
 
 
 class Converted(NamedTuple):
-    """A folder that was written, and the names of the file's tensors that are not in it."""
+    """The written folder, and the names of the file's tensors that are not in it."""
 
     folder: Path
     left_out: tuple[str, ...]
 
 
 def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[str] | None = None) -> Path:
-    """Turn an upstream file that you have into a folder that medzoo, timm and transformers load.
+    """Convert a local upstream file into a folder that medzoo, timm and transformers load.
 
-    A file with another hash than its authors published is converted all the same: stderr, `medzoo check` and the load receipt
-    say so.
+    A file whose hash differs from the published one is converted too, with a note on stderr, in `medzoo check` and in the
+    load receipt.
 
     Args:
-        file: as its authors published it; of a TensorFlow checkpoint the prefix, the folder or the zip.
-        name: the checkpoint it is.
-        out: the folder to write; by default medzoo's own, so that `medzoo.load(name)` finds it. An older checkpoint in it is
-            replaced, and stderr says so.
+        file: the file that the authors published; for a TensorFlow checkpoint the prefix, the folder or the zip.
+        name: the checkpoint's name.
+        out: the folder to write; by default in medzoo's cache, so that `medzoo.load(name)` finds it. An older checkpoint in
+            it is replaced, with a note on stderr.
 
     Returns:
         The folder, absolute.
 
     Raises:
-        UsageError: if the file carries the name under which another checkpoint's was published, or the folder holds
-            something else.
-        ConversionError: if the file is not of the checkpoint's format: a key that no rule names, a tensor that is
-            missing or of another shape, NaN or infinity, or a file that would need code to be read.
+        UsageError: if the file has the published name of another checkpoint's file, or the folder holds something else.
+        ConversionError: if the file is not of the checkpoint's format: a key matches no rule, a tensor is missing or has
+            another shape, a value is NaN or infinite, or reading the file would need code.
     """
     entry, path = info(name), paths.absolute(file)
     folder = cached_folder(entry.name) if out is None else paths.absolute(out)
@@ -70,18 +69,18 @@ def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[s
     replaced = is_folder(folder)
     convert_entry(entry, path, folder)
     if replaced:
-        print(f"The checkpoint that was in {folder} is replaced.", file=sys.stderr)
+        print(f"The older checkpoint in {folder} was replaced.", file=sys.stderr)
     return folder
 
 
 def recognise(file: str | os.PathLike[str]) -> list[str]:
-    """The formats whose rules name every key of a file; what a network needs is not looked at.
+    """The formats whose rules match every key of a file; tensors that the network needs are not checked.
 
     Args:
         file: a weights file.
 
     Returns:
-        Ids of medzoo.zoo.convert.formats, the plain "timm" (which takes any names) last.
+        Ids of medzoo.zoo.convert.formats; "timm", which accepts any names, comes last.
 
     Raises:
         ConversionError: if it cannot be read.
@@ -90,7 +89,7 @@ def recognise(file: str | os.PathLike[str]) -> list[str]:
 
 
 def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
-    """The names of a file's tensors, and the formats that they fit.
+    """The names of a file's tensors, and the formats that they match.
 
     Args:
         file: a weights file.
@@ -100,13 +99,13 @@ def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
         ConversionError: if it cannot be read.
     """
     from medzoo.zoo.convert.messages import Request
-    from medzoo.zoo.convert.sandbox import read_apart
+    from medzoo.zoo.convert.sandbox import read_in_sandbox
 
     require_file(file)
     with tempfile.TemporaryDirectory() as folder:
-        answer = read_apart(Request(str(file.absolute()), (), folder, drop=drop))
+        answer = read_in_sandbox(Request(str(file.absolute()), (), folder, drop=drop))
     if answer.error:
-        raise ConversionError(answer.error)
+        raise ConversionError(answer.error, code=answer.code)
     return answer
 
 
@@ -127,11 +126,11 @@ def convert_entry(
         entry: the checkpoint.
         file: the upstream file.
         out: the folder to write.
-        url: where medzoo itself fetched the file.
-        hub: the repository where medzoo itself fetched the file.
+        url: the address from which medzoo fetched the file.
+        hub: the Hub repository from which medzoo fetched the file.
         revision: that repository's commit.
-        prefix: take only the tensors whose names begin so, without it.
-        drop: regular expressions of names to leave out, on top of the format's.
+        prefix: use only the tensors whose names begin with this, and remove it from the names.
+        drop: regular expressions of names to leave out, in addition to the format's.
 
     Raises:
         ConversionError: as `convert`.
@@ -148,54 +147,63 @@ def convert_file(
     *,
     prefix: str = "",
     drop: tuple[str, ...] = (),
-    own: bool = False,
+    adding: bool = False,
 ) -> Converted:
-    """As `convert_entry`, and what was left out.
+    """As `convert_entry`; also returns the names that were left out.
 
     Args:
         entry: the checkpoint.
         file: the upstream file.
         out: the folder to write.
-        origin: address, Hub repository and its commit, where medzoo itself fetched the file.
+        origin: address, Hub repository and its commit, if medzoo fetched the file.
         prefix: as for `convert_entry`.
         drop: as for `convert_entry`.
-        own: whether the file is being added, so that messages speak of its options.
+        adding: whether `medzoo add` adds the file; messages then name its options.
 
     Raises:
         ConversionError: as `convert`.
         UsageError: for an entry without upstream file, or a folder that holds something else.
     """
     try:
-        return _converted(entry, file, out, origin, prefix, drop, own)
+        return _converted(entry, file, out, origin, prefix, drop, adding)
     except ConversionError as error:
-        raise ConversionError(f"{str(error).removesuffix(NOTHING).rstrip()} {NOTHING}") from error
+        raise ConversionError(f"{str(error).removesuffix(NOTHING).rstrip()} {NOTHING}", code=error.code) from error
 
 
 def _converted(
     entry: Checkpoint, file: Path, out: Path, origin: tuple[str | None, str | None, str | None], prefix: str,
-    drop: tuple[str, ...], own: bool,
+    drop: tuple[str, ...], adding: bool,
 ) -> Converted:  # fmt: skip
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.readers.detect import files_of
     from medzoo.zoo.folder.card_input import facts_of, read_card
-    from medzoo.zoo.folder.config import FolderConfig, Source, Step
+    from medzoo.zoo.folder.config import FolderConfig
+    from medzoo.zoo.folder.facts import Source, Step
     from medzoo.zoo.folder.read_write import write_folder
     from medzoo.zoo.registry.closed_schema import parse, plain
 
     upstream = entry.upstream
     if upstream is None:
-        raise UsageError(f"{entry.name} has no upstream file; medzoo.load({entry.name!r}) draws its weights.")
+        raise UsageError(
+            f"{entry.name} has no upstream file. Use medzoo.load({entry.name!r}), which draws random weights.",
+            code="no-upstream-file",
+        )
     if upstream.format is None:
         raise ConversionError(
-            f"{entry.name}: the layout of its file is not known, so medzoo has no rules for it. {upstream.instructions or ''}"
+            f"{entry.name}: medzoo does not know the layout of its file and cannot convert it. {upstream.instructions or ''}",
+            code="layout-unknown",
         )
     require_file(file)
-    asked = (upstream.format, *upstream.also)
-    if unknown := [name for name in asked if name not in FORMATS]:
-        raise ConversionError(f"{entry.name}: medzoo has no format {unknown[0]!r}; it has {listed(FORMATS, 80)}.")
-    state, answer = _read(file, asked, out, prefix, drop, own)
+    formats = (upstream.format, *upstream.also)
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise ConversionError(
+            f"{entry.name}: unknown format {unknown[0]!r}. Known formats: {listed(FORMATS, 80)}.", code="format-unknown"
+        )
+    # read and rename in the sandbox, then compare with the network
+    state, answer = _read(file, formats, out, prefix, drop, adding)
     read_as = str(answer.format)
-    state, entry, classes, config = _fitted(state, FORMATS[read_as], entry, file, own)
+    state, entry, classes, config = _match_network(state, FORMATS[read_as], entry, file, adding)
+    # config.json records which file the weights came from, and whether it is the published one
     parts = files_of(file)
     digest = sha256_of_parts(parts)
     size, published = sum(part.stat().st_size for part in parts), as_published(file, digest, upstream)
@@ -208,44 +216,49 @@ def _converted(
     )
     folder = write_folder(state, out, written)
     if published is False:
-        told_hash(file, entry)
+        warn_other_hash(file, entry)
     return Converted(folder, answer.left_out)
 
 
 def _labels(entry: Checkpoint, classes: int, file: Path) -> tuple[str, ...]:
-    """What the outputs of the stored head mean, if anybody stated it."""
+    """The labels of the stored head's outputs; empty if unknown."""
     labels = entry.model.labels
     if labels and len(labels) != classes:
-        has = f"a head of {classes} outputs" if classes else "no head"
-        raise ConversionError(f"{file} has {has}, and the labels that {entry.name} states are {len(labels)} in number.")
+        head = f"a head of {classes} outputs" if classes else "no head"
+        raise ConversionError(
+            f"{file} has {head}, but {entry.name} has {len(labels)} labels. Give one label for each output.",
+            code="label-count-mismatch",
+        )
     return labels
 
 
 def _read(
-    file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...], own: bool
+    file: Path, formats: tuple[str, ...], out: Path, prefix: str, drop: tuple[str, ...], adding: bool
 ) -> tuple[dict[str, torch.Tensor], Answer]:
-    """The file's tensors under timm's names, and the format that it has; read in a process of its own."""
+    """The file's tensors under timm's names, and its format; a separate process reads it."""
     from medzoo.zoo.convert.messages import STATE, Request
-    from medzoo.zoo.convert.sandbox import read_apart
+    from medzoo.zoo.convert.sandbox import read_in_sandbox
     from medzoo.zoo.models.weights import read_weights
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):
-        store.sweep(out.parent, start=TEMPORARY)  # what a kill left behind
+        store.sweep(out.parent, start=TEMPORARY)  # leftovers of killed processes
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=out.parent) as folder:
-        answer = read_apart(Request(str(file.absolute()), formats, folder, prefix, drop))
+        answer = read_in_sandbox(Request(str(file.absolute()), formats, folder, prefix, drop))
         if answer.format is None:
             network = set(answer.names) - set(answer.foreign)
-            below = "" if own else common_start(network)
-            hint = other_layout(answer.looks_like) or to_leave_out(answer.foreign, network, file, own=own, below=below)
-            raise ConversionError(f"{answer.error}{hint}")
+            below = "" if adding else common_start(network)
+            hint = hint_for_format(answer.looks_like) or hint_to_drop(
+                answer.foreign, network, file, adding=adding, below=below
+            )
+            raise ConversionError(f"{answer.error}{hint}", code=answer.code)
         return read_weights(Path(folder) / STATE), answer
 
 
-def _fitted(
-    state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path, own: bool
+def _match_network(
+    state: dict[str, torch.Tensor], rules: Format, entry: Checkpoint, path: Path, adding: bool
 ) -> tuple[dict[str, torch.Tensor], Checkpoint, int, dict[str, Any]]:
-    """The tensors as the network needs them, the entry as the file decides it, the head's width, timm's configuration."""
+    """The tensors as the network needs them, the entry adapted to the file, the head's outputs, timm's configuration."""
     import torch
 
     from medzoo.zoo.models import build
@@ -257,6 +270,7 @@ def _fitted(
     source = entry.upstream
     origin = (source.url or (f"https://huggingface.co/{source.hub}" if source.hub else None)) if source else None
     config = build.timm_config(entry.architecture, shape, num_classes=0, license_id=terms.id.lower(), origin=origin)
+    # an empty network of the architecture gives the names, shapes and types that the file must have
     head = f"{config['classifier']}.weight"
     classes = int(state[head].shape[0]) if rules.head and head in state else 0
     config["num_classes"] = classes
@@ -268,11 +282,12 @@ def _fitted(
     if off := differences(shapes(state.items()), shapes(need.items())):
         raise ConversionError(
             f"{path}, renamed by its format's rules, does not hold the weights of {entry.architecture}: {off}."
-            f"{of_network(off, need, path, config, own=own)}"
+            f"{hint_for_differences(off, need, path, config, adding=adding)}",
+            code="weights-differ-from-architecture",
         )
     refuse_impossible(state, str(path))
     state = {name: tensor.to(need[name].dtype) for name, tensor in state.items()}
-    if rules.bgr:
+    if rules.bgr:  # medzoo's input is RGB
         first = f"{config['first_conv']}.weight"
         state[first] = state[first].flip(1)
     return state, entry, classes, config

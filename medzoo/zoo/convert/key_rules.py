@@ -1,6 +1,6 @@
-"""What a format's table says about a file's tensors: which are kept under which name, and which are dropped and why.
+"""The rules of a format: which tensors of a file are kept under which name, and which are dropped and why.
 
-A key that no rule names, or a tensor of the network that no key fills, is an error.
+A key that matches no rule is an error, and so is a tensor of the network that no key fills.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ State = dict[str, "Tensor"]
 
 @dataclass(frozen=True)
 class Keep:
-    """Keys that the regular expression matches from their start are kept; what it matched becomes `to`.
+    """Keys whose start matches the regular expression are kept; `to` replaces the match.
 
     Args:
         pattern: start of the key.
-        to: what stands there instead; may name groups of the pattern.
+        to: the replacement; may use groups of the pattern.
     """
 
     pattern: str = ""
@@ -33,7 +33,7 @@ class Keep:
 
 @dataclass(frozen=True)
 class Drop:
-    """Keys that the regular expression matches from their start are left out; `why` says what they are."""
+    """Keys whose start matches the regular expression are left out; `why` says what they are."""
 
     pattern: str
     why: str
@@ -41,12 +41,12 @@ class Drop:
 
 @dataclass(frozen=True)
 class Rename:
-    """The first match in a name becomes `to`.
+    """`to` replaces the first match in a name.
 
     Args:
         pattern: regular expression.
-        to: may name groups of the pattern.
-        when: only in a file with a key that this regular expression finds.
+        to: the replacement; may use groups of the pattern.
+        when: apply the rule only to files with a key that matches this regular expression somewhere.
     """
 
     pattern: str
@@ -56,12 +56,12 @@ class Rename:
 
 @dataclass(frozen=True)
 class Rank:
-    """Layers that are numbered in the order of their making, from any number on, get the names of `order`.
+    """Layers that are numbered in the order of their creation, from any first number, get the names in `order`.
 
     Args:
-        pattern: regular expression with one group, the number; none counts as 0.
-        order: the names, first made first.
-        to: what the match becomes; {} is the name.
+        pattern: regular expression with one group, the number; an empty group counts as 0.
+        order: the names, in the order of creation.
+        to: the replacement of the match; {} is the name.
     """
 
     pattern: str
@@ -71,21 +71,21 @@ class Rank:
 
 @dataclass(frozen=True)
 class Format:
-    """An upstream format: how the file of a training framework becomes timm's names.
+    """An upstream format: how the keys of a training framework's file become timm's names.
 
     Args:
         keep: tried in order, after the drops.
         drop: tried in order, first.
-        prepare: renames of the file's keys before all else, in order.
-        rank: on the keys that are kept, before `rename`.
-        rename: on the keys that are kept, all in order.
-        needs: regular expressions that each find a key of the file: what tells it from its siblings.
-        shapes: (regular expression, shape) of keys where the shape tells it from its siblings; 0 is any, -n at most n.
-        steps: what is done to the renamed tensors, in order.
-        bgr: the first convolution takes BGR; its input channels are turned round.
+        prepare: renames of the file's keys before the other rules, in order.
+        rank: for the kept keys, before `rename`.
+        rename: for the kept keys, all in order.
+        needs: regular expressions that must each match a key; they distinguish similar formats.
+        shapes: (regular expression, shape) of keys whose shape distinguishes similar formats; 0 is any, -n at most n.
+        steps: functions that change the renamed tensors, in order.
+        bgr: whether the first convolution takes BGR; its input channels are then reversed.
         counters: whether files may lack BatchNorm's num_batches_tracked (then 0; eval mode does not use it).
         head: whether the classifier belongs to the network, not to a training objective.
-        adapt: keywords of the network that the tensors decide, not the checkpoint's name.
+        adapt: gives the network's keywords that depend on the tensors, not on the checkpoint's name.
         source: where the format is defined.
     """
 
@@ -106,7 +106,7 @@ class Format:
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """What becomes of a file's keys: stored key by name in timm, what is dropped, and what no rule names."""
+    """What happens to a file's keys: the stored key for each timm name, the dropped keys, and the keys without a rule."""
 
     names: dict[str, str]
     dropped: dict[str, str]
@@ -114,7 +114,7 @@ class KeyPlan:
 
     @property
     def fits(self) -> bool:
-        """Whether the rules name every key, and keep some."""
+        """Whether the rules match every key and keep at least one."""
         return bool(self.names) and not self.foreign
 
 
@@ -126,28 +126,30 @@ def plan(keys: Iterable[str], rules: Format) -> KeyPlan:
         rules: the format.
 
     Raises:
-        ConversionError: if two keys become one name, or numbered layers are not as many as the format has.
+        ConversionError: if two keys get the same name, or the number of numbered layers is not the format's.
 
     >>> plan(["net.a", "net.b", "head.w"], Format(keep=(Keep("net."),), drop=(Drop("head.", "head"),)))
     KeyPlan(names={'a': 'net.a', 'b': 'net.b'}, dropped={'head.w': 'head'}, foreign=())
     """
+    # every key is dropped, kept or foreign
     keys = list(keys)
     kept, dropped, foreign = {}, {}, []
     for stored in keys:
         key = _renamed(stored, rules.prepare, keys)
         if drop := next((drop for drop in rules.drop if re.match(drop.pattern, key)), None):
             dropped[stored] = drop.why
-        elif (new := _kept(key, rules.keep)) is not None:
+        elif (new := _new_name(key, rules.keep)) is not None:
             kept[stored] = new
         else:
             foreign.append(stored)
+    # the kept keys get timm's names, each once
     for rank in rules.rank:
         kept = _ranked(kept, rank)
     names: dict[str, str] = {}
     for stored, key in kept.items():
         name = _renamed(key, rules.rename, keys)
         if name in names:
-            raise ConversionError(f"The keys {names[name]} and {stored} both become {name}.")
+            raise ConversionError(f"The keys {names[name]} and {stored} both become {name}.", code="keys-collide")
         names[name] = stored
     return KeyPlan(names, dropped, tuple(foreign))
 
@@ -160,49 +162,50 @@ def apply(tensors: Mapping[str, Tensor], rules: Format) -> State:
         rules: the format.
 
     Raises:
-        ConversionError: if the file is not of this format: a key that no rule names, or a mark of it that is missing.
+        ConversionError: if the file is not of this format: a key matches no rule, or a key or shape of the format is missing.
     """
-    sorted_ = plan(tensors, rules)
-    if not sorted_.fits:
+    key_plan = plan(tensors, rules)
+    if not key_plan.fits:
         raise ConversionError(
-            f"{len(sorted_.foreign)} keys fit no rule: {listed(sorted_.foreign, 6)}. {len(sorted_.names)} keys are kept, "
-            f"{len(sorted_.dropped)} are dropped by a rule."
+            f"{len(key_plan.foreign)} keys match no rule: {listed(key_plan.foreign, 6)}. {len(key_plan.names)} keys match a "
+            f"keep rule, {len(key_plan.dropped)} a drop rule.",
+            code="keys-without-rule",
         )
-    if wrong := _marks({key: tuple(tensor.shape) for key, tensor in tensors.items()}, rules):
-        raise ConversionError(wrong)
-    state = {name: tensors[stored] for name, stored in sorted_.names.items()}
+    if wrong := _difference({key: tuple(tensor.shape) for key, tensor in tensors.items()}, rules):
+        raise ConversionError(wrong, code="other-format")
+    state = {name: tensors[stored] for name, stored in key_plan.names.items()}
     for step in rules.steps:
         state = step(state)
     return state
 
 
 def fits(shapes: Mapping[str, tuple[int, ...]], rules: Format) -> bool:
-    """Whether the keys and shapes of a file are a format's; what the network needs is not looked at."""
+    """Whether the keys and shapes of a file match a format; tensors that the network needs are not checked."""
     try:
-        return plan(shapes, rules).fits and not _marks(shapes, rules)
+        return plan(shapes, rules).fits and not _difference(shapes, rules)
     except ConversionError:
         return False
 
 
-def _marks(shapes: Mapping[str, tuple[int, ...]], rules: Format) -> str | None:
-    """What says that the file is a sibling format's, or None."""
+def _difference(shapes: Mapping[str, tuple[int, ...]], rules: Format) -> str | None:
+    """Why the file has a similar format but not this one, or None."""
     for pattern in rules.needs:
         if not any(re.search(pattern, key) for key in shapes):
-            return f"No key matches {pattern}, which every file of this format has."
-    for pattern, wanted in rules.shapes:
+            return f"No key matches {pattern}; every file of this format has such a key."
+    for pattern, expected in rules.shapes:
         for key, shape in shapes.items():
-            if re.search(pattern, key) and not _same(shape, wanted):
-                return f"{key} has shape {list(shape)}; in this format it is {list(wanted)} (0: any, -n: at most n)."
+            if re.search(pattern, key) and not _same(shape, expected):
+                return f"{key} has shape {list(shape)}; in this format it is {list(expected)} (0: any, -n: at most n)."
     return None
 
 
-def _same(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want in (0, have) or have <= -want for have, want in zip(shape, wanted, strict=True)
+def _same(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    return len(shape) == len(expected) and all(
+        need in (0, have) or have <= -need for have, need in zip(shape, expected, strict=True)
     )
 
 
-def _kept(key: str, keep: tuple[Keep, ...]) -> str | None:
+def _new_name(key: str, keep: tuple[Keep, ...]) -> str | None:
     for rule in keep:
         if match := re.match(rule.pattern, key):
             return match.expand(rule.to) + key[match.end() :]
@@ -217,12 +220,15 @@ def _renamed(key: str, rules: tuple[Rename, ...], keys: Sequence[str]) -> str:
 
 
 def _ranked(kept: dict[str, str], rank: Rank) -> dict[str, str]:
-    found = {stored: match for stored, key in kept.items() if (match := re.match(rank.pattern, key))}
-    numbers = sorted({int(match[1] or 0) for match in found.values()})
+    matches = {stored: match for stored, key in kept.items() if (match := re.match(rank.pattern, key))}
+    numbers = sorted({int(match[1] or 0) for match in matches.values()})
     if len(numbers) != len(rank.order):
-        raise ConversionError(f"{len(numbers)} layers match {rank.pattern}; this format has {len(rank.order)}.")
+        raise ConversionError(
+            f"{len(numbers)} layers match {rank.pattern}; this format has {len(rank.order)}.",
+            code="layer-count-differs",
+        )
     names = dict(zip(numbers, rank.order, strict=True))
     return kept | {
         stored: rank.to.format(names[int(match[1] or 0)]) + kept[stored][match.end() :]
-        for stored, match in found.items()
+        for stored, match in matches.items()
     }

@@ -1,4 +1,4 @@
-"""What the process that reads a foreign file may do: compute and write to one folder, within bounds of memory and time."""
+"""The limits of the process that reads a foreign file: it may compute and write to one folder, with bounded memory and time."""
 
 from __future__ import annotations
 
@@ -8,41 +8,31 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from medzoo.child_process import limit
 from medzoo.zoo.convert.readers.detect import files_of
 
-MEMORY = 6 * 1024**3  # bytes above what the libraries need, and 4 times the file
-
-
-SECONDS = 900  # of computing; the largest files take some tens
-
-
+MEMORY = 6 * 1024**3  # bytes, in addition to what the libraries need and 4 times the file
+SECONDS = 900  # of CPU time; the largest files take some tens of seconds
 FORBIDDEN = (
     "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "os.kill", "os.remove",
     "os.rename", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "shutil.", "ctypes.dlopen", "pty.",
     "webbrowser.", "ftplib.", "smtplib.", "urllib.",
 )  # fmt: skip
-
-
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def confine(file: Path, folder: Path) -> None:
-    """Bind this process: from here on it can read, compute, and write below `folder`.
+    """Restrict this process: after this call it can only read, compute, and write below `folder`.
 
     Args:
-        file: what will be read; its size sets the memory.
-        folder: the only place to write to.
+        file: the file to read; its size sets the memory limit.
+        folder: the only folder to which the process may write.
     """
-    _import_first()
+    _import_libraries()
     size = sum(part.stat().st_size for part in files_of(file))
-    with suppress(ImportError):  # absent on Windows, where the hook below remains
-        import resource
-
-        _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
-        _limit(resource.RLIMIT_CPU, SECONDS, grace=60)  # the second limit ends it by a signal that says nothing
-        _limit(resource.RLIMIT_FSIZE, 4 * size + 1024**3)
-        _limit(resource.RLIMIT_NOFILE, 256)
-        _limit(resource.RLIMIT_CORE, 0)
+    # the operating system limits memory, time and files; Windows only has the audit hook
+    limit(memory=MEMORY + 4 * size, seconds=SECONDS, grace=60, file_bytes=4 * size + 1024**3, files=256)
+    # an audit hook refuses network, processes, and writing elsewhere
     home = os.path.realpath(folder)
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
@@ -50,11 +40,11 @@ def confine(file: Path, folder: Path) -> None:
             path, mode, flags = arguments
             writes = bool(set(mode or "") & set("wax+")) or bool((flags or 0) & WRITING)
             if writes and not (isinstance(path, str | bytes | os.PathLike) and _inside(path, home)):
-                raise PermissionError(f"a foreign file's reader may not write {path!r}")
+                raise PermissionError(f"the reader of a foreign file may not write {path!r}")
         elif event.startswith(FORBIDDEN) and not (
             event.startswith(("os.remove", "os.rmdir", "shutil.")) and _inside(arguments[0], home)
         ):
-            raise PermissionError(f"a foreign file's reader may not call {event}")
+            raise PermissionError(f"the reader of a foreign file may not call {event}")
 
     sys.addaudithook(watch)
 
@@ -63,8 +53,8 @@ def _inside(path: Any, home: str) -> bool:  # noqa: ANN401
     return os.path.realpath(os.fsdecode(path)).startswith(home + os.sep)
 
 
-def _import_first() -> None:
-    """What loads libraries, before loading them is forbidden and memory is counted."""
+def _import_libraries() -> None:
+    """Load the libraries before loading is forbidden and memory is limited."""
     import numpy as np
     import safetensors.torch  # noqa: F401
     import torch
@@ -73,18 +63,3 @@ def _import_first() -> None:
     with suppress(ImportError):
         import h5py  # noqa: F401
     torch.from_numpy(np.zeros(1)).permute(0).contiguous()
-
-
-def _address_space() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):  # no Linux: a limit that any build of torch fits below
-        return 64 * 1024**3
-
-
-def _limit(what: int, value: int, grace: int = 0) -> None:
-    import resource
-
-    with suppress(ValueError, OSError):  # a system that does not know this limit, or has a lower one
-        resource.setrlimit(what, (value, value + grace))

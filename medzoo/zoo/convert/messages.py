@@ -1,4 +1,4 @@
-"""What conversion asks of the process that reads a foreign file, and what that answers."""
+"""The request to the process that reads a foreign file, and its answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ STATE, ANSWER = "state.safetensors", "answer.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked.
+    """What to read, and how.
 
     Args:
         file: the foreign file.
-        formats: tried in order; none if only the format is asked for.
-        folder: where the answer goes.
-        prefix: only the tensors whose names begin so are looked at, without it; a whole word may lack its dot.
-        drop: regular expressions; names that one of them matches from their start are left out.
+        formats: tried in order; empty to learn only which formats match.
+        folder: where the answer is written.
+        prefix: use only the tensors whose names begin with this, and remove it; the dot after a whole word may be missing.
+        drop: regular expressions; names whose start matches one are left out.
     """
 
     file: str
@@ -28,15 +28,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of it.
+    """The result.
 
     Args:
-        format: that fits; its tensors lie in the folder. None if none does.
-        error: why none does.
-        looks_like: the formats whose rules name all keys of the file.
-        names: of the tensors that were looked at.
-        foreign: of these, the names that the first format has no rule for, although it has for others.
-        left_out: names of the file's tensors that are not among the result.
+        format: the first format that matches; its tensors are in the folder. None if no format matches.
+        error: why no format matches.
+        looks_like: the formats whose rules match all keys of the file.
+        names: of the tensors that were read.
+        foreign: the names for which the first format has no rule, if it has rules for others.
+        left_out: names of the file's tensors that are not in the result.
+        code: the error's code.
     """
 
     format: str | None = None
@@ -45,3 +46,4 @@ class Answer:
     names: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    code: str = ""

@@ -1,4 +1,4 @@
-"""Why a file is not the one that was wanted, and what a person does about it: the ends of conversion's messages."""
+"""Hints at the end of conversion errors: why a file does not match, and what the user can do."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medzoo.zoo.registry.hints import owners, published_files
 from medzoo.zoo.registry.registry import info, names
 
 NOTHING = "Nothing was written."
-NORMS = {"norm.weight", "norm.bias"}  # of a ViT's tokens, before the pooling; fc_norm stands behind it
+NORMS = {"norm.weight", "norm.bias"}  # of a ViT's tokens, before the pooling; fc_norm comes after it
 
 
 def require_file(file: Path) -> None:
-    """Refuse a path that holds nothing to read, before a process is started for it.
+    """Refuse a path without a file to read, before a process starts for it.
 
     Args:
         file: a file, or a TensorFlow checkpoint's prefix or folder.
@@ -31,18 +31,20 @@ def require_file(file: Path) -> None:
     if file.is_file() or tensorbundle.is_bundle(file):
         return
     if not file.is_dir():
-        raise ConversionError(f"There is no file {file}.")
+        raise ConversionError(f"There is no file {file}.", code="no-such-file")
     inside = sorted(path.name for path in file.iterdir())
-    what = f"holds {listed(inside, 5)}, and not one TensorFlow checkpoint" if inside else "is empty"
-    raise ConversionError(f"{file} is a folder and {what}. Name the weights file itself.")
+    what = f"holds {listed(inside, 5)}, but not exactly one TensorFlow checkpoint" if inside else "is empty"
+    raise ConversionError(
+        f"{file} is a folder and {what}. Give the path of the weights file.", code="folder-instead-of-file"
+    )
 
 
 def refuse_other_file(file: Path, entry: Checkpoint) -> None:
-    """Refuse a file that carries the published name of another checkpoint's; siblings of one layout fit everywhere.
+    """Refuse a file with the published name of another checkpoint's file, because files of the same layout look alike.
 
     Args:
-        file: what a person named.
-        entry: the checkpoint that it is said to be.
+        file: the path that the user gave.
+        entry: the checkpoint that the user named.
 
     Raises:
         UsageError: naming the other checkpoint.
@@ -50,60 +52,61 @@ def refuse_other_file(file: Path, entry: Checkpoint) -> None:
     if file.name in published_files(entry):
         return
     others = [name for name in owners(file.name) if name != entry.name]
-    if len(others) == 1:  # a name that several share says nothing
+    if len(others) == 1:  # a name that several checkpoints share proves nothing
         raise UsageError(
-            f"{file.name} is what the authors of {others[0]} call its file, not that of {entry.name}: "
-            f"`medzoo convert {file} {others[0]}`? If you are sure, give the file another name. {NOTHING}"
+            f"{file.name} is the published file name of {others[0]}, not of {entry.name}. Run "
+            f"`medzoo convert {file} {others[0]}`; or, if the file really holds {entry.name}, rename the file. {NOTHING}",
+            code="file-of-other-checkpoint",
         )
 
 
-def told_hash(file: Path, entry: Checkpoint) -> None:
-    """Say on stderr that a file has not the hash that its authors published."""
+def warn_other_hash(file: Path, entry: Checkpoint) -> None:
+    """Say on stderr that a file's hash differs from the published one."""
     print(
-        f"warning: {file.name} has another hash than the authors of {entry.name} published: it may be cut, changed or another "
-        "release.",
+        f"warning: the hash of {file.name} differs from the one that the authors of {entry.name} published: the file may be "
+        "truncated, changed or another release.",
         file=sys.stderr,
     )
 
 
-def other_layout(looks_like: Sequence[str]) -> str:
-    """What a file looks like that is of another format; empty if it looks like nothing known.
+def hint_for_format(looks_like: Sequence[str]) -> str:
+    """The formats that a file matches instead, as a sentence; empty if it matches none.
 
     Args:
-        looks_like: the formats whose rules name all its keys.
+        looks_like: the formats whose rules match all its keys.
     """
-    found = [name for name in looks_like if name != "timm"]
-    if not found:
+    formats = [name for name in looks_like if name != "timm"]
+    if not formats:
         return ""
-    holders = [name for name in names() if (source := info(name).upstream) and source.format in found]
-    whose = f", as of {listed(holders, 6)}" if holders else ""
-    return f" Its keys are those of {listed(found, 4)}{whose}: is it another checkpoint's file?"
+    checkpoints = [name for name in names() if (source := info(name).upstream) and source.format in formats]
+    users = f", which these checkpoints use: {listed(checkpoints, 6)}" if checkpoints else ""
+    return f" Its keys match the format {listed(formats, 4)}{users}. Is it another checkpoint's file?"
 
 
-def to_leave_out(foreign: Sequence[str], network: Collection[str], file: Path, *, own: bool, below: str = "") -> str:
-    """How tensors that are no part of the network (a head of one's own) are left out; empty for none.
+def hint_to_drop(foreign: Sequence[str], network: Collection[str], file: Path, *, adding: bool, below: str = "") -> str:
+    """How to leave out tensors that do not belong to the network (such as a trained head); empty for none.
 
     Args:
         foreign: their names.
-        network: names of the network's own tensors, spelled alike.
-        file: what a person named.
-        own: whether it is being added, not converted as a published file.
-        below: where the network's names begin in the file; what is left out is named below it.
+        network: names of the network's tensors, in the same spelling.
+        file: the path that the user gave.
+        adding: whether `medzoo add` adds the file; False for a published file.
+        below: prefix of the network's names in the file; the option's names do not include it.
     """
     if not foreign:
         return ""
     starts = dict.fromkeys(_start(name, network).removeprefix(below) for name in foreign)
     options = " ".join(f"--drop '{re.escape(start)}'" for start in list(starts)[:3])
-    if own:
-        return f" What is no part of the network is left out with {options}."
+    if adding:
+        return f" To leave out tensors that do not belong to the network, add {options}."
     return (
-        f" If they are no part of the network (a head that was trained on it), `medzoo add {file} NAME {options} ...` leaves "
-        "them out and takes the rest under a name of your own."
+        f" If they do not belong to the network (such as a trained head), `medzoo add {file} NAME {options} ...` leaves them "
+        "out and stores the rest under a name that you choose."
     )
 
 
 def common_start(names: Collection[str]) -> str:
-    """The words that all names begin with, with their last dot.
+    """The words with which all names begin, including the last dot.
 
     Args:
         names: dotted paths.
@@ -113,40 +116,42 @@ def common_start(names: Collection[str]) -> str:
     """
     if not names:
         return ""
-    first, last = min(names), max(names)  # what these two share, those between share too
+    first, last = min(names), max(names)  # all names between these two share their common beginning
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return re.sub(r"[^.]*$", "", first[:length])
 
 
 def _start(name: str, network: Collection[str]) -> str:
-    """The shortest beginning of a name, by whole words, that no tensor of the network has."""
+    """The shortest beginning of a name, in whole words, that no tensor of the network shares."""
     starts = [name[: end.end()] for end in re.finditer(r"[./]", name)]
-    return next((start for start in starts if not any(own.startswith(start) for own in network)), name)
+    return next((start for start in starts if not any(tensor.startswith(start) for tensor in network)), name)
 
 
-def of_network(off: Differences, network: Collection[str], file: Path, config: dict[str, Any], *, own: bool) -> str:
-    """What to do about tensors that are not the architecture's; empty if nothing is known.
+def hint_for_differences(
+    off: Differences, network: Collection[str], file: Path, config: dict[str, Any], *, adding: bool
+) -> str:
+    """What to do about tensors that differ from the architecture's; empty if there is no advice.
 
     Args:
         off: the differences.
         network: names of the architecture's tensors.
-        file: what a person named.
+        file: the path that the user gave.
         config: timm's configuration of the architecture.
-        own: whether the file is being added: then its facts can be stated otherwise.
+        adding: whether `medzoo add` adds the file, so that its options can be changed.
     """
     missing, extra = set(off.missing), set(off.unexpected)
-    if own and missing and missing <= NORMS and {f"fc_{name}" for name in missing} <= extra:
-        return """ It pools before its last norm: add --model '{"global_pool": "avg"}'."""
-    if own and missing and {f"fc_{name}" for name in NORMS} >= missing and {n[3:] for n in missing} <= extra:
-        return """ It has its last norm before the pooling: add --model '{"global_pool": "token"}'."""
+    if adding and missing and missing <= NORMS and {f"fc_{name}" for name in missing} <= extra:
+        return """ Its last norm comes after the pooling: add --model '{"global_pool": "avg"}'."""
+    if adding and missing and {f"fc_{name}" for name in NORMS} >= missing and {n[3:] for n in missing} <= extra:
+        return """ Its last norm comes before the pooling: add --model '{"global_pool": "token"}'."""
     first = config.get("first_conv")
     stem = f"{first if isinstance(first, str) or not first else first[0]}.weight"
-    if own and stem in off.shapes:
+    if adding and stem in off.shapes:
         have, need = off.shapes[stem]
         if len(have) == len(need) and have[1] != need[1] and have[1] in (1, 3):
             if have[1] == 1:
-                return " Its stem takes one channel: give one mean and one std."
-            return " Its stem takes three channels: give three numbers for mean and three for std."
+                return " Its first convolution takes one channel: give one mean and one std."
+            return " Its first convolution takes three channels: give three numbers for mean and three for std."
     if extra and not missing:
-        return to_leave_out(off.unexpected, network, file, own=own)
+        return hint_to_drop(off.unexpected, network, file, adding=adding)
     return ""

@@ -1,68 +1,65 @@
-"""The child process in which foreign files are read: no network, no processes, no writing elsewhere, bounded memory and time.
+"""The child process that reads foreign files: no network, no processes, no writing elsewhere, bounded memory and time.
 
-The readers run nothing that a file holds; this is the second wall, for faults of the libraries below them.
+The readers run no code from a file; the child process also protects against bugs in the libraries that they use.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
+from medzoo.child_process import last_line, run_module
 from medzoo.errors import ConversionError
 from medzoo.zoo.convert.limits import SECONDS
 from medzoo.zoo.convert.messages import ANSWER, Answer, Request
 from medzoo.zoo.convert.readers.detect import is_safetensors
 from medzoo.zoo.convert.worker import answer
 
-KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
+def read_in_sandbox(request: Request) -> Answer:
+    """The answer to a request, from a child process.
 
-def read_apart(request: Request) -> Answer:
-    """The answer to a request, from a process of its own.
-
-    Safetensors are read here: their format is numbers and a checked header, there is nothing to keep apart.
+    Safetensors files are read in this process: they hold only numbers and a header, which is checked.
 
     Args:
-        request: the file, the formats, and an empty folder of ours.
+        request: the file, the formats, and an empty folder of medzoo's.
 
     Raises:
         ConversionError: if the process broke a limit or died.
     """
-    # the other process works in another folder
+    # the child process has another working directory
     folder = Path(request.folder).absolute()
     request = replace(request, file=str(Path(request.file).absolute()), folder=str(folder))
     if is_safetensors(Path(request.file)):
         return answer(request)
-    asked = folder / "request.json"
-    asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
-    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    variables |= {
-        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "HOME": str(folder), "TMPDIR": str(folder),
-        "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
-        "CUDA_VISIBLE_DEVICES": "",
+    request_file = folder / "request.json"
+    request_file.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    variables = {
+        "HOME": str(folder), "TMPDIR": str(folder), "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::",
+        "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "medzoo.zoo.convert.worker", str(asked)],
-        env=variables, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    done = run_module("medzoo.zoo.convert.worker", [str(request_file)], variables=variables, folder=folder)
     if done.returncode == 0:
-        said = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
-        rows = (tuple(said[key]) for key in ("looks_like", "names", "foreign", "left_out"))
-        return Answer(said["format"], said["error"], *rows)
-    raise ConversionError(f"{request.file} was given up: {_why(done)} Nothing of it was used.")
+        fields: dict[str, Any] = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        return Answer(**fields)
+    raise _failure(request.file, done)
 
 
-def _why(done: subprocess.CompletedProcess[str]) -> str:
-    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else ""
+def _failure(file: str, done: subprocess.CompletedProcess[str]) -> ConversionError:
+    last = last_line(done)
+    start = f"Reading {file} was stopped:"
+    end = "Nothing from it was used."
     if "MemoryError" in last or "memory" in last.lower():
-        return "reading it takes far more memory than it has bytes."
+        return ConversionError(f"{start} it needs far more memory than the file's size. {end}", code="reader-memory")
     if done.returncode == -getattr(signal, "SIGXCPU", 0):
-        return f"reading it takes more than {SECONDS} s."
+        return ConversionError(f"{start} it takes more than {SECONDS} s. {end}", code="reader-timeout")
     if done.returncode < 0:
-        return f"the process that read it died of signal {-done.returncode}."
-    return f"the process that read it failed ({last[:300]})."
+        return ConversionError(
+            f"{start} signal {-done.returncode} ended the process that read it. {end}", code="reader-killed"
+        )
+    return ConversionError(f"{start} the process that read it failed ({last[:300]}). {end}", code="reader-failed")

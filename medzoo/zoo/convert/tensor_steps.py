@@ -1,4 +1,4 @@
-"""What formats do to tensors after their keys were renamed; each step is exact in eval mode."""
+"""Steps that formats apply to tensors after the renaming; each step is exact in eval mode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONV_AND_NORM = re.compile(r"(?P<stem>.*?)(conv(?P<number>\d+)|downsample\.0)\.b
 
 
 def kernels_last_axis_out(state: State) -> State:
-    """Convolutions from (H, W, in, out) and dense layers from (in, out), as TensorFlow and Haiku store them, to PyTorch's."""
+    """Convert convolutions (H, W, in, out) and dense layers (in, out) of TensorFlow and Haiku to PyTorch's order."""
     order = {4: (3, 2, 0, 1), 2: (1, 0)}
     return {
         name: tensor.permute(order[tensor.ndim]).contiguous() if tensor.ndim in order else tensor
@@ -25,13 +25,13 @@ def kernels_last_axis_out(state: State) -> State:
 
 
 def flat_norms(state: State) -> State:
-    """BatchNorm's numbers from (1, 1, 1, C), as Haiku stores them, to (C)."""
+    """Reshape BatchNorm's numbers from Haiku's (1, 1, 1, C) to (C)."""
     norms = {name.rpartition(".")[0] for name in state if name.endswith(".running_mean")}
     return {name: tensor.reshape(-1) if name.rpartition(".")[0] in norms else tensor for name, tensor in state.items()}
 
 
 def ones_for_absent_scales(state: State) -> State:
-    """A weight of ones for every BatchNorm without one: Keras leaves it out where `scale=False`."""
+    """Add a weight of ones to every BatchNorm without one: Keras stores none with `scale=False`."""
     import torch
 
     norms = [name.removesuffix(".running_mean") for name in state if name.endswith(".running_mean")]
@@ -40,7 +40,7 @@ def ones_for_absent_scales(state: State) -> State:
 
 
 def fold_conv_biases(state: State) -> State:
-    """The biases of a ResNet's convolutions, which timm's do not have, into the mean of the BatchNorm behind each.
+    """Subtract the biases of a ResNet's convolutions, which timm's lack, from the mean of the BatchNorm after each.
 
     (x + b - mean) is (x - (mean - b)): exact with running statistics; in training the batch's mean absorbs b anyway.
     """
@@ -55,28 +55,27 @@ def fold_conv_biases(state: State) -> State:
 
 
 def join_query_key_value(state: State) -> State:
-    """Three layers `attn.q`, `attn.k`, `attn.v` into timm's one, in this order."""
+    """Join the three layers `attn.q`, `attn.k`, `attn.v` into timm's one, in this order."""
     import torch
 
     joined = dict(state)
     for name in state:
         if match := re.fullmatch(r"(.*\.attn)\.q\.(weight|bias)", name):
             parts = [joined.pop(f"{match[1]}.{letter}.{match[2]}", None) for letter in "qkv"]
-            if all(
-                part is not None for part in parts
-            ):  # otherwise the comparison with the network says what is missing
+            # if a part is missing, the comparison with the network reports it
+            if all(part is not None for part in parts):
                 joined[f"{match[1]}.qkv.{match[2]}"] = torch.cat(parts)  # type: ignore[arg-type]
     return joined
 
 
 def register_positions(state: State) -> State:
-    """Registers have no position in timm: the class token's is added to it, and the patches' remain."""
-    places = state["pos_embed"]
-    return state | {"cls_token": state["cls_token"] + places[:, :1], "pos_embed": places[:, 1:].contiguous()}
+    """Add the class token's position to the token and keep only the patches' positions: timm's registers have no position."""
+    positions = state["pos_embed"]
+    return state | {"cls_token": state["cls_token"] + positions[:, :1], "pos_embed": positions[:, 1:].contiguous()}
 
 
 def swin_window(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Window and image size that fit the bias table: 121 rows are a window of 6 at 192 px, 169 one of 7 at 224 px.
+    """Window and image size for the bias table: 121 rows mean a window of 6 at 192 px, 169 a window of 7 at 224 px.
 
     Source: https://github.com/microsoft/SimMIM/tree/main/configs
     """

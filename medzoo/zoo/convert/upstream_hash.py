@@ -1,4 +1,4 @@
-"""The hash of an upstream file, and whether it is the one that its authors published."""
+"""The hash of an upstream file, and whether it equals the published hash."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ CHUNK = 1024 * 1024  # bytes
 
 
 def sha256_of_parts(parts: tuple[Path, ...]) -> str:
-    """The sha256 of the bytes of all parts, one after the other.
+    """The sha256 of the bytes of all parts, in order.
 
     Args:
-        parts: what makes up the file; several for a TensorFlow checkpoint.
+        parts: the file, or the several files of a TensorFlow checkpoint.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -25,12 +25,12 @@ def sha256_of_parts(parts: tuple[Path, ...]) -> str:
 
 
 def as_published(file: Path, digest: str, upstream: Upstream) -> bool | None:
-    """Whether a file has the hash that its authors published; None if they published none.
+    """Whether a file has the hash that its authors published; None if they published no hash.
 
     Args:
         file: the upstream file.
         digest: its sha256.
-        upstream: the facts about what was published.
+        upstream: the facts about the published file.
     """
     if upstream.sha256:
         return digest == upstream.sha256

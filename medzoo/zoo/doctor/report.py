@@ -1,4 +1,4 @@
-"""What `medzoo doctor` says: rows, the table of them, and nothing in it that should not be pasted into an issue."""
+"""The report of `medzoo doctor`: rows, their table, and the removal of private data, so that users can paste it into an issue."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Result = Literal["PASS", "WARN", "FAIL"]
 
 @dataclass(frozen=True)
 class DoctorRow:
-    """One thing that was looked at.
+    """One check and its result.
 
     Args:
-        check: what it is.
-        result: PASS; WARN if something will be missed; FAIL if medzoo cannot work so.
-        detail: what was found, in a sentence.
-        fix: the command that mends a WARN or FAIL.
-        names: all checkpoints that the sentence is about.
+        check: its name.
+        result: PASS; WARN if some features do not work; FAIL if medzoo does not work.
+        detail: one sentence about the result.
+        fix: the command that fixes a WARN or FAIL.
+        names: all checkpoints of this row.
     """
 
     check: str
@@ -34,11 +34,11 @@ class DoctorRow:
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What `diagnose` found; `print` shows it as a table.
+    """The results of `diagnose`; `print` shows them as a table.
 
     Args:
         version: of medzoo.
-        rows: one for each thing.
+        rows: of the checks.
     """
 
     version: str
@@ -54,7 +54,7 @@ class DoctorReport:
         return {"medzoo": self.version, "passed": self.passed, "rows": [asdict(row) for row in self.rows]}
 
     def to_text(self, width: int = 110) -> str:
-        """The table: sentences wrapped, commands left whole to be copied.
+        """The table. Sentences are wrapped; commands are not, so that they can be copied.
 
         Args:
             width: of a line, in characters.
@@ -79,7 +79,7 @@ class DoctorReport:
     def _verdict(self) -> str:
         failures, warnings = (sum(row.result == result for row in self.rows) for result in ("FAIL", "WARN"))
         if failures:
-            return f"medzoo {self.version} does not work here yet: {counted(failures, 'failure')} to mend first."
+            return f"medzoo {self.version} does not work here yet: fix {counted(failures, 'failure')} first."
         return f"medzoo {self.version} works here" + (f", with {counted(warnings, 'warning')}." if warnings else ".")
 
 
@@ -106,7 +106,7 @@ def in_bytes(size: float) -> str:
 
 
 def in_shell(path: Path) -> str:
-    """A path as a shell takes it, from ~ where that is possible.
+    """A path quoted for a shell, starting with ~ if it is in the home folder.
 
     >>> in_shell(Path("/data/my files"))
     "'/data/my files'"
@@ -118,7 +118,7 @@ def in_shell(path: Path) -> str:
 
 
 def clean(text: str) -> str:
-    """A text without the path of the home folder, the hosts of addresses, and tokens.
+    """A text without the home folder's path, host names in addresses, and tokens.
 
     >>> clean("https://me:secret@proxy:80/x refused hf_abcdefghijkl")
     'https://***/x refused ***'

@@ -1,4 +1,4 @@
-"""Copies of a checkpoint's folder, and where on the Hub a copy came from."""
+"""Copy a checkpoint's folder, and record the Hub repository that a copy came from."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from medzoo.zoo.registry.registry import HEX40
 
 
 def origin_of(repo: str, revision: str | None, commit: str | None) -> dict[str, Any] | None:
-    """What a copy for a directory hub notes of its origin; None for what did not come from the Hub.
+    """The content of origin.json for a copy in a directory hub; None if it did not come from the Hub.
 
     Args:
         repo: org/name.
-        revision: that was asked for.
-        commit: that it stood for.
+        revision: the requested revision.
+        commit: the revision's commit.
     """
     if commit is None:
         return None
@@ -30,28 +30,29 @@ def origin_of(repo: str, revision: str | None, commit: str | None) -> dict[str, 
 
 
 def check_origin(folder: Path, repo: str, revision: str) -> str:
-    """Whether a copy in a directory hub is what was asked for, as far as it notes where it came from.
+    """Check that a copy in a directory hub has the requested revision, if its origin.json records one.
 
     Args:
         folder: in the directory hub.
         repo: org/name.
-        revision: that is asked for.
+        revision: the requested revision.
 
     Returns:
-        What a reader of the receipt should know.
+        A note for the load receipt.
 
     Raises:
-        WeightsUnavailableError: if the copy is another revision's.
+        WeightsUnavailableError: if the copy has another revision.
     """
     rows = read_note(folder / ORIGIN)
     commit = str(rows.get("commit"))
     if rows.get("repo") != repo or not HEX40.fullmatch(commit):
-        return f"a directory hub has no revisions; {revision!r} was not looked at"
+        return f"a directory hub has no revisions; {revision!r} was not checked"
     if revision not in (rows.get("revision"), commit):
-        asked = rows.get("revision") or "the head of main"
+        copied = rows.get("revision") or "the head of main"
         raise WeightsUnavailableError(
-            f"{folder} holds {repo} at {commit} ({asked}), and {revision!r} is asked for. Leave the revision out, or fetch it "
-            f"where there is a network: `medzoo fetch {repo}@{revision} --to DIR`."
+            f"{folder} holds {repo} at {commit} ({copied}), not at {revision!r}. Leave the revision out, or fetch it on a "
+            f"machine with a network: `medzoo fetch {repo}@{revision} --to DIR`.",
+            code="other-revision-in-directory-hub",
         )
     return f"copied from {rows.get('hub')} at {commit}"
 
@@ -59,20 +60,24 @@ def check_origin(folder: Path, repo: str, revision: str) -> str:
 def copy_folder(
     source: Path, target: Path, texts: Mapping[str, bytes] | None = None, origin: dict[str, Any] | None = None
 ) -> Path:
-    """Copy the files of a checkpoint's folder, whole or not at all; verify the copy.
+    """Copy the files of a checkpoint's folder, all or none, and verify the copy.
 
     Args:
         source: the folder.
-        target: where the copy goes; what is there is replaced.
-        texts: another card or configuration, by name.
-        origin: what the copy notes of its origin.
+        target: the path of the copy; an older copy is replaced.
+        texts: files with new content (card or configuration), by name.
+        origin: the content of the copy's origin.json.
 
     Raises:
-        IntegrityError: if the source changed meanwhile.
+        IntegrityError: if the source changed during the copy.
         UsageError: if the disk ignores case and has the target in another spelling, which is another name.
     """
     if target.exists() and not is_spelled(target.parent.parent, f"{target.parent.name}/{target.name}"):
-        raise UsageError(f"{target} is there in another spelling, and this disk ignores case. Choose another name.")
+        raise UsageError(
+            f"{target} exists in another spelling, and this disk ignores case. Choose another name.",
+            code="name-in-other-spelling",
+        )
+    # a copy onto itself with at most one changed file needs no new folder
     onto_itself = target.exists() and target.resolve() == source.resolve()
     if onto_itself:
         changed = [name for name, text in (texts or {}).items() if _content(target / name) != text]
@@ -81,7 +86,7 @@ def copy_folder(
         if len(changed) < 2:
             return target
     with store.atomic_folder(target) as folder:
-        if onto_itself:  # with all that lies there beside
+        if onto_itself:  # keep the folder's other files too
             shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
         for file in (*FILES, *TERMS):
             if (source / file).is_file() and not onto_itself:
@@ -93,7 +98,8 @@ def copy_folder(
         config = read_folder(folder)
         if config.facts is not None and store.sha256_file(config.weights) != config.facts.sha256:
             raise IntegrityError(
-                f"{source} changed while it was copied, or the disk failed. Nothing was left in {target}."
+                f"{source} changed during the copy, or the disk failed. {target} was not written. Try again.",
+                code="changed-during-copy",
             )
     with suppress(OSError):
         store.sweep(target.parent)

@@ -1,4 +1,4 @@
-"""Where weights come from: the cache, then the directory hub and nothing else, or the Hub, then the authors' site."""
+"""Find or fetch weights: from the cache, then only from the directory hub if one is set, else from the Hub or the authors' site."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ def locate(
     cache_dir: PathLike | None = None,
     download: bool = True,
 ) -> LocatedFolder:
-    """Find what a name stands for, and bring it here if need be.
+    """Find the folder of a name, and download it if it is not on this machine.
 
     Args:
         name: a registry name or alias, hf-hub:org/name@revision, org/name, local-dir:path, a folder or a run folder.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
         revision: commit, tag or branch on the Hub.
         token: of the Hub.
-        local_files_only: contact nothing.
+        local_files_only: use no network.
         accept_license: accept non-commercial or contested terms.
         cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
-        download: False finds only what is here.
+        download: False finds only what is on this machine.
 
     Raises:
-        UnknownNameError: if the name means nothing.
-        WeightsUnavailableError: if it is not here and cannot be fetched now.
-        LicenseError: if terms have to be accepted first.
+        UnknownNameError: if the name is unknown.
+        WeightsUnavailableError: if the weights are not on this machine and cannot be downloaded now.
+        LicenseError: if the user must accept terms first.
     """
     name = text_of(name)
     if not name or len(name) > 4096 or "\n" in name or "\0" in name:
@@ -72,14 +72,16 @@ def locate(
         return _from_path(Path(name.removeprefix("local-dir:")).expanduser(), name, revision)
     repo = name.removeprefix("hf-hub:")
     if repo == name:
+        # a registry name comes before a folder
         if is_known(name):
             entry = info(name)
-            asked = None if revision is None else check_revision(revision)
-            return _registered(entry, directory, asked, token, offline, accept_license, cache_dir)
+            revision = None if revision is None else check_revision(revision)
+            return _registered(entry, directory, revision, token, offline, accept_license, cache_dir)
+        # a folder comes before a repository, except one in the directory hub
         path = Path(name).expanduser()
-        here = os.path.isdir(path)  # noqa: PTH112 - False, not an error, for a name that no file could have
+        is_dir = os.path.isdir(path)  # noqa: PTH112 - False, not an error, for a name that no file could have
         in_hub = directory is not None and REPO.fullmatch(name) and is_folder(directory / name)
-        if here and not in_hub:
+        if is_dir and not in_hub:
             return _from_path(path, name, revision)
         if not in_hub:
             refuse_file(name)
@@ -87,22 +89,23 @@ def locate(
             if "/" in name or os.sep in name:
                 raise no_checkpoint(path)
             raise UnknownNameError("checkpoint", name, names(), HOW)
-    repo, asked = repo_and_revision(repo, revision)
+    # a repository
+    repo, revision = repo_and_revision(repo, revision)
     if directory is not None:
-        return _from_directory(directory, repo, None, asked)
-    folder, commit = real_hub.snapshot(repo, asked, token=token, offline=offline, cache_dir=cache_dir)
-    pinned = asked is not None and HEX40.fullmatch(asked)
-    head = asked or "main when it was first asked for"
-    return LocatedFolder(
-        repo, folder, None, commit, () if pinned else (f"{repo} was taken at {commit}, the head of {head}",)
-    )
+        return _from_directory(directory, repo, None, revision)
+    folder, commit = real_hub.snapshot(repo, revision, token=token, offline=offline, cache_dir=cache_dir)
+    pinned = revision is not None and HEX40.fullmatch(revision)
+    head = revision or "main at the first download"
+    notes = () if pinned else (f"{repo} was downloaded at {commit}, the head of {head}",)
+    return LocatedFolder(repo, folder, None, commit, notes)
 
 
 def _from_path(path: Path, name: str, revision: str | None) -> LocatedFolder:
     if revision is not None:
         raise UsageError(
-            f"{path} is a folder, which has no revision {revision!r}. Leave the revision out; a repository of the Hub is written "
-            "hf-hub:org/name."
+            f"{path} is a folder, which has no revision {revision!r}. Leave the revision out, or write a Hub repository as "
+            "hf-hub:org/name.",
+            code="folder-without-revision",
         )
     for folder in (path, path / "checkpoint"):  # a run folder holds its checkpoint
         if is_folder(folder):
@@ -113,21 +116,27 @@ def _from_path(path: Path, name: str, revision: str | None) -> LocatedFolder:
 def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revision: str | None) -> LocatedFolder:
     folder = directory / repo
     if not folder.resolve().is_relative_to(directory.resolve()):
-        raise IntegrityError(f"{folder} leads out of the directory hub {directory}.")
+        raise IntegrityError(
+            f"{folder} is a link to a place outside the directory hub {directory}. Remove it.",
+            code="outside-directory-hub",
+        )
     if is_folder(folder) and is_spelled(directory, repo):
         notes = (check_origin(folder, repo, revision),) if revision else ()
         return LocatedFolder(repo, folder, entry, None, notes)
     if not directory.is_dir():
-        raise WeightsUnavailableError(f"The directory hub {directory} does not exist (--hub, MEDZOO_HUB).")
-    here: list[str] = []
-    with suppress(OSError):  # a folder may go while it is looked into
-        here = sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in directory.glob("*/*/config.json"))
-    near = difflib.get_close_matches(repo, here, n=2)
+        raise WeightsUnavailableError(
+            f"The directory hub {directory} does not exist. Correct --hub or MEDZOO_HUB.", code="directory-hub-missing"
+        )
+    repos: list[str] = []
+    with suppress(OSError):  # another process may remove a folder meanwhile
+        repos = sorted(f"{path.parent.parent.name}/{path.parent.name}" for path in directory.glob("*/*/config.json"))
+    near = difflib.get_close_matches(repo, repos, n=2)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     name = entry.name if entry else repo
     raise WeightsUnavailableError(
-        f"The directory hub {directory} has no {repo}.{hint} While it is set nothing else is contacted. "
-        f"Fill it where there is a network: `medzoo fetch {name} --to {directory}`. {elsewhere(entry) if entry else ''}".rstrip()
+        f"The directory hub {directory} has no {repo}.{hint} While it is set, medzoo uses no network. Fill it on a machine with "
+        f"a network: `medzoo fetch {name} --to {directory}`. {elsewhere(entry) if entry else ''}".rstrip(),
+        code="not-in-directory-hub",
     )
 
 
@@ -138,12 +147,18 @@ def _registered(
     if entry.random:
         return LocatedFolder(entry.name, None, entry)
     cached = cached_folder(entry.name, cache_dir)
-    by_hand = entry.hub is None and entry.upstream is not None and entry.upstream.access != "direct"
-    if by_hand and directory is None and not is_folder(cached):  # how to get them comes before whether one may use them
-        return LocatedFolder(
-            entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry
-        )
+
+    def upstream_folder() -> LocatedFolder:
+        folder = from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir)
+        return LocatedFolder(entry.name, folder, entry)
+
+    manual = entry.hub is None and entry.upstream is not None and entry.upstream.access != "direct"
+    if (
+        manual and directory is None and not is_folder(cached)
+    ):  # say how to get the weights before asking for acceptance
+        return upstream_folder()
     require_acceptance(entry.name, entry.license, accept_license)
+    # the cache, the directory hub, the Hub, the authors' site
     if revision is None and is_folder(cached):
         return LocatedFolder(entry.name, cached, entry)
     if directory is not None:
@@ -157,41 +172,45 @@ def _registered(
             upstream = entry.upstream
             if revision is not None or offline or upstream is None or upstream.access != "direct":
                 raise
-            print(f"{error} Its authors' own file is taken instead.", file=sys.stderr)
-            brought = from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir)
-            return LocatedFolder(entry.name, brought, entry)
+            print(f"{error} Using the file of its authors instead.", file=sys.stderr)
+            return upstream_folder()
     if revision is not None:
-        raise UsageError(f"{entry.name} has no copy on the Hub, so it has no revision {revision!r}.")
-    return LocatedFolder(
-        entry.name, from_upstream(entry, cached, token=token, offline=offline, cache_dir=cache_dir), entry
-    )
+        raise UsageError(
+            f"{entry.name} has no copy on the Hub and therefore no revision {revision!r}. Leave the revision out.",
+            code="revision-without-hub-copy",
+        )
+    return upstream_folder()
 
 
 def verify(found: LocatedFolder, *, always: bool = False) -> FolderConfig:
-    """Check the sha256 of a found folder against its own config.json and the registry's pin.
+    """Check the sha256 of a folder's weights against its config.json and the registry.
 
     Args:
-        found: with a folder.
-        always: hash again, even with a receipt.
+        found: a LocatedFolder whose folder is not None.
+        always: compute the hash again, even if it is cached.
 
     Raises:
-        IntegrityError: with both hashes and how to go on.
+        IntegrityError: with both hashes and what to do.
     """
     assert found.folder is not None
     config = read_folder(found.folder)
     digest = store.verified_sha256(config.weights, always=always)
     pin = found.checkpoint.hub if found.checkpoint else None
-    wanted = [(config.facts.sha256, "its config.json")] if config.facts else []
-    if pin is not None and found.revision == pin.revision:  # a copy converted here may be packed otherwise
-        wanted.append((pin.sha256, "the registry"))
-    for want, where in wanted:
-        if digest != want:
+    expected = [(config.facts.sha256, "its config.json")] if config.facts else []
+    if pin is not None and found.revision == pin.revision:  # a file that was converted here may have other bytes
+        expected.append((pin.sha256, "the registry"))
+    for sha256, where in expected:
+        if digest != sha256:
             raise IntegrityError(
-                f"{config.weights} has the sha256 {digest}, and {where} says {want}: the file was changed or damaged. "
-                "Remove the folder and fetch it again."
+                f"{config.weights} has the sha256 {digest}, but {where} says {sha256}: the file was changed or damaged. "
+                "Remove the folder and fetch it again.",
+                code="weights-hash-wrong",
             )
     if found.checkpoint is not None and config.facts is not None and config.facts.name != found.checkpoint.name:
-        raise IntegrityError(f"{found.folder} holds {config.facts.name}, not {found.checkpoint.name}.")
+        raise IntegrityError(
+            f"{found.folder} holds {config.facts.name}, not {found.checkpoint.name}. Remove the folder and fetch it again.",
+            code="folder-of-other-checkpoint",
+        )
     refuse_mixture(found.checkpoint, config.architecture, config.input)
     return config
 
@@ -207,48 +226,54 @@ def fetch(
     accept_license: bool = False,
     cache_dir: PathLike | None = None,
 ) -> Path:
-    """The verified folder of a checkpoint, brought here if need be.
+    """The verified folder of a checkpoint, downloaded if it is not on this machine.
 
     Args:
         name: as for `load`.
         to: fill this directory hub (org/name, registry names under medzoo/), for a machine without network.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
         revision: commit, tag or branch on the Hub.
         token: of the Hub.
-        local_files_only: contact nothing.
+        local_files_only: use no network.
         accept_license: accept non-commercial or contested terms.
         cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
 
     Raises:
-        UnknownNameError: if the name means nothing.
-        WeightsUnavailableError: if the weights are not here and cannot be fetched now.
-        IntegrityError: if a file is not what it should be.
+        UnknownNameError: if the name is unknown.
+        WeightsUnavailableError: if the weights are not on this machine and cannot be downloaded now.
+        IntegrityError: if a file is damaged or changed.
     """
     found = locate(
         name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
         accept_license=accept_license, cache_dir=cache_dir,
     )  # fmt: skip
     if found.folder is None:
-        raise UsageError(f"{found.name} has no file to fetch: medzoo.load({found.name!r}) draws its weights.")
+        raise UsageError(
+            f"{found.name} has no file to fetch. Use medzoo.load({found.name!r}), which draws random weights.",
+            code="nothing-to-fetch",
+        )
     config = verify(found, always=to is not None)
     if to is None:
         return found.folder
+    # in a directory hub, every checkpoint needs a name of the form org/name
     repo = f"{ORGANISATION}/{found.checkpoint.name}" if found.checkpoint else found.name
     origin = read_note(found.folder / ORIGIN)
     if not REPO.fullmatch(repo):
         repo = _local_name(found.folder, config, paths.absolute(to))
-    asked = text_of(name).partition("@")[2] or revision
-    noted = origin_of(repo, asked, found.revision) or (origin if origin.get("repo") == repo else None)
-    return copy_folder(found.folder, paths.absolute(to) / check_repo(repo), origin=noted)
+    revision = text_of(name).partition("@")[2] or revision
+    copy_origin = origin_of(repo, revision, found.revision) or (origin if origin.get("repo") == repo else None)
+    return copy_folder(found.folder, paths.absolute(to) / check_repo(repo), origin=copy_origin)
 
 
 def _local_name(folder: Path, config: FolderConfig, directory: Path) -> str:
-    """Under which name a folder that has no repository's goes into a directory hub; never over other weights."""
+    """The name in a directory hub for a folder without a repository name; it never replaces other weights."""
     repo = f"local/{config.name}"
-    own = f"`medzoo push {folder} org/name --hub {directory}` gives it a name of its own."
+    other_name = f"Choose another name: `medzoo push {folder} org/name --hub {directory}`."
     if not REPO.fullmatch(repo) or "--" in repo or ".." in repo:
-        raise UsageError(f"{config.name!r} cannot stand in a directory hub. {own}")
-    there = directory / repo
-    if is_folder(there) and store.verified_sha256(there / WEIGHTS) != store.verified_sha256(config.weights):
-        raise UsageError(f"{there} holds other weights of this name. {own}")
+        raise UsageError(
+            f"{config.name!r} is not a valid name in a directory hub. {other_name}", code="invalid-directory-hub-name"
+        )
+    copy = directory / repo
+    if is_folder(copy) and store.verified_sha256(copy / WEIGHTS) != store.verified_sha256(config.weights):
+        raise UsageError(f"{copy} holds other weights with this name. {other_name}", code="name-taken")
     return repo

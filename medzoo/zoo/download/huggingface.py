@@ -1,7 +1,7 @@
-"""The Hugging Face Hub: which commit a name stands for, and its files, every byte checked against what the Hub says it holds.
+"""The Hugging Face Hub: find the commit of a revision, and download its files with a check of every file's hash.
 
-huggingface_hub answers who, what and which commit. The bytes are fetched here, because its client takes a body with a changed
-bit, begins anew after a kill, and waits for as long as a server asks. What it has in its own cache is used as it is.
+huggingface_hub finds the commit and the files. The download itself is medzoo's, because the client of huggingface_hub accepts
+changed bytes, starts again after a kill, and waits as long as a server demands. Files in its cache are used unchanged.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from medzoo import store
-from medzoo.errors import IntegrityError, LicenseError, RunFolderError, WeightsUnavailableError
-from medzoo.zoo.download.http import AGAIN, TRIES, RefusedError, download, wait_after
-from medzoo.zoo.download.resolved_revisions import SHORT, note_commit, noted_commit, say_whose, what_is_here
+from medzoo.errors import IntegrityError, LicenseError, WeightsUnavailableError
+from medzoo.http_download import AGAIN, TRIES, RefusedError, download, wait_after
+from medzoo.zoo.download.download_lock import download_lock
+from medzoo.zoo.download.resolved_revisions import SHORT, describe_cached, note_commit, note_repo, noted_commit
 from medzoo.zoo.registry.locations import (
     CARD,
     CONFIG,
@@ -34,11 +35,11 @@ from medzoo.zoo.registry.registry import HEX40
 
 T = TypeVar("T")
 TRUE = ("1", "ON", "YES", "TRUE")
-ANSWER_SECONDS = 8.0  # longer than any healthy Hub takes to answer a question
+ANSWER_SECONDS = 8.0  # a working Hub answers faster
 
 
 class Remote(NamedTuple):
-    """A file as the Hub describes it."""
+    """The Hub's description of a file."""
 
     name: str
     size: int | None
@@ -46,13 +47,13 @@ class Remote(NamedTuple):
     git: str | None
 
 
-def told_offline() -> bool:
+def is_offline_by_environment() -> bool:
     """Whether HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids the network."""
     return any(os.environ.get(key, "").upper() in TRUE for key in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
 
 
 def not_here(name: str, more: str = "") -> WeightsUnavailableError:
-    """The error for weights that are neither cached nor allowed to be fetched.
+    """The error for weights that are not on this machine while the network is off.
 
     Args:
         name: of the checkpoint, or the repository.
@@ -60,8 +61,9 @@ def not_here(name: str, more: str = "") -> WeightsUnavailableError:
     """
     return WeightsUnavailableError(
         f"The weights of {name} are not on this machine, and the network is off (local_files_only or HF_HUB_OFFLINE). "
-        f"Where there is one, run `medzoo fetch {name}`; or fill a directory with `medzoo fetch {name} --to DIR`, carry it "
-        f"here, and set MEDZOO_HUB=DIR. {more}".rstrip()
+        f"Run `medzoo fetch {name}` with a network; or run `medzoo fetch {name} --to DIR` on another machine, copy DIR to "
+        f"this machine, and set MEDZOO_HUB=DIR. {more}".rstrip(),
+        code="network-off",
     )
 
 
@@ -77,20 +79,22 @@ def snapshot(
 
     Args:
         repo: org/name.
-        revision: commit, branch or tag; None is the head of main on the first call, and that same commit from then on.
+        revision: commit, branch or tag; None is the head of main on the first call, and the same commit on later calls.
         token: of the Hub.
-        offline: contact nothing.
+        offline: use no network.
         cache_dir: medzoo's cache, if not the default.
 
     Returns:
         The folder, and its commit (40 hexadecimal digits).
 
     Raises:
-        WeightsUnavailableError: naming the cause and what to do.
-        LicenseError: if the Hub wants its terms accepted.
-        IntegrityError: if what came is not what the Hub says it holds.
+        WeightsUnavailableError: with the cause and what to do.
+        LicenseError: if the user must accept the repository's terms on the Hub.
+        IntegrityError: if a file differs from the Hub's description.
     """
-    return _files(repo, (WEIGHTS, CONFIG), (CARD, *TERMS), revision, token=token, offline=offline, cache_dir=cache_dir)
+    return _download_files(
+        repo, (WEIGHTS, CONFIG), (CARD, *TERMS), revision, token=token, offline=offline, cache_dir=cache_dir
+    )
 
 
 def hub_file(
@@ -103,51 +107,57 @@ def hub_file(
     cache_dir: str | os.PathLike[str] | None,
 ) -> tuple[Path, str]:
     """One file of a repository and its commit; errors as `snapshot`."""
-    folder, commit = _files(repo, (file,), (), revision, token=token, offline=offline, cache_dir=cache_dir)
+    folder, commit = _download_files(repo, (file,), (), revision, token=token, offline=offline, cache_dir=cache_dir)
     return folder / file, commit
 
 
-def _files(
-    repo: str, needed: Sequence[str], wanted: Sequence[str], revision: str | None, *, token: str | bool | None,
+def _download_files(
+    repo: str, needed: Sequence[str], optional: Sequence[str], revision: str | None, *, token: str | bool | None,
     offline: bool, cache_dir: str | os.PathLike[str] | None,
 ) -> tuple[Path, str]:  # fmt: skip
-    offline = offline or told_offline()
+    offline = offline or is_offline_by_environment()
+    # a known commit in the cache needs no network
     pinned = known = revision if revision and HEX40.fullmatch(revision) else None
-    if known is None and (revision is None or offline):  # a branch that was named is looked at again each time
+    if known is None and (revision is None or offline):  # the commit of a branch is looked up again each time
         known = noted_commit(repo, revision, cache_dir)
-    if known and (folder := _here(repo, known, needed, cache_dir)):
+    if known and (folder := _cached_folder(repo, known, needed, cache_dir)):
         return folder, known
     if offline:
-        folder = None if known else _here(repo, revision, needed, cache_dir)
+        folder = None if known else _cached_folder(repo, revision, needed, cache_dir)
         if folder is None:
-            raise not_here(repo, what_is_here(repo, revision, cache_dir))
+            raise not_here(repo, describe_cached(repo, revision, cache_dir))
         return folder, folder.name
-    commit, files = _ask(repo, known or revision, token)
+    # look up the commit and its files on the Hub
+    commit, files = _look_up(repo, known or revision, token)
     if pinned and commit != pinned:
         raise IntegrityError(
-            f"{hub_address()} gave the commit {commit} of {repo} for {pinned}. Nothing was taken from it."
+            f"{hub_address()} gave the commit {commit} of {repo} for {pinned}. Nothing was downloaded.",
+            code="hub-gave-other-commit",
         )
     if missing := [name for name in needed if name not in files]:
-        also = "; medzoo reads nothing else" if WEIGHTS in missing else ""
-        raise WeightsUnavailableError(f"{repo} on the Hub has no {' and no '.join(missing)} at {commit}{also}.")
-    folder = _here(repo, commit, needed, cache_dir) or snapshot_folder(repo, commit, cache_dir)
+        more = "; medzoo reads no other weights files" if WEIGHTS in missing else ""
+        raise WeightsUnavailableError(
+            f"{repo} on the Hub has no {' and no '.join(missing)} at {commit}{more}.", code="file-not-in-repository"
+        )
+    # download what is missing, and note repository and commit
+    folder = _cached_folder(repo, commit, needed, cache_dir) or snapshot_folder(repo, commit, cache_dir)
     if not all((folder / name).is_file() for name in needed):
-        chosen = [files[name] for name in (*needed, *wanted) if name in files]
-        with alone(folder.with_name(f".{commit}.lock"), repo):
+        chosen = [files[name] for name in (*needed, *optional) if name in files]
+        with download_lock(folder.with_name(f".{commit}.lock"), repo):
             if not all((folder / name).is_file() for name in needed):
-                _bring(repo, commit, chosen, folder, token)
-    if folder == snapshot_folder(repo, commit, cache_dir):  # also after a run that was killed in between
-        say_whose(repo, cache_dir)
+                _download_to(folder, repo, commit, chosen, token)
+    if folder == snapshot_folder(repo, commit, cache_dir):  # also after a process that was killed before this line
+        note_repo(repo, cache_dir)
     if commit != revision:
         print(f"{repo}: {revision or 'main'} is {commit}", file=sys.stderr)
         note_commit(repo, revision, commit, cache_dir)
     return folder, commit
 
 
-def _here(
+def _cached_folder(
     repo: str, revision: str | None, needed: Sequence[str], cache_dir: str | os.PathLike[str] | None
 ) -> Path | None:
-    """The files in our cache, or in that of huggingface_hub; it may hold a file that we never fetched."""
+    """The folder in medzoo's cache or in that of huggingface_hub with all needed files; None if there is none."""
     if revision and HEX40.fullmatch(revision):
         for place in repo_folders(repo, cache_dir):
             if all((place / revision / name).is_file() for name in needed):
@@ -166,16 +176,16 @@ def _here(
 
 
 def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
-    """Where huggingface_hub keeps its files; None is its own default."""
+    """The cache folder of huggingface_hub; None is its default."""
     return cache_root(cache_dir) / "hub" if cache_dir is not None else None
 
 
-def _ask(repo: str, revision: str | None, token: str | bool | None) -> tuple[str, dict[str, Remote]]:
-    """The commit behind a revision, and its files with size and hash, in one question."""
+def _look_up(repo: str, revision: str | None, token: str | bool | None) -> tuple[str, dict[str, Remote]]:
+    """The commit of a revision, and its files with size and hash, in one request."""
     from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="medzoo")
-    facts: Any = _told(
+    facts: Any = _call_hub(
         lambda: api.model_info(repo, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS), repo, revision
     )
     files = {}
@@ -185,8 +195,8 @@ def _ask(repo: str, revision: str | None, token: str | bool | None) -> tuple[str
     return str(facts.sha), files
 
 
-def _told(call: Callable[[], T], repo: str, revision: str | None) -> T:
-    """What the Hub answers: tried again if it is busy, and given up at once if nobody is there."""
+def _call_hub(call: Callable[[], T], repo: str, revision: str | None) -> T:
+    """The Hub's answer: tries again if the Hub is busy, and stops at once if it cannot be reached."""
     from huggingface_hub import errors
 
     for attempt in range(1, TRIES + 1):
@@ -196,34 +206,40 @@ def _told(call: Callable[[], T], repo: str, revision: str | None) -> T:
             raise _gated(repo) from error
         except errors.RepositoryNotFoundError as error:
             raise WeightsUnavailableError(
-                f"The Hub has no repository {repo}, or your token may not read it."
+                f"The Hub has no repository {repo}, or your token may not read it.", code="repository-not-found"
             ) from error
         except errors.RevisionNotFoundError as error:
             short = revision is not None and SHORT.fullmatch(revision)
-            digits = " Of a commit, give all 40 digits." if short else ""
-            raise WeightsUnavailableError(f"{repo} on the Hub has no revision {revision!r}.{digits}") from error
+            digits = " Give all 40 digits of a commit." if short else ""
+            raise WeightsUnavailableError(
+                f"{repo} on the Hub has no revision {revision!r}.{digits}", code="revision-not-found"
+            ) from error
         except errors.HfHubHTTPError as error:
             status = error.response.status_code
             if status not in AGAIN or attempt == TRIES:
-                raise WeightsUnavailableError(f"The Hub answered {status} for {repo}: {error}") from error
+                raise WeightsUnavailableError(
+                    f"The Hub answered {status} for {repo}: {error}", code="hub-error"
+                ) from error
             time.sleep(wait_after(error.response.headers.get("Retry-After"), attempt))
-        except Exception as error:  # httpx's own, by whichever name the installed version has
-            what = str(error).strip() or type(error).__name__
+        except Exception as error:  # httpx's error classes differ between its versions
+            reason = str(error).strip() or type(error).__name__
             raise WeightsUnavailableError(
-                f"The Hub cannot be reached for {repo} ({what[:200]}). If this machine has no network, set HF_HUB_OFFLINE=1; "
-                f"`medzoo fetch {repo} --to DIR` elsewhere makes a directory that works here as MEDZOO_HUB."
+                f"The Hub cannot be reached for {repo} ({reason[:200]}). If this machine has no network, set HF_HUB_OFFLINE=1, "
+                f"run `medzoo fetch {repo} --to DIR` on another machine, and use its copy of DIR as MEDZOO_HUB.",
+                code="hub-unreachable",
             ) from error
     raise AssertionError("unreachable")
 
 
 def _gated(repo: str) -> LicenseError:
     return LicenseError(
-        f"{repo} on the Hub asks you to accept its terms: open https://huggingface.co/{repo}, then `hf auth login`."
+        f"The Hub requires that you accept the terms of {repo}: open https://huggingface.co/{repo}, then run `hf auth login`.",
+        code="hub-terms-not-accepted",
     )
 
 
-def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token: str | bool | None) -> None:
-    """Fetch files into a folder that appears when all are whole; parts stay for the next try."""
+def _download_to(folder: Path, repo: str, commit: str, files: Sequence[Remote], token: str | bool | None) -> None:
+    """Download files into a folder that appears when all are complete; partial files stay for the next try."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers
 
@@ -232,7 +248,7 @@ def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token:
     files = [file for file in files if not ((folder / file.name).is_file() and _is_right(folder / file.name, file))]
     for file in files:
         path = parts / file.name
-        for last in (False, True):  # what came wrong is fetched once more
+        for last in (False, True):  # a wrong file is downloaded once more
             if path.is_file() and _is_right(path, file):
                 break
             with suppress(FileNotFoundError):
@@ -246,19 +262,21 @@ def _bring(repo: str, commit: str, files: Sequence[Remote], folder: Path, token:
             if last and not _is_right(path, file):
                 path.unlink()
                 raise IntegrityError(
-                    f"{file.name} of {repo} came twice with other bytes than the Hub says it holds ({file.sha256 or file.git}). "
-                    "It was thrown away; try again later, or from another network."
+                    f"{file.name} of {repo} was downloaded twice with a wrong hash (the Hub's is {file.sha256 or file.git}). "
+                    "The download was removed. Try again later, or from another network.",
+                    code="download-hash-wrong",
                 )
-    whole = {parts / file.name for file in files}
+    # all files are complete: remove leftovers of killed processes, then move the files into place
+    complete = {parts / file.name for file in files}
     for path in [*parts.rglob("*")]:
-        if path.is_file() and path not in whole:  # a kill came between a file and its note
+        if path.is_file() and path not in complete:
             path.unlink()
     if not folder.exists():
         store.fsync_folder(parts)
         os.replace(parts, folder)
         store.fsync_folder(folder.parent)
         return
-    # other files of this commit came before; what is needed comes last, so that a kill shows
+    # the folder exists with other files of this commit; the needed files come last, so that an interrupted move is noticed
     for file in reversed(files):
         (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(parts / file.name, folder / file.name)
@@ -272,28 +290,6 @@ def _is_right(path: Path, file: Remote) -> bool:
     if file.sha256:
         return store.sha256_file(path) == file.sha256
     if file.git:
-        content = path.read_bytes()  # only small files are kept by git itself
+        content = path.read_bytes()  # git itself stores only small files
         return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == file.git
     return True
-
-
-@contextmanager
-def alone(lock: Path, what: str) -> Iterator[None]:
-    """Wait until no other process brings the same thing.
-
-    Args:
-        lock: the claim's file.
-        what: for the message.
-    """
-    told = False
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(store.claim(lock))
-                break
-            except RunFolderError as error:
-                if not told:
-                    print(f"Waiting for another process that fetches {what}: {error}", file=sys.stderr)
-                told = True
-                time.sleep(0.5)
-        yield

@@ -1,4 +1,4 @@
-"""A directory hub of many checkpoints at once, for machines without network."""
+"""Fill a directory hub with many checkpoints, for machines without network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from medzoo.zoo.registry.registry import info, names
 
 @dataclass(frozen=True)
 class Mirrored:
-    """What came of one checkpoint.
+    """The result for one checkpoint.
 
     Args:
         name: of the checkpoint.
-        result: "copied", "there already", "left out" (it needs a person, a recipe, or nothing) or "failed".
-        detail: the folder, or why and what to do.
+        result: "copied", "there already", "left out" (the user must download it, run a recipe, or do nothing) or "failed".
+        detail: the folder, or the reason and what to do.
     """
 
     name: str
@@ -36,27 +36,27 @@ def mirror(
     accept_license: bool = False,
     token: str | bool | None = None,
 ) -> Iterator[Mirrored]:
-    """Fill a directory hub; what is there and right is not fetched again, and one failure does not stop the others.
+    """Fill a directory hub; intact copies are not fetched again, and one failure does not stop the others.
 
     Args:
-        directory: the hub to fill; it works elsewhere as MEDZOO_HUB.
-        only: names; by default all that a program can fetch, and all that is on this machine.
+        directory: the hub to fill; other machines use it as MEDZOO_HUB.
+        only: names; by default all that medzoo can fetch, and all on this machine.
         accept_license: accept non-commercial or contested terms.
         token: of the Hub.
 
     Yields:
-        One row a checkpoint, as it is done.
+        One row for each checkpoint, when it is done.
     """
     root = Path(directory).expanduser()
     for name in only if only is not None else names():
         entry = info(name)
-        how = availability(entry)
+        state = availability(entry)
         target = root / ORGANISATION / entry.name
-        if how == "drawn":
+        if state == "drawn":
             yield Mirrored(entry.name, "left out", "random weights need no file")
-        elif _is_right(target):
+        elif _is_intact(target):
             yield Mirrored(entry.name, "there already", str(target))
-        elif how in ("by hand", "recipe"):
+        elif state in ("by hand", "recipe"):
             yield Mirrored(entry.name, "left out", next_step(entry))
         else:
             try:
@@ -68,7 +68,7 @@ def mirror(
                 yield Mirrored(entry.name, "failed", str(error))
 
 
-def _is_right(folder: Path) -> bool:
+def _is_intact(folder: Path) -> bool:
     from medzoo.zoo.folder.read_write import read_folder
 
     if not is_folder(folder):

@@ -1,4 +1,4 @@
-"""Model cards that are true: rendered from a folder's own facts or from the registry's, with nothing invented."""
+"""Model cards: rendered only from the facts of a folder or of the registry."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo import paths
+from medzoo import paths, store
 from medzoo.errors import CardError, UnknownNameError
+from medzoo.zoo.folder.card_input import facts_of, read_card
 from medzoo.zoo.folder.card_results import check_rows, model_index
+from medzoo.zoo.folder.facts import Step
 from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_facts
+from medzoo.zoo.registry.closed_schema import parse, plain
+from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.licenses import License, check_license
+from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step
+from medzoo.zoo.registry.registry import info, is_known
 
 if TYPE_CHECKING:
-    from medzoo.zoo.folder.config import FolderConfig, FolderFacts
+    from medzoo.zoo.folder.config import FolderConfig
+    from medzoo.zoo.folder.facts import FolderFacts
     from medzoo.zoo.registry.checkpoint import Input
 
 UNKNOWN = "not known"
@@ -28,7 +35,7 @@ HEADS = {"multi_label_classification": "multi-label", "regression": "regression"
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a pre-training data set is, for the reader of a card."""
+    """Title, address and terms of a pre-training data set."""
 
     title: str
     url: str | None = None
@@ -38,18 +45,18 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a card is about.
+    """The content of a card.
 
     Args:
         facts: name, licence, lineage, results and the rest.
-        architecture: timm's name, or a variant's.
+        architecture: the name of a timm architecture or of a variant.
         input: the input convention.
         num_classes: of the stored head.
         labels: of the stored head.
-        problem_type: as transformers names it.
-        place: what the examples load: a repository, a registry name, or a folder.
-        kind: which of the three.
-        obtain: how a person gets the weights, for a name without a copy on the Hub.
+        problem_type: transformers' name of it.
+        place: the argument of `load` in the examples: a repository, a registry name, or a folder.
+        kind: "repo", "name" or "folder".
+        obtain: how to get the weights, for a name without a copy on the Hub.
     """
 
     facts: FolderFacts
@@ -68,13 +75,15 @@ def render(config: FolderConfig, *, repo: str | None = None) -> str:
 
     Args:
         config: the folder's configuration, with facts.
-        repo: where it is published (org/name), if it is.
+        repo: its repository on the Hub (org/name), if it is published.
 
     Raises:
-        CardError: without facts or with a licence id that does not exist.
+        CardError: without facts or with an unknown licence id.
     """
     if config.facts is None:
-        raise CardError(f"{config.path} states no facts; write it with medzoo.save(model, directory, card=...).")
+        raise CardError(
+            f"{config.path} has no facts. Write it with medzoo.save(model, directory, card=...).", code="facts-missing"
+        )
     place, kind = (repo, "repo") if repo else ("path/to/this/folder", "folder")
     return _render(
         Subject(
@@ -85,7 +94,7 @@ def render(config: FolderConfig, *, repo: str | None = None) -> str:
 
 
 def render_entry(entry: Checkpoint) -> str:
-    """The card of a named checkpoint, from the registry's facts alone.
+    """The card of a named checkpoint, only from the registry's facts.
 
     Args:
         entry: its facts.
@@ -94,13 +103,9 @@ def render_entry(entry: Checkpoint) -> str:
     >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
     '---'
     """
-    from medzoo.zoo.folder.card_input import facts_of, read_card
-    from medzoo.zoo.folder.config import Step
-    from medzoo.zoo.registry.closed_schema import parse, plain
-    from medzoo.zoo.registry.locations import next_step
 
     lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
-    # random weights saw no data, which a card of trained ones must name
+    # random weights have no pre-training; a card of trained weights must name its data
     facts = facts_of(
         read_card(entry if entry.pretraining else _random(entry)), entry.input, lineage if entry.pretraining else ()
     )
@@ -113,26 +118,22 @@ def render_entry(entry: Checkpoint) -> str:
 
 
 def _random(entry: Checkpoint) -> dict[str, Any]:
-    from medzoo.zoo.registry.closed_schema import plain
 
     return {"name": entry.name, "license": entry.license, "data": ["nothing"], "input": plain(entry.input)}
 
 
 def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -> str:
-    """The card of a folder, or of a checkpoint by name: its README.md, or what the registry's facts say.
+    """The card of a folder or of a named checkpoint: its README.md, or a card from the registry's facts.
 
     Args:
         folder_or_name: a folder, a run folder, a checkpoint's name, or org/name in a directory hub.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
 
     Raises:
         UnknownNameError: for an unknown name.
     """
-    from medzoo.zoo.registry.hints import no_checkpoint
-    from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder
-    from medzoo.zoo.registry.registry import info, is_known
 
-    if is_known(folder_or_name):  # also where the working folder has something of this name
+    if is_known(folder_or_name):  # the name comes before a folder of the same name
         folder = hub_folder(info(folder_or_name).name, hub)
     else:
         folder = folder_of(folder_or_name, hub)
@@ -142,22 +143,23 @@ def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -
     if folder is None:
         return render_entry(info(folder_or_name))
     if not (folder / CARD).is_file():
-        raise CardError(f"{folder} has no {CARD}.")
+        raise CardError(f"{folder} has no {CARD}.", code="card-missing")
     return (folder / CARD).read_text(encoding="utf-8")
 
 
 def committed_cards() -> dict[str, Path]:
-    """The cards that stand in model_cards, by the name of the checkpoint."""
+    """The cards in model_cards, by the name of the checkpoint."""
     return {
         path.stem: path
-        for path in sorted(paths.data_dir("model_cards").glob("[!.]*.md"))  # none that a kill left half written
+        for path in sorted(
+            paths.data_dir("model_cards").glob("[!.]*.md")
+        )  # without temporary files of a killed process
         if path.stem not in ("template", "README")
     }
 
 
 def write_card(entry: Checkpoint) -> Path:
-    """Put the card of a named checkpoint into model_cards."""
-    from medzoo import store
+    """Write the card of a named checkpoint into model_cards."""
 
     path = paths.data_dir("model_cards") / f"{entry.name}.md"
     store.write_text(path, render_entry(entry))
@@ -165,27 +167,25 @@ def write_card(entry: Checkpoint) -> Path:
 
 
 def untrue_cards() -> list[str]:
-    """The committed cards that do not say what the facts say, each with the first line that differs.
+    """The committed cards that differ from the facts, each with the first different line.
 
     >>> untrue_cards()
     []
     """
-    from medzoo.zoo.registry.registry import info
 
     wrong = []
     for name, path in committed_cards().items():
         try:
-            want = render_entry(info(name)).splitlines()
+            expected = render_entry(info(name)).splitlines()
         except UnknownNameError:
             wrong.append(f"{path.name}: there is no checkpoint {name}; remove the card")
             continue
-        have = path.read_text(encoding="utf-8").splitlines()
-        if have != want:
-            at = next(
-                (i for i, (a, b) in enumerate(zip(have, want, strict=False)) if a != b), min(len(have), len(want))
-            )
-            shown = [rows[at] if at < len(rows) else "(ends)" for rows in (have, want)]
-            wrong.append(f"{path.name}, line {at + 1}: {shown[0]!r}; the facts give {shown[1]!r}")
+        actual = path.read_text(encoding="utf-8").splitlines()
+        if actual != expected:
+            pairs = enumerate(zip(actual, expected, strict=False))
+            at = next((i for i, (a, b) in pairs if a != b), min(len(actual), len(expected)))
+            lines = [rows[at] if at < len(rows) else "(ends)" for rows in (actual, expected)]
+            wrong.append(f"{path.name}, line {at + 1}: {lines[0]!r}; the facts give {lines[1]!r}")
     return wrong
 
 
@@ -204,22 +204,22 @@ def _render(subject: Subject) -> str:
         front=_front_matter(subject), card=subject, facts=facts, input=subject.input, unknown=UNKNOWN,
         variant=known.get("variant", False) or (not known and _is_variant(subject.architecture)),
         parameters=known.get("parameters"), features=known.get("features"), data=data_facts(),
-        head=_head(subject), own_rule=_own_rule(subject.input), results=check_rows(facts.results),
+        head=_head(subject), extra_rule=_extra_rule(subject.input), results=check_rows(facts.results),
         bibtex=_bibtex(facts.citation) if facts.citation else None,
-        binding=[step for step in facts.lineage if _binds(step.license) and step.name != facts.name],
+        binding=[step for step in facts.lineage if _is_binding(step.license) and step.name != facts.name],
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _own_rule(shape: Input) -> str:
-    """What the input needs that timm's transform and transformers' do not have; empty for the plain rule."""
-    rows = ["the stretching by each image's own minimum and maximum"] if shape.rule == "per_image_minmax" else []
+def _extra_rule(shape: Input) -> str:
+    """The input steps that the transforms of timm and transformers do not have; empty if there are none."""
+    rows = ["the scaling by each image's minimum and maximum"] if shape.rule == "per_image_minmax" else []
     rows += ["the clipping of Hounsfield units"] if shape.clip else []
     return " and ".join(rows)
 
 
 def _head(subject: Subject) -> str:
-    """The kind of classifier, as far as it is known: of a head that others trained nobody stated it."""
+    """The kind of classifier, if it is known: upstream authors rarely state it."""
     if subject.problem_type is None:
         return "" if subject.facts.source or subject.kind == "name" else "single-label "
     return f"{HEADS.get(subject.problem_type, 'single-label')} "
@@ -227,21 +227,23 @@ def _head(subject: Subject) -> str:
 
 @cache
 def data_facts() -> dict[str, DataFacts]:
-    """Title, address and terms of the data sets that checkpoints were pre-trained on, by medzoo's name of them."""
-    from medzoo.zoo.registry.closed_schema import parse
+    """Title, address and terms of the pre-training data sets, by medzoo's name of them."""
 
     path = Path(__file__).parent / "data_sets.toml"
     return {name: parse(DataFacts, row, str(path)) for name, row in tomllib.loads(path.read_text()).items()}
 
 
 def _front_matter(subject: Subject) -> str:
-    """YAML that is also JSON, value by value: no YAML writer is needed, and every reader agrees on it."""
+    """YAML front matter whose values are JSON: it needs no YAML writer, and all readers parse it the same."""
     facts = subject.facts
     identifier = check_license(facts.license.id, facts.name)
     rows: dict[str, Any] = {"license": identifier}
     if identifier == "other":
         if not facts.license.url:
-            raise CardError(f"The card of {facts.name} has license 'other' and no url of its terms.")
+            raise CardError(
+                f"The card of {facts.name} has license 'other' but no url of its terms. Add the url.",
+                code="license-url-missing",
+            )
         rows |= {"license_name": _license_name(facts.license), "license_link": facts.license.url}
     rows["library_name"] = "timm"
     rows["pipeline_tag"] = "image-classification" if subject.num_classes else "image-feature-extraction"
@@ -257,12 +259,12 @@ def _front_matter(subject: Subject) -> str:
 
 
 def _license_name(terms: License) -> str:
-    """What the Hub shows of terms of one's own: a short id, from the note's beginning."""
+    """A short id of special terms for the Hub, from the beginning of their note."""
     words = re.split(r"[:.;,(]", terms.note or "own terms")[0]
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:48] or "own-terms"
 
 
-def _binds(identifier: str | None) -> bool:
+def _is_binding(identifier: str | None) -> bool:
     return identifier is not None and License(identifier, redistributable=True).needs_acceptance
 
 
@@ -287,6 +289,6 @@ def _bibtex(paper: Citation) -> str:
 
 
 def _cell(value: object) -> str:
-    """A value inside a Markdown table."""
-    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return shown.replace("|", "\\|").replace("\n", " ")
+    """A value as a cell of a Markdown table."""
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

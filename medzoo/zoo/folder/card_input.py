@@ -1,4 +1,4 @@
-"""From a model and its card to a folder's configuration: what may be taken over, and what a person must state."""
+"""The folder's configuration from a model and its card: facts that the model gives, and facts that the user must state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
-from medzoo.zoo.folder.config import PROBLEMS, RESERVED, SCHEMA, FolderConfig, FolderFacts, Rule, Source, Step
+from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
+from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule, Source, Step
+from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
 from medzoo.zoo.registry.closed_schema import parse, plain
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
     from medzoo.zoo.models.receipt import LoadReceipt
 
 CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-UNSTATED = "Nobody stated mean and std: they are those of timm's configuration of the architecture."
+UNSTATED = "The card has no mean and std: these are from timm's configuration of the architecture."
 
 
 @dataclass(frozen=True)
 class CardInput:
-    """The input convention as far as a card states it; the rest is the model's."""
+    """The input convention of a card; missing values are taken from the model."""
 
     size: int | None = None
     mean: tuple[float, ...] | None = None
@@ -45,7 +47,7 @@ class CardInput:
 
 @dataclass(frozen=True)
 class Card:
-    """What `save` takes: at least name, license and data; labels for a head."""
+    """The card that `save` takes: at least name, license and data; labels for a head."""
 
     name: str
     license: License | str
@@ -73,59 +75,70 @@ def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
         card: with at least name, license and data.
 
     Raises:
-        CardError: for a missing or unknown fact; none is invented.
+        CardError: for a missing or unknown fact.
     """
     if isinstance(card, Checkpoint):
-        past, stated = card.pretraining, plain(card.input)
+        past = card.pretraining
         rows: dict[str, Any] = {
             "name": card.name, "license": card.license, "data": past.data if past else (),
-            "method": past.method if past else None, "lineage": card.lineage(), "input": stated,
+            "method": past.method if past else None, "lineage": card.lineage(), "input": plain(card.input),
             "model": plain(card.model), "citation": plain(card.citation) if card.citation else None,
         }  # fmt: skip
     elif isinstance(card, Mapping):
         rows = dict(card)
     else:
-        raise CardError(f"A card is a dict or a Checkpoint, not {type(card).__name__}.")
+        raise CardError(f"A card must be a dict or a Checkpoint, not {type(card).__name__}.", code="card-wrong-type")
     for key, example in (("name", "'resnet50-simclr-mydata'"), ("license", "'apache-2.0'"), ("data", "['mydata']")):
         if rows.get(key) in (None, "", [], ()):
-            raise CardError(f"The card has no {key}; state it, for example {key}={example}. medzoo invents no facts.")
-    rows = {key: _stored(plain(value), f"The card's {key}") for key, value in rows.items() if value is not None}
+            raise CardError(f"The card has no {key}. Add it, for example {key}={example}.", code="card-fact-missing")
+    # every value must be valid in JSON and in the schema
+    rows = {key: _json_value(plain(value), f"The card's {key}") for key, value in rows.items() if value is not None}
     read = parse(Card, rows, "The card", CardError)
     if not CARD_NAME.fullmatch(read.name):
-        raise CardError(f"The card's name is {read.name!r}; use letters, digits and . _ - (at most 96, no slash).")
+        raise CardError(
+            f"The card's name is {read.name!r}. Use at most 96 letters, digits and . _ - (no slash).",
+            code="card-name-invalid",
+        )
+    # a plain id becomes a License: redistributable unless it is unknown
     terms = read.license if isinstance(read.license, License) else None
     identifier = check_license(terms.id if terms else read.license, f"The card of {read.name}")
     if terms is None:
         terms = License(identifier, redistributable=identifier != "unknown")
     data = (read.data,) if isinstance(read.data, str) else read.data
     if read.problem_type is not None and read.problem_type not in PROBLEMS:
-        raise CardError(f"The card's problem_type is {read.problem_type!r}; it is one of {', '.join(PROBLEMS)}.")
+        raise CardError(
+            f"The card's problem_type is {read.problem_type!r}; it must be one of {', '.join(PROBLEMS)}.",
+            code="problem-type-unknown",
+        )
     return replace(read, license=terms, data=data, results=check_rows(read.results))
 
 
-def _stored(value: Any, where: str) -> Any:  # noqa: ANN401
-    """A value as JSON and a card can hold it.
+def _json_value(value: Any, where: str) -> Any:  # noqa: ANN401
+    """A value in a form that JSON can store.
 
     Raises:
-        CardError: for a number that is not finite, or a value of another kind, with its place.
+        CardError: for a number that is not finite, or a value of another type; the message has its position.
     """
     if isinstance(value, Mapping):
-        return {printable(key): _stored(row, f"{where}: {key}") for key, row in value.items()}
+        return {printable(key): _json_value(row, f"{where}: {key}") for key, row in value.items()}
     if isinstance(value, list | tuple):
-        return [_stored(row, f"{where}[{number}]") for number, row in enumerate(value)]
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():  # a number of numpy
+        return [_json_value(row, f"{where}[{number}]") for number, row in enumerate(value)]
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():  # a NumPy scalar
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
-        raise CardError(f"{where} is {value}; leave out what is no number.")
+        raise CardError(f"{where} is {value}. Leave out numbers that are not finite.", code="card-number-not-finite")
     if isinstance(value, str):
         return printable(value)
     if value is None or isinstance(value, bool | int | float):
         return value
-    raise CardError(f"{where} is {value!r} ({type(value).__name__}); give text, a number, a list or a table.")
+    raise CardError(
+        f"{where} is {value!r} ({type(value).__name__}). Give text, a number, a list or a table.",
+        code="card-value-type",
+    )
 
 
 def written_with() -> dict[str, str]:
-    """Versions of what a folder is written with; no name of a machine or a person.
+    """Versions of Python and the packages that write a folder, without names of machines or users.
 
     >>> sorted(written_with())
     ['medzoo', 'python', 'safetensors', 'timm', 'torch']
@@ -140,7 +153,7 @@ def written_with() -> dict[str, str]:
 
 
 def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> FolderFacts:
-    """The `medzoo` block that follows from a card; `write_folder` fills in sha256 and golden features."""
+    """The `medzoo` block of a card; `write_folder` fills in sha256 and golden features."""
     assert isinstance(card.license, License)
     return FolderFacts(
         schema=SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
@@ -158,40 +171,45 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         card: as for `save`.
 
     Raises:
-        CardError: if the card lacks a fact, or contradicts the model.
-        WeightsMismatchError: if it is no plain timm model.
+        CardError: if the card lacks a fact or contradicts the model.
+        WeightsMismatchError: if it is not a plain timm model.
     """
-    from medzoo.zoo.models import build
 
+    # the architecture, from timm's configuration or from the receipt
     read = read_card(card)
     config: Mapping[str, Any] | None = getattr(model, "pretrained_cfg", None)
-    architecture = (config or {}).get("architecture") or getattr(
-        getattr(model, "load_receipt", None), "architecture", None
-    )
+    receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
+    architecture = (config or {}).get("architecture") or getattr(receipt, "architecture", None)
     if not config or not architecture or not hasattr(model, "reset_classifier"):
         raise WeightsMismatchError(
-            f"{type(model).__name__} is no plain timm model. Pass the network itself: not a wrapper (take .module), not a "
-            "features_only one."
+            f"{type(model).__name__} is not a plain timm model. Give the network itself, not a wrapper (use .module) and not a "
+            "features_only model.",
+            code="not-a-timm-model",
         )
+    # the input convention
     classes = int(getattr(model, "num_classes", 0))
     channels = build.in_chans_of(model)
-    receipt: LoadReceipt | None = getattr(model, "load_receipt", None)
     shape = _input(read, config, channels, receipt, model)
     for problem in input_problems(shape):
-        raise CardError(f"The card's input: {problem}")
+        raise CardError(f"The card's input: {problem}", code="input-invalid")
+    # the head and its labels
     arguments = _arguments(model, read, channels, shape)
     if not read.labels and len(read.model.labels) == classes and receipt and not receipt.fresh:
-        read = replace(read, labels=read.model.labels)  # the stored head, under the facts of its checkpoint
+        read = replace(read, labels=read.model.labels)  # the stored head of the checkpoint
     if classes and len(read.labels) != classes:
         raise CardError(
-            f"The model has {classes} outputs and the card {len(read.labels)} labels. Name them: labels=[...], "
-            "or save the model after model.reset_classifier(0)."
+            f"The model has {classes} outputs and the card {len(read.labels)} labels. Give all labels (labels=[...]), or remove "
+            "the head with model.reset_classifier(0).",
+            code="label-count-differs",
         )
     if not classes and (read.labels or read.problem_type):
-        raise CardError("The card names labels, but the model has no head.")
-    stated = card.license if isinstance(card, Checkpoint) else card["license"]
-    barred = not isinstance(stated, str) and not read.license.redistributable  # type: ignore[union-attr]
-    lineage = _lineage(read, receipt, barred)
+        raise CardError(
+            "The card has labels or a problem_type, but the model has no head. Remove them.", code="labels-without-head"
+        )
+    # only a full licence, not a bare id, can forbid redistribution
+    given = card.license if isinstance(card, Checkpoint) else card["license"]
+    forbidden = not isinstance(given, str) and not read.license.redistributable  # type: ignore[union-attr]
+    lineage = _lineage(read, receipt, forbidden)
     assert isinstance(read.license, License)
     cfg = build.timm_config(architecture, shape, num_classes=classes, license_id=read.license.id.lower())
     return FolderConfig(
@@ -202,30 +220,34 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
 def _input(
     card: Card, config: Mapping[str, Any], channels: int, receipt: LoadReceipt | None, model: nn.Module
 ) -> Input:
-    stated = card.input
-    if stated.channels not in (None, channels):
-        raise CardError(f"The card says {stated.channels} channels, and the model takes {channels}.")
-    traits = getattr(model, "_traits", {})
-    own = traits.get("img_size") if traits.get("fixed_input_size") else None
-    if own and stated.size not in (None, own[0]):
+    given = card.input
+    if given.channels not in (None, channels):
         raise CardError(
-            f"The card says size {stated.size}, and the model takes {own[0]} only. Build it with img_size={stated.size}."
+            f"The card has {given.channels} channels, but the model takes {channels}.", code="card-channels-differ"
         )
-    mean, std = (_fit(_first(row, config[key]), channels) for key, row in (("mean", stated.mean), ("std", stated.std)))
+    # a network with a fixed size (ViT) takes no other size
+    traits = getattr(model, "_traits", {})
+    fixed = traits.get("img_size") if traits.get("fixed_input_size") else None
+    if fixed and given.size not in (None, fixed[0]):
+        raise CardError(
+            f"The card has size {given.size}, but the model takes only {fixed[0]}. Build it with img_size={given.size}.",
+            code="card-size-differs",
+        )
+    mean, std = (_fit(_given(row, config[key]), channels) for key, row in (("mean", given.mean), ("std", given.std)))
     rule, clip = (receipt.input_rule, receipt.input_clip) if receipt else from_notes(config)
     return Input(
-        size=int(_first(stated.size, own[0] if own else config["input_size"][-1])), mean=mean, std=std,
+        size=int(_given(given.size, fixed[0] if fixed else config["input_size"][-1])), mean=mean, std=std,
         channels=channels,  # type: ignore[arg-type]
-        interpolation=stated.interpolation or config.get("interpolation"),
-        crop_pct=_first(stated.crop_pct, config.get("crop_pct")),
-        rule=stated.rule or rule, clip=_first(stated.clip, clip),
-        note=stated.note or (None if receipt or stated.mean else UNSTATED),
+        interpolation=given.interpolation or config.get("interpolation"),
+        crop_pct=_given(given.crop_pct, config.get("crop_pct")),
+        rule=given.rule or rule, clip=_given(given.clip, clip),
+        note=given.note or (None if receipt or given.mean else UNSTATED),
     )  # fmt: skip
 
 
-def _first(stated: Any, otherwise: Any) -> Any:  # noqa: ANN401
-    """What a card states, also if it is nought, which is then judged."""
-    return otherwise if stated is None else stated
+def _given(value: Any, default: Any) -> Any:  # noqa: ANN401
+    """The value, or the default for None. Zero is kept, so that the checks see it."""
+    return default if value is None else value
 
 
 def _fit(values: Any, channels: int) -> tuple[float, ...]:  # noqa: ANN401
@@ -234,23 +256,19 @@ def _fit(values: Any, channels: int) -> tuple[float, ...]:  # noqa: ANN401
 
 
 def _arguments(model: nn.Module, card: Card, channels: int, shape: Input) -> dict[str, Any]:
-    known = dict(getattr(model, "_model_args", {}))  # timm notes the keywords it was called with
+    """The keywords with which timm builds the same network."""
+    known = dict(getattr(model, "_model_args", {}))  # timm stores the keywords of its call
     known |= getattr(getattr(model, "load_receipt", None), "model_args", {})
-    kinds = (bool, int, float, str, list, tuple)
-    rows = {key: value for key, value in known.items() if key not in RESERVED and isinstance(value, kinds)}
-    rows = {
-        key: value
-        for key, value in rows.items()
-        if value is not None and isinstance(value, bool | int | float | str | list | tuple)
-    }
+    types = (bool, int, float, str, list, tuple)
+    rows = {key: value for key, value in known.items() if key not in RESERVED and isinstance(value, types)}
     rows |= card.model.kwargs
     if reserved := sorted(RESERVED & set(card.model.kwargs)):
-        raise UsageError(f"The card's model kwargs may not hold {', '.join(reserved)}.")
+        raise UsageError(f"The card's model kwargs must not have {', '.join(reserved)}.", code="model-args-reserved")
     rows.pop("in_chans", None)
     if channels != 3:
         rows["in_chans"] = channels
-    usual = getattr(model, "_traits", {})
-    if usual.get("fixed_input_size") and usual.get("img_size"):
+    traits = getattr(model, "_traits", {})
+    if traits.get("fixed_input_size") and traits.get("img_size"):
         from timm.models import get_pretrained_cfg
 
         default = get_pretrained_cfg(str(model.pretrained_cfg["architecture"]))  # type: ignore[index]
@@ -260,24 +278,21 @@ def _arguments(model: nn.Module, card: Card, channels: int, shape: Input) -> dic
     return rows
 
 
-def _lineage(card: Card, receipt: LoadReceipt | None, barred: bool) -> tuple[Step, ...]:
+def _lineage(card: Card, receipt: LoadReceipt | None, forbidden: bool) -> tuple[Step, ...]:
+    """The card's lineage, or the loaded checkpoint's plus one step for each new data set of the card."""
     steps = card.lineage
     assert isinstance(card.license, License)
     if steps is None:
         before = tuple(parse(Step, row, "lineage", CardError) for row in (receipt.lineage if receipt else ()))
         known = [step.data for step in before]
-        new = [data for index, data in enumerate(card.data) if known[index : index + 1] != [data]] or list(
-            card.data[-1:]
-        )
-        own = [Step(data=data) for data in new]
-        own[-1] = replace(
-            own[-1], method=card.method, images=card.images, epochs=card.epochs, modalities=card.modalities
-        )
-        steps = (*before, *own)
+        new = [data for index, data in enumerate(card.data) if known[index : index + 1] != [data]]
+        own = [Step(data=data) for data in new or card.data[-1:]]
+        last = replace(own[-1], method=card.method, images=card.images, epochs=card.epochs, modalities=card.modalities)
+        steps = (*before, *own[:-1], last)
     if steps:
         last = steps[-1]
-        own_terms = {"name": last.name or card.name, "license": last.license or card.license.id}
-        steps = (*steps[:-1], replace(last, **own_terms))  # type: ignore[arg-type]
-        if barred:
+        terms = {"name": last.name or card.name, "license": last.license or card.license.id}
+        steps = (*steps[:-1], replace(last, **terms))  # type: ignore[arg-type]
+        if forbidden:
             steps = (*steps[:-1], replace(steps[-1], redistributable=False))
     return steps

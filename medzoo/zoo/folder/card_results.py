@@ -1,4 +1,4 @@
-"""Rows of results in a card: their closed schema, and the two forms in which the Hub reads them."""
+"""Rows of results in a card: their closed schema, and the two forms that the Hub reads."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from typing import Any
 from medzoo.errors import CardError
 from medzoo.zoo.registry.closed_schema import parse, plain
 
-TASK_TYPES = {"segmentation": "image-segmentation"}  # of the Hub; all others here are classification
+TASK_TYPES = {"segmentation": "image-segmentation"}  # of the Hub; all other tasks are classification
 MODEL_INDEX_TASK = "image-classification"
 SOURCE_NAME = "medzoo results"
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One number of a checkpoint on a task, and what a reader needs to weigh it.
+    """One score of a checkpoint on a task, with its uncertainty and origin.
 
     Args:
         task: medzoo's name of the task.
-        metric: the field's term for the number.
-        value: finite; the mean where there are several seeds.
+        metric: the standard name of the metric.
+        value: finite; the mean if there are several seeds.
         kind: of the task; "segmentation" changes the Hub's task type.
-        label: the class it is about; None for the whole task.
-        split: that was scored.
-        protocol: how the checkpoint was put to the task.
-        seeds: of the runs behind the value.
-        sd: over the seeds (ddof 1).
+        label: the class of the score; None for the whole task.
+        split: the scored split.
+        protocol: how the checkpoint was evaluated (linear probe, fine-tuning, ...).
+        seeds: of the runs with this value.
+        sd: standard deviation over the seeds (ddof 1).
         ci: lowest and highest of the 95 % interval.
-        n: images that were scored.
-        patients: that they belong to.
-        dataset: the data set's id on the Hub, where it has one.
+        n: number of scored images.
+        patients: number of their patients.
+        dataset: the data set's id on the Hub, if it has one.
         revision: of that data set.
         source: address of the result files.
         date: of the last run, YYYY-MM-DD.
         run: the id of a single run.
-        note: what else should be known.
+        note: anything else that a reader should know.
     """
 
     task: str
@@ -62,7 +62,7 @@ class ResultRow:
 
     @property
     def spread(self) -> str:
-        """The interval, or the sd over seeds, or nothing that could be said.
+        """The interval and the sd over seeds, as text.
 
         >>> ResultRow("t", "auroc", 0.9, ci=(0.88, 0.92), seeds=(0, 1, 2)).spread
         '95 % interval 0.8800 to 0.9200, 3 seeds'
@@ -78,7 +78,7 @@ class ResultRow:
 
 
 def check_rows(rows: Iterable[Mapping[str, Any] | ResultRow]) -> tuple[ResultRow, ...]:
-    """Rows as a card may carry them.
+    """The checked rows of a card.
 
     Args:
         rows: with at least task, metric and value.
@@ -92,11 +92,16 @@ def check_rows(rows: Iterable[Mapping[str, Any] | ResultRow]) -> tuple[ResultRow
         read = row if isinstance(row, ResultRow) else parse(ResultRow, plain(dict(row)), where, CardError)
         numbers = [value for value in (read.value, read.sd, *(read.ci or ())) if value is not None]
         if not all(math.isfinite(value) for value in numbers):
-            raise CardError(f"{where}: {read.metric} on {read.task} is not finite; leave undefined results out.")
+            raise CardError(
+                f"{where}: {read.metric} on {read.task} is not finite. Leave out undefined results.",
+                code="result-not-finite",
+            )
         if read.ci is not None and not (len(read.ci) == 2 and read.ci[0] <= read.ci[1]):
-            raise CardError(f"{where}: ci is {list(read.ci)}; it is two numbers, lowest and highest.")
+            raise CardError(
+                f"{where}: ci is {list(read.ci)}; it must be two numbers, lowest and highest.", code="result-ci-invalid"
+            )
         if read.sd is not None and len(read.seeds) < 2:
-            raise CardError(f"{where}: an sd needs the seeds of at least two runs.")
+            raise CardError(f"{where}: sd needs the seeds of at least two runs.", code="result-sd-without-seeds")
         checked.append(read)
     return tuple(checked)
 
@@ -124,7 +129,7 @@ def model_index(name: str, rows: tuple[ResultRow, ...]) -> list[dict[str, Any]]:
 
 
 def eval_results(rows: tuple[ResultRow, ...]) -> dict[str, str]:
-    """The rows as files of `.eval_results`, by path in the repository; only those of data sets that the Hub knows.
+    """The rows as files of `.eval_results`, by path in the repository; only rows with a data set on the Hub.
 
     Source: https://huggingface.co/docs/hub/eval-results
     """
@@ -142,13 +147,8 @@ def eval_results(rows: tuple[ResultRow, ...]) -> dict[str, str]:
             entry["date"] = row.date
         if row.source:
             entry["source"] = {"url": row.source, "name": SOURCE_NAME}
-        said = [
-            row.metric,
-            f"protocol {row.protocol}" if row.protocol else "",
-            row.spread,
-            f"n {row.n}" if row.n else "",
-        ]
-        entry["notes"] = "; ".join(part for part in said if part)
+        protocol, images = f"protocol {row.protocol}" if row.protocol else "", f"n {row.n}" if row.n else ""
+        entry["notes"] = "; ".join(part for part in (row.metric, protocol, row.spread, images) if part)
         files.setdefault(f".eval_results/{_file_name(row.task)}.yaml", []).append(entry)
     return {path: yaml.safe_dump(entries, sort_keys=False, allow_unicode=True) for path, entries in files.items()}
 

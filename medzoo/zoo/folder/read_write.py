@@ -1,4 +1,4 @@
-"""Folders: model.safetensors, config.json and README.md, which timm, transformers and medzoo read alike."""
+"""Read and write folders with model.safetensors, config.json and README.md, which timm, transformers and medzoo can load."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo import store
 from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatchError
+from medzoo.zoo.folder.card import render
+from medzoo.zoo.folder.card_input import folder_config
 from medzoo.zoo.folder.config import FolderConfig, read_config, to_json
-from medzoo.zoo.models.weights import compare_names, read_header, refuse_impossible, shapes, write_weights
+from medzoo.zoo.models import build
+from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
+from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import CARD, CONFIG, ORIGIN, WEIGHTS
 
@@ -20,17 +24,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILES = (WEIGHTS, CONFIG, CARD)
-EXTRA = (".gitattributes", ORIGIN)  # what else may lie in a checkpoint's folder
+EXTRA = (".gitattributes", ORIGIN)  # other files that a checkpoint's folder may have
 
 
 def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:
-    """The checked configuration of a folder; its weights are checked up to their header.
+    """The checked configuration of a folder; of the weights, only the header is checked.
 
     Args:
         directory: with config.json and model.safetensors.
 
     Raises:
-        IntegrityError: if a file is missing, damaged or states something that the schema does not know.
+        IntegrityError: if a file is missing or damaged, or has a key or value outside the schema.
     """
     config = read_config(Path(directory))
     read_header(config.weights)
@@ -38,35 +42,34 @@ def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:
 
 
 def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike[str], config: FolderConfig) -> Path:
-    """Write a folder whole or not at all, prove that it gives the network back, and replace what was there.
+    """Write a complete folder or nothing, check that it loads as the same network, and replace an older one.
 
     Args:
         state: the tensors, by timm's names.
-        directory: the folder; an older checkpoint in it is replaced, anything else is left alone.
-        config: its configuration, with facts; `facts.sha256` and golden features are filled in.
+        directory: the folder; an older checkpoint in it is replaced, other files are never changed.
+        config: its configuration, with facts; `facts.sha256` and the golden features are filled in.
 
     Returns:
         The folder.
 
     Raises:
         IntegrityError: for NaN or infinity.
-        WeightsMismatchError: if names or shapes are not the architecture's.
-        UsageError: if the directory holds something else.
+        WeightsMismatchError: if names or shapes do not match the architecture.
+        UsageError: if the directory has other files.
     """
-    from medzoo.zoo.folder.card import render
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.golden import compute_golden
 
     directory = Path(directory)
     if config.facts is None:
-        raise CardError("A folder cannot be written without facts: name, licence and data.")
-    _refuse_foreign(directory)
+        raise CardError("A folder needs facts: name, licence and data. Give them in the card.", code="facts-missing")
+    # check the tensors before anything is written
+    _check_directory(directory)
     refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     model = build.twin(config.architecture, config.pretrained_cfg, arguments)
     compare_names(shapes(state.items()), shapes(model.state_dict().items()), config.name, config.architecture)
     with store.atomic_folder(directory) as folder:
         write_weights(state, folder / WEIGHTS)
+        # the golden features come from the written file, so that they prove the file
         model = build.filled(config.architecture, config.pretrained_cfg, arguments, _floats(folder))
         if config.num_classes:
             model.reset_classifier(0)  # type: ignore[operator]
@@ -80,38 +83,38 @@ def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike
 
 
 def _floats(folder: Path) -> dict[str, torch.Tensor]:
-    from medzoo.zoo.models.weights import read_weights
 
     state = read_weights(folder / WEIGHTS)
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
-def _refuse_foreign(directory: Path) -> None:
+def _check_directory(directory: Path) -> None:
     if directory.is_file():
-        raise UsageError(f"{directory} is a file; give a folder.")
+        raise UsageError(f"{directory} is a file. Give a folder.", code="not-a-folder")
     if directory.is_dir():
         others = sorted(path.name for path in directory.iterdir() if path.name not in FILES + EXTRA)
         if others:
             raise UsageError(
-                f"{directory} holds other things than a checkpoint ({', '.join(others[:5])}); give a new folder."
+                f"{directory} has files that do not belong to a checkpoint ({', '.join(others[:5])}). Give a new folder.",
+                code="folder-not-empty",
             )
 
 
 def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoint | Mapping[str, Any]) -> Path:
-    """Write any timm model as a folder that medzoo, timm and transformers load.
+    """Write any timm model as a folder that medzoo, timm and transformers can load.
 
     Args:
-        model: a timm model (or one that medzoo loaded); its mode and device stay as they are.
+        model: a timm model (or one that medzoo loaded); its mode and device do not change.
         directory: the folder to write.
-        card: a Checkpoint, or a dict with at least name, license and data (and labels for a head); it may hold method,
+        card: a Checkpoint, or a dict with at least name, license and data (and labels for a head). Optional keys: method,
             lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note.
 
     Returns:
         The folder.
 
     Raises:
-        CardError: if a fact is missing that must not be invented.
-        WeightsMismatchError: if the folder would not give the same network back.
+        CardError: if a required fact is missing.
+        WeightsMismatchError: if the folder would not load as the same network.
 
     >>> import tempfile, timm
     >>> card = {"name": "test_resnet-nothing", "license": "apache-2.0", "data": ["nothing"]}
@@ -119,42 +122,41 @@ def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoin
     >>> sorted(path.name for path in folder.iterdir())
     ['README.md', 'config.json', 'model.safetensors']
     """
-    from medzoo.zoo.folder.card_input import folder_config
 
     config = folder_config(model, card)
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    _prove_same(model, state, config)
+    _check_same_function(model, state, config)
     return write_folder(state, directory, config)
 
 
-def _prove_same(model: nn.Module, state: Mapping[str, torch.Tensor], config: FolderConfig) -> None:
-    """Build what the configuration says and compare its answer with the model's: shapes alone miss, say, num_heads."""
+def _check_same_function(model: nn.Module, state: Mapping[str, torch.Tensor], config: FolderConfig) -> None:
+    """Build the network of the configuration and compare its output with the model's: shapes do not show, say, num_heads."""
     import torch
 
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.golden import fixed_inputs, not_finite
-
     refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     compare_names(shapes(state.items()), need, f"The model {config.name}", config.architecture)
-    again = build.filled(config.architecture, config.pretrained_cfg, arguments, state)
+    rebuilt = build.filled(config.architecture, config.pretrained_cfg, arguments, state)
+    # run both networks in eval mode on the model's device; then restore the mode of each module
     parameter = next(model.parameters())
     modes = {name: module.training for name, module in model.named_modules()}
     batch = fixed_inputs(config.in_chans, config.input.size)[:1].to(parameter.device, parameter.dtype)
     try:
         model.eval()
         with torch.inference_mode():
-            want, have = model(batch).float(), again.to(parameter.device)(batch).float()
+            expected, actual = model(batch).float(), rebuilt.to(parameter.device)(batch).float()
     finally:
         for name, module in model.named_modules():
             module.training = modes[name]
-    if not torch.isfinite(want).all():
-        raise not_finite(again, batch.float())
-    scale = max(float(want.abs().max()), 1e-6)
+    if not torch.isfinite(expected).all():
+        raise not_finite(rebuilt, batch.float())
+    scale = max(float(expected.abs().max()), 1e-6)
     exact = parameter.device.type == "cpu" and parameter.dtype == torch.float32  # TF32 and half precision round more
-    if want.shape != have.shape or not float((want - have).abs().max()) <= (1e-5 if exact else 2e-2) * scale:
+    tolerance = (1e-5 if exact else 2e-2) * scale
+    if expected.shape != actual.shape or not float((expected - actual).abs().max()) <= tolerance:
         raise WeightsMismatchError(
-            f"timm builds {config.architecture} with {config.model_args} to another function than the model that was given. "
-            "Name the missing keywords in the card: model={'kwargs': {...}}."
+            f"timm's {config.architecture} with {config.model_args} gives other outputs than your model. Add the missing "
+            "keywords to the card: model={'kwargs': {...}}.",
+            code="outputs-differ",
         )

@@ -1,4 +1,4 @@
-"""JSON of files that others wrote: one value a key, numbers that are numbers, text that every file takes."""
+"""Strict JSON for untrusted files: no duplicate keys, finite numbers only, no broken Unicode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # escapes of which two make a letter
+HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")  # the first half of a surrogate pair
 
 
 def strict_json(text: str) -> Any:  # noqa: ANN401
@@ -17,12 +17,12 @@ def strict_json(text: str) -> Any:  # noqa: ANN401
         text: the content of a file.
 
     Raises:
-        ValueError: for what is no JSON, a key that stands twice, NaN, a number beyond all numbers, or half of a letter.
+        ValueError: for invalid JSON, a duplicate key, NaN, a number that is too large, or half of a surrogate pair.
         RecursionError: for deep nesting.
 
     >>> strict_json('{"a": 1, "a": 2}')
     Traceback (most recent call last):
-    ValueError: a key stands twice
+    ValueError: a key occurs twice
     """
     value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite)
     if HALF_PAIR.search(text):
@@ -33,15 +33,15 @@ def strict_json(text: str) -> Any:  # noqa: ANN401
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     rows = dict(pairs)
     if len(rows) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return rows
 
 
 def _finite(number: str) -> float:
     if not math.isfinite(value := float(number)):
-        raise ValueError(f"{number} is beyond all numbers")
+        raise ValueError(f"{number} is too large for a float")
     return value
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no JSON number")
+    raise ValueError(f"{constant} is not a JSON number")

@@ -1,4 +1,4 @@
-"""What a checkpoint's folder says about itself, as `medzoo info` shows it."""
+"""The facts of a checkpoint's folder, as `medzoo info` shows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medzoo.zoo.registry.closed_schema import plain
 
 
 def folder_facts(folder: Path) -> dict[str, Any]:
-    """The facts of a folder's config.json; unknown ones are absent.
+    """The facts of a folder's config.json; unknown facts are absent.
 
     Args:
         folder: with config.json and model.safetensors.
@@ -25,5 +25,5 @@ def folder_facts(folder: Path) -> dict[str, Any]:
         "input": plain(config.input),
     }  # fmt: skip
     rows["model"] = {key: value for key, value in rows["model"].items() if value}
-    stated = plain(config.facts) if config.facts else {}
-    return rows | {key: value for key, value in stated.items() if key not in ("name", "input")}
+    facts = plain(config.facts) if config.facts else {}
+    return rows | {key: value for key, value in facts.items() if key not in ("name", "input")}

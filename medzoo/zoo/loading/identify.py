@@ -1,23 +1,25 @@
-"""Which weights a name stands for on this machine, without reading them: what a table and a dry run ask."""
+"""Identify the weights of a name on this machine without loading them, for tables and dry runs."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
+from medzoo import store
+from medzoo.zoo.download.fetch import locate, verify
 from medzoo.zoo.registry.checkpoint import Input
 
 
 @dataclass(frozen=True)
 class Identified:
-    """What of a checkpoint is known before its network is built; as its load receipt would say it.
+    """The facts of a checkpoint that are known before its network is built, as in its load receipt.
 
     Args:
-        name: the checkpoint's own name, whatever was typed.
-        architecture: timm's name, or a variant's.
+        name: the checkpoint's registered name, also for an alias.
+        architecture: the name of a timm architecture or of a variant.
         sha256: of the weights; empty for random ones.
         input: the input convention.
-        repo: on the Hub, where `revision` is a commit of it.
+        repo: repository on the Hub, if `revision` is a commit of it.
         revision: the Hub's commit.
     """
 
@@ -30,29 +32,27 @@ class Identified:
 
 
 def identify(name: str, *, hub: str | os.PathLike[str] | None = None) -> Identified:
-    """The weights behind a name, as far as they are here; nothing is fetched, converted or drawn.
+    """The weights of a name on this machine; nothing is fetched, converted or initialised.
 
-    The weights are hashed if their size, time or inode changed since they last were.
+    The weights are hashed only if their size, time or inode changed since the last hash.
 
     Args:
         name: as for `medzoo.load`.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
 
     Raises:
-        MedzooError: if the name means nothing, its weights are not here, or they are damaged.
+        MedzooError: if the name is unknown, or its weights are damaged or not on this machine.
 
     >>> identify("resnet18-random").sha256
     ''
     """
-    from medzoo import store
-    from medzoo.zoo.download.fetch import locate, verify
 
-    # accepting the terms belongs to loading; who asks which weights these are does not use them
-    found = locate(name, hub=hub, download=False, accept_license=True)
-    if found.folder is None:
-        assert found.checkpoint is not None
-        return Identified(found.checkpoint.name, found.checkpoint.architecture, "", found.checkpoint.input)
-    config = verify(found)
+    # this does not use the weights, so it does not need acceptance of their terms
+    located = locate(name, hub=hub, download=False, accept_license=True)
+    if located.folder is None:
+        assert located.checkpoint is not None
+        return Identified(located.checkpoint.name, located.checkpoint.architecture, "", located.checkpoint.input)
+    config = verify(located)
     sha256 = config.facts.sha256 if config.facts else store.verified_sha256(config.weights)
-    repo = found.name if found.revision and "/" in found.name else None
-    return Identified(config.name, config.architecture, sha256, config.input, repo, found.revision)
+    repo = located.name if located.revision and "/" in located.name else None
+    return Identified(config.name, config.architecture, sha256, config.input, repo, located.revision)

@@ -1,4 +1,4 @@
-"""The first convolution for another number of input channels."""
+"""Adapt the first convolution to another number of input channels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels: int) -> dict[str, torch.Tensor]:
-    """The tensors with the stem for another number of channels, as timm turns it.
+    """The tensors, with the stem adapted by timm to another number of channels.
 
     Raises:
-        UsageError: if timm cannot.
+        UsageError: if timm cannot adapt it.
     """
     import inspect
 
@@ -26,11 +26,17 @@ def adapt_stem(config: FolderConfig, state: Mapping[str, torch.Tensor], channels
     first = config.pretrained_cfg.get("first_conv")
     names = [first] if isinstance(first, str) else list(first or ())
     if not names:
-        raise UsageError(f"{config.architecture} names no first convolution; in_chans stays {config.in_chans}.")
+        raise UsageError(
+            f"timm's configuration of {config.architecture} has no first_conv: in_chans can only be {config.in_chans}.",
+            code="stem-unknown",
+        )
     adapted = dict(state)
     for name in names:
         try:
             adapted[f"{name}.weight"] = adapt_input_conv(channels, state[f"{name}.weight"], **base)
         except (NotImplementedError, AssertionError, KeyError, ValueError) as error:
-            raise UsageError(f"The stem of {config.name} cannot be turned into {channels} channels: {error}") from error
+            raise UsageError(
+                f"timm cannot adapt the stem of {config.name} to {channels} channels: {error}",
+                code="stem-not-adaptable",
+            ) from error
     return adapted

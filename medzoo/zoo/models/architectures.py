@@ -1,4 +1,4 @@
-"""What can be computed about an architecture, written to architectures.json: `python -m medzoo.zoo.models.architectures`."""
+"""Compute facts about architectures and write them to architectures.json: `python -m medzoo.zoo.models.architectures`."""
 
 from __future__ import annotations
 

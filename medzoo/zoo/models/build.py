@@ -1,4 +1,4 @@
-"""Networks from an architecture's name: on the meta device for checks and fast loads, or drawn from torch's generator."""
+"""Build networks from an architecture's name: on the meta device for checks and fast loads, or with random weights."""
 
 from __future__ import annotations
 
@@ -15,36 +15,46 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-REFUSALS = (TypeError, ValueError, AssertionError, RuntimeError, LookupError, AttributeError)  # as timm says no
+REFUSALS = (
+    TypeError,
+    ValueError,
+    AssertionError,
+    RuntimeError,
+    LookupError,
+    AttributeError,
+)  # timm's errors for wrong keywords
 FILLS = ("normal_", "uniform_", "fill_", "zero_", "mul_", "add_", "clamp_", "erfinv_", "div_")
-FILLS_OF_NN = ("kaiming_normal_", "kaiming_uniform_")  # torch asks the mode before it looks into them
+FILLS_OF_NN = ("kaiming_normal_", "kaiming_uniform_")  # torch calls the mode for these functions themselves
 
 
 def known_architecture(name: str, where: str) -> None:
     """Refuse an architecture that neither timm nor medzoo's variants have.
 
     Raises:
-        WeightsMismatchError: naming timm's version.
+        WeightsMismatchError: with timm's version.
     """
     import timm
 
     import medzoo.zoo.variants  # noqa: F401 - registers the variants with timm
 
     if not timm.is_model(name):
-        raise WeightsMismatchError(f"{where} is a {name!r}, which timm {timm.__version__} does not have. Update timm.")
+        raise WeightsMismatchError(
+            f"{where} is a {name!r}, which timm {timm.__version__} does not have. Update timm.",
+            code="architecture-unknown",
+        )
 
 
 def timm_config(
     architecture: str, shape: Input, *, num_classes: int, license_id: str | None = None, origin: str | None = None
 ) -> dict[str, Any]:
-    """A whole pretrained_cfg with a checkpoint's own facts; only the names of layers come from timm's own.
+    """A complete pretrained_cfg with a checkpoint's facts; only the names of layers come from timm's pretrained_cfg.
 
     Args:
         architecture: timm's name, or a variant's.
         shape: the input convention.
         num_classes: of the stored head.
         license_id: of the weights.
-        origin: address of the weights' authors.
+        origin: address of the original weights.
     """
     from timm.models import get_pretrained_cfg
 
@@ -72,12 +82,12 @@ def timm_config(
 
 
 def create(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> nn.Module:
-    """A network without stored weights, by timm, in eval mode.
+    """Build a network with timm, with random weights, in eval mode.
 
     Args:
         architecture: timm's name, or a variant's.
-        config: its whole pretrained_cfg.
-        arguments: keywords of the architecture, num_classes and in_chans among them.
+        config: its complete pretrained_cfg.
+        arguments: keywords of the architecture, including num_classes and in_chans.
 
     Raises:
         UsageError: if timm refuses a keyword.
@@ -93,15 +103,17 @@ def create(architecture: str, config: Mapping[str, Any], arguments: Mapping[str,
 
 
 def refused(what: str, arguments: Mapping[str, Any], error: Exception) -> UsageError:
-    """The error for keywords that timm does not take.
+    """The error for keywords that timm does not accept.
 
     Args:
         what: the architecture or the checkpoint.
         arguments: the keywords.
         error: what timm raised.
     """
-    depths = " (out_indices counts the depths from 0; without it all are given)" if "out_indices" in arguments else ""
-    return UsageError(f"timm cannot build {what} with {dict(arguments)}: {str(error)[:800]}{depths}")
+    hint = " (out_indices counts from 0; leave it out to get all depths)" if "out_indices" in arguments else ""
+    return UsageError(
+        f"timm cannot build {what} with {dict(arguments)}: {str(error)[:800]}{hint}", code="timm-refused-arguments"
+    )
 
 
 def twin(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, Any]) -> nn.Module:
@@ -113,7 +125,7 @@ def twin(architecture: str, config: Mapping[str, Any], arguments: Mapping[str, A
 
 
 def _without_drawing() -> AbstractContextManager[object]:
-    """Leave out what fills tensors on the meta device: they hold no numbers, and the calls cost most of the building."""
+    """Skip the functions that fill tensors on the meta device: meta tensors hold no numbers, and the calls are slow."""
     import torch
     from torch.overrides import TorchFunctionMode
 
@@ -135,21 +147,23 @@ def _nn_init(name: str) -> Any:  # noqa: ANN401
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
-    """Put tensors into a network that `twin` built, without drawing weights first.
+    """Put tensors into a network from `twin`, without random weights first.
 
     Args:
         model: on the meta device; changed in place.
         state: exactly the network's tensors.
 
     Returns:
-        Whether nothing is left on meta. If not, the network must be built in the normal way.
+        Whether no tensor is left on the meta device. If one is, the network must be built with `create`.
     """
     import torch
 
     _assign(model, state)
     for module in model.modules():
         computed = [name for name, buffer in module._buffers.items() if buffer is not None and buffer.is_meta]
-        for name in computed:  # not stored in files; meta ones compute silent nonsense
+        for (
+            name
+        ) in computed:  # files do not store these buffers, and meta buffers would give wrong results without an error
             if not hasattr(module, "init_non_persistent_buffers"):
                 return False
             module._buffers[name] = torch.empty_like(module._buffers[name], device="cpu")  # type: ignore[arg-type]
@@ -159,12 +173,12 @@ def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
 
 
 def _assign(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """What `load_state_dict(strict=True, assign=True)` does, without the hooks that cost most of its time."""
+    """The same as `load_state_dict(strict=True, assign=True)`, without its slow hooks."""
     import torch
 
     have: dict[str, tuple[int, ...]] = {name: tuple(tensor.shape) for name, tensor in state.items()}
     need: dict[str, tuple[int, ...]] = {}
-    made: dict[int, nn.Parameter] = {}  # tied parameters stay one
+    made: dict[int, nn.Parameter] = {}  # tied parameters stay one parameter
     for path, module in model.named_modules():
         here = f"{path}." if path else ""
         for key, old in module._parameters.items():
@@ -182,8 +196,8 @@ def _assign(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
 def _meta_tensors(module: nn.Module) -> list[str]:
     import torch
 
-    places = {**module._parameters, **module._buffers, **module.__dict__}
-    return [name for name, value in places.items() if isinstance(value, torch.Tensor) and value.is_meta]
+    values = {**module._parameters, **module._buffers, **module.__dict__}
+    return [name for name, value in values.items() if isinstance(value, torch.Tensor) and value.is_meta]
 
 
 def filled(
@@ -193,14 +207,14 @@ def filled(
     state: Mapping[str, torch.Tensor],
     empty: nn.Module | None = None,
 ) -> nn.Module:
-    """A network with given tensors, which must be exactly its own; torch's generator is not touched.
+    """Build a network with the given tensors, which must be exactly its tensors; torch's random generator does not change.
 
     Args:
         architecture: timm's name, or a variant's.
-        config: its whole pretrained_cfg.
+        config: its complete pretrained_cfg.
         arguments: keywords of the architecture.
-        state: the tensors; the network takes them over.
-        empty: what `twin` gives for the same arguments, if it was built already.
+        state: the tensors; the network uses them without a copy.
+        empty: the result of `twin` for the same arguments, if there is one.
     """
     import torch
 
@@ -213,7 +227,7 @@ def filled(
 
 
 def in_chans_of(model: nn.Module) -> int:
-    """Channels that a network's stem takes."""
+    """The number of input channels of a network's first convolution."""
     config = getattr(model, "pretrained_cfg", {})
     first = config.get("first_conv")
     name = first[0] if isinstance(first, tuple | list) else first
@@ -226,7 +240,7 @@ def in_chans_of(model: nn.Module) -> int:
 
 
 def names_under(names: Mapping[str, Any] | set[str], prefixes: object) -> list[str]:
-    """The names that lie under a module, or under one of several.
+    """The names below a module, or below one of several.
 
     >>> names_under({"fc.weight", "fc2.weight"}, "fc")
     ['fc.weight']
@@ -236,7 +250,7 @@ def names_under(names: Mapping[str, Any] | set[str], prefixes: object) -> list[s
 
 
 def head_of(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The modules that a network's head consists of: its classifier, or what holds it where that is more than a layer.
+    """The modules of a network's head: its classifier layers, or the modules that contain them.
 
     Args:
         config: a pretrained_cfg.
@@ -244,38 +258,40 @@ def head_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     >>> head_of({"classifier": "fc"}), head_of({"classifier": ("head.linear", "head_dist.linear")})
     (('fc',), ('head', 'head_dist'))
     """
-    given = config.get("classifier")
-    names = [given] if isinstance(given, str) else list(given or ())
+    classifier = config.get("classifier")
+    names = [classifier] if isinstance(classifier, str) else list(classifier or ())
     return tuple(name.rpartition(".")[0] or name for name in names)
 
 
 def tensors_of(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The very parameters and buffers that a network's state is made of, by name."""
+    """The parameters and buffers of a network's state, by name."""
     own: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {name: own[name] for name in model.state_dict() if name in own}
 
 
 def another_head(model: nn.Module, classes: int, config: Mapping[str, Any], name: str) -> tuple[list[str], list[str]]:
-    """Put another head, or none, on a loaded network.
+    """Replace the head of a loaded network by a new one, or remove it.
 
     Args:
         model: changed in place.
-        classes: outputs of the new head, which is drawn; 0 for none.
+        classes: outputs of the new head, which has random weights; 0 for no head.
         config: its pretrained_cfg.
         name: of the checkpoint, for the message.
 
     Returns:
-        The names of the tensors that went, and of those that were drawn.
+        The names of the removed tensors, and of the new ones.
 
     Raises:
-        WeightsMismatchError: if other tensors than those of the head changed.
+        WeightsMismatchError: if tensors outside the head changed.
     """
     before = tensors_of(model)
     model.reset_classifier(classes)  # type: ignore[operator]
-    now = tensors_of(model)
-    dropped = sorted(row for row, tensor in before.items() if now.get(row) is not tensor)
-    fresh = sorted(row for row, tensor in now.items() if before.get(row) is not tensor)
+    after = tensors_of(model)
+    dropped = sorted(row for row, tensor in before.items() if after.get(row) is not tensor)
+    fresh = sorted(row for row, tensor in after.items() if before.get(row) is not tensor)
     changed = {*dropped, *fresh}
     if foreign := sorted(changed - set(names_under(changed, head_of(config)))):
-        raise WeightsMismatchError(f"Changing the head of {name} changed other tensors too: {listed(foreign, 6)}.")
+        raise WeightsMismatchError(
+            f"Changing the head of {name} changed other tensors too: {listed(foreign, 6)}.", code="head-change-too-wide"
+        )
     return dropped, fresh

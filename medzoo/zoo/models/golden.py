@@ -1,4 +1,4 @@
-"""Golden features: what a network answers to three fixed inputs, to see later that it is still the same function."""
+"""Golden features: a network's features of three fixed inputs, to check later that it still computes the same."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-FIRST = 16  # features kept of each input
+FIRST = 16  # number of stored features for each input
 TOLERANCE = 1e-4  # relative, float32
 
 
 def fixed_inputs(channels: int, size: int) -> torch.Tensor:
-    """Three inputs of independent standard normal numbers, (3, channels, size, size), the same on every machine.
+    """Three inputs of independent standard normal numbers, (3, channels, size, size), identical on every machine.
 
     >>> fixed_inputs(3, 8).shape
     torch.Size([3, 3, 8, 8])
@@ -33,12 +33,12 @@ def compute_golden(model: nn.Module, channels: int, size: int) -> Golden:
     """The golden features of a headless network.
 
     Args:
-        model: float32, on the CPU, in eval mode; gives (N, features).
+        model: float32, on the CPU, in eval mode; its output is (N, features).
         channels: of its stem.
         size: side of its usual input, pixels.
 
     Raises:
-        IntegrityError: if they are not finite, naming the layer.
+        IntegrityError: if they are not finite; the message names the layer.
     """
     import torch
 
@@ -55,7 +55,7 @@ def compute_golden(model: nn.Module, channels: int, size: int) -> Golden:
 
 
 def not_finite(model: nn.Module, batch: torch.Tensor) -> IntegrityError:
-    """The error for a network that answers NaN or infinity though its weights are finite: which layer does so first.
+    """The error for a network that gives NaN or infinity with finite weights; it names the first layer that does.
 
     Args:
         model: in eval mode.
@@ -66,7 +66,7 @@ def not_finite(model: nn.Module, batch: torch.Tensor) -> IntegrityError:
     first: list[str] = []
 
     def look(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, given: object, out: object) -> None:
+        def hook(module: nn.Module, inputs: object, out: object) -> None:
             rows = out if isinstance(out, tuple | list) else [out]
             if not first and any(isinstance(row, torch.Tensor) and not torch.isfinite(row).all() for row in rows):
                 first.append(name)
@@ -83,8 +83,9 @@ def not_finite(model: nn.Module, batch: torch.Tensor) -> IntegrityError:
             handle.remove()
     layer = first[0] if first else "the last one"
     return IntegrityError(
-        f"The network answers NaN or infinity, though its weights are finite; the first layer that does is {layer}. Its weights "
-        "are too large, or damaged."
+        f"The network gives NaN or infinity, but its weights are finite; the first such layer is {layer}. Its weights are too "
+        "large, or damaged. Fetch or convert the checkpoint again.",
+        code="features-not-finite",
     )
 
 
@@ -103,15 +104,16 @@ def check_golden(model: nn.Module, golden: Golden, channels: int, size: int, whe
         where: the checkpoint, for the message.
 
     Raises:
-        IntegrityError: if they differ by more than a part in ten thousand of the features' size.
+        IntegrityError: if the relative difference is above 1e-4.
     """
-    now = compute_golden(model, channels, size)
-    for index, (have, want) in enumerate(zip(now.first, golden.first, strict=True)):
-        scale = max(max(map(abs, want)), golden.norm[index] / 100, 1e-6)
-        off = max(abs(a - b) for a, b in zip(have, want, strict=True)) / scale
-        longer = abs(now.norm[index] - golden.norm[index]) / max(golden.norm[index], 1e-6)
-        if not (off <= TOLERANCE and longer <= TOLERANCE):  # said so, since NaN is in no order
+    new = compute_golden(model, channels, size)
+    for index, (have, need) in enumerate(zip(new.first, golden.first, strict=True)):
+        scale = max(max(map(abs, need)), golden.norm[index] / 100, 1e-6)
+        off = max(abs(a - b) for a, b in zip(have, need, strict=True)) / scale
+        off_norm = abs(new.norm[index] - golden.norm[index]) / max(golden.norm[index], 1e-6)
+        if not (off <= TOLERANCE and off_norm <= TOLERANCE):  # `not (...)`, because comparisons with NaN are false
             raise IntegrityError(
-                f"{where} computes other features than it did when it was written (input {index}: off by {off:.1e}). "
-                "The weights are right, so the installed timm or torch builds another network: compare their versions."
+                f"{where} computes other features than when it was written (input {index}: off by {off:.1e}). The weights are "
+                "correct, so the installed timm or torch builds another network. Compare their versions.",
+                code="golden-features-differ",
             )

@@ -1,4 +1,4 @@
-"""Copies of tensors in large pages: where Linux allows it, a copy costs half of what its page faults cost otherwise."""
+"""Copy tensors into large memory pages: where Linux allows it, a copy takes half the time of one with small pages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HUGE = 2 * 1024 * 1024  # bytes of a large page on x86-64 and most of arm64
 
 
 def copied(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in memory of its own.
+    """A copy of the tensor in separate memory.
 
-    A ViT-B has 84,000 pages of 4 KiB, whose first touch takes longer than copying what is in them. The system is asked for
-    large pages before the first touch; where it knows none, or says no, nothing else changes.
+    A ViT-B has 84,000 pages of 4 KiB; the first access to them takes longer than the copy. The function requests large pages
+    before the first access; a system without them, or one that refuses, makes the same copy with small pages.
 
     Args:
         tensor: on the CPU, of any shape.
@@ -36,7 +36,7 @@ def copied(tensor: torch.Tensor) -> torch.Tensor:
     if size >= HUGE and (advise := _madvise()) is not None:
         start = -(-out.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
         end = (out.data_ptr() + size) // mmap.PAGESIZE * mmap.PAGESIZE
-        advise(start, end - start, mmap.MADV_HUGEPAGE)  # only advice: what it returns is of no use
+        advise(start, end - start, mmap.MADV_HUGEPAGE)  # only advice, so the result does not matter
     return out.copy_(tensor)
 
 

@@ -1,6 +1,7 @@
-"""What scales an image to [0, 1], where timm keeps it too: the field `notes` of a pretrained_cfg, which it hands on unread.
+"""The rule that scales an image to [0, 1], in the field `notes` of a pretrained_cfg, which timm passes on unchanged.
 
-The block `medzoo` of config.json says the same, but a network that timm or transformers loaded has only its pretrained_cfg.
+The block `medzoo` of config.json holds the same rule, but a network that timm or transformers loaded has only its
+pretrained_cfg.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ CLIP = re.compile(r"medzoo input clip: (\S+) to (\S+) HU")
 
 
 def to_notes(rule: str, clip: tuple[float, ...] | None) -> tuple[str, ...]:
-    """The notes of an input; none for the plain rule, which timm's own transform follows.
+    """The notes of an input; empty for the rule "unit", which timm's transform follows.
 
     Args:
-        rule: what scales to [0, 1].
+        rule: the rule that scales to [0, 1].
         clip: lowest and highest HU.
 
     >>> to_notes("per_image_minmax", (-1024.0, 3072.0))
@@ -30,10 +31,10 @@ def to_notes(rule: str, clip: tuple[float, ...] | None) -> tuple[str, ...]:
 
 
 def from_notes(config: Mapping[str, Any]) -> tuple[InputRule, tuple[float, float] | None]:
-    """The rule and the clip that a pretrained_cfg notes; of other notes nothing is read.
+    """The rule and the clip in the notes of a pretrained_cfg; other notes are ignored.
 
     Args:
-        config: as timm keeps it.
+        config: timm's pretrained_cfg.
 
     >>> from_notes({"notes": ("medzoo input rule: per_image_minmax", "trained long")})
     ('per_image_minmax', None)

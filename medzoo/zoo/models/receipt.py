@@ -1,4 +1,4 @@
-"""What `medzoo.load` loaded, for people and for the folders and results that grow out of it."""
+"""The load receipt: what `medzoo.load` loaded, for users, derived folders and results."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class LoadReceipt:
     Args:
         name: the checkpoint's name.
         architecture: timm's name, or a variant's.
-        folder: where the weights lie; None for random ones.
+        folder: the weights' folder; None for random weights.
         sha256: of model.safetensors; empty for random weights.
         revision: the Hub's commit.
-        lineage: the training steps behind the weights, oldest first.
+        lineage: the training steps of the weights, oldest first.
         dropped: tensors of the file that the network does not use.
-        fresh: tensors of the network that were drawn, not loaded.
-        head: whether the outputs are of the stored head, of a fresh one that was drawn, or features without a head.
-        labels: what the outputs of the stored head mean, in its order; empty where nobody stated it, and for a fresh head.
-        notes: what else a reader should know.
+        fresh: tensors of the network with random values, not loaded.
+        head: whether the outputs come from the stored head, from a fresh head with random weights, or are features.
+        labels: the labels of the stored head's outputs, in order; empty if unknown, and for a fresh head.
+        notes: anything else that a user should know.
         model_args: keywords of the architecture.
         input_rule: how the input is scaled to [0, 1].
         input_clip: lowest and highest HU.
-        repo: on the Hub, where `revision` is a commit of it.
+        repo: the Hub repository of the commit `revision`.
     """
 
     name: str
@@ -46,7 +46,7 @@ class LoadReceipt:
     repo: str | None = None
 
     def __repr__(self) -> str:
-        """What a person reads; the tensors' names stay in `.dropped` and `.fresh`."""
+        """A short text; the tensors' names are in `.dropped` and `.fresh`."""
         return (
             f"LoadReceipt(name={self.name!r}, architecture={self.architecture!r}, sha256={self.sha256[:12]!r}, "
             f"notes={self.notes!r})"

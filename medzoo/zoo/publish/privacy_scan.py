@@ -1,4 +1,4 @@
-"""What must not leave a machine with a card: tokens and keys, places of this machine, names and numbers of patients."""
+"""Find what must not be published in texts: tokens and keys, paths on this machine, names and numbers of patients."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SECRETS = {
     "an API key": r"\bsk-[A-Za-z0-9_-]{20,}\b",
     "a Slack token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}\b",
     "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
-    "a login of a request": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}",
+    "an authorization header": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-    "a signed web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     "a password": r"(?i)(?<![a-z])(password|passwd|secret|api[_-]?key|(access|auth|hf)[_-]?token)"
     r"\b[\"']?\s*[:=]\s*[\"']?[^\s\"',;]{6,}",
-    "a login inside an address": r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]+@",
+    "a login in an address": r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@]+@",
 }
-# absolute places of two parts and more; addresses (https://...) and relative places are left alone
-PLACES = {
-    "a place of this machine": r"(?<![\w/.:*~-])~?/(?:[\w.+@-]+/)+[\w.+@-]*|\bfile:///?[\w.+@-]+/[^\s\"'`]*|"
+# absolute paths of two or more parts; web addresses (https://...) and relative paths are allowed
+PATHS = {
+    "a path on this machine": r"(?<![\w/.:*~-])~?/(?:[\w.+@-]+/)+[\w.+@-]*|\bfile:///?[\w.+@-]+/[^\s\"'`]*|"
     r"\$\{?HOME\}?/[\w.+@-]+",
-    "a place of a Windows machine": r"(?<!\w)(?:[A-Za-z]:(?:\\|/(?=\w))|\\\\)[^\s\"'`]+",
-    "an address of an inner network": r"\b(?:smb|cifs|nfs|afp)://[^\s\"'`]+|"
+    "a path on a Windows machine": r"(?<!\w)(?:[A-Za-z]:(?:\\|/(?=\w))|\\\\)[^\s\"'`]+",
+    "an address in a private network": r"\b(?:smb|cifs|nfs|afp)://[^\s\"'`]+|"
     r"://(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+\b[^\s\"'`]*",
 }
 # Keywords of the patient module. Source: https://dicom.nema.org/medical/dicom/current/output/chtml/part03/sect_C.7.html
@@ -34,7 +34,7 @@ _PATIENT = (
     "PatientName|PatientID|PatientBirthDate|PatientAddress|OtherPatientIDs|PatientTelephoneNumbers|AccessionNumber|"
     "StudyInstanceUID|SeriesInstanceUID|SOPInstanceUID|InstitutionName|ReferringPhysicianName|MedicalRecordLocator"
 )
-_CAPITAL = "[A-Z\u00c0-\u00d6\u00d8-\u00de]"  # also of Müller
+_CAPITAL = "[A-Z\u00c0-\u00d6\u00d8-\u00de]"  # also with accents
 _NAMED = (
     rf"{_PATIENT}|patient(?:'?s)?[ _-]?(?:name|id|birth[ _-]?date)|date of birth|mrn|"
     r"(?:medical record|accession)[ _-](?:number|no\.?)"
@@ -49,12 +49,12 @@ PATIENTS = {
 
 @dataclass(frozen=True)
 class PrivacyFinding:
-    """Something that should not be published.
+    """Something that must not be published.
 
     Args:
         where: file and line.
         what: its kind.
-        excerpt: its beginning; the rest is left out, so that a message can be shown.
+        excerpt: its beginning only, so that the message itself can be shown.
     """
 
     where: str
@@ -66,34 +66,34 @@ class PrivacyFinding:
 
 
 def scan(text: str, where: str) -> list[PrivacyFinding]:
-    """Look through a text that is about to be published.
+    """Scan a text before it is published.
 
     Args:
         text: a card, or metadata.
         where: the file's name, for the findings.
 
     Returns:
-        What was found, by line; empty if nothing.
+        The findings, by line; empty if there are none.
 
     >>> [finding.what for finding in scan("see /home/ann/scans/1.dcm", "README.md")]
-    ['a place of this machine']
+    ['a path on this machine']
     >>> scan("see https://example.org/home/ann", "README.md")
     []
     """
-    found = []
+    findings = []
     for number, line in enumerate(text.splitlines(), start=1):
-        for what, pattern in {**SECRETS, **PLACES, **PATIENTS, **_this_machine()}.items():
-            found += [
+        for what, pattern in {**SECRETS, **PATHS, **PATIENTS, **_this_machine()}.items():
+            findings += [
                 PrivacyFinding(f"{where}, line {number}", what, _excerpt(match[0], hidden=what in SECRETS))
                 for match in re.finditer(pattern, line)
             ]
-    return found
+    return findings
 
 
 def _this_machine() -> dict[str, str]:
     name = socket.gethostname().partition(".")[0]
-    telling = len(name) >= 6 and re.search(r"\d|-", name) is not None  # "laptop" may stand in any text
-    return {"the name of this machine": rf"(?<![\w-]){re.escape(name)}(?![\w-])"} if telling else {}
+    distinct = len(name) >= 6 and re.search(r"\d|-", name) is not None  # not a common word such as "laptop"
+    return {"the name of this machine": rf"(?<![\w-]){re.escape(name)}(?![\w-])"} if distinct else {}
 
 
 def _excerpt(text: str, *, hidden: bool) -> str:

@@ -1,4 +1,4 @@
-"""Publish a named checkpoint: the verified folder with what its licence asks for, and the pin written into its facts."""
+"""Publish a named checkpoint: its verified folder with the required licence texts; then pin the commit in its facts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from medzoo import store
 from medzoo.errors import LicenseError, PublishError, UsageError
+from medzoo.zoo.convert.formats import FORMATS
 from medzoo.zoo.download.fetch import locate, verify
 from medzoo.zoo.folder.card import committed_cards, write_card
-from medzoo.zoo.publish.push import may_publish
+from medzoo.zoo.publish.push import check_publishable
 from medzoo.zoo.publish.upload import Pushed, Upload, commit
 from medzoo.zoo.publish.upload_plan import prepare
 from medzoo.zoo.registry import registry
@@ -22,20 +23,21 @@ from medzoo.zoo.registry.locations import ORGANISATION, WEIGHTS
 from medzoo.zoo.registry.registry import info, read_checkpoint
 
 if TYPE_CHECKING:
-    from medzoo.zoo.folder.config import FolderConfig, Source
+    from medzoo.zoo.folder.config import FolderConfig
+    from medzoo.zoo.folder.facts import Source
 
-# Licences that ask that their own text, with the holder's line, goes with every copy.
+# Licences that require their own text, with the holder's line, in every copy.
 WITH_TEXT = ("mit", "isc", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "ncsa", "zlib")
 
 
 @dataclass(frozen=True)
 class Released:
-    """What came of publishing a name.
+    """The result of `publish`.
 
     Args:
         upload: the files.
         pushed: the commit; None after a dry run.
-        written: the files of this checkout that now hold the pin.
+        written: the files of this checkout that now have the pin.
     """
 
     upload: Upload
@@ -52,79 +54,90 @@ def publish(
     token: str | bool | None = None,
     dry_run: bool = False,
 ) -> Released:
-    """Put a checkpoint's verified folder up, and pin it in its facts, so that `load` takes exactly these bytes from then on.
+    """Upload a checkpoint's verified folder and pin the commit in its facts: `load` then uses exactly these bytes.
 
     Args:
         name: of the registry.
-        repo: where; by default medzoo/<name>.
-        license_file: the licence's text, for licences that ask for it (MIT, BSD); Apache-2.0's is at hand.
+        repo: the repository; by default medzoo/<name>.
+        license_file: the licence's text, for licences that require it (MIT, BSD); medzoo has the text of Apache-2.0.
         private: as for `push`.
         token: of the Hub.
-        dry_run: check everything, contact no Hub for the upload, and write nothing.
+        dry_run: check everything, but upload and write nothing.
 
     Raises:
-        LicenseError: if the weights may not be published again, or their licence asks for a text that was not given.
-        PublishError: if something must not leave this machine, or the Hub refuses.
-        WeightsUnavailableError: if the weights are not here and cannot be fetched.
+        LicenseError: if the weights may not be published again, or the required licence text was not given.
+        PublishError: if the files have private data, or the Hub refuses.
+        WeightsUnavailableError: if the weights are not on this machine and cannot be fetched.
     """
+    # the licence must allow it
     entry = info(name)
     if entry.random:
-        raise UsageError(f"{entry.name} has no weights to publish; load draws them.")
+        raise UsageError(f"{entry.name} has random weights. There is nothing to publish.", code="random-weights")
     if not entry.license.redistributable:
         raise LicenseError(
             f"The weights of {entry.name} may not be published again ({entry.license.note or entry.license.id}). "
-            f"Others convert their own copy: `medzoo info {entry.name}`."
+            f"Others can convert their own copy: `medzoo info {entry.name}`.",
+            code="not-redistributable",
         )
-    found = locate(entry.name, accept_license=True, token=token)
-    assert found.folder is not None
-    config = verify(found, always=True)
-    may_publish(config)
-    where = check_repo(repo or f"{ORGANISATION}/{entry.name}")
-    upload = prepare(config, where, _terms(entry, config, license_file))
+    # upload the verified folder, and check that the Hub has its bytes
+    located = locate(entry.name, accept_license=True, token=token)
+    assert located.folder is not None
+    config = verify(located, always=True)
+    check_publishable(config)
+    target = check_repo(repo or f"{ORGANISATION}/{entry.name}")
+    upload = prepare(config, target, _license_files(entry, config, license_file))
     if dry_run:
         return Released(upload, None)
     done = commit(upload, f"Publish {entry.name}", private=private, revision=None, create_pr=False, token=token)
-    _prove(upload, done, token)
+    _check_published(upload, done, token)
+    # pin the commit in this checkout
     golden = config.facts.golden if config.facts else None
-    pin = Hub(where, done.commit, upload.sha256, upload.weights.stat().st_size)
+    pin = Hub(target, done.commit, upload.sha256, upload.weights.stat().st_size)
     return Released(upload, done, write_pin(entry, pin, golden))
 
 
-def _terms(entry: Checkpoint, config: FolderConfig, license_file: str | os.PathLike[str] | None) -> dict[str, bytes]:
+def _license_files(
+    entry: Checkpoint, config: FolderConfig, license_file: str | os.PathLike[str] | None
+) -> dict[str, bytes]:
     identifier, files = entry.license.id.lower(), {"NOTICE": notice(entry, config).encode()}
     if license_file is not None:
         try:
             files["LICENSE"] = Path(license_file).expanduser().read_bytes()
         except OSError as error:
-            raise UsageError(f"--license-file {license_file} cannot be read: {error.strerror}.") from error
+            raise UsageError(
+                f"--license-file {license_file} cannot be read: {error.strerror}.", code="license-file-unreadable"
+            ) from error
     elif identifier == "apache-2.0":
         files["LICENSE"] = _apache().encode()
     elif identifier in WITH_TEXT:
         raise LicenseError(
-            f"{entry.license.id} asks that its text, with the line of its holders, goes with every copy. Save it from "
-            f"{entry.license.url} and name the file: --license-file LICENSE."
+            f"{entry.license.id} requires its text, with the line of the copyright holders, in every copy. Save it from "
+            f"{entry.license.url} and give the file: --license-file LICENSE.",
+            code="license-text-required",
         )
     return files
 
 
 def _apache() -> str:
-    """The text of Apache-2.0, which is medzoo's own licence too: in a checkout, or among the installed files."""
+    """The text of Apache-2.0, which is also medzoo's own licence: from the checkout or the installed files."""
     from importlib.metadata import files
 
-    beside = Path(__file__).resolve().parents[3] / "LICENSE"
+    checkout = Path(__file__).resolve().parents[3] / "LICENSE"
     installed = [Path(str(row.locate())) for row in files("medzoo") or () if row.name == "LICENSE"]
-    for path in (beside, *installed):
+    for path in (checkout, *installed):
         if path.is_file() and "Apache License" in (text := path.read_text(encoding="utf-8")):
             return text
-    raise LicenseError("The text of Apache-2.0 is not at hand; name a file: --license-file LICENSE.")
+    raise LicenseError(
+        "The text of Apache-2.0 was not found. Give the file: --license-file LICENSE.", code="license-text-missing"
+    )
 
 
 def notice(entry: Checkpoint, config: FolderConfig) -> str:
-    """Attribution, licence and changes, as CC-BY-NC and Apache-2.0 ask for.
+    """The NOTICE: attribution, licence and changes, as CC-BY-NC and Apache-2.0 require.
 
     Args:
         entry: the checkpoint's facts.
-        config: of the folder that goes up.
+        config: of the uploaded folder.
     """
     paper, source, upstream = entry.citation, config.facts.source if config.facts else None, entry.upstream
     rows = [entry.name, ""]
@@ -138,7 +151,7 @@ def notice(entry: Checkpoint, config: FolderConfig) -> str:
         rows += [f"Source: {address}, file {source.file if source else upstream.file}"]
     rows += [f"Licence of the weights: {entry.license.id}, {entry.license.url or 'no address'}"]
     rows += [entry.license.note] if entry.license.note else []
-    rows += ["", "What was changed: " + "; ".join(_changes(source)) + ". All other numbers are as published."]
+    rows += ["", "Changes: " + "; ".join(_changes(source)) + ". All other numbers are as published."]
     return "\n".join(rows) + "\n"
 
 
@@ -146,24 +159,23 @@ def _changes(source: Source | None) -> list[str]:
     changes = ["the tensors have timm's names and are stored as safetensors"]
     if source is None:
         return changes
-    from medzoo.zoo.convert.formats import FORMATS
 
     rules = FORMATS[source.format]
     dropped = sorted({drop.why for drop in rules.drop if "training" not in drop.why})
     if dropped:
-        changes.append(f"left out, where the file had it: {', '.join(dropped)}")
+        changes.append(f"removed, if the file had it: {', '.join(dropped)}")
     if rules.bgr:
         changes.append("the input channels of the first convolution are in the order RGB, not BGR")
-    told = {
-        "fold_conv_biases": "biases of convolutions are folded into the means of the normalisation behind them",
+    descriptions = {
+        "fold_conv_biases": "biases of convolutions are folded into the means of the following normalisation",
         "kernels_last_axis_out": "kernels are transposed to PyTorch's layout",
         "register_positions": "the class token has its position added",
     }
-    return changes + [told[step.__name__] for step in rules.steps if step.__name__ in told]
+    return changes + [descriptions[step.__name__] for step in rules.steps if step.__name__ in descriptions]
 
 
-def _prove(upload: Upload, done: Pushed, token: str | bool | None) -> None:
-    """What the Hub says it holds at the commit has to be what went up."""
+def _check_published(upload: Upload, done: Pushed, token: str | bool | None) -> None:
+    """Check that the commit on the Hub has the uploaded weights."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -171,28 +183,29 @@ def _prove(upload: Upload, done: Pushed, token: str | bool | None) -> None:
         files = HfApi(token=token, library_name="medzoo").get_paths_info(upload.repo, [WEIGHTS], revision=done.commit)
     except (HfHubHTTPError, OSError) as error:
         raise PublishError(
-            f"{upload.repo} was written ({done.address}), but could not be looked at: {error}"
+            f"{upload.repo} was written ({done.address}), but checking it failed: {error}", code="published-not-checked"
         ) from error
-    held = [file.lfs.sha256 for file in files if getattr(file, "lfs", None)]  # type: ignore[union-attr]
-    if held != [upload.sha256]:
+    remote = [file.lfs.sha256 for file in files if getattr(file, "lfs", None)]  # type: ignore[union-attr]
+    if remote != [upload.sha256]:
         raise PublishError(
-            f"{upload.repo} holds {held or 'no weights'} at {done.commit}, and {upload.sha256} went up. Nothing was pinned."
+            f"{upload.repo} has {remote or 'no weights'} at {done.commit}, but {upload.sha256} was uploaded. Nothing was pinned.",
+            code="published-differs",
         )
 
 
 def write_pin(entry: Checkpoint, pin: Hub, golden: Golden | None) -> tuple[Path, ...]:
-    """Put [hub] (and [golden]) into a checkpoint's TOML file, and its new card into model_cards.
+    """Write [hub] (and [golden]) into a checkpoint's TOML file, and its new card into model_cards.
 
     Args:
         entry: the checkpoint.
-        pin: what was published.
+        pin: the published commit.
         golden: the features at conversion.
 
     Returns:
-        The files that were written.
+        The written files.
 
     Raises:
-        PublishError: if the file cannot be written; the message holds the lines to add.
+        PublishError: if the file cannot be written; the message has the lines to add.
     """
     path = registry.config_dir() / f"{entry.name}.toml"
     tables = ([_golden_table(golden)] if golden else []) + [_hub_table(pin)]
@@ -206,7 +219,9 @@ def write_pin(entry: Checkpoint, pin: Hub, golden: Golden | None) -> tuple[Path,
         )
         store.write_text(path, f"{text.rstrip()}\n\n{lines}")
     except OSError as error:
-        raise PublishError(f"{path} cannot be written ({error.strerror}). Add these lines to it:\n\n{lines}") from error
+        raise PublishError(
+            f"{path} cannot be written ({error.strerror}). Add these lines to it:\n\n{lines}", code="pin-not-written"
+        ) from error
     read_checkpoint(path)
     written = [path]
     if entry.name in committed_cards():

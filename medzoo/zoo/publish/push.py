@@ -1,4 +1,4 @@
-"""Publish a folder to the Hub, or into a directory that plays it."""
+"""Publish a folder to the Hub, or copy it into a directory hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medzoo.zoo.download.copy_folder import copy_folder
 from medzoo.zoo.download.fetch import verify
 from medzoo.zoo.folder.config import FolderConfig
 from medzoo.zoo.folder.read_write import save
-from medzoo.zoo.publish.relicense import Terms, relicensed, wanted_license
+from medzoo.zoo.publish.relicense import Terms, parse_license, relicensed
 from medzoo.zoo.publish.upload import Pushed, Upload, commit
 from medzoo.zoo.publish.upload_plan import copied, prepare
 from medzoo.zoo.registry.checkpoint import Checkpoint
@@ -42,29 +42,29 @@ def push(
 ) -> str:
     """Publish a checkpoint in one commit, or copy it into a directory hub; pushing the same again changes nothing.
 
-    What goes up is an allow-list (weights, configuration, card, LICENSE, NOTICE, evaluation files), looked through for tokens,
-    places of this machine and identifiers of patients.
+    Only an allow-list of files is uploaded (weights, configuration, card, LICENSE, NOTICE, evaluation files). They are scanned
+    for tokens, paths on this machine and identifiers of patients.
 
     Args:
         directory_or_model: a folder, a run folder, or a model (then `card` is needed).
         repo_id: org/name.
         card: as for `save`, for a model.
-        license: of a folder that states none yet: an SPDX or Hub id ("cc-by-4.0"), or a table of id, url and note. It stands in
-            the configuration and the card that go up; the folder on this machine stays as it is.
-        replace_license: take `license` also where the folder states another one.
-        private: whether a repository that is created is private, by default it is; True refuses one that is there and public.
+        license: of a folder without a licence: an SPDX or Hub id ("cc-by-4.0"), or a table of id, url and note. It is written
+            into the uploaded configuration and card; the folder on this machine does not change.
+        replace_license: use `license` also if the folder has another one.
+        private: whether a new repository is private (the default); True refuses an existing public one.
         revision: branch to commit to; by default main.
-        create_pr: open a pull request instead, unless one of yours with these very files is open.
+        create_pr: open a pull request instead, unless you have an open one with the same files.
         token: of the Hub.
-        dry_run: check everything, contact nothing and write nothing.
-        hub: directory that plays the Hub; by default MEDZOO_HUB. It is yours, so it also takes what may not be published.
+        dry_run: check everything, make no connection and write nothing.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB. It also takes weights that must not be published.
 
     Returns:
-        The address: of the commit or pull request, or the folder in the directory hub.
+        The address of the commit or pull request, or the folder in the directory hub.
 
     Raises:
-        LicenseError: if the weights, or those they grew out of, may not be published, or their licence is unknown.
-        PublishError: if something must not leave this machine, or the Hub refuses.
+        LicenseError: if the licence of the weights, or of weights in their lineage, is unknown or forbids publishing.
+        PublishError: if the files have private data, or the Hub refuses.
     """
     return pushed(
         directory_or_model, repo_id, card=card, license=license, replace_license=replace_license, private=private,
@@ -86,28 +86,34 @@ def pushed(
     dry_run: bool = False,
     hub: str | os.PathLike[str] | None = None,
 ) -> Pushed:
-    """As `push`, and says too whether the same was there before."""
-    _target(repo_id)
+    """Like `push`; the result also has whether the repository had the same files already."""
+    # check the options before anything is read
+    _check_target(repo_id)
     if paths.directory_hub(hub) is not None and (create_pr or revision is not None):
         raise UsageError(
-            "A directory hub has neither pull requests nor branches: leave out --pr and --revision (create_pr, revision), or "
-            "push to the Hub (without --hub and MEDZOO_HUB)."
+            "A directory hub has no pull requests and no branches. Leave out --pr and --revision (create_pr, revision), or "
+            "push to the Hub (without --hub and MEDZOO_HUB).",
+            code="directory-hub-without-branches",
         )
     if revision is not None:
         revision = check_revision(revision)
-    where = _Where(repo_id, private, revision, create_pr, token, dry_run, hub)
+    target = _Target(repo_id, private, revision, create_pr, token, dry_run, hub)
+    # a model is saved to a temporary folder first
     if not isinstance(directory_or_model, str | os.PathLike):
         if card is None:
             raise UsageError(
-                "Pushing a model needs its card: push(model, repo_id, card={'name': ..., 'license': ..., ...})."
+                "A model needs a card: push(model, repo_id, card={'name': ..., 'license': ..., ...}).",
+                code="card-required",
             )
         if license is not None:
-            raise UsageError("The licence of a model stands in its card: card={'license': ..., ...}.")
+            raise UsageError(
+                "Give the licence of a model in its card: card={'license': ..., ...}.", code="license-outside-card"
+            )
         with tempfile.TemporaryDirectory() as temporary:
-            return _push(_verified(save(directory_or_model, Path(temporary) / "folder", card=card)), where)
+            return _push(_verified(save(directory_or_model, Path(temporary) / "folder", card=card)), target)
     if card is not None:
-        raise UsageError("A folder has its card already; save the model again to change it.")
-    return _push(_verified(paths.plain_path(directory_or_model), license, replace_license), where)
+        raise UsageError("A folder already has a card. Save the model again to change it.", code="card-not-allowed")
+    return _push(_verified(paths.plain_path(directory_or_model), license, replace_license), target)
 
 
 def plan_push(
@@ -118,38 +124,39 @@ def plan_push(
     replace_license: bool = False,
     hub: str | os.PathLike[str] | None = None,
 ) -> Upload:
-    """What `push` would put up, judged; `.describe()` shows it.
+    """The checked upload of `push`, without uploading; `.describe()` shows it.
 
     Args:
         directory: a folder or a run folder.
         repo_id: org/name.
         license: as for `push`.
         replace_license: as for `push`.
-        hub: directory that plays the Hub, to which one's own may go unjudged; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub, for which nothing is checked; by default MEDZOO_HUB.
 
     Raises:
-        LicenseError: as `push`.
-        PublishError: as `push`.
+        LicenseError: as for `push`.
+        PublishError: as for `push`.
     """
     config, old = _verified(paths.plain_path(directory), license, replace_license)
     if paths.directory_hub(hub) is not None:
-        return copied(config, old, _target(repo_id))
-    may_publish(config)
-    return prepare(config, _target(repo_id), old=old)
+        return copied(config, old, _check_target(repo_id))
+    check_publishable(config)
+    return prepare(config, _check_target(repo_id), old=old)
 
 
-def _target(repo: object) -> str:
+def _check_target(repo: object) -> str:
     try:
         return check_repo(repo if isinstance(repo, str) else "")
     except UnknownNameError as error:
         raise UsageError(
-            f"{str(repo)[:200]!r} is no repository to push to; one is written org/name, as in lab/resnet50-ours, in letters, "
-            "digits and single . _ - between them."
+            f"{str(repo)[:200]!r} is not a repository name. Give org/name with letters, digits and single . _ - between them, "
+            "for example lab/resnet50-ours.",
+            code="repository-name-invalid",
         ) from error
 
 
-class _Where(NamedTuple):
-    """Where a push goes, and how."""
+class _Target(NamedTuple):
+    """The repository of a push, and its options."""
 
     repo: str
     private: bool | None
@@ -163,10 +170,12 @@ class _Where(NamedTuple):
 def _verified(
     folder: Path, license: Terms | None = None, replace_license: bool = False
 ) -> tuple[FolderConfig, FolderConfig]:
-    """The configuration that goes up, and that of the verified folder; one and the same unless a licence is stated."""
-    terms = None if license is None else wanted_license(license)
+    """The configuration for the upload and that of the verified folder; the same object without a new licence."""
+    terms = None if license is None else parse_license(license)
     if replace_license and terms is None:
-        raise UsageError("--replace-license goes with --license ID (replace_license, license).")
+        raise UsageError(
+            "--replace-license needs --license ID (replace_license, license).", code="replace-license-without-license"
+        )
     if not is_folder(folder):
         if not is_folder(folder / "checkpoint"):
             raise no_checkpoint(folder)
@@ -174,47 +183,50 @@ def _verified(
     config = verify(LocatedFolder(str(folder), folder), always=True)
     if config.facts is None:
         raise PublishError(
-            f"{folder} was not written by medzoo and states no licence; save the model with a card first: "
-            "medzoo.save(model, FOLDER, card={'name': ..., 'license': ..., 'data': ...})."
+            f"{folder} was not written by medzoo and has no licence. Save the model with a card first: "
+            "medzoo.save(model, FOLDER, card={'name': ..., 'license': ..., 'data': ...}).",
+            code="facts-missing",
         )
     return (config if terms is None else relicensed(config, terms, overwrite=replace_license)), config
 
 
-def _push(verified: tuple[FolderConfig, FolderConfig], where: _Where) -> Pushed:
+def _push(verified: tuple[FolderConfig, FolderConfig], target: _Target) -> Pushed:
     config, old = verified
-    directory = paths.directory_hub(where.hub)
+    directory = paths.directory_hub(target.hub)
     if directory is not None:
-        target, upload = directory / where.repo, copied(config, old, where.repo)
-        if not where.dry_run:
-            copy_folder(old.path, target, {name: upload.texts[name] for name in (CARD, CONFIG)})
-        return Pushed(str(target), "")
-    may_publish(config)
-    upload = prepare(config, where.repo, old=old)
-    if where.dry_run:
-        return Pushed(f"{hub_address()}/{where.repo}", "")
+        folder, upload = directory / target.repo, copied(config, old, target.repo)
+        if not target.dry_run:
+            copy_folder(old.path, folder, {name: upload.texts[name] for name in (CARD, CONFIG)})
+        return Pushed(str(folder), "")
+    check_publishable(config)
+    upload = prepare(config, target.repo, old=old)
+    if target.dry_run:
+        return Pushed(f"{hub_address()}/{target.repo}", "")
     return commit(
-        upload, f"Publish {config.name}", private=where.private, revision=where.revision, create_pr=where.create_pr,
-        token=where.token,
+        upload, f"Publish {config.name}", private=target.private, revision=target.revision, create_pr=target.create_pr,
+        token=target.token,
     )  # fmt: skip
 
 
-def may_publish(config: FolderConfig) -> None:
-    """Refuse weights whose licence, or that of weights behind them, does not allow another publication.
+def check_publishable(config: FolderConfig) -> None:
+    """Refuse weights if their licence, or the licence of weights in their lineage, forbids publishing.
 
     Raises:
-        LicenseError: naming which and why.
+        LicenseError: with the weights and the reason.
     """
     facts = config.facts
     assert facts is not None
     if facts.license.id.lower() == "unknown":
         raise LicenseError(
-            f"{facts.name} states no licence, without which nobody may use it. If the weights are yours, state one: `medzoo push "
-            "FOLDER org/name --license ID` (medzoo.push(..., license='cc-by-4.0')). It stands in what goes up."
+            f"{facts.name} has no licence, so nobody may use it. If the weights are yours, add one to the upload: `medzoo push "
+            "FOLDER org/name --license ID` (medzoo.push(..., license='cc-by-4.0')).",
+            code="license-unknown",
         )
-    barred = [step.name or step.data for step in facts.lineage if step.redistributable is False]
-    if not facts.license.redistributable or barred:
-        which = f" It grew out of {', '.join(map(str, barred))}." if barred else ""
+    forbidden = [step.name or step.data for step in facts.lineage if step.redistributable is False]
+    if not facts.license.redistributable or forbidden:
+        source = f" They were trained from {', '.join(map(str, forbidden))}." if forbidden else ""
         raise LicenseError(
-            f"The weights of {facts.name} may not be published again ({facts.license.note or facts.license.id}).{which} "
-            "Others can convert their own copy; a directory hub (hub=DIR) on your machines can hold this one."
+            f"The weights of {facts.name} may not be published again ({facts.license.note or facts.license.id}).{source} "
+            "Others can convert their own copy. You can copy this one into a directory hub on your machines (hub=DIR).",
+            code="not-redistributable",
         )

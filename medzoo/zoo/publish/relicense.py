@@ -1,4 +1,4 @@
-"""A licence for a folder that states none, or another: in the configuration and the card that go up; the folder stays."""
+"""Change the licence of a folder for an upload: in the uploaded configuration and card; the folder itself does not change."""
 
 from __future__ import annotations
 
@@ -20,65 +20,75 @@ from medzoo.zoo.registry.locations import CARD, CONFIG
 Terms = str | License | Mapping[str, Any]
 
 
-def wanted_license(license: Terms, url: str | None = None) -> License:
-    """A licence as a person states it.
+def parse_license(license: Terms, url: str | None = None) -> License:
+    """A checked licence from the user's argument.
 
     Args:
         license: SPDX or Hub id, or a License or its fields.
-        url: where the terms stand.
+        url: address of the terms.
 
     Raises:
-        UsageError: for an id that does not exist, or own terms ("other") without an address.
+        UsageError: for an unknown id, or special terms ("other") without an address.
     """
     if isinstance(license, Mapping):
-        stated = {key: value for key, value in license.items() if value is not None}
-        license = parse(License, {"redistributable": True, **stated}, "license", UsageError)
+        fields = {key: value for key, value in license.items() if value is not None}
+        license = parse(License, {"redistributable": True, **fields}, "license", UsageError)
     terms = license if isinstance(license, License) else License(str(license), redistributable=True)
     try:
         terms = replace(terms, id=check_license(license if isinstance(license, str) else terms.id, "--license"))
     except CardError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), code="license-unknown-id") from error
     terms = replace(terms, url=url or terms.url)
     if terms.id == "other" and not terms.url:
         raise UsageError(
-            "License 'other' needs the address of its terms: --license-url (license={'id': 'other', 'url': ...})."
+            "License 'other' needs the address of its terms: --license-url (license={'id': 'other', 'url': ...}).",
+            code="license-url-missing",
         )
     if terms.id == "unknown":
-        raise UsageError("'unknown' is no licence to publish under; give the id of one, for example cc-by-4.0.")
+        raise UsageError(
+            "A folder cannot be published with the licence 'unknown'. Give the id of a licence, for example cc-by-4.0.",
+            code="license-unknown",
+        )
     return terms
 
 
 def relicensed(config: FolderConfig, license: License, *, overwrite: bool = False) -> FolderConfig:
-    """A folder's configuration under another licence.
+    """A folder's configuration with another licence.
 
     Args:
         config: with facts.
-        license: as `wanted_license` gives it.
-        overwrite: also where the folder states another licence.
+        license: of `parse_license`.
+        overwrite: also if the folder has another licence.
 
     Raises:
-        LicenseError: if it states another licence, or its weights are of others.
+        LicenseError: if it has another licence, or its weights are from other authors.
     """
     facts = config.facts
     assert facts is not None
+    # only the holder of the rights may change a licence
     before = facts.license
     if before.id.lower() == license.id and license.url in (None, before.url):
         return config
     if (registry.config_dir() / f"{facts.name}.toml").is_file():
         raise LicenseError(
-            f"The weights of {facts.name} are of their authors, and so is their licence ({before.id}); `medzoo info {facts.name}`."
+            f"The weights of {facts.name} have the licence of their authors ({before.id}). You cannot change it; see `medzoo info "
+            f"{facts.name}`.",
+            code="license-of-authors",
         )
     if before.id.lower() != "unknown" and not before.redistributable:
         raise LicenseError(
-            f"{config.path} states that its weights may not be published again ({before.note or before.id})."
+            f"{config.path} has a licence that forbids publishing the weights again ({before.note or before.id}).",
+            code="not-redistributable",
         )
     if before.id.lower() not in ("unknown", license.id):
         if not overwrite:
             raise LicenseError(
-                f"{config.path} states the licence {before.id}, and {license.id} is asked for. If you hold the rights and mean to "
-                "change it, say so: --replace-license (replace_license=True)."
+                f"{config.path} has the licence {before.id}, not {license.id}. If you hold the rights and want to change the "
+                "licence, use --replace-license (replace_license=True).",
+                code="license-differs",
             )
-        print(f"{facts.name} goes up under {license.id}; the folder states {before.id}.", file=sys.stderr)
+        print(f"{facts.name} is uploaded with the licence {license.id}; the folder has {before.id}.", file=sys.stderr)
+    # the last training step has the same licence
     last = facts.lineage[-1:]
     if last and (last[0].license or "").lower() == before.id.lower():
         last = (replace(last[0], license=license.id),)
@@ -88,14 +98,14 @@ def relicensed(config: FolderConfig, license: License, *, overwrite: bool = Fals
 
 
 def config_bytes(config: FolderConfig, old: FolderConfig) -> bytes:
-    """The config.json of a folder that goes up under another licence; as it lies there if the licence is the same.
+    """The bytes of the uploaded config.json: the folder's own file, or with another licence.
 
     Args:
-        config: as `relicensed` gives it.
-        old: as it was read.
+        config: of `relicensed`.
+        old: the configuration in the folder.
 
     Raises:
-        IntegrityError: if the result is none that medzoo reads.
+        IntegrityError: if medzoo could not read the result.
     """
     content = (old.path / CONFIG).read_bytes()
     if config is old:
@@ -109,30 +119,32 @@ def config_bytes(config: FolderConfig, old: FolderConfig) -> bytes:
     return text.encode()
 
 
-def relicensed_card(written: str, config: FolderConfig, old: FolderConfig) -> str:
-    """A card that a person edited, under another licence: the lines that state it are changed, and no others.
+def relicensed_card(text: str, config: FolderConfig, old: FolderConfig) -> str:
+    """A card that the user edited, with another licence: only the lines of the licence are changed.
 
     Args:
-        written: the card.
-        config: as `relicensed` gives it.
-        old: as it was read.
+        text: the card.
+        config: of `relicensed`.
+        old: the configuration in the folder.
 
     Raises:
-        PublishError: if such a line was edited too; the message says how it should read.
+        PublishError: if the user edited these lines too; the message has the new lines.
     """
     if config is old:
-        return written
-    lines, was, now = written.split("\n"), render(old).split("\n"), render(config).split("\n")
-    for kind, a, b, c, d in reversed(difflib.SequenceMatcher(None, was, now, autojunk=False).get_opcodes()):
+        return text
+    lines, before, after = text.split("\n"), render(old).split("\n"), render(config).split("\n")
+    # apply the differences between the two rendered cards to the edited card, from the end
+    for kind, a, b, c, d in reversed(difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()):
         if kind == "equal":
             continue
-        start, end = max(0, a - 1), min(len(was), b + 1)  # with a line around, so that it is found in one place alone
-        block = was[start:end]
-        found = [at for at in range(len(lines) - len(block) + 1) if lines[at : at + len(block)] == block]
-        if len(found) != 1:
+        start, end = max(0, a - 1), min(len(before), b + 1)  # with one line around it, so that the block is unique
+        block = before[start:end]
+        matches = [at for at in range(len(lines) - len(block) + 1) if lines[at : at + len(block)] == block]
+        if len(matches) != 1:
             raise PublishError(
-                f"{old.path / CARD} was edited where it states the licence. Change it by hand: "
-                f"{' / '.join(was[a:b]).strip() or 'nothing'!r} becomes {' / '.join(now[c:d]).strip()!r}."
+                f"{old.path / CARD}: the lines of the licence were edited. Change them yourself: "
+                f"{' / '.join(before[a:b]).strip() or 'nothing'!r} becomes {' / '.join(after[c:d]).strip()!r}.",
+                code="card-license-edited",
             )
-        lines[found[0] : found[0] + len(block)] = [*was[start:a], *now[c:d], *was[b:end]]
+        lines[matches[0] : matches[0] + len(block)] = [*before[start:a], *after[c:d], *before[b:end]]
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""Files to the Hub in one guarded commit; what may go up is judged in `leaving`.
+"""Upload files to the Hub in one commit. upload_plan.py decides which files.
 
-`commit` is of a checkpoint's folder; `look` and `add`, of which it is made, serve data sets too.
+`commit` uploads a checkpoint's folder; its parts `open_repository` and `commit_files` also serve data sets.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from medzoo.zoo.registry.locations import CARD, WEIGHTS
 
 COMMITTED_MEANWHILE = 412
 Kind = Literal["model", "dataset"]
-HELD_OPEN = 100  # files
-PROPOSALS = 5  # open pull requests that are looked at, the newest
+MAX_OPEN_FILES = 100
+MAX_PULL_REQUESTS = 5  # the newest open pull requests that are compared
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Upload:
         weights: the weights file, on this machine.
         sha256: of the weights.
         texts: all other files, by their path in the repository.
-        left_out: what lies in the folder and stays here.
+        left_out: the files of the folder that are not uploaded.
     """
 
     repo: str
@@ -42,23 +42,23 @@ class Upload:
     left_out: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """The files with size and sha256, what stays here, and the card, for a dry run."""
+        """The files with size and sha256, the files that are not uploaded, and the card, for a dry run."""
         rows = [(WEIGHTS, self.weights.stat().st_size, self.sha256)]
         rows += [(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in self.texts.items()]
         width = max(len(name) for name, _, _ in rows)
         lines = [f"{name:<{width}}  {size:>13,} bytes  sha256 {digest}" for name, size, digest in rows]
-        lines += [f"stays here: {listed(self.left_out, 8)}"] if self.left_out else []
+        lines += [f"not uploaded: {listed(self.left_out, 8)}"] if self.left_out else []
         return "\n".join([f"to {self.repo}:", *lines, "", self.texts[CARD].decode()])
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What came of a push.
+    """The result of a push.
 
     Args:
         address: of the commit, or of the pull request.
         commit: its 40 hexadecimal digits.
-        unchanged: whether the repository held exactly these files before, so that nothing was committed.
+        unchanged: whether the repository had exactly these files already, so that nothing was committed.
     """
 
     address: str
@@ -75,45 +75,51 @@ def commit(
     create_pr: bool,
     token: str | bool | None,
 ) -> Pushed:
-    """Put the files up in one commit that follows the one we saw, or do nothing if they are there already.
+    """Upload the files in one commit on top of the current one, or do nothing if the repository has them already.
 
     Args:
-        upload: what goes up.
+        upload: the files.
         message: of the commit.
-        private: as for `look`.
+        private: as for `open_repository`.
         revision: branch; by default main.
-        create_pr: open a pull request instead, unless one of yours with these very files is open.
+        create_pr: open a pull request instead, unless the user has an open one with the same files.
         token: of the Hub.
 
     Raises:
-        PublishError: if the Hub refuses, or somebody committed meanwhile.
+        PublishError: if the Hub refuses, or somebody else committed in the meantime.
     """
-    head = look(upload.repo, private=private, revision=revision, token=token)
+    head = open_repository(upload.repo, private=private, revision=revision, token=token)
     files: dict[str, bytes | Path] = {WEIGHTS: upload.weights, **upload.texts}
-    there = _proposed(files, head, token) if create_pr and _changed(files, head) else None
-    return there or add(head, files, message, create_pr=create_pr, token=token)
+    same = open_pull_request(files, head, token) if create_pr and _changed(files, head) else None
+    return same or commit_files(head, files, message, create_pr=create_pr, token=token)
 
 
-def _proposed(files: Mapping[str, bytes | Path], head: Head, token: str | bool | None) -> Pushed | None:
-    """An open pull request of the same person that holds these very files."""
+def open_pull_request(files: Mapping[str, bytes | Path], head: Head, token: str | bool | None) -> Pushed | None:
+    """An open pull request of the same user with exactly these files; None if there is none, or the Hub does not say.
+
+    Args:
+        files: path in the repository → content.
+        head: of the repository.
+        token: of the Hub.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="medzoo")
-    with suppress(Exception):  # what is wrong is said by the push itself
+    with suppress(Exception):  # the push itself reports any problem
         me = api.whoami()["name"]
         rows = api.get_repo_discussions(
             head.repo, author=me, discussion_type="pull_request", discussion_status="open", repo_type=head.kind
         )
-        for number in sorted((row.num for row in rows), reverse=True)[:PROPOSALS]:
+        for number in sorted((row.num for row in rows), reverse=True)[:MAX_PULL_REQUESTS]:
             facts = api.repo_info(head.repo, revision=f"refs/pr/{number}", files_metadata=True, repo_type=head.kind)
-            seen = head_of(facts, head.repo, head.kind, None, api.endpoint)
-            if not _changed(files, seen):
-                return Pushed(f"{head.address}/discussions/{number}", seen.commit, unchanged=True)
+            proposed = head_of(facts, head.repo, head.kind, None, api.endpoint)
+            if not _changed(files, proposed):
+                return Pushed(f"{head.address}/discussions/{number}", proposed.commit, unchanged=True)
     return None
 
 
-class Held(NamedTuple):
-    """A file as the Hub holds it; the hash is the sha256 of an LFS file, and git's own of another."""
+class RemoteFile(NamedTuple):
+    """A file on the Hub. The hash is the sha256 of an LFS file, or git's hash of another file."""
 
     size: int
     hash: str
@@ -121,14 +127,14 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True)
 class Head:
-    """A repository as it stood when we looked.
+    """The newest commit of a repository at the time of the look-up.
 
     Args:
         repo: org/name.
         kind: of the repository.
         revision: branch, or None for main.
-        commit: 40 hexadecimal digits; empty in a repository without any.
-        files: what it holds, by path.
+        commit: 40 hexadecimal digits; empty in a repository without commits.
+        files: its files, by path.
         address: of the repository.
     """
 
@@ -136,20 +142,20 @@ class Head:
     kind: Kind
     revision: str | None
     commit: str
-    files: Mapping[str, Held]
+    files: Mapping[str, RemoteFile]
     address: str
 
     def holds(self, name: str, content: bytes | Path) -> bool:
-        """Whether a file is there with exactly this content."""
-        there = self.files.get(name)
-        if there is None:
+        """Whether the repository has a file with exactly this content."""
+        remote = self.files.get(name)
+        if remote is None:
             return False
         if isinstance(content, Path):
-            return there.hash == store.verified_sha256(content)
-        return there.hash in (_git_hash(content), hashlib.sha256(content).hexdigest())
+            return remote.hash == store.verified_sha256(content)
+        return remote.hash in (_git_hash(content), hashlib.sha256(content).hexdigest())
 
 
-def look(
+def open_repository(
     repo: str,
     *,
     kind: Kind = "model",
@@ -157,47 +163,49 @@ def look(
     revision: str | None = None,
     token: str | bool | None = None,
 ) -> Head:
-    """What a repository holds that is about to be written to; it is created if there is none.
+    """The head of a repository before an upload; a missing repository or branch is created.
 
     Args:
         repo: org/name.
         kind: of the repository.
-        private: whether a repository that is created is private; None is so too, and takes one that is there as it is.
-        revision: branch, created if there is none; by default main.
+        private: True: a new repository is private, and an existing public one is refused. None: a new one is private, and an
+            existing one stays as it is. False: a new one is public.
+        revision: branch, created if missing; by default main.
         token: of the Hub.
 
     Raises:
-        PublishError: if the Hub refuses, or a repository that should be private is public.
+        PublishError: if the Hub refuses, or the repository is public but `private` is True.
     """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token, library_name="medzoo")
-    with _refusals(repo):
+    with _publish_errors(repo):
         api.create_repo(repo, private=private is not False, exist_ok=True, repo_type=kind)
         if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo, branch=revision, exist_ok=True, repo_type=kind)
         facts = api.repo_info(repo, revision=revision, files_metadata=True, repo_type=kind)
     if private and facts.private is False:
         raise PublishError(
-            f"{repo} is there and public, so that everybody could read what goes up. Nothing was written; make it private in "
-            "its settings on the Hub, or push without --private (private=None)."
+            f"{repo} exists and is public: everybody could read the upload. Nothing was written. Make it private in its "
+            "settings on the Hub, or push without --private (private=None).",
+            code="repository-public",
         )
     if private is False and facts.private:
-        print(f"{repo} is there and private, and stays so; its settings on the Hub can change that.", file=sys.stderr)
+        print(f"{repo} exists and stays private. You can change that in its settings on the Hub.", file=sys.stderr)
     return head_of(facts, repo, kind, revision, api.endpoint)
 
 
 def head_of(facts: Any, repo: str, kind: Kind, revision: str | None, endpoint: str) -> Head:  # noqa: ANN401
-    """What the Hub's answer to `repo_info(files_metadata=True)` says of a repository."""
+    """The head of a repository from the Hub's answer to `repo_info(files_metadata=True)`."""
     files = {}
     for row in facts.siblings or ():
         lfs = (row.lfs["sha256"] if isinstance(row.lfs, dict) else row.lfs.sha256) if row.lfs else None
-        files[row.rfilename] = Held(int(row.size or 0), str(lfs or row.blob_id))
+        files[row.rfilename] = RemoteFile(int(row.size or 0), str(lfs or row.blob_id))
     prefix = "" if kind == "model" else f"{kind}s/"
     return Head(repo, kind, revision, str(facts.sha or ""), files, f"{endpoint}/{prefix}{repo}")
 
 
-def add(
+def commit_files(
     head: Head,
     files: Mapping[str, bytes | Path],
     message: str,
@@ -205,17 +213,17 @@ def add(
     create_pr: bool = False,
     token: str | bool | None = None,
 ) -> Pushed:
-    """Put files up in one commit that follows the one we saw, or do nothing if they are there already; nothing is removed.
+    """Upload files in one commit on top of `head`, or do nothing if it has them already; no file is removed.
 
     Args:
-        head: what `look` saw.
-        files: their contents, or where they lie on this machine, by their path in the repository.
+        head: of `open_repository`.
+        files: their contents or their paths on this machine, by path in the repository.
         message: of the commit.
         create_pr: open a pull request instead.
         token: of the Hub.
 
     Raises:
-        PublishError: if the Hub refuses, or somebody committed meanwhile.
+        PublishError: if the Hub refuses, or somebody else committed in the meantime.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -223,49 +231,50 @@ def add(
     if not changed and head.commit:
         return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
     api = HfApi(token=token, library_name="medzoo")
-    with _refusals(head.repo), ExitStack() as opened:
-        # An open file goes up by LFS in the one commit; a path would go through Xet, whose uploads come in parts. Many files
-        # go as paths all the same: a process may not hold thousands open.
-        few = len(changed) <= HELD_OPEN
-        ready: list[tuple[str, Any]] = [
+    with _publish_errors(head.repo), ExitStack() as opened:
+        # An open file is uploaded by LFS within the one commit; a path would use Xet, which uploads in parts. Many files are
+        # given as paths anyway, because a process may not open thousands of files.
+        few = len(changed) <= MAX_OPEN_FILES
+        contents: list[tuple[str, Any]] = [
             (name, opened.enter_context(row.open("rb")) if few and isinstance(row, Path) else row)
             for name, row in changed
         ]
         done = api.create_commit(
-            head.repo, [CommitOperationAdd(name, row) for name, row in ready], commit_message=message, repo_type=head.kind,
+            head.repo, [CommitOperationAdd(name, row) for name, row in contents], commit_message=message, repo_type=head.kind,
             revision=head.revision, create_pr=create_pr, parent_commit=head.commit or None,
         )  # fmt: skip
     return Pushed(str(done.pr_url if create_pr else done.commit_url), str(done.oid))
 
 
 @contextmanager
-def _refusals(repo: str) -> Iterator[None]:
-    """Every way in which a push fails, as one that says how to go on."""
+def _publish_errors(repo: str) -> Iterator[None]:
+    """Turn every failure of a push into a PublishError that says what to do."""
     try:
         yield
     except PublishError:
         raise
-    except Exception as error:  # the client's, the system's, and httpx's own, by whichever name it has
+    except Exception as error:  # of the Hub's client, the system, or httpx
         if getattr(getattr(error, "response", None), "status_code", None) == COMMITTED_MEANWHILE:
             raise PublishError(
-                f"Somebody else committed to {repo} meanwhile. Nothing was written; look at it and push again."
+                f"Somebody else committed to {repo} in the meantime. Nothing was written. Check the repository and push again.",
+                code="committed-meanwhile",
             ) from error
         what = (str(error).strip() or type(error).__name__).rstrip(".")
-        raise PublishError(f"The Hub did not take {repo}: {what}. {_way_on(error)}") from error
+        raise PublishError(f"The push to {repo} failed: {what}. {_advice(error)}", code="push-failed") from error
 
 
-def _way_on(error: Exception) -> str:
+def _advice(error: Exception) -> str:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
-        return "A push needs the Hub; into a directory it goes without: --hub DIR, or MEDZOO_HUB."
+        return "A push needs a connection to the Hub. Without one, push into a directory: --hub DIR, or MEDZOO_HUB."
     if getattr(getattr(error, "response", None), "status_code", None) in (401, 403, 404):
-        return "Log in with `hf auth login`, or pass token=, as somebody who may write there."
-    return "Push again: what is there already is not sent twice."
+        return "Log in with `hf auth login`, or pass token=, as a user who may write to it."
+    return "Push again: files that the Hub has already are not sent again."
 
 
 def _changed(files: Mapping[str, bytes | Path], head: Head) -> list[tuple[str, bytes | Path]]:
-    """The files that the repository does not hold already."""
+    """The files that the repository does not have yet."""
     return [(name, content) for name, content in files.items() if not head.holds(name, content)]
 
 

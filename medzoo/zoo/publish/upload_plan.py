@@ -1,4 +1,4 @@
-"""What of a checkpoint's folder may leave this machine: an allow-list of files, each judged and looked through."""
+"""The upload of a checkpoint's folder: only an allow-list of files, each checked and scanned for private data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 from medzoo import store
 from medzoo.errors import IntegrityError, PublishError, listed
+from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.card_checks import problems, stated_license
+from medzoo.zoo.folder.card_results import check_rows, eval_results
 from medzoo.zoo.folder.config import KEYS
+from medzoo.zoo.models import build
+from medzoo.zoo.models.weights import compare_names, read_weights, refuse_impossible, shapes
 from medzoo.zoo.publish.privacy_scan import scan
 from medzoo.zoo.publish.relicense import config_bytes, relicensed_card
 from medzoo.zoo.publish.upload import Upload
@@ -25,71 +29,75 @@ TERMS_LIMIT = 1024 * 1024  # bytes
 def prepare(
     config: FolderConfig, repo: str, extra: Mapping[str, bytes] | None = None, *, old: FolderConfig | None = None
 ) -> Upload:
-    """Collect and judge what would go up.
+    """Collect and check the files of an upload.
 
     Args:
         config: of a verified folder, with facts.
         repo: org/name.
         extra: more files: the licence's text, a notice.
-        old: the configuration as it lies in the folder, if `config` states another licence.
+        old: the configuration in the folder, if `config` has another licence.
 
     Raises:
-        PublishError: if a text, metadata or weights hold a token, a place of this machine or an identifier of a patient, if
+        PublishError: if a text, metadata or weights have a token, a path on this machine or an identifier of a patient, if
             a text is a link out of the folder, or if the card or the configuration is wrong; with every finding.
-        WeightsMismatchError: if the weights are not those of the architecture.
+        WeightsMismatchError: if the weights do not match the architecture.
         IntegrityError: for NaN or infinity.
     """
-    from medzoo.zoo.folder.card_results import check_rows, eval_results
 
     assert config.facts is not None
+    # the allow-list
     folder, old = config.path, old or config
     texts = {CONFIG: config_bytes(config, old), CARD: card_for(config, repo, old)}
-    texts |= {name: _terms(folder, name) for name in TERMS if (folder / name).is_file()}
+    texts |= {name: _read_terms(folder, name) for name in TERMS if (folder / name).is_file()}
     texts |= {name: text.encode() for name, text in eval_results(check_rows(config.facts.results)).items()}
     texts |= extra or {}
-    found = [str(row) for name, content in texts.items() for row in scan(_text(content, name), name)]
-    found += [str(row) for row in scan(_metadata(folder / WEIGHTS), f"the metadata of {WEIGHTS}")]
-    if found:
+    # private data, in the texts and in the header of the weights
+    findings = [str(row) for name, content in texts.items() for row in scan(_text(content, name), name)]
+    findings += [str(row) for row in scan(_metadata(folder / WEIGHTS), f"the metadata of {WEIGHTS}")]
+    if findings:
         raise PublishError(
-            f"{folder} holds what should not leave this machine: {listed(found, 6)}. Save the model again without it, or edit "
-            "the file."
+            f"{folder} has private data that must not be published: {listed(findings, 6)}. Save the model again without it, or "
+            "edit the file.",
+            code="private-data",
         )
-    _judge(config, texts)
-    _prove(config)
-    here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return Upload(
-        repo, folder / WEIGHTS, store.verified_sha256(folder / WEIGHTS), texts, tuple(sorted(here - {WEIGHTS, *texts}))
-    )
+    # the facts, and that the weights load
+    _check_texts(config, texts)
+    _check_weights(config)
+    return Upload(repo, folder / WEIGHTS, store.verified_sha256(folder / WEIGHTS), texts, _left_out(folder, texts))
+
+
+def _left_out(folder: Path, texts: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The files of a folder that are not uploaded."""
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return tuple(sorted(names - {WEIGHTS, *texts}))
 
 
 def copied(config: FolderConfig, old: FolderConfig, repo: str) -> Upload:
-    """What a copy into a directory hub takes along; it is one's own, so nothing is judged.
+    """The files of a copy into a directory hub. The directory belongs to the user, so nothing is checked.
 
     Args:
         config: of a verified folder, with facts.
-        old: as it lies in the folder.
+        old: the configuration in the folder.
         repo: org/name.
     """
     assert config.facts is not None
     folder = config.path
     texts = {CONFIG: config_bytes(config, old), CARD: card_for(config, repo, old)}
     texts |= {name: (folder / name).read_bytes() for name in TERMS if (folder / name).is_file()}
-    here = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return Upload(repo, folder / WEIGHTS, config.facts.sha256, texts, tuple(sorted(here - {WEIGHTS, *texts})))
+    return Upload(repo, folder / WEIGHTS, config.facts.sha256, texts, _left_out(folder, texts))
 
 
 def card_for(config: FolderConfig, repo: str, old: FolderConfig) -> bytes:
-    """The card with the repository's address, unless a person edited it.
+    """The card with the repository's address. A card that the user edited is kept, except for a new licence.
 
     Args:
         config: of the folder, with facts.
         repo: org/name.
-        old: the configuration as it lies in the folder.
+        old: the configuration in the folder.
 
     Raises:
-        PublishError: if it is no UTF-8 text, or a link out of the folder; or if it was edited where another licence must stand.
+        PublishError: if it is not UTF-8 text, or a link out of the folder; or if the user edited the lines of the licence.
     """
-    from medzoo.zoo.folder.card import render
 
     path = config.path / CARD
     written = _text(_inside(config.path, CARD).read_bytes(), str(path)) if path.is_file() else ""
@@ -97,48 +105,55 @@ def card_for(config: FolderConfig, repo: str, old: FolderConfig) -> bytes:
     return (relicensed_card(written, config, old) if edited else render(config, repo=repo)).encode()
 
 
-def _judge(config: FolderConfig, texts: Mapping[str, bytes]) -> None:
+def _check_texts(config: FolderConfig, texts: Mapping[str, bytes]) -> None:
     assert config.facts is not None
     folder, card = config.path, _text(texts[CARD], CARD)
     if wrong := problems(card, ours=False):
-        raise PublishError(f"{folder / CARD} is no card that the Hub should get: {listed(wrong, 6)}")
-    said, true = stated_license(card), config.facts.license.id.lower()
-    if said != true:
+        raise PublishError(f"{folder / CARD} cannot be published: {listed(wrong, 6)}", code="card-invalid")
+    card_license, license_id = stated_license(card), config.facts.license.id.lower()
+    if card_license != license_id:
         raise PublishError(
-            f"{folder / CARD} gives the licence {said}, and {CONFIG} says {true}. Weights keep their licence: mend the card, or "
-            "save the model again under the right one."
+            f"{folder / CARD} has the licence {card_license}, but {CONFIG} has {license_id}. Correct the card, or save the model "
+            "again with the right licence.",
+            code="card-license-differs",
         )
     if unknown := sorted(set(json.loads(texts[CONFIG])) - KEYS):
         raise PublishError(
-            f"{folder / CONFIG} holds {listed(unknown, 6)}, which medzoo does not write; other tools may act on it. Remove it."
+            f"{folder / CONFIG} has keys that medzoo does not write: {listed(unknown, 6)}. Other tools may act on them. Remove "
+            "them.",
+            code="config-unknown-keys",
         )
 
 
-def _prove(config: FolderConfig) -> None:
-    """Weights that nobody could load do not go up, even if their hash is right."""
-    from medzoo.zoo.models import build
-    from medzoo.zoo.models.weights import compare_names, read_weights, refuse_impossible, shapes
+def _check_weights(config: FolderConfig) -> None:
+    """Refuse weights that do not load, even if their hash is right."""
 
-    arguments = {**config.model_args, "in_chans": config.in_chans, "num_classes": config.num_classes}
+    arguments = config.model_kwargs()
     need = shapes(build.twin(config.architecture, config.pretrained_cfg, arguments).state_dict().items())
     state = read_weights(config.weights)
     compare_names(shapes(state.items()), need, config.name, config.architecture)
     refuse_impossible(state, f"The weights of {config.name}", IntegrityError)
 
 
-def _terms(folder: Path, name: str) -> bytes:
+def _read_terms(folder: Path, name: str) -> bytes:
     path = _inside(folder, name)
     if (size := path.stat().st_size) > TERMS_LIMIT:
-        raise PublishError(f"{path} has {size:,} bytes; a licence or notice has at most {TERMS_LIMIT:,}.")
+        raise PublishError(
+            f"{path} has {size:,} bytes; a licence or notice may have at most {TERMS_LIMIT:,}.",
+            code="license-file-too-large",
+        )
     return path.read_bytes()
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A file of the folder, which may be a link only as the cache of huggingface_hub makes them."""
-    path, home = folder / name, folder.resolve()
-    blobs = home.parent.parent / "blobs"
-    if not any(path.resolve().is_relative_to(place) for place in (home, blobs)):
-        raise PublishError(f"{path} is a link to a file elsewhere, which would go up. Put the text itself there.")
+    """A file of the folder. It may be a link only into the blobs of huggingface_hub's cache."""
+    path, real_folder = folder / name, folder.resolve()
+    blobs = real_folder.parent.parent / "blobs"
+    if not any(path.resolve().is_relative_to(allowed) for allowed in (real_folder, blobs)):
+        raise PublishError(
+            f"{path} is a link to a file outside the folder. Replace the link with the text itself.",
+            code="link-out-of-folder",
+        )
     return path
 
 
@@ -146,11 +161,11 @@ def _text(content: bytes, name: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise PublishError(f"{name} is no UTF-8 text.") from error
+        raise PublishError(f"{name} is not UTF-8 text.", code="not-utf8") from error
 
 
 def _metadata(path: Path) -> str:
-    """What a safetensors header says beside names and shapes: anything may stand there."""
+    """The free text in a safetensors header: its metadata and the tensor names."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         rows = json.loads(file.read(length))

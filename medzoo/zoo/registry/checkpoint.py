@@ -1,4 +1,4 @@
-"""The facts about a checkpoint, as frozen dataclasses: what a TOML file of hub_configs may say, and nothing else."""
+"""The facts about a checkpoint, as frozen dataclasses: the schema of the TOML files in hub_configs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medzoo.zoo.registry.licenses import License
 
 @dataclass(frozen=True)
 class Model:
-    """What timm takes beside the architecture's name, and what the stored head says.
+    """The architecture's keywords for timm, and the labels of the stored head.
 
     Args:
         kwargs: keywords with JSON values (num_heads, img_size, window_size, global_pool).
-        labels: what the outputs of the stored head mean, in its order; absent where nobody stated it.
+        labels: the labels of the stored head's outputs, in order; absent if unknown.
     """
 
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -32,18 +32,18 @@ NO_KEYWORDS = Model()
 
 @dataclass(frozen=True)
 class Input:
-    """The input convention: RGB scaled to [0, 1], minus mean, over std.
+    """The input convention: RGB scaled to [0, 1], minus mean, divided by std.
 
     Args:
         size: side in pixels.
-        mean: one number a channel.
-        std: one number a channel.
+        mean: one number for each channel.
+        std: one number for each channel.
         channels: 3 or 1.
-        interpolation: of the resize, as timm names it.
+        interpolation: of the resize, with timm's name.
         crop_pct: share of the resized image that the centre crop keeps.
-        rule: what scales to [0, 1]: the range of the type ("unit") or of each image ("per_image_minmax").
+        rule: the range that is scaled to [0, 1]: that of the data type ("unit") or of each image ("per_image_minmax").
         clip: lowest and highest HU of CT.
-        note: what else should be known.
+        note: anything else that a user should know.
     """
 
     size: int
@@ -58,13 +58,13 @@ class Input:
 
 
 def number_problems(shape: Input) -> Iterator[str]:
-    """What of an input convention would give NaN, infinity or nothing, in sentences that begin with its key.
+    """The numbers of an input convention that would give NaN or infinity, in sentences that begin with the key.
 
     Args:
-        shape: as a card, a folder or a file of facts states it.
+        shape: the input convention of a card, a folder or a TOML file.
     """
     if not len(shape.mean) == len(shape.std) == shape.channels:
-        yield f"mean and std need {shape.channels} numbers each, one a channel."
+        yield f"mean and std need {shape.channels} numbers each, one for each channel."
     if not all(map(math.isfinite, (*shape.mean, *shape.std))):
         yield f"mean {list(shape.mean)} and std {list(shape.std)} must be finite."
     if not all(value > 0 for value in shape.std):
@@ -72,33 +72,33 @@ def number_problems(shape: Input) -> Iterator[str]:
     if shape.clip is not None:
         numbers = all(map(math.isfinite, shape.clip))
         if not (len(shape.clip) == 2 and numbers and shape.clip[0] < shape.clip[1]):
-            yield "clip is a list of two numbers, lowest and highest HU."
+            yield "clip must be a list of two numbers, lowest and highest HU."
 
 
 def input_problems(shape: Input) -> Iterator[str]:
-    """What is wrong with an input convention, in sentences that begin with its key.
+    """The problems of an input convention, in sentences that begin with the key.
 
     Args:
-        shape: as a card or a file of facts states it.
+        shape: the input convention of a card or a TOML file.
     """
     yield from number_problems(shape)
     if not 8 <= shape.size <= 4096:
         yield f"size is {shape.size}; it should be between 8 and 4096 pixels."
     if shape.crop_pct is not None and not 0 < shape.crop_pct <= 1:
-        yield f"crop_pct is {shape.crop_pct}; it is a share above 0 and at most 1."
+        yield f"crop_pct is {shape.crop_pct}; it must be above 0 and at most 1."
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """How the weights came to be; an absent fact is unknown.
+    """How the weights were trained; an absent fact is unknown.
 
     Args:
         method: of the pre-training.
         data: names of the data sets, in the order of use.
-        modalities: kinds of image it saw.
-        images: how many.
+        modalities: kinds of images in the training data.
+        images: the number of training images.
         epochs: of the last stage.
-        init: what it started from.
+        init: the initial weights.
     """
 
     method: str | None = None
@@ -111,19 +111,19 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where the authors published the weights: a url, or a Hub repo with revision and file.
+    """Where the authors published the weights: a url, or a Hub repository with revision and file.
 
     Args:
-        access: whether a program can fetch them, a person has to, or nobody published them and a recipe makes them.
-        format: of medzoo/zoo/convert/formats; absent where the file's layout is not known.
-        also: formats in which other holders publish the very same weights.
-        url: address of the file; for "manual", of the page that leads to it.
+        access: "direct" if medzoo can download them, "manual" if the user must, "recipe" if a recipe trains them.
+        format: of medzoo/zoo/convert/formats; absent if the file's layout is unknown.
+        also: other formats in which the same weights are published.
+        url: address of the file; for "manual", of the download page.
         hub: Hub repository.
         revision: its commit.
         file: name of the file.
-        sha256: of the file, as published.
-        md5: of the file, as published; the first digits are enough.
-        instructions: what a person does, or the recipe's command.
+        sha256: of the published file.
+        md5: of the published file; the first digits are enough.
+        instructions: what the user does, or the recipe's command.
     """
 
     access: Literal["direct", "manual", "recipe"]
@@ -150,7 +150,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class Golden:
-    """Features of three fixed inputs (zoo/golden.py), to see that a network computes what it did at conversion."""
+    """Features of three fixed inputs (zoo/models/golden.py), to check that a network still computes the same as at conversion."""
 
     mean: tuple[float, ...]
     norm: tuple[float, ...]
@@ -159,7 +159,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Hub:
-    """Where medzoo published the folder."""
+    """The Hub repository in which medzoo published the folder."""
 
     repo: str
     revision: str
@@ -169,7 +169,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that is known about a checkpoint; `print` shows it, `.to_dict()` gives plain data."""
+    """All facts about a checkpoint; `print` shows them, `.to_dict()` returns plain data."""
 
     name: str
     architecture: str
@@ -185,16 +185,16 @@ class Checkpoint:
 
     @property
     def random(self) -> bool:
-        """Whether it has no weights: `load` draws them from torch's generator."""
+        """Whether it has no stored weights: `load` draws them from torch's random generator."""
         return self.upstream is None and self.hub is None
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Parameters, feature width and usual size of the architecture, from zoo/architectures.json."""
+        """Parameters, feature width and usual size of the architecture, from zoo/registry/architectures.json."""
         return architecture_facts().get(self.architecture, {})
 
     def lineage(self) -> tuple[dict[str, Any], ...]:
-        """The training steps behind the weights, oldest first; empty for random ones."""
+        """The training steps of the weights, oldest first; empty for random weights."""
         past = self.pretraining
         if past is None:
             return ()
@@ -212,7 +212,7 @@ class Checkpoint:
         return tuple(steps)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and lists, with what was computed about the architecture; unknown facts are absent."""
+        """Plain dictionaries and lists, with the architecture's facts; unknown facts are absent."""
         return {**plain(self), "facts": dict(self.facts)}
 
     def __str__(self) -> str:
@@ -222,7 +222,7 @@ class Checkpoint:
 
 
 def as_text(values: Mapping[str, Any]) -> str:
-    """Nested facts as indented lines, for people.
+    """Nested facts as indented lines.
 
     Args:
         values: plain dictionaries and lists.
@@ -242,18 +242,18 @@ def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             if value:
                 yield f"{indent}{key}"
                 yield from _lines(value, indent + "  ")
-        elif key != "first":  # rows of golden features help no reader
+        elif key != "first":  # the rows of golden features are of no use to a reader
             if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
                 for number, row in enumerate(value, start=1):
                     yield f"{indent}{key} {number}"
                     yield from _lines(row, indent + "  ")
                 continue
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-            yield f"{indent}{key:<{width}}{shown}"
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{indent}{key:<{width}}{text}"
 
 
 @cache
 def architecture_facts() -> dict[str, dict[str, Any]]:
-    """What was computed about each architecture (`python -m medzoo.zoo.models.architectures` writes it)."""
+    """The computed facts about each architecture (`python -m medzoo.zoo.models.architectures` writes them)."""
     facts: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "architectures.json").read_text())
     return facts

@@ -1,4 +1,4 @@
-"""Closed schemas: a frozen dataclass from a mapping, where an unknown key or a wrong type is an error with a hint."""
+"""Closed schemas: build a frozen dataclass from a mapping; an unknown key or a wrong type is an error with a hint."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ SCALARS = (str, int, float, bool)
 
 
 class _WrongError(Exception):
-    """A value that does not fit; the place grows from the inside out, so that right values cost no text."""
+    """A wrong value; each outer reader adds its key to `place`, so that correct values need no text."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.place, self.what = "", what
+    def __init__(self, problem: str, code: str) -> None:
+        super().__init__(problem)
+        self.place, self.problem, self.code = "", problem, code
 
 
 def parse(cls: type[T], values: Any, where: str, error: type[MedzooError] = RegistryError) -> T:  # noqa: ANN401
     """A frozen dataclass from a mapping that was read from TOML or JSON.
 
     Args:
-        cls: the dataclass; nested dataclasses, tuples, literals, scalars, mappings and `None` may be its fields' types.
-        values: what was read.
+        cls: the dataclass; its fields may be nested dataclasses, tuples, literals, scalars, mappings and `None`.
+        values: the mapping.
         where: file and place, for the message.
         error: the class to raise.
 
     Raises:
-        MedzooError: of class `error`, naming the place, the key and the nearest known key.
+        MedzooError: of class `error`, with the place, the key and the nearest known key.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Point:
@@ -46,13 +46,13 @@ def parse(cls: type[T], values: Any, where: str, error: type[MedzooError] = Regi
     try:
         read: T = _reader(cls)(values)  # type: ignore[arg-type]
     except _WrongError as wrong:
-        raise error(f"{where}{wrong.place}{wrong.what}") from None
+        raise error(f"{where}{wrong.place}{wrong.problem}", code=wrong.code) from None
     return read
 
 
 @cache
 def _reader(kind: Any) -> Reader:  # noqa: ANN401
-    """A function that reads values of a type; types are looked into once, not once a value."""
+    """A function that reads values of a type; it is built once for each type."""
     if dataclasses.is_dataclass(kind):
         return _table_reader(kind)  # type: ignore[arg-type]
     origin, arguments = get_origin(kind), get_args(kind)
@@ -81,15 +81,15 @@ def _table_reader(cls: type) -> Reader:
 
     def read(values: Any) -> Any:  # noqa: ANN401
         if not isinstance(values, Mapping):
-            raise _WrongError(f" should be a table of keys, not {values!r}.")
+            raise _WrongError(f" should be a table of keys, not {values!r}.", "not-a-table")
         for key in values:
             if key not in readers:
                 near = difflib.get_close_matches(str(key), list(fields), n=1, cutoff=0.5)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise _WrongError(f": unknown key {key!r}.{hint} Known keys: {', '.join(fields)}.")
+                raise _WrongError(f": unknown key {key!r}.{hint} Known keys: {', '.join(fields)}.", "unknown-key")
         for name in needed:
             if name not in values:
-                raise _WrongError(f": the key {name!r} is missing.")
+                raise _WrongError(f": the key {name!r} is missing.", "missing-key")
         rows = {}
         for key, value in values.items():
             try:
@@ -122,7 +122,7 @@ def _union_reader(arguments: tuple[Any, ...]) -> Reader:
 def _literal_reader(choices: tuple[Any, ...]) -> Reader:
     def read(value: Any) -> Any:  # noqa: ANN401
         if value not in choices or isinstance(value, bool):
-            raise _WrongError(f" is {value!r}; it should be one of {', '.join(map(repr, choices))}.")
+            raise _WrongError(f" is {value!r}; it should be one of {', '.join(map(repr, choices))}.", "not-a-choice")
         return value
 
     return read
@@ -133,11 +133,11 @@ def _list_reader(kind: Any) -> Reader:  # noqa: ANN401
 
     def read(value: Any) -> Any:  # noqa: ANN401
         if not isinstance(value, list | tuple):
-            raise _WrongError(f" is {value!r}; it should be a list.")
+            raise _WrongError(f" is {value!r}; it should be a list.", "not-a-list")
         rows = []
         try:
             for row in value:
-                rows.append(item(row))  # noqa: PERF401 - the error below has to know how far it came
+                rows.append(item(row))  # noqa: PERF401 - the error below needs the index
         except _WrongError as wrong:
             wrong.place = f"[{len(rows)}]{wrong.place}"
             raise
@@ -153,7 +153,7 @@ def _scalar_reader(kind: type) -> Reader:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise _WrongError(f" is {value!r}; it should be of type {kind.__name__}.")
+            raise _WrongError(f" is {value!r}; it should be of type {kind.__name__}.", "wrong-type")
         return value
 
     return read
@@ -161,12 +161,12 @@ def _scalar_reader(kind: type) -> Reader:
 
 def _read_mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _WrongError(f" is {value!r}; it should be a table.")
+        raise _WrongError(f" is {value!r}; it should be a table.", "not-a-table")
     return dict(value)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
-    """A dataclass as dictionaries and lists, without the fields that are None or empty.
+    """A dataclass as dictionaries and lists, without fields that are None or empty.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Point:

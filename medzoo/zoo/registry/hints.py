@@ -1,4 +1,4 @@
-"""What to tell a person whose name or file is not what was asked for, and which step leads on."""
+"""Errors for a name or file that is not a checkpoint, with the next step for the user."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import CONFIG, WEIGHTS
 from medzoo.zoo.registry.registry import HOW, info, names, own_dir
 
-# How weights files end; a folder or a repository of such a name is still found by hf-hub: or local-dir:.
+# Endings of weights files; a folder or repository with such a name needs the prefix hf-hub: or local-dir:.
 WEIGHTS_FILES = (
     ".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin", ".pkl", ".h5", ".hdf5", ".keras", ".npz", ".safetensors", ".zip",
 )  # fmt: skip
-IN_ZIPS = ("data.pkl", ".npy", ".h5", ".index", ".safetensors", ".pt", ".pth")  # of torch, NumPy, Keras, TensorFlow
+# Endings of weights inside zip files of torch, NumPy, Keras, TensorFlow.
+IN_ZIPS = ("data.pkl", ".npy", ".h5", ".index", ".safetensors", ".pt", ".pth")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 STATUS = "status.json"  # of a run folder
 
 
 def text_of(name: object) -> str:
-    """A name as text; a path object is a path, also where a checkpoint has the same name.
+    """A name as text; a path object is always a path, also if a checkpoint has the same name.
 
     Args:
-        name: what a caller gave: text, or a path.
+        name: the caller's argument: a string, or a path.
 
     Raises:
         UsageError: for anything else.
@@ -37,16 +38,19 @@ def text_of(name: object) -> str:
     ('resnet18-random', './resnet18-random')
     """
     if not isinstance(name, str | os.PathLike):
-        raise UsageError(f"The name is {name!r}; give the name of a checkpoint (`medzoo list` shows all) or a folder.")
+        raise UsageError(
+            f"The name is {name!r}. Give the name of a checkpoint (`medzoo list` shows all) or a folder.",
+            code="name-not-text",
+        )
     text = os.fsdecode(name)
     plain = not isinstance(name, str) and not Path(text).is_absolute() and not text.startswith((".", "~"))
     return f".{os.sep}{text}" if plain else text
 
 
 def published_files(entry: Checkpoint) -> set[str]:
-    """The names under which a checkpoint's authors published its file.
+    """The file names under which a checkpoint's authors published its weights.
 
-    An address' last part counts too, unless it is no more than the architecture's name, as anybody may call a file.
+    The last part of an address counts too, unless it is only the architecture's name, which many files have.
 
     Args:
         entry: the checkpoint.
@@ -54,15 +58,15 @@ def published_files(entry: Checkpoint) -> set[str]:
     source = entry.upstream
     if source is None:
         return set()
-    found = {source.file} if source.file else set()
+    files = {source.file} if source.file else set()
     if source.access == "direct" and source.url and not source.hub:
         last = urllib.parse.unquote(Path(urllib.parse.urlsplit(source.url).path).name)
-        found |= {last} if last and last.partition(".")[0] != entry.architecture else set()
-    return found
+        files |= {last} if last and last.partition(".")[0] != entry.architecture else set()
+    return files
 
 
 def owners(file: str) -> list[str]:
-    """The checkpoints that ship with medzoo whose authors published a file of this name.
+    """The checkpoints in medzoo's registry whose authors published a file with this name.
 
     Args:
         file: its name, without folder.
@@ -75,13 +79,13 @@ def owners(file: str) -> list[str]:
 
 
 def refuse_file(name: str) -> None:
-    """Refuse a file where a checkpoint is named: `load` reads folders, which `convert` and `add` make of weights files.
+    """Refuse a file instead of a checkpoint: `load` reads folders; `convert` and `add` turn weights files into folders.
 
     Args:
-        name: what was asked for.
+        name: the requested name.
 
     Raises:
-        UsageError: for a weights file, with the command that makes a folder of it.
+        UsageError: for a weights file, with the command that turns it into a folder.
         UnknownNameError: for any other file.
     """
     path = Path(name).expanduser()
@@ -90,25 +94,27 @@ def refuse_file(name: str) -> None:
     called = local and name.lower().endswith(WEIGHTS_FILES)
     if is_file and _begins(path, LFS_POINTER):
         raise UsageError(
-            f"{name} is a pointer of Git LFS, not the file itself: run `git lfs pull` where it was cloned."
+            f"{name} is a Git LFS pointer, not the file itself. Run `git lfs pull` in its clone.",
+            code="git-lfs-pointer",
         )
     if is_file and not called and not holds_weights(path):
         raise UnknownNameError(
-            "checkpoint", name, names(), f"A file of this name is here, but it holds no weights. {HOW}"
+            "checkpoint", name, names(), f"A file with this name exists, but it holds no weights. {HOW}"
         )
     if not is_file and not called:
         return
     known = owners(path.name)
-    what = f"{name} is a weights file" if is_file else f"{name} is called as a weights file is"
+    what = f"{name} is a weights file" if is_file else f"{name} has the name of a weights file"
     convert = " or ".join(f"`medzoo convert {name} {owner}`" for owner in known[:3]) or f"`medzoo convert {name} NAME`"
     raise UsageError(
-        f"{what}, and a checkpoint is wanted by its name or folder. If it is a published file, {convert} makes a checkpoint "
-        f"of it; weights of your own get a name by `medzoo add {name} NAME ...`."
+        f"{what}; give the name or folder of a checkpoint. For a published file, run {convert}; for your own weights, run "
+        f"`medzoo add {name} NAME ...`.",
+        code="file-instead-of-checkpoint",
     )
 
 
 def holds_weights(path: Path) -> bool:
-    """Whether a file's first bytes are those of a format in which weights are published.
+    """Whether a file begins like a weights file of a known format.
 
     Args:
         path: an existing file.
@@ -121,7 +127,7 @@ def holds_weights(path: Path) -> bool:
                 return any(name.endswith(IN_ZIPS) for name in packed.namelist())
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
-    pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")  # torch's old files, too
+    pickled = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")  # old torch files, too
     safetensors = head[8:9] == b"{" and 0 < int.from_bytes(head[:8], "little") < 2**32
     return pickled or safetensors or head.startswith(b"\x89HDF\r\n\x1a\n") or head[257:262] == b"ustar"
 
@@ -133,42 +139,51 @@ def _begins(path: Path, start: bytes) -> bool:
 
 
 def no_checkpoint(path: Path) -> MedzooError:
-    """The error for a path at which no checkpoint's folder lies: what is there instead, and what leads on.
+    """The error for a path that is not a checkpoint folder: what it is instead, and the next step.
 
     Args:
-        path: as a person gave it.
+        path: the path that the user gave.
     """
     if (unfinished := unfinished_run(path)) is not None:
         return unfinished
     if path.is_file():
-        return UsageError(f"{path} is a file; give the folder of a checkpoint, which holds {CONFIG} and {WEIGHTS}.")
+        return UsageError(
+            f"{path} is a file. Give the folder of a checkpoint, which holds {CONFIG} and {WEIGHTS}.",
+            code="file-instead-of-folder",
+        )
     if not path.is_dir():
-        return WeightsUnavailableError(f"There is no folder {path}.")
+        return WeightsUnavailableError(f"There is no folder {path}.", code="no-such-folder")
     folder = path / "checkpoint" if (path / "checkpoint").is_dir() else path
     absent = next((name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()), "nothing")
     files: list[str] = []
     with suppress(OSError):
         files = sorted(file.name for file in folder.iterdir() if file.name.lower().endswith(WEIGHTS_FILES))
     more = (
-        f" It holds {listed(files, 3)}, of which `medzoo convert` or `medzoo add` makes a checkpoint." if files else ""
+        f" It holds {listed(files, 3)}; `medzoo convert` or `medzoo add` turns such a file into a checkpoint."
+        if files
+        else ""
     )
-    return IntegrityError(f"{folder} is no checkpoint folder: {absent} is missing.{more}")
+    return IntegrityError(
+        f"{folder} is not a checkpoint folder: {absent} is missing.{more}", code="not-a-checkpoint-folder"
+    )
 
 
 def unfinished_run(path: Path) -> WeightsUnavailableError | None:
-    """The error for a run folder that has no checkpoint (yet), or for the `checkpoint` that it should hold; else None.
+    """The error for a run folder without a checkpoint, or for its missing `checkpoint` folder; else None.
 
     Args:
-        path: as a person gave it.
+        path: the path that the user gave.
     """
     for run in (path, path.parent) if path.name == "checkpoint" else (path,):
         if (rows := _status(run)) is not None and not (run / "checkpoint").is_dir():
-            return WeightsUnavailableError(f"{run} is a run folder without a checkpoint: {_how_far(rows)}")
+            return WeightsUnavailableError(
+                f"{run} is a run folder without a checkpoint: {_progress(rows)}", code="run-without-checkpoint"
+            )
     return None
 
 
 def _status(run: Path) -> dict[str, Any] | None:
-    """What the status file of a run folder says; None if it is no run folder."""
+    """The content of a run folder's status file; None if it is not a run folder."""
     with suppress(OSError, ValueError):
         rows = json.loads((run / STATUS).read_text(encoding="utf-8"))
         if isinstance(rows, dict) and str(rows.get("schema", "")).startswith("medzoo.status/"):
@@ -176,11 +191,14 @@ def _status(run: Path) -> dict[str, Any] | None:
     return None
 
 
-def _how_far(rows: dict[str, Any]) -> str:
+def _progress(rows: dict[str, Any]) -> str:
     state = rows.get("state")
     if state == "done":
-        return "it has ended and kept no weights (a probe, or a run that was told so)."
+        return "the run has ended and stored no weights (it was a probe, or an option turned the checkpoint off)."
     if state == "failed":
-        return f"it failed ({rows.get('error', 'no reason is noted')}). Run it again."
+        return f"the run failed ({rows.get('error', 'no reason is recorded')}). Run it again."
     step = f" at step {rows['step']} of {rows['steps']}" if rows.get("step") and rows.get("steps") else ""
-    return f"it has not ended (state {state}{step}), and the checkpoint is written last. The same command goes on."
+    return (
+        f"the run has not ended (state {state}{step}); it writes the checkpoint at its end. Run the same command again to "
+        "continue."
+    )

@@ -1,4 +1,4 @@
-"""Whether a person accepted the terms of a checkpoint: by an argument, an environment variable, or once before."""
+"""Whether the user accepted the terms of a checkpoint: by an argument, an environment variable, or earlier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medzoo.zoo.registry.licenses import License
 
 
 def require_acceptance(name: str, license: License, accepted: bool = False) -> None:
-    """Refuse weights under non-commercial or contested terms until a person has accepted them; remember that they did.
+    """Refuse weights under non-commercial or contested terms until the user has accepted them; record the acceptance.
 
     Args:
         name: the checkpoint's name.
@@ -30,18 +30,19 @@ def require_acceptance(name: str, license: License, accepted: bool = False) -> N
     remembered = _read(note) == terms
     if accepted or (not remembered and name in _accepted_by_environment(name)):
         if not remembered:
-            with suppress(OSError):  # a read-only home asks again next time
+            with suppress(OSError):  # with a read-only home, the user must accept again next time
                 store.write_json(note, terms)
         return
     if not remembered:
         raise LicenseError(
-            f"The weights of {name} {_stated(license)} If you accept the terms, pass accept_license=True "
-            f"(--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all)."
+            f"The weights of {name} {_description(license)} If you accept the terms, pass accept_license=True "
+            f"(--accept-license), or set MEDZOO_ACCEPT_LICENSE={name} (or all).",
+            code="license-not-accepted",
         )
 
 
 def is_accepted(name: str, license: License) -> bool:
-    """Whether `require_acceptance` would let a checkpoint pass; nothing is written down.
+    """Whether `require_acceptance` would accept a checkpoint; writes nothing.
 
     >>> is_accepted("resnet50-imagenet", License("bsd-3-clause", redistributable=True))
     True
@@ -58,22 +59,22 @@ def _note(name: str) -> Path:
 
 
 def _terms(name: str, license: License) -> dict[str, str | None]:
-    """What was accepted: other terms at another address are asked for again."""
+    """The terms that were accepted; changed terms must be accepted again."""
     return {"name": name, "license": license.id, "url": license.url}
 
 
 def _accepted_by_environment(name: str) -> set[str]:
-    """The checkpoint names behind MEDZOO_ACCEPT_LICENSE, whose entries may be aliases; `name` among them for "all"."""
+    """The checkpoint names in MEDZOO_ACCEPT_LICENSE, which may be aliases; "all" gives `name`."""
     entries = {part.strip() for part in os.environ.get("MEDZOO_ACCEPT_LICENSE", "").split(",")} - {""}
     if entries & {name, "all"}:
         return {name}
     return {registry.info(entry).name for entry in entries if registry.is_known(entry)}
 
 
-def _stated(license: License) -> str:
-    words = {"unknown": "carry no stated licence", "other": "are under terms of their own"}
-    said = words.get(license.id.lower(), f"are under {license.id}")
-    return f"{said}: {license.url or 'no terms were published'}.{f' {license.note}' if license.note else ''}"
+def _description(license: License) -> str:
+    descriptions = {"unknown": "have no stated licence", "other": "have their own terms"}
+    text = descriptions.get(license.id.lower(), f"are under {license.id}")
+    return f"{text}: {license.url or 'no terms were published'}.{f' {license.note}' if license.note else ''}"
 
 
 def _read(note: Path) -> object:

@@ -1,4 +1,4 @@
-"""Licences: which ids exist, which weights may be published again, and whose terms were accepted."""
+"""Licences: the known ids, and whether weights may be published again or need acceptance."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class License:
     """Terms of the weights.
 
     Args:
-        id: SPDX or Hub id; "other" needs a url, "unknown" says that upstream states none.
+        id: SPDX or Hub id; "other" needs a url, "unknown" means that upstream states no licence.
         redistributable: whether medzoo may publish the weights again, under these terms.
-        url: where the terms stand.
-        note: what else should be known.
+        url: the address of the terms.
+        note: anything else that a user should know.
     """
 
     id: str
@@ -43,7 +43,7 @@ class License:
 
     @property
     def needs_acceptance(self) -> bool:
-        """Whether the terms are non-commercial or contested, so that a person has to accept them first."""
+        """Whether the terms are non-commercial or contested, so that the user must accept them first."""
         return not self.redistributable or bool(NONCOMMERCIAL.search(self.id.lower()))
 
 
@@ -57,19 +57,21 @@ def known_license(identifier: str) -> bool:
 
 
 def check_license(identifier: object, where: str) -> str:
-    """A licence id that exists, in the Hub's spelling.
+    """A known licence id, in the Hub's spelling.
 
     Raises:
-        CardError: for a missing or unknown one; medzoo never invents a licence.
+        CardError: for a missing or unknown id; medzoo never guesses a licence.
     """
     if not isinstance(identifier, str) or not identifier.strip():
         raise CardError(
-            f"{where} has no licence. Give an SPDX or Hub id, for example license='apache-2.0' or 'unknown'."
+            f"{where} has no licence. Give an SPDX or Hub id, for example license='apache-2.0' or 'unknown'.",
+            code="license-missing",
         )
     if not known_license(identifier):
         near = difflib.get_close_matches(identifier.lower(), HUB_IDS, n=2)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise CardError(
-            f"{where}: {identifier!r} is no known licence id.{hint} Own terms are license='other' with a url."
+            f"{where}: {identifier!r} is not a known licence id.{hint} For other terms, give license='other' and a url.",
+            code="license-unknown",
         )
     return identifier.lower()

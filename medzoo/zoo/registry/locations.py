@@ -1,4 +1,4 @@
-"""Where the folders of named checkpoints lie on this machine."""
+"""The folders of named checkpoints on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medzoo.zoo.registry.checkpoint import Checkpoint
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-TERMS = ("LICENSE", "NOTICE")  # what a licence may ask to stand beside the weights
+TERMS = ("LICENSE", "NOTICE")  # files that a licence may require with the weights
 ORIGIN = "origin.json"  # in a directory hub: the commit that a copy was fetched from
 ORGANISATION = "medzoo"
 PUBLIC_HUB = "https://huggingface.co"
@@ -22,14 +22,14 @@ PUBLIC_HUB = "https://huggingface.co"
 
 @dataclass(frozen=True)
 class LocatedFolder:
-    """A folder that a name stands for.
+    """The folder of a name.
 
     Args:
-        name: what was asked for, without revision.
-        folder: where it lies; None for random weights.
-        checkpoint: the registry's entry, if it has one.
-        revision: the Hub's commit, if it came from there.
-        notes: what a reader of the receipt should know.
+        name: the requested name, without revision.
+        folder: the path; None for random weights.
+        checkpoint: the registry's entry, if there is one.
+        revision: the commit, if the folder came from the Hub.
+        notes: for the load receipt.
     """
 
     name: str
@@ -40,12 +40,12 @@ class LocatedFolder:
 
 
 def cache_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The folder below which medzoo keeps what it fetched or converted, absolute."""
+    """The folder for everything that medzoo downloads or converts, absolute."""
     return paths.absolute(cache_dir) if cache_dir is not None else paths.home()
 
 
 def cached_folder(name: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where the folder of a named checkpoint is cached."""
+    """The cache folder of a named checkpoint."""
     return cache_root(cache_dir) / "checkpoints" / name
 
 
@@ -55,11 +55,11 @@ def is_folder(path: Path) -> bool:
 
 
 def hub_folder(name: str, hub: str | os.PathLike[str] | None = None) -> Path | None:
-    """The folder that a name has in the directory hub; None without such a hub, or if the folder is not there.
+    """The folder of a name in the directory hub; None without such a hub, or if it has no such folder.
 
     Args:
         name: org/name, or the registry's name.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
     """
     directory = paths.directory_hub(hub)
     if directory is None or ".." in name:
@@ -71,10 +71,10 @@ def hub_folder(name: str, hub: str | os.PathLike[str] | None = None) -> Path | N
 
 
 def is_spelled(directory: Path, name: str) -> bool:
-    """Whether a path below a directory exists in just this spelling; a disk that ignores case finds others too.
+    """Whether a path below a directory exists in exactly this spelling; a disk that ignores case accepts others too.
 
     Args:
-        directory: that exists.
+        directory: an existing directory.
         name: parts joined by `/`.
     """
     here = directory
@@ -82,18 +82,18 @@ def is_spelled(directory: Path, name: str) -> bool:
         try:
             if part not in os.listdir(here):  # noqa: PTH208 - names alone
                 return False
-        except OSError:  # a folder that may be entered and not listed
+        except OSError:  # the folder can be entered but not listed
             return True
         here = here / part
     return True
 
 
 def folder_of(name: str, hub: str | os.PathLike[str] | None = None) -> Path | None:
-    """The checkpoint's folder behind a path, a run folder's path, or a name in the directory hub; None if there is none.
+    """The checkpoint folder of a path, of a run folder's path, or of a name in the directory hub; None if there is none.
 
     Args:
-        name: what a person typed.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        name: the text that the user gave.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
     """
     path = Path(name).expanduser()
     places = (path, path / "checkpoint", hub_folder(name, hub))
@@ -101,11 +101,11 @@ def folder_of(name: str, hub: str | os.PathLike[str] | None = None) -> Path | No
 
 
 def is_downloaded(checkpoint: Checkpoint, hub: str | os.PathLike[str] | None = None) -> bool:
-    """Whether a checkpoint's weights are on this machine: drawn, cached, or in the directory hub.
+    """Whether a checkpoint's weights are available on this machine: random, cached, or in the directory hub.
 
     Args:
         checkpoint: its facts.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
     """
     if checkpoint.random or is_folder(cached_folder(checkpoint.name)):
         return True
@@ -115,21 +115,21 @@ def is_downloaded(checkpoint: Checkpoint, hub: str | os.PathLike[str] | None = N
 
 
 def availability(checkpoint: Checkpoint, hub: str | os.PathLike[str] | None = None) -> str:
-    """How a checkpoint comes to this machine, in a word.
+    """How a checkpoint is available to this machine, as one word.
 
     Args:
         checkpoint: its facts.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
 
     Returns:
-        "drawn" (random weights), "here", "download" (by itself), "by hand" (a form or a share that needs a person) or
-        "recipe" (nobody published it, and a training would have to make it).
+        "drawn" (random weights), "here" (on this machine), "download" (medzoo downloads it), "by hand" (the user must
+        download it) or "recipe" (not published; the user must train it).
     """
     return "here" if not checkpoint.random and is_downloaded(checkpoint, hub) else published(checkpoint)
 
 
 def published(checkpoint: Checkpoint) -> str:
-    """As `availability`, of a machine that has nothing yet: "drawn", "download", "by hand" or "recipe"."""
+    """As `availability`, for a machine without any weights: "drawn", "download", "by hand" or "recipe"."""
     if checkpoint.random:
         return "drawn"
     if checkpoint.hub is not None or checkpoint.upstream is None or checkpoint.upstream.access == "direct":
@@ -140,13 +140,13 @@ def published(checkpoint: Checkpoint) -> str:
 def next_step(
     checkpoint: Checkpoint, folder: Path | None = None, *, here: bool = True, hub: str | os.PathLike[str] | None = None
 ) -> str:
-    """What a person does to use a checkpoint, in a sentence or two.
+    """What the user does to use a checkpoint, in one or two sentences.
 
     Args:
         checkpoint: its facts.
-        folder: where a converted file goes, if not where medzoo looks by itself.
-        here: whether what this machine has counts; False says what a person does who has nothing yet.
-        hub: directory that plays the Hub; by default MEDZOO_HUB.
+        folder: the folder for a converted file, if it is not medzoo's default.
+        here: whether weights on this machine count; False gives the steps for a machine without any.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
     """
     how = availability(checkpoint, hub) if here else published(checkpoint)
     name, source = checkpoint.name, checkpoint.upstream
@@ -154,17 +154,18 @@ def next_step(
         return f"medzoo.load({name!r}, hub={os.fspath(hub)!r})" if hub and how == "here" else f"medzoo.load({name!r})"
     if how == "download":
         terms = " --accept-license" if checkpoint.license.needs_acceptance else ""
-        return f"medzoo.load({name!r}) fetches it; so does `medzoo fetch {name}{terms}`, ahead of time."
+        return f"medzoo.load({name!r}) downloads it. To download it earlier, run `medzoo fetch {name}{terms}`."
     assert source is not None
-    said = source.instructions or ""
+    instructions = source.instructions or ""
     if how == "recipe" or source.format is None:
-        return said
+        return instructions
     out = f" --out {folder}" if folder is not None else ""
-    return f"{said} Then run `medzoo convert {source.file or 'FILE'} {name}{out}`; after that medzoo.load finds it by name."
+    command = f"medzoo convert {source.file or 'FILE'} {name}{out}"
+    return f"{instructions} Then run `{command}`; after that medzoo.load finds it by name."
 
 
 def elsewhere(checkpoint: Checkpoint) -> str:
-    """How a machine without network gets a checkpoint's weights by its authors' file, in a sentence; empty if it cannot.
+    """How to convert the authors' file on a machine without network, as a sentence; empty if that is not possible.
 
     Args:
         checkpoint: its facts.
@@ -178,11 +179,14 @@ def elsewhere(checkpoint: Checkpoint) -> str:
     if source.hub:
         address = f"https://huggingface.co/{source.hub}/resolve/{source.revision or 'main'}/{file}"
     file = file or Path(urllib.parse.urlsplit(address).path).name
-    return f"Or download {address} elsewhere, bring the file here, then `medzoo convert {file} {checkpoint.name}`."
+    return (
+        f"Or download {address} on another machine, copy the file to this machine, and run `medzoo convert {file} "
+        f"{checkpoint.name}`."
+    )
 
 
 def hub_address() -> str:
-    """The address of the Hub that is asked now: of huggingface_hub, which reads HF_ENDPOINT when it is imported.
+    """The address of the current Hub: huggingface_hub's, which reads HF_ENDPOINT when it is imported.
 
     >>> hub_address().startswith("http")
     True
@@ -194,22 +198,22 @@ def hub_address() -> str:
 
 
 def repo_folder(repo: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of a repository of the Hub that is asked now; no other repository and no other Hub has the same.
+    """The folder of a repository of the current Hub; no other repository or Hub has the same folder.
 
     Args:
         repo: org/name.
         cache_dir: instead of MEDZOO_HOME.
     """
     hub = hub_address()
-    words = repo.split("/") if hub == PUBLIC_HUB else [repo, hub]  # an address is no plain word
+    words = repo.split("/") if hub == PUBLIC_HUB else [repo, hub]
     return cache_root(cache_dir) / "snapshots" / paths.file_name(*words)
 
 
 def repo_folders(repo: str, cache_dir: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
-    """The folders in which a repository's files may lie: `repo_folder`, and the one that earlier medzoos used.
+    """The folders that may hold a repository's files: `repo_folder`, and the folder of earlier versions of medzoo.
 
-    Earlier ones did not note the Hub, so that their folders are read only for the public one. What lies there is named by its
-    commit, or a note that says which repository it is of.
+    Earlier versions did not note the Hub, so their folders are read only for the public Hub. Their content is named by its
+    commit, or is a note that names the repository.
 
     Args:
         repo: org/name.
@@ -221,7 +225,7 @@ def repo_folders(repo: str, cache_dir: str | os.PathLike[str] | None = None) -> 
 
 
 def snapshot_folder(repo: str, commit: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where the files of a repository at a commit lie, or will lie.
+    """The existing or future folder for the files of a repository at a commit.
 
     Args:
         repo: org/name.
@@ -238,5 +242,5 @@ def _in_hub_cache(checkpoint: Checkpoint) -> bool:
     pin = checkpoint.hub
     if pin is None:
         return False
-    cached = try_to_load_from_cache(pin.repo, WEIGHTS, revision=pin.revision)  # huggingface_hub's own
+    cached = try_to_load_from_cache(pin.repo, WEIGHTS, revision=pin.revision)  # the cache of huggingface_hub
     return is_folder(snapshot_folder(pin.repo, pin.revision)) or isinstance(cached, str)

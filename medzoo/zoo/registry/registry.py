@@ -1,4 +1,4 @@
-"""The checkpoints that medzoo knows by name: one TOML file of facts each, read without importing torch."""
+"""The named checkpoints: one TOML file of facts for each, read without importing torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from medzoo.zoo.registry.licenses import known_license
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
 HEX40 = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-CONVENTION = ("mean", "std", "channels", "rule", "clip")  # of images that weights were made for
+CONVENTION = ("mean", "std", "channels", "rule", "clip")  # the input convention of the weights
 HOW = "`medzoo list` shows all names."
 
 
@@ -29,12 +29,12 @@ def config_dir() -> Path:
 
 
 def own_dir() -> Path:
-    """The folder of a person's own entries (`medzoo add` writes them), beside the cache."""
+    """The folder of the user's entries (`medzoo add` writes them), next to the cache."""
     return paths.home() / "hub_configs"
 
 
 def _files() -> dict[str, Path]:
-    """Each name's file; a person's own entry cannot take the name of a shipped one, and what a kill left half done is none."""
+    """The file of each name, without temporary files; a shipped entry comes before a user's entry of the same name."""
     own, shipped = own_dir(), config_dir()
     return {path.stem: path for folder in (own, shipped) for path in folder.glob("[!.]*.toml")}
 
@@ -50,52 +50,65 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not NAME.fullmatch(path.stem):
         raise RegistryError(
-            f"{path}: {path.stem!r} is no checkpoint name. It is <architecture>[-<method>]-<data>[-<data>...]: "
-            "small letters and digits, words inside a token joined by _, tokens by -."
+            f"{path}: {path.stem!r} is not a checkpoint name. Use <architecture>[-<method>]-<data>[-<data>...]: lower-case "
+            "letters and digits, words inside a token joined by _, tokens by -.",
+            code="invalid-checkpoint-name",
         )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RegistryError(f"{path} is not valid TOML: {error}") from error
+        raise RegistryError(f"{path} is not valid TOML: {error}", code="invalid-toml") from error
     if "name" in values:
-        raise RegistryError(f"{path}: unknown key 'name'. The name is the file's.")
+        raise RegistryError(
+            f"{path}: unknown key 'name'. Remove it; the file's name is the checkpoint's name.", code="unknown-key"
+        )
     checkpoint = parse(Checkpoint, {"name": path.stem, **values}, str(path))
-    for problem in _problems(checkpoint):
-        raise RegistryError(f"{path}: {problem}")
+    for code, problem in _problems(checkpoint):
+        raise RegistryError(f"{path}: {problem}", code=code)
     return checkpoint
 
 
-def _problems(entry: Checkpoint) -> Iterator[str]:
+def _problems(entry: Checkpoint) -> Iterator[tuple[str, str]]:
+    """The code and the text of each contradiction in an entry."""
     shape, source, hub = entry.input, entry.upstream, entry.hub
+    # input and licence
     for problem in input_problems(shape):
-        yield f"[input] {problem}"
+        yield "input-invalid", f"[input] {problem}"
     if not known_license(entry.license.id):
-        yield f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (zoo/licenses.py lists them)."
+        yield (
+            "license-unknown",
+            f"[license] id {entry.license.id!r} is neither an SPDX nor a Hub licence id (see zoo/registry/licenses.py).",
+        )
+    # where the weights come from, and how they were trained
     if source is not None:
         if source.access == "direct" and not (source.url or (source.hub and source.file)):
-            yield "[upstream] access = 'direct' needs a url, or hub and file."
+            yield "upstream-incomplete", "[upstream] access = 'direct' needs a url, or hub and file."
         if source.access != "direct" and not source.instructions:
-            yield f"[upstream] access = {source.access!r} needs instructions for the reader."
+            yield "upstream-incomplete", f"[upstream] access = {source.access!r} needs instructions for the user."
         if source.sha256 and not SHA256.fullmatch(source.sha256):
-            yield "[upstream] sha256 is not 64 hexadecimal digits."
+            yield "sha256-invalid", "[upstream] sha256 is not 64 hexadecimal digits."
     if source is not None and entry.pretraining is None:
-        yield "[pretraining] is missing, though [upstream] says that there are weights."
+        yield "pretraining-missing", "[pretraining] is missing, but [upstream] describes weights."
     past = entry.pretraining
     if past is not None and not past.data:
-        yield "[pretraining] data is empty; name at least one data set."
+        yield "pretraining-data-empty", "[pretraining] data is empty; name at least one data set."
     for key, count in (("images", past.images), ("epochs", past.epochs)) if past is not None else ():
         if count is not None and count <= 0:
-            yield f"[pretraining] {key} is {count}; it should be above 0, or absent where nobody knows it."
+            yield "count-below-one", f"[pretraining] {key} is {count}; it should be above 0, or absent if unknown."
+    # labels, names and the Hub's copy
     labels = entry.model.labels
     if len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
-        yield "[model] labels should be different texts, one for each output of the stored head, in its order."
+        yield (
+            "labels-invalid",
+            "[model] labels should be different texts, one for each output of the stored head, in order.",
+        )
     if entry.random != entry.name.endswith("-random"):
-        yield "a name ends in -random exactly if there is no [upstream] and no [hub]."
+        yield "random-name", "the name must end in -random if there is neither [upstream] nor [hub], and only then."
     if hub is not None and not (HEX40.fullmatch(hub.revision) and SHA256.fullmatch(hub.sha256) and "/" in hub.repo):
-        yield "[hub] needs repo (org/name), revision (40 hexadecimal digits) and sha256 (64)."
+        yield "hub-incomplete", "[hub] needs repo (org/name), revision (40 hexadecimal digits) and sha256 (64)."
     for alias in entry.alias:
         if not NAME.fullmatch(alias):
-            yield f"alias {alias!r} is no checkpoint name."
+            yield "invalid-checkpoint-name", f"alias {alias!r} is not a checkpoint name."
 
 
 @cache
@@ -117,7 +130,7 @@ def names() -> list[str]:
 
 
 def _entries() -> Iterator[Checkpoint]:
-    """All entries; a broken file of the user's own is told about and left out, so that the others stay usable."""
+    """All entries; an invalid file of the user gives a warning and is left out, so that the others stay usable."""
     files = _files()
     for name in sorted(files, key=_natural):
         try:
@@ -125,7 +138,7 @@ def _entries() -> Iterator[Checkpoint]:
         except RegistryError as error:
             if files[name].parent != own_dir():
                 raise
-            warnings.warn(f"left out: {error}", stacklevel=3)
+            warnings.warn(f"skipped: {error}", stacklevel=3)
 
 
 def info(name: str) -> Checkpoint:
@@ -135,15 +148,15 @@ def info(name: str) -> Checkpoint:
         name: its name, or an alias.
 
     Raises:
-        UsageError: if it is no text.
+        UsageError: if the name is not a string.
         UnknownNameError: with near matches.
-        RegistryError: if its file is broken.
+        RegistryError: if its file is invalid.
 
     >>> info("resnet50-imagenet").pretraining.method
     'supervised'
     """
     if not isinstance(name, str):
-        raise UsageError(f"The name is {name!r}; give the name of a checkpoint. {HOW}")
+        raise UsageError(f"The name is {name!r}. Give the name of a checkpoint. {HOW}", code="name-not-text")
     if NAME.fullmatch(name):
         for folder in (config_dir(), own_dir()):
             if (path := folder / f"{name}.toml").is_file():
@@ -157,12 +170,12 @@ def info(name: str) -> Checkpoint:
 
 
 def is_known(name: str) -> bool:
-    """Whether a name or alias stands in the registry.
+    """Whether a name or alias is in the registry.
 
     >>> is_known("resnet50-imagenet"), is_known("org/name")
     (True, False)
     """
-    if not NAME.fullmatch(name):  # a path or a repository; no file has to be read to know
+    if not NAME.fullmatch(name):  # a path or a repository
         return False
     try:
         info(name)
@@ -172,17 +185,18 @@ def is_known(name: str) -> bool:
 
 
 def refuse_mixture(entry: Checkpoint | None, architecture: str, shape: Input) -> None:
-    """Refuse a folder that says otherwise than the entry of one's own that names it.
+    """Refuse a folder that contradicts the user's entry for it.
 
-    `medzoo add --replace` writes the folder, then the entry; weights under another normalisation would be wrong and look right.
+    `medzoo add --replace` writes the folder, then the entry; weights with the wrong normalisation would give wrong features
+    without an error.
 
     Args:
-        entry: of the name, if it has one; what ships with medzoo may be newer than a folder.
-        architecture: that the folder states.
-        shape: its input convention.
+        entry: of the name, if there is one; a shipped entry is not compared, because it may be newer than the folder.
+        architecture: in the folder's configuration.
+        shape: the folder's input convention.
 
     Raises:
-        IntegrityError: naming what differs.
+        IntegrityError: with the facts that differ.
     """
     if entry is None:
         return
@@ -191,8 +205,9 @@ def refuse_mixture(entry: Checkpoint | None, architecture: str, shape: Input) ->
     off += ["architecture"] if architecture != entry.architecture else []
     if off and path.is_file():
         raise IntegrityError(
-            f"The folder of {entry.name} and its entry {path} differ in {', '.join(off)}: `medzoo add` was stopped between the "
-            "two, or one was edited. Run it again, with --replace."
+            f"The folder of {entry.name} and its entry {path} differ in {', '.join(off)}: `medzoo add` was interrupted, or one "
+            "of the two was edited. Run `medzoo add` again, with --replace.",
+            code="folder-contradicts-entry",
         )
 
 
@@ -210,11 +225,11 @@ def list_models(
     """The names of checkpoints, in natural order.
 
     Args:
-        pattern: as in a shell, over names and aliases; without * ? [ a part of the name is enough; case is ignored.
+        pattern: a shell pattern for names and aliases; without * ? [ it matches any part of a name; case is ignored.
         architecture: the architecture's name; this and the next four may be patterns, and ignore case.
         method: pre-training method.
         data: one of the pre-training data sets.
-        modality: one of the kinds of image it saw.
+        modality: one of the kinds of images in the training data.
         license: licence id.
         redistributable: whether the weights may be published again.
         downloaded: whether they are on this machine (in the cache or the directory hub).
@@ -224,24 +239,26 @@ def list_models(
     """
     from medzoo.zoo.registry.locations import is_downloaded
 
-    for what, given in (
-        ("pattern", pattern), ("architecture", architecture), ("method", method), ("data", data), ("modality", modality),
-        ("license", license),
-    ):  # fmt: skip
-        if not isinstance(given, str) and (given is not None or what == "pattern"):
-            raise UsageError(f"{what} is {given!r}; give a name, or a pattern such as 'resnet50-*'.")
+    filters = {"architecture": architecture, "method": method, "data": data, "modality": modality, "license": license}
+    for parameter, value in {"pattern": pattern, **filters}.items():
+        if not isinstance(value, str) and (value is not None or parameter == "pattern"):
+            raise UsageError(
+                f"{parameter} is {value!r}. Give a name, or a pattern such as 'resnet50-*'.", code="filter-not-text"
+            )
     if not re.search(r"[*?[]", pattern):
         pattern = f"*{pattern}*"
 
     def fits(entry: Checkpoint) -> bool:
         past = entry.pretraining or Pretraining()
-        asked: list[tuple[str | None, tuple[str | None, ...]]] = [
-            (architecture, (entry.architecture,)), (method, (past.method,)), (data, past.data),
-            (modality, past.modalities), (license, (entry.license.id,)),
-        ]  # fmt: skip
+        values: dict[str, tuple[str | None, ...]] = {
+            "architecture": (entry.architecture,), "method": (past.method,), "data": past.data,
+            "modality": past.modalities, "license": (entry.license.id,),
+        }  # fmt: skip
         return (
-            any(_like(known, pattern) for known in (entry.name, *entry.alias))
-            and all(want is None or any(_like(have, want) for have in haves) for want, haves in asked)
+            any(_matches(known, pattern) for known in (entry.name, *entry.alias))
+            and all(
+                need is None or any(_matches(value, need) for value in values[key]) for key, need in filters.items()
+            )
             and (redistributable is None or entry.license.redistributable == redistributable)
             and (downloaded is None or is_downloaded(entry) == downloaded)
         )
@@ -249,5 +266,5 @@ def list_models(
     return [entry.name for entry in _entries() if fits(entry)]
 
 
-def _like(have: str | None, want: str) -> bool:
-    return have is not None and fnmatch.fnmatchcase(have.lower(), want.lower())
+def _matches(value: str | None, pattern: str) -> bool:
+    return value is not None and fnmatch.fnmatchcase(value.lower(), pattern.lower())

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import sharing_samples as samples
 import yaml
+from expect import raises
 from huggingface_hub import DatasetCard, HfApi
 from sharing_samples import SALT
 
@@ -177,7 +178,7 @@ def test_another_salt_leaves_what_is_there(hub_server, store):
     before = tree()
     sent = push_results(store, REPO, salt=f"{SALT}, another")
     assert sent.unchanged and sent.known == RUNS and tree() == before
-    assert len(sent.notes) == 6 and all("under another salt" in note for note in sent.notes)
+    assert len(sent.notes) == 6 and all("another salt" in note for note in sent.notes)
 
 
 def test_load_dataset_gives_the_flat_table(hub_server, hub_datasets, store):
@@ -297,7 +298,11 @@ def test_pull_takes_nothing_that_is_too_large(hub_server, store, tmp_path, monke
     api.upload_file(path_or_fileobj=b" " * 2**20 + b"{}", path_in_repo=big, repo_id=REPO, repo_type="dataset")
     taken = pull_results(REPO, tmp_path / "pulled")
     words = " ".join(taken.left_out)
-    assert f"{big}: It has 1,048,578 bytes" in words and f"{largest[1]}: It has" in words and "missing" in words
+    assert (
+        f"{big}: The file has 1,048,578 bytes" in words
+        and f"{largest[1]}: The file has" in words
+        and "missing" in words
+    )
     assert not hub_server.requests("GET", f"*/{big.rpartition('/')[2]}")
 
 
@@ -321,7 +326,7 @@ def test_pull_takes_what_is_whole_and_tells_of_the_rest(hub_server, store, tmp_p
     taken = pull_results(REPO, tmp_path / "pulled")
     assert len(taken.added) == RUNS - 2 and len(taken.left_out) == 3
     words = " ".join(taken.left_out)
-    assert "is missing" in words and "not the file whose sha256" in words and "should lie at" in words
+    assert "is missing" in words and "do not match the sha256" in words and "Wrong path" in words
     with pytest.warns(UserWarning, match="is not counted"):
         push_results(store, REPO, salt=SALT)
 
@@ -426,7 +431,7 @@ def test_a_pull_request_that_will_be_refused_says_so_at_once(hub_server, store, 
     sent = push_results(other, REPO, salt="the stranger's secret", create_pr=True, token=hub_server.stranger)
     assert len(sent.added) == 1 and len(sent.notes) == 1
     assert (
-        "results check` will refuse it: mine is no name of the registry" in sent.notes[0]
+        "results check` will refuse it: mine is neither a registered name" in sent.notes[0]
         and "medzoo push" in sent.notes[0]
     )
 
@@ -471,7 +476,7 @@ def test_a_dry_run_contacts_nobody_and_writes_nothing(hub_server, store, tmp_pat
 
 
 LEAKS = {
-    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a place of this machine": "see /mnt/ward3/scans/x.png",
+    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a path on this machine": "see /mnt/ward3/scans/x.png",
     "an identifier of a patient": "PatientID: 4711",
 }  # fmt: skip
 
@@ -548,7 +553,7 @@ def test_lost_predictions_are_brought_back(hub_server, store):
 
 
 def test_many_files_do_not_stay_open(hub_server, store, monkeypatch):
-    monkeypatch.setattr(upload, "HELD_OPEN", 1)
+    monkeypatch.setattr(upload, "MAX_OPEN_FILES", 1)
     push_results(store, REPO, salt=SALT)
     assert len(hub_server.requests("PUT")) == 7
 
@@ -611,7 +616,7 @@ def test_one_store_gives_one_parquet_byte_for_byte(store, tmp_path):
 
 def test_a_repository_that_cannot_be_named(store):
     for repo in ("results", "../x", "lab/re sults", "a/b/c", ""):
-        with pytest.raises(UsageError, match="no repository"):
+        with raises(UsageError, "unknown-results-repository"):
             push_results(store, repo, salt=SALT, dry_run=True)
     assert push_pull.push_results is push_results
     with warnings.catch_warnings():
@@ -630,7 +635,7 @@ def test_labels_that_may_not_be_published_stay_here(hub_server, store, tmp_path,
         names = read_predictions(predictions_path(path)).column_names
         assert names[:2] == ["sample", "patient"] and all(name.startswith("probability:") for name in names[2:])
     findings, _ = review_store(store.root)
-    assert kept and {row.check for row in findings if "without the labels" in row.message} == {"labels"}
+    assert kept and {row.check for row in findings if "have no labels" in row.message} == {"labels"}
     assert push_results(target, REPO, salt="somebody else's secret").unchanged
 
 

@@ -4,7 +4,7 @@ from custom_samples import table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medzoo.data.custom.infer import interpret, plain_number
+from medzoo.data.custom.infer import infer_labels, plain_number
 from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 
@@ -81,7 +81,7 @@ def test_no_two_words_become_one_class(words):
     import unicodedata
 
     try:
-        kind, classes, labels = interpret(words, range(len(words)), None, "t")
+        kind, classes, labels = infer_labels(words, range(len(words)), None, "t")
     except DataContractError:
         return
     distinct = len({unicodedata.normalize("NFC", word) for word in words})

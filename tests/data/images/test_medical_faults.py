@@ -22,8 +22,8 @@ DEFLATED = written(image(RAMP, bits=12), uid.DeflatedExplicitVRLittleEndian)
 
 
 @pytest.mark.parametrize("name", ["scan.dcm", "scan.nii.gz", "scan.jpg", "scan"])
-@pytest.mark.parametrize("data, cause", [(b"", "0 bytes"), (b"<html>please log in</html>", "is an HTML page"),
-                                         (b"no image at all, in words", "is no image that medzoo knows")])  # fmt: skip
+@pytest.mark.parametrize("data, cause", [(b"", "0 bytes"), (b"<html>please log in</html>", "an HTML page"),
+                                         (b"no image at all, in words", "not an image format that medzoo reads")])  # fmt: skip
 def test_f31_empty_files_web_pages_and_words_under_medical_names(tmp_path, name, data, cause):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ImageError, match=cause) as caught:

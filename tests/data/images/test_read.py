@@ -122,11 +122,11 @@ def bomb():
     [
         (b"", "0 bytes"),
         (b"  <!DOCTYPE html><html>please log in", "HTML page"),
-        (b"not an image at all", "no image that medzoo knows"),
+        (b"not an image at all", "not an image format that medzoo reads"),
         (encoded(Image.fromarray(GREY))[:-40], "cannot be decoded"),
         (encoded(Image.fromarray(NOISE), "JPEG")[:2000], "cannot be decoded"),
-        (b"\0" * 128 + b"DICM", "no DICOM file, or cut off"),
-        (b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0", "which no image has"),
+        (b"\0" * 128 + b"DICM", "not a DICOM file, or cut off"),
+        (b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0", "which are not possible"),
         (bomb(), "decompression bomb"),
     ],
 )  # fmt: skip
@@ -194,7 +194,7 @@ def test_a_grey_task_reduces_equal_channels_and_notes_unequal_ones():
     assert (same.array == GREY).all() and same.unit == "grey" and "equal" in same.notes[0]
     luma = with_channels(to_pixels(COLOUR), 1)
     assert np.abs(luma.array.astype(int) - np.asarray(Image.fromarray(COLOUR).convert("L")).astype(int)).max() <= 1
-    assert "made grey" in luma.notes[0]
+    assert "converted to grey" in luma.notes[0]
     assert with_channels(to_pixels(GREY), 3).array.ndim == 2
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import medzoo
-from medzoo.data.images.dicom.segmentation import read_seg
-from medzoo.data.images.dicom.series import distances_mm, read_series, slices_below
+from medzoo.data.images.dicom.segmentation import read_dicom_seg
+from medzoo.data.images.dicom.series import distances_mm, list_dicom_slices, read_series
 from medzoo.data.images.pixels import with_channels
 from medzoo.errors import ImageError
 
@@ -83,14 +83,14 @@ def test_the_head_ct_has_the_steps_that_it_was_taken_with(series):
 def test_the_mr_series_is_an_even_volume(series):
     volume = medzoo.read_image(series / "mr_t1_structural_48slices", window=(0, 1000))
     assert volume.array.shape == (48, 384, 274) and np.allclose(volume.spacing_mm, (0.667, 0.66667, 0.69999), atol=1e-3)
-    found = slices_below(series / "mr_t1_structural_48slices")
+    found = list_dicom_slices(series / "mr_t1_structural_48slices")
     assert len({(one.patient_id, one.series_id) for one in found}) == 1
     steps = np.diff([one.position_mm for one in found])
     assert np.allclose(steps, 2 / 3, atol=1e-3)
 
 
 def test_the_liver_lies_on_its_slices(real_data):
-    seg = read_seg(real_data / "dicom" / "ct3_liver_seg.dcm")
+    seg = read_dicom_seg(real_data / "dicom" / "ct3_liver_seg.dcm")
     assert seg.segments == {1: "Liver"} and len(seg.frames) == 3
     for number in (1, 2, 3):
         path = real_data / "dicom" / f"ct3_0{number}.dcm"
@@ -131,7 +131,7 @@ def test_films_are_greys_also_when_saved_with_alpha(real_data, tmp_path):
         )
     Image.open(path).convert("RGBA").save(tmp_path / "film.png")
     film = medzoo.read_image(tmp_path / "film.png")
-    assert (film.array == pixels.array).all() and film.notes == ("alpha dropped", "three equal channels made one")
+    assert (film.array == pixels.array).all() and film.notes == ("alpha dropped", "three equal channels reduced to one")
     assert with_channels(film, 1) is film
 
 

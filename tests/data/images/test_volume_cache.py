@@ -62,7 +62,7 @@ def test_a_changed_file_is_read_again(tmp_path, opened):
 
 
 def test_memory_has_an_end(tmp_path, opened, monkeypatch):
-    monkeypatch.setattr(volume_cache, "KEPT", 1300)  # two files of 592 bytes
+    monkeypatch.setattr(volume_cache, "CACHE_BYTES", 1300)  # two files of 592 bytes
     for name in "abc":
         save(tmp_path / f"{name}.nii.gz")
     for name in ("a", "b", "a", "c", "a", "b"):

@@ -19,10 +19,10 @@ NAMES = {
 
 def test_patients_are_those_of_the_study():
     for name, patient in NAMES.items():
-        assert _patient(name, apart=False) == patient
-    assert _patient("person1_virus_6.jpeg", apart=True) != _patient("person1_bacteria_2.jpeg", apart=True)
-    assert _patient("IM-0115-0001.jpeg", apart=True) != _patient("NORMAL2-IM-0115-0001.jpeg", apart=True)
-    assert _patient("scan7.jpeg", apart=False) is None
+        assert _patient(name, separate=False) == patient
+    assert _patient("person1_virus_6.jpeg", separate=True) != _patient("person1_bacteria_2.jpeg", separate=True)
+    assert _patient("IM-0115-0001.jpeg", separate=True) != _patient("NORMAL2-IM-0115-0001.jpeg", separate=True)
+    assert _patient("scan7.jpeg", separate=False) is None
 
 
 def base(root):

@@ -79,12 +79,10 @@ def test_slices_without_a_label_and_labels_without_a_slice(tmp_path):
     other.write_text("filename,acl_label\nimages/0004_sagittal_11.000000.png,yes\n")
     with collecting() as found:
         load_task("knee", root=tmp_path)
-    words = "\n".join(map(str, found))
-    assert "1 slices are not named as" in words and "knee.png" in words
-    assert "have no label in the tables: acl/0003" in words and "acl/0900" in words
-    assert "1 slices of" in words and "0002_sagittal_11.000000.png" in words
-    assert "labels are none of 1, 0, yes" in words and "'perhaps'" in words
-    assert "1 labels differ from others of the same name: 0004" in words
+    by_code = {error.code: str(error) for error in found}
+    assert "acl/images/knee.png" in by_code["file-name-invalid"] and "'perhaps'" in by_code["label-invalid"]
+    assert "acl/0003" in by_code["images-not-in-table"] and "acl/0900" in by_code["images-not-in-table"]
+    assert "0002_sagittal_11.000000.png" in by_code["images-missing"] and "0004" in by_code["label-conflict"]
 
 
 def test_a_table_that_labels_a_slice_or_an_exam_twice_is_refused(tmp_path):

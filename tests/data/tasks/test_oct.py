@@ -33,7 +33,7 @@ def test_labels_are_the_folders_and_the_names_have_to_agree(tmp_path):
     shutil.copy(picture, folder / "DRUSEN" / "drusen.jpeg")
     with collecting() as found:
         load_task("oct", root=tmp_path)
-    assert "2 file names do not say their class and patient" in str(found[0])
+    assert found[0].code == "patient-not-in-file-name" and "2 file names" in str(found[0])
     assert "train/DME/CNV-5-1.jpeg" in str(found[0]) and "train/DRUSEN/drusen.jpeg" in str(found[0])
 
 

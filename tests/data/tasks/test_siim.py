@@ -96,10 +96,9 @@ def test_the_later_table_and_damaged_rows(tmp_path):
     next(tmp_path.glob("dicom-images-train/1.2.276.0.7230010.3.1.2.9/*/*.dcm")).write_bytes(b"no dicom")
     with collecting() as found:
         load_task("siim_pneumothorax", root=tmp_path)
-    words = "\n".join(map(str, found))
-    assert "1 rows hold no pairs of start and length" in words and "'5 6 7'" in words
-    assert "the runs of 1 images leave the image" in words
-    assert "1 DICOM headers cannot be read" in words
+    by_code = {error.code: str(error) for error in found}
+    assert "'5 6 7'" in by_code["runs-invalid"] and "1 images" in by_code["run-outside-image"]
+    assert "1 DICOM headers" in by_code["dicom-header-unreadable"]
 
 
 def test_the_layout_of_the_study(tmp_path):

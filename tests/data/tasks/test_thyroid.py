@@ -43,15 +43,14 @@ def test_damaged_case_files_unknown_scores_and_lone_images_are_all_heard(tmp_pat
     (tmp_path / "5_1.jpg").rename(tmp_path / "five.jpg")
     with collecting() as found:
         load_task("thyroid", root=tmp_path)
-    words = "\n".join(map(str, found))
-    assert "1 images are not named CASE_NUMBER.jpg: five.jpg" in words
-    assert "2 case files are not readable" in words and "it declares entities" in words
-    assert "4_1.jpg" in words and "have no case file" in words
-    assert "unknown TI-RADS score: 3_1.jpg: '7'" in words
+    by_code = {error.code: str(error) for error in found}
+    assert "five.jpg" in by_code["file-name-invalid"] and "4_1.jpg" in by_code["case-file-missing"]
+    assert "2 case files" in by_code["case-file-unreadable"] and "entities" in by_code["case-file-unreadable"]
+    assert "3_1.jpg: '7'" in by_code["score-unknown"]
     (tmp_path / "6.xml").write_text("<case><number>7</number></case>")
     with collecting() as found:
         load_task("thyroid", root=tmp_path)
-    assert any("1 cases have two files: 7" in str(error) for error in found)
+    assert any(error.code == "case-file-duplicated" and "7 (" in str(error) for error in found)
 
 
 def test_numbers_with_zeros_are_the_same_case(tmp_path):

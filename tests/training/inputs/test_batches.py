@@ -168,7 +168,7 @@ def test_batches_do_not_depend_on_where_rows_lie(rows, make_batches, monkeypatch
         assert len(host) == len(there)
         expected = list(host.from_step(0, 2))
         with monkeypatch.context() as patch:
-            patch.setattr(views, "_usual", lambda device: form)
+            patch.setattr(views, "_default_form", lambda device: form)
             made = list(there.from_step(0, 2))
         for one, other in zip(expected, made, strict=True):
             assert (one["index"] == other["index"]).all() and torch.equal(one["label"], other["label"])

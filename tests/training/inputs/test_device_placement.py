@@ -73,7 +73,7 @@ def test_a_choice_is_a_choice(tmp_path, gpu, rows, choice):
 def test_f38_a_run_with_its_rows_on_the_device_resumes_bit_for_bit(
     tmp_path, tiny_net, make_batches, rows, stop, monkeypatch
 ):
-    monkeypatch.setattr(views, "_usual", lambda device: "matmul")  # as on an accelerator
+    monkeypatch.setattr(views, "_default_form", lambda device: "matmul")  # as on an accelerator
 
     def once(folder, stop=None):
         objective = supervised.Objective(tiny_net(), supervised.Options(), "multiclass")

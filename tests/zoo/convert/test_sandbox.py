@@ -62,7 +62,7 @@ def test_secrets_stay_out(file, tmp_path, monkeypatch, apart):
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(sandbox, "is_safetensors", lambda _: False)
     with pytest.raises(ConversionError, match="died of signal 9"):
-        sandbox.read_apart(Request(str(file), ("timm",), str(tmp_path)))
+        sandbox.read_in_sandbox(Request(str(file), ("timm",), str(tmp_path)))
     assert "HF_TOKEN" not in seen and "hf_secret" not in seen.values()
 
 
@@ -77,7 +77,7 @@ def test_a_reader_that_died_is_a_sentence(file, tmp_path, monkeypatch, apart, co
     monkeypatch.setattr(sandbox, "is_safetensors", lambda _: False)
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, code, "", says))
     with pytest.raises(ConversionError, match=r"memory than it has|takes more than|signal|reader") as caught:
-        sandbox.read_apart(Request(str(file), ("timm",), str(tmp_path)))
+        sandbox.read_in_sandbox(Request(str(file), ("timm",), str(tmp_path)))
     assert "Nothing of it was used" in str(caught.value)
 
 
@@ -85,7 +85,7 @@ def test_safetensors_need_no_process(tmp_path, monkeypatch, apart):
     save_file({"a": torch.ones(2)}, tmp_path / "file.safetensors")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
     (tmp_path / "out").mkdir()
-    answer = sandbox.read_apart(Request(str(tmp_path / "file.safetensors"), ("timm",), str(tmp_path / "out")))
+    answer = sandbox.read_in_sandbox(Request(str(tmp_path / "file.safetensors"), ("timm",), str(tmp_path / "out")))
     assert answer.format == "timm" and (tmp_path / "out" / STATE).is_file()
 
 

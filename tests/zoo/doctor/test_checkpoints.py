@@ -160,7 +160,7 @@ def test_offline_makes_no_connection(monkeypatch, way, tiny_hub):
     rows = whole(offline=way == "option")
     assert tried == [] and rows["weights from"].result == "PASS" and "token" not in rows
     assert rows["usable now"].result == ("PASS" if way == "MEDZOO_HUB" else "WARN")
-    assert "only where there is a network" in rows["by download"].detail
+    assert "only with a network" in rows["by download"].detail
 
 
 def test_repositories_that_were_fetched_are_usable_offline(monkeypatch, private_home, tiny_hub):

@@ -32,7 +32,7 @@ def test_the_table_is_aligned_and_keeps_commands_whole():
     lines = report.to_text(80).splitlines()
     assert all(line.startswith(("PASS  a     ", "FAIL  long  ", " " * 12, "medzoo 1 does not work")) for line in lines)
     assert f"{' ' * 12}fix: {command}" in lines and all(len(line) <= 80 for line in lines if "fix: " not in line)
-    assert not report.passed and lines[-1] == "medzoo 1 does not work here yet: 1 failure to mend first."
+    assert not report.passed and lines[-1] == "medzoo 1 does not work here yet: fix 1 failure first."
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_table_is_aligned_and_keeps_commands_whole():
     ],
 )
 @pytest.mark.parametrize(
-    "step", ["machine.python", "machine.home", "checkpoints.sources", "checkpoints.entries", "checkpoints.leftovers"]
+    "step", ["packages.python", "machine.home", "checkpoints.sources", "checkpoints.entries", "checkpoints.leftovers"]
 )
 def test_what_nobody_expected_is_a_row(monkeypatch, step, error, says, fix):
     def broken(**_):

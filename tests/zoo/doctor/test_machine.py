@@ -12,7 +12,7 @@ from doctor_samples import CPU_LIMITS, nobody_there, play_torch, rows_of, whole 
 
 from medzoo import precision
 from medzoo.cores import Threads
-from medzoo.zoo.doctor import machine
+from medzoo.zoo.doctor import machine, packages
 
 # --- packages ---
 
@@ -22,9 +22,9 @@ def installed(monkeypatch):
     """Other versions than the installed ones; None is not installed."""
 
     def change(**versions):
-        real = machine.version
+        real = packages.version
         names = {name.replace("_", "-"): value for name, value in versions.items()}
-        monkeypatch.setattr(machine, "version", lambda name: names[name] if name in names else real(name))
+        monkeypatch.setattr(packages, "version", lambda name: names[name] if name in names else real(name))
 
     return change
 
@@ -32,7 +32,7 @@ def installed(monkeypatch):
 @pytest.mark.parametrize("old", ["2.9.1", "2.9.1+cu126", "2.10.0a0+git"])
 def test_torch_with_the_hole(installed, old):
     installed(torch=old)
-    rows = rows_of(machine.packages)
+    rows = rows_of(packages.packages)
     assert rows["torch"].result == "FAIL" and "CVE-2026-24747" in rows["torch"].detail and old in rows["torch"].detail
     assert rows["torch"].fix == 'pip install --upgrade "torch>=2.10" "torchvision>=0.25"'
     assert rows["torchvision"].result == "FAIL"  # the pair has to be changed together
@@ -41,7 +41,7 @@ def test_torch_with_the_hole(installed, old):
 
 def test_torchvision_of_another_torch(installed):
     installed(torch="2.11.0")
-    rows = rows_of(machine.packages)
+    rows = rows_of(packages.packages)
     assert "torch" not in rows and "another torch" in rows["torchvision"].detail
 
 
@@ -56,7 +56,7 @@ def test_torchvision_of_another_torch(installed):
 )
 def test_packages_below_their_floor(installed, versions, says, command):
     installed(**versions)
-    row = rows_of(machine.packages)["packages"]
+    row = rows_of(packages.packages)["packages"]
     assert row.result == "FAIL" and says in row.detail and row.fix == f"pip install --upgrade {command}"
 
 
@@ -66,22 +66,22 @@ def test_packages_below_their_floor(installed, versions, says, command):
 )
 def test_extras_that_are_missing(installed, versions, extra, says):
     installed(**versions)
-    rows = rows_of(machine.extras)
+    rows = rows_of(packages.extras)
     row = rows.pop(f"[{extra}]")
-    assert row.result == "WARN" and says in row.detail and machine.EXTRAS[extra] in row.detail
+    assert row.result == "WARN" and says in row.detail and packages.EXTRAS[extra] in row.detail
     assert row.fix == f'pip install "medzoo[{extra}]"'
     assert rows and all(other.result == "PASS" for other in rows.values()) and "[dev]" not in rows
 
 
 def test_every_extra_says_what_it_is_for():
-    assert set(metadata.metadata("medzoo").get_all("Provides-Extra")) - {"dev"} <= set(machine.EXTRAS)
+    assert set(metadata.metadata("medzoo").get_all("Provides-Extra")) - {"dev"} <= set(packages.EXTRAS)
 
 
 def test_a_source_tree_that_was_not_installed(installed):
     installed(medzoo=None, torch="2.9.0")
-    assert rows_of(machine.python)["python"].fix == "pip install -e ."
-    assert rows_of(machine.packages)["torch"].result == "FAIL"
-    assert rows_of(machine.extras) == {}
+    assert rows_of(packages.python)["python"].fix == "pip install -e ."
+    assert rows_of(packages.packages)["torch"].result == "FAIL"
+    assert rows_of(packages.extras) == {}
 
 
 # --- device ---
@@ -94,11 +94,11 @@ def test_a_source_tree_that_was_not_installed(installed):
         ({"mps": True}, "PASS", ("Apple GPU (MPS)", "fp32")),
         ({"cuda": "13.0", "cards": 2, "bf16": True}, "PASS", ("Card X, 80 GB, 3.0 GB of it free, and 1 more", "bf16")),
         ({"cuda": "13.0", "cards": 1}, "PASS", ("Card X", "fp32")),
-        ({"cuda": "13.0"}, "WARN", ("CUDA 13.0 sees no GPU",)),
+        ({"cuda": "13.0"}, "WARN", ("CUDA 13.0 finds no GPU",)),
         (
             {"cuda": "13.0", "cards": 1, "computes": "raise RuntimeError('no kernel image is available.\\nsee docs')"},
             "WARN",
-            ("Card X is there and cannot compute: no kernel image is available.", "--device cpu"),
+            ("Card X cannot compute: no kernel image is available.", "--device cpu"),
         ),
     ],
 )
@@ -167,9 +167,9 @@ def test_where_to_look_for_the_gpu(torch_is, monkeypatch, tmp_path, programs, hi
     ("code", "says"),
     [
         ("raise ImportError('libcudart.so.13: cannot open shared object file')", "libcudart.so.13: cannot open"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "died of SIGILL"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "killed by SIGILL"),
         ("raise SystemExit(3)", "exit code 3"),
-        ("import time\ntime.sleep(30)", "did not end within 1 s"),
+        ("import time\ntime.sleep(30)", "took more than 1 s"),
     ],
 )
 def test_a_torch_that_breaks_is_a_row(torch_is, monkeypatch, code, says):
@@ -219,7 +219,7 @@ def test_a_home_below_a_file(monkeypatch, tmp_path):
 def test_a_home_that_is_not_there_yet_is_tried_and_not_left(monkeypatch, tmp_path):
     monkeypatch.setenv("MEDZOO_HOME", str(tmp_path / "one" / "two"))
     row = rows_of(machine.home)["home"]
-    assert row.result == "PASS" and "can be made" in row.detail and not (tmp_path / "one").exists()
+    assert row.result == "PASS" and "can be created" in row.detail and not (tmp_path / "one").exists()
 
 
 def test_a_shared_home_that_only_its_keeper_writes(monkeypatch, private_home):

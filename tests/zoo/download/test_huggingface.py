@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from zoo_samples import CARD, small_model
 
 import medzoo
+from medzoo import http_download as http
 from medzoo import store
 from medzoo.errors import IntegrityError, LicenseError, UsageError, WeightsUnavailableError
-from medzoo.zoo.download import http, huggingface
+from medzoo.zoo.download import huggingface
 from medzoo.zoo.registry.locations import snapshot_folder
 
 FILES = ("*/resolve/*",)

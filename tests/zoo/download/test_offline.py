@@ -39,7 +39,7 @@ def test_a_directory_hub_that_lacks_it(entry, tmp_path, upstream, private_home):
 
 
 def test_an_address_that_cannot_be_reached(entry, monkeypatch, private_home):
-    from medzoo.zoo.download import http
+    from medzoo import http_download as http
 
     monkeypatch.setattr(http, "TRIES", 1)
     with pytest.raises(WeightsUnavailableError, match=WAYS[DIRECT]):

@@ -82,8 +82,8 @@ def test_commits_whole_short_and_in_capitals(site):
 
 
 def test_a_hub_that_gives_another_commit_than_was_asked_for(site, monkeypatch):
-    real, other = huggingface._ask, HfApi().repo_info("lab/net", revision="first").sha
-    monkeypatch.setattr(huggingface, "_ask", lambda repo, revision, token: real(repo, "a/b", token))
+    real, other = huggingface._look_up, HfApi().repo_info("lab/net", revision="first").sha
+    monkeypatch.setattr(huggingface, "_look_up", lambda repo, revision, token: real(repo, "a/b", token))
     with pytest.raises(IntegrityError):
         medzoo.load("lab/net", revision=other)
 

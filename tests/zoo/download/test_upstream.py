@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from zoo_samples import small_model
 
 import medzoo
+from medzoo import http_download as download
 from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
-from medzoo.zoo.download import http as download
 from medzoo.zoo.registry.locations import cached_folder
 
 

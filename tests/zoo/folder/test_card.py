@@ -60,7 +60,7 @@ def test_a_full_card(tmp_path):
         "learning_rate | 0.001",
         "0.9123",
         "A paper, 2020",
-        "terms bind too",
+        "Its terms also apply",
     ]
     phrases += ["medzoo.load(", "timm.create_model(", "AutoModel.from_pretrained(", "Not tested", "| size | 64 x 64"]
     for phrase in phrases:

@@ -60,7 +60,7 @@ def test_a_fresh_head_is_said_and_listed(nets, kind, classes):
     assert set(receipt.fresh) == under(now, head) and set(receipt.dropped) == under(stored, head)
     for name, tensor in now.items():  # what is not listed is the file's
         assert name in receipt.fresh or torch.equal(tensor, stored[name])
-    assert any("3 outputs (a, b, c) was left out" in note for note in receipt.notes) == (classes == 3)
+    assert any("stored head of 3 outputs (a, b, c)" in note for note in receipt.notes) == (classes == 3)
 
 
 @pytest.mark.parametrize("kind", NETS)
@@ -77,7 +77,7 @@ def test_the_stored_head_and_no_head_are_quiet(nets, kind):
     assert set(features.load_receipt.dropped) == under(stored, head)
     assert whole.load_receipt.labels == features.load_receipt.labels == ("a", "b", "c")
     assert set(meant.load_receipt.fresh) == under(meant.state_dict(), head)  # the receipt says it all the same
-    assert any("was left out" in note for note in meant.load_receipt.notes)
+    assert any("replaces the stored head" in note for note in meant.load_receipt.notes)
 
 
 def test_a_stored_head_of_many_more_outputs(tmp_path):
@@ -105,7 +105,7 @@ def test_other_ways_through_load(nets, kind, wish):
         wish = {"drop_rate": 0.1}
     model, folder = nets(kind)
     stored, head = model.state_dict(), NETS[kind][2]
-    with pytest.warns(UserWarning, match="leaves it out"):
+    with pytest.warns(UserWarning, match="replaces it"):
         loaded = medzoo.load(str(folder), num_classes=3, **wish)
     receipt = loaded.load_receipt
     assert set(receipt.fresh) == under(loaded.state_dict(), head) and set(receipt.dropped) == under(stored, head)

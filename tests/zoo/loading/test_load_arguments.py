@@ -95,4 +95,4 @@ def test_a_receipt_is_read_at_a_glance(folder):
 
 def test_the_docstring_says_how_commits_are_kept():
     text = inspect.getdoc(medzoo.load)
-    assert "first asked" in text and "taken from then on" in text and "looked up each time" in text
+    assert "first load on this machine" in text and "used from then on" in text and "looked up each time" in text

@@ -78,9 +78,9 @@ def test_saved_again_from_timms_network_the_rule_stays(minmax, tmp_path):
 def test_the_card_offers_no_processor_that_lacks_the_rule(folder, minmax):
     for text in (card_of(str(minmax)), render_entry(medzoo.info("resnet50-simclr-radnet12m"))):
         assert "import AutoModel\n" in text and "AutoImageProcessor.from_pretrained" not in text
-        assert "leave out the stretching by each image's own minimum and maximum" in text
+        assert "do not do the scaling by each image's minimum and maximum" in text
     for text in (card_of(str(folder)), render_entry(medzoo.info("resnet50-imagenet"))):
-        assert "AutoImageProcessor.from_pretrained" in text and "leave out" not in text
+        assert "AutoImageProcessor.from_pretrained" in text and "do not do" not in text
 
 
 def test_transformers_takes_the_note_along(minmax):
@@ -92,6 +92,6 @@ def test_transformers_takes_the_note_along(minmax):
 def test_the_card_says_how_an_image_becomes_square():
     cropped, squashed = (render_entry(medzoo.info(name)) for name in ("resnet50-imagenet", "resnet50-radimagenet"))
     for text in (cropped, squashed):
-        assert "squashes the whole image to a square of that size (antialiased bilinear)" in text
+        assert "resizes the whole image to a square of this size (antialiased bilinear)" in text
     assert "as the authors did:\nbilinear, 0.875 of the shorter side." in cropped
     assert "crop the centre:\nbilinear, the whole of the shorter side." in squashed

@@ -12,7 +12,8 @@ import medzoo
 from medzoo import store
 from medzoo.cli import app
 from medzoo.errors import IntegrityError, LicenseError, PublishError, UsageError
-from medzoo.zoo.folder.config import Source, read_config
+from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.folder.facts import Source
 from medzoo.zoo.publish.publish import notice, publish
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.locations import cached_folder

@@ -145,11 +145,11 @@ def test_a_dry_run_contacts_nobody_and_writes_nothing(folder, hub, tmp_path):
     assert hub.log == [] and not (tmp_path / "hub").exists()
     shown = plan_push(folder, "org/name").describe()
     digest = store.sha256_file(folder / "model.safetensors")
-    assert digest in shown and "stays here: optimizer.bin" in shown and "# test_resnet-drawn" in shown
+    assert digest in shown and "not uploaded: optimizer.bin" in shown and "# test_resnet-drawn" in shown
 
 
 LEAKS = {
-    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a place of this machine": "/mnt/ward3/scans/x.png",
+    "a Hugging Face token": "hf_" + "aB3dE5gH" * 4, "a path on this machine": "/mnt/ward3/scans/x.png",
     "an identifier of a patient": "PatientID: 4711",
 }  # fmt: skip
 
@@ -328,7 +328,7 @@ def test_f45_what_should_be_private_does_not_go_to_a_public_repository(folder, h
     medzoo.push(folder, "org/closed")
     assert HfApi().repo_info("org/closed").private and capsys.readouterr().err == ""
     medzoo.push(folder, "org/closed", private=False)
-    assert HfApi().repo_info("org/closed").private and "stays so" in capsys.readouterr().err
+    assert HfApi().repo_info("org/closed").private and "stays private" in capsys.readouterr().err
 
 
 def test_a_directory_has_no_pull_requests_and_no_branches(folder, tmp_path):

@@ -8,7 +8,7 @@ from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo.errors import LicenseError, PublishError
-from medzoo.zoo.folder.config import Source
+from medzoo.zoo.folder.facts import Source
 from medzoo.zoo.folder.read_write import read_folder
 from medzoo.zoo.publish.publish import notice, publish
 from medzoo.zoo.publish.push import plan_push
@@ -119,7 +119,7 @@ def test_a_notice_says_what_was_changed(entry, folder, layout, told, untold):
     config = read_folder(folder)
     facts = replace(config.facts, source=Source(layout, "x.pth", "0" * 64, 1))
     text = notice(medzoo.info(name), replace(config, facts=facts))
-    changes = next(line for line in text.splitlines() if line.startswith("What was changed"))
+    changes = next(line for line in text.splitlines() if line.startswith("Changes: "))
     assert "timm's names" in changes and all(words in changes for words in told)
     assert not any(words in changes for words in untold)
     assert "A paper, 2020" in text and "https://example.org/x.pth, file x.pth" in text and "MIT" in text

@@ -1,4 +1,4 @@
-"""A DICOM file opened up to its pixels: the header is read, the pixels stay in the file until a frame is asked for."""
+"""Open a DICOM file: read the header, and leave the pixels in the file until a frame is read."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class DicomFile:
 
     Args:
         header: all elements before the pixels.
-        stream: positioned anywhere.
+        stream: the open file, at any position.
         start: where the value of the pixel element begins in the stream.
-        length: of that value in bytes, or `UNDEFINED`.
+        length: of the value in bytes, or `UNDEFINED`.
         keyword: "PixelData", "FloatPixelData" or "DoubleFloatPixelData"; "" if there are no pixels.
-        vr: how the pixels are stored, "OB" or "OW"; "" where the syntax does not say.
+        vr: value representation of the pixels, "OB" or "OW"; "" where the syntax does not say.
         syntax: transfer syntax UID.
         where: for messages.
         notes: what was assumed to open it.
@@ -63,34 +63,15 @@ def need_pydicom(purpose: str = "Reading DICOM") -> Any:  # noqa: ANN401 - a mod
     return pydicom
 
 
-def looks_like_dicom(head: bytes) -> bool:
-    """Whether the first bytes of a file are DICOM's, also without the preamble of 128 bytes.
-
-    Args:
-        head: at least the first 132 bytes.
-
-    >>> looks_like_dicom(bytes(128) + b"DICM"), looks_like_dicom(b"II*\\0")
-    (True, False)
-    """
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 16 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08"):
-        return False
-    vr = head[4:6]
-    if vr.isalpha() and vr.isupper():
-        return True
-    return head[:2] == b"\x08\x00" and int.from_bytes(head[4:8], "little") < 1024  # implicit VR: a length
-
-
 def open_dicom(file: BinaryIO, where: str) -> DicomFile:
     """Read the header of a DICOM file.
 
     Args:
-        file: seekable, at any position; it has to stay open while frames are read.
+        file: seekable, at any position; it must stay open while frames are read.
         where: for messages.
 
     Raises:
-        ImageError: if it is no DICOM file, cut off, or unpacks to more than it should.
+        ImageError: if it is not a DICOM file, is cut off, or unpacks to too many bytes.
         MissingExtraError: if pydicom is not installed.
     """
     pydicom = need_pydicom()
@@ -100,25 +81,30 @@ def open_dicom(file: BinaryIO, where: str) -> DicomFile:
     try:
         header = pydicom.dcmread(bounded, stop_before_pixels=True, force=True)
     except Exception as error:  # parsers of untrusted bytes raise anything
-        raise ImageError(f"{where}: is no whole DICOM file ({type(error).__name__}: {error}).") from error
+        raise ImageError(
+            f"{where}: not a complete DICOM file ({type(error).__name__}: {error}).", code="dicom-unreadable"
+        ) from error
     meta = getattr(header, "file_meta", None) or {}
     if _DIRECTORY in (str(meta.get("MediaStorageSOPClassUID", "")), str(header.get("SOPClassUID", ""))):
-        raise ImageError(f"{where}: is a DICOMDIR, an index of files. Give the folder or the files that it lists.")
+        raise ImageError(
+            f"{where}: a DICOMDIR, which is an index of files. Give the folder or the files that it lists.",
+            code="dicomdir-not-image",
+        )
     syntax = str(meta.get("TransferSyntaxUID") or "")
     notes: tuple[str, ...] = ()
     if not syntax:
         implicit, little = header.original_encoding
         syntax = IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN
-        notes = (f"no transfer syntax stated; found {'implicit' if implicit else 'explicit'} VR",)
+        notes = (f"no transfer syntax in the header; detected {'implicit' if implicit else 'explicit'} VR",)
     stream: Any = header.buffer if syntax == DEFLATED else bounded
     start, length, keyword, vr = _pixel_element(stream, ">" if syntax == BIG_ENDIAN else "<")
     if not len(header) and not keyword:
-        raise ImageError(f"{where}: is no DICOM file, or cut off before its first element.")
+        raise ImageError(f"{where}: not a DICOM file, or cut off before its first element.", code="dicom-empty")
     return DicomFile(header, stream, start, length, keyword, vr, syntax, where, notes)
 
 
 def _pixel_element(stream: BinaryIO, order: str) -> tuple[int, int, str, str]:
-    """Where the pixels begin, how long they are, under which name, and their VR."""
+    """Start, length, keyword and VR of the pixel element that begins at the position of the stream."""
     head = stream.read(12)
     nothing = 0, 0, "", ""
     if len(head) < 8:
@@ -133,30 +119,33 @@ def _pixel_element(stream: BinaryIO, order: str) -> tuple[int, int, str, str]:
 
 
 def _check_deflated(file: Bounded, where: str) -> None:
-    """Unpack a deflated data set once without keeping it, so that a bomb is an error and not a full memory."""
+    """Unpack a deflated data set once without storing it, so that a decompression bomb does not fill the memory."""
     file.seek(0)
     head = file.read(4096)
     at = head.find(DEFLATED.encode())
     if at < 0 or head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
         if at >= 0 and head[128:132] == b"DICM":
-            raise ImageError(f"{where}: is deflated, and its file header does not say its own length.")
+            raise ImageError(
+                f"{where}: the file is deflated, and its file header does not give its own length.",
+                code="deflated-header-length-missing",
+            )
         return
     file.seek(144 + int.from_bytes(head[140:144], "little"))
     if at > file.tell():
-        return  # the words stand in the data, not in the file header
+        return  # the UID occurs in the data, not in the file header
     count_inflated(file, INFLATED_LIMIT, where)
 
 
 def count_inflated(file: BinaryIO | Bounded, limit: int, where: str) -> int:
-    """How many bytes a raw deflate stream unpacks to.
+    """The number of bytes that a raw deflate stream unpacks to.
 
     Args:
         file: at the start of the stream.
-        limit: bytes; beyond it is an error.
+        limit: bytes; more is an error.
         where: for messages.
 
     Raises:
-        ImageError: beyond the limit, or if the stream is damaged.
+        ImageError: if it unpacks to more than the limit, or is damaged.
     """
     unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     try:
@@ -164,9 +153,10 @@ def count_inflated(file: BinaryIO | Bounded, limit: int, where: str) -> int:
             total += len(unpacker.decompress(chunk, 1 << 20))
             if total > limit:
                 raise ImageError(
-                    f"{where}: unpacks to more than {limit:,} bytes, a decompression bomb. Write the file uncompressed if it is "
-                    "meant."
+                    f"{where}: unpacks to more than {limit:,} bytes, which may be a decompression bomb. If the file is correct, "
+                    "store it uncompressed.",
+                    code="unpacked-too-large",
                 )
     except zlib.error as error:
-        raise ImageError(f"{where}: its deflated data are damaged ({error}).") from error
+        raise ImageError(f"{where}: the deflated data are damaged ({error}).", code="deflated-data-damaged") from error
     return total

@@ -1,4 +1,4 @@
-"""One stored frame of a DICOM file: sizes are checked first, then pydicom and its decoders do the work."""
+"""Decode one stored frame of a DICOM file. Sizes are checked before pydicom and its decoders read the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from medzoo.data.images.dicom.file import DicomFile
     from medzoo.data.images.dicom.tags import DicomFacts
 
-# The same order everywhere, since decoders differ by one grey level on lossy files.
+# A fixed order, because decoders differ by one grey level on lossy files.
 _DECODERS = ("pylibjpeg", "pyjpegls", "pillow", "gdcm", "pydicom")
 _LOSSY = {  # PS3.6 table A-1
     "1.2.840.10008.1.2.4.50": "JPEG baseline", "1.2.840.10008.1.2.4.51": "JPEG extended",
@@ -25,16 +25,16 @@ _LOSSY = {  # PS3.6 table A-1
     "1.2.840.10008.1.2.4.203": "HTJ2K",
 }  # fmt: skip
 _RLE = "1.2.840.10008.1.2.5"
-_VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4 and HEVC all begin so: .100 to .108
-_END = b"\xff\xd9"  # of a JPEG, JPEG-LS and JPEG 2000 stream alike
+_VIDEO = "1.2.840.10008.1.2.4.10"  # the prefix of MPEG-2, MPEG-4 and HEVC: .100 to .108
+_END = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 streams
 
 
 class StoredFrame(NamedTuple):
     """A decoded frame.
 
     Args:
-        array: (H, W) or (H, W, 3), the stored bits alone.
-        photometric: the photometric interpretation of these numbers.
+        array: (H, W) or (H, W, 3), the stored bits only.
+        photometric: photometric interpretation of these numbers.
         cells: as `array`, with all allocated bits.
     """
 
@@ -44,21 +44,22 @@ class StoredFrame(NamedTuple):
 
 
 def stored_frame(opened: DicomFile, facts: DicomFacts, index: int, notes: list[str]) -> StoredFrame:
-    """Decode one frame to the numbers that are stored, colour as RGB.
+    """Decode one frame to its stored numbers; colour becomes RGB.
 
     Args:
         opened: the file.
-        facts: of its pixels.
+        facts: how its pixels are stored.
         index: of the frame, from 0.
-        notes: what was converted is added to it.
+        notes: a list; conversions are appended to it.
 
     Raises:
-        ImageError: if sizes disagree, the data are cut off, or no decoder knows them.
-        MissingExtraError: if a decoder has to be installed.
+        ImageError: if sizes disagree, the data are cut off, or no decoder reads them.
+        MissingExtraError: if a decoder is not installed.
     """
     decoder = _decoder(opened)
     options = _options(opened, facts)
     source: Any = opened.stream
+    # Compressed frames: check the stream and choose decoder and colours. Others: check the length.
     if decoder.is_encapsulated:
         data = _frame_data(opened, facts, index)
         _check_stream(data, opened, facts, index)
@@ -66,7 +67,7 @@ def stored_frame(opened: DicomFile, facts: DicomFacts, index: int, notes: list[s
         if facts.samples == 3 and opened.syntax != _RLE:
             colours = colours_of(data, facts.photometric, opened.where)
             if colours.data is not data:
-                source, index = _alone(colours.data, options), 0
+                source, index = _as_single_frame(colours.data, options), 0
             options["photometric_interpretation"] = colours.photometric
             notes += [colours.note] if colours.note else []
     else:
@@ -76,15 +77,17 @@ def stored_frame(opened: DicomFile, facts: DicomFacts, index: int, notes: list[s
             return StoredFrame(bits, facts.photometric, bits)
     opened.stream.seek(opened.start)
     try:
-        array, found = decoder.as_array(source, index=index, raw=False, **options)
-    except BaseException as error:  # decoders of untrusted bytes raise anything; that of RLE, in Rust, a BaseException
+        array, properties = decoder.as_array(source, index=index, raw=False, **options)
+    except BaseException as error:  # decoders of untrusted bytes raise anything; the RLE decoder (Rust) a BaseException
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ImageError(
-            f"{opened.where}: its pixels cannot be decoded from {decoder.UID.name} ({type(error).__name__}: {error})."
+            f"{opened.where}: the pixels cannot be decoded from {decoder.UID.name} ({type(error).__name__}: {error}).",
+            code="dicom-pixels-undecodable",
         ) from error
+    # Record what the decoder converted, and keep only the stored bits.
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    photometric = str(found["photometric_interpretation"])
+    photometric = str(properties["photometric_interpretation"])
     if photometric != facts.photometric and options["photometric_interpretation"] != photometric:
         notes.append(f"{facts.photometric} converted to {photometric}")
     if opened.syntax in _LOSSY:
@@ -102,11 +105,13 @@ def _decoder(opened: DicomFile) -> Any:  # noqa: ANN401 - pydicom's Decoder
     except NotImplementedError:
         if opened.syntax.startswith(_VIDEO):
             raise ImageError(
-                f"{opened.where}: holds video ({opened.syntax}). Extract the frames, for example with ffmpeg."
+                f"{opened.where}: contains video ({opened.syntax}). Extract the frames, for example with ffmpeg.",
+                code="dicom-video",
             ) from None
         raise ImageError(
-            f"{opened.where}: has the transfer syntax {opened.syntax}, which pydicom does not decode. Convert it, for example with "
-            "dcmtk's dcmconv or dcmdjpeg."
+            f"{opened.where}: pydicom does not decode the transfer syntax {opened.syntax}. Convert the file, for example with "
+            "dcmtk's dcmconv or dcmdjpeg.",
+            code="transfer-syntax-unsupported",
         ) from None
 
 
@@ -137,25 +142,27 @@ def _options(opened: DicomFile, facts: DicomFacts) -> dict[str, Any]:
 
 
 def _check_length(opened: DicomFile, facts: DicomFacts, notes: list[str]) -> None:
-    """Uncompressed pixels are as long as the header says, and all there."""
+    """Check that uncompressed pixels are as long as the header says, and complete."""
     samples = 2 if facts.photometric == "YBR_FULL_422" else facts.samples
     needed = math.ceil(facts.rows * facts.columns * facts.frames * samples * facts.allocated / 8)
     if opened.length == UNDEFINED:
         raise ImageError(
-            f"{opened.where}: its pixels are compressed although its header says they are not (transfer syntax {opened.syntax})."
+            f"{opened.where}: the pixels are compressed, but the header says they are not (transfer syntax {opened.syntax}).",
+            code="pixels-compressed-undeclared",
         )
-    there = min(opened.length, _size(opened) - opened.start)
-    if there < needed:
+    available = min(opened.length, _size(opened) - opened.start)
+    if available < needed:
         raise ImageError(
-            f"{opened.where}: is cut off, or its header is wrong: {facts.frames} x {facts.rows} x {facts.columns} pixels of "
-            f"{facts.allocated} bits take {needed:,} bytes, and {there:,} are there."
+            f"{opened.where}: cut off, or its header is wrong: {facts.frames} x {facts.rows} x {facts.columns} pixels of "
+            f"{facts.allocated} bits take {needed:,} bytes, but the file has {available:,}.",
+            code="pixels-cut-off",
         )
-    if there - needed >= needed // facts.frames:
-        notes.append(f"{there - needed:,} bytes behind the last stated frame ignored")
+    if available - needed >= needed // facts.frames:
+        notes.append(f"{available - needed:,} bytes after the last declared frame ignored")
 
 
 def _unpacked(opened: DicomFile, facts: DicomFacts, index: int) -> np.ndarray:
-    """A frame of single bits, which may begin within a byte (where pydicom 3.0 reads one byte too few)."""
+    """A frame of single bits. It may begin within a byte, where pydicom 3.0 reads one byte too few."""
     pixels = facts.rows * facts.columns
     first, last = index * pixels // 8, -(-(index + 1) * pixels // 8)
     opened.stream.seek(opened.start + first)
@@ -180,11 +187,13 @@ def _frame_data(opened: DicomFile, facts: DicomFacts, index: int) -> bytes:
     try:
         return get_frame(opened.stream, index, extended_offsets=extended, number_of_frames=facts.frames)
     except Exception as error:
-        raise ImageError(f"{opened.where}: frame {index} is not there ({type(error).__name__}: {error}).") from error
+        raise ImageError(
+            f"{opened.where}: frame {index} is missing ({type(error).__name__}: {error}).", code="frame-missing"
+        ) from error
 
 
-def _alone(data: bytes, options: dict[str, Any]) -> bytes:
-    """A frame as the only one of its element."""
+def _as_single_frame(data: bytes, options: dict[str, Any]) -> bytes:
+    """Encapsulate a frame as the only one of its pixel element."""
     from pydicom.encaps import encapsulate
 
     options["number_of_frames"] = 1
@@ -193,39 +202,40 @@ def _alone(data: bytes, options: dict[str, Any]) -> bytes:
 
 
 def _check_stream(data: bytes, opened: DicomFile, facts: DicomFacts, index: int) -> None:
-    """A compressed frame is whole, and has the size that the header states; decoders take memory for the stream's own."""
+    """Check that a compressed frame is complete and has the header's size; decoders allocate memory for the stream's size."""
     if opened.syntax == _RLE:
         most = 2 * facts.samples * facts.allocated // 8 * facts.rows * facts.columns + 1024
         if len(data) > most:
             raise ImageError(
-                f"{opened.where}: frame {index} is {len(data):,} bytes of RLE, more than {most:,} for its size."
+                f"{opened.where}: frame {index} has {len(data):,} bytes of RLE, more than the {most:,} possible for its size.",
+                code="rle-too-long",
             )
         return
-    found = frame_header(data)
-    if found is None:
+    header = frame_header(data)
+    if header is None:
         raise ImageError(
-            f"{opened.where}: frame {index} is no JPEG, JPEG-LS or JPEG 2000 stream (it begins with {data[:4]!r})."
+            f"{opened.where}: frame {index} is not a JPEG, JPEG-LS or JPEG 2000 stream (it begins with {data[:4]!r}).",
+            code="frame-stream-unknown",
         )
-    if (found.height, found.width, found.channels) != (facts.rows, facts.columns, facts.samples):
+    if (header.height, header.width, header.channels) != (facts.rows, facts.columns, facts.samples):
         raise ImageError(
-            f"{opened.where}: frame {index} is compressed as {found.width} x {found.height} with {found.channels} channels, and "
-            f"the header says {facts.columns} x {facts.rows} with {facts.samples}."
+            f"{opened.where}: frame {index} is compressed as {header.width} x {header.height} with {header.channels} channels, "
+            f"but the header says {facts.columns} x {facts.rows} with {facts.samples}.",
+            code="frame-size-mismatch",
         )
-    problem = (
-        missing_from(data)
-        if found.coding in ("DCT", "lossless")
-        else ""
-        if _END in data[-16:]
-        else "it has no end marker"
-    )
-    if not problem and found.coding == "DCT" and ends_early(data):
+    problem = "" if _END in data[-16:] else "it has no end marker"
+    if header.coding in ("DCT", "lossless"):
+        problem = missing_from(data)
+    if not problem and header.coding == "DCT" and ends_early(data):
         problem = "a scan ends early"
     if problem:
-        raise ImageError(f"{opened.where}: frame {index} is cut off, or its tail is lost or damaged ({problem}).")
+        raise ImageError(
+            f"{opened.where}: frame {index} is cut off, or its end is damaged ({problem}).", code="frame-cut-off"
+        )
 
 
 def _used_bits(array: np.ndarray, facts: DicomFacts, native: bool, notes: list[str]) -> np.ndarray:
-    """The stored bits alone: old files keep overlays in the bits above, and some count from the top."""
+    """The stored bits only: old files keep overlays in the bits above, and some files fill bits from the top."""
     shift = facts.high + 1 - facts.stored if native else 0
     if facts.allocated == 1 or (facts.stored == facts.allocated and not shift):
         return array
@@ -235,7 +245,7 @@ def _used_bits(array: np.ndarray, facts: DicomFacts, native: bool, notes: list[s
         top = kind.type(2 ** (facts.stored - 1))
         bits = ((bits ^ top) - top).view(array.dtype)
     if shift:
-        notes.append(f"pixels lie in bits {shift} to {facts.high}")
+        notes.append(f"pixels are stored in bits {shift} to {facts.high}")
     elif not np.array_equal(bits, array):
         notes.append(f"bits above the {facts.stored} stored ones dropped")
     return bits

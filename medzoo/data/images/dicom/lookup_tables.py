@@ -1,7 +1,7 @@
 """Lookup tables of DICOM headers: modality, VOI and palette.
 
-pydicom's own functions hold indices in the type of the entries, so that a table of 4,096 entries of 8 bits wraps round
-(pydicom 3.0, `pydicom/pixels/processing.py: apply_voi`); this one does not.
+pydicom stores indices in the type of the entries, so indices into a table of 4,096 entries of 8 bits overflow
+(pydicom 3.0, `pydicom/pixels/processing.py: apply_voi`). This module does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class LookupTable:
 
     Args:
         entries: (N,) uint8 or uint16.
-        first: the stored value that the first entry is for; values below it get the first entry, those above the last.
+        first: the stored value of the first entry; lower values get the first entry, values after the last get the last.
     """
 
     entries: np.ndarray
@@ -28,11 +28,11 @@ class LookupTable:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The scale of the entries: all bits that the highest of them needs. Headers often say 16 bits and mean 12."""
+        """The scale of the entries: all bits that the highest entry needs. Many headers say 16 bits where 12 are used."""
         return 0.0, float(2 ** max(int(self.entries.max()).bit_length(), 1) - 1)
 
     def look_up(self, values: np.ndarray) -> np.ndarray:
-        """The entries for some values.
+        """The entries of an array of values.
 
         Args:
             values: integers of any shape.
@@ -54,14 +54,17 @@ def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: s
         where: for messages.
 
     Raises:
-        ImageError: for a table that is none.
+        ImageError: for an invalid table.
 
     Source: DICOM PS3.3 C.11.1.1, C.7.6.3.1.5.
     """
     try:
         count, first, bits = (int(number) for number in descriptor)
     except (TypeError, ValueError):
-        raise ImageError(f"{where}: has a lookup table whose descriptor is {descriptor!r}.") from None
+        raise ImageError(
+            f"{where}: a lookup table has the descriptor {descriptor!r}; it needs three whole numbers.",
+            code="lookup-table-descriptor-invalid",
+        ) from None
     count = count or 2**16
     first -= 2**16 if signed and first >= 2**15 else 0
     if isinstance(data, bytes | bytearray):
@@ -72,6 +75,9 @@ def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: s
     else:
         entries = np.asarray(data if hasattr(data, "__len__") else [data] if data is not None else [], dtype=np.int64)
     if not len(entries) or len(entries) < count or entries.min() < 0 or entries.max() > 65535:
-        raise ImageError(f"{where}: has a lookup table of {count:,} entries, of which {len(entries):,} are there.")
+        raise ImageError(
+            f"{where}: a lookup table should have {count:,} entries of at most 16 bits; it has {len(entries):,}.",
+            code="lookup-table-entries-invalid",
+        )
     entries = entries[:count]
     return LookupTable(entries.astype(np.uint8 if int(entries.max()) < 256 and bits <= 8 else np.uint16), first)

@@ -1,7 +1,7 @@
-"""Which pixels of a DICOM image are padding: filling outside of a round field of view, that no detector measured.
+"""Which pixels of a DICOM image are padding: fill values outside of a round field of view, not measured by a detector.
 
-Headers state padding in stored values, and some scanners state a value that the stored bits cannot hold (63536 in 12 of 16 bits).
-Such a value is found in the allocated bits alone: masking turns it into a value of tissue.
+Headers give padding in stored values. Some scanners give a value that the stored bits cannot hold (63536 in 12 of 16 bits).
+Such a value is visible in the allocated bits only: masking turns it into a value of tissue.
 
 Source: DICOM PS3.3 C.7.5.1.1.2.
 """
@@ -20,7 +20,7 @@ Span = tuple[int, int]
 
 
 def padding_of(frame: StoredFrame, facts: DicomFacts, tags: Tags) -> np.ndarray | None:
-    """Where a grey frame is padding.
+    """The mask of the padding of a grey frame.
 
     Args:
         frame: as decoded.
@@ -36,24 +36,24 @@ def padding_of(frame: StoredFrame, facts: DicomFacts, tags: Tags) -> np.ndarray 
     if first is None:
         return None
     last = first if last is None else last
-    found = np.zeros(frame.array.shape, bool)
+    mask = np.zeros(frame.array.shape, bool)
     if floats:
-        found = (frame.array >= min(first, last)) & (frame.array <= max(first, last))
-        return found if found.any() else None
+        mask = (frame.array >= min(first, last)) & (frame.array <= max(first, last))
+        return mask if mask.any() else None
     low, high = (int(end) for end in facts.ends)
     for span in spans(int(first), int(last), facts.allocated, signed=facts.signed):
-        _mark(found, frame.array, (max(span[0], low), min(span[1], high)))
-        if span[0] < low or span[1] > high:  # outside of the stored bits, which masking would change
-            _mark(found, frame.cells, span)
-    return found if found.any() else None
+        _mark(mask, frame.array, (max(span[0], low), min(span[1], high)))
+        if span[0] < low or span[1] > high:  # masking to the stored bits would change these values
+            _mark(mask, frame.cells, span)
+    return mask if mask.any() else None
 
 
 def spans(first: int, last: int, allocated: int, *, signed: bool) -> list[Span]:
-    """The stated padding as inclusive spans of allocated values; headers write signed values as unsigned, and the other way round.
+    """The header's padding as inclusive spans of allocated values. Headers write signed values as unsigned, and the reverse.
 
     Args:
         first: PixelPaddingValue.
-        last: PixelPaddingRangeLimit, on either side of it.
+        last: PixelPaddingRangeLimit, below or above it.
         allocated: bits of a pixel.
         signed: whether pixels are two's complement.
 
@@ -72,9 +72,9 @@ def spans(first: int, last: int, allocated: int, *, signed: bool) -> list[Span]:
     return [piece for piece in pieces if piece[0] <= piece[1]]
 
 
-def _mark(found: np.ndarray, values: np.ndarray, span: Span) -> None:
-    """Add the values within a span that their type can hold."""
+def _mark(mask: np.ndarray, values: np.ndarray, span: Span) -> None:
+    """Set the mask where values are within a span, limited to what their type can hold."""
     limits = np.iinfo(values.dtype)
     low, high = max(span[0], limits.min), min(span[1], limits.max)
     if low <= high:
-        found |= (values >= low) & (values <= high)
+        mask |= (values >= low) & (values <= high)

@@ -1,4 +1,4 @@
-"""DICOM SEG files: masks of named segments, each frame tied to the image that it was drawn on. Needs `medzoo[medical]`."""
+"""DICOM SEG files: masks of named segments; each frame refers to its source image. Needs `medzoo[medical]`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from medzoo.data.images.pixels import VOLUME_LIMIT, check_size
 from medzoo.errors import ImageError, listed
 
 _CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # segmentation, label map
-_NEAR = 0.05  # mm that positions of a frame and of its image may differ by
+_NEAR = 0.05  # mm, the largest accepted distance between the positions of a frame and of its image
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class SegFrame:
     """One frame of a segmentation.
 
     Args:
-        mask: (H, W): 1 in the segment; of a label map the numbers of the segments.
+        mask: (H, W): 1 in the segment; in a label map, the numbers of the segments.
         segment: number of the segment; 0 in a label map.
-        images: SOPInstanceUIDs that it was drawn on.
-        plane: where it lies; None where the header does not say.
+        images: SOPInstanceUIDs of its source images.
+        plane: position and orientation; None where the header does not give them.
     """
 
     mask: np.ndarray
@@ -43,12 +43,12 @@ class Segmentation:
     """A DICOM SEG file.
 
     Args:
-        segments: number → label, as "Liver".
+        segments: number → label, for example "Liver".
         frames: in the order of the file.
-        images: SOPInstanceUIDs of all images that the file is about.
-        frame_of_reference: UID of the patient's axes that positions are meant in.
-        patient_id: of the header, or None.
-        notes: what was done.
+        images: SOPInstanceUIDs of all images that the file refers to.
+        frame_of_reference: UID of the coordinate system of the positions.
+        patient_id: from the header, or None.
+        notes: what was assumed or converted.
         where: for messages.
     """
 
@@ -71,60 +71,71 @@ class Segmentation:
             (H, W) uint8 (uint16 beyond 255 segments): 0 for background, else the number of the segment.
 
         Raises:
-            ImageError: if the file is about other images, lies otherwise, or two segments claim a pixel.
+            ImageError: if the file refers to other images, has another grid or position, or two segments overlap.
         """
+        # Identity, position and size of the image.
         with Path(image).open("rb") as file:
             header = open_dicom(file, str(image)).header
         tags = Tags(header)
-        place, key = plane(tags), tags.words("SOPInstanceUID")
+        image_plane, uid = plane(tags), tags.text("SOPInstanceUID")
         size = int(tags.number("Rows") or 0), int(tags.number("Columns") or 0)
-        kept = set(self.segments) if segments is None else set(segments)
-        unknown = sorted(kept - set(self.segments))
+        selected = set(self.segments) if segments is None else set(segments)
+        unknown = sorted(selected - set(self.segments))
         if unknown:
             names = listed(f"{number} {label}" for number, label in self.segments.items())
-            raise ImageError(f"{self.where}: has no segments {listed(unknown)}; it has {names}.")
-        frames = [one for one in self.frames if self._is_of(one, key, place, tags.words("FrameOfReferenceUID"))]
-        if not frames and key not in self.images:
             raise ImageError(
-                f"{self.where}: is no segmentation of {image}: neither its references nor its places name that image."
+                f"{self.where}: there are no segments {listed(unknown)}; the file has {names}.", code="segments-unknown"
             )
+        frames = [
+            one for one in self.frames if self._belongs_to(one, uid, image_plane, tags.text("FrameOfReferenceUID"))
+        ]
+        if not frames and uid not in self.images:
+            raise ImageError(
+                f"{self.where}: not a segmentation of {image}: no reference and no position matches that image.",
+                code="segmentation-other-image",
+            )
+        # Merge the frames; overlapping segments are an error.
         mask = np.zeros(size, np.uint8 if max(self.segments, default=0) < 256 else np.uint16)
         for one in frames:
             if one.mask.shape != size:
                 raise ImageError(
-                    f"{self.where}: its frames are {one.mask.shape}, and {image} is {size}; they need the same grid."
+                    f"{self.where}: the frames are {one.mask.shape}, but {image} is {size}; they need the same grid.",
+                    code="segmentation-size-mismatch",
                 )
-            if one.plane is not None and place is not None and not _same(one.plane, place):
+            if one.plane is not None and image_plane is not None and not _same_place(one.plane, image_plane):
                 raise ImageError(
-                    f"{self.where}: its frames lie otherwise than {image} that they name; resample them first."
+                    f"{self.where}: the frames refer to {image}, but have another position or orientation. Resample them first.",
+                    code="segmentation-position-mismatch",
                 )
             values = one.mask.astype(mask.dtype) * mask.dtype.type(one.segment or 1)
-            values[~np.isin(values, list(kept))] = 0
+            values[~np.isin(values, list(selected))] = 0
             both = (mask > 0) & (values > 0) & (mask != values)
             if both.any():
                 raise ImageError(
                     f"{self.where}: {int(both.sum()):,} pixels of {image} belong to two segments. Choose with segments=[...]: "
-                    f"{self.segments}."
+                    f"{self.segments}.",
+                    code="segments-overlap",
                 )
             mask = np.maximum(mask, values)
         return mask
 
-    def _is_of(self, one: SegFrame, key: str, place: Plane | None, axes: str) -> bool:
+    def _belongs_to(self, one: SegFrame, uid: str, image_plane: Plane | None, axes: str) -> bool:
+        """Whether a frame refers to an image, or has its position where it refers to none."""
         if one.images:
-            return key in one.images
-        if one.plane is None or place is None or axes != self.frame_of_reference:
+            return uid in one.images
+        if one.plane is None or image_plane is None or axes != self.frame_of_reference:
             return False
-        return _same(one.plane, place)
+        return _same_place(one.plane, image_plane)
 
 
-def read_seg(path: str | os.PathLike[str]) -> Segmentation:
-    """Read a DICOM SEG file: binary, fractional (from one half) or a label map.
+def read_dicom_seg(path: str | os.PathLike[str]) -> Segmentation:
+    """Read a DICOM SEG file: binary, fractional (values from one half count as 1) or a label map.
 
     Args:
         path: the file.
 
     Raises:
-        ImageError: if it is no segmentation, or damaged.
+        ImageError: if it is not a segmentation, or is damaged.
         MissingExtraError: if pydicom is not installed.
 
     Source: DICOM PS3.3 A.51, C.8.20.
@@ -134,45 +145,53 @@ def read_seg(path: str | os.PathLike[str]) -> Segmentation:
         with path.open("rb") as file:
             return _segmentation(open_dicom(file, str(path)))
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).") from error
+        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).", code="image-cannot-open") from error
 
 
 def _segmentation(opened: DicomFile) -> Segmentation:
     header, where = opened.header, opened.where
     tags = Tags(header)
-    if tags.words("SOPClassUID") not in _CLASSES or not header.get("SegmentSequence") or not opened.keyword:
-        raise ImageError(f"{where}: is no DICOM segmentation (Modality {tags.words('Modality') or 'not stated'}).")
+    if tags.text("SOPClassUID") not in _CLASSES or not header.get("SegmentSequence") or not opened.keyword:
+        raise ImageError(
+            f"{where}: not a DICOM segmentation (Modality {tags.text('Modality') or 'missing'}).",
+            code="not-a-segmentation",
+        )
     facts = facts_of(header, where)
     check_size(facts.columns, facts.rows, where)
     if facts.frames * facts.rows * facts.columns > VOLUME_LIMIT:
         raise ImageError(
-            f"{where}: says it is {facts.frames} frames of {facts.columns} x {facts.rows}: a decompression bomb."
+            f"{where}: the header says {facts.frames} frames of {facts.columns} x {facts.rows}: more than {VOLUME_LIMIT:,} "
+            "pixels, which may be a decompression bomb.",
+            code="volume-too-large",
         )
     segments = {int(item.SegmentNumber): str(item.get("SegmentLabel") or "").strip() for item in header.SegmentSequence}
     notes = list(opened.notes)
-    kind = tags.words("SegmentationType") or "BINARY"
-    whole = tags.number("MaximumFractionalValue") or 255
+    # Decode the frames to masks of 0 and 1, or to a label map.
+    kind = tags.text("SegmentationType") or "BINARY"
+    maximum = tags.number("MaximumFractionalValue") or 255
     if kind == "FRACTIONAL":
-        notes.append("fractional segmentation: 1 from one half on")
+        notes.append("fractional segmentation: values from one half count as 1")
     frames = []
     for number in range(facts.frames):
         stored = stored_frame(opened, facts, number, []).array
         if kind != "LABELMAP":
-            stored = (stored >= (whole / 2 if kind == "FRACTIONAL" else 1)).astype(np.uint8)
+            stored = (stored >= (maximum / 2 if kind == "FRACTIONAL" else 1)).astype(np.uint8)
         frames.append(_frame(opened, number, stored, kind))
     unknown = sorted({one.segment for one in frames} - set(segments) - {0})
     if unknown:
-        raise ImageError(f"{where}: frames name the segments {listed(unknown)}, which its list of segments lacks.")
+        raise ImageError(
+            f"{where}: frames use the segments {listed(unknown)}, which are missing from its list of segments.",
+            code="segments-not-listed",
+        )
+    # Images are listed in the header, and named by single frames.
     listed_images = {
         str(item.get("ReferencedSOPInstanceUID"))
         for series in header.get("ReferencedSeriesSequence") or ()
         for item in series.get("ReferencedInstanceSequence") or ()
     }
     images = listed_images | {key for one in frames for key in one.images}
-    return Segmentation(
-        segments, tuple(frames), frozenset(images), tags.words("FrameOfReferenceUID"), tags.words("PatientID") or None,
-        tuple(notes), where,
-    )  # fmt: skip
+    axes, patient_id = tags.text("FrameOfReferenceUID"), tags.text("PatientID") or None
+    return Segmentation(segments, tuple(frames), frozenset(images), axes, patient_id, tuple(notes), where)
 
 
 def _frame(opened: DicomFile, number: int, mask: np.ndarray, kind: str) -> SegFrame:
@@ -188,9 +207,9 @@ def _frame(opened: DicomFile, number: int, mask: np.ndarray, kind: str) -> SegFr
     for derived in (own.get("DerivationImageSequence") or ()) if own is not None else ():
         images += [str(item.get("ReferencedSOPInstanceUID")) for item in derived.get("SourceImageSequence") or ()]
     if not segment and kind != "LABELMAP":
-        raise ImageError(f"{opened.where}: frame {number} does not say which segment it shows.")
+        raise ImageError(f"{opened.where}: frame {number} has no segment number.", code="frame-without-segment")
     return SegFrame(mask, segment, tuple(images), plane(Tags(header, number)))
 
 
-def _same(one: Plane, other: Plane) -> bool:
+def _same_place(one: Plane, other: Plane) -> bool:
     return parallel([one, other]) and float(np.abs(np.subtract(one.position, other.position)).max()) <= _NEAR

@@ -1,25 +1,35 @@
-"""Folders of DICOM slices: grouped by patient and series, in their order along the normal, with their real distances.
+"""Folders of DICOM slices: grouped by patient and series, sorted along their normal, with their real distances.
 
-File names, InstanceNumber and SliceLocation say nothing certain about where a slice lies; ImagePositionPatient and
-ImageOrientationPatient do. SliceThickness is no distance either: slices overlap and leave gaps.
+Positions come from ImagePositionPatient and ImageOrientationPatient only: file names, InstanceNumber and SliceLocation are
+not reliable. SliceThickness is not a distance: slices can overlap or leave gaps.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.images.dicom.file import looks_like_dicom, need_pydicom, open_dicom
+from medzoo.data.images.dicom.file import need_pydicom, open_dicom
 from medzoo.data.images.dicom.read import frame_values, plane, read_dicom, stack
-from medzoo.data.images.dicom.slice_geometry import SAME, Plane, heights, parallel, shear_degrees, steps, told, uneven
+from medzoo.data.images.dicom.slice_geometry import (
+    Slice,
+    describe_gaps,
+    heights,
+    parallel,
+    shear_degrees,
+    steps,
+    uneven,
+    volume_planes,
+)
 from medzoo.data.images.dicom.tags import Tags
 from medzoo.data.images.frame_key import file_and_frame
 from medzoo.data.images.pixels import VOLUME_LIMIT, Pixels
+from medzoo.data.images.sniff import looks_like_dicom
 from medzoo.data.images.window_rules import parse_rule
 from medzoo.errors import ImageError, listed
 
@@ -27,50 +37,25 @@ if TYPE_CHECKING:
     from medzoo.data.images.ct_windows import WindowChoice
     from medzoo.data.images.frame_key import Frame
 
-_TILTED = 1.0  # degrees between the normal and the way from slice to slice
+_TILTED = 1.0  # degrees between the normal and the direction from slice to slice
 
 
-@dataclass(frozen=True)
-class Slice:
-    """One slice of a series, known from its header.
-
-    Args:
-        key: path below the folder, with `#frame` behind it in a multi-frame file.
-        patient_id: of the header, or "".
-        series_id: SeriesInstanceUID, or "".
-        image_id: SOPInstanceUID, or "".
-        modality: "CT", "MR", ...
-        plane: where it lies; None where the header does not say.
-        size: (rows, columns).
-        position_mm: along the normal of its series; None where the header does not say.
-    """
-
-    key: str
-    patient_id: str
-    series_id: str
-    image_id: str
-    modality: str
-    plane: Plane | None
-    size: tuple[int, int]
-    position_mm: float | None = None
-
-
-def slices_below(folder: str | os.PathLike[str]) -> list[Slice]:
-    """All DICOM slices below a folder by patient, then series, then position: what a table of 2D images is made from.
+def list_dicom_slices(folder: str | os.PathLike[str]) -> list[Slice]:
+    """All DICOM slices below a folder, by patient, series and position: the rows of a table of 2D images.
 
     Args:
-        folder: searched with all folders in it; files that are no DICOM image are left out.
+        folder: searched with its subfolders; files that are not DICOM images are skipped.
 
     Raises:
         ImageError: if there is no DICOM image.
         MissingExtraError: if pydicom is not installed.
     """
     root = Path(folder)
-    found = [one for path in _files(root) for one in _slices(path, root)]
-    if not found:
-        raise ImageError(f"{root}: holds no DICOM image.")
+    slices = [one for path in _files(root) for one in _slices(path, root)]
+    if not slices:
+        raise ImageError(f"{root}: contains no DICOM image.", code="dicom-images-missing")
     groups: dict[tuple[str, str], list[Slice]] = {}
-    for one in found:
+    for one in slices:
         groups.setdefault((one.patient_id, one.series_id), []).append(one)
     return [one for key in sorted(groups) for one in _ordered(groups[key])]
 
@@ -86,18 +71,18 @@ def read_series(
     """Read the slices of one series as a volume, sorted along their normal.
 
     Args:
-        folder: holds the slices, in any order and under any names.
-        series_id: which series, where the folder holds several.
+        folder: contains the slices, in any order and with any names.
+        series_id: which series, where the folder contains several.
         window: as in `read_image`.
         frame: one slice of the sorted series, from 0; by default the volume.
-        allow_uneven: take slices whose distances differ; `spacing_mm` then holds their median, and a note all of them.
+        allow_uneven: accept slices whose distances differ; `spacing_mm` then has their median, and a note lists them all.
 
     Returns:
         (D, H, W) with the distance of neighbouring slices first in `spacing_mm`, or one slice (H, W).
 
     Raises:
-        ImageError: if the folder holds no series or several, or slices that make no volume: of other sizes, orientations or
-            places that nobody knows, two at one place, or with gaps that differ.
+        ImageError: if the folder contains no series or several, or if the slices do not make a volume: their sizes,
+            orientations or distances differ, positions are missing, or two slices have the same position.
         MissingExtraError: if pydicom is not installed.
 
     Source: DICOM PS3.3 C.7.6.2.1.1.
@@ -110,42 +95,48 @@ def read_series(
     (1, 128, 128)
     """
     root = Path(folder)
-    chosen = _one_series(slices_below(root), root, series_id)
-    window = _fitted(root, chosen, window, frame)
+    chosen = _select_series(list_dicom_slices(root), root, series_id)
+    window = _fit_window(root, chosen, window, frame)
     if frame is not None and frame != "all":
         if not isinstance(frame, int) or not 0 <= frame < len(chosen):
-            raise ImageError(f"{root}: has no slice {frame!r}; its series holds {len(chosen)}.")
+            raise ImageError(
+                f"{root}: there is no slice {frame!r}; the series has {len(chosen)}.", code="frame-out-of-range"
+            )
         return replace_notes(_read(root, chosen[frame].key, window), f"slice {frame} of {len(chosen)}")
-    planes = _fitting(chosen, root)
+    # Check that the slices make a volume of acceptable size before any pixel is read.
+    planes = volume_planes(chosen, root)
     rows, columns = chosen[0].size
     if len(chosen) * rows * columns > VOLUME_LIMIT:
         raise ImageError(
-            f"{root}: {len(chosen)} slices of {columns} x {rows} are more than {VOLUME_LIMIT:,} pixels at once."
+            f"{root}: {len(chosen)} slices of {columns} x {rows} are more than {VOLUME_LIMIT:,} pixels at once.",
+            code="volume-too-large",
         )
     distances = steps(planes)
     if uneven(distances) and not allow_uneven:
         raise ImageError(
-            f"{root}: its slices lie {told(distances)} mm apart, so they are no even volume. Read them one by one (frame=0, 1, "
-            "...), or take them as they are with medzoo.data.images.dicom.series.read_series(folder, allow_uneven=True)."
+            f"{root}: the distances between slices differ: {describe_gaps(distances)} mm. Read single slices (frame=0, 1, ...), "
+            "or accept the distances with medzoo.data.images.dicom.series.read_series(folder, allow_uneven=True).",
+            code="slice-distances-uneven",
         )
+    # Read and stack the slices; a tilted gantry shifts each slice against the one before.
     volume = stack([_read(root, one.key, window) for one in chosen], list(planes), str(root))
     tilt = shear_degrees(planes)
     notes = [f"{len(chosen)} slices sorted along their normal"]
     if tilt > _TILTED:
         across = float(np.median(np.diff(heights(planes))))
         notes.append(
-            f"slices shifted by {tilt:.1f} degrees (tilted gantry), {across:.3g} mm apart along their normal; "
-            "kept in their own planes"
+            f"slices shifted by {tilt:.1f} degrees (tilted gantry), {across:.3g} mm between them along their normal; "
+            "not resampled"
         )
     return replace_notes(volume, *notes)
 
 
 def distances_mm(folder: str | os.PathLike[str], series_id: str | None = None) -> np.ndarray:
-    """The real distances of neighbouring slices of a series.
+    """The real distances between neighbouring slices of a series.
 
     Args:
-        folder: holds the slices.
-        series_id: which series, where the folder holds several.
+        folder: contains the slices.
+        series_id: which series, where the folder contains several.
 
     Returns:
         (D - 1,) mm from a pixel to the same pixel of the next slice.
@@ -154,11 +145,11 @@ def distances_mm(folder: str | os.PathLike[str], series_id: str | None = None) -
         ImageError: as `read_series`.
     """
     root = Path(folder)
-    return steps(_fitting(_one_series(slices_below(root), root, series_id), root))
+    return steps(volume_planes(_select_series(list_dicom_slices(root), root, series_id), root))
 
 
 def replace_notes(pixels: Pixels, *notes: str) -> Pixels:
-    """The same pixels with notes before theirs."""
+    """The same pixels with more notes in front."""
     return replace(pixels, notes=(*notes, *pixels.notes))
 
 
@@ -169,7 +160,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _slices(path: Path, root: Path) -> list[Slice]:
-    """The slices of a file; none if it is no DICOM file, or holds no image."""
+    """The slices of a file; none if it is not a DICOM file, or has no image."""
     pydicom = need_pydicom()
     with path.open("rb") as file:
         if not looks_like_dicom(file.read(512)):
@@ -178,13 +169,16 @@ def _slices(path: Path, root: Path) -> list[Slice]:
         try:
             header: Any = pydicom.dcmread(file, stop_before_pixels=True, force=True)
         except Exception as error:
-            raise ImageError(f"{path}: is no whole DICOM file ({type(error).__name__}: {error}).") from error
+            raise ImageError(
+                f"{path}: not a complete DICOM file ({type(error).__name__}: {error}).", code="dicom-unreadable"
+            ) from error
     tags = Tags(header)
     rows, columns = tags.number("Rows"), tags.number("Columns")
     if rows is None or columns is None:
         if _should_be_image(header, tags):
             raise ImageError(
-                f"{path}: is an image without Rows and Columns, so it is cut off. Fetch it again, or move it away."
+                f"{path}: an image without Rows and Columns: the file is cut off. Download it again, or remove it.",
+                code="dicom-size-missing",
             )
         return []
     key = path.relative_to(root).as_posix()
@@ -192,10 +186,10 @@ def _slices(path: Path, root: Path) -> list[Slice]:
     return [
         Slice(
             key=key if frames == 1 else f"{key}#{number}",
-            patient_id=tags.words("PatientID"),
-            series_id=tags.words("SeriesInstanceUID"),
-            image_id=tags.words("SOPInstanceUID"),
-            modality=tags.words("Modality"),
+            patient_id=tags.text("PatientID"),
+            series_id=tags.text("SeriesInstanceUID"),
+            image_id=tags.text("SOPInstanceUID"),
+            modality=tags.text("Modality"),
             plane=plane(Tags(header, number)),
             size=(int(rows), int(columns)),
         )
@@ -204,16 +198,16 @@ def _slices(path: Path, root: Path) -> list[Slice]:
 
 
 def _should_be_image(header: Any, tags: Tags) -> bool:  # noqa: ANN401 - pydicom's FileDataset
-    """Whether a file is an image by its class; a report, a plan or an index of files is none."""
+    """Whether the SOP class of a file is an image; reports, plans and indexes of files are not."""
     from pydicom.uid import UID
 
     meta = getattr(header, "file_meta", None) or {}
-    known = tags.words("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID") or "")
+    known = tags.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID") or "")
     return "Image Storage" in UID(known).name if known else False
 
 
 def _ordered(slices: list[Slice]) -> list[Slice]:
-    """In the order of their places; of slices without a place, or of several orientations, in that of their keys."""
+    """The slices by position; if positions are missing or orientations differ, in the order of their keys."""
     planes = [one.plane for one in slices if one.plane is not None]
     if len(planes) < len(slices) or not parallel(planes):
         return slices
@@ -221,56 +215,27 @@ def _ordered(slices: list[Slice]) -> list[Slice]:
     return [replace(slices[at], position_mm=round(float(along[at]), 4)) for at in np.argsort(along, kind="stable")]
 
 
-def _one_series(found: list[Slice], root: Path, series_id: str | None) -> list[Slice]:
+def _select_series(slices: list[Slice], root: Path, series_id: str | None) -> list[Slice]:
     groups: dict[str, list[Slice]] = {}
-    for one in found:
+    for one in slices:
         if one.modality != "SEG":
             groups.setdefault(one.series_id, []).append(one)
     if series_id is None and len(groups) == 1:
         return next(iter(groups.values()))
     if series_id is None or series_id not in groups:
-        held = listed((f"{key or '(no id)'}: {len(group)} {group[0].modality}" for key, group in groups.items()), 8)
+        summary = listed((f"{key or '(no id)'}: {len(group)} {group[0].modality}" for key, group in groups.items()), 8)
         raise ImageError(
-            f"{root}: holds {len(groups)} series ({held}). Give the folder of one of them, or "
-            "medzoo.data.images.dicom.series.read_series(folder, series_id=...)."
+            f"{root}: contains {len(groups)} series ({summary}). Give the folder of one of them, or use "
+            "medzoo.data.images.dicom.series.read_series(folder, series_id=...).",
+            code="series-not-unique",
         )
     return groups[series_id]
 
 
-def _fitting(slices: list[Slice], root: Path) -> list[Plane]:
-    """The planes of slices that make a volume."""
-    patients = {one.patient_id for one in slices}
-    sizes = {one.size for one in slices}
-    lost = [one.key for one in slices if one.plane is None]
-    planes = [one.plane for one in slices if one.plane is not None]
-    if len(patients) > 1:
-        raise ImageError(
-            f"{root}: one series of {len(patients)} patients ({listed(sorted(patients), 5)}) is a mistake in the files."
-        )
-    if len(sizes) > 1:
-        raise ImageError(
-            f"{root}: its slices have {len(sizes)} sizes ({listed(sorted(sizes), 5)}), so they make no volume."
-        )
-    if lost:
-        raise ImageError(
-            f"{root}: {len(lost)} slices do not say where they lie (ImagePositionPatient, ImageOrientationPatient): "
-            f"{listed(lost, 5)}. Read each file by itself."
-        )
-    if not parallel(planes):
-        raise ImageError(
-            f"{root}: its slices have several orientations (a localizer among them?), so they make no volume. Move those apart."
-        )
-    same = np.flatnonzero(np.diff(heights(planes)) <= SAME)
-    if len(same):
-        pairs = [f"{slices[at].key} and {slices[at + 1].key}" for at in same]
-        raise ImageError(
-            f"{root}: {len(same)} pairs of slices lie at one place: {listed(pairs, 5)}. Copies, phases or echoes: keep one of each."
-        )
-    return planes
-
-
-def _fitted(root: Path, slices: list[Slice], window: WindowChoice | None, frame: Frame | None) -> WindowChoice | None:
-    """The window, found from all slices where a rule looks at the volume."""
+def _fit_window(
+    root: Path, slices: list[Slice], window: WindowChoice | None, frame: Frame | None
+) -> WindowChoice | None:
+    """The window; a rule for the volume is fitted to all slices."""
     rule = parse_rule(window)
     if rule is None or (frame not in (None, "all") and not rule.series):
         return window

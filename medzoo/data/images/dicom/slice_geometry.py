@@ -1,22 +1,25 @@
-"""Where slices lie in the patient: positions along their normal, distances of neighbours, and tilt."""
+"""Positions of slices in the patient: along their normal, distances of neighbours, tilt, and whether they make a volume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-SAME = 1e-3  # mm or cosine; DICOM's decimal strings hold that much
-EVEN = 0.01  # share of the usual gap by which gaps of an even series may differ
+from medzoo.errors import ImageError, listed
+
+SAME = 1e-3  # mm or cosine; the precision of DICOM's decimal strings
+EVEN = 0.01  # largest relative difference between the gaps of an even series
 
 
 @dataclass(frozen=True)
 class Plane:
-    """How one slice lies: DICOM's image position and orientation.
+    """Position and orientation of one slice, as DICOM defines them.
 
     Args:
-        position: of the first pixel's centre, mm in the patient's axes (left, back, up).
+        position: centre of the first pixel, mm in the patient's axes (left, back, up).
         along_row: unit vector.
         along_column: unit vector.
     """
@@ -27,13 +30,38 @@ class Plane:
 
     @property
     def normal(self) -> np.ndarray:
-        """Unit vector across the slice; for axial slices it points upwards."""
+        """Unit vector perpendicular to the slice; for axial slices it points upwards."""
         across = np.cross(self.along_row, self.along_column)
         return across / np.linalg.norm(across)
 
 
+@dataclass(frozen=True)
+class Slice:
+    """One slice of a series, from its header.
+
+    Args:
+        key: path below the folder; `#frame` follows it in a multi-frame file.
+        patient_id: from the header, or "".
+        series_id: SeriesInstanceUID, or "".
+        image_id: SOPInstanceUID, or "".
+        modality: "CT", "MR", ...
+        plane: position and orientation; None where the header does not give them.
+        size: (rows, columns).
+        position_mm: along the normal of its series; None where the header does not give it.
+    """
+
+    key: str
+    patient_id: str
+    series_id: str
+    image_id: str
+    modality: str
+    plane: Plane | None
+    size: tuple[int, int]
+    position_mm: float | None = None
+
+
 def plane_of(position: Sequence[float] | None, orientation: Sequence[float] | None) -> Plane | None:
-    """A plane from the header's numbers, or None where they are missing or are no right angle.
+    """A plane from the header's numbers, or None where they are missing or not perpendicular.
 
     Args:
         position: ImagePositionPatient, 3 numbers in mm.
@@ -52,7 +80,7 @@ def plane_of(position: Sequence[float] | None, orientation: Sequence[float] | No
 
 
 def parallel(planes: Sequence[Plane]) -> bool:
-    """Whether all slices have one orientation."""
+    """Whether all slices have the same orientation."""
     first = np.array([planes[0].along_row, planes[0].along_column])
     return all(np.abs(np.array([one.along_row, one.along_column]) - first).max() <= 10 * SAME for one in planes)
 
@@ -67,9 +95,9 @@ def heights(planes: Sequence[Plane]) -> np.ndarray:
 
 
 def steps(ordered: Sequence[Plane]) -> np.ndarray:
-    """How far a pixel lies from the same pixel of the next slice: (N - 1,) mm, to a thousandth.
+    """Distance of a pixel to the same pixel of the next slice: (N - 1,) mm, rounded to a thousandth.
 
-    Slices of a tilted gantry are shifted against each other, so that this is more than their distance along the normal.
+    Slices of a tilted gantry are shifted, so this distance is larger than the one along the normal.
 
     Args:
         ordered: planes of neighbouring slices.
@@ -77,12 +105,12 @@ def steps(ordered: Sequence[Plane]) -> np.ndarray:
     >>> steps([plane_of((0, 0, z), (1, 0, 0, 0, 1, 0)) for z in (0, 4.22, 5.36)]).tolist()
     [4.22, 1.14]
     """
-    places = np.array([one.position for one in ordered], float)
-    return np.round(np.linalg.norm(np.diff(places, axis=0), axis=1), 3)
+    positions = np.array([one.position for one in ordered], float)
+    return np.round(np.linalg.norm(np.diff(positions, axis=0), axis=1), 3)
 
 
 def uneven(distances: np.ndarray) -> bool:
-    """Whether the gaps differ by more than rounding.
+    """Whether the gaps differ by more than rounding errors.
 
     >>> uneven(np.array([5.0, 5.01, 5.0])), uneven(np.array([4.22, 1.14, 7.38]))
     (False, True)
@@ -90,10 +118,10 @@ def uneven(distances: np.ndarray) -> bool:
     return bool(len(distances) > 1 and np.ptp(distances) > max(EVEN * float(np.median(distances)), 2 * SAME))
 
 
-def told(distances: np.ndarray) -> str:
-    """The gaps in their order, runs of equal ones counted.
+def describe_gaps(distances: np.ndarray) -> str:
+    """The gaps as text, in order; equal neighbours are counted.
 
-    >>> told(np.array([4.2, 4.2, 1.1, 7.4]))
+    >>> describe_gaps(np.array([4.2, 4.2, 1.1, 7.4]))
     '2 x 4.2, 1.1, 7.4'
     """
     parts: list[list] = []
@@ -107,13 +135,60 @@ def told(distances: np.ndarray) -> str:
 
 
 def shear_degrees(planes: Sequence[Plane]) -> float:
-    """Angle between the slices' normal and the way from the first to the last of them, as a tilted gantry leaves it.
+    """Angle between the slices' normal and the direction from the first to the last slice: not 0 for a tilted gantry.
 
     Args:
         planes: parallel, in order.
     """
-    way = np.array(planes[-1].position, float) - np.array(planes[0].position, float)
-    length = float(np.linalg.norm(way))
+    direction = np.array(planes[-1].position, float) - np.array(planes[0].position, float)
+    length = float(np.linalg.norm(direction))
     if length <= SAME:
         return 0.0
-    return float(np.degrees(np.arccos(np.clip(abs(float(way @ planes[0].normal)) / length, 0, 1))))
+    return float(np.degrees(np.arccos(np.clip(abs(float(direction @ planes[0].normal)) / length, 0, 1))))
+
+
+def volume_planes(slices: list[Slice], root: Path) -> list[Plane]:
+    """The planes of the slices, checked to make a volume.
+
+    Args:
+        slices: in their order.
+        root: their folder, for messages.
+
+    Raises:
+        ImageError: if patients, sizes or orientations differ, a position is missing, or two slices have the same position.
+    """
+    patients = {one.patient_id for one in slices}
+    sizes = {one.size for one in slices}
+    without_plane = [one.key for one in slices if one.plane is None]
+    planes = [one.plane for one in slices if one.plane is not None]
+    if len(patients) > 1:
+        raise ImageError(
+            f"{root}: one series has {len(patients)} patients ({listed(sorted(patients), 5)}): the files are wrong.",
+            code="series-several-patients",
+        )
+    if len(sizes) > 1:
+        raise ImageError(
+            f"{root}: the slices have {len(sizes)} sizes ({listed(sorted(sizes), 5)}), so they do not make a volume.",
+            code="slice-sizes-differ",
+        )
+    if without_plane:
+        raise ImageError(
+            f"{root}: {len(without_plane)} slices have no position (ImagePositionPatient, ImageOrientationPatient): "
+            f"{listed(without_plane, 5)}. Read each file separately.",
+            code="slice-position-missing",
+        )
+    if not parallel(planes):
+        raise ImageError(
+            f"{root}: the slices have several orientations (is there a localizer?), so they do not make a volume. Move the "
+            "others to another folder.",
+            code="slice-orientations-differ",
+        )
+    same = np.flatnonzero(np.diff(heights(planes)) <= SAME)
+    if len(same):
+        pairs = [f"{slices[at].key} and {slices[at + 1].key}" for at in same]
+        raise ImageError(
+            f"{root}: {len(same)} pairs of slices have the same position: {listed(pairs, 5)}. They are copies, phases or "
+            "echoes. Keep one of each.",
+            code="slice-positions-repeat",
+        )
+    return planes

@@ -1,4 +1,4 @@
-"""Elements of a DICOM header as numbers and words, for single images and for one frame of a multi-frame image."""
+"""Elements of a DICOM header as numbers and text, for single images and for one frame of a multi-frame image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medzoo.errors import ImageError
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# Where a multi-frame image keeps what differs between frames, PS3.3 C.7.6.16.2.
+# The sequences of a multi-frame image that contain the elements that differ between frames, PS3.3 C.7.6.16.2.
 _GROUPS = {
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
@@ -30,7 +30,7 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class Tags:
-    """The header as one frame sees it.
+    """The header elements that apply to one frame.
 
     Args:
         header: of the file.
@@ -40,34 +40,34 @@ class Tags:
     header: Dataset
     frame: int = 0
 
-    def value(self, keyword: str) -> Any:  # noqa: ANN401 - whatever the element holds
-        """The value of an element: of the frame's functional groups, the shared ones, or the header; None if absent or empty."""
+    def value(self, keyword: str) -> Any:  # noqa: ANN401 - any type
+        """The value from the frame's functional groups, the shared ones, or the header; None if absent or empty."""
         group = _GROUPS.get(keyword)
         if group is not None:
             for name, at in (("PerFrameFunctionalGroupsSequence", self.frame), ("SharedFunctionalGroupsSequence", 0)):
                 items: Any = self.header.get(name) or ()
                 inner: Any = (items[at].get(group) or ()) if at < len(items) else ()
-                if len(inner) and _given(inner[0].get(keyword)):
+                if len(inner) and _has_value(inner[0].get(keyword)):
                     return inner[0].get(keyword)
-        found = self.header.get(keyword)
-        return found if _given(found) else None
+        value = self.header.get(keyword)
+        return value if _has_value(value) else None
 
-    def words(self, keyword: str) -> str:
-        """The value as text without blanks at its ends; "" if it is absent."""
-        found = self.value(keyword)
-        return "" if found is None else str(found).strip().strip("\0")
+    def text(self, keyword: str) -> str:
+        """The value as text without spaces at its ends; "" if it is absent."""
+        value = self.value(keyword)
+        return "" if value is None else str(value).strip().strip("\0")
 
     def numbers(self, keyword: str, count: int | None = None) -> tuple[float, ...] | None:
-        """All values as finite numbers, or None if the element is absent, or has not that many.
+        """All values as finite numbers, or None if the element is absent or has another number of values.
 
         Args:
             keyword: of the element.
-            count: how many there should be.
+            count: the expected number of values; None accepts any.
         """
-        found = self.value(keyword)
-        if found is None:
+        content = self.value(keyword)
+        if content is None:
             return None
-        values = found if hasattr(found, "__iter__") and not isinstance(found, str | bytes) else (found,)
+        values = content if hasattr(content, "__iter__") and not isinstance(content, str | bytes) else (content,)
         try:
             numbers = tuple(float(value) for value in values)
         except (TypeError, ValueError):
@@ -78,8 +78,8 @@ class Tags:
 
     def number(self, keyword: str) -> float | None:
         """The first value as a number, or None."""
-        found = self.numbers(keyword)
-        return None if found is None else found[0]
+        values = self.numbers(keyword)
+        return None if values is None else values[0]
 
     def table(self, item: Dataset, *, signed: bool, where: str) -> LookupTable:
         """The lookup table of an item of a modality or VOI LUT sequence.
@@ -93,7 +93,7 @@ class Tags:
         return table_of(item.get("LUTDescriptor"), item.get("LUTData"), little=little, signed=signed, where=where)
 
 
-def _given(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return value is not None and not (isinstance(value, str | bytes) and not value.strip()) and value != []
 
 
@@ -106,8 +106,8 @@ class DicomFacts:
         columns: pixels.
         frames: at least 1.
         samples: 1 or 3.
-        allocated: bits a sample takes.
-        stored: bits of them that are used.
+        allocated: bits per sample.
+        stored: bits that are used.
         high: number of the highest used bit.
         signed: whether samples are two's complement.
         photometric: "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", ...
@@ -125,40 +125,41 @@ class DicomFacts:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and highest number that may be stored."""
-        return (
-            (-(2.0 ** (self.stored - 1)), 2.0 ** (self.stored - 1) - 1) if self.signed else (0.0, 2.0**self.stored - 1)
-        )
+        """The lowest and highest number that can be stored."""
+        low = -(2.0 ** (self.stored - 1)) if self.signed else 0.0
+        return low, low + 2.0**self.stored - 1
 
 
 def facts_of(header: Dataset, where: str, *, floats: bool = False) -> DicomFacts:
-    """The facts, checked.
+    """Read and check how the pixels are stored.
 
     Args:
         header: of the file.
         where: for messages.
-        floats: whether the pixels are floats, which need no bits and no sign.
+        floats: whether the pixels are floats; they need no BitsStored and no PixelRepresentation.
 
     Raises:
         ImageError: for a missing or impossible element.
     """
     tags = Tags(header)
-    photometric = tags.words("PhotometricInterpretation")
+    photometric = tags.text("PhotometricInterpretation")
     if not photometric:
         raise ImageError(
-            f"{where}: has no PhotometricInterpretation (0028,0004), so nothing says whether low values are black or white. Add it "
-            "to the file (MONOCHROME2 if low is black, MONOCHROME1 if low is white), for example with pydicom."
+            f"{where}: PhotometricInterpretation (0028,0004) is missing: low values may be black or white. Add it to the file "
+            "(MONOCHROME2 if low is black, MONOCHROME1 if low is white), for example with pydicom.",
+            code="photometric-missing",
         )
-    rows, columns = _whole(tags, "Rows", where), _whole(tags, "Columns", where)
-    samples = _whole(tags, "SamplesPerPixel", where, 1)
-    allocated = _whole(tags, "BitsAllocated", where)
-    stored = allocated if floats else _whole(tags, "BitsStored", where, allocated)
-    high = _whole(tags, "HighBit", where, stored - 1)
-    frames = max(_whole(tags, "NumberOfFrames", where, 1), 1)
-    sign = 0 if floats else _whole(tags, "PixelRepresentation", where, 0)
+    rows, columns = _whole_number(tags, "Rows", where), _whole_number(tags, "Columns", where)
+    samples = _whole_number(tags, "SamplesPerPixel", where, 1)
+    allocated = _whole_number(tags, "BitsAllocated", where)
+    stored = allocated if floats else _whole_number(tags, "BitsStored", where, allocated)
+    high = _whole_number(tags, "HighBit", where, stored - 1)
+    frames = max(_whole_number(tags, "NumberOfFrames", where, 1), 1)
+    sign = 0 if floats else _whole_number(tags, "PixelRepresentation", where, 0)
     if not floats and tags.value("PixelRepresentation") is None and samples == 1:
         raise ImageError(
-            f"{where}: has no PixelRepresentation (0028,0103), so nothing says whether values are signed. Add 0 or 1."
+            f"{where}: PixelRepresentation (0028,0103) is missing. Add 0 (values are unsigned) or 1 (signed) to the file.",
+            code="pixel-representation-missing",
         )
     checks = {
         f"Rows {rows} and Columns {columns}": 0 < rows < 2**16 and 0 < columns < 2**16,
@@ -169,18 +170,24 @@ def facts_of(header: Dataset, where: str, *, floats: bool = False) -> DicomFacts
         f"PixelRepresentation {sign}": sign in (0, 1),
         f"NumberOfFrames {frames}": frames < 2**31,
     }
-    wrong = [name for name, right in checks.items() if not right]
+    wrong = [name for name, valid in checks.items() if not valid]
     if wrong:
-        raise ImageError(f"{where}: its header says {', '.join(wrong)}, which no image of this kind has.")
+        raise ImageError(
+            f"{where}: the header says {', '.join(wrong)}, which is not possible for an image of this kind.",
+            code="dicom-header-invalid",
+        )
     return DicomFacts(rows, columns, frames, samples, allocated, stored, high, sign == 1, photometric)
 
 
-def _whole(tags: Tags, keyword: str, where: str, default: int | None = None) -> int:
-    found = tags.number(keyword)
-    if found is None:
+def _whole_number(tags: Tags, keyword: str, where: str, default: int | None = None) -> int:
+    number = tags.number(keyword)
+    if number is None:
         if default is None or tags.value(keyword) is not None:
-            raise ImageError(f"{where}: has no usable {keyword}, without which its pixels have no shape.")
+            raise ImageError(
+                f"{where}: {keyword} is missing or not a number, so the pixels cannot be read.",
+                code="dicom-header-incomplete",
+            )
         return default
-    if not found.is_integer():
-        raise ImageError(f"{where}: its {keyword} is {found:g}, no whole number.")
-    return int(found)
+    if not number.is_integer():
+        raise ImageError(f"{where}: {keyword} is {number:g}, not a whole number.", code="dicom-header-invalid")
+    return int(number)

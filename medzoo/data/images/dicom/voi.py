@@ -1,4 +1,4 @@
-"""What a DICOM header says about brightness and contrast: a VOI LUT, or windows of three kinds."""
+"""Brightness and contrast from a DICOM header: a VOI LUT, or windows of three kinds."""
 
 from __future__ import annotations
 
@@ -25,62 +25,64 @@ def apply_voi(
     range_known: bool,
     padding: np.ndarray | None = None,
 ) -> Pixels:
-    """The values that are to be seen: within the given window, or the header's VOI LUT or window, or the whole scale.
+    """Apply the given window, or the header's VOI LUT or window, or keep the whole scale.
 
     Args:
         pixels: in the unit of the modality, on the scale of their stored bits.
         tags: of the frame.
-        window: (low, high), a rule, "full" for the whole scale, or None for what the header says.
+        window: (low, high), a rule, "full" for the whole scale, or None for the header's.
         where: for messages.
-        notes: what was done is added to it.
-        range_known: whether the scale of the stored bits is one that the images of a data set share.
-        padding: (H, W) bool, what a rule does not look at.
+        notes: a list; what was applied is appended to it.
+        range_known: whether the images of a data set share the scale of the stored bits.
+        padding: (H, W) bool, pixels that a rule ignores.
 
     Raises:
-        ImageError: if neither the header nor the stored type says the range.
+        ImageError: if neither the header nor the stored type gives the range.
     """
     if window == "full":
         return pixels
     if window is not None:
         return apply_window(pixels, window, where, padding=padding)
-    found = tags.header.get("VOILUTSequence")
-    if found and pixels.array.dtype.kind in "ui":
-        table = tags.table(found[0], signed=pixels.range[0] < 0, where=where)
-        notes.append(_which("VOI LUT", len(found), str(found[0].get("LUTExplanation") or "")))
+    # A VOI LUT has precedence over a window; both can have several alternatives, and the first is used.
+    luts = tags.header.get("VOILUTSequence")
+    if luts and pixels.array.dtype.kind in "ui":
+        table = tags.table(luts[0], signed=pixels.range[0] < 0, where=where)
+        notes.append(_first_of("VOI LUT", len(luts), str(luts[0].get("LUTExplanation") or "")))
         return replace(pixels, array=table.look_up(pixels.array), range=table.ends)
-    if found:
-        notes.append("VOI LUT ignored: it is for whole numbers")
+    if luts:
+        notes.append("VOI LUT ignored: it needs whole numbers")
     centers, widths = tags.numbers("WindowCenter"), tags.numbers("WindowWidth")
     if centers and widths:
-        kind = tags.words("VOILUTFunction").upper() or "LINEAR"
+        kind = tags.text("VOILUTFunction").upper() or "LINEAR"
         explanation = tags.value("WindowCenterWidthExplanation") or ""
         explanation = explanation if isinstance(explanation, str) else str(next(iter(explanation), ""))
         if widths[0] >= 1 or (widths[0] > 0 and kind != "LINEAR"):
-            notes.append(_which("window of the header", min(len(centers), len(widths)), explanation))
-            shown = _windowed(pixels, centers[0], widths[0], kind, where)
-            if shown.array.size > 1 and np.ptp(shown.array) == 0 and np.ptp(pixels.array) > 0:
-                notes.append("the window of the header holds none of the values: is it meant for other units?")
-            return shown
+            notes.append(_first_of("window of the header", min(len(centers), len(widths)), explanation))
+            windowed = _windowed(pixels, centers[0], widths[0], kind, where)
+            if windowed.array.size > 1 and np.ptp(windowed.array) == 0 and np.ptp(pixels.array) > 0:
+                notes.append("the window of the header contains none of the values: is it for other units?")
+            return windowed
         notes.append(f"window of the header ignored: its width is {widths[0]:g}")
     if range_known:
         return pixels
-    modality = tags.words("Modality") or "The image"
+    modality = tags.text("Modality") or "The image"
     raise ImageError(
-        f"{where}: {modality} in {pixels.array.dtype}, and neither its header (VOI LUT, WindowCenter) nor its type says which "
-        "values are black and white; a guess from the image would change from image to image. Give window=(low, high), "
-        f"window='full' for all that may be stored ({pixels.range[0]:g} to {pixels.range[1]:g}), or window='percentile:1,99' for "
-        "limits of each image or volume."
+        f"{where}: {modality} in {pixels.array.dtype}: neither the header (VOI LUT, WindowCenter) nor the type gives the "
+        "values of black and white. medzoo does not guess them from the image. Give window=(low, high), "
+        f"window='full' for all values that can be stored ({pixels.range[0]:g} to {pixels.range[1]:g}), or "
+        "window='percentile:1,99' for separate limits of each image or volume.",
+        code="pixel-range-unknown",
     )
 
 
-def _which(what: str, count: int, explanation: str) -> str:
-    """Which of several was taken, and what it is called."""
+def _first_of(what: str, count: int, explanation: str) -> str:
+    """The note for the first of several alternatives, with its name."""
     name = f" ({explanation.strip()})" if explanation.strip() else ""
     return f"{what}{name}" if count == 1 else f"{what} 1 of {count}{name}"
 
 
 def _windowed(pixels: Pixels, center: float, width: float, kind: str, where: str) -> Pixels:
-    """PS3.3 C.11.2.1.2: the ends of a LINEAR window lie half a grey level inside, those of LINEAR_EXACT do not."""
+    """PS3.3 C.11.2.1.2: the ends of a LINEAR window are half a grey level inside, those of LINEAR_EXACT are not."""
     if kind == "SIGMOID":
         values = 1 / (1 + np.exp(-4 * (pixels.array.astype(np.float64) - center) / width))
         note = f"sigmoid window, center {center:g}, width {width:g}"
@@ -93,12 +95,15 @@ def _windowed(pixels: Pixels, center: float, width: float, kind: str, where: str
         low, high = center - width / 2, center + width / 2
     else:
         raise ImageError(
-            f"{where}: has the VOI LUT function {kind!r}, which DICOM does not know. Give window=(low, high)."
+            f"{where}: the VOI LUT function {kind!r} is not defined in DICOM. Give window=(low, high).",
+            code="voi-function-unknown",
         )
     whole = pixels.array.dtype.kind in "ui"
     limits = np.iinfo(pixels.array.dtype) if whole else None
     if limits is not None and (high < limits.min or low > limits.max):
         raise ImageError(
-            f"{where}: its window {low:g} to {high:g} lies outside of all that is stored. Give window=(low, high)."
+            f"{where}: the header's window {low:g} to {high:g} is outside of the stored type. Give window=(low, high).",
+            code="window-outside-type",
         )
+
     return apply_window(pixels, (low, high), where)

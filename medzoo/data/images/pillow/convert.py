@@ -1,4 +1,4 @@
-"""A PIL image → its pixels: what Pillow does not say of them, and what it turns, clips or fills up.
+"""Convert a PIL image to pixels, and handle what Pillow turns, clips, fills or does not report.
 
 16-bit greys never pass through `Image.convert`, which clips them at 255 (https://github.com/python-pillow/Pillow/issues/2574).
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from medzoo.data.images.ct_windows import WindowChoice
 
 _SAMPLE_FORMAT, _PHOTOMETRIC, _ORIENTATION = 339, 262, 0x0112  # TIFF and EXIF tags
-_INVERTED_BY_PILLOW = ("1", "L")  # greys whose MinIsWhite Pillow turns round by itself; wider ones it leaves
+_INVERTED_BY_PILLOW = ("1", "L")  # grey modes whose MinIsWhite Pillow inverts; it does not invert wider ones
 
 
 def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, frame: int | None) -> Pixels:
-    """The pixels of a PIL image, greys in stored precision, all else as RGB.
+    """The pixels of a PIL image: greys in stored precision, everything else as RGB.
 
     Args:
         image: just opened, or in memory.
@@ -35,7 +35,7 @@ def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, fra
         frame: which frame of several.
 
     Raises:
-        ImageError: if it cannot be read without a guess.
+        ImageError: if its mode is not supported, or its range or frame is unknown.
     """
     check_size(*image.size, where)
     frames = int(getattr(image, "n_frames", 1))
@@ -45,14 +45,14 @@ def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, fra
         check_size(*image.size, where)
     notes = [f"frame {frame} of {frames}"] if frames > 1 else []
     if is_deep_colour(image):
-        notes.append("16 bits a channel of a colour image read as 8")
+        notes.append("colour image: 16 bits per channel read as 8")
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        notes.append("no Adobe marker: inks taken as inverted, as almost all such files are")
+        notes.append("no Adobe marker: inverted inks assumed, as in almost all such files")
     white_is_low = _white_is_low(image)
     image.load()
-    turned = orientation_of(image, notes)
-    array = _plain(image, where, notes)
-    array = array if turned is None else np.ascontiguousarray(TURNS[turned](array))
+    orientation = orientation_of(image, notes)
+    array = _array_of(image, where, notes)
+    array = array if orientation is None else np.ascontiguousarray(TURNS[orientation](array))
     pixels = from_array(array, where, window=window)
     if white_is_low:
         pixels = inverted(pixels, "inverted: MinIsWhite")
@@ -60,14 +60,15 @@ def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, fra
 
 
 def chosen_frame(frames: int, frame: int | None, where: str) -> int:
-    """The frame to read, from 0; a file of several needs a choice."""
+    """The frame to read, from 0; for a file with several frames it must be given."""
     if frames > 1 and frame is None:
         raise ImageError(
-            f"{where}: holds {frames} frames; say which one with frame=0 to {frames - 1}. In a table it "
-            f"stands behind the path: #0 to #{frames - 1}."
+            f"{where}: has {frames} frames. Choose one with frame=0 to {frames - 1}. In a table, add it to the path: "
+            f"#0 to #{frames - 1}.",
+            code="frame-required",
         )
     if frame is not None and not 0 <= frame < frames:
-        raise ImageError(f"{where}: has no frame {frame}; it holds {frames}.")
+        raise ImageError(f"{where}: there is no frame {frame}; the file has {frames}.", code="frame-out-of-range")
     return frame or 0
 
 
@@ -76,7 +77,7 @@ _toggle = threading.RLock()
 
 @contextmanager
 def strictly() -> Iterator[None]:
-    """Pillow fills images up that are cut off where a program has set LOAD_TRUNCATED_IMAGES; here it does not."""
+    """Turn off Pillow's LOAD_TRUNCATED_IMAGES: with it, Pillow fills the missing part of an image that is cut off."""
     from PIL import ImageFile
 
     if not ImageFile.LOAD_TRUNCATED_IMAGES:
@@ -91,20 +92,20 @@ def strictly() -> Iterator[None]:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a channel has 16 bits."""
-    stored = [
+    """Whether the channels have 16 bits."""
+    modes = [
         tile[-1] if isinstance(tile[-1], str) else str(tile[-1][0]) for tile in getattr(image, "tile", ()) if tile[-1]
     ]
-    return any(name.partition(";")[2].startswith("16") and not name.startswith("BGR") for name in stored)
+    return any(name.partition(";")[2].startswith("16") and not name.startswith("BGR") for name in modes)
 
 
 def is_deep_colour(image: Image.Image) -> bool:
-    """Whether Pillow is about to make 8 bits of 16."""
+    """Whether Pillow would reduce 16 bits to 8."""
     return is_deep(image) and image.mode in ("RGB", "RGBA", "LA")
 
 
 def _white_is_low(image: Image.Image) -> bool:
-    """Whether a TIFF says that 0 is white and Pillow will not turn it round (it does so up to 8 bits)."""
+    """Whether 0 is white in a TIFF that Pillow does not invert (it inverts up to 8 bits)."""
     tags = getattr(image, "tag_v2", None)
     return tags is not None and tags.get(_PHOTOMETRIC) == 0 and image.mode not in _INVERTED_BY_PILLOW
 
@@ -116,7 +117,7 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation →
 
 
 def orientation_of(image: Image.Image, notes: list[str]) -> int | None:
-    """The camera's EXIF orientation where it turns anything; a damaged EXIF block says nothing about it."""
+    """The EXIF orientation if it turns the image; None otherwise, also for a damaged EXIF block."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # EXIF parsers raise anything on damaged blocks
@@ -128,9 +129,10 @@ def orientation_of(image: Image.Image, notes: list[str]) -> int | None:
     return int(orientation)
 
 
-def _plain(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
-    """The array of a PIL image: greys as they are, everything else as RGB, with notes."""
+def _array_of(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
+    """The array of a PIL image: greys unchanged, everything else as RGB, with notes."""
     mode = image.mode
+    # Greys and RGB: no conversion by Pillow.
     if mode == "1":
         notes.append("1 bit stored as 0 and 255")
         return np.asarray(image.convert("L"))
@@ -140,11 +142,12 @@ def _plain(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
         notes.append("transparent colour ignored")
     if mode in ("L", "RGB", "F") or mode.startswith("I;16"):
         return np.asarray(image)
-    if mode == "I":  # 32 bit; some writers' 16-bit PNGs arrive so, and PGMs, which Pillow scales to 16 bits
+    if mode == "I":  # 32 bits; also 16-bit PNGs of some writers, and PGMs, which Pillow scales to 16 bits
         array = np.asarray(image)
         if image.format in ("PNG", "PPM") and array.min() >= 0 and array.max() <= 65535:
             return array.astype(np.uint16)
         return array
+    # Palettes, alpha and other colour spaces.
     if mode == "P":
         notes.append("palette applied")
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
@@ -159,23 +162,23 @@ def _plain(image: Image.Image, where: str, notes: list[str]) -> np.ndarray:
         return array[:, :, 0] if image.mode == "LA" else grey_if_equal(array[:, :, :3], notes)
     if image.mode == "RGB":
         return grey_if_equal(np.asarray(image), notes) if mode == "P" else np.asarray(image)
-    raise ImageError(f"{where}: has the mode {mode}, which medzoo does not read.")
+    raise ImageError(f"{where}: medzoo does not read the mode {mode}.", code="image-mode-unsupported")
 
 
 def _as_signed(image: Image.Image) -> np.ndarray | None:
-    """A TIFF of 8 signed bits, which Pillow takes for unsigned, or of 32 unsigned ones, which it takes for signed."""
+    """The values of a TIFF of 8 signed bits, which Pillow reads as unsigned, or of 32 unsigned ones, which it reads as signed."""
     tags = getattr(image, "tag_v2", None)
     if tags is None or _SAMPLE_FORMAT not in tags:
         return None
-    stated = tags[_SAMPLE_FORMAT][0] if isinstance(tags[_SAMPLE_FORMAT], tuple) else tags[_SAMPLE_FORMAT]
+    sample_format = tags[_SAMPLE_FORMAT][0] if isinstance(tags[_SAMPLE_FORMAT], tuple) else tags[_SAMPLE_FORMAT]
     bits = tags.get(258, (8,))[0]
-    if image.mode == "L" and stated == 2 and bits == 8:
+    if image.mode == "L" and sample_format == 2 and bits == 8:
         return np.asarray(image).view(np.int8)
-    if image.mode == "I" and stated == 1 and bits == 32:
+    if image.mode == "I" and sample_format == 1 and bits == 32:
         return np.asarray(image).view(np.uint32)
     return None
 
 
 def alpha_note(opaque: bool) -> str:
-    """What to say of a channel of transparency that was dropped."""
+    """The note for a dropped alpha channel."""
     return "alpha dropped" if opaque else "alpha dropped (it was not opaque everywhere)"

@@ -1,4 +1,4 @@
-"""PGM and PPM files whose highest value is not 255: their header states the scale, which Pillow rescales to its own.
+"""PGM and PPM files whose highest value is not 255: the header gives the scale. Pillow would rescale the values.
 
 Source: https://netpbm.sourceforge.net/doc/pgm.html, https://netpbm.sourceforge.net/doc/ppm.html
 """
@@ -17,7 +17,7 @@ from medzoo.errors import ImageError
 if TYPE_CHECKING:
     from medzoo.data.images.ct_windows import WindowChoice
 
-_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"  # blanks and comments
+_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"  # spaces and comments
 _HEADER = re.compile(rb"P([2356])" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})(?:#[^\n\r]*)?\s")
 
 
@@ -42,7 +42,7 @@ class PnmHeader(NamedTuple):
 
 
 def pnm_header(data: bytes) -> PnmHeader | None:
-    """The header of a PGM or PPM file, or None if it is none.
+    """The header of a PGM or PPM file, or None for other files.
 
     Args:
         data: the file.
@@ -58,11 +58,11 @@ def pnm_header(data: bytes) -> PnmHeader | None:
 
 
 def read_pnm(data: bytes, header: PnmHeader, where: str, *, window: WindowChoice | None = None) -> Pixels:
-    """The pixels as they are stored, on the scale that the header states.
+    """The stored pixels, on the scale of the header.
 
     Args:
         data: the file.
-        header: of it.
+        header: its header.
         where: for messages.
         window: as in `read_image`.
 
@@ -72,28 +72,35 @@ def read_pnm(data: bytes, header: PnmHeader, where: str, *, window: WindowChoice
     plain, channels, width, height, highest, start = header
     check_size(width, height, where)
     if not 0 < highest < 65536:
-        raise ImageError(f"{where}: says that its highest value is {highest}; it should be 1 to 65535.")
+        raise ImageError(
+            f"{where}: the header says that the highest value is {highest}; it should be 1 to 65535.",
+            code="pnm-highest-invalid",
+        )
     count, wide = width * height * channels, highest > 255
     if plain:
         words = data[start:].split(None, count)[:count]
         try:
             values = np.array([int(word) for word in words], np.int64)
         except ValueError:
-            raise ImageError(f"{where}: holds a word that is no number among its pixels.") from None
+            raise ImageError(
+                f"{where}: the pixels contain text that is not a number.", code="pnm-not-a-number"
+            ) from None
     else:
-        there = (len(data) - start) // (2 if wide else 1)
-        values = np.frombuffer(data, ">u2" if wide else np.uint8, min(count, there), start)
+        available = (len(data) - start) // (2 if wide else 1)
+        values = np.frombuffer(data, ">u2" if wide else np.uint8, min(count, available), start)
     if not count or len(values) < count:
         raise ImageError(
-            f"{where}: is cut off, or its header is wrong: {width} x {height} pixels are {count:,} values, and {len(values):,} "
-            "are there."
+            f"{where}: cut off, or its header is wrong: {width} x {height} pixels need {count:,} values, but the file has "
+            f"{len(values):,}.",
+            code="image-cut-off",
         )
     if int(values.max()) > highest or int(values.min()) < 0:
         raise ImageError(
-            f"{where}: holds the value {int(values.max())}, and its header says that {highest} is the highest."
+            f"{where}: contains the value {int(values.max())}, but the header says that {highest} is the highest.",
+            code="pnm-value-too-high",
         )
     array = values.astype(np.uint16 if wide else np.uint8).reshape(height, width, *((3,) if channels == 3 else ()))
     pixels = from_array(array, where)
     if pixels.range[1] != highest:
-        pixels = replace(pixels, range=(0.0, float(highest)), notes=(f"range 0 to {highest}, as the file says",))
+        pixels = replace(pixels, range=(0.0, float(highest)), notes=(f"range 0 to {highest} from the header",))
     return pixels if window is None else apply_window(pixels, window, where)

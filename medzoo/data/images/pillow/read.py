@@ -1,4 +1,4 @@
-"""Everyday picture files through Pillow: PNG, JPEG, TIFF, BMP, WebP, GIF. A file of which a part is missing is refused."""
+"""Common picture files, read with Pillow: PNG, JPEG, TIFF, BMP, WebP, GIF. An incomplete file is an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
         frame: as in `read_image`.
 
     Raises:
-        ImageError: if the bytes are no picture, or not readable without a guess.
+        ImageError: if the bytes are not a picture, are incomplete, or the range or frame is unknown.
     """
     from PIL import Image, ImageFile
 
@@ -70,29 +70,36 @@ def read_picture(data: bytes, where: str, *, window: WindowChoice | None = None,
     except Image.UnidentifiedImageError:
         if data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
             raise ImageError(
-                f"{where}: is a TIFF of a kind that Pillow does not read (its bits, sample format, byte order or colours). "
-                "Write it as 16-bit PNG or .npy, for example with tifffile."
+                f"{where}: Pillow does not read this kind of TIFF (its bits, sample format, byte order or colours). "
+                "Write it as 16-bit PNG or .npy, for example with tifffile.",
+                code="tiff-kind-unsupported",
             ) from None
-        raise ImageError(f"{where}: is no image that medzoo knows (it begins with {data[:8]!r}).") from None
+        raise ImageError(
+            f"{where}: not an image format that medzoo reads (it begins with {data[:8]!r}).",
+            code="image-format-unknown",
+        ) from None
     except Exception as error:  # decoders of untrusted bytes raise anything, from OSError to IndexError
-        raise ImageError(f"{where}: cannot be decoded ({type(error).__name__}: {error}).") from error
+        raise ImageError(
+            f"{where}: cannot be decoded ({type(error).__name__}: {error}).", code="image-undecodable"
+        ) from error
 
 
 def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: int | None) -> Pixels:
-    """A JPEG whose stream is whole: the main image of the file, or another one that its index lists."""
-    found = jpeg_stream(data)
-    offsets = jpeg_offsets(data, found) if found.several else [0]
+    """Read a complete JPEG stream: the main image of the file, or another one from its index."""
+    stream = jpeg_stream(data)
+    offsets = jpeg_offsets(data, stream) if stream.index else [0]
     number = chosen_frame(len(offsets), frame or 0, where)
     if number:
         pixels = _read_jpeg(data[offsets[number] :], where, window, None)
         return replace(pixels, notes=(f"image {number} of {len(offsets)} in the file", *pixels.notes))
-    if found.marker and (found.bits != 8 or found.marker not in DCT):
+    if stream.marker and (stream.bits != 8 or stream.marker not in DCT):
         raise ImageError(
-            f"{where}: is a JPEG of {found.bits} bits ({found.coding}), which picture readers do not decode. Write it as 16-bit "
-            "PNG with the tool that made it, or keep it inside its DICOM file."
+            f"{where}: a JPEG of {stream.bits} bits ({stream.coding}), which picture readers do not decode. Write it as 16-bit "
+            "PNG with the tool that made it, or keep it in its DICOM file.",
+            code="jpeg-kind-unsupported",
         )
-    _refuse_missing(found.problem, where)
-    pixels = _decoded_jpeg(without_index(data, found), found, where, window)
+    _refuse_missing(stream.problem, where)
+    pixels = _decoded_jpeg(without_index(data, stream), stream, where, window)
     if len(offsets) == 1:
         return pixels
     rest = "#1" if len(offsets) == 2 else f"#1 to #{len(offsets) - 1}"
@@ -100,66 +107,66 @@ def _read_jpeg(data: bytes, where: str, window: WindowChoice | None, frame: int 
     return replace(pixels, notes=(note, *pixels.notes))
 
 
-def _decoded_jpeg(data: bytes, found: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
+def _decoded_jpeg(data: bytes, stream: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
     from PIL import Image
 
-    if found.channels in (1, 3) and not found.notes:
-        return _plain_jpeg(data, found, where, window)
-    with Image.open(io.BytesIO(strict_source(data, found))) as image:
+    if stream.channels in (1, 3) and not stream.has_app1:
+        return _simple_jpeg(data, stream, where, window)
+    with Image.open(io.BytesIO(strict_source(data, stream))) as image:
         pixels = from_pil(image, where, window=window, frame=None)
-        _refuse_missing("its last scan ends early" if differs_when_longer(data, found, image) else "", where)
+        _refuse_missing("its last scan ends early" if differs_when_longer(data, stream, image) else "", where)
         return pixels
 
 
-def _plain_jpeg(data: bytes, found: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
-    """Grey or colour that nothing turns: decoded alone, since Pillow reads a header for longer than it decodes a small image."""
+def _simple_jpeg(data: bytes, stream: JpegStream, where: str, window: WindowChoice | None) -> Pixels:
+    """Decode grey or RGB without EXIF. Image.open is skipped: for a small image it takes longer than the decoding."""
     from PIL import Image
 
-    mode, size = "L" if found.channels == 1 else "RGB", (found.width, found.height)
+    mode, size = "L" if stream.channels == 1 else "RGB", (stream.width, stream.height)
     check_size(*size, where)
     try:
-        shown = Image.frombytes(mode, size, strict_source(data, found), "jpeg", mode, "").tobytes()
+        decoded = Image.frombytes(mode, size, strict_source(data, stream), "jpeg", mode, "").tobytes()
     except ValueError as error:  # not enough data
         _refuse_missing(f"its scan ends early: {error}", where)
         raise
-    longer = extended_source(data, found)
-    if longer is not None and Image.frombytes(mode, size, longer, "jpeg", mode, "").tobytes() != shown:
+    longer = extended_source(data, stream)
+    if longer is not None and Image.frombytes(mode, size, longer, "jpeg", mode, "").tobytes() != decoded:
         _refuse_missing("its last scan ends early", where)
-    array = np.frombuffer(shown, np.uint8).reshape(found.height, found.width, *((3,) if mode == "RGB" else ()))
+    array = np.frombuffer(decoded, np.uint8).reshape(stream.height, stream.width, *((3,) if mode == "RGB" else ()))
     return from_array(array, where, window=window)
 
 
 def _refuse_missing(problem: str, where: str) -> None:
     if problem:
         raise ImageError(
-            f"{where}: cannot be decoded: it is cut off, or its tail is lost or damaged ({problem}). Fetch the file again."
+            f"{where}: cut off, or its end is damaged ({problem}). Download the file again.", code="image-cut-off"
         )
 
 
 def check_opened(image: Image.Image, where: str) -> None:
-    """Refuse an image that Pillow has opened and not yet read, where a part of its file is missing.
+    """Check that the file of an image that Pillow has opened but not read is complete.
 
     Args:
-        image: of the user's.
+        image: from the user.
         where: for messages.
 
     Raises:
-        ImageError: if something is missing.
+        ImageError: if a part is missing.
     """
     file = getattr(image, "fp", None)
     if file is None or not getattr(image, "tile", None):
         return
     data = b""
-    with suppress(OSError, ValueError):  # of a closed file, which Pillow names
-        place = file.tell()
+    with suppress(OSError, ValueError):  # a closed file: Pillow reports it
+        position = file.tell()
         file.seek(0)
         data = file.read()
-        file.seek(place)
+        file.seek(position)
     _refuse_missing(missing_from(data), where)
 
 
 def _deep_png(data: bytes, image: Image.Image, where: str, window: WindowChoice | None, frame: int) -> Pixels:
-    """A PNG of 16 bits a channel, of which Pillow keeps greys alone, and of an animation 8 bits."""
+    """Read a PNG of 16 bits per channel. Pillow keeps 16 bits for greys only, and 8 bits for animations."""
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1:
         pixels = read_picture(png_frame(data, frame, where), where, window=window)
@@ -170,19 +177,19 @@ def _deep_png(data: bytes, image: Image.Image, where: str, window: WindowChoice 
 
 
 def _deep_colours(data: bytes, image: Image.Image, where: str, window: WindowChoice | None) -> Pixels:
-    """A PNG of 16 bits a colour channel, which torchvision keeps."""
+    """Read a PNG of 16 bits per colour channel with torchvision, which keeps them."""
     import torch
     from torchvision.io import ImageReadMode, decode_image
 
     check_size(*image.size, where)
-    stored = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.UNCHANGED)
-    array = np.moveaxis(stored.numpy(), 0, -1)
+    tensor = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.UNCHANGED)
+    array = np.moveaxis(tensor.numpy(), 0, -1)
     notes: list[str] = []
     if array.shape[2] in (2, 4):
         notes.append(alpha_note(bool((array[:, :, -1] == 65535).all())))
         array = array[:, :, :-1]
-    turned = orientation_of(image, notes)
-    if turned is not None:
-        array = TURNS[turned](array)
+    orientation = orientation_of(image, notes)
+    if orientation is not None:
+        array = TURNS[orientation](array)
     pixels = from_array(np.ascontiguousarray(array), where, window=window)
     return replace(pixels, notes=(*notes, *pixels.notes))

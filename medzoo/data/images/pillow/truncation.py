@@ -1,7 +1,7 @@
-"""Whether the bytes of a picture are all there, where decoders do not ask: they make an image of whatever they get.
+"""Check that a picture file is complete: decoders fill missing parts without an error.
 
-A download that broke off leaves a file that ends early, or one whose tail is zeros. JPEG has a file of its own, `jpeg_streams`.
-Formats without end marker or checksum (BMP, plain TIFF, WebP) are left to their decoders, which miss bytes that are not there.
+An interrupted download leaves a file that ends early, or one that ends with zeros. For JPEG see also `jpeg_markers`.
+Formats without end marker or checksum (BMP, plain TIFF, WebP) are left to their decoders, which report missing bytes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 PNG, GIF, J2K, JPEG = b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a"), b"\xff\x4f\xff\x51", b"\xff\xd8"
-_CHECKED = {b"fdAT", b"fcTL", b"acTL"}  # of animations; all others that a picture needs have a capital first
+_CHECKED = {b"fdAT", b"fcTL", b"acTL"}  # of animations; the names of all other required chunks begin with a capital
 _JPEG_IN_TIFF = 7
 _COMPRESSION, _JPEG_TABLES, _STRIPS, _TILES = 259, 347, (273, 279), (324, 325)  # offsets and sizes
 
 
 def missing_from(data: bytes) -> str:
-    """What is missing of a PNG, GIF, JPEG or JPEG 2000 file, in words; "" if nothing is, or the format is another.
+    """What is missing in a PNG, GIF, JPEG or JPEG 2000 file, as text; "" for complete files and other formats.
 
     Args:
         data: the file.
@@ -43,11 +43,11 @@ def missing_from(data: bytes) -> str:
 
 
 def missing_from_tiff(data: bytes, image: Image.Image) -> str:
-    """What is missing of the JPEG strips or tiles of a TIFF, in words; libtiff fills them up.
+    """What is missing in the JPEG strips or tiles of a TIFF, as text; libtiff fills missing parts.
 
     Args:
         data: the file.
-        image: opened, at the frame that is read.
+        image: opened, at the frame to read.
     """
     tags: Any = getattr(image, "tag_v2", None)
     if tags is None or tags.get(_COMPRESSION) != _JPEG_IN_TIFF:
@@ -58,7 +58,7 @@ def missing_from_tiff(data: bytes, image: Image.Image) -> str:
     for offsets, sizes in (_STRIPS, _TILES):
         for number, (start, size) in enumerate(zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=False)):
             part = data[start : start + size]
-            problem = jpeg_stream(part).problem if part.startswith(JPEG) else "it is no JPEG"
+            problem = jpeg_stream(part).problem if part.startswith(JPEG) else "it is not a JPEG"
             if not problem and ends_early(part[:2] + tables[2:-2] + part[2:]):
                 problem = "a scan ends early"
             if problem:
@@ -70,30 +70,30 @@ def ends_early(data: bytes) -> bool:
     """Whether the last scan of a JPEG of 8 bits has less data than its size needs; False for what Pillow does not decode.
 
     Args:
-        data: a stream that is whole as far as its markers tell.
+        data: a stream that is complete according to its markers.
     """
     from PIL import Image
 
-    found = jpeg_stream(data)
+    stream = jpeg_stream(data)
     try:
-        with Image.open(io.BytesIO(strict_source(data, found)), formats=["JPEG"]) as image:
+        with Image.open(io.BytesIO(strict_source(data, stream)), formats=["JPEG"]) as image:
             image.load()
-            return differs_when_longer(data, found, image)
-    except Exception as error:  # another decoder may know better
+            return differs_when_longer(data, stream, image)
+    except Exception as error:  # another decoder may be able to read it
         return "truncated" in str(error)
 
 
-def differs_when_longer(data: bytes, found: JpegStream, image: Image.Image) -> bool:
+def differs_when_longer(data: bytes, stream: JpegStream, image: Image.Image) -> bool:
     """Whether more data would change an image of several scans: then its last scan ends early.
 
     Args:
-        data: the stream.
-        found: in it.
-        image: decoded from it.
+        data: the JPEG data.
+        stream: their markers.
+        image: decoded from them.
     """
     from PIL import Image
 
-    longer = extended_source(data, found)
+    longer = extended_source(data, stream)
     if longer is None:
         return False
     with Image.open(io.BytesIO(longer), formats=["JPEG"]) as again:
@@ -101,7 +101,7 @@ def differs_when_longer(data: bytes, found: JpegStream, image: Image.Image) -> b
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and end of the content of each chunk of a PNG, up to where it breaks off.
+    """Name, start and end of the content of each complete chunk of a PNG.
 
     Args:
         data: the file.
@@ -120,7 +120,7 @@ def _of_png(data: bytes) -> str:
     for name, start, stop in png_chunks(data):
         needed = not name[0] & 32 or name in _CHECKED
         if needed and zlib.crc32(view[start - 4 : stop]) != int.from_bytes(view[stop : stop + 4], "big"):
-            return f"its chunk {name.decode('latin-1')!r} has another checksum than it states"
+            return f"its chunk {name.decode('latin-1')!r} has a wrong checksum"
         if name == b"IEND":
             return ""
     return "it has no end marker"
@@ -150,5 +150,6 @@ def _of_gif(data: bytes) -> str:
 
 
 def _colours(flags: int) -> int:
-    """Bytes of a colour table."""
+    """The bytes of a colour table."""
+
     return 3 << ((flags & 7) + 1) if flags & 128 else 0

@@ -1,4 +1,4 @@
-"""The upstream formats by id, one file a family. A file here that holds FORMATS is found by its name."""
+"""The upstream formats by id, one module for each family. Each module here defines FORMATS; they are merged below."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from medzoo.zoo.convert.key_rules import Format
 FORMATS: dict[str, Format] = {}
 for _file in pkgutil.iter_modules(__path__):
     _family: dict[str, Format] = importlib.import_module(f"{__name__}.{_file.name}").FORMATS
-    if _twice := _family.keys() & FORMATS.keys():
-        raise ImportError(f"Two files of {__name__} hold the format {min(_twice)}.")
+    if _duplicates := _family.keys() & FORMATS.keys():
+        raise ImportError(f"Two modules of {__name__} define the format {min(_duplicates)}.")
     FORMATS |= _family

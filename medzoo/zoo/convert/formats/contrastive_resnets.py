@@ -1,8 +1,8 @@
-"""ResNet-50s of the self-supervised methods whose authors published PyTorch files."""
+"""ResNet-50s of self-supervised methods whose authors published PyTorch files."""
 
 from medzoo.zoo.convert.key_rules import Drop, Format, Keep
 
-# timm's and torchvision's names are the same, the classifier apart; convolutions have no bias
+# timm and torchvision use the same names, except for the classifier; convolutions have no bias
 RESNET = r"(?=(layer[1-4]\.\d+\.)?(conv\d\.weight|bn\d\.\w+|downsample\.0\.weight|downsample\.1\.\w+)$)"
 TRAINING = (
     Drop(r"(optimizer|scheduler|lr_scheduler|scaler|amp)(\.|$)", "state of the training"),
@@ -20,7 +20,7 @@ RADNET = "https://github.com/TIO-IKIM/Transfer-learning-with-RadNet (save_encode
 
 
 def pycontrast(head: str, *, jigsaw: str | None = None, momentum: bool = False) -> Format:
-    """The query network; files may lack all but `model`."""
+    """The query network; files may hold only `model`."""
     drops = [*TRAINING, Drop(rf"model\.module\.head\.{head}$", "projection head of the contrastive loss")]
     needs = [r"^model\.module\.head\."]
     if jigsaw:
@@ -43,7 +43,7 @@ def moco(head: str, queue: int, source: str) -> Format:
     return Format(
         drop=(
             *TRAINING,
-            Drop(rf"state_dict\.(module\.)?encoder_q\.fc\.{head}$", "projection head, no classifier"),
+            Drop(rf"state_dict\.(module\.)?encoder_q\.fc\.{head}$", "projection head, not a classifier"),
             Drop(r"state_dict\.(module\.)?encoder_k\.", "momentum (key) encoder"),
             Drop(r"state_dict\.(module\.)?queue(_ptr)?$", "queue of negatives"),
         ),
@@ -55,7 +55,7 @@ def moco(head: str, queue: int, source: str) -> Format:
 
 
 def clusters(prototypes: str, start: str = r"(state_dict\.)?") -> Format:
-    """SwAV's family: flat as published, below `state_dict` as training leaves it."""
+    """SwAV's family: published files have the keys at the top, files of a training below `state_dict`."""
     inside = rf"{start}(module\.)?"
     return Format(
         drop=(
@@ -101,7 +101,7 @@ FORMATS = {
     "mocov3-resnet50": Format(
         drop=(
             *TRAINING,
-            Drop(r"state_dict\.module\.base_encoder\.fc\.\d\.", "projector, no classifier"),
+            Drop(r"state_dict\.module\.base_encoder\.fc\.\d\.", "projector, not a classifier"),
             Drop(r"state_dict\.module\.momentum_encoder\.", "momentum encoder"),
             Drop(r"state_dict\.module\.predictor\.", "predictor"),
         ),

@@ -1,4 +1,4 @@
-"""ResNet-50s of Google's self-supervised methods: SimCLR in TensorFlow's tensor bundles, BYOL in a pickle of arrays."""
+"""ResNet-50s of Google's self-supervised methods: SimCLR in TensorFlow tensor bundles, BYOL in a pickle of arrays."""
 
 from medzoo.zoo.convert import tensor_steps
 from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rank, Rename
@@ -7,7 +7,7 @@ BLOCKS = (3, 4, 6, 3)
 
 
 def _layers(stem: str, first: str, one: str) -> tuple[str, ...]:
-    """The layers in the order in which TensorFlow numbered them: the shortcut of a stage comes before its first block."""
+    """The layers in TensorFlow's order of numbers: the shortcut of a stage comes before its first block."""
     names = [stem]
     for stage, blocks in enumerate(BLOCKS, start=1):
         names.append(f"layer{stage}.0.{first}")

@@ -1,16 +1,15 @@
-"""Keras' application networks without top, in HDF5: RadImageNet's, and ImageNet's."""
+"""Keras application networks without top layers, in HDF5: RadImageNet's and ImageNet's."""
 
 from medzoo.zoo.convert import tensor_steps
 from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rank, Rename
 
 KERAS = "https://github.com/keras-team/keras/tree/master/keras/src/applications"
 PREPARE = (
-    Rename(r"^model_weights/", ""),  # a whole model; absent in what save_weights wrote
+    Rename(r"^model_weights/", ""),  # in files of whole models; absent in files of save_weights
     Rename(r":0$", ""),  # absent since Keras 3
-    Rename(
-        r"^(resnet50|densenet121|inception_v3|inception_resnet_v2|functional(_\d+)?|model(_\d+)?)/", ""
-    ),  # nested in another
-    Rename(r"^(.+)/\1/", r"\1/"),  # the layer's group holds its weights' full names; names may hold "/" themselves
+    # the name of a network that is nested in another
+    Rename(r"^(resnet50|densenet121|inception_v3|inception_resnet_v2|functional(_\d+)?|model(_\d+)?)/", ""),
+    Rename(r"^(.+)/\1/", r"\1/"),  # a layer's group holds the full names of its weights; names may contain "/"
 )
 PARAMETERS = (
     Rename(r"/(kernel|gamma)$", ".weight"),

@@ -1,14 +1,14 @@
-"""Files with timm's own names: its repositories on the Hub, and people's own networks."""
+"""Files with timm's names: its repositories on the Hub, and networks that users trained with timm."""
 
 from medzoo.zoo.convert.key_rules import Drop, Format, Keep, Rename
 
 SWIN_TABLE = r"^layers\.\d+\.blocks\.\d+\.attn\.relative_position_bias_table$"
-SWIN_OLD = r"^layers\.0\.downsample\."  # before timm 0.9 a stage's downsampling stood at its end
+SWIN_OLD = r"^layers\.0\.downsample\."  # before timm 0.9, a downsampling was at the end of its stage
 
 FORMATS = {
     "timm": Format(
         drop=(
-            Drop(r".*\.(relative_position_index|attn_mask)$", "buffer that the network computes"),
+            Drop(r".*\.(relative_position_index|attn_mask)$", "computed buffer"),
             Drop(r"AuxLogits\.", "auxiliary classifier of the training"),
         ),
         keep=(Keep(),),

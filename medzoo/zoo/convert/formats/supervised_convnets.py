@@ -8,7 +8,7 @@ RADIMAGENET = "https://github.com/BMEII-AI/RadImageNet (acl/acl_pytorch_train.ip
 INAT = "https://github.com/visipedia/newt (benchmark/pytorch_resnet50.py)"
 ASU = "https://github.com/MR-HosseinzadehTaher/BenchmarkTransferLearning"
 CONVNEXT = "https://github.com/facebookresearch/ConvNeXt/blob/main/models/convnext.py"
-INCEPTION = (  # the children of torchvision's inception_v3(aux_logits=False) that hold weights, by place
+INCEPTION = (  # the children of torchvision's inception_v3(aux_logits=False) that hold weights, by position
     (0, "Conv2d_1a_3x3"), (1, "Conv2d_2a_3x3"), (2, "Conv2d_2b_3x3"), (4, "Conv2d_3b_1x1"), (5, "Conv2d_4a_3x3"),
     (7, "Mixed_5b"), (8, "Mixed_5c"), (9, "Mixed_5d"), (10, "Mixed_6a"), (11, "Mixed_6b"), (12, "Mixed_6c"),
     (13, "Mixed_6d"), (14, "Mixed_6e"), (15, "Mixed_7a"), (16, "Mixed_7b"), (17, "Mixed_7c"),
@@ -16,12 +16,12 @@ INCEPTION = (  # the children of torchvision's inception_v3(aux_logits=False) th
 
 
 def radimagenet(*keep: Keep) -> Format:
-    """Below `backbone`, children by place; the network takes BGR."""
+    """Child modules below `backbone`, by position; the network takes BGR."""
     return Format(keep=keep, bgr=True, source=RADIMAGENET)
 
 
 def inat(prefix: str) -> Format:
-    """ResNet-50 with torchvision's names below `state_dict`, with its classifier; that of iNat2018 too has 10000 rows."""
+    """ResNet-50 with torchvision's names below `state_dict`, with its classifier of 10000 rows, as iNat2018's too."""
     inside = rf"state_dict\.{prefix}"
     return Format(
         drop=TRAINING,

@@ -15,7 +15,7 @@ SIMMIM = "https://github.com/microsoft/SimMIM/blob/main/models/simmim.py"
 ASU = "https://github.com/MR-HosseinzadehTaher/BenchmarkTransferLearning"
 MASK = Drop(r"mask_token$", "token of masked patches")
 COMPUTED = r"layers\.\d\.blocks\.\d+\.(attn\.relative_position_index|attn_mask)$"
-SWIN_NAMES = (  # timm begins a stage with the downsampling that upstream ends the one before with
+SWIN_NAMES = (  # upstream puts a downsampling at the end of a stage, timm at the beginning of the next one
     Rename(r"^layers\.2\.downsample\.", "layers.3.downsample."),
     Rename(r"^layers\.1\.downsample\.", "layers.2.downsample."),
     Rename(r"^layers\.0\.downsample\.", "layers.1.downsample."),
@@ -24,9 +24,9 @@ SWIN_NAMES = (  # timm begins a stage with the downsampling that upstream ends t
 
 
 def swin(start: str, classes: int, source: str = SWIN) -> Format:
-    """Swin with upstream's own names."""
+    """Swin with upstream's names."""
     return Format(
-        drop=(*TRAINING, Drop(start + COMPUTED, "buffer that the network computes")),
+        drop=(*TRAINING, Drop(start + COMPUTED, "computed buffer")),
         keep=(Keep(rf"{start}(?=(patch_embed|layers|norm|head)\.)"),),
         rename=SWIN_NAMES,
         shapes=((r"\.head\.weight$", (classes, 0)),),
@@ -36,11 +36,11 @@ def swin(start: str, classes: int, source: str = SWIN) -> Format:
 
 
 def mocov3() -> Format:
-    """The base network, or what upstream's convert_to_deit.py makes of it."""
+    """The base network, or the output of upstream's convert_to_deit.py."""
     return Format(
         drop=(
             *TRAINING,
-            Drop(r"state_dict\.module\.base_encoder\.head\.\d\.", "projector, no classifier"),
+            Drop(r"state_dict\.module\.base_encoder\.head\.\d\.", "projector, not a classifier"),
             Drop(r"state_dict\.module\.momentum_encoder\.", "momentum encoder"),
             Drop(r"state_dict\.module\.predictor\.", "predictor"),
         ),
@@ -50,7 +50,7 @@ def mocov3() -> Format:
 
 
 def dinov2(*rename: Rename, mark: str, tokens: str = "", do: tuple[Callable[[State], State], ...] = ()) -> Format:
-    """DINOv2 as its authors' torch.hub serves it."""
+    """DINOv2 from its authors' torch.hub."""
     return Format(
         drop=(MASK,),
         keep=(Keep(rf"(?=(cls_token$|pos_embed$|patch_embed\.|blocks\.\d+\.[a-z]|norm\.{tokens}))"),),
@@ -112,7 +112,7 @@ FORMATS = {
             Drop(r"teacher\.(dino|ibot)_head\.", "projection head"),
         ),
         keep=(Keep(rf"teacher\.backbone\.{VIT}"),),
-        rename=(Rename(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1."),),  # a chunk's number, then the block's own
+        rename=(Rename(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1."),),  # the chunk's number, then the block's
         source="https://github.com/facebookresearch/dinov2/blob/main/dinov2/train/train.py",
     ),
     "rad-dino-hf": Format(
@@ -142,7 +142,7 @@ FORMATS = {
     "simmim-swin-base": Format(
         drop=(
             *TRAINING,
-            Drop(rf"model\.(module\.)?encoder\.{COMPUTED}", "buffer that the network computes"),
+            Drop(rf"model\.(module\.)?encoder\.{COMPUTED}", "computed buffer"),
             Drop(r"model\.(module\.)?encoder\.mask_token$", "token of masked patches"),
             Drop(r"model\.(module\.)?decoder\.", "decoder of the pre-training"),
         ),
@@ -154,9 +154,7 @@ FORMATS = {
     "simmim-vit-base": Format(
         drop=(
             *TRAINING,
-            Drop(
-                r"model\.(module\.)?encoder\.rel_pos_bias\.relative_position_index$", "buffer that the network computes"
-            ),
+            Drop(r"model\.(module\.)?encoder\.rel_pos_bias\.relative_position_index$", "computed buffer"),
             Drop(r"model\.(module\.)?encoder\.mask_token$", "token of masked patches"),
             Drop(r"model\.(module\.)?decoder\.", "decoder of the pre-training"),
         ),

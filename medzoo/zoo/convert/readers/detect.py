@@ -1,4 +1,4 @@
-"""Read upstream files without running anything that they hold: tensors by their path in the file, and nothing else."""
+"""Read the tensors of upstream files, by their path in the file, without running code from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from medzoo.zoo.convert.readers import tensorbundle
 if TYPE_CHECKING:
     from torch import Tensor
 
-TORCH_LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the first object of torch.save before torch 1.6, a number
+TORCH_LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a magic number, the first object of torch.save before torch 1.6
 UNPACKED_LIMIT = 64 * 1024**3  # bytes of an archive, unpacked
-RATIO_LIMIT = 20  # weights hardly compress; more is a bomb
-SMALL = 1024 * 1024  # bytes; below, the ratio says nothing
+RATIO_LIMIT = 20  # weights hardly compress; a higher ratio means a zip bomb
+SMALL = 1024 * 1024  # bytes; the ratio of smaller files means nothing
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -25,29 +25,29 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: a torch file (zip or legacy), a pickle of arrays, safetensors, HDF5 (Keras), or a TensorFlow checkpoint: its
-            prefix, one of its files, or the folder or zip that holds them.
+            prefix, one of its files, or the folder or zip with its files.
 
     Raises:
-        ConversionError: if it is none of these, is damaged, too large unpacked, or needs code to be read; the message names
-            that code.
+        ConversionError: if it is another kind of file, is damaged, too large when unpacked, or cannot be read without
+            running code; the message names that code.
     """
     kind, reader = _reader(path)
     try:
         tensors = reader(path)
     except IntegrityError as error:
-        raise ConversionError(str(error)) from error
+        raise ConversionError(str(error), code=error.code) from error
     if not tensors:
-        raise ConversionError(f"{path} holds no tensors; it was read as {kind}.")
+        raise ConversionError(f"{path} holds no tensors; it was read as {kind}.", code="no-tensors")
     return tensors
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files that make up what a person named: several for a TensorFlow checkpoint, otherwise the one."""
+    """The files of an upstream checkpoint: several for TensorFlow, otherwise one."""
     return (path,) if path.is_file() and not tensorbundle.is_bundle(path) else tensorbundle.files_of(path)
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do."""
+    """Whether a file begins like a safetensors file."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -59,15 +59,18 @@ def _reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
     if tensorbundle.is_bundle(path):
         return "a TensorFlow checkpoint", tensorbundle.read_bundle
     if not path.is_file():
-        raise ConversionError(f"There is no file {path}.")
+        raise ConversionError(f"There is no file {path}.", code="no-such-file")
     with path.open("rb") as file:
         start = file.read(512)
+    # frequent wrong downloads
     if not start:
-        raise ConversionError(f"{path} is empty. Download it again.")
+        raise ConversionError(f"{path} is empty. Download it again.", code="file-empty")
     if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         raise ConversionError(
-            f"{path} is a web page, not weights: the download needs a login or a confirmation. Open its address in a browser."
+            f"{path} is a web page, not weights: the download needs a login or a confirmation. Open its address in a browser.",
+            code="file-is-web-page",
         )
+    # the first bytes show the format
     if start.startswith(b"\x89HDF"):
         from medzoo.zoo.convert.readers.hdf5 import read_hdf5
 
@@ -87,10 +90,13 @@ def _reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
 
         return "a torch file", read_torch
     if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")) or tarfile.is_tarfile(path):
-        raise ConversionError(f"{path} is an archive. Unpack it, and name the weights file inside.")
+        raise ConversionError(
+            f"{path} is an archive. Unpack it, and give the path of the weights file inside.", code="file-is-archive"
+        )
     raise ConversionError(
-        f"{path} is no readable weights file: neither torch, safetensors, HDF5, a pickle nor a TensorFlow checkpoint. "
-        "Download it again."
+        f"{path} is not a readable weights file: neither torch, safetensors, HDF5, a pickle nor a TensorFlow checkpoint. "
+        "Download it again.",
+        code="file-type-unknown",
     )
 
 
@@ -99,7 +105,8 @@ def _zip_reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
     if any(name.endswith("/data.pkl") for name in names):
         if any(name.endswith("/constants.pkl") for name in names):
             raise ConversionError(
-                f"{path} is a TorchScript program, which would run to be read. medzoo takes weights only."
+                f"{path} is a TorchScript program; reading it would run its code. Give a file that holds only weights.",
+                code="file-needs-code",
             )
         from medzoo.zoo.convert.readers.torch_files import read_torch
 
@@ -107,8 +114,9 @@ def _zip_reader(path: Path) -> tuple[str, Callable[[Path], dict[str, Tensor]]]:
     if any(name.endswith(".index") for name in names):
         return "a zipped TensorFlow checkpoint", tensorbundle.read_zipped_bundle
     raise ConversionError(
-        f"{path} is an archive of {len(names)} files, no torch file. Unpack it, and name the weights file inside: "
-        f"{listed(names, 8)}."
+        f"{path} is an archive of {len(names)} files, not a torch file. Unpack it, and give the path of the weights file "
+        f"inside: {listed(names, 8)}.",
+        code="file-is-archive",
     )
 
 
@@ -119,20 +127,25 @@ def _members(path: Path) -> list[str]:
             unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
             if unpacked > UNPACKED_LIMIT or unpacked > RATIO_LIMIT * max(size, SMALL):
                 raise ConversionError(
-                    f"{path} has {size} bytes and would unpack to {unpacked}; that is no weights file."
+                    f"{path} has {size} bytes and would unpack to {unpacked} bytes; it is not a weights file.",
+                    code="file-unpacks-too-large",
                 )
             damaged = [entry.filename for entry in entries if not _is_whole(archive, entry)]
     except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
         raise ConversionError(
-            f"{path} is no readable archive, so no torch file: {error}. Download it again."
+            f"{path} is not a readable archive, so it is not a torch file: {error}. Download it again.",
+            code="zip-unreadable",
         ) from error
-    if damaged and len(damaged) < len(entries):  # torch can be told to write no checksums; then none is right
-        raise ConversionError(f"{path} is damaged: the checksum of {listed(damaged, 3)} is wrong. Download it again.")
+    if damaged and len(damaged) < len(entries):  # torch can write files without checksums; then all are wrong
+        raise ConversionError(
+            f"{path} is damaged: the checksum of {listed(damaged, 3)} is wrong. Download it again.",
+            code="zip-checksum-wrong",
+        )
     return [entry.filename for entry in entries]
 
 
 def _is_whole(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
-    """Whether a member has its checksum; torch's own reader does not look."""
+    """Whether a member matches its checksum; torch's own reader does not check it."""
     try:
         with archive.open(entry) as member:
             while member.read(SMALL):

@@ -1,4 +1,4 @@
-"""HDF5 files as Keras writes them: numeric data sets, read by h5py; no link, filter or reference is followed."""
+"""HDF5 files of Keras: h5py reads the numeric data sets, and follows no link, filter plugin or reference."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 BUILT_IN_FILTERS = {1, 2, 3, 32000}  # deflate, shuffle, fletcher32, lzf; others load a shared library
 UNPACKED_LIMIT = 16 * 1024**3  # bytes
-RATIO_LIMIT = 20  # weights hardly compress; more is a bomb
-SMALL = 1024 * 1024  # bytes; below, the ratio says nothing
+RATIO_LIMIT = 20  # weights hardly compress; a higher ratio means a decompression bomb
+SMALL = 1024 * 1024  # bytes; the ratio of smaller files means nothing
 DATASETS, DEPTH = 20_000, 32
 
 
@@ -25,7 +25,7 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
         path: the file.
 
     Raises:
-        ConversionError: if it is damaged, links to other places, or would unpack to far more than it weighs.
+        ConversionError: if it is damaged, has links, or would unpack to far more bytes than its size.
         MissingExtraError: without h5py.
     """
     try:
@@ -38,20 +38,24 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     try:
         with h5py.File(path, "r", locking=False) as file:
-            found = list(_datasets(file, "", 0))
-            size = sum(dataset.size * dataset.dtype.itemsize for _, dataset in found)
-            if size > limit or len(found) > DATASETS:
+            datasets = list(_datasets(file, "", 0))
+            size = sum(dataset.size * dataset.dtype.itemsize for _, dataset in datasets)
+            if size > limit or len(datasets) > DATASETS:
                 raise ConversionError(
-                    f"{path} has {path.stat().st_size} bytes and would unpack to {size} in {len(found)} data sets; that is no "
-                    "weights file."
+                    f"{path} has {path.stat().st_size} bytes and would unpack to {size} in {len(datasets)} data sets; it is "
+                    "not a weights file.",
+                    code="file-unpacks-too-large",
                 )
-            for name, dataset in found:
+            for name, dataset in datasets:
                 array = dataset[()]
                 tensors[name] = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")).copy())
     except ConversionError as error:
-        raise ConversionError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+        text = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise ConversionError(text, code=error.code) from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise ConversionError(f"{path} is no readable HDF5 file: {str(error)[:300]}. Download it again.") from error
+        raise ConversionError(
+            f"{path} is not a readable HDF5 file: {str(error)[:300]}. Download it again.", code="hdf5-unreadable"
+        ) from error
     return tensors
 
 
@@ -59,11 +63,15 @@ def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:  # 
     import h5py
 
     if depth > DEPTH:
-        raise ConversionError(f"groups lie more than {DEPTH} deep in each other at {at}; that is no weights file.")
+        raise ConversionError(
+            f"groups are nested more than {DEPTH} deep at {at}; it is not a weights file.", code="hdf5-nested-too-deep"
+        )
     for name in group:
         where = f"{at}/{name}" if at else name
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ConversionError(f"{where} is a link to another place or file. medzoo follows none.")
+            raise ConversionError(
+                f"{where} is a link to another place or file. medzoo does not follow links.", code="hdf5-link"
+            )
         item = group[name]
         if isinstance(item, h5py.Group):
             yield from _datasets(item, where, depth + 1)
@@ -74,8 +82,10 @@ def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:  # 
 
 def _refuse_tricks(dataset: Any, where: str) -> None:  # noqa: ANN401
     if dataset.external or dataset.is_virtual:
-        raise ConversionError(f"{where} lies in another file. medzoo follows no links.")
+        raise ConversionError(f"{where} is stored in another file. medzoo does not follow links.", code="hdf5-link")
     plist = dataset.id.get_create_plist()
     filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
     if strange := filters - BUILT_IN_FILTERS:
-        raise ConversionError(f"{where} is packed by the HDF5 filter {min(strange)}, which would load a plugin.")
+        raise ConversionError(
+            f"{where} is compressed with the HDF5 filter {min(strange)}, which would load a plugin.", code="hdf5-plugin"
+        )

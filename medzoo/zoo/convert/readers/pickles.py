@@ -1,19 +1,18 @@
-"""Pickles, read by an unpickler that imports nothing: it knows a short table of names, and all others are refused.
+"""Read pickles with an unpickler that imports nothing: it accepts a short table of names and refuses all others.
 
-Numbers come out as tensors. Everything else that research code left in its files (options, optimiser states, whole
-networks) becomes an inert stand-in that keeps what it was given and does nothing with it.
+Numbers become tensors. Other objects that research code stores in its files (options, optimiser states, whole networks)
+become inert stand-ins, which store their arguments and state and run nothing.
 """
 
 from __future__ import annotations
 
 import collections
-import io
 import pickle
 import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import ConversionError
 
@@ -21,18 +20,18 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-NESTING = 24  # a network's modules lie deeper in each other than its keys have dots
-OBJECTS = 2_000_000  # an optimiser's state of a large network has some thousands
+NESTING = 24  # levels; a network's modules are nested deeper than its keys have dots
+OBJECTS = 2_000_000  # the optimiser state of a large network has some thousands
 DTYPE = re.compile(r"[<>=|]?[biufc]\d{1,2}")
 
 
 class StandIn:
-    """Takes the place of any class or function; keeps arguments and state, and runs nothing."""
+    """Replaces any class or function; stores arguments and state, and runs nothing."""
 
     arguments: tuple[object, ...]
 
     def __new__(cls, *arguments: object, **_: object) -> StandIn:
-        """Any arguments do."""
+        """Accepts any arguments."""
         made = super().__new__(cls)
         made.arguments = arguments
         return made
@@ -50,17 +49,17 @@ class StandIn:
         self.__dict__.setdefault("items", {})[key] = value
 
     def content(self) -> object:
-        """What it was given."""
+        """The state, items and arguments that it was given."""
         return [self.__dict__.get("state"), self.__dict__.get("items"), self.arguments]
 
 
 class ModuleStandIn(StandIn):
-    """Takes the place of a torch.nn.Module: its tensors are those of state_dict(), under the same names."""
+    """Replaces a torch.nn.Module: its tensors are those of state_dict(), under the same names."""
 
-    dump_patches = False  # torch's reader of old files asks, and would write to the disk
+    dump_patches = False  # torch's reader of old files would otherwise write to the disk
 
     def content(self) -> object:
-        """The parameters, buffers and children, as torch keeps them."""
+        """The parameters, buffers and child modules, as torch stores them."""
         state = self.__dict__.get("state")
         if not isinstance(state, dict):
             return None
@@ -70,7 +69,7 @@ class ModuleStandIn(StandIn):
 
 
 class MappingStandIn(StandIn):
-    """Takes the place of an immutable mapping that was pickled as its class and a dictionary; it is that dictionary."""
+    """Replaces an immutable mapping, which is pickled as its class and a dictionary, by that dictionary."""
 
     def content(self) -> object:
         """The dictionary."""
@@ -78,7 +77,7 @@ class MappingStandIn(StandIn):
 
 
 class ArrayStandIn:
-    """Takes the place of numpy.ndarray while it is rebuilt; only plain numbers are."""
+    """Replaces numpy.ndarray while an array is rebuilt; accepts only plain numbers."""
 
     array: np.ndarray[Any, Any]
 
@@ -87,24 +86,24 @@ class ArrayStandIn:
 
         *_, shape, dtype, fortran, raw = state
         if not isinstance(raw, bytes | bytearray) or not isinstance(dtype, DtypeStandIn):
-            raise ConversionError("an array of Python objects, which only code can read.")
+            raise ConversionError("an array holds Python objects; reading them needs code.", code="pickle-object-array")
         flat = np.frombuffer(bytes(raw), dtype.numpy())
         self.array = flat.reshape(tuple(shape), order="F" if fortran else "C").copy()
 
 
 class DtypeStandIn:
-    """Takes the place of numpy.dtype."""
+    """Replaces numpy.dtype."""
 
     def __init__(self, name: str, *_: object) -> None:
         if not (isinstance(name, str) and DTYPE.fullmatch(name)):
-            raise ConversionError(f"an array of type {name!r}, which is no number.")
+            raise ConversionError(f"an array has the type {name!r}, which is not numeric.", code="pickle-array-type")
         self.name, self.order = name.lstrip("<>=|"), "="
 
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401
         self.order = "=" if state[1] not in ("<", ">") else state[1]
 
     def numpy(self) -> np.dtype[Any]:
-        """The type itself."""
+        """The NumPy type."""
         import numpy as np
 
         return np.dtype(self.order + self.name)
@@ -122,16 +121,16 @@ def _scalar(dtype: DtypeStandIn, raw: bytes) -> float | int | bool:
 
 
 def _from_buffer(raw: object, dtype: object, shape: object, order: str) -> ArrayStandIn:
-    made = ArrayStandIn()
-    made.__setstate__((shape, dtype, order == "F", raw))
-    return made
+    array = ArrayStandIn()
+    array.__setstate__((shape, dtype, order == "F", raw))
+    return array
 
 
-def _array_through(_: object, arguments: object, state: object, *__: object) -> ArrayStandIn:
-    """As dill and jax write an array: numpy's function, its arguments, its state."""
-    made = ArrayStandIn()
-    made.__setstate__(state)
-    return made
+def _array_from_call(_: object, arguments: object, state: object, *__: object) -> ArrayStandIn:
+    """An array of dill or jax: numpy's function, its arguments, its state."""
+    array = ArrayStandIn()
+    array.__setstate__(state)
+    return array
 
 
 def _named_tuple(*fields: str) -> type:
@@ -142,16 +141,16 @@ def _named_tuple(*fields: str) -> type:
 
 
 def _create_named_tuple(_: object, fields: object, *__: object) -> type:
-    """As dill writes a named tuple of a module that it does not import: name, fields, module, defaults."""
+    """A named tuple of a module that dill does not import: name, fields, module, defaults."""
     names = fields.split() if isinstance(fields, str) else fields
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ConversionError("a named tuple without field names.")
+        raise ConversionError("a named tuple has no field names.", code="pickle-damaged")
     return _named_tuple(*names)
 
 
 def _byte_string(text: str, encoding: str) -> bytes:
     if encoding not in ("latin1", "latin-1"):
-        raise ConversionError(f"bytes encoded as {encoding!r}.")
+        raise ConversionError(f"bytes are encoded as {encoding!r}, not as latin1.", code="pickle-encoding")
     return text.encode("latin1")
 
 
@@ -160,7 +159,7 @@ def _codec(text: str, encoding: str = "latin1", *_: object) -> bytes:
 
 
 BYOL_STATE = _named_tuple("online_params", "target_params", "online_state", "target_state", "opt_state")
-# (module, name) that files of the formats in zoo/convert/formats name, and what they get for it
+# the replacement of each (module, name) that files of the formats in zoo/convert/formats use
 TABLE: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("collections", "defaultdict"): StandIn,
@@ -173,10 +172,10 @@ TABLE: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): ArrayStandIn, ("numpy", "dtype"): DtypeStandIn,
     ("byol.byol_experiment", "_ByolExperimentState"): BYOL_STATE,
     ("byol_experiment", "_ByolExperimentState"): BYOL_STATE,
-    ("dill._dill", "_create_array"): _array_through, ("dill.dill", "_create_array"): _array_through,
-    ("jax._src.array", "_reconstruct_array"): _array_through,
-    ("jax._src.device_array", "reconstruct_device_array"): _array_through,
-    ("jax.interpreters.xla", "reconstruct_device_array"): _array_through,
+    ("dill._dill", "_create_array"): _array_from_call, ("dill.dill", "_create_array"): _array_from_call,
+    ("jax._src.array", "_reconstruct_array"): _array_from_call,
+    ("jax._src.device_array", "reconstruct_device_array"): _array_from_call,
+    ("jax.interpreters.xla", "reconstruct_device_array"): _array_from_call,
     ("dill._dill", "_create_namedtuple"): _create_named_tuple, ("dill.dill", "_create_namedtuple"): _create_named_tuple,
     ("torch.serialization", "_get_layout"): StandIn,
     ("torch.nn.backends.thnn", "_get_thnn_function_backend"): StandIn,  # in modules of torch before 1.4
@@ -188,7 +187,7 @@ for _core in ("numpy.core", "numpy._core"):
         (f"{_core}.multiarray", "_reconstruct"): _empty_array, (f"{_core}.multiarray", "scalar"): _scalar,
         (f"{_core}.numeric", "_frombuffer"): _from_buffer,
     }  # fmt: skip
-# packages whose classes become stand-ins, and torch's functions that only put a tensor together
+# packages whose classes become stand-ins, and torch's functions that only build a tensor
 STAND_INS = {
     "torchxrayvision": ModuleStandIn, "torchvision.models": ModuleStandIn, "torch.nn.modules": ModuleStandIn,
     "byol": StandIn, "optax": StandIn, "haiku": StandIn, "jax": StandIn,
@@ -197,13 +196,13 @@ TORCH_REBUILDS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Finds only what the table names."""
+    """Finds only the names in the table."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         """The stand-in for a class or function.
 
         Raises:
-            ConversionError: for every other name; nothing is imported to find out what it is.
+            ConversionError: for every other name; nothing is imported.
         """
         if (module, name) in TABLE:
             return TABLE[module, name]
@@ -224,12 +223,13 @@ class RestrictedUnpickler(pickle.Unpickler):
             if module == package or module.startswith(f"{package}."):
                 return stand_in
         raise ConversionError(
-            f"It needs code to be read ({module}.{name}), and medzoo runs none. Open it in a sandbox of your own, and save "
-            "its tensors with safetensors.torch.save_file."
+            f"Reading it needs code ({module}.{name}), which medzoo does not run. Open the file in a sandbox, and save its "
+            "tensors with safetensors.torch.save_file.",
+            code="file-needs-code",
         )
 
 
-RESTRICTED = types.ModuleType("restricted_pickle")  # what torch.load takes for pickle
+RESTRICTED = types.ModuleType("restricted_pickle")  # torch.load uses it as its pickle module
 RESTRICTED.Unpickler = RestrictedUnpickler  # type: ignore[attr-defined]
 RESTRICTED.load = lambda file, **options: RestrictedUnpickler(file, **options).load()  # type: ignore[attr-defined]
 RESTRICTED.UnpicklingError = pickle.UnpicklingError  # type: ignore[attr-defined]
@@ -242,23 +242,19 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         path: the file.
 
     Raises:
-        ConversionError: if it is damaged, or names code that has no stand-in.
+        ConversionError: if it is damaged, or uses a class or function without a stand-in.
     """
     with path.open("rb") as file:
         try:
-            loaded = _load(file)
+            loaded = RestrictedUnpickler(file).load()
         except ConversionError as error:
-            raise ConversionError(f"{path}: {error}") from error
-        except Exception as error:  # whatever a damaged pickle makes the reader raise
-            what = str(error).strip() or type(error).__name__
+            raise ConversionError(f"{path}: {error}", code=error.code) from error
+        except Exception as error:  # a damaged pickle can cause any error
+            reason = str(error).strip() or type(error).__name__
             raise ConversionError(
-                f"{path} is no readable pickle of arrays: {what[:300]}. Download it again."
+                f"{path} is not a readable pickle of arrays: {reason[:300]}. Download it again.", code="pickle-damaged"
             ) from error
     return tensors_in(loaded, path)
-
-
-def _load(file: BinaryIO | io.BytesIO) -> Any:  # noqa: ANN401
-    return RestrictedUnpickler(file).load()
 
 
 def tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:
@@ -266,15 +262,17 @@ def tensors_in(loaded: object, path: Path) -> dict[str, Tensor]:
 
     Args:
         loaded: nested mappings, lists, stand-ins.
-        path: the file it came from, for the message.
+        path: its file, for the message.
 
     Raises:
-        ConversionError: if it holds more objects than a checkpoint can.
+        ConversionError: if it holds too many objects for a checkpoint.
     """
     tensors: dict[str, Tensor] = {}
     for count, (key, value) in enumerate(_walk(loaded, "", 0)):
         if count > OBJECTS:
-            raise ConversionError(f"{path} holds more than {OBJECTS} objects; that is no weights file.")
+            raise ConversionError(
+                f"{path} holds more than {OBJECTS} objects; it is not a weights file.", code="too-many-objects"
+            )
         if value is not None:
             tensors[key] = value
     return tensors

@@ -1,4 +1,4 @@
-"""Files of torch.save, zip or legacy: torch's own safe reader, and for what it refuses ours that knows inert stand-ins."""
+"""Files of torch.save, zip or legacy: torch's safe reader first, then medzoo's with inert stand-ins for other classes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def read_torch(path: Path) -> dict[str, Tensor]:
     """All tensors of a torch file, by dotted path.
 
-    torch's weights_only reader comes first. It refuses objects beside the tensors (argparse.Namespace, yacs' CfgNode) and
-    whole pickled networks; those are read once more with the stand-ins of `pickles`, whose classes do nothing.
+    torch's weights_only reader comes first. It refuses other objects than tensors (argparse.Namespace, yacs' CfgNode) and
+    whole pickled networks; such files are read again with the stand-in classes of `pickles`, which run no code.
 
     Args:
         path: the file.
 
     Raises:
-        ConversionError: if it is damaged, or names code that has no stand-in.
+        ConversionError: if it is damaged, or uses a class or function without a stand-in.
     """
     import torch
 
@@ -32,7 +32,7 @@ def read_torch(path: Path) -> dict[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         loaded = _with_stand_ins(path)
-    except Exception as error:  # whatever a damaged file makes the reader raise
+    except Exception as error:  # a damaged file can cause any error
         raise _damaged(path, error) from error
     return pickles.tensors_in(loaded, path)
 
@@ -41,18 +41,19 @@ def _with_stand_ins(path: Path) -> Any:  # noqa: ANN401
     import torch
 
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # torch compares a pickled class' source with its stand-in's, which means nothing
+        with warnings.catch_warnings():
+            # torch compares the source of a pickled class with that of its stand-in
             warnings.simplefilter("ignore", torch.serialization.SourceChangeWarning)
-            # the pickle module below resolves no name but those of its own short table
+            # the restricted pickle module finds only the names in its table
             return torch.load(path, map_location="cpu", weights_only=False, pickle_module=pickles.RESTRICTED)
     except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from error
+        raise ConversionError(f"{path}: {error}", code=error.code) from error
     except Exception as error:
         raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> ConversionError:
     first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    return ConversionError(f"{path} is no readable torch file: {first} Download it again.")
+    return ConversionError(
+        f"{path} is not a readable torch file: {first} Download it again.", code="torch-file-unreadable"
+    )

@@ -84,7 +84,7 @@ def test_a_window_of_no_width_is_ignored_with_a_note():
 
 
 def test_a_window_that_shows_nothing_is_noted():
-    assert "holds none of the values" in str(read(image(RAMP + 2000, **window(100, 50))).notes)
+    assert "contains none of the values" in str(read(image(RAMP + 2000, **window(100, 50))).notes)
 
 
 def test_my_window_takes_the_place_of_the_header_s():
@@ -175,7 +175,7 @@ def test_a_screenshot_of_ct_is_a_picture():
 def test_other_rescale_types_and_monochrome1_of_ct():
     assert read(image(RAMP, modality="CT", RescaleType="US")).unit == "grey"
     pixels = read(image(RAMP, modality="CT", PhotometricInterpretation="MONOCHROME1"))
-    assert (pixels.array == RAMP.astype(int) - 1024).all() and "HU kept as they are" in str(pixels.notes)
+    assert (pixels.array == RAMP.astype(int) - 1024).all() and "HU not inverted" in str(pixels.notes)
 
 
 def test_a_named_window_is_for_hu_alone():
@@ -240,7 +240,7 @@ def test_bits_above_the_stored_ones_are_dropped():
         == np.maximum(RAMP.astype(int) - 2048, -1024)
     ).all()
     left = read(image(RAMP << 4, bits=12, HighBit=15))
-    assert (left.array == RAMP).all() and left.notes == ("pixels lie in bits 4 to 15",)
+    assert (left.array == RAMP).all() and left.notes == ("pixels are stored in bits 4 to 15",)
 
 
 def test_overlays_are_noted():
@@ -266,7 +266,9 @@ def test_palette_colours_and_a_palette_of_greys():
         "palette applied",
     )
     grey = read(palette(image(EIGHT), up, up, up))
-    assert (grey.array == EIGHT).all() and grey.unit == "grey" and grey.notes[1] == "three equal channels made one"
+    assert (
+        (grey.array == EIGHT).all() and grey.unit == "grey" and grey.notes[1] == "three equal channels reduced to one"
+    )
     deep = read(palette(image(EIGHT), up * 257, down * 257, up, bits=16))
     assert (
         deep.array.dtype == np.uint16
@@ -350,7 +352,7 @@ def test_a_file_without_preamble_or_suffix(tmp_path):
     bare = data[132:]
     body = bare[12 + int.from_bytes(bare[8:12], "little") :]  # no file header at all
     pixels = decode_bytes(body, "x")
-    assert (pixels.array == RAMP).all() and pixels.notes == ("no transfer syntax stated; found explicit VR",)
+    assert (pixels.array == RAMP).all() and pixels.notes == ("no transfer syntax in the header; detected explicit VR",)
 
 
 def test_float_pixels_need_a_window():

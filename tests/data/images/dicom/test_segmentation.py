@@ -6,7 +6,7 @@ from dicom_samples import RAMP, image, written
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from medzoo.data.images.dicom.segmentation import read_seg
+from medzoo.data.images.dicom.segmentation import read_dicom_seg
 from medzoo.errors import ImageError
 
 AXIAL = [1, 0, 0, 0, 1, 0]
@@ -65,7 +65,7 @@ LESION[2, 5] = True
 
 @pytest.mark.parametrize("named", [True, False])
 def test_masks_find_their_images_by_reference_or_by_place(tmp_path, named):
-    found = read_seg(seg(tmp_path, [(LIVER, 1, 0), (LIVER[::-1], 1, 1), (LESION, 2, 0)], named=named))
+    found = read_dicom_seg(seg(tmp_path, [(LIVER, 1, 0), (LIVER[::-1], 1, 1), (LESION, 2, 0)], named=named))
     assert found.segments == {1: "Liver", 2: "Lesion"} and found.patient_id == "P1" and len(found.frames) == 3
     mask = found.mask_for(ct(tmp_path, 0))
     assert (mask == LIVER * 1 + LESION * 2).all() and mask.dtype == np.uint8
@@ -79,7 +79,7 @@ def test_masks_find_their_images_by_reference_or_by_place(tmp_path, named):
 
 
 def test_two_segments_at_one_pixel_need_a_choice(tmp_path):
-    found = read_seg(seg(tmp_path, [(LIVER, 1, 0), (LIVER, 2, 0)]))
+    found = read_dicom_seg(seg(tmp_path, [(LIVER, 1, 0), (LIVER, 2, 0)]))
     with pytest.raises(ImageError, match=r"12 pixels of .* belong to two segments"):
         found.mask_for(ct(tmp_path, 0))
     assert (found.mask_for(ct(tmp_path, 0), segments=[2]) == LIVER * 2).all()
@@ -87,27 +87,27 @@ def test_two_segments_at_one_pixel_need_a_choice(tmp_path):
 
 def test_fractions_and_label_maps(tmp_path):
     half = LIVER * np.uint8(100) + LESION * np.uint8(99)
-    fractional = read_seg(seg(tmp_path, [(half, 1, 0)], kind="FRACTIONAL", MaximumFractionalValue=200))
+    fractional = read_dicom_seg(seg(tmp_path, [(half, 1, 0)], kind="FRACTIONAL", MaximumFractionalValue=200))
     assert (fractional.mask_for(ct(tmp_path, 0)) == LIVER).all() and "one half" in fractional.notes[0]
-    labels = read_seg(seg(tmp_path, [(LIVER * 1 + LESION * 2, 0, 0)], kind="LABELMAP"))
+    labels = read_dicom_seg(seg(tmp_path, [(LIVER * 1 + LESION * 2, 0, 0)], kind="LABELMAP"))
     assert (labels.mask_for(ct(tmp_path, 0)) == LIVER * 1 + LESION * 2).all()
     assert (labels.mask_for(ct(tmp_path, 0), segments=[2]) == LESION * 2).all()
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(tmp_path):
     with pytest.raises(ImageError, match="lie otherwise"):
-        read_seg(seg(tmp_path, [(LIVER, 1, 0)], shift=3.0)).mask_for(ct(tmp_path, 0))
+        read_dicom_seg(seg(tmp_path, [(LIVER, 1, 0)], shift=3.0)).mask_for(ct(tmp_path, 0))
     with pytest.raises(ImageError, match="need the same grid"):
-        read_seg(seg(tmp_path, [(np.ones((4, 4), bool), 1, 0)])).mask_for(ct(tmp_path, 0))
+        read_dicom_seg(seg(tmp_path, [(np.ones((4, 4), bool), 1, 0)])).mask_for(ct(tmp_path, 0))
     with pytest.raises(ImageError, match="name the segments 7"):
-        read_seg(seg(tmp_path, [(LIVER, 7, 0)]))
+        read_dicom_seg(seg(tmp_path, [(LIVER, 7, 0)]))
 
 
 def test_what_is_no_segmentation(tmp_path):
     with pytest.raises(ImageError, match=r"is no DICOM segmentation .Modality CT"):
-        read_seg(ct(tmp_path, 0))
+        read_dicom_seg(ct(tmp_path, 0))
     (tmp_path / "p.dcm").write_bytes(written(image(RAMP)))
     with pytest.raises(ImageError, match="is no DICOM segmentation"):
-        read_seg(tmp_path / "p.dcm")
+        read_dicom_seg(tmp_path / "p.dcm")
     with pytest.raises(ImageError, match="cannot be opened"):
-        read_seg(tmp_path / "none.dcm")
+        read_dicom_seg(tmp_path / "none.dcm")

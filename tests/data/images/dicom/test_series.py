@@ -5,7 +5,7 @@ import pytest
 from dicom_samples import RAMP, image, window, written
 
 import medzoo
-from medzoo.data.images.dicom.series import distances_mm, read_series, slices_below
+from medzoo.data.images.dicom.series import distances_mm, list_dicom_slices, read_series
 from medzoo.errors import ImageError
 
 AXIAL = [1, 0, 0, 0, 1, 0]
@@ -87,7 +87,8 @@ def test_a_tilted_gantry_is_noted(tmp_path):
     volume = medzoo.read_image(tmp_path)
     assert volume.spacing_mm[0] == 5.0
     assert any(
-        "shifted by 20.0 degrees (tilted gantry), 4.7 mm apart along their normal" in note for note in volume.notes
+        "shifted by 20.0 degrees (tilted gantry), 4.7 mm between them along their normal" in note
+        for note in volume.notes
     )
 
 
@@ -149,7 +150,7 @@ def test_2d_slices_come_by_patient_then_series_then_place(tmp_path):
         ("A", "5", 2),
     ):
         put(tmp_path / patient, f"{series}_{height}.dcm", height, patient=patient, series=f"1.{series}")
-    found = slices_below(tmp_path)
+    found = list_dicom_slices(tmp_path)
     assert [(one.patient_id, one.series_id, one.position_mm) for one in found] == [
         ("A", "1.5", 2), ("A", "1.5", 4), ("A", "1.7", 0), ("B", "1.1", 9), ("B", "1.2", 1), ("B", "1.2", 3),
     ]  # fmt: skip
@@ -158,7 +159,7 @@ def test_2d_slices_come_by_patient_then_series_then_place(tmp_path):
 
 def test_frames_of_one_file_are_slices_too(tmp_path):
     (tmp_path / "cine.dcm").write_bytes(written(image(np.stack([RAMP, RAMP + 1]), bits=13)))
-    keys = [one.key for one in slices_below(tmp_path)]
+    keys = [one.key for one in list_dicom_slices(tmp_path)]
     assert keys == ["cine.dcm#0", "cine.dcm#1"]
     assert (medzoo.read_image(tmp_path / keys[1]).array == RAMP + 1).all()
 
@@ -170,7 +171,7 @@ def test_f31_a_slice_that_is_cut_off_in_its_header_is_not_left_out(tmp_path):
     whole = (tmp_path / "2.dcm").read_bytes()
     (tmp_path / "2.dcm").write_bytes(whole[: whole.index(b"\x28\x00\x10\x00US")])
     with pytest.raises(ImageError, match=r"2.dcm: is an image without Rows and Columns, so it is cut off"):
-        slices_below(tmp_path)
+        list_dicom_slices(tmp_path)
     report = image(RAMP, Rows=None, Columns=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
     (tmp_path / "2.dcm").write_bytes(written(report))
-    assert len(slices_below(tmp_path)) == 2
+    assert len(list_dicom_slices(tmp_path)) == 2

@@ -66,7 +66,7 @@ def test_both_versions_packed_or_not_and_under_any_name(tmp_path, kind, packed):
     (tmp_path / "scan.bin").write_bytes(gzip.compress(data) if packed else data)
     pixels = medzoo.read_image(tmp_path / "scan.bin", frame=2, window=(0, 200))
     assert (pixels.array == WANTED[2]).all() and pixels.notes[0] == "slice 2 of 6"
-    assert pixels.notes[1] == "axes RAS laid out as a scan: upwards, to the back, to the left"
+    assert pixels.notes[1] == "axes RAS reordered: slices upwards, rows to the back, columns to the left"
     assert pixels.patient_id is None and pixels.unit == "grey" and pixels.array.dtype == np.int16
 
 
@@ -149,7 +149,7 @@ def test_big_endian_and_colour_files():
 
 def test_odd_orientations_are_noted_or_refused():
     unknown = decode_bytes(saved(PATIENT, sform_code=0, qform_code=0), "x", frame=0, window=(0, 9))
-    assert any("orientation not stated" in note for note in unknown.notes)
+    assert any("orientation unknown" in note for note in unknown.notes)
     lean = AFFINE.copy()
     angle = np.radians(15)
     lean[1:3, 1:3] = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ lean[1:3, 1:3]
@@ -173,7 +173,7 @@ def test_metres_and_microns_become_mm():
         image.header.set_xyzt_units(unit)
         pixels = decode_bytes(image.to_bytes(), "x", frame=0, window=(0, 9))
         assert pixels.spacing_mm == (3 * factor, 2 * factor)
-        assert any("taken as mm" in note for note in pixels.notes) == (unit == "unknown")
+        assert any("mm assumed" in note for note in pixels.notes) == (unit == "unknown")
 
 
 def test_f33_sizes_are_checked_before_memory_is_taken():

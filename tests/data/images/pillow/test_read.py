@@ -110,7 +110,7 @@ def test_f33_greys_in_palettes_and_with_alpha_are_one_channel():
     pixels = decode_bytes(mask, "x")
     assert pixels.array.shape == GREY.shape and ((pixels.array > 0) == (GREY > 99)).all() and pixels.unit == "grey"
     film = decode_bytes(encoded(Image.fromarray(GREY).convert("RGBA")), "x")
-    assert (film.array == GREY).all() and film.notes == ("alpha dropped", "three equal channels made one")
+    assert (film.array == GREY).all() and film.notes == ("alpha dropped", "three equal channels reduced to one")
     assert decode_bytes(encoded(Image.fromarray(GREY).convert("RGB")), "x").array.shape == (20, 35, 3)
 
 
