@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from medzoo.data.images.read import Pixels, with_channels
-from medzoo.data.task_contract import (
-    arrow_table,
-    check_groups,
-    check_ids,
-    check_images,
-    check_labels,
-    check_splits,
-    one_spelling,
-)
+from medzoo.data.label_contract import check_labels
+from medzoo.data.task_contract import arrow_table, check_groups, check_ids, check_images, check_splits, one_spelling
 from medzoo.data.task_info import TaskInfo
 from medzoo.data.vocabulary import SPLITS
 from medzoo.errors import DataContractError, UsageError
