@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO
 
@@ -18,16 +18,17 @@ from medzoo.data.problems import complain_of
 from medzoo.data.vocabulary import MARKS, is_empty
 from medzoo.errors import DataContractError, listed
 
+_SEPARATOR = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)  # a line for Excel, above the header
 _CHUNK = 8_192  # rows that are converted to columns at once
 
 
-def read_columns(path: Path, need: Sequence[str], optional: Sequence[str] = ()) -> dict[str, list[str]]:
-    """Read some columns of a CSV in UTF-8 (with or without BOM, plain or .gz), separated by comma, semicolon or tab.
+def read_columns(path: Path, need: Sequence[str], optional: Sequence[str] | None = ()) -> dict[str, list[str]]:
+    """Read the columns of a CSV in UTF-8 (with or without BOM, plain or .gz), separated by comma, semicolon or tab.
 
     Args:
         path: the file.
         need: required columns, in any order.
-        optional: columns that are read if the file has them.
+        optional: columns that are read if the file has them; None reads all columns.
 
     Returns:
         column → its cells, without outer blanks; only columns that the file has.
@@ -60,21 +61,26 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[str]) -> dict[str, list[str]]:
-    # The header.
-    first = stream.readline()
+def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[str] | None) -> dict[str, list[str]]:
+    # The first line that is not empty is the header; Excel may state the separator above it.
+    first = next((line for line in stream if line.strip()), "")
     separator = max(",;\t", key=first.count)
-    head = next(csv.reader(io.StringIO(first, newline=""), delimiter=separator, strict=True), [])
-    header = [name.strip() for name in head]
+    if declared := _SEPARATOR.fullmatch(first.strip()):
+        separator, first = declared[1], stream.readline()
+    lines = csv.reader(chain([first], stream), delimiter=separator, strict=True)
+    header = [name.strip() for name in next(lines, [])]
     if not any(header):
         raise DataContractError(f"{path} is empty.", code="table-empty")
+    if optional is None:  # unnamed first and last columns: pandas' index, a comma at the end of the header
+        for place in (0, len(header) - 1):
+            header[place] = header[place] or f"Unnamed: {place}"
     absent = [name for name in need if name not in header]
     if absent:
         raise DataContractError(
             f"{path}: the columns {listed(absent)} are missing; it has {listed(header, 30)}.", code="columns-missing"
         )
-    selected = [name for name in dict.fromkeys((*need, *optional)) if name in header]
-    twice = [name for name, count in Counter(header).items() if count > 1 and name in selected]
+    selected = header if optional is None else [name for name in dict.fromkeys((*need, *optional)) if name in header]
+    twice = [name for name, count in Counter(header).items() if name in selected and (count > 1 or not name)]
     if twice:
         raise DataContractError(
             f"{path}: columns must have different names. Repeated: {listed(map(repr, twice))}.", code="column-repeated"
@@ -83,7 +89,8 @@ def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[s
     columns: dict[str, list[str]] = {name: [] for name in selected}
     places = [header.index(name) for name in selected]
     shared: list[dict[str, str]] = [{} for _ in selected]
-    lines, wrong, start = csv.reader(stream, delimiter=separator, strict=True), [], 1
+    wrong: list[str] = []
+    start = 1
     while chunk := list(islice(lines, _CHUNK)):
         if set(map(len, chunk)) != {len(header)} or not all(map(any, chunk)):
             wrong += [f"row {row}" for row, line in enumerate(chunk, start) if any(line) and len(line) != len(header)]

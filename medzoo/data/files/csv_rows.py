@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from medzoo.data.problems import complain_of
-from medzoo.errors import DataContractError, listed
+from medzoo.data.files.csv_columns import read_columns
+from medzoo.errors import DataContractError
 
-_SEPARATOR = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)  # a line for Excel, above the header
 _ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".dcm", ".npy")
 
 
@@ -44,41 +39,8 @@ def read_csv(path: Path, need: Sequence[str] = ()) -> tuple[list[str], list[dict
     Raises:
         DataContractError: for another encoding, a repeated or missing column, or rows of another length.
     """
-    text = read_text(path)
-    header_line, _, rest = text.partition("\n")
-    separator = max(",;\t", key=header_line.count)
-    if declared := _SEPARATOR.fullmatch(header_line.strip("\r")):
-        separator, text = declared[1], rest
-    try:
-        lines = [
-            line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True) if any(line)
-        ]
-    except csv.Error as error:
-        raise DataContractError(f"{path} is not a readable CSV ({error}).", code="csv-unreadable") from error
-    if not lines:
-        raise DataContractError(f"{path} is empty.", code="table-empty")
-    # Unnamed first and last columns (pandas' index, a comma at the end of the header) get a name and are not used.
-    header = [name.strip() for name in lines[0]]
-    for place in (0, len(header) - 1):
-        if header[place] == "":
-            header[place] = f"Unnamed: {place}"
-    twice = [name for name, count in Counter(header).items() if count > 1 or not name]
-    if twice:
-        raise DataContractError(
-            f"{path}: columns must have different names. Repeated: {listed(map(repr, twice))}.", code="column-repeated"
-        )
-    absent = [name for name in need if name not in header]
-    if absent:
-        raise DataContractError(
-            f"{path}: the columns {listed(absent)} are missing; it has {listed(header, 30)}.", code="columns-missing"
-        )
-    # Rows of another length are an error, or skipped inside of `collecting`.
-    wrong = [f"row {number}" for number, line in enumerate(lines[1:], 1) if len(line) != len(header)]
-    complain_of(wrong, f"{path}: {len(wrong)} rows do not have {len(header)} fields", code="row-length-wrong")
-    if len(lines) == 1:
-        raise DataContractError(f"{path} has a header, but no rows.", code="table-without-rows")
-    complete = [line for line in lines[1:] if len(line) == len(header)]
-    return header, [dict(zip(header, map(str.strip, line), strict=True)) for line in complete]
+    columns = read_columns(path, need, optional=None)
+    return list(columns), [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def read_list(path: Path) -> list[list[str]]:
