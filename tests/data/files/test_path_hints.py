@@ -9,15 +9,15 @@ def test_data_that_lie_one_folder_off_are_found(tmp_path):
     (tmp_path / "a" / "b" / "images").mkdir(parents=True)
     assert (
         place_hint(tmp_path, ["pngs", "images"])
-        == f" {tmp_path / 'a' / 'b'} does; if these are the data, give that folder."
+        == f" {tmp_path / 'a' / 'b'} has them; if these are the data, give that folder."
     )
-    assert f"{tmp_path / 'a' / 'b'} does" in place_hint(tmp_path / "a" / "b" / "images", ["images"])
+    assert f"{tmp_path / 'a' / 'b'} has them" in place_hint(tmp_path / "a" / "b" / "images", ["images"])
 
 
 def test_archives_and_other_spellings_are_told(tmp_path):
     assert place_hint(tmp_path, ["images"]) == ""
     (tmp_path / "IMAGES").mkdir()
-    assert place_hint(tmp_path, ["images_png", "imageS/train"]) == " It has IMAGES: capitals matter."
+    assert place_hint(tmp_path, ["images_png", "imageS/train"]) == " It has IMAGES: upper and lower case must match."
     (tmp_path / "b.tar.gz").touch()
     (tmp_path / "a.zip").touch()
     assert place_hint(tmp_path, ["images_png"]) == " Unpack a.zip, b.tar.gz first."
