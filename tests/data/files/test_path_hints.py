@@ -9,9 +9,9 @@ def test_data_that_lie_one_folder_off_are_found(tmp_path):
     (tmp_path / "a" / "b" / "images").mkdir(parents=True)
     assert (
         place_hint(tmp_path, ["pngs", "images"])
-        == f" {tmp_path / 'a' / 'b'} does; if these are the data, give that folder."
+        == f" {tmp_path / 'a' / 'b'} has them; if these are the data, give that folder."
     )
-    assert f"{tmp_path / 'a' / 'b'} does" in place_hint(tmp_path / "a" / "b" / "images", ["images"])
+    assert f"{tmp_path / 'a' / 'b'} has them" in place_hint(tmp_path / "a" / "b" / "images", ["images"])
 
 
 def test_archives_and_other_spellings_are_told(tmp_path):

@@ -218,8 +218,8 @@ def test_f32_a_changed_byte_in_an_image_is_found_by_its_checksum(tmp_path, sums)
     (tmp_path / "b.png").write_bytes(bytes(data))
     report = check_task(name, progress=False)
     assert report.images_read == 6  # it decodes
-    assert "1 files are not what" in report.problems[0] and "b.png" in report.problems[0]
-    assert {"split": "", "id": "", "image": "b.png", "problem": f"not what {sums} says"} in report.rows
+    assert report.problems[0].startswith("1 files") and sums in report.problems[0] and "b.png" in report.problems[0]
+    assert {"split": "", "id": "", "image": "b.png", "problem": f"checksum differs from {sums}"} in report.rows
 
 
 def test_checksums_that_are_none(tmp_path):
@@ -237,7 +237,7 @@ def test_files_that_no_row_names(tmp_path):
     (tmp_path / "masks" / "a.png").write_bytes(png(np.zeros((3, 3), np.uint8)))
     report = check_task(name, progress=False)
     assert len(report.problems) == 1
-    assert "2 image files lie among the task's images" in report.problems[0] and "g.png, h.png" in report.problems[0]
+    assert report.problems[0].startswith("2 image files") and "g.png, h.png" in report.problems[0]
     assert any("1 image files" in note and "masks/a.png" in note for note in report.notes)
     (tmp_path / "left_out.txt").write_text("g.png\nh\n")
     report = check_task(name, progress=False)
@@ -267,7 +267,7 @@ def test_an_image_whose_row_is_refused_is_neither_extra_nor_elsewhere(tmp_path):
     told = "\n".join(report.problems)
     assert len(report.problems) == 2 and "no label: c.png" in told and "no known split: d.png" in told
     assert not any("image files" in note for note in report.notes)
-    assert "no usable row is of validation: made here by patient (or group), with seed 0." in report.notes
+    assert "no usable row is in validation: made here by patient (or group), with seed 0." in report.notes
     assert not any("made here" in note for note in check_task(csv_folder(tmp_path / "2"), progress=False).notes)
     rows = [f"{image},{'ny'[place % 2]},p{image}" for place, image in enumerate("abcdefghij")]
     name = csv_folder(tmp_path / "3", rows, "image,label,patient_id", "abcdefghij")
@@ -302,8 +302,8 @@ def test_data_without_a_test_split_are_told(tmp_path, test_rows):
 
 @pytest.mark.parametrize(
     "rows, note",
-    [([row.replace(",y,", ",n,") for row in ROWS], "all images have the class n: enough for pre-training"),
-     ([*ROWS[:-1], "f,Y,pf,test", "g,Y,pg,train"], r"may be one, spelled in several ways: 'Y' = 'y'\.")],
+    [([row.replace(",y,", ",n,") for row in ROWS], "all images have the class n: .* pre-training"),
+     ([*ROWS[:-1], "f,Y,pf,test", "g,Y,pg,train"], r"spellings: 'Y' = 'y'\.")],
 )  # fmt: skip
 def test_classes_of_own_data_that_are_odd(tmp_path, rows, note):
     report = check_task(csv_folder(tmp_path, rows, images="abcdefg"), progress=False, images=False)
@@ -323,10 +323,10 @@ def test_masks_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(type(task.reader), "read_mask", spoiled)
     report = check_task(name, root=tmp_path, progress=False)
     assert len(report.rows) == 2 and "the mask has the shape" in report.problems[-1]
-    assert "the mask holds the values 9" in report.problems[-1]
+    assert "the mask has the values 9" in report.problems[-1]
     monkeypatch.setattr(type(task.reader), "read_mask", lambda self, key: np.zeros_like(real(self, key)))
     report = check_task(name, root=tmp_path, progress=False)
-    assert "no mask holds the class" in report.problems[0]
+    assert "no mask has the class" in report.problems[0]
     assert report.splits["train"].empty_masks == report.splits["train"].images
 
 
@@ -341,9 +341,7 @@ def test_twelve_bits_in_sixteen_are_told(tmp_path):
     name = csv_folder(tmp_path)
     for image in "abcdef":
         (tmp_path / f"{image}.png").write_bytes(png(RNG.integers(0, 4000, (6, 5), dtype=np.uint16)))
-    assert "nearly black. Give their range behind the task's name: ,window=0:4095." in str(
-        check_task(name, progress=False)
-    )
+    assert ",window=0:4095." in str(check_task(name, progress=False))
     assert "nearly black" not in str(check_task(f"{name},window=0:4095", progress=False))
     (tmp_path / "f.png").write_bytes(png(np.full((6, 5), 60000, np.uint16)))
     assert "nearly black" not in str(check_task(name, progress=False))
@@ -361,7 +359,7 @@ def test_wrong_usage_is_no_report(tmp_path):
 def test_data_without_a_word_on_patients_are_checked_all_the_same(tmp_path):
     rows = ["a,n,train", "b,,train", "c,n,val", "d,y,val", "e,n,test", "f,y,test"]
     told = problems(csv_folder(tmp_path, rows, "image,label,split"))
-    assert "nothing says which images belong to one patient" in told and "1 rows have no label: b.png" in told
+    assert "which images belong to one patient" in told and "1 rows have no label: b.png" in told
     assert "no training image has the class y" in told
 
 
