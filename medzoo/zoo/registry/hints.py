@@ -154,9 +154,8 @@ def unfinished_run(path: Path) -> WeightsUnavailableError | None:
     """
     for run in (path, path.parent) if path.name == "checkpoint" else (path,):
         if (rows := _status(run)) is not None and not (run / "checkpoint").is_dir():
-            return WeightsUnavailableError(
-                f"{run} is a run folder without a checkpoint: {_progress(rows)}", code="run-without-checkpoint"
-            )
+            code, progress = _progress(rows)
+            return WeightsUnavailableError(f"{run} is a run folder without a checkpoint: {progress}", code=code)
     return None
 
 
@@ -169,14 +168,18 @@ def _status(run: Path) -> dict[str, Any] | None:
     return None
 
 
-def _progress(rows: dict[str, Any]) -> str:
+def _progress(rows: dict[str, Any]) -> tuple[str, str]:
+    """The error's code, and what the status file says."""
     state = rows.get("state")
     if state == "done":
-        return "the run has ended and stored no weights (it was a probe, or an option turned the checkpoint off)."
+        return (
+            "run-without-weights",
+            "the run has ended and stored no weights (it was a probe, or an option turned the checkpoint off).",
+        )
     if state == "failed":
-        return f"the run failed ({rows.get('error', 'no reason is recorded')}). Run it again."
+        return "run-failed", f"the run failed ({rows.get('error', 'no reason is recorded')}). Run it again."
     step = f" at step {rows['step']} of {rows['steps']}" if rows.get("step") and rows.get("steps") else ""
-    return (
+    return "run-not-ended", (
         f"the run has not ended (state {state}{step}); it writes the checkpoint at its end. Run the same command again to "
         "continue."
     )

@@ -81,7 +81,7 @@ def test_without_the_hub_the_authors_file_is_taken(named, hub_server, monkeypatc
     folder = cached_folder(name).rename(cached_folder(name).with_name("elsewhere"))
     monkeypatch.setattr("medzoo.zoo.download.fetch.from_upstream", lambda *_, **__: folder)
     assert medzoo.load(name).load_receipt.folder == str(folder)
-    assert "authors' own file is taken" in capsys.readouterr().err
+    assert "Using the file of its authors instead" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("license", ["MIT", "BSD-3-Clause"])
