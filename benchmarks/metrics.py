@@ -1,4 +1,4 @@
-"""How fast AUROC and AUPRC are beside scikit-learn's, which give the same numbers.
+"""The speed of AUROC and AUPRC compared with scikit-learn's, which give the same numbers.
 
     python benchmarks/metrics.py
 
