@@ -20,7 +20,8 @@ def task_of(paths: list[Path]) -> object:
     """The files as a task."""
     from medzoo.data.files.fingerprint import fingerprint
     from medzoo.data.readers.image_file import FileReader
-    from medzoo.data.task import Task, TaskInfo
+    from medzoo.data.task import Task
+    from medzoo.data.task_info import TaskInfo
 
     names = [path.name for path in paths]
     info = TaskInfo(

@@ -4,7 +4,7 @@
     python benchmarks/duplicates.py --images 30000     # only time, on random hashes
 
 Some images of each data set are copied with one change each. A copy is found if it is in a group with its original. False pairs are
-pairs of different images of the set in one group; only a visual check can show whether they are copies.
+pairs of different images of the set in one group; only a visual check can show whether they are copies of each other.
 """
 
 from __future__ import annotations

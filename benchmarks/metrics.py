@@ -1,4 +1,4 @@
-"""The speed of AUROC and AUPRC compared with scikit-learn's, which give the same numbers.
+"""How fast AUROC and AUPRC are next to scikit-learn's, which give the same numbers.
 
     python benchmarks/metrics.py
 

@@ -26,6 +26,9 @@ BANNED = {
     r"\b(leaving|placing|stating|reckon\w*)\b(?= of)": "a standard term",
 }
 
+# The text of `groups` is in the hash that identifies a cross-validation: other words would separate old folds from new ones.
+KEPT = {"none: radiographs that are no DICOM files do not say their patients"}
+
 
 def texts(path: Path) -> list[tuple[int, str]]:
     """The strings and comments of a Python file, or the lines of another one, with line numbers."""
@@ -49,7 +52,12 @@ def found(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", [*CODE, *PAGES, *DATA], ids=lambda path: str(path.relative_to(ROOT)))
 def test_plain_words(path):
-    wrong = [f"{path.relative_to(ROOT)}:{line}: {word}" for line, text in texts(path) for word in found(text)]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {word}"
+        for line, text in texts(path)
+        if text not in KEPT
+        for word in found(text)
+    ]
     assert not wrong, "\n".join(wrong)
 
 

@@ -13,7 +13,8 @@ from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.label_policy import LabelPolicy, settle
 from medzoo.data.problems import complain
 from medzoo.data.readers.image_file import FileReader
-from medzoo.data.task import Reader, Task, TaskInfo
+from medzoo.data.task import Reader, Task
+from medzoo.data.task_info import Choice, TaskInfo
 from medzoo.data.vocabulary import EXCLUDED, MARKS, UNCERTAIN, is_empty
 from medzoo.errors import DataContractError, listed
 
@@ -177,10 +178,11 @@ def concatenate_rows(parts: Collection[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def name_with_choices(name: str, chosen: Mapping[str, object], usual: Mapping[str, object]) -> str:
-    """A task's name with the choices that differ from the defaults.
+def name_with_choices(name: str, chosen: Mapping[str, object], choices: Mapping[str, Choice]) -> str:
+    """A task's name with the choices that differ from their defaults.
 
-    >>> name_with_choices("chexpert", {"view": "frontal", "blank": "zero"}, {"view": "all", "blank": "zero"})
+    >>> choices = {"view": Choice(("all", "frontal"), default="all"), "blank": Choice(("zero", "mask"), default="zero")}
+    >>> name_with_choices("chexpert", {"view": "frontal", "blank": "zero"}, choices)
     'chexpert,view=frontal'
     """
-    return name + "".join(f",{key}={value}" for key, value in chosen.items() if value != usual[key])
+    return name + "".join(f",{key}={value}" for key, value in chosen.items() if value != choices[key].default)

@@ -1,31 +1,17 @@
-"""A task: a data set with its split, labels and metric, checked when it is built.
-
-A family of tasks is one file in `medzoo/data/tasks`. It defines `TASKS: dict[str, TaskInfo]`, `CHOICES` (name of a choice after
-the comma → its allowed words, None for a whole number, or a function that parses the text),
-`load(name, root, **choices) -> Task` and `fake(root, n, seed=0, name=None)`, which writes a tiny data set in the real layout.
-`load` takes `label_policy` where labels may be uncertain, and `pooled` where the data have splits (then all rows are in the split
-"all", and a split file replaces it).
-"""
+"""A task: a data set with its split, labels and metric, checked when it is built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from medzoo.data.images.read import Pixels, with_channels
-from medzoo.data.task_contract import (
-    arrow_table,
-    check_groups,
-    check_ids,
-    check_images,
-    check_labels,
-    check_splits,
-    one_spelling,
-)
+from medzoo.data.label_contract import check_labels
+from medzoo.data.task_contract import arrow_table, check_groups, check_ids, check_images, check_splits, one_spelling
+from medzoo.data.task_info import TaskInfo
 from medzoo.data.vocabulary import SPLITS
 from medzoo.errors import DataContractError, UsageError
 from medzoo.store import sha256_of
@@ -34,61 +20,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
 
-    from medzoo.data.images.read import Window
     from medzoo.data.label_policy import LabelPolicy
-
-
-@dataclass(frozen=True)
-class TaskInfo:
-    """The facts of a task, known without its data.
-
-    Args:
-        name: the name for `load_task`.
-        title: one line.
-        kind: "binary", "multiclass", "multilabel", "segmentation" or "regression"; "unlabelled" for images without labels.
-        classes: names in the order of the labels.
-        metric: primary metric, "auroc", "accuracy", "dice" or "mae".
-        unit: what is scored, for example "image".
-        groups: the column or id that groups images of one patient, or "none: ..." with the reason why there is none.
-        channels: 1, 3, or None where the images decide.
-        license: SPDX or Hub id, or a sentence.
-        url: home page of the data.
-        citation: how to cite it.
-        how: how to get the data, one sentence.
-        version: changes when the same files would give different numbers.
-        window: (low, high) in the images' unit that reading applies, or None.
-        published: numbers of the authors with their source, or None.
-        layout: the content of `root` after unpacking, as a tree.
-        split: where the splits come from.
-        uncertain: whether labels may be uncertain (-1) and need a label policy.
-        scored: the classes whose mean is the primary metric; all of them if empty.
-        regions: scored regions of a segmentation: name → the mask values it combines; None scores each class separately.
-        note: what a user should know about these data.
-        labels_stay: whether the terms forbid to publish the labels of single cases (`medzoo results push` leaves them out).
-    """
-
-    name: str
-    title: str
-    kind: str
-    classes: tuple[str, ...]
-    metric: str
-    unit: str
-    groups: str
-    channels: int | None
-    license: str
-    url: str
-    citation: str
-    how: str
-    version: str = "1"
-    window: Window | None = None
-    published: dict[str, Any] | None = None
-    layout: str = ""
-    split: str = ""
-    uncertain: bool = False
-    scored: tuple[str, ...] = ()
-    regions: Mapping[str, tuple[int, ...]] | None = None
-    note: str = ""
-    labels_stay: bool = False
 
 
 class Reader(Protocol):

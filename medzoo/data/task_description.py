@@ -6,7 +6,7 @@ import re
 from textwrap import indent
 from typing import Literal
 
-from medzoo.data.task import TaskInfo
+from medzoo.data.task_info import TaskInfo
 
 Source = Literal["drawn", "download", "your copy", "your own"]
 SOURCES: dict[Source, str] = {

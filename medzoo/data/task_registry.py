@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, cast
 
 from medzoo.data.splits.assign import arrange, take_fraction
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.paths import plain_path
 
 _FOLDER = Path(__file__).with_name("tasks")
 
 
-def open_family(family: str) -> ModuleType:
+class TaskFamily(Protocol):
+    """What a file in `medzoo/data/tasks` holds; `tests/typed_contracts.py` lets mypy check every one.
+
+    Args:
+        TASKS: name → facts. A name that ends in ":PATH" takes the user's path, as in folder:scans.
+        CHOICES: what may follow the name, as in phantom_ct,n=2000.
+        TAKES: which options of `load_task` its `load` takes.
+    """
+
+    TASKS: dict[str, TaskInfo]
+    CHOICES: dict[str, Choice]
+    TAKES: LoadOptions
+
+    def load(self, name: str, root: Path | None = None, *args: Any, **choices: Any) -> Task:  # noqa: ANN401
+        """Open one of TASKS.
+
+        Args:
+            name: a key of TASKS.
+            root: the folder of the data.
+            args: none. `*args: Any, **choices: Any` is how a Protocol allows any further keyword arguments.
+            choices: a keyword argument for each of CHOICES, for each option in TAKES, and `path` for names with ":PATH".
+        """
+
+    def fake(self, root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
+        """Write a tiny data set in the layout and the file formats of the real one.
+
+        Args:
+            root: the folder to write.
+            n: about how many training images.
+            seed: of random pixels.
+            name: a key of TASKS; None for the first.
+        """
+
+
+def open_family(family: str) -> TaskFamily:
     """The module of a family, by its file name."""
-    return import_module(f"medzoo.data.tasks.{family}")
+    return cast(TaskFamily, import_module(f"medzoo.data.tasks.{family}"))
 
 
 @cache
@@ -90,19 +123,6 @@ def _path_and_choices(path: str, known: tuple[str, ...], name: str) -> tuple[str
     return path[: starts[0].start()] if starts else path, choices
 
 
-def _chosen(name: str, key: str, value: str, words: Any) -> Any:  # noqa: ANN401
-    """Parse the value of a choice: a whole number, one of the family's words, or the result of the family's function."""
-    if callable(words):
-        return words(value)
-    if words is None and not value.isdecimal():
-        raise UsageError(f"Task {name!r}: {key}={value!r} should be a whole number.", code="task-choice-not-a-number")
-    if words is not None and value not in words:
-        raise UsageError(
-            f"Task {name!r}: {key}={value!r} should be one of {', '.join(words)}.", code="task-choice-value-unknown"
-        )
-    return int(value) if words is None else value
-
-
 def load_from_family(
     name: str,
     *,
@@ -129,28 +149,27 @@ def load_from_family(
     if base not in task_names():
         raise UsageError(f"Task {name} needs the path of the data, as in {base}:some/folder.", code="task-path-missing")
     family = open_family(task_names()[base])
-    parameters = inspect.signature(family.load).parameters
     options: dict[str, Any] = {}
     for key, value in choices.items():
         if key not in family.CHOICES:
             known = ", ".join(family.CHOICES) or "none"
             raise UsageError(f"Task {base} has no choice {key!r}; it has {known}.", code="task-choice-unknown")
-        options[key] = _chosen(name, key, value, family.CHOICES[key])
+        options[key] = family.CHOICES[key].parse(name, key, value)
     for key, given in (("label_policy", label_policy), ("groups", groups)):
         if given is None:
             continue
-        if key not in parameters:
+        if not getattr(family.TAKES, key):
             raise UsageError(
-                f"Task {base} has a fixed {key.replace('_', ' ')}. Remove --{key.replace('_', '-')}.",
+                f"Task {base} does not take {key.replace('_', ' ')}. Remove --{key.replace('_', '-')}.",
                 code="task-option-fixed",
             )
         options[key] = given
     place = None if root is None else plain_path(root).expanduser()
     if path is not None:
         options["path"] = path
-    if "pooled" in parameters:
+    if family.TAKES.pooled:
         options["pooled"] = pooled
-    if "unlabelled" in parameters:
+    if family.TAKES.unlabelled:
         options["unlabelled"] = unlabelled
     return family.load(base, place, **options)
 

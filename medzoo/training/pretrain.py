@@ -22,13 +22,14 @@ __all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from accelerate import Accelerator
 
     from medzoo.data.decode_cache.decoded import Decoded
     from medzoo.training.inputs.batches import Batches
     from medzoo.training.inputs.shard_batches import StreamTask
+    from medzoo.training.objectives import Objective
+    from medzoo.training.run_state.run_folder import RunFolder
 
 
 # values for small experiments; a study should choose its own
@@ -113,7 +114,7 @@ def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
 class _PretrainJob:
     """One pre-training: its base model, its resolved options, and its output."""
 
-    def __init__(self, options: PretrainOptions, module: ModuleType, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
+    def __init__(self, options: PretrainOptions, module: Objective, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
         from medzoo.training.inputs.input_transform import load_at_size
 
         self.options, self.module, self.chosen, self.task = options, module, chosen, task

@@ -15,8 +15,8 @@ from typing import Any
 
 from medzoo import locks, paths, store
 from medzoo.errors import MedzooError, UsageError, listed
-from medzoo.zoo.download.fetch import verify
 from medzoo.zoo.download.resolved_revisions import repo_and_hub
+from medzoo.zoo.folder.read_write import verify_folder
 from medzoo.zoo.registry.locations import PUBLIC_HUB, LocatedFolder, cache_root, is_folder
 
 # Folders of the home and the kinds of their items. The user's own entries (hub_configs) and consents (accepted) are not cache.
@@ -138,7 +138,7 @@ def verify_cached(
             yield Verdict(item, "SKIP", "an upstream file; its hash was checked when it was downloaded")
         else:
             try:
-                config = verify(LocatedFolder(item.name, item.path), always=True)
+                config = verify_folder(LocatedFolder(item.name, item.path), always=True)
             except (MedzooError, OSError) as error:
                 yield Verdict(item, "FAIL", str(error))
                 continue

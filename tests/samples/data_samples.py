@@ -3,7 +3,8 @@
 import numpy as np
 
 from medzoo.data.images.read import Pixels
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import TaskInfo
 from medzoo.data.task_registry import load_task, open_family, task_names
 
 INFO = TaskInfo(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from medzoo.data.task import Task
     from medzoo.training.options.shared import SharedOptions
 
-_NUMBER = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)  # as in data/split_files.py
+_NUMBER = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)  # as in data/splits/split_file.py
 
 
 def fold_facts(task: Task, options: SharedOptions) -> dict[str, Any]:

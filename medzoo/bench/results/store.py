@@ -163,7 +163,7 @@ class ResultStore:
             return None
 
     def _quarantine(self, path: Path) -> Path | None:
-        with suppress(OSError):  # a store may be read-only; then the file stays and the warning must suffice
+        with suppress(OSError):  # in a read-only store the file stays where it is
             (self.root / "quarantine").mkdir(exist_ok=True)
             for file in (path, predictions_path(path)):
                 if file.is_file():

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medzoo.data.task import TaskInfo
+from medzoo.data.task_info import TaskInfo
 from medzoo.data.task_registry import task_info
 from medzoo.errors import MedzooError, UnknownNameError, UsageError
 from medzoo.zoo.registry.hub_names import REPO

@@ -69,6 +69,8 @@ def prepare_upload(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing],
             why = result["train"].get("reason") or "no reason given"
             stays.append(f"{path}: the run failed ({why}); run it again")
             continue
+
+        # write the run and its predictions; search both for private information
         one, columns = _outgoing(path, result, folder, salt)
         private += [*find_private(result, str(path)), *find_private(columns, f"{predictions_path(path)}, columns")]
         ready.append(one)

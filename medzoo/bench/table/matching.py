@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -161,7 +160,7 @@ def task_key(name: str) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     except UsageError:
         return name, "", ()
     if base in task_names():
-        known = inspect.signature(open_family(task_names()[base]).load).parameters
+        known = open_family(task_names()[base]).CHOICES
         choices = {key: value for key, value in choices.items() if key not in known or str(known[key].default) != value}
     folder = "" if path is None else _last_folder(path)
     return base, folder, tuple(sorted(choices.items()))

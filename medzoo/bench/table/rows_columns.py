@@ -203,7 +203,7 @@ def notes_of(
         notes.append("A value with (1) is a single run.")
 
     # runs and folds without a value
-    lost = [
+    without_value = [
         f"{row.label} on {column.title}, {run.name}: {run.undefined or run.status}"
         if run.status == "ok"
         else f"{row.label} on {column.title}, {run.name}: {run.status}"
@@ -212,17 +212,19 @@ def notes_of(
         for run in cell.runs
         if run.value is None
     ]
-    short = [
+    without_fold = [
         f"{row.label} on {column.title}: fold {', '.join(map(str, cell.missing_folds))}"
         for row, column, cell in placed
         if cell.runs and cell.missing_folds
     ]
-    if short:
+    if without_fold:
         notes.append(
-            f"† (k/n folds): only k of n folds have a value, and the mean is over those. Without: {'; '.join(short)}."
+            f"† (k/n folds): only k of n folds have a value, and the mean is over those. Without: {'; '.join(without_fold)}."
         )
-    if lost:
-        notes.append(f"† (k/n): only k of n runs have a value, and the mean is over those. Without: {'; '.join(lost)}.")
+    if without_value:
+        notes.append(
+            f"† (k/n): only k of n runs have a value, and the mean is over those. Without: {'; '.join(without_value)}."
+        )
 
     # other marks
     if any(cell.mixed for *_, cell in placed):

@@ -140,28 +140,28 @@ def table(
         UnknownNameError: for an unknown metric.
     """
     loaded, root = rows_columns.load(results)
-    wanted_rows, wanted_columns = rows_columns.names(checkpoints), rows_columns.names(tasks, short=True)
+    row_labels, column_titles = rows_columns.names(checkpoints), rows_columns.names(tasks, short=True)
     by_task = {task_key(task): name for task, name in metric.items()} if isinstance(metric, Mapping) else {}
     for name in {*by_task.values(), *([metric] if isinstance(metric, str) else [])}:
         metrics.metric(name)
 
     # match each result to the requested rows and columns; a result may belong to several, or to none
     stored = [result for _, result in loaded]
-    rows, columns = match_checkpoints(stored, wanted_rows, hub), match_tasks(stored, wanted_columns)
-    order, placed, outside = list(wanted_columns), [], set()
+    rows, columns = match_checkpoints(stored, row_labels, hub), match_tasks(stored, column_titles)
+    order, placed, outside = list(column_titles), [], set()
     for (path, result), row_names, task_names in zip(loaded, rows.places, columns.places, strict=True):
         checkpoint, task = result["identity"]["checkpoint"]["id"], result["identity"]["task"]["id"]
-        row_names = row_names if wanted_rows else [checkpoint]
-        task_names = task_names if wanted_columns else [task]
+        row_names = row_names if row_labels else [checkpoint]
+        task_names = task_names if column_titles else [task]
         if not row_names or not task_names:
             outside.add(f"{checkpoint} on {task}")
         chosen = metric if isinstance(metric, str) else by_task.get(task_key(task), result["metric"])
         placed += [
-            Placed(path, result, row, name, wanted_columns.get(name) or short_task(name), _place(name, order), chosen)
+            Placed(path, result, row, name, column_titles.get(name) or short_task(name), _place(name, order), chosen)
             for row in row_names
             for name in task_names
         ]
-    if not placed and not (wanted_rows and wanted_columns):
+    if not placed and not (row_labels and column_titles):
         hidden = f" Not requested: {listed(sorted(outside), 5)}." if outside else ""
         raise ResultError(
             " ".join([f"There is no result for the table.{hidden}", *rows.notes]), code="no-results-for-table"
@@ -169,7 +169,7 @@ def table(
 
     # build the table
     parts = build(
-        placed, rows=wanted_rows, columns=list(wanted_columns.items()), title=title or "Results", root=root,
+        placed, rows=row_labels, columns=list(column_titles.items()), title=title or "Results", root=root,
         notes=[*rows.notes, *footnotes], outside=outside,
     )  # fmt: skip
     made = Table(*parts)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from medzoo.data.build_task import by_split
+from medzoo.data.custom.find_images import Images, find_images
 from medzoo.data.custom.groups import find_groups
 from medzoo.data.custom.sheet import CustomData, Sheet
-from medzoo.data.files.find import all_files_below
 from medzoo.data.images.read import SUFFIXES
-from medzoo.data.images.sniff import holds_image
 from medzoo.data.problems import advise, complain, complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.splits.assign import STATED_FOLD
@@ -20,40 +18,6 @@ from medzoo.data.splits.split_names import fold_of, names_a_split, split_of
 from medzoo.errors import DataContractError, SplitError, listed
 
 _LAYOUTS = "CLASS/IMAGE, train/CLASS/IMAGE, or a table *.csv or *.tsv"
-_INDEX = "DICOMDIR"  # an index of other files that starts like a DICOM image
-
-
-@dataclass
-class Images:
-    """The files below a folder.
-
-    Args:
-        images: paths of the image files.
-        others: paths of the other files.
-    """
-
-    images: list[str]
-    others: list[str]
-
-
-def find_images(folder: Path) -> Images:
-    """All files below a folder, divided into images and others by their extension (in any case) or their first bytes.
-
-    Args:
-        folder: where to look; hidden files and folders are skipped.
-
-    Raises:
-        DataContractError: for names that are not UTF-8, or folders that cannot be read.
-    """
-    found = Images([], [])
-    for name in all_files_below(folder):
-        known = name.lower().endswith(SUFFIXES)
-        image = known or (PurePosixPath(name).name.upper() != _INDEX and _holds_image(folder / name))
-        (found.images if image else found.others).append(name)
-    names = set(found.images)
-    # An Analyze or NIfTI .hdr file has its pixels in a separate .img file.
-    found.others = [name for name in found.others if not name.endswith(".img") or f"{name[:-4]}.hdr" not in names]
-    return found
 
 
 def read_class_folders(path: Path, groups: str | None) -> CustomData:
@@ -121,13 +85,6 @@ def read_unlabelled(path: Path, groups: str | None) -> CustomData:
     if found.others:
         note += f"; {len(found.others)} other files are not used: {listed(found.others, 3)}"
     return CustomData("unlabelled", (), stated, columns, path, names, FileReader(path), [note, *sheet.notes])
-
-
-def _holds_image(path: Path) -> bool:
-    try:
-        return holds_image(path)
-    except OSError:
-        return True  # keep the file: reading it will report the error
 
 
 class _Layout:

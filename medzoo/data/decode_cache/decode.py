@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.cores import usable_cores
+from medzoo.data.decode_cache.malloc import keep_memory
 from medzoo.data.decode_cache.rows import DecodedRow, to_mask_row, to_row
-from medzoo.data.malloc import keep_memory
 from medzoo.errors import ImageError, WorkerError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from medzoo.errors import DataContractError, MissingExtraError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from medzoo.data.task import TaskInfo
+    from medzoo.data.task_info import TaskInfo
 
 NOT_ANNOTATED = -2  # JSON has no NaN
 REPAIR = "Delete it and run the same `medzoo shards` command again: it writes missing files."

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from medzoo.data.task import TaskInfo
+from medzoo.data.task_info import TaskInfo
 from medzoo.errors import DataContractError, OtherVersionError
 from medzoo.store import sha256_of, write_json
 

@@ -18,10 +18,12 @@ from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.readers.masks import need_partners, splits_by_folder
 from medzoo.data.readers.nifti_slices import SliceReader, count_slices, save_volume, stack_channels
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
-CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "npy")}
+CHOICES = {"files": Choice(("nifti", "npy"))}
+TAKES = LoadOptions(pooled=True)
 CHANNELS = ("t1", "t1ce", "flair")  # without T2, so that networks for three channels fit
 LABELS = (0, 1, 2, 4)  # in the data: background, NCR/NET, edema, enhancing tumour; 4 becomes 3
 _FILE = re.compile(r"(.+)_(t1|t1ce|t2|flair|seg)\.(nii|nii\.gz|npy)")

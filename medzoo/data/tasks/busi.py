@@ -17,10 +17,12 @@ from medzoo.data.files.find import files_below, need_folder
 from medzoo.data.files.path_hints import place_hint
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError
 
-CHOICES: dict[str, tuple[str, ...]] = {"classes": ("2", "3")}
+CHOICES = {"classes": Choice(("2", "3"))}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("benign", "malignant", "normal")
 _NAME = re.compile(r"((benign|malignant|normal) \(\d+\))(_mask(?:_\d+)?)?\.png", re.IGNORECASE)
 

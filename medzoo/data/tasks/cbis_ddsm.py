@@ -13,10 +13,12 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import files_below, find_one, need_folder
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, listed
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 TABLES = tuple(f"{kind}_case_description_{part}_set.csv" for kind in ("calc", "mass") for part in ("train", "test"))
 COLUMNS = ("patient_id", "left or right breast", "image view", "pathology", "image file path")
 PATHOLOGY = {"BENIGN": 0, "BENIGN_WITHOUT_CALLBACK": 0, "MALIGNANT": 1}

@@ -14,10 +14,12 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.class_folders import class_folders
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, listed
 
-CHOICES: dict[str, tuple[str, ...]] = {"split": ("patient", "official")}
+CHOICES = {"split": Choice(("patient", "official"), default="patient")}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("NORMAL", "PNEUMONIA")
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 _SICK = re.compile(r"(person\d+)_(bacteria|virus)_.+")

@@ -18,10 +18,12 @@ from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.files.image_variants import stems
 from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 CLASSES = (
     "pleural_effusion", "nodule", "pneumonia", "cardiomegaly", "hilar_enlargement", "fracture_old", "fibrosis",
     "aortic_calcification", "tortuous_aorta", "thickened_pleura", "TB", "pneumothorax", "emphysema", "atelectasis",

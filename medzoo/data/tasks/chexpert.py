@@ -21,13 +21,18 @@ from medzoo.data.files.find import files_below, find_folder, find_one, need_file
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain, complain_of
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, FIVE, findings
 from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError
 
-CHOICES = {"view": ("all", "frontal", "lateral"), "test": ("valid", "official", "glocker"), "blank": BLANKS}
-USUAL = {"view": "all", "test": "valid", "blank": "zero"}
+CHOICES = {
+    "view": Choice(("all", "frontal", "lateral"), default="all"),
+    "test": Choice(("valid", "official", "glocker"), default="valid"),
+    "blank": Choice(BLANKS, default="zero"),
+}
+TAKES = LoadOptions(label_policy=True, pooled=True)
 OUTER = ("CheXpert-v1.0", "CheXpert-v1.0-small")
 TEST_TABLES = {  # one row per image (Ark) or per study (the authors); glocker lists images of train.csv
     "official": ("CheXpert_test_official.csv", "groundtruth.csv"),
@@ -129,7 +134,7 @@ def load(
     if absent:
         exists = [key not in absent for key in columns["image"]]
         columns, splits = select_rows(columns, exists), [word for word, yes in zip(splits, exists, strict=True) if yes]
-    full_name = name_with_choices(name, {"view": view, "test": test, "blank": blank}, USUAL)
+    full_name = name_with_choices(name, {"view": view, "test": test, "blank": blank}, CHOICES)
     policy = parse_policy(label_policy)
     return make_task(info, columns, splits, base, tables, policy=policy, pooled=pooled, name=full_name)
 

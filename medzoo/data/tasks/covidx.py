@@ -16,12 +16,14 @@ from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import need_files, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
 CLASSES = {"covidx": ("normal", "pneumonia", "COVID-19"), "covidx_binary": ("negative", "positive")}
 VERSIONS = {"covidx": ("2", "3", "4", "5", "7A", "8A", "9A"), "covidx_binary": ("6", "7B", "8B", "9B")}
-CHOICES = {"version": ("kaggle", *sorted((*VERSIONS["covidx"], *VERSIONS["covidx_binary"])))}
+CHOICES = {"version": Choice(("kaggle", *sorted((*VERSIONS["covidx"], *VERSIONS["covidx_binary"]))))}
+TAKES = LoadOptions(pooled=True)
 _LAYOUT = """ROOT/
   train_COVIDx{version}.txt   (or train.txt and test.txt, as in the Kaggle copy)
   test_COVIDx{version}.txt
@@ -91,7 +93,7 @@ def load(name: str, root: Path | None = None, *, version: str | None = None, poo
                 cells.append(cell)
     absent = need_files(root, columns["image"], name)
     rows: dict[str, Any] = select_rows(columns, [image not in absent for image in columns["image"]])
-    full_name = name_with_choices(name, {"version": version}, {"version": None})
+    full_name = name_with_choices(name, {"version": version}, CHOICES)
     return make_task(info, rows, rows.pop("split"), root, lists, pooled=pooled, name=full_name)
 
 

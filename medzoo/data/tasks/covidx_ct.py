@@ -23,11 +23,13 @@ from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError, listed
 
 VERSIONS = ("1", "2A", "2B", "3A", "3B")
-CHOICES = {"version": VERSIONS, "crop": ("none", "box")}
+CHOICES = {"version": Choice(VERSIONS), "crop": Choice(("none", "box"), default="none")}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("Normal", "Pneumonia", "COVID-19")
 WORDS = {"train": "train", "val": "validation", "test": "test"}
 # CNCB, COVID-CT-MD, iCTCF, STOIC, LIDC-IDRI, TCIA, MosMed, COVID-19-CT-Seg (two), Radiopaedia, Stony Brook. COVID-CTset numbers
@@ -137,7 +139,7 @@ def load(
         columns["image"] = [f"{key}#{box}" for key, box in zip(columns["image"], boxes, strict=True)]
     columns = select_rows(columns, complete)
     reader = BoxReader(root) if crop == "box" else None
-    full_name = name_with_choices(name, {"version": version, "crop": crop}, {"version": None, "crop": "none"})
+    full_name = name_with_choices(name, {"version": version, "crop": crop}, CHOICES)
     tables = [*lists.values(), *tables]
     return make_task(info, columns, columns.pop("split"), root, tables, reader=reader, pooled=pooled, name=full_name)
 

@@ -17,7 +17,8 @@ from medzoo.data.images.ct_windows import WindowChoice, checked_window, limits_o
 from medzoo.data.images.window_rules import parse_rule
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.splits.assign import STATED_FOLD
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError
 
 
@@ -37,9 +38,15 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 CHOICES = {
-    "window": parse_window, "image": _column, "label": _column, "labels": _columns, "mask": _column, "split": _column,
-    "group": _column,
-}  # fmt: skip
+    "window": Choice(parse_window),
+    "image": Choice(_column),
+    "label": Choice(_column),
+    "labels": Choice(_columns, default=()),
+    "mask": Choice(_column),
+    "split": Choice(_column),
+    "group": Choice(_column),
+}
+TAKES = LoadOptions(label_policy=True, groups=True, pooled=True, unlabelled=True)
 _LAYOUT = """\
 one folder per class           splits above classes            a table next to the images
 scans/                         scans/                          scans/

@@ -13,10 +13,12 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.find import files_below, find_one, need_folder
 from medzoo.data.readers.masks import MASKS, MaskReader, check_sizes, need_partners
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 HALVES = {"training": "train", "test": "test"}
 # Folders in the official archive, and in PNG copies.
 PLACES = {"images": ("images",), "vessels": ("1st_manual", "manual1"), "field": ("mask", "fov")}

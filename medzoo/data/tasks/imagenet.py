@@ -16,11 +16,15 @@ from medzoo.data.files.csv_rows import read_csv, read_text
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain, complain_of
 from medzoo.data.splits.subsample import cut_training
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, tuple[str, ...]] = {"classes": ("1000", "100", "10"), "percent": ("100", "10", "1")}
-USUAL = {"classes": "1000", "percent": "100"}
+CHOICES = {
+    "classes": Choice(("1000", "100", "10"), default="1000"),
+    "percent": Choice(("100", "10", "1"), default="100"),
+}
+TAKES = LoadOptions(pooled=True)
 CLASSES = 1000
 STEP = {"1000": 1, "100": 10, "10": 100}
 MAPPING, SOLUTION = "LOC_synset_mapping.txt", "LOC_val_solution.csv"
@@ -100,7 +104,7 @@ def load(
     labels += truth
     splits += ["test"] * len(tested)
     rows: dict[str, Any] = {"id": ids, "image": [f"{start}{key}" for key in ids], "label": labels, "patient_id": ids}
-    full_name = name_with_choices(name, {"classes": classes, "percent": percent}, USUAL)
+    full_name = name_with_choices(name, {"classes": classes, "percent": percent}, CHOICES)
     labelled = tuple(f"{synset} {names[synset]}".strip() for synset in synsets)
     return make_task(info, rows, splits, root, tables, pooled=pooled, name=full_name, classes=labelled)
 

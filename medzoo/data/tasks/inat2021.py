@@ -13,9 +13,11 @@ import numpy as np
 from medzoo.data.build_task import make_task, name_with_choices
 from medzoo.data.files.class_folders import class_folders, folders_in
 from medzoo.data.files.find import find_one, need_folder
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 
-CHOICES: dict[str, tuple[str, ...]] = {"set": ("train", "train_mini")}
+CHOICES = {"set": Choice(("train", "train_mini"), default="train")}
+TAKES = LoadOptions(pooled=True)
 SUFFIXES = (".jpg",)
 
 TASKS: dict[str, TaskInfo] = {
@@ -71,7 +73,7 @@ def load(name: str, root: Path | None = None, *, set: str = "train", pooled: boo
             labels.append(place[label])
             splits.append(split)
     rows: dict[str, Any] = {"id": ids, "image": ids, "label": labels, "patient_id": ids}
-    full_name = name_with_choices(name, {"set": set}, {"set": "train"})
+    full_name = name_with_choices(name, {"set": set}, CHOICES)
     return make_task(info, rows, splits, root, (), pooled=pooled, name=full_name, classes=tuple(species))
 
 

@@ -14,9 +14,11 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 
-CHOICES: dict[str, tuple[str, ...]] = {"group": ("lesion", "image")}
+CHOICES = {"group": Choice(("lesion", "image"))}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 IMAGES = "ISIC2018_Task3_Training_Input"
 TRUTH = "ISIC2018_Task3_Training_GroundTruth"

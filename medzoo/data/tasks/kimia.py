@@ -13,10 +13,12 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 CLASSES = tuple("ABCDEFGHIJKLMNOPQRST")
 _NAME = re.compile(r"([A-T])(\d+)\.tiff?", re.IGNORECASE)
 

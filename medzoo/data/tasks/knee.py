@@ -16,10 +16,12 @@ from medzoo.data.files.class_folders import files_in
 from medzoo.data.files.csv_rows import read_csv, read_list
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, listed
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("normal", "acl", "meniscus")
 KINDS = ("acl", "meniscus")
 LABELS = {"1": True, "0": False, "yes": True, "no": False, "p": True, "n": False}

@@ -16,10 +16,12 @@ from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, check_sizes, need_partners, same_size, splits_by_folder
 from medzoo.data.readers.nifti_slices import SliceReader, count_slices, save_volume
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError
 
-CHOICES: dict[str, tuple[str, ...]] = {"files": ("nifti", "png")}
+CHOICES = {"files": Choice(("nifti", "png"))}
+TAKES = LoadOptions(pooled=True)
 WINDOW = (-1024.0, 3071.0)  # the range of CT; protocols choose a window inside it
 _VOLUME = re.compile(r"volume-(\d+)\.nii(?:\.gz)?")
 _SLICE = re.compile(r"volume-(\d+)_(\d+)\.png")

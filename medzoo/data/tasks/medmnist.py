@@ -20,12 +20,14 @@ from medzoo import paths
 from medzoo.data.files.downloads import downloads_allowed
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.readers.npz import NpzReader
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError, WeightsUnavailableError
 from medzoo.http_download import download
 from medzoo.store import verified_sha256, write_json
 
-CHOICES = {"size": None}
+CHOICES = {"size": Choice(int, default=28)}
+TAKES = LoadOptions()
 SIZES = (28, 64, 128, 224)
 URL = "https://zenodo.org/records/10519652/files/"
 _SHOWS = {

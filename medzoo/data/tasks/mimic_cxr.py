@@ -18,11 +18,12 @@ from medzoo.data.files.find import find_folder, find_one, need_files, need_folde
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.data.tasks._chexpert_labels import BLANK_NOTE, BLANKS, FINDINGS, findings
 
-CHOICES = {"view": ("all", "frontal", "lateral"), "blank": BLANKS}
-USUAL = {"view": "all", "blank": "zero"}
+CHOICES = {"view": Choice(("all", "frontal", "lateral"), default="all"), "blank": Choice(BLANKS, default="zero")}
+TAKES = LoadOptions(label_policy=True, pooled=True)
 PREFIX = "mimic-cxr-2.0.0-"  # version 2.1.0 of the data keeps these names
 JOINED = tuple(f"{PREFIX}{word}.csv" for word in ("train", "validate", "test"))
 OUTER = tuple(
@@ -102,7 +103,7 @@ def load(
         [word in SPLITS and key not in absent for word, key in zip(columns["split"], columns["image"], strict=True)],
     )
     splits = [SPLITS[word] for word in columns.pop("split")]
-    full_name = name_with_choices(name, {"view": view, "blank": blank}, USUAL)
+    full_name = name_with_choices(name, {"view": view, "blank": blank}, CHOICES)
     policy = parse_policy(label_policy)
     return make_task(info, columns, splits, base, tables, policy=policy, pooled=pooled, name=full_name)
 

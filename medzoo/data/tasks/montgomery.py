@@ -12,9 +12,11 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.find import files_below, find_one, need_folder
 from medzoo.data.readers.masks import MASKS, MaskReader, by_stem, check_sizes, need_partners, read_pairs
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 LUNGS = ("leftMask", "rightMask")
 
 TASKS: dict[str, TaskInfo] = {

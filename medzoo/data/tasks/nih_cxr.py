@@ -16,11 +16,13 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv, read_list
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "View Position")

@@ -15,10 +15,12 @@ from medzoo.data.build_task import make_task
 from medzoo.data.files.class_folders import class_folders
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.data.vocabulary import EXCLUDED
 
-CHOICES: dict[str, tuple[str, ...]] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("CNV", "DME", "DRUSEN", "NORMAL")
 _NAME = re.compile(r"(CNV|DME|DRUSEN|NORMAL)-(\d+)-(\d+)\.jpe?g", re.IGNORECASE)
 

@@ -21,11 +21,12 @@ from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import by_name, find_one, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES = {"part": ("all", "0"), "labels": ("all", "physician")}
-USUAL = {"part": "all", "labels": "all"}
+CHOICES = {"part": Choice(("all", "0"), default="all"), "labels": Choice(("all", "physician"), default="all")}
+TAKES = LoadOptions()
 _STEM = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19"
 TABLES = (f"{_STEM}.csv.gz", f"{_STEM}.csv", f"{_STEM}_filtered.csv")
 CLASSES = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
@@ -132,7 +133,7 @@ def load(name: str, root: Path | None = None, *, part: str = "all", labels: str 
         "view": rows["Projection"],
         "labelled_by": ["physician" if by == "Physician" else "network" for by in rows["made"]],
     }
-    full_name = name_with_choices(name, {"part": part, "labels": labels}, USUAL)
+    full_name = name_with_choices(name, {"part": part, "labels": labels}, CHOICES)
     if part == "all" and not task_columns["label"][:, CLASSES.index("Edema")].any():
         raise DataContractError(
             f"Task {name}: no image has edema. Folder 0 has none: to use only this folder, give {name},part=0.",

@@ -17,10 +17,12 @@ from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import find_one, need_folder
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.hdf5 import Hdf5Reader, open_hdf5, shape_in
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, listed
 
-CHOICES: dict[str, tuple[str, ...]] = {"files": ("h5", "png")}
+CHOICES = {"files": Choice(("h5", "png"))}
+TAKES = LoadOptions(pooled=True)
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
 STEM = "camelyonpatch_level_2_split_"
 _NAME = re.compile(r"(\d+)_label=([01])\.png")

@@ -16,14 +16,22 @@ import numpy as np
 from medzoo.data.images.read import Pixels, apply_window
 from medzoo.data.synthetic import medical, natural
 from medzoo.data.synthetic.primitives import generator
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import UsageError
 from medzoo.store import sha256_of
 
 if TYPE_CHECKING:
     from medzoo.data.images.read import Window
 
-CHOICES = dict.fromkeys(("n", "n_validation", "n_test", "image_size", "data_seed"))
+CHOICES = {
+    "n": Choice(int),
+    "n_validation": Choice(int),
+    "n_test": Choice(int),
+    "image_size": Choice(int, default=64),
+    "data_seed": Choice(int, default=0),
+}
+TAKES = LoadOptions()
 VERSION = "1"  # of the drawing code: changed images are another data set
 IMAGES_PER_PATIENT = 3
 RANDOM_LABEL_SHARE = 0.25  # share of images with a random label instead of the patient's

@@ -15,10 +15,12 @@ from medzoo.data.files.class_folders import PICTURES
 from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.find import files_below, find_one, need_files, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, listed
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 LISTS = {"train": "RadiologyAI_train.csv", "validation": "RadiologyAI_val.csv", "test": "RadiologyAI_test.csv"}
 FOLDER = "radiology_ai"  # the first part of the paths in the lists
 

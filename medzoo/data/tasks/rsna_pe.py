@@ -22,11 +22,13 @@ from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.image_file import FileReader
 from medzoo.data.synthetic.files import save_dicom
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import ImageError
 
-CHOICES = {"window": parse_window}
 WINDOW = (-250.0, 450.0)
+CHOICES = {"window": Choice(parse_window, default=WINDOW)}
+TAKES = LoadOptions()
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 IMAGE_LABEL = "pe_present_on_image"
 STUDY_LABELS = (

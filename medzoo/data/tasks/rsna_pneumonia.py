@@ -21,10 +21,12 @@ from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_dicom
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES = {"images": ("dicom", "png")}
+CHOICES = {"images": Choice(("dicom", "png"))}
+TAKES = LoadOptions()
 CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")  # the order of the studies' lists: 0, 1, 2
 CLASS_TABLE, BOX_TABLE = "stage_2_detailed_class_info.csv", "stage_2_train_labels.csv"
 # https://s3.amazonaws.com/east1.public.rsna.org/AI/2018/pneumonia-challenge-dataset-mappings_2018.json
@@ -96,7 +98,7 @@ def load(name: str, root: Path | None = None, *, images: str | None = None) -> T
     }
     if not all(columns["patient_id"]):
         columns = select_rows(columns, [bool(patient) for patient in columns["patient_id"]])
-    full_name = name_with_choices(name, {"images": images}, {"images": None})
+    full_name = name_with_choices(name, {"images": images}, CHOICES)
     return make_task(info, columns, None, base, [*tables, *([MAPPING] if patients else [])], name=full_name)
 
 

@@ -18,10 +18,12 @@ from medzoo.data.files.find import files_below, need_folder
 from medzoo.data.images.pixels import Pixels
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, header_size, need_partners
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 # Names of the folders in the archive; both clavicles may also be in one folder, as in the study.
 STRUCTURES = {
     "scr_heart": (("heart",),),

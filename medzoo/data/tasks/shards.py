@@ -14,7 +14,8 @@ from medzoo.data.build_task import concatenate_rows, settle_labels
 from medzoo.data.images.read import Pixels, decode_bytes
 from medzoo.data.label_policy import parse_policy
 from medzoo.data.problems import complain
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, ImageError, UsageError, listed
 from medzoo.store import verified_sha256
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from medzoo.data.shards.formats import TarShard
     from medzoo.data.shards.index import ShardIndex
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(label_policy=True, pooled=True)
 _OPEN = 8  # the most tar files that stay open
 _NAME = "shards:PATH"
 

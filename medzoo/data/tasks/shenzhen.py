@@ -19,10 +19,12 @@ from medzoo.data.files.csv_rows import read_text
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.problems import complain, complain_of
 from medzoo.data.synthetic.files import save_picture
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions()
 FOLDER, READINGS = "CXR_png", "ClinicalReadings"
 _FILE = re.compile(r"CHNCXR_\d+_([01])\.png", re.IGNORECASE)
 _SEX = re.compile(r"\b(fe)?male\b", re.IGNORECASE)

@@ -20,10 +20,12 @@ from medzoo.data.images.dicom.file import need_pydicom
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.masks import MaskReader, by_stem, check_sizes, header_size, need_partners, read_pairs
 from medzoo.data.synthetic.files import save_dicom
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import ImageError
 
-CHOICES: dict[str, None] = {}
+CHOICES: dict[str, Choice] = {}
+TAKES = LoadOptions(pooled=True)
 TABLES = ("train-rle.csv", "stage_2_train.csv")
 FOLDER = "dicom-images-train"
 NO_GROUPS = "none: radiographs that are no DICOM files do not say their patients"

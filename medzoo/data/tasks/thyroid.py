@@ -15,10 +15,12 @@ import numpy as np
 from medzoo.data.build_task import make_task, select_rows
 from medzoo.data.files.find import by_name, need_folder
 from medzoo.data.problems import complain_of
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError
 
-CHOICES: dict[str, tuple[str, ...]] = {"unscored": ("benign", "out")}
+CHOICES = {"unscored": Choice(("benign", "out"), default="benign")}
+TAKES = LoadOptions(pooled=True)
 MALIGNANT = (
     4  # the lowest malignant TI-RADS score, https://github.com/DovileDo/revisiting-transfer (src/io_fun/data_import.py)
 )

@@ -20,10 +20,12 @@ from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.files.image_variants import choose_variant, stems
 from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_dicom
-from medzoo.data.task import Task, TaskInfo
+from medzoo.data.task import Task
+from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError, listed
 
-CHOICES = {"votes": ("any", "majority"), "images": ("dicom", "jpeg", "png")}
+CHOICES = {"votes": Choice(("any", "majority"), default="any"), "images": Choice(("dicom", "jpeg", "png"))}
+TAKES = LoadOptions(pooled=True)
 CLASSES = ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
 # All label columns of the tables, local findings first.
 LABELS = (
@@ -124,7 +126,7 @@ def load(
         columns = select_rows(columns, [bool(image) for image in columns["image"]])
     columns["patient_id"] = columns["id"]
     splits = columns.pop("split")
-    full_name = name_with_choices(name, {"votes": votes, "images": images}, {"votes": "any", "images": None})
+    full_name = name_with_choices(name, {"votes": votes, "images": images}, CHOICES)
     return make_task(info, columns, splits, base, list(files.values()), pooled=pooled, name=full_name)
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import on_device, to_tensor
-from medzoo.data.malloc import keep_memory
+from medzoo.data.decode_cache.malloc import keep_memory
 from medzoo.data.rng import order
 from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
 from medzoo.data.transforms.random_params import draw

@@ -19,9 +19,9 @@ from medzoo.zoo.models import build
 from medzoo.zoo.models.golden import check_golden
 from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes
 from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.hints import text_of, unfinished_run
+from medzoo.zoo.registry.hints import unfinished_run
 from medzoo.zoo.registry.locations import CARD, WEIGHTS
-from medzoo.zoo.registry.registry import info
+from medzoo.zoo.registry.registry import info, text_of
 
 if TYPE_CHECKING:
     import torch

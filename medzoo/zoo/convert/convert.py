@@ -266,8 +266,7 @@ def _match_network(
 
     if rules.adapt:
         entry = _adapted(entry, rules.adapt(state))
-    shape, terms = entry.input, entry.license
-    source = entry.upstream
+    shape, terms, source = entry.input, entry.license, entry.upstream
     origin = (source.url or (f"https://huggingface.co/{source.hub}" if source.hub else None)) if source else None
     config = build.timm_config(entry.architecture, shape, num_classes=0, license_id=terms.id.lower(), origin=origin)
     # an empty network of the architecture gives the names, shapes and types that the file must have

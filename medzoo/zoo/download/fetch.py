@@ -15,9 +15,9 @@ from medzoo.zoo.download.copy_folder import check_origin, copy_folder, origin_of
 from medzoo.zoo.download.resolved_revisions import read_note
 from medzoo.zoo.download.upstream import from_upstream
 from medzoo.zoo.folder.config import FolderConfig
-from medzoo.zoo.folder.read_write import read_folder
+from medzoo.zoo.folder.read_write import verify_folder
 from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.hints import no_checkpoint, refuse_file, text_of
+from medzoo.zoo.registry.hints import no_checkpoint, refuse_file
 from medzoo.zoo.registry.hub_names import REPO, check_repo, check_revision, repo_and_revision
 from medzoo.zoo.registry.license_acceptance import require_acceptance
 from medzoo.zoo.registry.locations import (
@@ -30,7 +30,7 @@ from medzoo.zoo.registry.locations import (
     is_folder,
     is_spelled,
 )
-from medzoo.zoo.registry.registry import HEX40, HOW, info, is_known, names, refuse_mixture
+from medzoo.zoo.registry.registry import HEX40, HOW, info, is_known, names, text_of
 
 PathLike = str | os.PathLike[str]
 
@@ -182,39 +182,6 @@ def _registered(
     return upstream_folder()
 
 
-def verify(found: LocatedFolder, *, always: bool = False) -> FolderConfig:
-    """Check the sha256 of a folder's weights against its config.json and the registry.
-
-    Args:
-        found: a LocatedFolder whose folder is not None.
-        always: compute the hash again, even if it is cached.
-
-    Raises:
-        IntegrityError: with both hashes and what to do.
-    """
-    assert found.folder is not None
-    config = read_folder(found.folder)
-    digest = store.verified_sha256(config.weights, always=always)
-    pin = found.checkpoint.hub if found.checkpoint else None
-    expected = [(config.facts.sha256, "its config.json")] if config.facts else []
-    if pin is not None and found.revision == pin.revision:  # a file that was converted here may have other bytes
-        expected.append((pin.sha256, "the registry"))
-    for sha256, where in expected:
-        if digest != sha256:
-            raise IntegrityError(
-                f"{config.weights} has the sha256 {digest}, but {where} says {sha256}: the file was changed or damaged. "
-                "Remove the folder and fetch it again.",
-                code="weights-hash-wrong",
-            )
-    if found.checkpoint is not None and config.facts is not None and config.facts.name != found.checkpoint.name:
-        raise IntegrityError(
-            f"{found.folder} holds {config.facts.name}, not {found.checkpoint.name}. Remove the folder and fetch it again.",
-            code="folder-of-other-checkpoint",
-        )
-    refuse_mixture(found.checkpoint, config.architecture, config.input)
-    return config
-
-
 def fetch(
     name: str,
     *,
@@ -252,7 +219,7 @@ def fetch(
             f"{found.name} has no file to fetch. Use medzoo.load({found.name!r}), which draws random weights.",
             code="nothing-to-fetch",
         )
-    config = verify(found, always=to is not None)
+    config = verify_folder(found, always=to is not None)
     if to is None:
         return found.folder
     # in a directory hub, every checkpoint needs a name of the form org/name

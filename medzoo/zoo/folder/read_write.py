@@ -16,8 +16,9 @@ from medzoo.zoo.folder.config import FolderConfig, read_config, to_json
 from medzoo.zoo.models import build
 from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
 from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
-from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.locations import CARD, CONFIG, ORIGIN, WEIGHTS
+from medzoo.zoo.registry.checkpoint import Checkpoint, Input
+from medzoo.zoo.registry.locations import CARD, CONFIG, ORIGIN, WEIGHTS, LocatedFolder
+from medzoo.zoo.registry.registry import own_dir
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 FILES = (WEIGHTS, CONFIG, CARD)
 EXTRA = (".gitattributes", ORIGIN)  # other files that a checkpoint's folder may have
+
+CONVENTION = ("mean", "std", "channels", "rule", "clip")  # the input convention of the weights
 
 
 def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:
@@ -159,4 +162,64 @@ def _check_same_function(model: nn.Module, state: Mapping[str, torch.Tensor], co
             f"timm's {config.architecture} with {config.model_args} gives other outputs than your model. Add the missing "
             "keywords to the card: model={'kwargs': {...}}.",
             code="outputs-differ",
+        )
+
+
+def verify_folder(found: LocatedFolder, *, always: bool = False) -> FolderConfig:
+    """Check the sha256 of a folder's weights against its config.json and the registry.
+
+    Args:
+        found: a LocatedFolder whose folder is not None.
+        always: compute the hash again, even if it is cached.
+
+    Raises:
+        IntegrityError: with both hashes and what to do.
+    """
+    assert found.folder is not None
+    config = read_folder(found.folder)
+    digest = store.verified_sha256(config.weights, always=always)
+    pin = found.checkpoint.hub if found.checkpoint else None
+    expected = [(config.facts.sha256, "its config.json")] if config.facts else []
+    if pin is not None and found.revision == pin.revision:  # a file that was converted here may have other bytes
+        expected.append((pin.sha256, "the registry"))
+    for sha256, where in expected:
+        if digest != sha256:
+            raise IntegrityError(
+                f"{config.weights} has the sha256 {digest}, but {where} says {sha256}: the file was changed or damaged. "
+                "Remove the folder and fetch it again.",
+                code="weights-hash-wrong",
+            )
+    if found.checkpoint is not None and config.facts is not None and config.facts.name != found.checkpoint.name:
+        raise IntegrityError(
+            f"{found.folder} holds {config.facts.name}, not {found.checkpoint.name}. Remove the folder and fetch it again.",
+            code="folder-of-other-checkpoint",
+        )
+    _refuse_mixture(found.checkpoint, config.architecture, config.input)
+    return config
+
+
+def _refuse_mixture(entry: Checkpoint | None, architecture: str, shape: Input) -> None:
+    """Refuse a folder that contradicts the user's entry for it.
+
+    `medzoo add --replace` writes the folder, then the entry; weights with the wrong normalisation would give wrong features
+    without an error.
+
+    Args:
+        entry: of the name, if there is one; a shipped entry is not compared, because it may be newer than the folder.
+        architecture: in the folder's configuration.
+        shape: the folder's input convention.
+
+    Raises:
+        IntegrityError: with the facts that differ.
+    """
+    if entry is None:
+        return
+    path = own_dir() / f"{entry.name}.toml"
+    off = [key for key in CONVENTION if getattr(shape, key) != getattr(entry.input, key)]
+    off += ["architecture"] if architecture != entry.architecture else []
+    if off and path.is_file():
+        raise IntegrityError(
+            f"The folder of {entry.name} and its entry {path} differ in {', '.join(off)}: `medzoo add` was interrupted, or one "
+            "of the two was edited. Run `medzoo add` again, with --replace.",
+            code="folder-contradicts-entry",
         )

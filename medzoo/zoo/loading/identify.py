@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 
 from medzoo import store
-from medzoo.zoo.download.fetch import locate, verify
+from medzoo.zoo.download.fetch import locate
+from medzoo.zoo.folder.read_write import verify_folder
 from medzoo.zoo.registry.checkpoint import Input
 
 
@@ -52,7 +53,7 @@ def identify(name: str, *, hub: str | os.PathLike[str] | None = None) -> Identif
     if located.folder is None:
         assert located.checkpoint is not None
         return Identified(located.checkpoint.name, located.checkpoint.architecture, "", located.checkpoint.input)
-    config = verify(located)
+    config = verify_folder(located)
     sha256 = config.facts.sha256 if config.facts else store.verified_sha256(config.weights)
     repo = located.name if located.revision and "/" in located.name else None
     return Identified(config.name, config.architecture, sha256, config.input, repo, located.revision)

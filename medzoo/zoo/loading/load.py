@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from medzoo import store
 from medzoo.errors import UsageError
 from medzoo.zoo.download.fetch import locate
-from medzoo.zoo.download.fetch import verify as verify_folder
 from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.folder.read_write import verify_folder
 from medzoo.zoo.loading import assemble
 from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.registry.checkpoint import Input
-from medzoo.zoo.registry.hints import text_of
 from medzoo.zoo.registry.locations import WEIGHTS
-from medzoo.zoo.registry.registry import info, is_known
+from medzoo.zoo.registry.registry import info, is_known, text_of
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from medzoo import store
 from medzoo.errors import LicenseError, PublishError, UsageError
 from medzoo.zoo.convert.formats import FORMATS
-from medzoo.zoo.download.fetch import locate, verify
+from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.card import committed_cards, write_card
+from medzoo.zoo.folder.read_write import verify_folder
 from medzoo.zoo.publish.push import check_publishable
 from medzoo.zoo.publish.upload import Pushed, Upload, commit
 from medzoo.zoo.publish.upload_plan import prepare
@@ -82,7 +83,7 @@ def publish(
     # upload the verified folder, and check that the Hub has its bytes
     located = locate(entry.name, accept_license=True, token=token)
     assert located.folder is not None
-    config = verify(located, always=True)
+    config = verify_folder(located, always=True)
     check_publishable(config)
     target = check_repo(repo or f"{ORGANISATION}/{entry.name}")
     upload = prepare(config, target, _license_files(entry, config, license_file))

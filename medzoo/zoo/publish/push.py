@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
 from medzoo.zoo.download.copy_folder import copy_folder
-from medzoo.zoo.download.fetch import verify
 from medzoo.zoo.folder.config import FolderConfig
-from medzoo.zoo.folder.read_write import save
+from medzoo.zoo.folder.read_write import save, verify_folder
 from medzoo.zoo.publish.relicense import Terms, parse_license, relicensed
 from medzoo.zoo.publish.upload import Pushed, Upload, commit
 from medzoo.zoo.publish.upload_plan import copied, prepare
@@ -180,7 +179,7 @@ def _verified(
         if not is_folder(folder / "checkpoint"):
             raise no_checkpoint(folder)
         folder = folder / "checkpoint"
-    config = verify(LocatedFolder(str(folder), folder), always=True)
+    config = verify_folder(LocatedFolder(str(folder), folder), always=True)
     if config.facts is None:
         raise PublishError(
             f"{folder} was not written by medzoo and has no licence. Save the model with a card first: "

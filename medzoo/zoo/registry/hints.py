@@ -25,28 +25,6 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 STATUS = "status.json"  # of a run folder
 
 
-def text_of(name: object) -> str:
-    """A name as text; a path object is always a path, also if a checkpoint has the same name.
-
-    Args:
-        name: the caller's argument: a string, or a path.
-
-    Raises:
-        UsageError: for anything else.
-
-    >>> text_of("resnet18-random"), text_of(Path("./resnet18-random"))
-    ('resnet18-random', './resnet18-random')
-    """
-    if not isinstance(name, str | os.PathLike):
-        raise UsageError(
-            f"The name is {name!r}. Give the name of a checkpoint (`medzoo list` shows all) or a folder.",
-            code="name-not-text",
-        )
-    text = os.fsdecode(name)
-    plain = not isinstance(name, str) and not Path(text).is_absolute() and not text.startswith((".", "~"))
-    return f".{os.sep}{text}" if plain else text
-
-
 def published_files(entry: Checkpoint) -> set[str]:
     """The file names under which a checkpoint's authors published its weights.
 

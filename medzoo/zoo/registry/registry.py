@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import tomllib
 import warnings
@@ -11,15 +12,14 @@ from functools import cache
 from pathlib import Path
 
 from medzoo import paths
-from medzoo.errors import IntegrityError, RegistryError, UnknownNameError, UsageError
-from medzoo.zoo.registry.checkpoint import Checkpoint, Input, Pretraining, input_problems
+from medzoo.errors import RegistryError, UnknownNameError, UsageError
+from medzoo.zoo.registry.checkpoint import Checkpoint, Pretraining, input_problems
 from medzoo.zoo.registry.closed_schema import parse
 from medzoo.zoo.registry.licenses import known_license
 
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
 HEX40 = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-CONVENTION = ("mean", "std", "channels", "rule", "clip")  # the input convention of the weights
 HOW = "`medzoo list` shows all names."
 
 
@@ -184,33 +184,6 @@ def is_known(name: str) -> bool:
     return True
 
 
-def refuse_mixture(entry: Checkpoint | None, architecture: str, shape: Input) -> None:
-    """Refuse a folder that contradicts the user's entry for it.
-
-    `medzoo add --replace` writes the folder, then the entry; weights with the wrong normalisation would give wrong features
-    without an error.
-
-    Args:
-        entry: of the name, if there is one; a shipped entry is not compared, because it may be newer than the folder.
-        architecture: in the folder's configuration.
-        shape: the folder's input convention.
-
-    Raises:
-        IntegrityError: with the facts that differ.
-    """
-    if entry is None:
-        return
-    path = own_dir() / f"{entry.name}.toml"
-    off = [key for key in CONVENTION if getattr(shape, key) != getattr(entry.input, key)]
-    off += ["architecture"] if architecture != entry.architecture else []
-    if off and path.is_file():
-        raise IntegrityError(
-            f"The folder of {entry.name} and its entry {path} differ in {', '.join(off)}: `medzoo add` was interrupted, or one "
-            "of the two was edited. Run `medzoo add` again, with --replace.",
-            code="folder-contradicts-entry",
-        )
-
-
 def list_models(
     pattern: str = "*",
     *,
@@ -268,3 +241,25 @@ def list_models(
 
 def _matches(value: str | None, pattern: str) -> bool:
     return value is not None and fnmatch.fnmatchcase(value.lower(), pattern.lower())
+
+
+def text_of(name: object) -> str:
+    """A name as text; a path object is always a path, also if a checkpoint has the same name.
+
+    Args:
+        name: the caller's argument: a string, or a path.
+
+    Raises:
+        UsageError: for anything else.
+
+    >>> text_of("resnet18-random"), text_of(Path("./resnet18-random"))
+    ('resnet18-random', './resnet18-random')
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(
+            f"The name is {name!r}. Give the name of a checkpoint (`medzoo list` shows all) or a folder.",
+            code="name-not-text",
+        )
+    text = os.fsdecode(name)
+    plain = not isinstance(name, str) and not Path(text).is_absolute() and not text.startswith((".", "~"))
+    return f".{os.sep}{text}" if plain else text

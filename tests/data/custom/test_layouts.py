@@ -7,7 +7,7 @@ import pytest
 from custom_samples import dicom, png, table, tree, words
 from PIL import Image
 
-from medzoo.data.custom.image_folder import find_images
+from medzoo.data.custom.find_images import find_images
 from medzoo.data.task_registry import load_task
 from medzoo.data.validation.check import check_task
 from medzoo.errors import DataContractError, UsageError

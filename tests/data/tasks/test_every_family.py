@@ -5,10 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from contract_samples import check_family
 from data_samples import fake_task
 
 from medzoo.data.files.find import files_below
-from medzoo.data.task_registry import list_tasks, load_task, open_family, task_info, task_names
+from medzoo.data.task_registry import list_tasks, load_from_family, load_task, open_family, task_info, task_names
 from medzoo.errors import DataContractError, MedzooError, UsageError
 
 BROUGHT = [name for name in list_tasks() if task_info(name).layout]
@@ -33,6 +34,34 @@ def test_every_task_of_files_says_what_a_user_needs():
     for name in list_tasks():
         if not name.startswith(GENERATED) and task_names()[name] != "medmnist":
             assert name in BROUGHT, f"{name} shows no layout"
+
+
+@pytest.mark.parametrize("name", sorted(set(task_names().values())))
+def test_contract(name):
+    check_family(open_family(name))
+
+
+@pytest.mark.parametrize("name", sorted(set(task_names().values())))
+def test_load_is_given_the_options_that_it_takes(name, monkeypatch, tmp_path):
+    """And no others: those are for every task, or an error (next test)."""
+    family = open_family(name)
+    given = {"label_policy": "zero", "groups": "none", "pooled": True, "unlabelled": True}
+    taken = {option: value for option, value in given.items() if getattr(family.TAKES, option)}
+    calls = []
+    monkeypatch.setattr(family, "load", lambda *arguments, **options: calls.append((arguments, options)))
+    base = next(iter(family.TASKS))
+    asked = {"pooled": True, "unlabelled": True, "label_policy": None, "groups": None, **taken}
+    load_from_family(base.replace("PATH", "scans"), root=tmp_path, **asked)
+    path = {"path": "scans"} if base.endswith(":PATH") else {}
+    assert calls == [((base, tmp_path), {**taken, **path})]
+
+
+@pytest.mark.parametrize("name", list_tasks())
+@pytest.mark.parametrize("option", ["label_policy", "groups"])
+def test_an_option_that_load_does_not_take_is_an_error(name, option):
+    if not getattr(open_family(task_names()[name]).TAKES, option):
+        with pytest.raises(UsageError, match=option.replace("_", " ")):
+            load_task(name.replace("PATH", "somewhere"), **{option: "none"})
 
 
 @pytest.mark.parametrize("name", BROUGHT)

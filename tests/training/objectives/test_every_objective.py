@@ -1,9 +1,8 @@
 """Objectives, found by file name, keep the contract; their losses equal plain definitions."""
 
-import dataclasses
-
 import pytest
 import torch
+from contract_samples import check_objective
 
 from medzoo.errors import UnknownNameError
 from medzoo.training.objectives import list_methods, method, simclr
@@ -13,15 +12,7 @@ from medzoo.training.objectives.supervised import Objective, Options
 
 @pytest.mark.parametrize("name", list_methods())
 def test_contract(name, tiny_net, make_batches):
-    module = method(name)
-    options = module.Options()
-    assert all(field.metadata.get("help") for field in dataclasses.fields(options))
-    assert module.views(options).min_area <= 1
-    objective = module.Objective(tiny_net(3 if module.SUPERVISED else 8), options, "multiclass")
-    objective.train()
-    values = objective(make_batches(module.VIEWS)[0], 0)
-    values["loss"].backward()
-    assert values["loss"].ndim == 0 and all(p.grad is not None for p in objective.backbone.conv.parameters())
+    check_objective(method(name), tiny_net, make_batches)
 
 
 def test_unknown_method_has_a_hint():

@@ -203,7 +203,7 @@ redistributable = true
         ("resnet18-ours", "architecture = ", "is not valid TOML"),
         ("resnet18-ours", OWN + "colour = 3\n", "colour"),
         ("resnet18-ours", b"\xff\xfe", "is not valid TOML"),
-        ("No_Name", OWN, "is no checkpoint name"),
+        ("No_Name", OWN, "is not a checkpoint name"),
     ],
 )
 def test_a_broken_own_entry(private_home, name, content, says):

@@ -267,7 +267,7 @@ def test_a_copy_in_a_directory_hub_knows_its_commit(site, tmp_path):
     with pytest.raises(WeightsUnavailableError):
         medzoo.load("lab/net@main", hub=tmp_path / "second")
     medzoo.push(again, "lab/net", hub=stick)  # another content of that name: nothing is known of its commit
-    assert any("not looked at" in note for note in medzoo.load("lab/net@main", hub=stick).load_receipt.notes)
+    assert any("not checked" in note for note in medzoo.load("lab/net@main", hub=stick).load_receipt.notes)
     assert medzoo.check("lab/net", hub=tmp_path / "second").passed
 
 

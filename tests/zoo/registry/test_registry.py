@@ -127,11 +127,11 @@ def test_own_entries_cannot_take_a_shipped_name(own):
 
 def test_a_broken_own_entry_does_not_break_the_others(own):
     (own / "resnet18-broken.toml").write_text("architecture = ")
-    with pytest.warns(UserWarning, match=r"left out.*resnet18-broken\.toml"):
+    with pytest.warns(UserWarning, match=r"resnet18-broken\.toml"):
         assert medzoo.list_models() == NAMES
     with pytest.raises(RegistryError, match=r"resnet18-broken\.toml"):
         medzoo.info("resnet18-broken")
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(UnknownNameError):
+    with pytest.warns(UserWarning, match=r"resnet18-broken\.toml"), pytest.raises(UnknownNameError):
         medzoo.info("resnet18-nothing")
 
 
