@@ -110,7 +110,7 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
     name, stem = options.protocol, Path(options.protocol).stem
     if set(options.resolved) >= RESOLVABLE and name.endswith(".toml") and not Path(name).is_file():
         name = "medzoo"  # the earlier run resolved every value, so the file, which may have moved, is not needed
-    began = compute.began(options.out, options.resume)
+    began = compute.precision_to_keep(options.out, options.resume)
     protocol = load_protocol(name, mode, device=options.device, began=began, **given)
     protocol = protocol if name == options.protocol else replace(protocol, name=stem)
     _check_numbers(protocol)

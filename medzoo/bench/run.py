@@ -174,13 +174,17 @@ class CellRun:
     def _announce(self) -> None:
         """Print the first lines of a run: its settings and all warnings."""
         compute.announce(
-            self.run, self.site, checkpoint=compute.named(self.model.load_receipt), counts=compute.counts_of(self.task),
+            self.run, self.site, checkpoint=compute.checkpoint_label(self.model.load_receipt), counts=compute.counts_of(self.task),
             notes=self.task.notes,
             how=f"protocol {self.protocol.name} {self.mode} {self.protocol.hash()[:8]} ({_settings(self.protocol, self.size)})",
         )  # fmt: skip
-        begun_otherwise = compute.begun_otherwise(self.run.path, self.run.identity)
+        other_unfinished_run = compute.other_unfinished_run(self.run.path, self.run.identity)
         warnings = [] if is_brief() else self._label_warnings  # a suite prints these once, before its first run
-        for sentence in (*warnings, *compute.doubts(self.site, kept=self._kept_precision), begun_otherwise):
+        for sentence in (
+            *warnings,
+            *compute.precision_warnings(self.site, kept=self._kept_precision),
+            other_unfinished_run,
+        ):
             if sentence:
                 warn(sentence)
 

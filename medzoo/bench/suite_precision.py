@@ -12,7 +12,7 @@ from medzoo import store
 from medzoo.bench.suite import Suite
 from medzoo.errors import UsageError
 from medzoo.precision import Precision, PrecisionChoice, resolve
-from medzoo.training.compute import began_with
+from medzoo.training.compute import precision_of_run
 from medzoo.training.options.protocol import chosen_precision
 
 RECORD = "suite.json"
@@ -60,5 +60,5 @@ def _began(runs: Path) -> Precision | None:
         recorded = json.loads((runs / RECORD).read_text()).get("precision")
         if recorded in ("fp32", "bf16"):
             return cast(Precision, recorded)
-    of_runs = (began_with(path.parent) for path in sorted(runs.rglob("status.json")))
+    of_runs = (precision_of_run(path.parent) for path in sorted(runs.rglob("status.json")))
     return next((precision for precision in of_runs if precision is not None), None)

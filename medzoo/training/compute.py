@@ -37,7 +37,7 @@ def identity_of_processes() -> dict[str, int]:
     return {"processes": processes()} if processes() > 1 else {}
 
 
-def began_with(folder: Path | str | None) -> Precision | None:
+def precision_of_run(folder: Path | str | None) -> Precision | None:
     """The precision of the run in a folder, or of the run that a state belongs to; None if there is none.
 
     Args:
@@ -67,7 +67,7 @@ def unfinished(folder: Path) -> bool:
     return False
 
 
-def begun_otherwise(out: Path, identity: Mapping[str, Any]) -> str:
+def other_unfinished_run(out: Path, identity: Mapping[str, Any]) -> str:
     """A message if an unfinished run in the same parent folder differs only in the number of processes; else empty.
 
     Args:
@@ -82,7 +82,7 @@ def begun_otherwise(out: Path, identity: Mapping[str, Any]) -> str:
     return ""
 
 
-def began(out: Path | str | None, resume: str) -> Precision | None:
+def precision_to_keep(out: Path | str | None, resume: str) -> Precision | None:
     """The precision that a resumed run has to keep; None for a new run.
 
     Args:
@@ -91,7 +91,7 @@ def began(out: Path | str | None, resume: str) -> Precision | None:
     """
     if resume == "never":
         return None
-    return began_with(out) or (None if resume == "auto" else began_with(resume))
+    return precision_of_run(out) or (None if resume == "auto" else precision_of_run(resume))
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _logged_threads(run: RunFolder) -> int | None:
     return next((int(row[_THREADS]) for row in run.rows() if _THREADS in row), None)
 
 
-def doubts(site: Compute, *, kept: bool) -> list[str]:
+def precision_warnings(site: Compute, *, kept: bool) -> list[str]:
     """Warnings before a run computes: bf16 is emulated (not within a suite), or the launcher has another precision.
 
     Args:
@@ -207,7 +207,7 @@ def announce(
         progress.say(compute.note)
 
 
-def named(receipt: Any) -> str:  # noqa: ANN401 - a LoadReceipt
+def checkpoint_label(receipt: Any) -> str:  # noqa: ANN401 - a LoadReceipt
     """A checkpoint in a few words: its name, and the first 12 digits of its weights' sha256."""
     return f"{receipt.name} ({'sha256 ' + receipt.sha256[:12] if receipt.sha256 else 'random weights'})"
 

@@ -122,7 +122,7 @@ class _PretrainJob:
         self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
         self.precision_choice = checked(self.settings["precision"])
         self.settings["precision"] = resolve(
-            self.precision_choice, options.device, began=compute.began(options.out, options.resume)
+            self.precision_choice, options.device, began=compute.precision_to_keep(options.out, options.resume)
         )
         self.base = options.checkpoint or f"{options.architecture}-random"
         classes = len(task.classes) if module.SUPERVISED else 0
@@ -173,10 +173,10 @@ class _PretrainJob:
         settings = self.settings
         epochs = f"{settings['epochs']} epoch{'s' * (settings['epochs'] != 1)}"
         compute.announce(
-            run, site, checkpoint=compute.named(self.receipt), counts={"train": self._images}, notes=self._notes,
+            run, site, checkpoint=compute.checkpoint_label(self.receipt), counts={"train": self._images}, notes=self._notes,
             how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
         )  # fmt: skip
-        for text in compute.doubts(site, kept=self.precision_choice == "auto"):
+        for text in compute.precision_warnings(site, kept=self.precision_choice == "auto"):
             warn(text)
 
     @property

@@ -184,9 +184,9 @@ def test_a_run_does_not_go_on_with_other_processes(tmp_path, began, now):
     ):
         pass
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    said = compute.begun_otherwise(tmp_path / "new", identity(now))
+    said = compute.other_unfinished_run(tmp_path / "new", identity(now))
     assert f"--num_processes {began} " in said and "run" in said
-    assert compute.begun_otherwise(tmp_path / "new", {**identity(now), "seed": 1}) == ""
+    assert compute.other_unfinished_run(tmp_path / "new", {**identity(now), "seed": 1}) == ""
 
 
 def test_a_state_of_other_processes_is_refused(tmp_path, tiny_net, make_batches):
