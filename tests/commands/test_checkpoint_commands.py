@@ -70,7 +70,9 @@ def test_convert_shows_that_it_works_on_a_terminal(own, run, monkeypatch, tmp_pa
     code, out, err = run("convert", own, "test_resnet-ours", "--out", tmp_path / "f")
     assert code == 0 and out.strip() == str(tmp_path / "f") and "replaced" not in err
     code, out, err = run("convert", own, "test_resnet-ours", "--out", tmp_path / "f")
-    assert code == 0 and out.strip() == str(tmp_path / "f") and "wasreplaced" in "".join(err.split())  # rich wraps lines
+    assert (
+        code == 0 and out.strip() == str(tmp_path / "f") and "wasreplaced" in "".join(err.split())
+    )  # rich wraps lines
 
 
 def test_info_and_card_of_a_directory_hub(run, tiny_hub, tmp_path, monkeypatch):
