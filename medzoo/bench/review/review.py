@@ -14,7 +14,7 @@ from medzoo.bench.sharing.identity_check import check_checkpoint, check_task
 from medzoo.bench.sharing.layout import RUN, predictions_file, replicate_of, run_file
 from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
 from medzoo.bench.sharing.prepare_upload import prepare_upload
-from medzoo.bench.sharing.privacy_scan import find_private
+from medzoo.bench.sharing.result_privacy import find_private
 from medzoo.bench.sharing.untrusted import parse_result
 from medzoo.errors import ResultError, UsageError
 from medzoo.store import canonical_json
