@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from expect import raises
 
 from medzoo import locks, paths, store
 from medzoo.errors import IntegrityError, RunFolderError
@@ -207,7 +208,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch):
 def test_a_claim_has_one_holder(tmp_path):
     path = tmp_path / "claims" / "x.json"
     with store.claim(path):
-        with pytest.raises(RunFolderError, match="held by"), store.claim(path):
+        with raises(RunFolderError, "lock-held"), store.claim(path):
             pass
     assert not path.exists()
     with store.claim(path):

@@ -1,6 +1,7 @@
 """The main job in small on real images: it learns, and better than chance."""
 
 import pytest
+from expect import raises
 
 from medzoo.bench.run import CellOptions, run_cell
 
@@ -35,6 +36,6 @@ def test_several_labels_an_image(real_data, tmp_path):
 def test_groups_have_to_be_stated(real_data, tmp_path):
     from medzoo.errors import DataContractError
 
-    with pytest.raises(DataContractError, match="groups"):
+    with raises(DataContractError, "patient-groups-missing", match="groups"):
         cell(real_data, tmp_path, task="parquet:medical_mnist_64")
     assert not (tmp_path / "run").exists()

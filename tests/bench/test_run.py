@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from expect import raises
 
 import medzoo
 from medzoo.bench.results import store as results
@@ -84,7 +85,7 @@ def test_what_may_change_the_number_is_another_run(options, tmp_path, change):
     for outcome, choices in ((first, {}), (other, {"fraction": change.get("fraction", 1.0)})):
         assert outcome.result["train"]["counts"] == data_counts(medzoo.load_task(options().task, **choices))
     name, value = next(iter(change.items()))
-    with pytest.raises(RunFolderError, match=rf"holds another run .*; of its options, {name}: .* there, {value} now"):
+    with raises(RunFolderError, "folder-of-other-run", match=rf"{name}: .*{value}"):
         run_cell(options(**change, results=str(tmp_path / "elsewhere")))
 
 
@@ -132,7 +133,7 @@ def test_f35_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
     )
     outcome = run_cell(options())
     assert outcome.result["status"] == "diverged" and outcome.headline is None and "diverged" in str(outcome)
-    with pytest.raises(DivergedError, match="step 1"):
+    with raises(DivergedError, "run-diverged", match="step 1"):
         outcome.raise_if_diverged()
     assert run_cell(options()).cached
     assert json.loads((outcome.run / "status.json").read_text())["state"] == "failed"
@@ -160,21 +161,21 @@ def test_a_probe_reuses_its_features(options, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"checkpoint": ""}, "--checkpoint"),
-        ({"task": ""}, "--task"),
-        ({"protocol": "nope"}, "nope"),
-        ({"fraction": 2.0}, "--fraction"),
+        ({"checkpoint": ""}, "checkpoint-missing"),
+        ({"task": ""}, "task-missing"),
+        ({"protocol": "unknown-protocol"}, "unknown-protocol"),
+        ({"fraction": 2.0}, "option-out-of-range"),
     ],
 )
 def test_wrong_usage_touches_nothing(options, tmp_path, change, message):
-    with pytest.raises(UsageError, match=message):
+    with raises(UsageError, message):
         run_cell(options(**change))
     assert not list(tmp_path.iterdir())
 
 
 def test_segmentation_is_read_but_not_trained(options, tmp_path):
     open_family("montgomery").fake(tmp_path / "root", 12)
-    with pytest.raises(UsageError, match=r"montgomery is segmentation.*medzoo\.segmenter builds the network"):
+    with raises(UsageError, "task-kind-not-supported"):
         run_cell(options(task="montgomery", root=str(tmp_path / "root")))
 
 
@@ -203,7 +204,7 @@ def test_f31_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path
         Image.fromarray(np.full((8, 8), number * 20, np.uint8)).save(folder / f"{number}.png")
     broken = tmp_path / "images" / "class0" / "4.png"
     broken.write_bytes(broken.read_bytes()[:40])
-    with pytest.raises(ImageError, match=r"4\.png"):
+    with raises(ImageError, "image-cut-off", match=r"4\.png"):
         run_cell(options(task=f"folder:{tmp_path / 'images'}", groups="none"))
     assert not (tmp_path / "run").exists()
 

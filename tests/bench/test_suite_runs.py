@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from expect import raises
 
 from medzoo import precision
 from medzoo.bench.engines import fill
@@ -110,7 +111,7 @@ def test_what_a_suite_states_is_what_machines_do(suite, suits, tmp_path, stated)
     else:
         assert go(suite(precision=stated), tmp_path)[1] == []
     assert precisions(tmp_path) == ([stated] * 2, [stated])
-    with pytest.raises(UsageError, match="compare two trainings"):
+    with raises(UsageError, "suite-precision-changed"):
         go(suite(precision="fp32" if stated == "bf16" else "bf16"), tmp_path)
 
 

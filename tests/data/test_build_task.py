@@ -1,6 +1,6 @@
 import numpy as np
-import pytest
 from data_samples import INFO
+from expect import raises
 
 from medzoo.data.build_task import by_split, make_task, marks, numbered, select_rows
 from medzoo.data.label_policy import LabelPolicy
@@ -19,9 +19,9 @@ def test_labels_are_found_by_name_whatever_the_order_of_columns():
 
 
 def test_f34_cells_that_are_no_labels_are_listed():
-    with pytest.raises(DataContractError, match=r"2 labels are not 1, 0, -1 or empty: a: yes = '2', b: no = 'x'"):
+    with raises(DataContractError, "label-not-a-mark"):
         marks([{"no": "1", "yes": "2"}, {"no": "x", "yes": "0"}], ("no", "yes"), ["a", "b"], "t.csv")
-    with pytest.raises(DataContractError, match=r"1 labels are outside the 2 classes \(no, yes\): b: 'maybe'"):
+    with raises(DataContractError, "label-outside-classes"):
         numbered(["no", "maybe"], ("no", "yes"), ["a", "b"], "t.csv")
 
 

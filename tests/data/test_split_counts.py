@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from data_samples import INFO, make, rows
+from expect import raises
 
 from medzoo.data import split_counts
 from medzoo.data.split_counts import check_share, data_counts
@@ -27,7 +28,7 @@ def test_a_share_of_eight_a_class_gives_eight_a_class():
 def test_a_share_that_is_not_applied_is_noticed(monkeypatch):
     task = task_of()
     monkeypatch.setattr(type(task), "with_tables", lambda self, tables: self)
-    with pytest.raises(DataContractError, match=r"should hold 16 images of 8 patients .* and holds 80 of 40"):
+    with raises(DataContractError, "fraction-counts-differ"):
         take_fraction(task, 0.2)
     with pytest.raises(DataContractError):
         check_share(task_of(), take_fraction_of(task_of(), drop_test=True), {"p0"})

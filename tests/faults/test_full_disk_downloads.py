@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
+from expect import raises
 from small_disk import CARD, MIB, model
 
 import medzoo
@@ -57,9 +58,7 @@ def site(monkeypatch):
 def test_f27_a_size_that_is_known_is_told_before_the_first_byte(mounted, site):
     with mounted.with_room_for(MIB):
         free = mounted.free()
-        with pytest.raises(
-            MedzooError, match=rf"needs {3 * MIB:,} bytes more, and the disk of .* has [\d,]+\. Free some"
-        ):
+        with raises(MedzooError, "disk-full"):
             download.download(site["url"], mounted.path / "below" / "net.pth")
         assert mounted.names() == [] and mounted.free() >= free - 8192
     download.download(site["url"], mounted.path / "below" / "net.pth")
@@ -70,7 +69,7 @@ def test_f27_a_size_that_is_not_known_leaves_nothing(disk, site):
     site["length"] = False
     with (
         disk.with_room_for(MIB),
-        pytest.raises(MedzooError, match=r"is full \([\d,]+ bytes are free\)\. Try again later"),
+        raises(MedzooError, "disk-full"),
     ):
         download.download(site["url"], disk.path / "net.pth")
     assert disk.names() == []
@@ -81,7 +80,7 @@ def test_f27_a_size_that_is_not_known_leaves_nothing(disk, site):
 def test_f27_somebody_else_fills_the_disk_meanwhile(mounted, site):
     with mounted.with_room_for(8 * MIB):
         site["midway"] = lambda: mounted.fill(MIB // 2)
-        with pytest.raises(MedzooError, match=r"is full .* bytes are kept; the same command goes on behind them"):
+        with raises(MedzooError, "disk-full"):
             download.download(site["url"], mounted.path / "net.pth")
     site["midway"] = lambda: None
     download.download(site["url"], mounted.path / "net.pth")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -105,7 +106,7 @@ def test_f06_not_a_number_is_found_by_check_and_never_written(folder, number):
     model = medzoo.load(str(folder))
     with torch.no_grad():
         next(model.parameters()).view(-1)[3] = number
-    with pytest.raises(IntegrityError, match="NaN or infinite"):
+    with raises(IntegrityError, "weights-not-finite"):
         medzoo.save(model, folder.parent / "new", card={"name": "x-y", "license": "mit", "data": ["z"]})
     assert not (folder.parent / "new").exists()
     rewrite(folder, lambda state: next(t for t in state.values() if t.ndim == 4).view(-1)[3:4].fill_(number) and None)
@@ -179,7 +180,7 @@ def test_f18_odd_names(text):
 
 
 def test_f18_near_names_are_told_and_never_taken(no_network):
-    with pytest.raises(UnknownNameError, match=r"Did you mean .*resnet50-imagenet"):
+    with raises(UnknownNameError, "unknown-checkpoint"):
         medzoo.load("resnet50-imagenett")
 
 
@@ -187,7 +188,7 @@ def test_f19_a_link_in_a_hub_that_leads_out(folder, tmp_path):
     hub = tmp_path / "hub"
     (hub / "lab").mkdir(parents=True)
     (hub / "lab" / "net").symlink_to(folder)
-    with pytest.raises(IntegrityError, match="leads out"):
+    with raises(IntegrityError, "outside-directory-hub"):
         medzoo.load("lab/net", hub=hub)
 
 
@@ -211,5 +212,5 @@ def test_f20_a_file_that_is_swapped_between_hash_and_read(folder, monkeypatch):
         return digest
 
     monkeypatch.setattr(store, "verified_sha256", swap)
-    with pytest.raises(IntegrityError, match="changed while it was checked and read"):
+    with raises(IntegrityError, "weights-changed-while-read"):
         medzoo.load(str(folder))

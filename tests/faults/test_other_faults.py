@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from expect import raises
 
 import medzoo
 from medzoo import store
@@ -83,7 +84,7 @@ def test_f46_a_process_that_makes_batches_dies_or_hangs(kind, monkeypatch):
     source = kind(rows, Augmentation(), InputConvention(), size=16, batch_size=5, seed=0)
     source.set_epoch(0)
     start = time.monotonic()
-    with pytest.raises(WorkerError, match="--num-workers"):
+    with raises(WorkerError, "batch-worker-failed", match="--num-workers"):
         list(source.from_step(0, 1))
     assert time.monotonic() - start < 20
 
@@ -102,7 +103,7 @@ def test_f46_the_process_that_reads_a_foreign_file_is_killed(tmp_path, apart, mo
         return done
 
     monkeypatch.setattr(sandbox.subprocess, "run", killed)
-    with pytest.raises(ConversionError, match=r"x\.pth was given up.*signal 9.*Nothing of it was used"):
+    with raises(ConversionError, "reader-killed"):
         medzoo.convert(tmp_path / "x.pth", "resnet18-imagenet", out=tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
@@ -114,7 +115,7 @@ def test_f48_a_folder_of_another_version(folder, schema):
     rows["medzoo"] |= {"schema": schema, "a_field_of_the_future": 1}
     path.write_text(json.dumps(rows))
     for read in (lambda: medzoo.load(str(folder)), lambda: medzoo.push(folder, "lab/x", dry_run=True)):
-        with pytest.raises(IntegrityError, match=rf"form {schema}; this medzoo reads medzoo\.folder/1\. Update it"):
+        with raises(IntegrityError, "other-folder-schema"):
             read()
 
 
@@ -133,5 +134,5 @@ def test_f48_a_training_state_without_a_manifest(tmp_path):
     old = tmp_path / "step-000000001"
     old.mkdir()
     (old / "facts.json").write_text("{}")
-    with pytest.raises(ResumeError, match="No state in"):
+    with raises(ResumeError, "states-damaged"):
         saved_state.load_state(tmp_path)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from expect import raises
 
 from medzoo import cores, precision
 from medzoo.bench.run import CellOptions, run_cell
@@ -107,7 +108,7 @@ def test_another_precision_that_is_asked_for_is_refused(machine, stop_at, cell):
     with pytest.raises(Interrupted):
         run_cell(cell(out="run"))
     stop_at(None)
-    with pytest.raises(RunFolderError, match="precision"):
+    with raises(RunFolderError, "folder-of-other-run", match="precision"):
         run_cell(cell(out="run", precision="bf16"))
 
 
@@ -124,7 +125,7 @@ def test_a_pretraining_goes_on_in_the_precision_that_it_began_with(machine, stop
     for out in ("copy", "run"):
         folder = pretrain(training(out=str(tmp_path / out)))
         assert json.loads((folder / "status.json").read_text())["identity"]["precision"] == "bf16"
-    with pytest.raises(RunFolderError, match="precision"):
+    with raises(RunFolderError, "folder-of-other-run", match="precision"):
         pretrain(training(precision="fp32"))
 
 
@@ -179,7 +180,7 @@ def test_a_run_does_not_go_on_with_other_processes(tmp_path, began, now):
         raise KeyboardInterrupt
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     with (
-        pytest.raises(RunFolderError, match=f"--num_processes {began} "),
+        raises(RunFolderError, "number-of-processes-changed", match=f"--num_processes {began} "),
         RunFolder(tmp_path / "run", "finetune", identity(now), {}).open(),
     ):
         pass
@@ -205,7 +206,7 @@ def test_a_state_of_other_processes_is_refused(tmp_path, tiny_net, make_batches)
 
     with pytest.raises(Interrupted):
         go(tmp_path / "one", {"seed": 0})
-    with pytest.raises(ResumeError, match="--num_processes 1 "):
+    with raises(ResumeError, "number-of-processes-changed", match="--num_processes 1 "):
         go(tmp_path / "two", {"seed": 0, "processes": 2}, resume=str(tmp_path / "one"))
 
 

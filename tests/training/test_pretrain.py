@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from expect import raises
 from safetensors.torch import load_file
 
 import medzoo
@@ -82,7 +83,7 @@ def test_a_finished_run_is_not_run_again(tiny_hub, tmp_path):
     before = (folder / "checkpoint" / "model.safetensors").stat().st_mtime_ns
     pretrain(options(tiny_hub, tmp_path / "run"))
     assert (folder / "checkpoint" / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(RunFolderError, match="epochs: 1 there, 2 now"):
+    with raises(RunFolderError, "folder-of-other-run"):
         pretrain(options(tiny_hub, tmp_path / "run", epochs=2))
 
 

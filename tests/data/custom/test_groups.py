@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from custom_samples import dicom, png, table, tree, words
+from expect import raises
 from pydicom.uid import generate_uid
 
 from medzoo.data.task_registry import load_task
@@ -49,22 +50,22 @@ def test_without_patients_the_study_and_then_the_series_group(tmp_path):
 
 def test_one_patient_id_written_over_all_is_refused(tmp_path):
     name = dicom_folder(tmp_path, patient=lambda k: "ANON", study=lambda k: SERIES[k // 4])
-    with pytest.raises(DataContractError, match="dicom:study"):
+    with raises(DataContractError, "dicom-single-patient"):
         load_task(name)
     assert undivided(load_task(name, groups="dicom:study"), lambda k: k // 4)
-    with pytest.raises(UsageError, match="dicom:series"):
+    with raises(UsageError, "dicom-level-unknown"):
         load_task(name, groups="dicom:doctor")
 
 
 def test_no_ids_at_all(tmp_path):
     name = dicom_folder(tmp_path, patient=lambda k: "", series=lambda k: "", study=lambda k: "")
-    with pytest.raises(DataContractError, match="which images belong to one patient"):
+    with raises(DataContractError, "patient-groups-missing"):
         load_task(name)
 
 
 def test_a_dicom_patient_in_two_stated_splits_is_a_leak(tmp_path):
     name = dicom_folder(tmp_path, above=lambda k: "train" if k < 22 else "test")
-    with pytest.raises(SplitError, match="P5"):
+    with raises(SplitError, "patients-in-several-splits", match="P5"):
         load_task(name)
     with pytest.warns(UserWarning, match="10 patients"):
         load_task(name, groups="none")
@@ -94,17 +95,17 @@ def test_headers_are_read_once(tmp_path, monkeypatch):
 
 
 def test_pictures_have_to_say_who_the_patients_are(tmp_path):
-    with pytest.raises(DataContractError, match="groups=none"):
+    with raises(DataContractError, "patient-groups-missing"):
         load_task(tree(tmp_path, [f"{c}/{k}.png" for c in "ab" for k in range(20)]))
     dicom_folder(tmp_path / "mixed")
     png(tmp_path / "mixed" / "a" / "x.png")
-    with pytest.raises(DataContractError, match="groups=none"):
+    with raises(DataContractError, "patient-groups-missing"):
         load_task(f"folder:{tmp_path / 'mixed'}")
 
 
 def test_parent_groups_by_the_folder(tmp_path):
     name = tree(tmp_path / "a", [f"{'ab'[k // 4 % 2]}/P{k // 4}/{k}.png" for k in range(40)])
-    with pytest.raises(DataContractError, match="--groups parent"):
+    with raises(DataContractError, "patient-groups-missing", match="--groups parent"):
         load_task(name)
     task = load_task(name, groups="parent")
     assert undivided(task, lambda k: k // 4) and task.info.groups.startswith("parent")
@@ -113,19 +114,19 @@ def test_parent_groups_by_the_folder(tmp_path):
     torn = tree(
         tmp_path / "c", [f"{s}/{'ab'[k % 2]}/P{k // 4}/{k}.png" for k in range(40) for s in [("train", "test")[k > 21]]]
     )
-    with pytest.raises(SplitError, match="P5"):
+    with raises(SplitError, "patients-in-several-splits", match="P5"):
         load_task(torn, groups="parent")
 
 
 def test_parent_of_deeper_folders(tmp_path):
     name = tree(tmp_path, [f"{'ab'[k // 8 % 2]}/P{k // 8}/study{k // 4 % 2}/{k}.png" for k in range(80)])
-    with pytest.raises(DataContractError, match="parent:2"):
+    with raises(DataContractError, "patient-folder-repeated", match="parent:2"):
         load_task(name, groups="parent")
     assert undivided(load_task(name, groups="parent:2"), lambda k: k // 8)
-    with pytest.raises(DataContractError, match="no folder of a patient"):
+    with raises(DataContractError, "patient-folder-missing"):
         load_task(name, groups="parent:3")
     png(tmp_path / "a" / "loose.png", 200)
-    with pytest.raises(DataContractError, match="loose"):
+    with raises(DataContractError, "patient-folder-missing", match="loose"):
         load_task(name, groups="parent:2")
 
 
@@ -133,7 +134,7 @@ def test_parent_of_a_table(tmp_path):
     name = table(tmp_path, ["image", "label"], [(f"P{k // 4}/{k}.png", "ab"[k // 4 % 2]) for k in range(40)])
     assert undivided(load_task(name, groups="parent"), lambda k: k // 4)
     assert undivided(load_task(f"{name},group=parent"), lambda k: k // 4)
-    with pytest.raises(UsageError, match="differ"):
+    with raises(UsageError, "groups-contradict", match="differ"):
         load_task(f"{name},group=parent", groups="none")
 
 
@@ -162,14 +163,14 @@ def test_one_image_in_two_splits_is_refused_in_every_run(tmp_path, spelled):
     (tmp_path / "x").mkdir()
     lines = ["id,image,label,split", *(f"n{k},{','.join(r)}" for k, r in enumerate(rows)), f"last,{spelled},a,test"]
     (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(SplitError, match=r"i3\.png"):
+    with raises(SplitError, "images-in-several-splits", match=r"i3\.png"):
         load_task(name, groups="none")
 
 
 def test_one_file_under_two_names_is_in_two_splits(tmp_path):
     name = tree(tmp_path, [f"{s}/{c}/{k}.png" for s in ("train", "test") for c in "ab" for k in range(5)])
     (tmp_path / "test" / "a" / "copy.png").symlink_to(tmp_path / "train" / "a" / "0.png")
-    with pytest.raises(SplitError, match=r"copy\.png"):
+    with raises(SplitError, "files-in-several-splits"):
         load_task(name, groups="none")
 
 

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from expect import raises
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -67,7 +68,7 @@ def test_copies_in_hidden_folders_are_no_images_and_linked_folders_are_read(tmp_
 
 
 def test_no_word_about_patients_is_an_error_that_explains_itself(tmp_path):
-    with pytest.raises(DataContractError, match=r"which images belong to one patient.*groups=none"):
+    with raises(DataContractError, "patient-groups-missing"):
         load_task(f"folder:{class_folders(tmp_path)}")
 
 
@@ -77,21 +78,21 @@ def test_a_missing_folder_is_named(tmp_path, prefix):
         load_task(f"{prefix}:{tmp_path / 'nowhere'}", groups="none")
     with pytest.raises(DataContractError):
         load_task(f"{prefix}:{tmp_path}", groups="none")
-    with pytest.raises(UsageError, match="say where"):
+    with raises(UsageError, "path-missing"):
         load_task(f"{prefix}:")
 
 
 def test_folders_that_do_not_fit(tmp_path):
     class_folders(tmp_path / "a")
     png(tmp_path / "a" / "test" / "odd" / "0.png")
-    with pytest.raises(DataContractError, match=r"outside the 2 classes of train .*test/odd/0.png"):
+    with raises(DataContractError, "images-outside-classes"):
         load_task(f"folder:{tmp_path / 'a'}", groups="none")
     class_folders(tmp_path / "b")
     png(tmp_path / "b" / "extra" / "0.png")
-    with pytest.raises(DataContractError, match="others beside them: extra"):
+    with raises(DataContractError, "split-folders-mixed"):
         load_task(f"folder:{tmp_path / 'b'}", groups="none")
     png(class_folders(tmp_path / "c") / "train" / "loose.png")
-    with pytest.raises(DataContractError, match=r"outside class folders: loose.png"):
+    with raises(DataContractError, "images-outside-class-folders"):
         load_task(f"folder:{tmp_path / 'c'}", groups="none")
 
 
@@ -113,25 +114,25 @@ def test_spellings_of_a_csv(tmp_path, change):
 @pytest.mark.parametrize(
     "change, error, cause",
     [
-        (lambda t: t.replace("b.png", "zz.png"), DataContractError, r"1 images do not exist .*zz.png"),
-        (lambda t: t.replace("b.png", "a.png"), DataContractError, "1 ids occur more than once: a.png"),
-        (lambda t: t.replace("pe", "pa"), SplitError, r"pa \(test, train\)"),
-        (lambda t: t.replace("pe", ""), DataContractError, "1 images have an empty patient"),
-        (lambda t: t.replace("pe", "NaN"), DataContractError, "1 images have an empty patient"),
-        (lambda t: t.replace(",y,pb", ",,pb"), DataContractError, "1 rows have no label: b.png"),
-        (lambda t: t.replace("pb,train", "pb,tarin"), DataContractError, "b.png: 'tarin'"),
-        (lambda t: t.replace("patient_id,split", "patient_id,patient_id"), DataContractError, "different names"),
-        (lambda t: t + "a.png,n\n", DataContractError, "1 rows do not have 4 fields: row 7"),
-        (lambda t: t.replace("image", "picture"), DataContractError, "no column says where the images are"),
-        (lambda t: t.replace("label", "diagnosis"), DataContractError, "neither a column label"),
-        (lambda t: t.split("\n")[0], DataContractError, "header and no rows"),
-        (lambda t: "", DataContractError, "is empty"),
-        (lambda t: '"' + t, DataContractError, "no readable CSV"),
-        (lambda t: t.encode() + b"\xff", DataContractError, "not UTF-8"),
+        (lambda t: t.replace("b.png", "zz.png"), DataContractError, "image-files-missing"),
+        (lambda t: t.replace("b.png", "a.png"), DataContractError, "image-id-repeated"),
+        (lambda t: t.replace("pe", "pa"), SplitError, "patients-in-several-splits"),
+        (lambda t: t.replace("pe", ""), DataContractError, "patient-id-empty"),
+        (lambda t: t.replace("pe", "NaN"), DataContractError, "patient-id-empty"),
+        (lambda t: t.replace(",y,pb", ",,pb"), DataContractError, "label-empty"),
+        (lambda t: t.replace("pb,train", "pb,tarin"), DataContractError, "split-value-unknown"),
+        (lambda t: t.replace("patient_id,split", "patient_id,patient_id"), DataContractError, "column-repeated"),
+        (lambda t: t + "a.png,n\n", DataContractError, "row-length-wrong"),
+        (lambda t: t.replace("image", "picture"), DataContractError, "image-column-missing"),
+        (lambda t: t.replace("label", "diagnosis"), DataContractError, "label-column-missing"),
+        (lambda t: t.split("\n")[0], DataContractError, "table-without-rows"),
+        (lambda t: "", DataContractError, "table-empty"),
+        (lambda t: '"' + t, DataContractError, "csv-unreadable"),
+        (lambda t: t.encode() + b"\xff", DataContractError, "table-not-utf8"),
     ],
 )
 def test_f34_broken_csvs_name_every_offender(tmp_path, change, error, cause):
-    with pytest.raises(error, match=cause):
+    with raises(error, cause):
         load_task(csv_folder(tmp_path, change(GOOD)))
 
 
@@ -148,17 +149,17 @@ def test_a_csv_of_windows(tmp_path):
      ("/x/c.png", "as they lie below"), ("z.png", r"z\.png\.$"), ("no/c.png", "There is `c.png`"), ("", r": \.$")],
 )  # fmt: skip
 def test_an_image_that_is_missing_is_told_with_what_it_may_be(tmp_path, written, hint):
-    with pytest.raises(DataContractError, match=f"1 images do not exist below .*{hint}"):
+    with raises(DataContractError, "image-files-missing"):
         load_task(csv_folder(tmp_path, GOOD.replace("c.png", written)))
 
 
 def test_labels_outside_named_classes(tmp_path):
     name = csv_folder(tmp_path, GOOD)
     (tmp_path / "classes.json").write_text('["n", "x"]')
-    with pytest.raises(DataContractError, match=r"3 labels are outside the 2 classes \(n, x\): b.png: 'y'"):
+    with raises(DataContractError, "label-outside-classes"):
         load_task(name)
     (tmp_path / "classes.json").write_text('{"n": 1}')
-    with pytest.raises(DataContractError, match="list of class names"):
+    with raises(DataContractError, "classes-json-not-a-list"):
         load_task(name)
 
 
@@ -184,7 +185,7 @@ def test_multilabel_columns_and_the_policy(tmp_path):
     )
     assert np.isnan(task.labels("train")[2]).all()
     assert load("zero").labels("train")[2, 0] == 0 and load("one").labels("train")[2, 0] == 1
-    with pytest.raises(UsageError, match="Unknown label policy"):
+    with raises(UsageError, "label-policy-unknown"):
         load("maybe")
 
 
@@ -196,7 +197,7 @@ def test_numbers_with_fractions_are_regression(tmp_path):
 def test_f31_an_unreadable_image_names_its_file(tmp_path):
     task = load_task(csv_folder(tmp_path, GOOD))
     (tmp_path / "c.png").write_bytes(b"<html>")
-    with pytest.raises(ImageError, match=r"c.png: is an HTML page"):
+    with raises(ImageError, "image-is-html"):
         decoded(task, "validation", size=8)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from custom_samples import table
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ def test_plain_whole_numbers_are_classes_in_their_order(tmp_path, words, classes
 
 @pytest.mark.parametrize("words", [("1", "1.0", "2"), ("0", "-0"), ("3", "3.00")])
 def test_one_number_in_two_spellings_is_told_and_never_merged(tmp_path, words):
-    with pytest.raises(DataContractError, match=" = "):
+    with raises(DataContractError, "label-spelled-differently", match=" = "):
         task_of(tmp_path, words)
 
 
@@ -54,7 +55,7 @@ def test_numbers_with_fractions_are_values(tmp_path, words):
 
 def test_a_value_that_is_no_number_among_values_is_told(tmp_path):
     rows = [(f"i{k}.png", k + 0.5 if k != 7 else "n.v.", f"p{k}") for k in range(40)]
-    with pytest.raises(DataContractError, match=r"i7\.png: 'n\.v\.'"):
+    with raises(DataContractError, "label-not-a-number", match=r"i7\.png: 'n\.v\.'"):
         load_task(table(tmp_path, HEADER, rows))
 
 
@@ -64,7 +65,7 @@ def test_accents_in_two_encodings_are_one_class(tmp_path):
 
 def test_numbers_that_may_name_or_count_named_classes(tmp_path):
     (tmp_path / "classes.json").write_text('["1", "2", "3"]')
-    with pytest.raises(DataContractError, match="unclear"):
+    with raises(DataContractError, "class-numbers-ambiguous", match="unclear"):
         task_of(tmp_path, ("0", "1", "2"))
     assert task_of(tmp_path, ("3", "1", "2")).classes == ("1", "2", "3")
     (tmp_path / "classes.json").write_text('["benign", "malignant"]')

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from data_samples import fake_task
+from expect import raises
 from PIL import Image
 
 from medzoo.data.decode_cache.cache import decoded
@@ -54,12 +55,12 @@ def test_parquet_kinds_of_label(tmp_path):
     table(tmp_path / "w.parquet", images, label=["y", "n"] * 3, **words)
     assert load_task(f"parquet:{tmp_path / 'w.parquet'}").classes == ("n", "y")
     table(tmp_path / "l.parquet", images, label=[[1, 0], [0, 1]] * 3, **words)
-    with pytest.raises(DataContractError, match="nothing names them"):
+    with raises(DataContractError, "class-names-missing"):
         load_task(f"parquet:{tmp_path / 'l.parquet'}")
     (tmp_path / "classes.json").write_text('["mass", "oedema"]')
     assert load_task(f"parquet:{tmp_path / 'l.parquet'}").kind == "multilabel"
     table(tmp_path / "i.parquet", images, label=[0, 1, 0, 5, 1, 0], **words)
-    with pytest.raises(DataContractError, match=r"1 labels are outside the 2 classes \(mass, oedema\)"):
+    with raises(DataContractError, "label-outside-classes"):
         load_task(f"parquet:{tmp_path / 'i.parquet'}")
     table(tmp_path / "s.parquet", images, label=[0, 1] * 3, split=["train"] * 2 + ["val"] * 2 + ["test"] * 2, **words)
     assert load_task(f"parquet:{tmp_path / 's.parquet'}").groups("test") == ["e", "f"]
@@ -73,7 +74,7 @@ def test_lists_of_class_numbers_become_vectors(tmp_path):
     )
     columns = {"image": [encoded(1)] * 3, "label": [[0, 2], [1], []], "patient_id": list("xyz")}
     Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(DataContractError, match=r"too few|no training image"):
+    with raises(DataContractError, "groups-too-few"):
         load_task(f"parquet:{tmp_path}")  # three images, three classes: no room for a validation split
     columns = {key: values * 4 for key, values in columns.items()} | {"patient_id": [f"p{n}" for n in range(12)]}
     Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "train.parquet")
@@ -89,27 +90,27 @@ def test_an_unreadable_cell_names_file_and_row(tmp_path):
         patient_id=[f"p{n}" for n in range(10)],
     )
     task = load_task(f"parquet:{tmp_path / 'all.parquet'}")
-    with pytest.raises(ImageError, match=r"all.parquet row 9"):
+    with raises(ImageError, "image-format-unknown", match=r"all.parquet row 9"):
         for split in task.tables:
             decoded(task, split, size=4)
 
 
 def test_parquet_bad_input(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DataContractError, match="no whole Parquet file"):
+    with raises(DataContractError, "parquet-unreadable"):
         load_task(f"parquet:{tmp_path}")
     table(tmp_path / "train.parquet", [encoded(1)] * 4, label=[0, 1, 0, 1], patient_id=list("abcd"))
     table(tmp_path / "test.parquet", [encoded(1)] * 2, label=[0, 1], patient_id=["d", "e"])
-    with pytest.raises(SplitError, match=r"d \(test, train\)"):
+    with raises(SplitError, "patients-in-several-splits"):
         load_task(f"parquet:{tmp_path}")
-    with pytest.raises(DataContractError, match="no column 'nurse'"):
+    with raises(DataContractError, "named-column-missing"):
         load_task(f"parquet:{tmp_path}", groups="nurse")
     assert load_task(f"parquet:{tmp_path}", groups="none").info.groups.startswith("none")
     table(tmp_path / "test.parquet", [encoded(1)] * 2, target=[0, 1], patient_id=["f", "e"])
-    with pytest.raises(DataContractError, match="other columns or classes"):
+    with raises(DataContractError, "tables-differ"):
         load_task(f"parquet:{tmp_path}")
     table(tmp_path / "extra.parquet", [encoded(1)], label=[0], patient_id=["q"])
-    with pytest.raises(DataContractError, match=r"extra.parquet are no splits"):
+    with raises(DataContractError, "parquet-names-unknown"):
         load_task(f"parquet:{tmp_path}")
 
 
@@ -135,7 +136,7 @@ def test_real_tables(real_data, name, groups, rows, shape, kind):
         small = load_task(f"parquet:{real_data / name}", fraction=0.2)
         assert set(small.groups("train")) < set(task.groups("train"))
     else:
-        with pytest.raises(DataContractError, match="groups=none"):
+        with raises(DataContractError, "patient-groups-missing"):
             load_task(f"parquet:{real_data / name}")
 
 
@@ -155,7 +156,7 @@ def test_a_parquet_file_that_states_its_split_is_not_trained_on_its_test_rows(tm
     for file, first in (("train", 0), ("test", 20)):
         part = {key: values[first : first + 20] for key, values in rest.items()}
         table(root / f"{file}.parquet", [encoded(n) for n in range(20)], **part, split=["train"] * 20)
-    with pytest.raises(DataContractError, match="two statements"):
+    with raises(DataContractError, "split-sources-differ"):
         load_task(f"parquet:{root}")
     assert "test" not in load_task(f"parquet:{root},split=split").tables
     assert load_task(f"parquet:{root},split=none").tables["train"].num_rows == 28
@@ -170,12 +171,12 @@ def test_columns_of_parquet_by_name(tmp_path):
     assert task.kind == "multilabel" and task.classes == ("Edema", "Mass") and task.info.groups == "PatientID"
     assert load_task(f"parquet:{path},labels=mass").classes == ("Mass",)
     assert load_task(f"parquet:{path},label=edema,group=patientid").kind == "binary"
-    with pytest.raises(DataContractError, match="Did you mean"):
+    with raises(DataContractError, "named-column-missing"):
         load_task(f"parquet:{path},image=imag")
 
 
 def test_patients_as_numbers_in_one_file_and_with_gaps_in_the_other(tmp_path):
     table(tmp_path / "train.parquet", [encoded(1)] * 4, label=[0, 1, 0, 1], patient_id=[1, 2, 3, 4])
     table(tmp_path / "test.parquet", [encoded(1)] * 2, label=[0, 1], patient_id=[4.0, 9.0])
-    with pytest.raises(SplitError, match=r"4 \(test, train\)"):
+    with raises(SplitError, "patients-in-several-splits"):
         load_task(f"parquet:{tmp_path}")

@@ -2,6 +2,7 @@ import re
 
 import pytest
 from custom_samples import table, words
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.data.validation.check import check_task
@@ -39,7 +40,7 @@ def test_a_column_that_may_be_the_split_is_refused_until_it_is_named(tmp_path, c
     flag = column in ("valid", "is_valid", "test", "Train")
     first = lambda k: int((k < 20) == (column == "Train")) if flag else half(k)  # noqa: E731
     name = table(tmp_path, [*HEADER, column], [row(k, first(k)) for k in range(40)])
-    with pytest.raises(DataContractError, match=f"split={column}"):
+    with raises(DataContractError, "split-column-unclear", match=f"split={column}"):
         load_task(name)
     task = load_task(f"{name},split={column.lower()}")
     wanted = "validation" if "valid" in column else "test"
@@ -66,15 +67,15 @@ def test_flags_are_the_split(tmp_path, flags, train, test):
 
 def test_flags_that_contradict_each_other(tmp_path):
     name = table(tmp_path, [*HEADER, "is_train", "is_test"], [row(k, 1, int(k == 3)) for k in range(40)])
-    with pytest.raises(DataContractError, match=r"i3\.png"):
+    with raises(DataContractError, "rows-in-several-splits", match=r"i3\.png"):
         load_task(name)
 
 
 def test_a_flag_whose_name_says_nothing(tmp_path):
     name = table(tmp_path, [*HEADER, "chosen"], [row(k, k % 2) for k in range(40)])
-    with pytest.raises(UsageError, match="which split"):
+    with raises(UsageError, "split-flag-unclear"):
         load_task(f"{name},split=chosen")
-    with pytest.raises(DataContractError, match="no column 'chose'"):
+    with raises(DataContractError, "named-column-missing"):
         load_task(f"{name},split=chose")
 
 
@@ -82,7 +83,7 @@ def test_two_columns_have_to_agree(tmp_path):
     name = table(tmp_path / "a", [*HEADER, "split", "set"], [row(k, half(k), half(k).title()) for k in range(40)])
     assert trained_and_tested(load_task(name))[1] == set(range(20, 40))
     name = table(tmp_path / "b", [*HEADER, "split", "set"], [row(k, half(k), half(k + 5)) for k in range(40)])
-    with pytest.raises(DataContractError, match=r"5 rows.*i15\.png"):
+    with raises(DataContractError, "split-sources-differ", match=r"5 rows.*i15\.png"):
         load_task(name)
     assert trained_and_tested(load_task(f"{name},split=set"))[1] == set(range(15, 40))
 
@@ -91,20 +92,20 @@ def test_the_folders_of_the_images_are_the_split_where_nothing_else_is(tmp_path)
     name = table(tmp_path / "a", HEADER, [row(k, folder=f"x/{half(k)}/") for k in range(40)])
     assert trained_and_tested(load_task(name))[1] == set(range(20, 40))
     name = table(tmp_path / "b", [*HEADER, "split"], [row(k, half(k + 3), folder=f"{half(k)}/") for k in range(40)])
-    with pytest.raises(DataContractError, match=r"train/i17\.png: test"):
+    with raises(DataContractError, "split-sources-differ"):
         load_task(name)
     assert trained_and_tested(load_task(f"{name},split=split"))[1] == set(range(17, 40))
     name = table(tmp_path / "c", [*HEADER, "split"], [row(k, half(k), folder="train/") for k in range(40)])
     assert trained_and_tested(load_task(name))[1] == set(range(20, 40))  # one folder is no statement
     name = table(tmp_path / "d", HEADER, [row(k, folder=("val/", "test/")[k % 2]) for k in range(40)])
-    with pytest.raises(DataContractError, match="none is for training"):
+    with raises(DataContractError, "training-split-missing"):
         load_task(name)
 
 
 @pytest.mark.parametrize("spelled", [str, lambda f: f + 1, lambda f: f"fold{f}", lambda f: float(f)])
 def test_folds_of_the_data_are_used_and_never_ignored(tmp_path, spelled):
     name = table(tmp_path, [*HEADER, "Fold"], [row(k, spelled(k % 4)) for k in range(40)])
-    with pytest.raises(UsageError, match="--fold 0 to 3"):
+    with raises(UsageError, "fold-not-given", match="--fold 0 to 3"):
         load_task(name)
     task = load_task(name, fold=1)
     place = {int(key[1:-4]): split for key, split in words(task).items()}
@@ -112,7 +113,7 @@ def test_folds_of_the_data_are_used_and_never_ignored(tmp_path, spelled):
         k % 4 for k, s in place.items() if s == "validation"
     } == {2}
     assert {k % 4 for k, s in place.items() if s == "train"} == {3, 0} and len(place) == 40
-    with pytest.raises(UsageError, match="no fold 4"):
+    with raises(UsageError, "fold-out-of-range"):
         load_task(name, fold=4)
     assert load_task(f"{name},split=none").tables["train"].num_rows == 28
 
@@ -124,7 +125,7 @@ def test_folds_within_a_training_split(tmp_path):
     place = {int(key[1:-4]): split for key, split in words(task).items()}
     assert {k for k, s in place.items() if s == "test"} == set(range(30, 40))
     assert {k % 3 for k, s in place.items() if s == "validation"} == {2}
-    with pytest.raises(UsageError, match="fold"):
+    with raises(UsageError, "fold-not-given", match="fold"):
         load_task(name)
 
 
@@ -144,7 +145,7 @@ def test_labels_and_patients_are_no_splits(tmp_path):
 
 def test_near_misses_of_column_names_are_told(tmp_path):
     name = table(tmp_path / "a", ["image", "label", "pateint_id", "spllit"], [row(k, "xy"[k % 2]) for k in range(40)])
-    with pytest.raises(DataContractError, match="patient"):
+    with raises(DataContractError, "patient-groups-missing", match="patient"):
         load_task(name)
     with pytest.warns(UserWarning, match=r"'spllit'|'pateint_id'") as told:
         load_task(name, groups="none")

@@ -1,5 +1,6 @@
 import pytest
 from custom_samples import dicom, table, tree, words
+from expect import raises
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.shards.write import write_shards
@@ -71,5 +72,5 @@ def test_they_are_checked_and_written_as_shards(tmp_path):
 
 
 def test_labelled_use_says_what_is_missing(tmp_path):
-    with pytest.raises(DataContractError, match="pre-training"):
+    with raises(DataContractError, "class-folders-missing", match="pre-training"):
         load_task(tree(tmp_path, [f"{k}.png" for k in range(8)]), groups="none")

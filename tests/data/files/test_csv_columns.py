@@ -2,6 +2,7 @@ import gzip
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.files import csv_columns
 from medzoo.data.files.csv_columns import marked, numbers, read_columns
@@ -35,19 +36,19 @@ def test_rows_over_several_chunks_are_joined(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "content, cause",
     [
-        (b"", "is empty"),
-        (b"\n\n", "is empty"),
-        (b"a,b\n", "no rows"),
-        (b"a\n1\n", "columns b are missing; it has a"),
-        (b"a,b,a\n1,2,3\n", "different names; look at 'a'"),
-        (b"a,b\n1\n2,3\n4,5,6\n", "2 rows do not have 2 fields: row 1, row 3"),
-        (b'a,b\n1,"2\n', "no readable CSV"),
-        (b"a,b\n\xff,2\n", "not UTF-8"),
+        (b"", "table-empty"),
+        (b"\n\n", "table-empty"),
+        (b"a,b\n", "table-without-rows"),
+        (b"a\n1\n", "columns-missing"),
+        (b"a,b,a\n1,2,3\n", "column-repeated"),
+        (b"a,b\n1\n2,3\n4,5,6\n", "row-length-wrong"),
+        (b'a,b\n1,"2\n', "csv-unreadable"),
+        (b"a,b\n\xff,2\n", "table-not-utf8"),
     ],
 )
 def test_f34_unreadable_tables_say_why(tmp_path, content, cause):
     (tmp_path / "t.csv").write_bytes(content)
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         read_columns(tmp_path / "t.csv", ("a", "b"))
 
 
@@ -55,9 +56,9 @@ def test_damaged_archives_say_so(tmp_path):
     whole = gzip.compress(b"a,b\n" + b"1,2\n" * 5000)
     for content in (whole[: len(whole) // 2], whole[:20] + bytes(10) + whole[30:], b"a,b\n1,2\n"):
         (tmp_path / "t.csv.gz").write_bytes(content)
-        with pytest.raises(DataContractError, match=r"no whole .gz file|no readable|do not have"):
+        with raises(DataContractError, "gzip-damaged"):
             read_columns(tmp_path / "t.csv.gz", ("a", "b"))
-    with pytest.raises(DataContractError, match="cannot be read"):
+    with raises(DataContractError, "table-unreadable"):
         read_columns(tmp_path / "nowhere.csv", ("a",))
 
 
@@ -73,7 +74,7 @@ def test_labels_are_found_by_name_and_unknown_ones_are_listed():
     found = marked(table, ("a", "b"), ["w", "x", "y", "z"], "t.csv")
     assert found.dtype == np.float32
     assert np.array_equal(found, [[-1, 1], [-1, np.nan], [1, np.nan], [0, 0]], equal_nan=True)
-    with pytest.raises(DataContractError, match=r"2 labels are not 1, 0, -1 or empty: x: a = '2', w: b = 'yes'"):
+    with raises(DataContractError, "label-not-a-mark"):
         marked({"a": ["1", "2"], "b": ["yes", "0"]}, ("a", "b"), ["w", "x"], "t.csv")
 
 

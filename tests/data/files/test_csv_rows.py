@@ -1,4 +1,5 @@
 import pytest
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,18 +29,18 @@ def test_the_index_of_pandas_and_a_comma_at_the_end_of_the_header(tmp_path):
 @pytest.mark.parametrize(
     "content, cause",
     [
-        (b"", "is empty"),
-        (b"a,b\n", "no rows"),
-        (b"a,a\n1,2\n", "different names"),
-        (b"a,,b\n1,2,3\n", "different names"),
-        (b"a,b\n1\n", "1 rows do not have 2 fields: row 1"),
-        (b"a,b\n\xff,1\n", "is not UTF-8"),
-        (b'a,b\n"1,2\n', "no readable CSV"),
-        (b"a,c\n1,2\n", "columns b are missing; it has a, c"),
+        (b"", "table-empty"),
+        (b"a,b\n", "table-without-rows"),
+        (b"a,a\n1,2\n", "column-repeated"),
+        (b"a,,b\n1,2,3\n", "column-repeated"),
+        (b"a,b\n1\n", "row-length-wrong"),
+        (b"a,b\n\xff,1\n", "table-not-utf8"),
+        (b'a,b\n"1,2\n', "csv-unreadable"),
+        (b"a,c\n1,2\n", "columns-missing"),
     ],
 )
 def test_f34_broken_tables_say_why(tmp_path, content, cause):
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         read_csv(write(tmp_path / "t.csv", content), ["b"] if b"c" in content else [])
 
 
@@ -51,7 +52,7 @@ def test_short_rows_are_left_out_while_problems_are_gathered(tmp_path):
 
 def test_lists_split_at_commas_or_blanks(tmp_path):
     assert read_list(write(tmp_path / "l.txt", "a b.png,1\n\nc.png 0 1\n")) == [["a b.png", "1"], ["c.png", "0", "1"]]
-    with pytest.raises(DataContractError, match="is empty"):
+    with raises(DataContractError, "table-empty"):
         read_list(write(tmp_path / "e.txt", "\n"))
 
 

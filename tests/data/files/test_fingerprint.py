@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from custom_samples import png
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.files.fingerprint import fingerprint
@@ -111,7 +112,7 @@ def test_rows_and_results_follow_the_files_of_a_parquet_of_paths(tmp_path):
         new = np.asarray(decoded(second, "train", size=4).images)[:, 0, 0]
         assert second.fingerprint != first.fingerprint and (new == old + 100).all()
         (root / "im" / "3.png").unlink()
-        with pytest.raises(Exception, match=r"im/3\.png"):
+        with raises(Exception, "image-files-missing", match=r"im/3\.png"):
             load_task(f"parquet:{root}")
 
 

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from dicom_samples import RAMP, image, window, written
+from expect import raises
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom import uid
@@ -22,11 +23,11 @@ DEFLATED = written(image(RAMP, bits=12), uid.DeflatedExplicitVRLittleEndian)
 
 
 @pytest.mark.parametrize("name", ["scan.dcm", "scan.nii.gz", "scan.jpg", "scan"])
-@pytest.mark.parametrize("data, cause", [(b"", "0 bytes"), (b"<html>please log in</html>", "an HTML page"),
-                                         (b"no image at all, in words", "not an image format that medzoo reads")])  # fmt: skip
+@pytest.mark.parametrize("data, cause", [(b"", "image-file-empty"), (b"<html>please log in</html>", "image-is-html"),
+                                         (b"no image at all, in words", "image-format-unknown")])  # fmt: skip
 def test_f31_empty_files_web_pages_and_words_under_medical_names(tmp_path, name, data, cause):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(ImageError, match=cause) as caught:
+    with raises(ImageError, cause) as caught:
         read_image(tmp_path / name)
     assert name in str(caught.value)
 
@@ -40,13 +41,11 @@ def test_f31_a_dicom_file_cut_anywhere_is_an_error(data):
 
 
 def test_f33_sizes_beyond_any_image_are_refused():
-    with pytest.raises(ImageError, match="65535 x 65535 pixels, more than"):
+    with raises(ImageError, "image-too-large"):
         decode_bytes(written(image(RAMP, Rows=65535, Columns=65535)), "x")
-    with pytest.raises(
-        ImageError, match="2000000 x 12 x 20 pixels of 16 bits take 960,000,000 bytes, and 480 are there"
-    ):
+    with raises(ImageError, "pixels-cut-off"):
         decode_bytes(written(image(RAMP, NumberOfFrames=2_000_000)), "x", frame=0)
-    with pytest.raises(ImageError, match="100000000 frames of 20 x 12, more than 1,073,741,824"):
+    with raises(ImageError, "volume-too-large"):
         decode_bytes(written(image(RAMP, NumberOfFrames=100_000_000)), "x", frame="all")
 
 
@@ -61,7 +60,7 @@ def test_f33_a_deflated_bomb_is_found_without_keeping_it(monkeypatch):
     assert len(bomb) < 200_000
     tracemalloc.start()
     try:
-        with pytest.raises(ImageError, match="unpacks to more than 50,000,000 bytes, a decompression bomb"):
+        with raises(ImageError, "unpacked-too-large"):
             decode_bytes(bomb, "x")
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:

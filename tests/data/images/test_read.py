@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
+from expect import raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -101,10 +102,10 @@ def test_f33_exif_orientation_is_applied(orientation):
 def test_f33_several_frames_need_a_choice(tmp_path):
     frames = [Image.fromarray(GREY // (n + 1)) for n in range(3)]
     frames[0].save(tmp_path / "stack.tif", save_all=True, append_images=frames[1:])
-    with pytest.raises(ImageError, match=r"stack.tif: holds 3 frames; say which.* #0 to #2"):
+    with raises(ImageError, "frame-required"):
         read_image(tmp_path / "stack.tif")
     assert (read_image(tmp_path / "stack.tif", frame=2).array == GREY // 3).all()
-    with pytest.raises(ImageError, match="no frame 3"):
+    with raises(ImageError, "frame-out-of-range"):
         read_image(tmp_path / "stack.tif", frame=3)
 
 
@@ -120,37 +121,37 @@ def bomb():
 @pytest.mark.parametrize(
     "data, cause",
     [
-        (b"", "0 bytes"),
-        (b"  <!DOCTYPE html><html>please log in", "HTML page"),
-        (b"not an image at all", "not an image format that medzoo reads"),
-        (encoded(Image.fromarray(GREY))[:-40], "cannot be decoded"),
-        (encoded(Image.fromarray(NOISE), "JPEG")[:2000], "cannot be decoded"),
-        (b"\0" * 128 + b"DICM", "not a DICOM file, or cut off"),
-        (b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0", "which are not possible"),
-        (bomb(), "decompression bomb"),
+        (b"", "image-file-empty"),
+        (b"  <!DOCTYPE html><html>please log in", "image-is-html"),
+        (b"not an image at all", "image-format-unknown"),
+        (encoded(Image.fromarray(GREY))[:-40], "image-cut-off"),
+        (encoded(Image.fromarray(NOISE), "JPEG")[:2000], "image-cut-off"),
+        (b"\0" * 128 + b"DICM", "dicom-empty"),
+        (b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0", "nifti-header-damaged"),
+        (bomb(), "image-too-large"),
     ],
 )  # fmt: skip
 def test_f31_broken_files_name_file_and_cause(tmp_path, data, cause):
     (tmp_path / "scan.jpg").write_bytes(data)
-    with pytest.raises(ImageError, match=cause) as caught:
+    with raises(ImageError, cause) as caught:
         read_image(tmp_path / "scan.jpg")
     assert "scan.jpg" in str(caught.value)
 
 
 def test_a_missing_file_is_clear(tmp_path):
     for name in ("none.png", "none.nii.gz", "none.nii.gz#3"):
-        with pytest.raises(ImageError, match=r"none\..*: cannot be opened"):
+        with raises(ImageError, "image-cannot-open"):
             read_image(tmp_path / name)
 
 
 def test_f33_floats_need_a_range(tmp_path):
     Image.fromarray(GREY.astype(np.float32) - 20).save(tmp_path / "f.tif")
-    with pytest.raises(ImageError, match="range is not known"):
+    with raises(ImageError, "pixel-range-unknown"):
         read_image(tmp_path / "f.tif")
     pixels = read_image(tmp_path / "f.tif", window=(-10, 50))
     assert pixels.array.dtype == np.float32 and pixels.range == (-10, 50)
     assert pixels.array.min() == -10 and pixels.array.max() == 50
-    with pytest.raises(ImageError, match="NaN"):
+    with raises(ImageError, "pixels-not-finite", match="NaN"):
         to_pixels(np.full((3, 3), np.nan), window=(0, 1))
 
 
@@ -159,10 +160,10 @@ def test_npy_files(tmp_path):
     assert (read_image(tmp_path / "a.npy").array == RAMP).all()
     whole = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "cut.npy").write_bytes(whole[:-7])
-    with pytest.raises(ImageError, match="truncated or damaged"):
+    with raises(ImageError, "npy-damaged"):
         read_image(tmp_path / "cut.npy")
     np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(ImageError, match="pickle"):
+    with raises(ImageError, "npy-has-objects", match="pickle"):
         read_image(tmp_path / "o.npy")
 
 
@@ -201,9 +202,9 @@ def test_a_grey_task_reduces_equal_channels_and_notes_unequal_ones():
 def test_a_window_clips_and_becomes_the_range():
     pixels = arrays.apply_window(Pixels(np.array([[-1000, 40, 900]], np.int16), (-1024, 3071), "HU"), (-160, 240))
     assert pixels.array.tolist() == [[-160, 40, 240]] and pixels.array.dtype == np.int16 and pixels.range == (-160, 240)
-    with pytest.raises(ImageError, match="low < high"):
+    with raises(ImageError, "window-invalid"):
         arrays.apply_window(pixels, (5, 5))
-    with pytest.raises(ImageError, match="no value"):
+    with raises(ImageError, "window-outside-type"):
         arrays.apply_window(to_pixels(GREY), (-50, -20))
 
 

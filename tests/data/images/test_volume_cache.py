@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from expect import raises
 from PIL import Image
 
 from medzoo.data.images import volume_cache
@@ -48,7 +49,7 @@ def test_slices_are_the_same_and_their_file_is_unpacked_once(tmp_path, opened):
         assert kept.notes == plain.notes
         assert SliceReader(tmp_path, WINDOW, "HU").read(f"a.nii.gz#{number}").unit == "HU"
     assert opened == ["a.nii.gz"]
-    with pytest.raises(ImageError, match=r"a.nii.gz: has no slice 4; it holds 4"):
+    with raises(ImageError, "frame-out-of-range"):
         reader.read("a.nii.gz#4")
 
 
@@ -82,15 +83,15 @@ def test_f31_f32_damage_behind_the_slice_is_found(tmp_path, opened):
     (tmp_path / "cut.nii.gz").write_bytes(whole[:-30])
     (tmp_path / "flipped.nii.gz").write_bytes(whole[:-6] + bytes([whole[-6] ^ 1]) + whole[-5:])
     for name in ("cut", "flipped"):
-        with pytest.raises(ImageError, match=rf"{name}.nii.gz: is cut off or damaged"):
+        with raises(ImageError, "nifti-cut-off"):
             FileReader(tmp_path, WINDOW).read(f"{name}.nii.gz#0")
 
 
 def test_other_files_are_read_as_ever(tmp_path, opened):
     (tmp_path / "words.nii.gz").write_bytes(gzip.compress(b"words"))
-    with pytest.raises(ImageError, match="no image that medzoo knows"):
+    with raises(ImageError, "image-format-unknown"):
         volume_cache.read_cached(tmp_path / "words.nii.gz#0")
-    with pytest.raises(ImageError, match=r"none.nii.gz: cannot be opened"):
+    with raises(ImageError, "image-cannot-open"):
         volume_cache.read_cached(tmp_path / "none.nii.gz#0")
     Image.new("L", (3, 2), 7).save(tmp_path / "a.png")
     assert volume_cache.read_cached(tmp_path / "a.png").array.shape == (2, 3) and opened == []

@@ -1,7 +1,7 @@
 """Masks beside images: unions, partners by name, sizes."""
 
 import numpy as np
-import pytest
+from expect import raises
 from PIL import Image
 
 from medzoo.data.files.csv_rows import read_list
@@ -22,7 +22,7 @@ def test_the_mask_of_several_files_is_their_union(tmp_path):
     assert MaskReader(tmp_path).read_mask("a.png|b.gif").tolist() == [[0, 1], [1, 0]]
     assert MaskReader(tmp_path).read_mask("a.png").dtype == np.uint8
     draw(tmp_path / "c.png", [[0, 255, 0]])
-    with pytest.raises(ImageError, match=r"a\.png 2 x 2, c\.png 3 x 1: these files belong together and differ in size"):
+    with raises(ImageError, "file-sizes-differ"):
         MaskReader(tmp_path).read_mask("a.png|c.png")
 
 
@@ -41,9 +41,7 @@ def test_masks_of_another_size_are_all_named(tmp_path):
     for name, shape in (("i1", (4, 5)), ("m1", (4, 5)), ("i2", (4, 5)), ("m2", (5, 4)), ("m3", (4, 6))):
         draw(tmp_path / f"{name}.png", np.zeros(shape))
     check_sizes(tmp_path, ["i1.png"], ["m1.png"], "t")
-    with pytest.raises(
-        DataContractError, match=r"2 masks do not have the size .* m2\.png is 4 x 5, i2\.png 5 x 4, m3\.png is 6 x 4"
-    ):
+    with raises(DataContractError, "mask-size-mismatch"):
         check_sizes(tmp_path, ["i1.png", "i2.png"], ["m1.png", "m2.png|m3.png"], "t")
 
 
@@ -84,9 +82,9 @@ def test_images_without_masks_and_masks_without_images_are_both_heard(tmp_path):
 
 
 def test_two_files_of_one_name_are_refused():
-    with pytest.raises(DataContractError, match=r"1 names occur twice: x/a.png and y/a.gif"):
+    with raises(DataContractError, "file-names-repeat"):
         by_stem(["x/a.png", "y/a.gif", "y/b.png"], "t")
-    with pytest.raises(DataContractError, match=r"1 of 2 images have no mask below here: b\.png"):
+    with raises(DataContractError, "partner-files-missing"):
         need_partners({"a"}, ["a", "b"], "t", "mask", "here", ".png")
 
 

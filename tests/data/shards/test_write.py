@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import shard_samples
 from data_samples import INFO, make
+from expect import raises
 from shard_samples import BytesReader, jpeg, numbered_task, png, written
 
 from medzoo.data.decode_cache.rows import to_row
@@ -104,7 +105,7 @@ def test_sixteen_bit_colour_is_refused_with_its_id(tmp_path):
     info = INFO.__class__(**{**INFO.__dict__, "channels": 3})
     task = make(info, train={"id": ["a", "b"], "image": ["a", "b"], "label": [0, 1], "patient_id": ["a", "b"]})
     task.reader = BytesReader(images)
-    with pytest.raises(ImageError, match=r"train a: has colour and more than 8 bits"):
+    with raises(ImageError, "colour-depth-unsupported"):
         write_shards(task, tmp_path, progress=False)
 
 
@@ -143,7 +144,7 @@ def test_uncertain_labels_stay_uncertain(tmp_path, format):
         load_task(f"folder:{tmp_path}", label_policy="one"), tmp_path / "one", format=format, progress=False
     )
     assert settled.label_policy == "one" and load_task(f"shards:{tmp_path / 'one'}").label_policy == "one"
-    with pytest.raises(UsageError, match="no uncertain labels"):
+    with raises(UsageError, "label-policy-not-applicable"):
         load_task(f"shards:{tmp_path / 'one'}", label_policy="zero")
 
 
@@ -181,12 +182,12 @@ def test_a_shard_is_of_about_64_mb(tmp_path, monkeypatch):
 
 def test_another_folder_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunFolderError, match=r"holds files that are no shards"):
+    with raises(RunFolderError, "output-folder-not-empty"):
         written(tmp_path)
     written(tmp_path / "s")
-    with pytest.raises(RunFolderError, match="holds other shards"):
+    with raises(RunFolderError, "other-shards-in-folder"):
         written(tmp_path / "s", count=24)
-    with pytest.raises(UsageError, match="no split dev"):
+    with raises(UsageError, "split-unknown"):
         written(tmp_path / "t", splits=["dev"])
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
@@ -207,7 +208,7 @@ def test_a_stopped_writer_goes_on(tmp_path, after, monkeypatch):
         patch.setattr(shards, "write_shard", stopping)
         with pytest.raises(KeyboardInterrupt):
             written(tmp_path / "cut")
-    with pytest.raises(DataContractError, match="Give the same command again"):
+    with raises(DataContractError, "shard-index-missing"):
         load_task(f"shards:{tmp_path / 'cut'}")
     again = []
     monkeypatch.setattr(shards, "write_shard", lambda path, *rest: (again.append(path), real(path, *rest)))
@@ -223,7 +224,7 @@ def test_a_writer_with_other_options_does_not_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "write_index", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         written(tmp_path / "s")
-    with pytest.raises(RunFolderError, match=r"images_per_shard: .* there, .* now"):
+    with raises(RunFolderError, "other-shards-in-folder"):
         written(tmp_path / "s", per_shard=6)
     monkeypatch.setattr(shards, "write_index", real)
     assert written(tmp_path / "s").images("train") == 23
@@ -261,7 +262,7 @@ def test_f32_a_damaged_shard_is_found_and_written_again(tmp_path, damage, format
         path.unlink()
     else:
         path.write_bytes(data[:-7] if damage == "cut" else data[:99] + bytes([data[99] ^ 1]) + data[100:])
-    with pytest.raises(DataContractError, match=rf"1 of 6 shards .*{path.name}.*writes what is missing"):
+    with raises(DataContractError, "shards-damaged"):
         load_task(f"shards:{folder}")
     if damage == "flip":  # of the right size: the writer hashes nothing, a person removes the file
         path.unlink()
@@ -274,11 +275,11 @@ def test_an_index_of_another_version_or_out_of_its_folder(tmp_path):
     path = tmp_path / "index.json"
     rows = json.loads(path.read_text())
     path.write_text(json.dumps({**rows, "schema": "medzoo.shards/2"}))
-    with pytest.raises(OtherVersionError, match="Update medzoo"):
+    with raises(OtherVersionError, "shard-schema-unknown", match="Update medzoo"):
         read_index(tmp_path)
     rows["splits"]["train"]["shards"][0]["file"] = "../secret.parquet"
     path.write_text(json.dumps(rows))
-    with pytest.raises(DataContractError, match="outside its folder"):
+    with raises(DataContractError, "shard-index-invalid"):
         read_index(tmp_path)
     for broken in ("{", "[]", '{"schema": "medzoo.shards/1"}', "null"):
         path.write_text(broken)

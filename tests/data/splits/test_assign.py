@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from data_samples import INFO, make, rows
+from expect import raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,9 +43,9 @@ def test_folds_are_five_and_cover_everything_once():
     assert set.union(*tested) == patients(many(), "all") and sum(map(len, tested)) == 67
     assert max(map(len, tested)) - min(map(len, tested)) <= 1
     assert patients(arrange(many(), fold=1), "validation") == tested[2]
-    with pytest.raises(UsageError, match="no fold 5"):
+    with raises(UsageError, "fold-out-of-range"):
         arrange(many(), fold=5)
-    with pytest.raises(UsageError, match="leave --split-file out"):
+    with raises(UsageError, "fold-with-split-file"):
         arrange(many(), fold=0, split_file="x.json")
 
 
@@ -146,25 +147,25 @@ def test_a_split_file_replaces_the_splits(tmp_path):
 @pytest.mark.parametrize(
     "content, cause",
     [
-        ('{"i0": "train"}', "1 ids of task t have no split|5 ids of task t have no split"),
-        ('{"zz": "train"}', "1 ids are not in task t: zz"),
-        ('{"i0": "tarin"}', "unknown splits tarin"),
-        ('{"train": ["i0"], "test": ["i0"]}', "1 ids are in two splits: i0"),
-        ("[1, 2]", "should be an object"),
-        ("{", "not usable"),
+        ('{"i0": "train"}', "split-file-id-missing"),
+        ('{"zz": "train"}', "split-file-id-unknown"),
+        ('{"i0": "tarin"}', "split-file-split-unknown"),
+        ('{"train": ["i0"], "test": ["i0"]}', "split-file-id-in-two-splits"),
+        ("[1, 2]", "split-file-invalid"),
+        ("{", "split-file-invalid"),
     ],
 )
 def test_broken_split_files_say_why(tmp_path, content, cause):
     (tmp_path / "s.json").write_text(content)
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         arrange(many(6), split_file=tmp_path / "s.json")
 
 
 def test_a_missing_split_file_and_a_csv_without_columns(tmp_path):
-    with pytest.raises(DataContractError, match="cannot be read"):
+    with raises(DataContractError, "split-file-unreadable"):
         arrange(many(6), split_file=tmp_path / "none.csv")
     (tmp_path / "s.csv").write_text("name,part\na,train\n")
-    with pytest.raises(DataContractError, match="columns id and split"):
+    with raises(DataContractError, "split-file-invalid"):
         arrange(many(6), split_file=tmp_path / "s.csv")
 
 
@@ -172,10 +173,10 @@ def test_a_split_file_that_leaks_a_patient_is_refused(tmp_path):
     (tmp_path / "s.json").write_text(
         json.dumps({"train": ["i0", "i2", "i3"], "validation": ["i1"], "test": ["i4", "i5"]})
     )
-    with pytest.raises(DataContractError, match=r"p0 \(train, validation\)"):
+    with raises(DataContractError, "patients-in-several-splits"):
         arrange(many(6, per_patient=2), split_file=tmp_path / "s.json")
 
 
 def test_too_few_groups_to_split():
-    with pytest.raises(DataContractError, match="too few"):
+    with raises(DataContractError, "groups-too-few"):
         arrange(make(train=rows(["a", "b"], [0, 1], ["p", "p"])))

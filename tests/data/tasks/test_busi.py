@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from data_samples import fake_task
+from expect import raises
 from PIL import Image
 
 from medzoo.data.readers.masks import MaskReader
@@ -51,7 +52,7 @@ def test_normal_counts_as_benign_or_for_itself(tmp_path):
     for split in two.splits:
         for key, label in zip(two.column(split, "id"), two.labels(split), strict=True):
             assert label == key.startswith("malignant")
-    with pytest.raises(UsageError, match="busi_seg has no classes to choose"):
+    with raises(UsageError, "choice-not-for-task"):
         load_task("busi_seg,classes=3", root=tmp_path)
 
 
@@ -80,15 +81,15 @@ def test_strange_files_are_named(tmp_path):
     folder = tmp_path / FOLDER
     picture = folder / "benign" / "benign (1).png"
     shutil.copy(picture, folder / "benign" / "benign1.png")
-    with pytest.raises(DataContractError, match=r"1 files are not named as benign \(1\)\.png .*benign1\.png"):
+    with raises(DataContractError, "file-name-invalid"):
         load_task("breast", root=tmp_path)
     (folder / "benign" / "benign1.png").unlink()
     shutil.copy(picture, folder / "malignant" / "benign (77).png")
-    with pytest.raises(DataContractError, match=r"1 files lie in the folder of another class .*benign \(77\)"):
+    with raises(DataContractError, "file-in-wrong-class-folder"):
         load_task("breast", root=tmp_path)
     (folder / "malignant" / "benign (77).png").unlink()
     shutil.copytree(folder, tmp_path / "copy")
-    with pytest.raises(DataContractError, match="files occur in two folders"):
+    with raises(DataContractError, "files-duplicated"):
         load_task("busi_seg", root=tmp_path)
 
 
@@ -96,10 +97,10 @@ def test_missing_and_misfit_masks_are_named(tmp_path):
     fake_task("busi_seg", tmp_path)
     mask = tmp_path / FOLDER / "malignant" / "malignant (2)_mask.png"
     Image.new("1", (3, 3)).save(mask)
-    with pytest.raises(DataContractError, match=r"malignant \(2\)_mask\.png is 3 x 3"):
+    with raises(DataContractError, "mask-size-mismatch"):
         load_task("busi_seg", root=tmp_path)
     mask.unlink()
-    with pytest.raises(DataContractError, match=r"have no mask .*malignant \(2\)"):
+    with raises(DataContractError, "partner-files-missing"):
         load_task("busi_seg", root=tmp_path)
     assert load_task("breast", root=tmp_path).classes == task_info("breast").classes  # which needs none
 
@@ -108,7 +109,7 @@ def test_missing_and_misfit_masks_are_named(tmp_path):
 def test_the_real_copy_in_parquet_is_no_busi_of_files(real_data):
     if not (real_data / "busi_224").is_dir():
         pytest.skip("no BUSI")
-    with pytest.raises(DataContractError, match="no images named as benign"):
+    with raises(DataContractError, "images-not-found"):
         load_task("breast", root=real_data / "busi_224")
     task = load_task(f"parquet:{real_data / 'busi_224'}")
     assert sum(table.num_rows for table in task.tables.values()) == 778

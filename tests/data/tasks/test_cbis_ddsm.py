@@ -2,8 +2,8 @@
 
 import shutil
 
-import pytest
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.problems import collecting
 from medzoo.data.task_registry import load_task
@@ -61,7 +61,7 @@ def test_dicom_folders_as_downloaded(tmp_path):
     task = load_task("mammograms", root=tmp_path)
     assert all("full mammogram" in key and "_CC_1/" not in key for key in task.column("train", "image"))
     shutil.copy(place, place.with_name("1-2.dcm"))
-    with pytest.raises(DataContractError, match=r"1 images have more than one .dcm file"):
+    with raises(DataContractError, "dicom-files-ambiguous"):
         load_task("mammograms", root=tmp_path)
 
 
@@ -75,5 +75,5 @@ def test_unknown_pathologies_mixed_patients_and_missing_tables(tmp_path):
     by_code = {error.code: str(error) for error in found}
     assert "'PROBABLY'" in by_code["class-unknown"] and "P_09999" in by_code["patient-ambiguous"]
     path.unlink()
-    with pytest.raises(DataContractError, match=f"lacks {TRAIN}; all four"):
+    with raises(DataContractError, "tables-missing"):
         load_task("mammograms", root=tmp_path)

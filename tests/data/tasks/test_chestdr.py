@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import chestdr
@@ -52,19 +53,19 @@ def test_few_shot_lists_that_share_images_are_refused_by_name(root, tmp_path):
     lines = [line.replace(" ", ".png ") for line in (root / LISTS["train"][0]).read_text().splitlines()]
     for word, chosen in (("train", lines[:60]), ("val", lines[59:])):
         (tmp_path / f"chest_5-shot_{word}_exp1.txt").write_text("\n".join(chosen) + "\n")
-    with pytest.raises(DataContractError, match=rf"1 ids are in two splits: {lines[59].split()[0]}\."):
+    with raises(DataContractError, "split-file-id-in-two-splits"):
         load_task("chestdr", root=root, split_file=tmp_path)
 
 
 @pytest.mark.parametrize("line, cause", [
-    ("5E26 0,1", "1 lines are not a name and 19 labels of 0 or 1: 5E26 0,1"),
-    ("5E26 " + ",".join(["2"] * 19), "1 lines are not a name"),
-    ("gone " + ",".join(["1"] * 19), "1 of 96 listed images are not in .*: gone"),
+    ("5E26 0,1", "list-line-invalid"),
+    ("5E26 " + ",".join(["2"] * 19), "list-line-invalid"),
+    ("gone " + ",".join(["1"] * 19), "images-missing"),
 ])  # fmt: skip
 def test_f34_broken_lists_say_why(copy, line, cause):
     with (copy / LISTS["train"][0]).open("a") as stream:
         stream.write(line + "\n")
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         load_task("chestdr", root=copy)
 
 
@@ -72,8 +73,8 @@ def test_an_image_in_both_lists_is_named(copy):
     line = (copy / LISTS["train"][0]).read_text().splitlines()[1]
     with (copy / LISTS["test"][0]).open("a") as stream:
         stream.write(line + "\n")
-    with pytest.raises(DataContractError, match="1 ids occur more than once"):
+    with raises(DataContractError, "image-id-repeated"):
         load_task("chestdr", root=copy)
     shutil.rmtree(copy / "images")
-    with pytest.raises(DataContractError, match="no folder images"):
+    with raises(DataContractError, "images-not-found"):
         load_task("chestdr", root=copy)

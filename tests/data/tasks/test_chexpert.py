@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.problems import collecting
@@ -49,7 +50,7 @@ def test_the_folder_and_its_parent_are_the_same_data(root):
 
 def test_two_copies_are_not_chosen_between(copy):
     shutil.copytree(copy, copy.parent / "CheXpert-v1.0")
-    with pytest.raises(DataContractError, match="more than one copy"):
+    with raises(DataContractError, "several-data-copies"):
         load_task("chexpert", root=copy.parent)
 
 
@@ -138,7 +139,7 @@ def test_the_authors_table_of_test_studies_gives_the_same_labels(root, copy):
     assert images.column("test", "id") == studies.column("test", "id")
     assert np.array_equal(images.labels("test"), studies.labels("test"))
     (copy / images.column("test", "id")[0]).unlink()
-    with pytest.raises(DataContractError, match="holds no image of this study"):
+    with raises(DataContractError, "images-missing"):
         load_task("chexpert,test=official", root=copy)
 
 
@@ -162,7 +163,7 @@ def test_glockers_test_images_take_their_patients_out_of_training(root):
 
 
 def test_a_test_split_without_images_is_no_task(root):
-    with pytest.raises(DataContractError, match="the test split would be empty"):
+    with raises(DataContractError, "test-split-empty"):
         load_task("chexpert,view=lateral,test=glocker", root=root)
 
 
@@ -171,9 +172,7 @@ def test_glockers_images_have_to_be_in_train(copy):
         copy / "CheXpert_test_Glocker.csv",
         lambda rows: [rows[0] | {"Path": "x/train/patient9/study1/view1_frontal.jpg"}, *rows],
     )
-    with pytest.raises(
-        DataContractError, match=r"1 images of CheXpert_test_Glocker.csv are not in train.csv: train/patient9"
-    ):
+    with raises(DataContractError, "images-not-in-table"):
         load_task("chexpert,test=glocker", root=copy)
 
 
@@ -188,16 +187,16 @@ def test_the_studies_lists_replace_the_split(root, tmp_path):
 
 
 @pytest.mark.parametrize("change, cause", [
-    (lambda rows: [rows[0] | {"Edema": "maybe"}, *rows[1:]], r"1 labels are not 1, 0, -1 or empty: .*Edema = 'maybe'"),
-    (lambda rows: [rows[0] | {"Path": "somewhere/else.jpg"}, *rows[1:]], "1 paths are not like"),
-    (lambda rows: [{key: value for key, value in row.items() if key != "Fracture"} for row in rows], "columns Fracture"),
-    (lambda rows: [{key: value for key, value in row.items() if key != "Path"} for row in rows], "the column Path"),
-    (lambda rows: [*rows, rows[0]], "1 ids occur more than once"),
-    (lambda rows: [*rows, rows[0] | {"Path": "a/train/patient77777/study1/view1_frontal.jpg"}], "1 images do not exist"),
+    (lambda rows: [rows[0] | {"Edema": "maybe"}, *rows[1:]], "label-not-a-mark"),
+    (lambda rows: [rows[0] | {"Path": "somewhere/else.jpg"}, *rows[1:]], "image-path-invalid"),
+    (lambda rows: [{key: value for key, value in row.items() if key != "Fracture"} for row in rows], "columns-missing"),
+    (lambda rows: [{key: value for key, value in row.items() if key != "Path"} for row in rows], "path-column-missing"),
+    (lambda rows: [*rows, rows[0]], "image-id-repeated"),
+    (lambda rows: [*rows, rows[0] | {"Path": "a/train/patient77777/study1/view1_frontal.jpg"}], "data-files-missing"),
 ])  # fmt: skip
 def test_f34_broken_tables_say_why(copy, change, cause):
     edit(copy / "train.csv", change)
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         load_task("chexpert", root=copy)
 
 
@@ -206,7 +205,7 @@ def test_f34_a_patient_in_train_and_valid_is_named(copy):
         patient = next(csv.DictReader(stream))["Path"].split("/")[2]
     shutil.copytree(copy / "valid" / patient, copy / "train" / patient)
     edit(copy / "train.csv", lambda rows: [*rows, rows[0] | {"Path": f"a/train/{patient}/study1/view1_frontal.jpg"}])
-    with pytest.raises(DataContractError, match=rf"{patient} \(test, train\)"):
+    with raises(DataContractError, "patients-in-several-splits"):
         load_task("chexpert", root=copy)
 
 
@@ -223,11 +222,11 @@ def test_all_problems_are_heard_at_once(copy):
 
 
 def test_unknown_policies_and_choices(root):
-    with pytest.raises(UsageError, match="Unknown label policy"):
+    with raises(UsageError, "label-policy-unknown"):
         load_task("chexpert", root=root, label_policy="maybe")
-    with pytest.raises(UsageError, match="should be one of valid, official, glocker"):
+    with raises(UsageError, "task-choice-value-unknown"):
         load_task("chexpert,test=train", root=root)
-    with pytest.raises(DataContractError, match=r"none of CheXpert_test_official.csv, groundtruth.csv"):
+    with raises(DataContractError, "data-layout-unknown"):
         place = root.parent / "bare"
         place.mkdir(exist_ok=True)
         for file in ("train.csv", "valid.csv"):

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import covidx
@@ -44,7 +45,7 @@ def test_three_classes_and_two(roots):
     )
     assert three.metric == two.metric == "accuracy"
     assert any(" " in patient for patient in three.groups("train"))
-    with pytest.raises(DataContractError, match="no pair of lists"):
+    with raises(DataContractError, "lists-missing"):
         load_task("covidx", root=roots["covidx_binary"])
 
 
@@ -58,13 +59,13 @@ def test_the_test_list_is_the_test_split_and_validation_is_cut_from_training(roo
 def test_versions_are_not_chosen_between(copy):
     for split in ("train", "test"):
         shutil.copy(copy / f"{split}_COVIDx9A.txt", copy / f"{split}.txt")
-    with pytest.raises(DataContractError, match="2 versions; say which: covidx,version=9A, covidx,version=kaggle"):
+    with raises(DataContractError, "version-ambiguous"):
         load_task("covidx", root=copy)
     one, other = load_task("covidx,version=9A", root=copy), load_task("covidx,version=kaggle", root=copy)
     assert one.split_hash == other.split_hash and one.name == "covidx,version=9A"
-    with pytest.raises(UsageError, match="version 9B belongs to the other task"):
+    with raises(UsageError, "version-of-other-task"):
         load_task("covidx,version=9B", root=copy)
-    with pytest.raises(DataContractError, match=r"train_COVIDx8A\.txt"):
+    with raises(DataContractError, "lists-missing", match=r"train_COVIDx8A\.txt"):
         load_task("covidx,version=8A", root=copy)
 
 
@@ -84,27 +85,27 @@ def test_a_cleaned_list_as_a_split(roots, tmp_path):
 
 
 @pytest.mark.parametrize("line, cause", [
-    ("A1 only.png", "1 lines are not `patient file class source`"),
-    ("A1 file.png influenza sirm", "with a class among normal, pneumonia, COVID-19"),
-    ("A1 gone.png normal sirm", r"1 images do not exist below .*train/gone\.png"),
+    ("A1 only.png", "list-line-invalid"),
+    ("A1 file.png influenza sirm", "list-line-invalid"),
+    ("A1 gone.png normal sirm", "data-files-missing"),
 ])  # fmt: skip
 def test_f34_broken_lists_say_why(copy, line, cause):
     with (copy / "train_COVIDx9A.txt").open("a") as stream:
         stream.write(line + "\n")
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         load_task("covidx", root=copy)
 
 
 def test_f34_a_file_listed_twice_and_a_patient_in_both_lists(copy):
     text = (copy / "train_COVIDx9A.txt").read_text()
     (copy / "train_COVIDx9A.txt").write_text(text + text.splitlines()[1] + "\n")
-    with pytest.raises(DataContractError, match="1 ids occur more than once"):
+    with raises(DataContractError, "image-id-repeated"):
         load_task("covidx", root=copy)
     (copy / "train_COVIDx9A.txt").write_text(text)
     tested = next(line for line in (copy / "test_COVIDx9A.txt").read_text().splitlines() if line.startswith("A"))
     learned = next(line for line in text.splitlines() if line.startswith("A"))
     patient = tested.split()[0]
     (copy / "train_COVIDx9A.txt").write_text(text.replace(learned, f"{patient} {learned.partition(' ')[2]}"))
-    with pytest.raises(SplitError, match=rf"{patient} \(test, train\)"):
+    with raises(SplitError, "patients-in-several-splits"):
         load_task("covidx", root=copy)
     assert load_task("covidx", root=copy, fold=0)  # a fold replaces the lists

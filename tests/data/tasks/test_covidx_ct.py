@@ -2,6 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task_registry import load_task
@@ -42,7 +43,7 @@ def test_the_patient_is_at_the_front_of_the_file_name(file, patient):
 def test_a_name_of_no_source_is_named(copy):
     with (copy / "train_COVIDx_CT-2A.txt").open("a") as stream:
         stream.write("strange_0001.png 0 0 0 5 5\n")
-    with pytest.raises(DataContractError, match=r"1 files are named as by no source.*strange_0001\.png"):
+    with raises(DataContractError, "patient-not-in-file-name"):
         load_task("covidx_ct", root=copy)
 
 
@@ -72,7 +73,7 @@ def test_a_box_is_cut_out_and_is_part_of_what_is_decoded(root, tmp_path):
 def test_a_box_beyond_its_image_is_an_error(copy):
     lines = (copy / "train_COVIDx_CT-2A.txt").read_text().splitlines()
     (copy / "train_COVIDx_CT-2A.txt").write_text("\n".join([" ".join([*lines[0].split()[:4], "99", "30"]), *lines[1:]]))
-    with pytest.raises(ImageError, match="is 32 x 32 pixels, and its box ends at 99 x 30"):
+    with raises(ImageError, "box-outside-image"):
         load_task("covidx_ct,crop=box", root=copy).read("train", 0)
     assert load_task("covidx_ct", root=copy).read("train", 0)
 
@@ -82,15 +83,15 @@ def test_versions_and_folders(copy):
     assert load_task("covidx_ct", root=copy).column("train", "image")[0].startswith("slices/")
     for word in ("train", "val", "test"):
         shutil.copy(copy / f"{word}_COVIDx_CT-2A.txt", copy / f"{word}_COVIDx_CT-3A.txt")
-    with pytest.raises(DataContractError, match="2 versions; say which: covidx_ct,version=2A, covidx_ct,version=3A"):
+    with raises(DataContractError, "version-ambiguous"):
         load_task("covidx_ct", root=copy)
     assert load_task("covidx_ct,version=3A", root=copy).name == "covidx_ct,version=3A"
     (copy / "val_COVIDx_CT-3A.txt").unlink()
     assert load_task("covidx_ct", root=copy)
-    with pytest.raises(DataContractError, match="does not hold the three lists"):
+    with raises(DataContractError, "lists-missing"):
         load_task("covidx_ct,version=3A", root=copy)
     shutil.rmtree(copy / "slices")
-    with pytest.raises(DataContractError, match="is in none of the folders"):
+    with raises(DataContractError, "images-not-found"):
         load_task("covidx_ct", root=copy)
 
 
@@ -100,5 +101,5 @@ def test_versions_and_folders(copy):
 def test_f34_malformed_lines_are_named(copy, line):
     with (copy / "val_COVIDx_CT-2A.txt").open("a") as stream:
         stream.write(f"{line}\n")
-    with pytest.raises(DataContractError, match=rf"1 lines are not .*: val_COVIDx_CT-2A.txt: {line}"):
+    with raises(DataContractError, "list-line-invalid"):
         load_task("covidx_ct", root=copy)

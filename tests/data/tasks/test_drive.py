@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from data_samples import fake_task
+from expect import raises
 from PIL import Image, ImageFilter
 
 from medzoo.data.problems import collecting
@@ -44,7 +45,7 @@ def test_a_test_half_without_vessels_cannot_test(tmp_path):
     fake_task("drive", tmp_path, n=10)
     for path in (tmp_path / "test" / "1st_manual").iterdir():
         path.unlink()
-    with pytest.raises(DataContractError, match=r"holds no vessels .* --fold 0 to 4"):
+    with raises(DataContractError, "masks-missing"):
         load_task("drive", root=tmp_path)
     folds = load_task("drive", root=tmp_path, fold=0)
     assert all(int(key) > 20 for split in folds.splits for key in folds.column(split, "id"))
@@ -62,7 +63,7 @@ def test_what_is_missing_or_of_another_size_is_named(tmp_path):
     assert "field of view (mask)" in words and "24" in words
     assert "test/mask/05_test_mask.gif" in words and "9 x 9" in words
     (tmp_path / "training" / "images" / "copy of 21.tif").write_bytes(b"x")
-    with pytest.raises(DataContractError, match=r"copy of 21.tif should be named by its photograph"):
+    with raises(DataContractError, "file-name-invalid"):
         load_task("drive", root=tmp_path)
 
 

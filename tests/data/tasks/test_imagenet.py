@@ -2,8 +2,8 @@
 
 import shutil
 
-import pytest
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.problems import collecting
 from medzoo.data.splits.subsample import cut_training
@@ -62,9 +62,9 @@ def test_every_tenth_class_and_every_hundredth(tmp_path):
     assert by_id(task) == {key: name for key, name in by_id(whole).items() if name in task.classes}
     assert load_task("imagenet,classes=10", root=tmp_path, fold=None).classes == whole.classes[::100]
     (tmp_path / MAPPING).unlink()
-    with pytest.raises(DataContractError, match=r"takes every 10th of the 1000 classes, and .* has 12 folders"):
+    with raises(DataContractError, "class-count-wrong"):
         load_task("imagenet,classes=100", root=tmp_path)
-    with pytest.raises(UsageError, match="one of 1000, 100, 10"):
+    with raises(UsageError, "task-choice-value-unknown"):
         load_task("imagenet,classes=20", root=tmp_path)
 
 
@@ -109,5 +109,5 @@ def test_validation_images_and_their_labels_have_to_meet(tmp_path):
 def test_without_labels_of_the_validation_images_there_is_no_test(tmp_path):
     fake_task("imagenet", tmp_path)
     (tmp_path / SOLUTION).unlink()
-    with pytest.raises(DataContractError, match=f"none of {SOLUTION}"):
+    with raises(DataContractError, "data-layout-unknown"):
         load_task("imagenet", root=tmp_path)

@@ -2,8 +2,8 @@
 
 import shutil
 
-import pytest
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
@@ -26,8 +26,8 @@ def test_species_of_one_part_only_are_named(tmp_path):
     fake_task("inat2021", tmp_path)
     species = sorted((tmp_path / "val").iterdir())[0]
     species.rename(species.with_name("99999_Fungi_x"))
-    with pytest.raises(DataContractError, match=r"00000_Animalia.* missing; 99999_Fungi_x not known"):
+    with raises(DataContractError, "class-folders-wrong"):
         load_task("inat2021", root=tmp_path)
     shutil.rmtree(tmp_path / "train_mini")
-    with pytest.raises(DataContractError, match="none of train_mini"):
+    with raises(DataContractError, "data-layout-unknown"):
         load_task("inat2021,set=train_mini", root=tmp_path)

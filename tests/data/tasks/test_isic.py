@@ -1,7 +1,7 @@
 """ISIC 2018: classes by the name of their column, lesions stay together."""
 
-import pytest
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.problems import collecting
 from medzoo.data.task_registry import load_task
@@ -40,7 +40,7 @@ def test_without_the_file_of_lesions_that_is_said(tmp_path):
     fake_task("isic", tmp_path)
     (tmp_path / LESIONS).unlink()
     assert "without the file of lesions" in load_task("isic", root=tmp_path).info.groups
-    with pytest.raises(DataContractError, match=LESIONS):
+    with raises(DataContractError, "data-layout-unknown", match=LESIONS):
         load_task("isic,group=lesion", root=tmp_path)
 
 
@@ -56,7 +56,7 @@ def test_lists_by_image_need_to_be_asked_for(tmp_path):
     lists.mkdir()
     for split, part in (("train", [pair[0], *rest[20:]]), ("val", rest[:10]), ("test", [pair[1], *rest[10:20]])):
         (lists / f"{split}.txt").write_text("\n".join(part) + "\n")
-    with pytest.raises(SplitError, match="HAM_"):
+    with raises(SplitError, "patients-in-several-splits", match="HAM_"):
         load_task("isic", root=tmp_path, split_file=lists)
     listed = load_task("isic,group=image", root=tmp_path, split_file=lists)
     assert pair[1] in listed.column("test", "id")

@@ -2,8 +2,8 @@
 
 import shutil
 
-import pytest
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.problems import collecting
 from medzoo.data.task_registry import load_task
@@ -94,12 +94,12 @@ def test_a_table_that_labels_a_slice_or_an_exam_twice_is_refused(tmp_path):
     ):
         with (tmp_path / file).open("a") as table:
             table.write(line + "\n")
-        with pytest.raises(DataContractError, match=f"1 labels differ from others of the same name: {key}"):
+        with raises(DataContractError, "label-conflict", match=key):
             load_task("knee", root=tmp_path / file[0])
 
 
 def test_without_any_table_nothing_is_guessed(tmp_path):
     fake_task("knee", tmp_path)
     shutil.rmtree(tmp_path / "meniscus" / "dataframe")
-    with pytest.raises(DataContractError, match=r"nothing says which meniscus are torn: .*train-meniscus\.csv"):
+    with raises(DataContractError, "tables-missing"):
         load_task("knee", root=tmp_path)

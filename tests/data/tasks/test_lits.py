@@ -4,8 +4,8 @@ import shutil
 
 import nibabel
 import numpy as np
-import pytest
 from data_samples import fake_task
+from expect import raises
 from PIL import Image
 
 from medzoo.data.problems import collecting
@@ -72,7 +72,7 @@ def test_folders_that_part_a_volume_are_refused(tmp_path):
     for what in ("liver", "lesion"):
         name = f"segmentation-{volume}_{what}mask_{number}.png"
         shutil.move(base / "train" / "segmentations" / name, base / "test" / "segmentations")
-    with pytest.raises(SplitError, match=rf"{volume} \(test, train\)"):
+    with raises(SplitError, "patients-in-several-splits"):
         load_task("lits", root=base)
     assert load_task("lits", root=base, fold=1).splits  # by volume
 
@@ -84,7 +84,7 @@ def test_slices_beside_the_folders_of_the_splits_are_refused(tmp_path):
     (base / "volumes").mkdir()
     key = task.column("test", "id")[0]
     shutil.move(base / "test" / "volumes" / f"{key}.png", base / "volumes")
-    with pytest.raises(DataContractError, match=rf"1 files lie in none of the folders .*: volumes/{key}\.png"):
+    with raises(DataContractError, "files-outside-split-folders"):
         load_task("lits", root=base)
 
 
@@ -101,7 +101,7 @@ def test_lost_and_misfit_masks_are_named(tmp_path):
     assert "lesionmask" in words and "2_1" in words
     assert "slice volume-V_S.png" in words and "3_0.png" in words
     assert "segmentation-1_livermask_0.png" in words and "5 x 5" in words
-    with pytest.raises(ImageError, match="differ in size"):
+    with raises(ImageError, "file-sizes-differ"):
         task = load_task("lits", root=tmp_path / "a")
         as_png(task, tmp_path / "c")
         Image.new("L", (5, 5)).save(tmp_path / "c" / "segmentations" / "segmentation-1_livermask_1.png")
@@ -112,22 +112,22 @@ def test_segmentations_of_another_shape_or_with_other_values(tmp_path):
     fake_task("lits", tmp_path)
     place = next(tmp_path.glob("*/segmentation-2.nii"))
     save_volume(place, np.full((28, 24, 3), 7, np.uint8))
-    with pytest.raises(ImageError, match=r"holds the values \[7\]; they should be 0, 1 and 2"):
+    with raises(ImageError, "mask-values-invalid"):
         masks(load_task("lits", root=tmp_path))
     save_volume(place, np.zeros((28, 24, 4), np.uint8))
-    with pytest.raises(DataContractError, match="should be of one size and orientation"):
+    with raises(DataContractError, "volumes-differ"):
         load_task("lits", root=tmp_path)
     save_volume(place.with_name("segmentation-2.nii.gz"), np.zeros((28, 24, 3), np.uint8))
-    with pytest.raises(DataContractError, match=r"1 files are there twice: .*-2\.nii and .*-2\.nii\.gz"):
+    with raises(DataContractError, "files-duplicated"):
         load_task("lits", root=tmp_path)
     place.with_name("segmentation-2.nii.gz").unlink()
     flat = nibabel.Nifti1Image(np.zeros((28, 24, 3), np.uint8), None)
     flat.set_sform(np.diag([1.0, 1.0, 0.0, 1.0]), code=1)
     nibabel.save(flat, place)
-    with pytest.raises(DataContractError, match=r"segmentation-2\.nii cannot be read \(its affine says no orientation"):
+    with raises(DataContractError, "nifti-header-damaged"):
         load_task("lits", root=tmp_path)
     place.unlink()
-    with pytest.raises(DataContractError, match=r"1 of 6 images have no segmentation .*volume-2"):
+    with raises(DataContractError, "partner-files-missing"):
         load_task("lits", root=tmp_path)
 
 
@@ -136,5 +136,5 @@ def test_what_is_asked_for_is_what_is_read(tmp_path):
     as_png(task, tmp_path / "png")
     assert load_task("lits", root=tmp_path).name == "lits"
     assert load_task("lits,files=png", root=tmp_path).name == "lits,files=png"
-    with pytest.raises(DataContractError, match=r"no volume-3\.nii"):
+    with raises(DataContractError, "images-not-found"):
         load_task("lits,files=nifti", root=tmp_path / "png")

@@ -24,15 +24,15 @@ def test_there_are_twelve_with_four_files_each():
 
 def test_f32_a_wrong_md5_is_refused_with_both(tmp_path):
     medmnist.fake(tmp_path, 8, name="pneumoniamnist")
-    with pytest.raises(DataContractError, match="the official file has 28209eda62fecd6e6a2d98b1501bb15f") as caught:
+    with raises(DataContractError, "md5-mismatch") as caught:
         load_task("pneumoniamnist", root=tmp_path)
     assert "Delete it" in str(caught.value) and medmnist.URL in str(caught.value)
 
 
 def test_a_missing_file_in_root_says_where_to_get_it(tmp_path):
-    with pytest.raises(DataContractError, match=r"pneumoniamnist_64.npz does not exist. Get it from https"):
+    with raises(DataContractError, "data-file-missing"):
         load_task("pneumoniamnist,size=64", root=tmp_path)
-    with pytest.raises(UsageError, match="no size 32"):
+    with raises(UsageError, "size-not-available"):
         load_task("pneumoniamnist,size=32", root=tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_other_counts_than_the_official_are_refused(tmp_path, monkeypatch):
     facts = medmnist._SETS["breastmnist"]
     right = medmnist._md5(tmp_path / "breastmnist.npz")
     monkeypatch.setitem(medmnist._SETS, "breastmnist", facts._replace(md5=[right] * 4))
-    with pytest.raises(DataContractError, match="8 images, 8 labels, 546 expected"):
+    with raises(DataContractError, "image-count-wrong"):
         load_task("breastmnist", root=tmp_path)
 
 
@@ -86,7 +86,7 @@ def test_damaged_files(tmp_path, content):
 
 def test_pickled_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "breastmnist.npz", train_images=np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataContractError, match="Python objects"):
+    with raises(DataContractError, "npz-array-unsupported", match="Python objects"):
         medmnist.load("breastmnist", tmp_path, check_md5=False)
 
 

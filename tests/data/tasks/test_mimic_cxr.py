@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import mimic_cxr
@@ -99,7 +100,7 @@ def test_the_studies_joined_tables_are_the_same_task(root, copy):
         assert one.column(split, "view") == other.column(split, "view")
     (copy / TABLES["metadata"]).unlink()
     assert set(load_task("mimic_cxr", root=copy).column("train", "view")) == {""}
-    with pytest.raises(DataContractError, match="metadata"):
+    with raises(DataContractError, "data-layout-unknown", match="metadata"):
         load_task("mimic_cxr,view=frontal", root=copy)
 
 
@@ -113,21 +114,21 @@ def test_plain_tables_and_the_folders_of_wget(root, tmp_path):
 
 
 @pytest.mark.parametrize("word, change, cause", [
-    ("chexpert", lambda rows: [*rows, rows[0]], "1 studies have more than one row"),
-    ("chexpert", lambda rows: [rows[0] | {"Edema": "2.0"}, *rows[1:]], r"1 labels are not 1, 0, -1 or empty: .*Edema = '2.0'"),
-    ("split", lambda rows: [rows[0] | {"split": "holdout"}, *rows[1:]], "unknown splits holdout"),
-    ("split", lambda rows: [*rows, rows[0]], "1 ids occur more than once"),
-    ("split", lambda rows: [*rows, rows[0] | {"dicom_id": "gone"}], r"1 images do not exist below .*gone\.jpg"),
-    ("split", lambda rows: [rows[0] | {"split": "test"}, *rows[1:]], r"1 patients \(or groups\) are in more than one split"),
+    ("chexpert", lambda rows: [*rows, rows[0]], "study-duplicated"),
+    ("chexpert", lambda rows: [rows[0] | {"Edema": "2.0"}, *rows[1:]], "label-not-a-mark"),
+    ("split", lambda rows: [rows[0] | {"split": "holdout"}, *rows[1:]], "split-name-unknown"),
+    ("split", lambda rows: [*rows, rows[0]], "image-id-repeated"),
+    ("split", lambda rows: [*rows, rows[0] | {"dicom_id": "gone"}], "data-files-missing"),
+    ("split", lambda rows: [rows[0] | {"split": "test"}, *rows[1:]], "patients-in-several-splits"),
 ])  # fmt: skip
 def test_f34_broken_tables_say_why(copy, word, change, cause):
     write(copy, word, change(rows_of(copy, word)))
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         load_task("mimic_cxr", root=copy)
 
 
 def test_a_damaged_archive_says_so(copy):
     path = copy / TABLES["split"]
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DataContractError, match=r"no whole .gz file"):
+    with raises(DataContractError, "gzip-damaged"):
         load_task("mimic_cxr", root=copy)

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.splits.assign import ALL_SHARES
 from medzoo.data.task_registry import load_task
@@ -92,7 +93,7 @@ def test_folder_0_has_four_classes(copy):
     assert task.name == "padchest,part=0" and task.classes == tuple(name for name in CLASSES if name != "Edema")
     assert {key.partition("/")[0] for key in all_of(task, "image").values()} == {"0"}
     write(copy, [row for row in rows if row["ImageDir"] == "0"])
-    with pytest.raises(DataContractError, match="ask for padchest,part=0"):
+    with raises(DataContractError, "class-without-images"):
         load_task("padchest", root=copy)
 
 
@@ -134,12 +135,12 @@ def test_f34_broken_cells_and_missing_images_are_named(copy):
         row for row in rows if row["Projection"] == "PA" and row["MethodProjection"] == REVIEWED and row["Labels"]
     )
     write(copy, [row | {"Labels": "exec('x')"} if row is good else row for row in rows])
-    with pytest.raises(DataContractError, match=rf"1 cells of Labels are no list of words: {good['ImageID']}"):
+    with raises(DataContractError, "label-invalid"):
         load_task("padchest", root=copy)
     write(copy, rows)
     (copy / good["ImageDir"] / good["ImageID"]).unlink()
-    with pytest.raises(DataContractError, match=rf"1 of \d+ images are not below .*{good['ImageID']}"):
+    with raises(DataContractError, "images-missing"):
         load_task("padchest", root=copy)
     write(copy, [row | {"Projection": "L"} for row in rows])
-    with pytest.raises(DataContractError, match="none of the 64 rows"):
+    with raises(DataContractError, "table-has-no-usable-rows"):
         load_task("padchest", root=copy)

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from data_samples import fake_task
+from expect import raises
 from PIL import Image
 
 from medzoo.data.task_registry import load_task
@@ -30,7 +31,7 @@ def test_patches_labels_and_slides_belong_together(tmp_path):
 def test_without_meta_files_there_are_no_groups_and_with_some_of_them_an_error(tmp_path):
     fake_task("pcam", tmp_path)
     (tmp_path / f"{STEM}valid_meta.csv").unlink()
-    with pytest.raises(DataContractError, match="bring all or none"):
+    with raises(DataContractError, "tables-missing"):
         load_task("pcam", root=tmp_path)
     for part in ("train", "test"):
         (tmp_path / f"{STEM}{part}_meta.csv").unlink()
@@ -42,7 +43,7 @@ def test_a_slide_in_two_splits_is_refused(tmp_path):
     fake_task("pcam", tmp_path)
     path = tmp_path / f"{STEM}test_meta.csv"
     path.write_text(path.read_text().replace("slide_test_000", "slide_train_000"))
-    with pytest.raises(SplitError, match="slide_train_000"):
+    with raises(SplitError, "patients-in-several-splits", match="slide_train_000"):
         load_task("pcam", root=tmp_path)
 
 
@@ -51,21 +52,21 @@ def test_damaged_packed_and_unequal_files(tmp_path):
     labels = tmp_path / f"{STEM}test_y.h5"
     with h5py.File(labels, "w") as file:
         file["y"] = np.zeros((7, 1, 1, 1), np.uint8)
-    with pytest.raises(DataContractError, match="test: 24 images, 7 labels, 24 rows in its meta file"):
+    with raises(DataContractError, "image-count-wrong"):
         load_task("pcam", root=tmp_path)
     with h5py.File(labels, "w") as file:
         file["y"] = np.full((24, 1, 1, 1), 2, np.uint8)
-    with pytest.raises(DataContractError, match="one label a patch, 0 or 1"):
+    with raises(DataContractError, "label-invalid"):
         load_task("pcam", root=tmp_path)
     with h5py.File(labels, "w") as file:
         file["z"] = np.zeros(3)
-    with pytest.raises(DataContractError, match="has no array 'y'; it has z"):
+    with raises(DataContractError, "array-missing"):
         load_task("pcam", root=tmp_path)
     labels.write_bytes(b"\x1f\x8b packed")
-    with pytest.raises(DataContractError, match="no readable HDF5"):
+    with raises(DataContractError, "hdf5-unreadable"):
         load_task("pcam", root=tmp_path)
     labels.rename(labels.with_name(labels.name + ".gz"))
-    with pytest.raises(DataContractError, match=rf"1 files are not in .*gzip -d {labels.name}\.gz"):
+    with raises(DataContractError, "data-file-missing"):
         load_task("pcam", root=tmp_path)
 
 
@@ -81,11 +82,11 @@ def test_the_reader_goes_to_other_processes_and_threads(tmp_path):
     for thread in threads:
         thread.join()
     assert len(found) == 6 and all(np.array_equal(array, want) for array in found)
-    with pytest.raises(ImageError, match="cannot be read"):
+    with raises(ImageError, "row-unreadable"):
         reader.read(key.rpartition("/")[0] + "/999")
     with pytest.raises(ImageError):
         reader.read(key.replace("#x", "#y"))
-    with pytest.raises(DataContractError, match="no masks"):
+    with raises(DataContractError, "masks-unsupported"):
         reader.read_mask(key)
 
 
@@ -105,11 +106,11 @@ def test_png_files_of_the_study_are_taken_where_asked_for_or_alone(tmp_path):
         for key, label in zip(task.column(split, "id"), task.labels(split), strict=True):
             assert key.endswith(f"label={label}.png")
     Image.new("RGB", (4, 4)).save(folder / "preview.png")
-    with pytest.raises(DataContractError, match=r"1 files in .* are not named as 157778_label=0.png: preview.png"):
+    with raises(DataContractError, "file-name-invalid"):
         load_task("pcam,files=png", root=tmp_path)
     for path in tmp_path.glob("*.h5"):
         path.unlink()
     (folder / "preview.png").unlink()
     assert load_task("pcam", root=tmp_path).name == "pcam,files=png"
-    with pytest.raises(DataContractError, match=r"_x.h5"):
+    with raises(DataContractError, "data-layout-unknown", match=r"_x.h5"):
         load_task("pcam,files=h5", root=tmp_path)

@@ -2,6 +2,7 @@ import time
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.synthetic.primitives import generator, smooth
 from medzoo.data.task_registry import load_task
@@ -85,9 +86,9 @@ def test_smooth_noise_has_unit_variance_at_any_size():
 
 
 def test_too_small_to_hold_every_class():
-    with pytest.raises(UsageError, match="at least 10 images"):
+    with raises(UsageError, "phantom-too-small"):
         load_task("phantom_natural,n=9")
-    with pytest.raises(UsageError, match="16 pixels"):
+    with raises(UsageError, "phantom-too-small", match="16 pixels"):
         load_task("phantom_oct,image_size=8")
 
 

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import rsna_pe
@@ -74,14 +75,14 @@ def test_the_window_is_part_of_what_is_decoded(root, tmp_path):
 
 
 @pytest.mark.parametrize("change, cause", [
-    (lambda rows: [*rows, rows[0]], "1 ids occur more than once"),
-    (lambda rows: [rows[0] | {"pe_present_on_image": "2"}, *rows[1:]], "1 labels are not 0 or 1: .*pe_present_on_image = '2'"),
-    (lambda rows: [rows[0] | {"qa_motion": "1"}, *rows[1:]], "1 studies have qa_motion as 0 and as 1"),
-    (lambda rows: [*rows, rows[0] | {"SOPInstanceUID": "gone"}], r"1 images do not exist below .*gone\.dcm"),
+    (lambda rows: [*rows, rows[0]], "image-id-repeated"),
+    (lambda rows: [rows[0] | {"pe_present_on_image": "2"}, *rows[1:]], "label-invalid"),
+    (lambda rows: [rows[0] | {"qa_motion": "1"}, *rows[1:]], "label-conflict"),
+    (lambda rows: [*rows, rows[0] | {"SOPInstanceUID": "gone"}], "data-files-missing"),
 ])  # fmt: skip
 def test_f34_broken_tables_say_why(copy, change, cause):
     write(copy, change(rows_of(copy)))
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         load_task("rsna_pe", root=copy)
 
 
@@ -98,6 +99,6 @@ def test_a_slice_that_does_not_say_its_hounsfield_units_is_refused(copy):
     header = pydicom.dcmread(path)
     del header.RescaleSlope, header.RescaleIntercept
     header.save_as(path)
-    with pytest.raises(ImageError, match=r"is not in HU .*CT without rescale"):
+    with raises(ImageError, "image-not-in-hu"):
         task.read("train", 0)
     assert task.read("train", 1)[0].unit == "HU"

@@ -3,6 +3,7 @@ import json
 import shutil
 
 import pytest
+from expect import raises
 from PIL import Image
 
 from medzoo.data.task_registry import load_task
@@ -71,13 +72,13 @@ def test_the_studies_copies_and_lists_are_enough(root, tmp_path):
     assert task.counts("train") == load_task("rsna_pneumonia", root=root).counts("train")
     first = next(iter(classes))
     (tmp_path / LISTS["val"]).write_text(f"{first}.png {(classes[first] + 1) % 3}\n")
-    with pytest.raises(DataContractError, match=f"1 lines give an image a second class: .*{first}"):
+    with raises(DataContractError, "label-conflict"):
         load_task("rsna_pneumonia", root=tmp_path)
     (tmp_path / LISTS["val"]).write_text("a.png 3\n")
-    with pytest.raises(DataContractError, match="1 lines are not a name and a class"):
+    with raises(DataContractError, "list-line-invalid"):
         load_task("rsna_pneumonia", root=tmp_path)
     (tmp_path / LISTS["val"]).unlink()
-    with pytest.raises(DataContractError, match="no RSNAPneumonia_val"):
+    with raises(DataContractError, "tables-missing"):
         load_task("rsna_pneumonia", root=tmp_path)
 
 
@@ -90,14 +91,14 @@ def test_with_the_mapping_splits_are_by_patient_of_the_nih(root, copy, tmp_path)
     task = load_task("rsna_pneumonia", root=copy)
     assert set().union(*(task.groups(split) for split in task.tables)) == {f"{number:08d}" for number in range(10)}
     write_lists(tmp_path, dict(sorted(classes_of(root).items())))
-    with pytest.raises(SplitError, match="in more than one split"):
+    with raises(SplitError, "patients-in-several-splits"):
         load_task("rsna_pneumonia", root=copy, split_file=tmp_path)
     (copy / MAPPING).write_text(json.dumps(rows[1:]))
-    with pytest.raises(DataContractError, match=f"1 images are not in {MAPPING}: {keys[0]}"):
+    with raises(DataContractError, "patient-missing"):
         load_task("rsna_pneumonia", root=copy)
     for content in ("{", '{"a": 1}', '[{"img_id": "x"}]'):
         (copy / MAPPING).write_text(content)
-        with pytest.raises(DataContractError, match="is no list of rows"):
+        with raises(DataContractError, "mapping-file-unreadable"):
             load_task("rsna_pneumonia", root=copy)
 
 
@@ -117,6 +118,6 @@ def test_f34_broken_tables_say_why(copy, file, line, cause):
 
 def test_two_copies_of_the_images_are_not_chosen_between(copy):
     (copy / "stage_2_train_images_png").mkdir()
-    with pytest.raises(DataContractError, match="2 copies of the images"):
+    with raises(DataContractError, "image-variant-ambiguous"):
         load_task("rsna_pneumonia", root=copy)
     assert load_task("rsna_pneumonia,images=dicom", root=copy).column("train", "image")[0].endswith(".dcm")

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from data_samples import fake_task
+from expect import raises
 from PIL import Image
 
 from medzoo.data.readers.masks import MaskReader
@@ -65,7 +66,7 @@ def test_the_layout_of_the_study_one_folder_a_structure_and_ids_in_lists(tmp_pat
 def test_sizes_that_are_no_whole_multiple_are_refused(tmp_path):
     fake_task("scr_heart", tmp_path)
     Image.new("L", (35, 32)).save(tmp_path / "fold1" / "masks" / "heart" / "JPCNN003.gif")
-    with pytest.raises(DataContractError, match=r"1 radiographs are not a whole number .*JPCNN003"):
+    with raises(DataContractError, "mask-size-differs"):
         load_task("scr_heart", root=tmp_path)
 
 
@@ -75,10 +76,10 @@ def test_names_without_img_and_lost_files(tmp_path):
         path.rename(path.with_name(path.name.replace(".IMG", "")))
     assert load_task("scr_heart", root=tmp_path).column("train", "id")
     (tmp_path / "fold2" / "masks" / "heart" / "JPCLN002.gif").unlink()
-    with pytest.raises(DataContractError, match=r"no outline .*JPCLN002"):
+    with raises(DataContractError, "partner-files-missing"):
         load_task("scr_heart", root=tmp_path)
     shutil.copytree(tmp_path / "images", tmp_path / "copy")
-    with pytest.raises(DataContractError, match="12 files occur twice"):
+    with raises(DataContractError, "files-duplicated"):
         load_task("scr_heart", root=tmp_path)
 
 

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from expect import raises
 
 from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import shenzhen
@@ -68,13 +69,11 @@ def test_readings_give_sex_and_age(root, copy):
 def test_readings_of_another_kind_are_an_error(copy):
     for path in (copy / "ClinicalReadings").iterdir():
         path.write_text("nothing of use")
-    with pytest.raises(DataContractError, match="none of the 20 readings"):
+    with raises(DataContractError, "readings-without-sex-and-age"):
         load_task("shenzhen", root=copy)
 
 
 def test_f34_other_files_are_named(copy):
     (copy / "CXR_png/CHNCXR_0001_0.png").rename(copy / "CXR_png/CHNCXR_0001_2.png")
-    with pytest.raises(
-        DataContractError, match=r"1 files in .* are not named CHNCXR_NUMBER_LABEL\.png: CHNCXR_0001_2\.png"
-    ):
+    with raises(DataContractError, "file-name-invalid"):
         load_task("shenzhen", root=copy)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from data_samples import fake_task
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -49,7 +50,7 @@ def test_the_example_of_the_competition():
 
 
 def test_runs_that_leave_the_image_are_refused():
-    with pytest.raises(ImageError, match="A run of 9 pixels from 4 leaves an image of 3 x 4"):
+    with raises(ImageError, "run-outside-image"):
         draw_runs([[4, 9]], (4, 3))
     with pytest.raises(ImageError):
         draw_runs([[0, 2, -2, 3]], (4, 3))
@@ -80,7 +81,7 @@ def test_images_without_annotation_are_left_out_and_lost_ones_named(tmp_path):
     task = load_task("siim_pneumothorax", root=tmp_path)
     assert sum(part.num_rows for part in task.tables.values()) == 11
     table.write_text("\n".join([*lines, "1.2.276.0.7230010.3.1.4.77, -1"]) + "\n")
-    with pytest.raises(DataContractError, match=r"1 of 13 images have no DICOM file .*1\.4\.77\.dcm"):
+    with raises(DataContractError, "partner-files-missing"):
         load_task("siim_pneumothorax", root=tmp_path)
 
 
@@ -127,7 +128,7 @@ def test_the_layout_of_the_study(tmp_path):
             assert np.array_equal(study.read_mask(split, row), task.read_mask(home, there))
             assert np.array_equal(study.read(split, row)[0].array, task.read(home, there)[0].array)
     Image.new("L", (9, 9)).save(masks / f"{study.column('train', 'id')[0]}.png")
-    with pytest.raises(DataContractError, match="1 masks do not have the size of their image"):
+    with raises(DataContractError, "mask-size-differs"):
         load_task("siim_pneumothorax", root=tmp_path / "b")
 
 
@@ -145,7 +146,7 @@ def test_a_patient_in_two_folders_of_the_study_is_refused_and_png_files_name_non
             else:
                 Image.fromarray(task.read(home, row)[0].array).save(base / "images" / f"{name}.png")
             Image.fromarray(task.read_mask(home, row) * 255).save(base / "masks" / f"{name}.png")
-    with pytest.raises(SplitError, match=r"patient-10 \(test, train\)"):
+    with raises(SplitError, "patients-in-several-splits"):
         load_task("siim_pneumothorax", root=tmp_path / ".dcm")
     with collecting() as found:
         load_task("siim_pneumothorax", root=tmp_path / ".png")

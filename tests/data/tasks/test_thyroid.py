@@ -1,7 +1,7 @@
 """DDTI: TI-RADS of the case file, cases by the file's name."""
 
-import pytest
 from data_samples import fake_task
+from expect import raises
 
 from medzoo.data.problems import collecting
 from medzoo.data.task_registry import load_task
@@ -59,5 +59,5 @@ def test_numbers_with_zeros_are_the_same_case(tmp_path):
     assert by_id(load_task("thyroid", root=tmp_path), "patient_id")["01_1.jpg"] == "1"
     for path in tmp_path.glob("*.xml"):
         path.unlink()
-    with pytest.raises(DataContractError, match=r"18 \.jpg and 0 \.xml"):
+    with raises(DataContractError, "images-not-found"):
         load_task("thyroid", root=tmp_path)

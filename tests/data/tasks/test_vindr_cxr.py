@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from expect import raises
 from PIL import Image
 
 from medzoo.data.task_registry import load_task
@@ -73,7 +74,7 @@ def test_the_studies_lists_give_the_labels_of_the_tables(root, copy):
         assert task.column(split, "id") == other.column(split, "id")
         assert np.array_equal(task.labels(split), other.labels(split))
     assert {key.rpartition(".")[2] for key in other.column("train", "image")} == {"jpeg", "jpg"}
-    with pytest.raises(UsageError, match="votes=majority needs"):
+    with raises(UsageError, "choice-needs-table"):
         load_task("vindr_cxr,images=jpeg,votes=majority", root=copy)
 
 
@@ -90,18 +91,18 @@ def test_the_studies_lists_as_a_split(root, copy, tmp_path):
 
 def test_two_copies_of_the_images_are_not_chosen_between(copy):
     with_lists(copy)
-    with pytest.raises(DataContractError, match="2 copies of the images; say which: vindr_cxr,images=dicom, vindr_cxr"):
+    with raises(DataContractError, "image-variant-ambiguous"):
         load_task("vindr_cxr", root=copy)
     assert load_task("vindr_cxr,images=dicom", root=copy).column("test", "image")[0].endswith(".dicom")
-    with pytest.raises(DataContractError, match="no folder train_png"):
+    with raises(DataContractError, "image-variant-missing"):
         load_task("vindr_cxr,images=png", root=copy)
 
 
 @pytest.mark.parametrize("change, cause", [
-    (lambda rows: [*rows, rows[0]], "1 rows occur more than once for a radiologist: .* R8"),
-    (lambda rows: [rows[0] | {"Pneumonia": "0.5"}, *rows[1:]], "1 labels are not 0 or 1: .*Pneumonia = '0.5'"),
-    (lambda rows: [*rows, rows[0] | {"image_id": "gone"}], "1 of 53 images are not in train and test below .*: gone"),
-    (lambda rows: [{key: value for key, value in row.items() if key != "Lung tumor"} for row in rows], "columns Lung tumor"),
+    (lambda rows: [*rows, rows[0]], "rater-duplicated"),
+    (lambda rows: [rows[0] | {"Pneumonia": "0.5"}, *rows[1:]], "label-invalid"),
+    (lambda rows: [*rows, rows[0] | {"image_id": "gone"}], "images-missing"),
+    (lambda rows: [{key: value for key, value in row.items() if key != "Lung tumor"} for row in rows], "columns-missing"),
 ])  # fmt: skip
 def test_f34_broken_tables_say_why(copy, change, cause):
     rows = change(rows_of(copy / TABLES["train"]))
@@ -109,7 +110,7 @@ def test_f34_broken_tables_say_why(copy, change, cause):
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    with pytest.raises(DataContractError, match=cause):
+    with raises(DataContractError, cause):
         load_task("vindr_cxr", root=copy)
 
 
@@ -118,8 +119,8 @@ def test_broken_lists_say_why(copy):
     shutil.rmtree(copy / "annotations")
     for line in ("train_jpeg/a 0 0 0 0 1", "train_jpeg/a 0 0 0 0 1 2"):
         (copy / LISTS["train"]).write_text(f"{line}\n")
-        with pytest.raises(DataContractError, match="1 lines are not a name and 6 labels"):
+        with raises(DataContractError, "list-line-invalid"):
             load_task("vindr_cxr,images=jpeg", root=copy)
     (copy / LISTS["test"]).unlink()
-    with pytest.raises(DataContractError, match="bring the tables of both splits"):
+    with raises(DataContractError, "tables-missing"):
         load_task("vindr_cxr,images=jpeg", root=copy)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import pytest
+from expect import raises
 
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.store import sha256_of
@@ -39,21 +40,21 @@ def test_an_option_that_came_later_leaves_the_hash_of_who_does_not_use_it(mode):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[finetune]\nlearnig_rate = 1.0", "Did you mean learning_rate"),
-        ("[finetune]\nepochs = 'ten'", "should be a int"),
-        ("[finetune]\nprecision = 'fp8'", "fp32 or bf16"),
-        ("[linear]\n", "no table"),
-        ("[finetune", "not TOML"),
-        ("[finetune]\nepochs = 0", "at least 1"),
+        ("[finetune]\nlearnig_rate = 1.0", "unknown-protocol-option"),
+        ("[finetune]\nepochs = 'ten'", "protocol-option-wrong-type"),
+        ("[finetune]\nprecision = 'fp8'", "precision-unknown"),
+        ("[linear]\n", "protocol-table-missing"),
+        ("[finetune", "toml-invalid"),
+        ("[finetune]\nepochs = 0", "protocol-option-out-of-range"),
     ],
 )
 def test_bad_protocols(tmp_path, text, message):
     path = tmp_path / "bad.toml"
     path.write_text(text)
-    with pytest.raises(UsageError, match=message):
+    with raises(UsageError, message):
         load_protocol(str(path), "finetune")
 
 
 def test_unknown_protocol():
-    with pytest.raises(UnknownNameError, match="Did you mean medzoo"):
+    with raises(UnknownNameError, "unknown-protocol"):
         load_protocol("medzo", "finetune")

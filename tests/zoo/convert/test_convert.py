@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from expect import raises
 from safetensors.torch import load_file, save_file
 from zoo_samples import small_model
 
@@ -62,16 +63,16 @@ def test_counters_that_an_old_file_lacks(entry, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (lambda s: s.pop("bn1.weight"), "1 missing: bn1.weight"),
-        (lambda s: s.update(queue=torch.zeros(2)), "1 unexpected: queue"),
-        (lambda s: s.update({"bn1.weight": torch.zeros(5)}), "of another shape: bn1.weight"),
-        (lambda s: s["bn1.weight"].fill_(float("inf")), "NaN or infinite.*bn1.weight"),
+        (lambda s: s.pop("bn1.weight"), "weights-differ-from-architecture"),
+        (lambda s: s.update(queue=torch.zeros(2)), "weights-differ-from-architecture"),
+        (lambda s: s.update({"bn1.weight": torch.zeros(5)}), "weights-differ-from-architecture"),
+        (lambda s: s["bn1.weight"].fill_(float("inf")), "weights-not-finite"),
     ],
 )
 def test_a_file_that_does_not_fit(entry, tmp_path, edit, says):
     name, state = entry(UPSTREAM), small_model().state_dict()
     edit(state)
-    with pytest.raises(ConversionError, match=says):
+    with raises(ConversionError, says):
         medzoo.convert(saved(tmp_path, state), name, out=tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
@@ -91,17 +92,18 @@ def test_options_beside_the_tensors_are_left_alone(entry, tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is empty"), (b"<!DOCTYPE html><html>Google Drive - Virus scan warning</html>", "web page"),
-        (b"  <html>", "web page"), (b"\xef\xbb\xbf<html>", "web page"), (b"PK\x03\x04 not really", "no readable archive"),
-        (b"\x80\x02garbage", "no readable pickle"), (b"hello", "no readable weights file"), (b"\x1f\x8b\x08", "Unpack it"),
-        (b"\x10\0\0\0\0\0\0\0{\"a\":1}      ", "no whole safetensors"),
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80", "no readable torch file"),
+        (b"", "file-empty"), (b"<!DOCTYPE html><html>Google Drive - Virus scan warning</html>", "file-is-web-page"),
+        (b"  <html>", "file-is-web-page"), (b"\xef\xbb\xbf<html>", "file-is-web-page"),
+        (b"PK\x03\x04 not really", "zip-unreadable"),
+        (b"\x80\x02garbage", "pickle-damaged"), (b"hello", "file-type-unknown"), (b"\x1f\x8b\x08", "file-is-archive"),
+        (b"\x10\0\0\0\0\0\0\0{\"a\":1}      ", "weights-truncated"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80", "torch-file-unreadable"),
     ],
 )  # fmt: skip
 def test_files_that_are_something_else(entry, tmp_path, content, says):
     name = entry(UPSTREAM)
     (tmp_path / "file.pth").write_bytes(content)
-    with pytest.raises(ConversionError, match=says):
+    with raises(ConversionError, says):
         medzoo.convert(tmp_path / "file.pth", name, out=tmp_path / "f")
 
 
@@ -112,26 +114,26 @@ def test_archives_say_what_lies_in_them(tmp_path):
     (tmp_path / "ResNet50.pt").write_bytes(b"x")
     with zipfile.ZipFile(tmp_path / "RadImageNet.zip", "w") as archive:
         archive.write(tmp_path / "ResNet50.pt", "RadImageNet_pytorch/ResNet50.pt")
-    with pytest.raises(ConversionError, match=r"Unpack it.*RadImageNet_pytorch/ResNet50\.pt"):
+    with raises(ConversionError, "file-is-archive", match=r"Unpack it.*RadImageNet_pytorch/ResNet50\.pt"):
         read_tensors(tmp_path / "RadImageNet.zip")
     with tarfile.open(tmp_path / "inat.tar", "w") as archive:
         archive.add(tmp_path / "ResNet50.pt")
-    with pytest.raises(ConversionError, match=r"archive\. Unpack it"):
+    with raises(ConversionError, "file-is-archive"):
         read_tensors(tmp_path / "inat.tar")
     program = torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))
     torch.jit.save(program, tmp_path / "program.pt")
-    with pytest.raises(ConversionError, match="TorchScript"):
+    with raises(ConversionError, "file-needs-code", match="TorchScript"):
         read_tensors(tmp_path / "program.pt")
 
 
 def test_names_that_have_nothing_to_convert(tmp_path):
-    with pytest.raises(UsageError, match="no upstream file"):
+    with raises(UsageError, "no-upstream-file"):
         medzoo.convert(tmp_path / "x", "resnet50-random", out=tmp_path / "f")
     with pytest.raises(UnknownNameError):
         medzoo.convert(tmp_path / "x", "resnet50-nothing", out=tmp_path / "f")
-    with pytest.raises(ConversionError, match="no file"):
+    with raises(ConversionError, "no-such-file"):
         medzoo.convert(tmp_path / "x", "resnet50-imagenet", out=tmp_path / "f")
-    with pytest.raises(ConversionError, match="layout of its file is not known"):
+    with raises(ConversionError, "layout-unknown"):
         medzoo.convert(tmp_path / "x", "vit_small-gmml-imagenet-oct", out=tmp_path / "f")
 
 
@@ -139,9 +141,7 @@ def test_another_checkpoints_file_is_named(configs, tmp_path):
     name = written(configs, "resnet50-moco", "resnet50", "moco-v2")
     written(configs, "resnet50-radimagenet", "resnet50", "radimagenet-torch-resnet50")
     state = {f"backbone.{key}": torch.zeros(1) for key in ("0.weight", "1.weight", "4.0.conv1.weight")}
-    with pytest.raises(
-        ConversionError, match=r"3 keys fit no rule: backbone\..*radimagenet-torch-resnet50.*resnet50-radimagenet"
-    ):
+    with raises(ConversionError, "keys-without-rule"):
         medzoo.convert(saved(tmp_path, state), name, out=tmp_path / "f")
     assert not (tmp_path / "f").exists()
     assert recognise(tmp_path / "file.pth") == ["radimagenet-torch-resnet50", "timm"]
@@ -258,5 +258,5 @@ def test_layouts_of_training_code(name, tmp_path, private_home):
     assert all(torch.equal(loaded[key], tensor) for key, tensor in model.state_dict().items())
     nested[prefix.partition(".")[0]]["stranger.weight"] = torch.zeros(2)
     torch.save(nested, tmp_path / "training.pth")
-    with pytest.raises(ConversionError, match="stranger"):
+    with raises(ConversionError, "keys-without-rule", match="stranger"):
         medzoo.convert(tmp_path / "training.pth", name)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from zoo_samples import BGR
@@ -53,7 +54,7 @@ def test_which_files_bring_their_classifier():
 
 def test_two_keys_may_not_become_one():
     rules = Format(keep=(Keep("a."), Keep("b.")))
-    with pytest.raises(ConversionError, match=r"a\.x and b\.x both become x"):
+    with raises(ConversionError, "keys-collide"):
         plan(["a.x", "b.x"], rules)
 
 
@@ -69,7 +70,7 @@ def test_numbered_layers_go_by_rank():
         assert plan(keys, rules).names == dict(
             zip(["first.conv/k", "second.conv/k", "third.conv/k"], order, strict=True)
         )
-    with pytest.raises(ConversionError, match=r"2 layers match.*this format has 3"):
+    with raises(ConversionError, "layer-count-differs"):
         plan(["conv/k", "conv_1/k"], rules)
 
 
@@ -87,9 +88,9 @@ def test_marks_and_shapes_tell_siblings_apart():
         and not fits({"x": (1,)}, rules)
         and not fits({"queue": (4, 7), "head": (10,)}, rules)
     )
-    with pytest.raises(ConversionError, match=r"queue has shape \[5, 7\]"):
+    with raises(ConversionError, "other-format"):
         apply({"queue": torch.zeros(5, 7)}, rules)
-    with pytest.raises(ConversionError, match="No key matches"):
+    with raises(ConversionError, "other-format"):
         apply({"x": torch.zeros(5, 7)}, rules)
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 import timm
 import torch
+from expect import raises
 from zoo_samples import small_model
 
 import medzoo
@@ -62,9 +63,7 @@ def test_a_process_started_from_a_source_tree_finds_medzoo(tmp_path):
 def test_a_file_with_anothers_published_name(siblings, tmp_path):
     state = small_model().state_dict()
     file = saved(tmp_path / "two.pth", state)
-    with pytest.raises(
-        UsageError, match=r"authors of test_resnet-two.*medzoo convert .*two\.pth test_resnet-two.*another name"
-    ):
+    with raises(UsageError, "file-of-other-checkpoint"):
         medzoo.convert(file, "test_resnet-one", out=tmp_path / "f")
     assert not (tmp_path / "f").exists()
     medzoo.convert(file, "test_resnet-two", out=tmp_path / "f")
@@ -75,7 +74,7 @@ def test_a_file_with_anothers_published_name(siblings, tmp_path):
 
 
 def test_the_last_part_of_an_address_is_a_published_name():
-    with pytest.raises(UsageError, match=r"authors of resnet50-chexpert call its file"):
+    with raises(UsageError, "file-of-other-checkpoint"):
         medzoo.convert("chexpert.pth.tar", "resnet50-imagenet-chexpert")
 
 
@@ -98,7 +97,7 @@ def test_siblings_that_differ_by_a_prefix(configs, tmp_path, wrapped):
     for name in (right, "resnet50-both"):
         folder = medzoo.convert(file, name, out=tmp_path / name)
         assert torch.equal(medzoo.load(str(folder)).conv1.weight, model.conv1.weight)
-    with pytest.raises(ConversionError, match=f"fit no rule.*as of .*{right}.*Nothing was written"):
+    with raises(ConversionError, "keys-without-rule"):
         medzoo.convert(file, wrong, out=tmp_path / "f")
 
 
@@ -191,11 +190,9 @@ def test_errors_end_alike_and_lead_in_no_circle(entry, tmp_path, edit, format):
 def test_a_head_that_no_rule_names_leads_to_add(entry, configs, tmp_path):
     name = entry(UPSTREAM)
     file = saved(tmp_path / "w.pth", small_model().state_dict() | {"head.0.weight": torch.zeros(2)})
-    with pytest.raises(
-        ConversionError, match=r"1 unexpected: head\.0\.weight.*medzoo add .*w\.pth NAME --drop 'head\\\.'"
-    ):
+    with raises(ConversionError, "weights-differ-from-architecture"):
         medzoo.convert(file, name, out=tmp_path / "f")
     (configs / f"{name}.toml").write_text((configs / f"{name}.toml").read_text().replace('"timm"', '"moco-v2"'))
     rows = {f"module.encoder_q.{key}": torch.zeros(1) for key in ("conv1.weight", "bn1.weight", "extra.weight")}
-    with pytest.raises(ConversionError, match=r"1 keys fit no rule: .*extra\.weight.*medzoo add .*--drop 'extra\\\.'"):
+    with raises(ConversionError, "keys-without-rule"):
         medzoo.convert(saved(tmp_path / "w.pth", {"state_dict": rows}), name, out=tmp_path / "f")

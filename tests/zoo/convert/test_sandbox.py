@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from expect import raises
 from safetensors.torch import load_file, save_file
 from zoo_samples import small_model
 
@@ -46,7 +47,7 @@ def test_a_torch_file_comes_back_whole(entry, file, tmp_path, apart):
 def test_what_went_wrong_comes_back_too(entry, tmp_path, apart):
     name = entry('access = "manual"\ninstructions = "Ask."')
     (tmp_path / "file.pth").write_bytes(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
-    with pytest.raises(ConversionError, match=r"needs code to be read \(os\.system\).*Nothing was written") as caught:
+    with raises(ConversionError, "file-needs-code") as caught:
         medzoo.convert(tmp_path / "file.pth", name, out=tmp_path / "f")
     assert caught.value.code == "file-needs-code"
     assert not (tmp_path / "f").exists() and not list(tmp_path.glob(".tmp-*"))

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 import torch
+from expect import raises
 
 import medzoo
 from medzoo.errors import IntegrityError, LicenseError, UsageError, WeightsUnavailableError
@@ -33,9 +34,9 @@ def test_a_directory_is_the_hub(pristine, tmp_path, no_hub, monkeypatch):
     assert medzoo.fetch("org/name") == directory / "org" / "name"
     pinned = medzoo.load("hf-hub:org/name@v1")
     assert any("no revisions" in note for note in pinned.load_receipt.notes)
-    with pytest.raises(WeightsUnavailableError, match=r"Did you mean org/name.*medzoo fetch org/nam --to"):
+    with raises(WeightsUnavailableError, "not-in-directory-hub"):
         medzoo.load("org/nam")
-    with pytest.raises(WeightsUnavailableError, match="does not exist"):
+    with raises(WeightsUnavailableError, "directory-hub-missing"):
         medzoo.load("org/name", hub=tmp_path / "none")
 
 
@@ -49,7 +50,7 @@ def test_a_stick_for_a_hospital(entry, pristine, tmp_path, no_hub):
     model = medzoo.load(name, hub=stick)
     assert model.load_receipt.folder == str(stick / "medzoo" / name)
     assert medzoo.list_models(downloaded=True) == []
-    with pytest.raises(WeightsUnavailableError, match=f"has no medzoo/{name}"):
+    with raises(WeightsUnavailableError, "not-in-directory-hub"):
         medzoo.load(name, hub=tmp_path)
     again = medzoo.fetch("hf-hub:medzoo/" + name, hub=stick, to=tmp_path / "second")
     assert again == tmp_path / "second" / "medzoo" / name and not list(again.parent.glob(".tmp-*"))
@@ -64,9 +65,9 @@ def test_fetch_refuses_a_damaged_source_and_leaves_the_target(entry, pristine, t
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(IntegrityError, match="sha256"):
+    with raises(IntegrityError, "weights-hash-wrong", match="sha256"):
         medzoo.fetch(name, to=tmp_path)
-    with pytest.raises(IntegrityError, match="sha256"):
+    with raises(IntegrityError, "weights-hash-wrong", match="sha256"):
         medzoo.load(name)
     medzoo.load(f"local-dir:{good}", verify="always")
 
@@ -78,7 +79,7 @@ def test_a_cached_folder_under_the_wrong_name(entry, pristine, no_hub):
     rows = json.loads(config.read_text())
     rows["medzoo"]["name"] = "test_resnet-other"
     config.write_text(json.dumps(rows))
-    with pytest.raises(IntegrityError, match="holds test_resnet-other"):
+    with raises(IntegrityError, "folder-of-other-checkpoint", match="holds test_resnet-other"):
         medzoo.load(name)
 
 
@@ -89,7 +90,7 @@ def test_the_registry_pin_counts_too(entry, pristine, tmp_path, monkeypatch):
     monkeypatch.setattr(
         huggingface, "snapshot", lambda repo, revision, **rest: asked.append((repo, revision)) or (pristine, "a" * 40)
     )
-    with pytest.raises(IntegrityError, match=r"the registry says b{64}"):
+    with raises(IntegrityError, "weights-hash-wrong"):
         medzoo.load(name)
     assert asked == [("medzoo/x", "a" * 40)]
     digest = json.loads((pristine / "config.json").read_text())["medzoo"]["sha256"]
@@ -101,21 +102,21 @@ def test_the_registry_pin_counts_too(entry, pristine, tmp_path, monkeypatch):
 def test_offline_says_how_to_go_on(entry, monkeypatch):
     name = entry(DIRECT)
     monkeypatch.setattr(upstream, "download", lambda *_: pytest.fail("network"))
-    with pytest.raises(WeightsUnavailableError, match=f"medzoo fetch {name} --to DIR"):
+    with raises(WeightsUnavailableError, "network-off"):
         medzoo.load(name, local_files_only=True)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(WeightsUnavailableError, match=f"medzoo fetch {name}"):
+    with raises(WeightsUnavailableError, "network-off"):
         medzoo.load(name)
-    with pytest.raises(WeightsUnavailableError, match="medzoo fetch someone/something"):
+    with raises(WeightsUnavailableError, "network-off"):
         medzoo.load("hf-hub:someone/something")
 
 
 @pytest.mark.parametrize("redistributable", [True, False])
 def test_manual_weights_say_how(entry, redistributable):
     name = entry(MANUAL, redistributable=redistributable)
-    with pytest.raises(WeightsUnavailableError, match=f"Write to the authors.*medzoo convert their.pt {name}"):
+    with raises(WeightsUnavailableError, "manual-download"):
         medzoo.load(name)
-    with pytest.raises(WeightsUnavailableError, match="medzoo convert"):
+    with raises(WeightsUnavailableError, "manual-download"):
         medzoo.fetch(name, local_files_only=True)
 
 
@@ -126,8 +127,10 @@ def test_terms_have_to_be_accepted_once(entry, pristine, private_home, monkeypat
     name = entry(DIRECT, license, redistributable)
     shutil.copytree(pristine, cached_folder(name))
     for call in (medzoo.load, medzoo.fetch):
-        with pytest.raises(
-            LicenseError, match=rf"https://example.org/terms.*accept_license=True.*MEDZOO_ACCEPT_LICENSE={name}"
+        with raises(
+            LicenseError,
+            "license-not-accepted",
+            match=rf"https://example.org/terms.*accept_license=True.*MEDZOO_ACCEPT_LICENSE={name}",
         ):
             call(name)
     monkeypatch.setenv("MEDZOO_ACCEPT_LICENSE", "other,another")
@@ -179,7 +182,7 @@ def test_free_weights_ask_nothing(entry, pristine):
 
 
 def test_random_weights_have_no_file():
-    with pytest.raises(UsageError, match="draws its weights"):
+    with raises(UsageError, "nothing-to-fetch"):
         medzoo.fetch("resnet18-random")
 
 
@@ -193,5 +196,5 @@ def test_a_link_out_of_the_directory_hub(pristine, tmp_path):
     directory = tmp_path / "hub"
     (directory / "org").mkdir(parents=True)
     (directory / "org" / "name").symlink_to(pristine)
-    with pytest.raises(IntegrityError, match="leads out"):
+    with raises(IntegrityError, "outside-directory-hub"):
         medzoo.load("hf-hub:org/name", hub=directory)

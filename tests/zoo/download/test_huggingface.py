@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from expect import raises
 from huggingface_hub import HfApi, snapshot_download
 from safetensors.torch import load_file
 from zoo_samples import CARD, small_model
@@ -85,7 +86,7 @@ def test_f24_offline_makes_no_connection(site, pristine, monkeypatch):
         assert right(medzoo.load("lab/net", revision="main", **how), pristine)
         assert right(medzoo.load("lab/net", revision=model.load_receipt.revision, **how), pristine)
         for absent in ("lab/other", "resnet18-imagenet", "hf-hub:lab/net@v9"):
-            with pytest.raises(WeightsUnavailableError, match="medzoo fetch"):
+            with raises(WeightsUnavailableError, "network-off"):
                 medzoo.load(absent, **how)
 
 
@@ -105,7 +106,7 @@ def test_f21_f23_one_broken_answer_is_mended(site, pristine, private_home, kind)
 
 def test_f02_bytes_that_stay_wrong_are_refused(site, private_home):
     site.fault("flip", times=None)
-    with pytest.raises(IntegrityError, match="came twice with other bytes"):
+    with raises(IntegrityError, "download-hash-wrong"):
         medzoo.load("lab/net")
     assert not list(private_home.rglob("model.safetensors*"))
     site.heal()
@@ -116,7 +117,7 @@ def test_f02_bytes_that_stay_wrong_are_refused(site, private_home):
 def test_f26_a_download_goes_on_where_it_broke(site, pristine, private_home, at):
     site.fault("short", times=1, at=at)
     site.fault("reset", times=None, at=0)
-    with pytest.raises(WeightsUnavailableError, match=r"50,000 bytes are kept|10,000 bytes are kept"):
+    with raises(WeightsUnavailableError, "download-failed"):
         medzoo.load("lab/net")
     site.heal()
     site.log.clear()
@@ -147,16 +148,14 @@ def test_f21_a_hub_that_is_silent_is_given_up(site, monkeypatch):
     monkeypatch.setattr(http, "TIMEOUT", 0.3)
     monkeypatch.setattr(http, "TRIES", 2)
     site.fault("stall", times=None, seconds=2)
-    with pytest.raises(WeightsUnavailableError, match="timed out"):
+    with raises(WeightsUnavailableError, "download-failed"):
         medzoo.load("lab/net")
 
 
 def test_f24_an_unreachable_hub_costs_no_patience(monkeypatch, hub_server):
     hub_server.close()
     start = time.monotonic()
-    with pytest.raises(
-        WeightsUnavailableError, match=r"cannot be reached.*HF_HUB_OFFLINE=1.*medzoo fetch lab/net --to DIR"
-    ):
+    with raises(WeightsUnavailableError, "hub-unreachable"):
         medzoo.load("lab/net")
     assert time.monotonic() - start < 3
 
@@ -165,25 +164,25 @@ def test_private_gated_and_absent(site):
     HfApi().update_repo_settings("lab/net", private=True)
     assert medzoo.load("lab/net", token=site.reader) is not None
     for token in (False, site.stranger):
-        with pytest.raises(WeightsUnavailableError, match="no repository lab/net, or your token may not read it"):
+        with raises(WeightsUnavailableError, "repository-not-found"):
             medzoo.load("hf-hub:lab/net@main", token=token)
-    with pytest.raises(WeightsUnavailableError, match="no repository lab/none"):
+    with raises(WeightsUnavailableError, "repository-not-found"):
         medzoo.load("lab/none")
-    with pytest.raises(WeightsUnavailableError, match="no revision 'v9'"):
+    with raises(WeightsUnavailableError, "revision-not-found"):
         medzoo.load("hf-hub:lab/net@v9")
 
 
 def test_gated_files_ask_for_the_terms(hub_server, pristine):
     medzoo.push(pristine, "lab/gated", private=False)
     HfApi().update_repo_settings("lab/gated", gated="manual")
-    with pytest.raises(LicenseError, match=r"accept its terms.*hf auth login"):
+    with raises(LicenseError, "hub-terms-not-accepted"):
         medzoo.load("lab/gated", token=hub_server.stranger)
 
 
 def test_a_repository_of_something_else(hub_server):
     HfApi().create_repo("lab/text", private=False)
     HfApi().upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id="lab/text")
-    with pytest.raises(WeightsUnavailableError, match=r"no model\.safetensors.*reads nothing else"):
+    with raises(WeightsUnavailableError, "file-not-in-repository"):
         medzoo.load("lab/text")
 
 
@@ -191,7 +190,7 @@ def test_f27_a_full_disk_is_told_before_the_first_byte(site, private_home, monke
     from types import SimpleNamespace
 
     monkeypatch.setattr(http.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with pytest.raises(WeightsUnavailableError, match=r"needs [\d,]+ bytes more.*MEDZOO_HOME"):
+    with raises(WeightsUnavailableError, "disk-full"):
         medzoo.load("lab/net")
 
 
@@ -223,7 +222,7 @@ def test_f17_revisions_that_would_leave_the_cache(site, revision):
         lambda: medzoo.load("lab/net", revision=revision),
         lambda: medzoo.push("x", "lab/net", revision=revision),
     ):
-        with pytest.raises(UsageError, match="is no revision"):
+        with raises(UsageError, "invalid-revision"):
             call()
     assert site.log == []
 

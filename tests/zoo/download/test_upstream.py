@@ -8,6 +8,7 @@ import types
 
 import pytest
 import torch
+from expect import raises
 from safetensors.torch import save_file
 from zoo_samples import small_model
 
@@ -84,7 +85,7 @@ def test_another_file_than_the_first_time(entry, site):
     medzoo.load(name)
     shutil.rmtree(cached_folder(name))
     site.content = site.content[:-4] + b"\0\0\0\0"
-    with pytest.raises(IntegrityError, match="another file than the first time"):
+    with raises(IntegrityError, "upstream-file-changed"):
         medzoo.load(name)
     assert not cached_folder(name).exists()
 
@@ -94,7 +95,7 @@ def test_a_file_that_does_not_fit_is_not_fetched_twice(entry, site, private_home
     good = site.content
     site.content = good.replace(b'"fc.bias"', b'"fc.bios"')
     for _ in range(2):
-        with pytest.raises(ConversionError, match=r"fc\.bios.*stays at .*weights\.safetensors; remove it"):
+        with raises(ConversionError, "weights-differ-from-architecture"):
             medzoo.load(name)
     assert site.hits == 1
     (private_home / "upstream" / name / "weights.safetensors").unlink()
@@ -119,7 +120,7 @@ def test_an_interrupted_conversion_keeps_the_download(entry, site, monkeypatch):
 def test_published_hashes_count(entry, site, key):
     good = hashlib.new(key, site.content).hexdigest()
     name = entry(f'access = "direct"\nurl = "{site.url}"\n{key} = "{"0" * len(good)}"')
-    with pytest.raises(IntegrityError, match="its authors published 000"):
+    with raises(IntegrityError, "upstream-hash-wrong"):
         medzoo.load(name)
     entry(f'access = "direct"\nurl = "{site.url}"\n{key} = "{good}"')
     folder = medzoo.fetch(name)
@@ -158,7 +159,7 @@ def test_four_at_once_download_once(entry, site):
 def test_nobody_answers(entry, monkeypatch):
     name = entry('access = "direct"\nurl = "http://127.0.0.1:9/x.pth"')
     monkeypatch.setattr(download, "TRIES", 1)
-    with pytest.raises(WeightsUnavailableError, match="could not be fetched"):
+    with raises(WeightsUnavailableError, "download-failed"):
         medzoo.load(name)
 
 
@@ -191,7 +192,7 @@ def test_f21_a_drip_is_as_good_as_silence(entry, site, monkeypatch):
     site.tag = None
     monkeypatch.setattr(download, "GRACE", -1.0)
     monkeypatch.setattr(download, "SLOWEST", 10**15)
-    with pytest.raises(WeightsUnavailableError, match=r"only [\d,]+ bytes came in"):
+    with raises(WeightsUnavailableError, "download-failed"):
         medzoo.load(name)
 
 
@@ -262,7 +263,7 @@ def test_a_beginning_that_does_not_fit_is_thrown_away(entry, site, private_home)
 def test_a_web_page_is_no_file_and_is_not_asked_for_twice(entry, site):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     site.script = ["page"]
-    with pytest.raises(WeightsUnavailableError, match=r"web page.*medzoo convert"):
+    with raises(WeightsUnavailableError, "web-page-instead-of-file"):
         medzoo.load(name)
     assert site.hits == 1
 
@@ -270,7 +271,7 @@ def test_a_web_page_is_no_file_and_is_not_asked_for_twice(entry, site):
 def test_f27_a_full_disk_is_told_before_the_first_byte(entry, site, monkeypatch):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
-    with pytest.raises(WeightsUnavailableError, match=r"needs [\d,]+ bytes more.*MEDZOO_HOME"):
+    with raises(WeightsUnavailableError, "disk-full"):
         medzoo.load(name)
     assert site.hits == 1
 
@@ -280,7 +281,7 @@ def test_a_file_that_stayed_is_of_its_own_address(entry, site):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     good = site.content
     site.content = good.replace(b'"fc.bias"', b'"fc.bios"')
-    with pytest.raises(ConversionError, match="stays at"):
+    with raises(ConversionError, "weights-differ-from-architecture"):
         medzoo.load(name)
     site.content, elsewhere = good, site.url.replace("/weights", "/v2/weights")
     entry(f'access = "direct"\nurl = "{elsewhere}"')

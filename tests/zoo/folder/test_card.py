@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from expect import raises
 from zoo_samples import CARD, small_model
 
 import medzoo
@@ -76,7 +77,7 @@ def test_nothing_is_invented(tmp_path):
 
 
 def test_own_terms_need_an_address(tmp_path):
-    with pytest.raises(CardError, match="no url"):
+    with raises(CardError, "license-url-missing"):
         card(tmp_path, license="other")
     front, text = card(
         tmp_path, license={"id": "other", "redistributable": False, "url": "https://example.org/t", "note": "own"}
@@ -92,9 +93,11 @@ def test_results_are_numbers(tmp_path, value):
     assert not (tmp_path / "f").exists()
 
 
-@pytest.mark.parametrize(("identifier", "says"), [(None, "no licence"), ("  ", "no licence"), ("gpl3", "Did you mean")])
+@pytest.mark.parametrize(
+    ("identifier", "says"), [(None, "license-missing"), ("  ", "license-missing"), ("gpl3", "license-unknown")]
+)
 def test_licences(identifier, says):
-    with pytest.raises(CardError, match=says):
+    with raises(CardError, says):
         check_license(identifier, "It")
     assert check_license("CC-BY-NC-4.0", "It") == "cc-by-nc-4.0"
 

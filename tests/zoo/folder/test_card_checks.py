@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from zoo_samples import CARD, small_model
@@ -57,7 +58,7 @@ def test_a_good_card():
 def test_front_matter_that_is_wrong(front, says):
     found = problems(card(**front))
     assert any(says in problem for problem in found), found
-    with pytest.raises(CardError, match=r"README\.md"):
+    with raises(CardError, "card-invalid", match=r"README\.md"):
         check_card(card(**front), "README.md")
 
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import yaml
+from expect import raises
 from huggingface_hub import EvalResultEntry
 from zoo_samples import CARD, small_model
 
@@ -19,13 +20,14 @@ ROW = {
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"value": math.nan}, "not finite"), ({"sd": math.inf}, "not finite"), ({"ci": [0.9, 0.8]}, "lowest and highest"),
-        ({"ci": [0.9]}, "lowest and highest"), ({"seeds": [0]}, "at least two runs"), ({"valu": 1}, "Did you mean 'value'"),
-        ({"value": "0.8"}, "float"), ({"task": None}, "task is None"),
+        ({"value": math.nan}, "result-not-finite"), ({"sd": math.inf}, "result-not-finite"),
+        ({"ci": [0.9, 0.8]}, "result-ci-invalid"),
+        ({"ci": [0.9]}, "result-ci-invalid"), ({"seeds": [0]}, "result-sd-without-seeds"), ({"valu": 1}, "unknown-key"),
+        ({"value": "0.8"}, "wrong-type"), ({"task": None}, "wrong-type"),
     ],
 )  # fmt: skip
 def test_rows_that_are_refused(change, says):
-    with pytest.raises(CardError, match=says):
+    with raises(CardError, says):
         check_rows([{**ROW, **change}])
 
 

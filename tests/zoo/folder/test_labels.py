@@ -5,6 +5,7 @@ import json
 import pytest
 import timm
 import torch
+from expect import raises
 from zoo_samples import CARD, small_model
 
 import medzoo
@@ -48,7 +49,7 @@ def test_labels_that_fit_are_stored(labelled, private_home):
 @pytest.mark.parametrize("classes", [0, 2, 4])
 def test_labels_that_do_not_fit_are_refused(labelled, classes, tmp_path):
     name, file = labelled
-    with pytest.raises(ConversionError, match=r"(no head|a head of . outputs).*3 in number.*Nothing was written"):
+    with raises(ConversionError, "label-count-mismatch"):
         medzoo.convert(file(classes), name, out=tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
@@ -61,7 +62,7 @@ def test_without_labels_nothing_is_invented(entry, tmp_path):
 
 def test_labels_of_ones_own(tmp_path, private_home):
     torch.save(small_model(num_classes=3).state_dict(), tmp_path / "w.pth")
-    with pytest.raises(ConversionError, match="a head of 3 outputs"):
+    with raises(ConversionError, "label-count-mismatch"):
         add(tmp_path / "w.pth", "test_resnet-ours", labels=["a", "b"], **FACTS)
     add(tmp_path / "w.pth", "test_resnet-ours", labels=["a", "b", "c"], **FACTS)
     assert medzoo.info("test_resnet-ours").model.labels == ("a", "b", "c")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from expect import raises
 from PIL import Image
 from safetensors.torch import load_file
 from zoo_samples import CARD, small_model
@@ -137,16 +138,16 @@ def test_config_that_is_no_json(folder, text):
 
 def test_missing_files(folder, tmp_path):
     (folder / "model.safetensors").unlink()
-    with pytest.raises(IntegrityError, match=r"model\.safetensors is missing"):
+    with raises(IntegrityError, "not-a-checkpoint-folder"):
         read_folder(folder)
-    with pytest.raises(IntegrityError, match=r"config\.json is missing"):
+    with raises(IntegrityError, "not-a-checkpoint-folder"):
         read_folder(tmp_path)
 
 
 def test_nan_is_refused(tmp_path):
     model = small_model()
     model.fc.weight.data[0, 0] = float("nan")
-    with pytest.raises(IntegrityError, match=r"NaN.*fc\.weight"):
+    with raises(IntegrityError, "weights-not-finite"):
         medzoo.save(model, tmp_path / "f", card=CARD)
     assert not (tmp_path / "f").exists() and not list(tmp_path.glob(".tmp-*"))
 
@@ -159,33 +160,34 @@ def test_save_keeps_the_model_as_it_is_and_replaces_only_checkpoints(tmp_path, f
     assert modes == [module.training for module in model.modules()]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match=r"thesis\.txt"):
+    with raises(UsageError, "folder-not-empty"):
         medzoo.save(model, tmp_path / "mine", card=CARD)
     assert (tmp_path / "mine" / "thesis.txt").exists()
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="is a file"):
+    with raises(UsageError, "not-a-folder"):
         medzoo.save(model, tmp_path / "file", card=CARD)
 
 
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        ({"license": None}, "no license"), ({"name": ""}, "no name"), ({"data": []}, "no data"),
-        ({"license": "apache"}, "Did you mean apache-2.0"), ({"labels": ["a"]}, "3 outputs and the card 1 labels"),
-        ({"name": "../x"}, "name is"), ({"colour": 1}, "unknown key 'colour'"), ({"input": {"channels": 1}}, "1 channels"),
-        ({"problem_type": "x"}, "problem_type"), ({"lineage": [{"what": 1}]}, "unknown key 'what'"),
+        ({"license": None}, "card-fact-missing"), ({"name": ""}, "card-fact-missing"), ({"data": []}, "card-fact-missing"),
+        ({"license": "apache"}, "license-unknown"), ({"labels": ["a"]}, "label-count-differs"),
+        ({"name": "../x"}, "card-name-invalid"), ({"colour": 1}, "unknown-key"),
+        ({"input": {"channels": 1}}, "card-channels-differ"),
+        ({"problem_type": "x"}, "problem-type-unknown"), ({"lineage": [{"what": 1}]}, "unknown-key"),
     ],
 )  # fmt: skip
 def test_a_card_that_lacks_or_invents(tmp_path, edit, says):
-    with pytest.raises(CardError, match=says):
+    with raises(CardError, says):
         medzoo.save(small_model(), tmp_path / "f", card={**CARD, **edit})
     assert not (tmp_path / "f").exists()
 
 
 def test_a_wrapper_is_no_timm_model(tmp_path):
-    with pytest.raises(WeightsMismatchError, match="no plain timm model"):
+    with raises(WeightsMismatchError, "not-a-timm-model"):
         medzoo.save(torch.nn.DataParallel(small_model()), tmp_path / "f", card=CARD)
-    with pytest.raises(WeightsMismatchError, match="no plain timm model"):
+    with raises(WeightsMismatchError, "not-a-timm-model"):
         medzoo.save(timm.create_model("test_resnet", features_only=True), tmp_path / "f", card=CARD)
 
 
@@ -197,13 +199,13 @@ def test_a_model_that_the_configuration_cannot_give_back(tmp_path):
         block.attn.num_heads, block.attn.head_dim = 1, 64
         block.attn.scale = 64**-0.5
     card = {**CARD, "labels": [], "input": {}}
-    with pytest.raises(WeightsMismatchError, match="another function"):
+    with raises(WeightsMismatchError, "outputs-differ"):
         medzoo.save(model, tmp_path / "f", card=card)
 
 
 def test_checkpoint_as_card(tmp_path):
     entry = medzoo.info("resnet18-random")
-    with pytest.raises(CardError, match="no data"):  # random weights have none; nothing is invented
+    with raises(CardError, "card-fact-missing"):  # random weights have none; nothing is invented
         medzoo.save(timm.create_model("resnet18", num_classes=0), tmp_path / "f", card=entry)
 
 

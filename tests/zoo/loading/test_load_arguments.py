@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from expect import raises
 from zoo_samples import CARD, small_model
 
 import medzoo
@@ -16,30 +17,30 @@ SAME = {**CARD, "input": {"size": 64, "mean": [0.5] * 3, "std": [0.25] * 3}}
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"num_classes": None}, "num_classes is None"),
-        ({"num_classes": 2.0}, r"num_classes is 2\.0"),
-        ({"num_classes": float("nan")}, "num_classes is nan"),
-        ({"num_classes": [2]}, r"num_classes is \[2\]"),
-        ({"in_chans": 1.0}, r"in_chans is 1\.0"),
-        ({"in_chans": "3"}, "in_chans is '3'"),
-        ({"dtype": "float17"}, "dtype is 'float17'.*float16"),
-        ({"dtype": "int8"}, "dtype is 'int8'"),
-        ({"dtype": torch.int64}, "floating type"),
-        ({"dtype": "nn"}, "dtype is 'nn'"),
-        ({"dtype": 16}, "dtype is 16"),
-        ({"out_indices": 3}, "out_indices is 3"),
-        ({"out_indices": "12"}, "out_indices is '12'"),
-        ({"out_indices": ()}, "out_indices is"),
-        ({"out_indices": (1.5,)}, "out_indices is"),
-        ({"out_indices": (99,)}, r"cannot build.*out_indices counts the depths"),
-        ({"out_indices": (-99,)}, r"cannot build.*out_indices counts the depths"),
+        ({"num_classes": None}, "num-classes-invalid"),
+        ({"num_classes": 2.0}, "num-classes-invalid"),
+        ({"num_classes": float("nan")}, "num-classes-invalid"),
+        ({"num_classes": [2]}, "num-classes-invalid"),
+        ({"in_chans": 1.0}, "in-chans-invalid"),
+        ({"in_chans": "3"}, "in-chans-invalid"),
+        ({"dtype": "float17"}, "dtype-invalid"),
+        ({"dtype": "int8"}, "dtype-invalid"),
+        ({"dtype": torch.int64}, "dtype-invalid"),
+        ({"dtype": "nn"}, "dtype-invalid"),
+        ({"dtype": 16}, "dtype-invalid"),
+        ({"out_indices": 3}, "out-indices-invalid"),
+        ({"out_indices": "12"}, "out-indices-invalid"),
+        ({"out_indices": ()}, "out-indices-invalid"),
+        ({"out_indices": (1.5,)}, "out-indices-invalid"),
+        ({"out_indices": (99,)}, "timm-refused-arguments"),
+        ({"out_indices": (-99,)}, "timm-refused-arguments"),
     ],
 )
 @pytest.mark.parametrize("name", ["stored", "resnet18_cifar-random", "vit_small-random"])
 def test_what_makes_no_sense_gets_a_sentence(folder, name, arguments, says):
     if "out_indices" in arguments:
         arguments = {**arguments, "features_only": True}
-    with pytest.raises(UsageError, match=says):
+    with raises(UsageError, says):
         medzoo.load(str(folder) if name == "stored" else name, **arguments)
 
 
@@ -50,7 +51,7 @@ def test_numbers_of_numpy_are_numbers(folder):
 @pytest.mark.parametrize("name", [None, 3, ["resnet18-random"], object()])
 def test_a_name_is_text(name):
     for call in (medzoo.load, medzoo.info, medzoo.check, medzoo.fetch):
-        with pytest.raises(UsageError, match="The name is"):
+        with raises(UsageError, "name-not-text"):
             call(name)
 
 

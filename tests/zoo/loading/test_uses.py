@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from expect import raises
 from PIL import Image
 from safetensors.torch import load_file
 from zoo_samples import draw_statistics
@@ -213,5 +214,5 @@ def test_as_the_encoder_of_a_segmenter(sample):
         stored = {name.rpartition("model.")[2] for name in model.encoder.state_dict()}
         assert len(stored) > 0.8 * len(sample.state.keys() - sample.head)
     wrong = "unet" if plain else "dpt"
-    with pytest.raises(UsageError, match="its decoder is"):
+    with raises(UsageError, "decoder-does-not-fit"):
         segmenter(str(sample.folder), 4, decoder=wrong)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from expect import raises
 from safetensors.torch import load_file, save_file
 from zoo_samples import CARD, small_model
 
@@ -89,11 +90,11 @@ def test_answers_that_are_not_finite_name_the_layer(architecture, tmp_path, priv
     state = model.state_dict()
     layer = infinite_answers(state).rpartition(".")[0]
     card = {**CARD, "name": f"{architecture}-drawn", "labels": [], "input": {}}
-    with pytest.raises(IntegrityError, match=f"first layer that does is {layer}"):
+    with raises(IntegrityError, "features-not-finite", match=layer):
         medzoo.save(model, tmp_path / "f", card=card)
     torch.save(state, tmp_path / "w.pth")
     size = model.pretrained_cfg["input_size"][-1]
-    with pytest.raises(MedzooError, match=f"first layer that does is {layer}"):
+    with raises(MedzooError, "features-not-finite", match=layer):
         add(tmp_path / "w.pth", f"{architecture}-ours", **{**FACTS, "size": size})
     assert not (tmp_path / "f").exists()
 
@@ -154,7 +155,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
 def test_a_file_of_facts_with_such_numbers(configs, entry, old, new):
     path = configs / f"{entry(MANUAL)}.toml"
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(RegistryError, match=r"\[input\]"):
+    with raises(RegistryError, "input-invalid", match=r"\[input\]"):
         read_checkpoint(path)
 
 

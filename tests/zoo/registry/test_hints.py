@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from expect import raises
 from typer.testing import CliRunner
 
 import medzoo
@@ -22,10 +23,10 @@ def test_a_weights_file_leads_to_convert_and_add(call, tmp_path, monkeypatch):
     (tmp_path / "best.bin").write_bytes(b"x")
     (tmp_path / "weights").mkdir()
     for name in ("ResNet50.pt", "resnet50.PTH", "best.bin", "./best.bin", str(tmp_path / "best.bin"), "weights/no.pth"):
-        with pytest.raises(UsageError, match=r"weights file.*medzoo convert.*medzoo add") as caught:
+        with raises(UsageError, "file-instead-of-checkpoint") as caught:
             call(name)
         assert name in str(caught.value)
-    with pytest.raises(UsageError, match=r"`medzoo convert ResNet50\.pt resnet50-radimagenet`"):
+    with raises(UsageError, "file-instead-of-checkpoint", match=r"`medzoo convert ResNet50\.pt resnet50-radimagenet`"):
         call("ResNet50.pt")
 
 
@@ -33,7 +34,7 @@ def test_folders_repositories_and_plain_typos_are_not_taken_for_files(folder, tm
     monkeypatch.chdir(tmp_path)
     folder.rename(tmp_path / "run.pt")
     assert medzoo.load("run.pt").load_receipt.name == "test_resnet-drawn"
-    with pytest.raises(UnknownNameError, match="Did you mean resnet50-imagenet"):
+    with raises(UnknownNameError, "unknown-checkpoint"):
         medzoo.load("resnet50-imagnet")
     with pytest.raises(medzoo.errors.WeightsUnavailableError):
         medzoo.load("org/name.pt", local_files_only=True)
@@ -41,7 +42,7 @@ def test_folders_repositories_and_plain_typos_are_not_taken_for_files(folder, tm
 
 @pytest.mark.parametrize("typed", ["ResNet50-ImageNet", "RESNET50-IMAGNET"])
 def test_capitals_are_no_other_name(typed):
-    with pytest.raises(UnknownNameError, match="Did you mean resnet50-imagenet"):
+    with raises(UnknownNameError, "unknown-checkpoint"):
         medzoo.info(typed)
 
 
@@ -87,7 +88,7 @@ def test_what_is_a_weights_file_is_told_by_its_content(call, files):
     import zipfile
 
     for name in ("zipped", "legacy", "safe", "numbers", "hdf5", "./safe", str(files / "zipped")):
-        with pytest.raises(UsageError, match=r"is a weights file.*medzoo convert") as caught:
+        with raises(UsageError, "file-instead-of-checkpoint") as caught:
             call(name)
         assert not isinstance(caught.value, UnknownNameError)
     with zipfile.ZipFile("archive", "w") as packed:
@@ -98,7 +99,7 @@ def test_what_is_a_weights_file_is_told_by_its_content(call, files):
     (files / "picture").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     (files / "cut").write_bytes(b"PK\x03\x04")
     for name in ("Makefile", "empty", "short", "picture", "archive", "cut", "./Makefile", str(files / "Makefile")):
-        with pytest.raises(UnknownNameError, match="holds no weights"):
+        with raises(UnknownNameError, "unknown-checkpoint"):
             call(name)
 
 
@@ -106,10 +107,10 @@ def test_a_pointer_of_git_lfs_is_told(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 12345\n"
     (tmp_path / "net.safetensors").write_text(pointer)
-    with pytest.raises(UsageError, match="git lfs pull"):
+    with raises(UsageError, "git-lfs-pointer"):
         medzoo.load("net.safetensors")
     (folder / "model.safetensors").write_text(pointer)
-    with pytest.raises(IntegrityError, match="git lfs pull"):
+    with raises(IntegrityError, "git-lfs-pointer"):
         medzoo.load(str(folder))
 
 
@@ -127,7 +128,7 @@ def test_a_name_of_the_registry_wins_over_the_working_folder(folder, tmp_path, m
         assert medzoo.load(name).load_receipt.folder is None and medzoo.check(name).folder is None
         assert medzoo.segmenter(name, 2).load_receipt.name == name
     else:
-        with pytest.raises(WeightsUnavailableError, match=r"medzoo convert ResNet50\.pt"):
+        with raises(WeightsUnavailableError, "manual-download"):
             medzoo.load(name)
     paths = (f"./{name}", place, Path(name), str(place), f"local-dir:{name}", f"{name}/", f"../{tmp_path.name}/{name}")
     for path in paths:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from expect import raises
 
 import medzoo
 from medzoo.errors import RegistryError, UnknownNameError
@@ -45,7 +46,7 @@ def test_list_is_natural_and_filtered():
 
 @pytest.mark.parametrize("typo", ["resnet50-imagnet", "resnet50_imagenet"])
 def test_a_typo_gets_a_hint(typo):
-    with pytest.raises(UnknownNameError, match=r"Did you mean .*resnet50-imagenet") as caught:
+    with raises(UnknownNameError, "unknown-checkpoint") as caught:
         medzoo.info(typo)
     assert caught.value.near
 
@@ -72,21 +73,21 @@ redistributable = true
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("size", "sizes"), "unknown key 'sizes'.*Did you mean 'size'"),
-        (("[license]", "[licence]"), "unknown key 'licence'.*Did you mean 'license'"),
-        (("224", '"224"'), "size is '224'; it should be of type int"),
-        (("224", "true"), "size is True"),
-        (("[0.1, 0.2, 0.3]", "[0.1]"), "3 numbers each"),
-        (('"MIT"', '"free"'), "neither an SPDX nor a Hub"),
-        (("redistributable = true\n", ""), "'redistributable' is missing"),
-        (("architecture", 'name = "x"\narchitecture'), "unknown key 'name'"),
-        (("[input]", "[input]\nrule = 'none'"), "one of 'unit', 'per_image_minmax'"),
-        (("[input]", "[input]\nchannels = 2"), "one of 3, 1"),
-        (("[input]", "[input"), "not valid TOML"),
-        (("[license]", "[upstream]\nformat='timm'\naccess='direct'\n[license]"), "needs a url"),
-        (("[license]", "[pretraining]\ndata=['x']\nimages=0\n[license]"), "images is 0; it should be above 0"),
-        (("[license]", "[pretraining]\ndata=['x']\nepochs=-1\n[license]"), "epochs is -1; it should be above 0"),
-        (("[license]", "[hub]\nrepo='a'\nrevision='1'\nsha256='2'\nsize=1\n[license]"), "random|hub"),
+        (("size", "sizes"), "unknown-key"),
+        (("[license]", "[licence]"), "unknown-key"),
+        (("224", '"224"'), "wrong-type"),
+        (("224", "true"), "wrong-type"),
+        (("[0.1, 0.2, 0.3]", "[0.1]"), "input-invalid"),
+        (('"MIT"', '"free"'), "license-unknown"),
+        (("redistributable = true\n", ""), "missing-key"),
+        (("architecture", 'name = "x"\narchitecture'), "unknown-key"),
+        (("[input]", "[input]\nrule = 'none'"), "not-a-choice"),
+        (("[input]", "[input]\nchannels = 2"), "not-a-choice"),
+        (("[input]", "[input"), "invalid-toml"),
+        (("[license]", "[upstream]\nformat='timm'\naccess='direct'\n[license]"), "upstream-incomplete"),
+        (("[license]", "[pretraining]\ndata=['x']\nimages=0\n[license]"), "count-below-one"),
+        (("[license]", "[pretraining]\ndata=['x']\nepochs=-1\n[license]"), "count-below-one"),
+        (("[license]", "[hub]\nrepo='a'\nrevision='1'\nsha256='2'\nsize=1\n[license]"), "random-name"),
     ],
 )
 def test_a_broken_entry_names_file_and_key(tmp_path: Path, change, says):
@@ -94,7 +95,7 @@ def test_a_broken_entry_names_file_and_key(tmp_path: Path, change, says):
     path.write_text(GOOD)
     assert registry.read_checkpoint(path).random
     path.write_text(GOOD.replace(*change))
-    with pytest.raises(RegistryError, match=says) as caught:
+    with raises(RegistryError, says) as caught:
         registry.read_checkpoint(path)
     assert str(path) in str(caught.value)
 
@@ -103,7 +104,7 @@ def test_a_broken_entry_names_file_and_key(tmp_path: Path, change, says):
 def test_a_name_outside_the_grammar(tmp_path: Path, stem):
     path = tmp_path / f"{stem}.toml"
     path.write_text(GOOD)
-    with pytest.raises(RegistryError, match="no checkpoint name"):
+    with raises(RegistryError, "invalid-checkpoint-name"):
         registry.read_checkpoint(path)
 
 

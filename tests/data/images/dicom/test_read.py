@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from dicom_samples import RAMP, image, lut, window, written
+from expect import raises
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -74,7 +75,7 @@ def test_a_sigmoid_window_and_an_unknown_one():
     pixels = read(image(RAMP, bits=12, VOILUTFunction="SIGMOID", **window(2048, 1000)))
     assert pixels.range == (0, 1) and pixels.array.dtype == np.float32
     assert np.allclose(pixels.array, 1 / (1 + np.exp(-4 * (RAMP.astype(float) - 2048) / 1000)))
-    with pytest.raises(ImageError, match="function 'CUBIC', which DICOM does not know"):
+    with raises(ImageError, "voi-function-unknown"):
         read(image(RAMP, bits=12, VOILUTFunction="CUBIC", **window(2048, 1000)))
 
 
@@ -113,7 +114,7 @@ def test_a_voi_table_of_more_entries_than_its_entries_can_count():
 def test_a_table_that_is_cut_is_an_error():
     table = lut(np.arange(100))
     table.LUTDescriptor = [4096, 0, 16]
-    with pytest.raises(ImageError, match="table of 4,096 entries, of which 100 are there"):
+    with raises(ImageError, "lookup-table-entries-invalid"):
         read(image(RAMP, VOILUTSequence=Sequence([table])))
 
 
@@ -156,9 +157,9 @@ def test_values_beyond_the_scale_of_ct_are_clipped_and_counted():
 
 @pytest.mark.parametrize("missing", ["RescaleSlope", "RescaleIntercept"])
 def test_ct_without_rescale_is_an_error_with_a_way_on(missing):
-    with pytest.raises(ImageError, match=r"CT without a usable RescaleSlope.*window=\(low, high\) in stored values"):
+    with raises(ImageError, "ct-rescale-missing"):
         read(image(RAMP, modality="CT", **{missing: None}))
-    with pytest.raises(ImageError, match="CT without"):
+    with raises(ImageError, "ct-rescale-missing", match="CT without"):
         read(image(RAMP, modality="CT", **{missing: None}), window="lung")
     pixels = read(image(RAMP, modality="CT", **{missing: None}), window=(0, 4000))
     assert pixels.unit == "grey" and pixels.notes[0] == "CT without rescale: stored values, not HU"
@@ -179,35 +180,35 @@ def test_other_rescale_types_and_monochrome1_of_ct():
 
 
 def test_a_named_window_is_for_hu_alone():
-    with pytest.raises(ImageError, match="the window 'lung' is one of CT in HU, and these pixels are grey"):
+    with raises(ImageError, "window-needs-hu"):
         read(image(RAMP, bits=12), window="lung")
-    with pytest.raises(medzoo.errors.UsageError, match=r"Unknown window 'lungs'. Did you mean lung"):
+    with raises(medzoo.errors.UsageError, "unknown-window"):
         read(image(RAMP, modality="CT"), window="lungs")
 
 
 def test_missing_photometric_interpretation_says_how_to_go_on():
-    with pytest.raises(ImageError, match=r"no PhotometricInterpretation .*MONOCHROME1 if low is white"):
+    with raises(ImageError, "photometric-missing"):
         read(image(RAMP, PhotometricInterpretation=None))
-    with pytest.raises(ImageError, match="no PixelRepresentation"):
+    with raises(ImageError, "pixel-representation-missing"):
         read(image(RAMP, PixelRepresentation=None))
-    with pytest.raises(ImageError, match="no usable Rows"):
+    with raises(ImageError, "dicom-header-incomplete"):
         read(image(RAMP, Rows=None))
 
 
 @pytest.mark.parametrize("changes", [{"Rows": 0}, {"BitsStored": 17}, {"BitsAllocated": 12}, {"SamplesPerPixel": 4},
                                      {"HighBit": 3}, {"PixelRepresentation": 2}])  # fmt: skip
 def test_impossible_headers(changes):
-    with pytest.raises(ImageError, match="which no image of this kind has"):
+    with raises(ImageError, "dicom-header-invalid"):
         read(image(RAMP, **changes))
 
 
 def test_signed_values_without_a_window_have_no_known_range():
     signed = image(RAMP.astype(np.int16), modality="MR")
-    with pytest.raises(ImageError, match=r"MR in int16, and neither its header .* window='full'"):
+    with raises(ImageError, "pixel-range-unknown"):
         read(signed)
     assert read(signed, window=(0, 1500)).range == (0, 1500)
     assert read(signed, window="full").range == (-32768, 32767)
-    with pytest.raises(ImageError, match="PT in float32"):  # each slice has a slope of its own
+    with raises(ImageError, "pixel-range-unknown", match="PT in float32"):  # each slice has a slope of its own
         read(image(RAMP, modality="PT", RescaleSlope=0.37, RescaleIntercept=0))
 
 
@@ -289,7 +290,7 @@ def test_spacing_and_ids():
 
 def test_frames_need_a_choice():
     header = image(np.stack([RAMP, RAMP + 1, RAMP + 2]), bits=13)
-    with pytest.raises(ImageError, match=r"holds 3 frames; say which one with frame=0 to 2, or frame='all'.* #0 to #2"):
+    with raises(ImageError, "frame-required"):
         read(header)
     pixels = read(header, frame=2)
     assert (pixels.array == RAMP + 2).all() and pixels.notes == ("frame 2 of 3",)
@@ -298,7 +299,7 @@ def test_frames_need_a_choice():
             read(header, frame=wrong)
     volume = read(header, frame="all")
     assert volume.array.shape == (3, 12, 20) and volume.spacing_mm is None
-    with pytest.raises(ImageError, match="colour frames are read one at a time"):
+    with raises(ImageError, "colour-volume-unsupported"):
         read(image(np.zeros((2, 4, 5, 3), np.uint8)), frame="all")
     assert read(image(np.zeros((2, 4, 5, 3), np.uint8)), frame=1).array.shape == (4, 5, 3)
 
@@ -337,11 +338,11 @@ def test_enhanced_files_say_it_for_each_frame():
 def test_what_is_no_image_is_named():
     header = image(RAMP, modality="SR")
     del header.PixelData
-    with pytest.raises(ImageError, match=r"holds no pixels \(SR\)"):
+    with raises(ImageError, "dicom-without-pixels"):
         read_bytes = written(header)
         decode_bytes(read_bytes, "x")
     index = image(RAMP, SOPClassUID="1.2.840.10008.1.3.10")
-    with pytest.raises(ImageError, match="DICOMDIR, an index"):
+    with raises(ImageError, "dicomdir-not-image"):
         read(index)
 
 
@@ -360,7 +361,7 @@ def test_float_pixels_need_a_window():
     values = (RAMP / 10).astype(np.float32)
     del header.PixelData, header.BitsStored, header.HighBit, header.PixelRepresentation
     header.BitsAllocated, header.FloatPixelData = 32, values.tobytes()
-    with pytest.raises(ImageError, match="float32"):
+    with raises(ImageError, "pixel-range-unknown", match="float32"):
         read(header)
     assert np.allclose(read(header, window=(0, 500)).array, values)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dicom_samples import RAMP, image, written
+from expect import raises
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -72,15 +73,15 @@ def test_masks_find_their_images_by_reference_or_by_place(tmp_path, named):
     assert (found.mask_for(ct(tmp_path, 1)) == LIVER[::-1]).all()
     assert found.mask_for(ct(tmp_path, 2)).max() == 0  # about this image, and nothing on it
     assert (found.mask_for(ct(tmp_path, 0), segments=[2]) == LESION * 2).all()
-    with pytest.raises(ImageError, match=r"no segmentation of .*ct9.dcm"):
+    with raises(ImageError, "segmentation-other-image"):
         found.mask_for(ct(tmp_path, 9))
-    with pytest.raises(ImageError, match="no segments 3; it has 1 Liver, 2 Lesion"):
+    with raises(ImageError, "segments-unknown"):
         found.mask_for(ct(tmp_path, 0), segments=[3])
 
 
 def test_two_segments_at_one_pixel_need_a_choice(tmp_path):
     found = read_dicom_seg(seg(tmp_path, [(LIVER, 1, 0), (LIVER, 2, 0)]))
-    with pytest.raises(ImageError, match=r"12 pixels of .* belong to two segments"):
+    with raises(ImageError, "segments-overlap"):
         found.mask_for(ct(tmp_path, 0))
     assert (found.mask_for(ct(tmp_path, 0), segments=[2]) == LIVER * 2).all()
 
@@ -95,19 +96,19 @@ def test_fractions_and_label_maps(tmp_path):
 
 
 def test_a_mask_that_lies_elsewhere_is_refused(tmp_path):
-    with pytest.raises(ImageError, match="lie otherwise"):
+    with raises(ImageError, "segmentation-position-mismatch"):
         read_dicom_seg(seg(tmp_path, [(LIVER, 1, 0)], shift=3.0)).mask_for(ct(tmp_path, 0))
-    with pytest.raises(ImageError, match="need the same grid"):
+    with raises(ImageError, "segmentation-size-mismatch"):
         read_dicom_seg(seg(tmp_path, [(np.ones((4, 4), bool), 1, 0)])).mask_for(ct(tmp_path, 0))
-    with pytest.raises(ImageError, match="name the segments 7"):
+    with raises(ImageError, "segments-not-listed"):
         read_dicom_seg(seg(tmp_path, [(LIVER, 7, 0)]))
 
 
 def test_what_is_no_segmentation(tmp_path):
-    with pytest.raises(ImageError, match=r"is no DICOM segmentation .Modality CT"):
+    with raises(ImageError, "not-a-segmentation"):
         read_dicom_seg(ct(tmp_path, 0))
     (tmp_path / "p.dcm").write_bytes(written(image(RAMP)))
-    with pytest.raises(ImageError, match="is no DICOM segmentation"):
+    with raises(ImageError, "not-a-segmentation"):
         read_dicom_seg(tmp_path / "p.dcm")
-    with pytest.raises(ImageError, match="cannot be opened"):
+    with raises(ImageError, "image-cannot-open"):
         read_dicom_seg(tmp_path / "none.dcm")

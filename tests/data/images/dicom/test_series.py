@@ -1,8 +1,8 @@
 """Slices in their order and at their real distances, whatever their files are called."""
 
 import numpy as np
-import pytest
 from dicom_samples import RAMP, image, window, written
+from expect import raises
 
 import medzoo
 from medzoo.data.images.dicom.series import distances_mm, list_dicom_slices, read_series
@@ -35,7 +35,7 @@ def test_slices_are_sorted_by_place_and_not_by_name(tmp_path):
     ] == "3 slices sorted along their normal"
     one = medzoo.read_image(tmp_path, frame=1)
     assert (one.array == 25).all() and one.spacing_mm == (0.5, 0.5) and one.notes[0] == "slice 1 of 3"
-    with pytest.raises(ImageError, match="no slice 3; its series holds 3"):
+    with raises(ImageError, "frame-out-of-range"):
         medzoo.read_image(tmp_path, frame=3)
 
 
@@ -63,7 +63,7 @@ def test_an_anisotropic_cube(tmp_path):
 def test_uneven_slices_are_refused_until_asked_for(tmp_path):
     for number, height in enumerate((0, 4.22, 8.44, 9.58, 16.96)):
         put(tmp_path, f"{number}.dcm", height)
-    with pytest.raises(ImageError, match=r"lie 2 x 4.22, 1.14, 7.38 mm apart.*allow_uneven=True"):
+    with raises(ImageError, "slice-distances-uneven"):
         medzoo.read_image(tmp_path)
     volume = read_series(tmp_path, allow_uneven=True)
     assert volume.spacing_mm[0] == 4.22 and any(
@@ -100,42 +100,40 @@ def test_slices_that_make_no_volume(tmp_path):
 
     twice = folder("twice")
     put(twice, "copy.dcm", 3)
-    with pytest.raises(
-        ImageError, match=r"1 pairs of slices lie at one place: 1.dcm and copy.dcm. Copies, phases or echoes"
-    ):
+    with raises(ImageError, "slice-positions-repeat"):
         medzoo.read_image(twice)
     scout = folder("scout")
     put(scout, "s.dcm", 9, orientation=[0, 1, 0, 0, 0, -1])
-    with pytest.raises(ImageError, match="several orientations"):
+    with raises(ImageError, "slice-orientations-differ"):
         medzoo.read_image(scout)
     lost = folder("lost")
     put(lost, "l.dcm", 9, ImagePositionPatient=None)
-    with pytest.raises(ImageError, match=r"1 slices do not say where they lie .*l.dcm"):
+    with raises(ImageError, "slice-position-missing"):
         medzoo.read_image(lost)
     several = folder("several")
     put(several, "o.dcm", 6, series="9.9")
-    with pytest.raises(ImageError, match=r"holds 2 series \(1.2.3: 2 CT, 9.9: 1 CT\)"):
+    with raises(ImageError, "series-not-unique"):
         medzoo.read_image(several)
     assert read_series(several, series_id="1.2.3").array.shape == (2, 6, 5)
     mixed = folder("mixed")
     put(mixed, "o.dcm", 6, patient="P2")
-    with pytest.raises(ImageError, match="one series of 2 patients"):
+    with raises(ImageError, "series-several-patients"):
         medzoo.read_image(mixed)
     sizes = folder("sizes")
     header = image(RAMP, modality="CT", ImagePositionPatient=[1, 2, 6], ImageOrientationPatient=AXIAL)
     (sizes / "o.dcm").write_bytes(written(header))
-    with pytest.raises(ImageError, match="2 sizes"):
+    with raises(ImageError, "slice-sizes-differ", match="2 sizes"):
         medzoo.read_image(sizes)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    with pytest.raises(ImageError, match="holds no DICOM image"):
+    with raises(ImageError, "dicom-images-missing"):
         medzoo.read_image(tmp_path / "empty")
 
 
 def test_windows_that_differ_from_slice_to_slice_make_no_volume(tmp_path):
     for number in range(2):
         put(tmp_path, f"{number}.dcm", number, modality="MR", **window(100 + number, 200))
-    with pytest.raises(ImageError, match=r"2 scales .*Give window=\(low, high\)"):
+    with raises(ImageError, "slice-scales-differ"):
         medzoo.read_image(tmp_path)
     assert medzoo.read_image(tmp_path, window=(0, 2000)).range == (0, 2000)
 
@@ -170,7 +168,7 @@ def test_f31_a_slice_that_is_cut_off_in_its_header_is_not_left_out(tmp_path):
         (tmp_path / f"{number}.dcm").write_bytes(written(header))
     whole = (tmp_path / "2.dcm").read_bytes()
     (tmp_path / "2.dcm").write_bytes(whole[: whole.index(b"\x28\x00\x10\x00US")])
-    with pytest.raises(ImageError, match=r"2.dcm: is an image without Rows and Columns, so it is cut off"):
+    with raises(ImageError, "dicom-size-missing"):
         list_dicom_slices(tmp_path)
     report = image(RAMP, Rows=None, Columns=None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
     (tmp_path / "2.dcm").write_bytes(written(report))

@@ -7,6 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_samples import RAMP, compressed, image, jpeg_blocks, jpeg_lossless, written
+from expect import raises
 from PIL import Image
 from pydicom import uid
 
@@ -125,21 +126,21 @@ def test_the_frames_of_a_compressed_file():
     frames = [jpeg_lossless(RAMP + n, 12) for n in range(3)]
     data = compressed(image(np.stack([RAMP] * 3), bits=12), frames, uid.JPEGLosslessSV1)
     assert (decode_bytes(data, "x", frame=2).array == RAMP + 2).all()
-    with pytest.raises(ImageError, match="no frame 3"):
+    with raises(ImageError, "frame-out-of-range"):
         decode_bytes(data, "x", frame=3)
     assert decode_bytes(data, "x", frame="all").array.shape == (3, 12, 20)
 
 
 def test_f33_a_stream_of_another_size_than_its_header_is_refused_before_decoding():
     data = compressed(image(RAMP[:6], bits=12), [jpeg_lossless(RAMP, 12)], uid.JPEGLosslessSV1)
-    with pytest.raises(ImageError, match="compressed as 20 x 12 with 1 channels, and the header says 20 x 6"):
+    with raises(ImageError, "frame-size-mismatch"):
         decode_bytes(data, "x")
     huge = bytearray(jpeg_lossless(RAMP, 12))
     at = huge.index(b"\xff\xc3") + 5
     huge[at : at + 4] = b"\xff\xff\xff\xff"
-    with pytest.raises(ImageError, match="65535 x 65535"):
+    with raises(ImageError, "frame-size-mismatch", match="65535 x 65535"):
         decode_bytes(compressed(image(RAMP, bits=12), [bytes(huge)], uid.JPEGLosslessSV1), "x")
-    with warnings.catch_warnings(), pytest.raises(ImageError, match="no JPEG"):
+    with warnings.catch_warnings(), raises(ImageError, "frame-stream-unknown"):
         warnings.simplefilter("ignore")
         decode_bytes(compressed(image(RAMP), [b"not a stream at all"], uid.JPEG2000), "x")
 
@@ -166,22 +167,22 @@ def test_a_missing_decoder_is_named(monkeypatch):
     decoder = get_decoder(uid.JPEGLosslessSV1)
     monkeypatch.setattr(decoder, "_available", {})
     data = compressed(image(RAMP, bits=12), [jpeg_lossless(RAMP, 12)], uid.JPEGLosslessSV1)
-    with pytest.raises(MissingExtraError, match=r'JPEG Lossless.*pip install "medzoo\[medical\]"'):
+    with raises(MissingExtraError, "missing-a decoder (gdcm - requires gdcm>=3.0.10)"):
         decode_bytes(data, "x")
 
 
 def test_video_and_unknown_syntaxes_are_named():
     header = image((RAMP // 16).astype(np.uint8))
-    with pytest.raises(ImageError, match="holds video"):
+    with raises(ImageError, "dicom-video"):
         decode_bytes(compressed(header, [b"\0" * 8], uid.MPEG4HP41), "x")
-    with pytest.raises(ImageError, match=r"transfer syntax 1\.2\.840\.10008\.1\.2\.4\.94"):
+    with raises(ImageError, "transfer-syntax-unsupported"):
         decode_bytes(compressed(header, [b"\0" * 8], uid.UID("1.2.840.10008.1.2.4.94")), "x")
 
 
 def test_compressed_pixels_under_an_uncompressed_name():
     data = compressed(image(RAMP, bits=12), [jpeg_lossless(RAMP, 12)], uid.JPEGLosslessSV1)
     data = data.replace(b"1.2.840.10008.1.2.4.70", b"1.2.840.10008.1.2.1\0\0\0")
-    with pytest.raises(ImageError, match="compressed although its header says"):
+    with raises(ImageError, "pixels-compressed-undeclared"):
         decode_bytes(data, "x")
 
 

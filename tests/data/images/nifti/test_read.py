@@ -10,6 +10,7 @@ import tracemalloc
 import nibabel
 import numpy as np
 import pytest
+from expect import raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,32 +79,27 @@ def test_a_key_names_a_slice(tmp_path):
 
 
 def test_a_slice_has_to_be_chosen():
-    with pytest.raises(
-        ImageError,
-        match=r"holds 6 slices; say which one with frame=0 to 5 \(counted upwards\), or frame='all'.*path: #0 to #5",
-    ):
+    with raises(ImageError, "frame-required"):
         decode_bytes(saved(PATIENT), "x", window=(0, 9))
     for wrong in (6, -1, True, 1.0):
-        with pytest.raises(ImageError, match="no slice"):
+        with raises(ImageError, "frame-out-of-range"):
             decode_bytes(saved(PATIENT), "x", window=(0, 9), frame=wrong)
 
 
 def test_four_dimensions_need_a_volume():
     film = np.stack([PATIENT, PATIENT + 500], axis=-1)
     data = saved(film)
-    with pytest.raises(
-        ImageError, match=r"holds 2 volumes of 4 x 5 x 6; say which one with frame=\(0 to 1, slice\).*#volume,slice"
-    ):
+    with raises(ImageError, "frame-required"):
         decode_bytes(data, "x", window=(0, 999), frame=3)
     pixels = decode_bytes(data, "x", window=(0, 999), frame=(1, 3))
     assert (pixels.array == WANTED[3] + 500).all() and pixels.notes[:2] == ("slice 3 of 6", "volume 1 of 2")
     assert (decode_bytes(data, "x", window=(0, 999), frame=(1, "all")).array == WANTED + 500).all()
-    with pytest.raises(ImageError, match="no volume 2"):
+    with raises(ImageError, "frame-out-of-range"):
         decode_bytes(data, "x", window=(0, 999), frame=(2, 3))
-    with pytest.raises(ImageError, match="5 dimensions"):
+    with raises(ImageError, "nifti-dimensions-unsupported", match="5 dimensions"):
         decode_bytes(saved(np.stack([film, film], axis=-1)), "x", window=(0, 9), frame=0)
     for wrong in ((0, 1, 2), (), ("all", 0)):
-        with pytest.raises(ImageError, match=r"should be \(volume, slice\) or \(volume, 'all'\)"):
+        with raises(ImageError, "frame-type-unsupported"):
             decode_bytes(saved(np.stack([PATIENT, PATIENT], axis=-1)), "x", frame=wrong, window=(0, 9))
     pair = (np.int64(1), np.uint8(2))
     assert decode_bytes(saved(np.stack([PATIENT, PATIENT], axis=-1)), "x", frame=pair, window=(0, 9)).array.ndim == 2
@@ -116,14 +112,14 @@ def test_a_single_slice_is_seen_from_where_it_was_taken(axis, shown):
 
 
 def test_numbers_without_a_scale_need_a_window():
-    with pytest.raises(ImageError, match=r"int16, whose range is not known.*by name \(window='lung'\)"):
+    with raises(ImageError, "pixel-range-unknown"):
         decode_bytes(saved(PATIENT), "x", frame=0)
     lung = decode_bytes(saved(PATIENT), "x", frame=0, window="lung")
     assert lung.unit == "HU" and lung.range == (-1350, 150)
     assert decode_bytes(saved(PATIENT.astype(np.uint8)), "x", frame=0).range == (0, 255)
-    with pytest.raises(ImageError, match="one of CT in HU, and these pixels are grey"):
+    with raises(ImageError, "window-needs-hu"):
         decode_bytes(saved(PATIENT.astype(np.uint8)), "x", frame=0, window="lung")
-    with pytest.raises(ImageError, match="NaN"):
+    with raises(ImageError, "pixels-not-finite", match="NaN"):
         decode_bytes(saved(np.where(PATIENT == 3, np.nan, PATIENT).astype(np.float32)), "x", frame="all", window=(0, 9))
 
 
@@ -143,7 +139,7 @@ def test_big_endian_and_colour_files():
     colour["R"], colour["B"] = PATIENT, 7
     pixels = decode_bytes(saved(colour), "x", frame=2)
     assert pixels.unit == "rgb" and (pixels.array[..., 0] == WANTED[2]).all() and (pixels.array[..., 2] == 7).all()
-    with pytest.raises(ImageError, match="no pixel type"):
+    with raises(ImageError, "pixel-type-unsupported"):
         decode_bytes(saved(PATIENT.astype(np.complex64)), "x", frame=0)
 
 
@@ -158,7 +154,7 @@ def test_odd_orientations_are_noted_or_refused():
         for note in decode_bytes(saved(PATIENT, lean), "x", frame=0, window=(0, 9)).notes
     )
     flat = saved(PATIENT, sform_code=1, srow_x=[0, 0, 0, 0], srow_y=[0, 0, 0, 0], srow_z=[0, 0, 0, 0])
-    with pytest.raises(ImageError, match="affine puts the axes nowhere"):
+    with raises(ImageError, "nifti-affine-invalid"):
         decode_bytes(flat, "x", frame=0, window=(0, 9))
     two = nibabel.Nifti1Image(PATIENT, AFFINE)
     two.set_qform(np.diag([-2.0, 3.0, 5.0, 1.0]), 1)
@@ -183,15 +179,13 @@ def test_f33_sizes_are_checked_before_memory_is_taken():
         image.header.set_data_dtype(dtype)
         return bytes(image.header.binaryblock) + b"\0" * 4 + PATIENT.tobytes()
 
-    with pytest.raises(
-        ImageError, match=r"30000 x 30000 x 30000 voxels, more than 1,073,741,824: a decompression bomb"
-    ):
+    with raises(ImageError, "volume-too-large"):
         decode_bytes(gzip.compress(huge((30000, 30000, 30000))), "x", frame=0, window=(0, 9))
-    with pytest.raises(ImageError, match="is cut off, or its header is wrong"):
+    with raises(ImageError, "nifti-cut-off"):
         decode_bytes(huge((500, 500, 500)), "x", frame=0, window=(0, 9))
-    with pytest.raises(ImageError, match=r"and the file has [\d,]+ packed"):
+    with raises(ImageError, "nifti-cut-off"):
         decode_bytes(gzip.compress(huge((900, 900, 900), np.float64)), "x", frame=0, window=(0, 9))
-    with pytest.raises(ImageError, match="cut off"):
+    with raises(ImageError, "nifti-cut-off"):
         decode_bytes(saved(PATIENT, vox_offset=1e30), "x", frame=0, window=(0, 9))
 
 
@@ -218,14 +212,14 @@ def test_f31_cut_files_are_errors(cut, packed):
 def test_f32_a_flipped_bit_in_a_packed_volume_is_found_by_its_checksum():
     data = bytearray(gzip.compress(saved(np.random.default_rng(0).integers(0, 9999, (8, 8, 8)).astype(np.int16)), 0))
     data[-100] ^= 4
-    with pytest.raises(ImageError, match="damaged"):
+    with raises(ImageError, "nifti-cut-off", match="damaged"):
         decode_bytes(bytes(data), "x", frame="all", window=(0, 9999))
 
 
 def test_pairs_of_files_are_named():
     data = bytearray(saved(PATIENT))
     data[344:348] = b"ni1\0"
-    with pytest.raises(ImageError, match=r"half of a pair .hdr and .img"):
+    with raises(ImageError, "nifti-pair-unsupported"):
         decode_bytes(bytes(data), "x")
 
 

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from dicom_samples import RAMP, jpeg_blocks, jpeg_lossless
+from expect import raises
 from PIL import Image
 
 from medzoo.data.images.read import decode_bytes
@@ -65,7 +66,7 @@ def test_f33_tiff_with_white_at_zero(order, dtype):
 
 def test_a_tiff_that_pillow_does_not_know_is_named():
     for data in (tiff(RAMP, photometric=0, order=">"), tiff(RAMP.astype(np.float64), sign=3)):
-        with pytest.raises(ImageError, match="a TIFF of a kind that Pillow does not read"):
+        with raises(ImageError, "tiff-kind-unsupported"):
             decode_bytes(data, "x")
 
 
@@ -82,7 +83,7 @@ def test_f33_signed_and_wide_tiff():
     signed = (RAMP % 256).astype(np.uint8).view(np.int8)
     pixels = decode_bytes(tiff(signed, sign=2), "x", window=(-128, 127))
     assert pixels.array.dtype == np.int8 and (pixels.array == signed).all()
-    with pytest.raises(ImageError, match="int8, whose range is not known"):
+    with raises(ImageError, "pixel-range-unknown"):
         decode_bytes(tiff(signed, sign=2), "x")
     wide = RAMP.astype(np.uint32) * 2**20
     assert (decode_bytes(tiff(wide), "x", window=(0, 2**32 - 1)).array == wide).all()
@@ -136,7 +137,7 @@ def test_f33_cmyk_of_adobe_and_without_its_marker():
     [(jpeg_blocks(np.full((2, 2), 900)), r"12 bits \(DCT\)"), (jpeg_lossless(RAMP, 16), r"16 bits \(lossless\)")],
 )
 def test_f33_jpegs_of_other_than_8_bits_are_named(data, said):
-    with pytest.raises(ImageError, match=f"is a JPEG of {said}.*16-bit PNG"):
+    with raises(ImageError, "jpeg-kind-unsupported"):
         decode_bytes(data, "x")
 
 

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from dicom_samples import compressed, image
+from expect import raises
 from jpeg_samples import COLOUR, GREY, cut_scan, encoded, scan_start, without
 from PIL import Image, ImageFile
 from pydicom import uid
@@ -145,7 +146,7 @@ def test_a_program_that_asks_pillow_to_be_lenient_changes_nothing(monkeypatch):
 def test_every_way_in_refuses_a_cut_jpeg(tmp_path):
     whole, cut = JPEGS["grey"], JPEGS["grey"][:-2]
     (tmp_path / "scan.jpg").write_bytes(cut)
-    with pytest.raises(ImageError, match=r"scan\.jpg"):
+    with raises(ImageError, "image-cut-off"):
         read_image(tmp_path / "scan.jpg")
     view = medzoo.transform("resnet18-random", size=32)
     for given in (tmp_path / "scan.jpg", cut, Image.open(tmp_path / "scan.jpg"), Image.open(io.BytesIO(cut))):
@@ -170,7 +171,7 @@ def test_a_cut_jpeg_in_a_table_is_named_with_its_row(tmp_path):
         table.to_parquet(tmp_path / f"{split}.parquet")
     task = medzoo.load_task(f"parquet:{tmp_path}", groups="none")
     assert task.read("train", 0)[0].array.shape == GREY.shape
-    with pytest.raises(ImageError, match=r"train\.parquet row 1"):
+    with raises(ImageError, "image-cut-off"):
         task.read("train", 1)
 
 

@@ -1,6 +1,7 @@
 import h5py
 import numpy as np
 import pytest
+from expect import raises
 
 from medzoo.errors import ConversionError, MissingExtraError
 from medzoo.zoo.convert.readers.detect import read_tensors
@@ -39,27 +40,27 @@ def test_links_are_not_followed(file, tmp_path, kind):
             layout = h5py.VirtualLayout((4,), "f4")
             layout[:] = h5py.VirtualSource(str(file), "model_weights/conv1/bn/conv1/bn/gamma:0", (4,))
             opened.create_virtual_dataset("elsewhere", layout)
-    with pytest.raises(ConversionError, match=r"elsewhere.*(link|another file)"):
+    with raises(ConversionError, "hdf5-link"):
         read_hdf5(file)
 
 
 def test_groups_that_hold_themselves(file):
     with h5py.File(file, "a") as opened:
         opened["model_weights/again"] = opened["model_weights"]
-    with pytest.raises(ConversionError, match="more than 32 deep"):
+    with raises(ConversionError, "hdf5-nested-too-deep"):
         read_hdf5(file)
 
 
 def test_bombs(file):
     with h5py.File(file, "a") as opened:
         opened.create_dataset("zeros", (2**28,), "f4", compression="gzip", chunks=(2**20,))
-    with pytest.raises(ConversionError, match="would unpack to"):
+    with raises(ConversionError, "file-unpacks-too-large"):
         read_hdf5(file)
 
 
 def test_filters_that_would_load_a_plugin(file, monkeypatch):
     monkeypatch.setattr("medzoo.zoo.convert.readers.hdf5.BUILT_IN_FILTERS", {2})
-    with pytest.raises(ConversionError, match="filter 1, which would load a plugin"):
+    with raises(ConversionError, "hdf5-plugin"):
         read_hdf5(file)
 
 
@@ -67,11 +68,11 @@ def test_damaged_files(file, tmp_path):
     raw = file.read_bytes()
     for name, content in (("cut.h5", raw[:-600]), ("start.h5", raw[:100])):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ConversionError, match="no readable HDF5"):
+        with raises(ConversionError, "hdf5-unreadable"):
             read_hdf5(tmp_path / name)
 
 
 def test_without_h5py(file, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match=r"medzoo\[convert\]"):
+    with raises(MissingExtraError, "missing-h5py"):
         read_hdf5(file)

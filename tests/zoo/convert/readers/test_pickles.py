@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 from upstream_files import builder
@@ -33,7 +34,7 @@ def test_arrays_come_out_as_they_are(tmp_path, protocol, dtype):
 
 
 def test_arrays_of_objects_are_refused(tmp_path):
-    with pytest.raises(ConversionError, match=r"object|'O8'"):
+    with raises(ConversionError, "pickle-array-type", match=r"object|'O8'"):
         read_pickle(dumped(tmp_path, np.array([{"x": 1}], dtype=object)))
 
 
@@ -49,7 +50,7 @@ class Runs:
     "function", [eval, exec, getattr, __import__, open, print], ids=lambda function: function.__name__
 )
 def test_no_function_is_called(tmp_path, function, capsys):
-    with pytest.raises(ConversionError, match=rf"needs code to be read \(.*{function.__name__}\)"):
+    with raises(ConversionError, "file-needs-code"):
         read_pickle(dumped(tmp_path, [Runs(function, "print('medzoo')")]))
     assert capsys.readouterr().out == ""
 
@@ -60,7 +61,7 @@ def test_no_function_is_called(tmp_path, function, capsys):
 def test_names_that_are_no_stand_in(tmp_path, module):
     for name in ("system", "run", "load", "__import__", "testing", "modules"):
         (tmp_path / "file.pkl").write_bytes(b"\x80\x02c" + f"{module}\n{name}\n".encode() + b".")
-        with pytest.raises(ConversionError, match="needs code"):
+        with raises(ConversionError, "file-needs-code"):
             read_pickle(tmp_path / "file.pkl")
 
 
@@ -69,7 +70,7 @@ def test_dotted_names_do_not_reach_through_a_stand_in(tmp_path):
     for module, name in (("collections", "OrderedDict.__init__.__globals__"), ("argparse", "Namespace.__class__")):
         raw = b"\x80\x04" + b"".join(b"\x8c" + bytes([len(part)]) + part.encode() for part in (module, name)) + b"\x93."
         (tmp_path / "file.pkl").write_bytes(raw)
-        with pytest.raises(ConversionError, match="needs code"):
+        with raises(ConversionError, "file-needs-code"):
             read_pickle(tmp_path / "file.pkl")
 
 
@@ -153,7 +154,7 @@ def test_many_references_to_one_list_end_in_a_sentence(tmp_path, monkeypatch):
     value = [0] * 10
     for _ in range(9):
         value = [value] * 10
-    with pytest.raises(ConversionError, match="more than 10000 objects"):
+    with raises(ConversionError, "too-many-objects"):
         read_pickle(dumped(tmp_path, value))
 
 
@@ -203,7 +204,7 @@ def test_whole_pickled_networks(tmp_path, monkeypatch, legacy, package):
     model = Net()
     torch.save(model, tmp_path / "net.pt", _use_new_zipfile_serialization=not legacy)
     if package.startswith("somebody"):
-        with pytest.raises(ConversionError, match=r"somebody\.models\.Net"):
+        with raises(ConversionError, "file-needs-code"):
             read_torch(tmp_path / "net.pt")
     else:
         found = read_torch(tmp_path / "net.pt")
