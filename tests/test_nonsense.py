@@ -80,6 +80,8 @@ CALLS = {
     "push": lambda x: medzoo.push(x, "lab/net", hub="stick"),
     "push to": lambda x: medzoo.push("nothing", x, hub="stick"),
     "read_image": medzoo.read_image,
+    "list_dicom_slices": medzoo.list_dicom_slices,
+    "read_dicom_seg": medzoo.read_dicom_seg,
     "load_task": medzoo.load_task,
     "load_task folder": lambda x: medzoo.load_task(f"folder:{x}", groups="none"),
     "load_task below": lambda x: medzoo.load_task("chexpert", root=x),
@@ -140,7 +142,7 @@ def test_only_missing_arguments_are_pythons_own_errors(function):
     ("state", "says"),
     [
         ({"state": "running", "step": 5, "steps": 10}, "step 5 of 10"), ({"state": "resumable"}, "has not ended"),
-        ({"state": "failed", "error": "OSError: no room"}, "no room"), ({"state": "done"}, "kept no weights"),
+        ({"state": "failed", "error": "OSError: no room"}, "no room"), ({"state": "done"}, "stored no weights"),
     ],
 )  # fmt: skip
 def test_a_run_folder_without_a_checkpoint_says_how_far_it_is(call, state, says, tmp_path):

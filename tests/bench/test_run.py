@@ -163,7 +163,7 @@ def test_a_probe_reuses_its_features(options, tmp_path, monkeypatch):
     [
         ({"checkpoint": ""}, "checkpoint-missing"),
         ({"task": ""}, "task-missing"),
-        ({"protocol": "unknown-protocol"}, "unknown-protocol"),
+        ({"protocol": "nope"}, "unknown-protocol"),
         ({"fraction": 2.0}, "option-out-of-range"),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from expect import raises
 from safetensors.torch import save, save_file
 
 import medzoo
@@ -43,7 +44,7 @@ def refused(tmp_path, monkeypatch):
 
     def check(file: Path, says: str, format: str = "timm") -> None:
         (configs / "test_resnet-drawn.toml").write_text(ENTRY.format(format=format))
-        with pytest.raises(ConversionError, match=says) as caught:
+        with raises(ConversionError, says) as caught:
             medzoo.convert(file, "test_resnet-drawn", out=tmp_path / "out" / "f")
         assert file.name in str(caught.value)
         assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
@@ -63,10 +64,10 @@ def test_f01_truncated(refused, state, tmp_path, keep, legacy):
     torch.save(state, tmp_path / "file.pth", _use_new_zipfile_serialization=not legacy)
     raw = (tmp_path / "file.pth").read_bytes()
     (tmp_path / "file.pth").write_bytes(raw[: int(len(raw) * keep)])
-    refused(tmp_path / "file.pth", "no readable")
+    refused(tmp_path / "file.pth", ("torch-file-unreadable", "zip-unreadable"))
     raw = save(state)
     (tmp_path / "file.safetensors").write_bytes(raw[: int(len(raw) * keep)])
-    refused(tmp_path / "file.safetensors", "truncated|no whole")
+    refused(tmp_path / "file.safetensors", "weights-truncated")
 
 
 def test_f02_bytes_that_changed_inside_a_torch_archive(refused, state, tmp_path):
@@ -75,14 +76,14 @@ def test_f02_bytes_that_changed_inside_a_torch_archive(refused, state, tmp_path)
     raw = bytearray((tmp_path / "file.pth").read_bytes())
     raw[raw.find(state["fc.weight"].numpy().tobytes()) + 5] ^= 1
     (tmp_path / "file.pth").write_bytes(bytes(raw))
-    refused(tmp_path / "file.pth", "the checksum of .* is wrong")
+    refused(tmp_path / "file.pth", "zip-checksum-wrong")
 
 
 def test_f03_headers_that_are_too_long(refused, tmp_path):
     for length, says in (
-        (2**63, "no readable weights file"),
-        (101 * 2**20, "no readable weights file"),
-        (99 * 2**20, "header of"),
+        (2**63, "file-type-unknown"),
+        (101 * 2**20, "file-type-unknown"),
+        (99 * 2**20, "header-too-large"),
     ):
         with (tmp_path / "file.safetensors").open("wb") as file:
             file.write(length.to_bytes(8, "little") + b"{}")
@@ -94,22 +95,22 @@ def test_f04_a_key_that_stands_twice(refused, tmp_path):
     entry = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
     header = b"{" + entry + b"," + entry + b"}"
     (tmp_path / "file.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    refused(tmp_path / "file.safetensors", "stands twice")
+    refused(tmp_path / "file.safetensors", "header-damaged")
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_f06_not_a_number(refused, state, tmp_path, number):
     state["fc.bias"][1] = number
     torch.save(state, tmp_path / "file.pth")
-    refused(tmp_path / "file.pth", r"NaN or infinite.*fc\.bias")
+    refused(tmp_path / "file.pth", "weights-not-finite")
 
 
 def test_f07_missing_unexpected_and_prefixed(refused, state, tmp_path):
     for edit, says in (
-        (lambda s: {key: row for key, row in s.items() if key != "fc.bias"}, "1 missing: fc.bias"),
-        (lambda s: {**s, "head.weight": torch.zeros(2)}, r"1 unexpected: head\.weight"),
-        (lambda s: {f"module.{key}": row for key, row in s.items()}, "missing.*unexpected: module"),
-        (lambda _: {}, "holds no tensors"),
+        (lambda s: {key: row for key, row in s.items() if key != "fc.bias"}, "weights-differ-from-architecture"),
+        (lambda s: {**s, "head.weight": torch.zeros(2)}, "weights-differ-from-architecture"),
+        (lambda s: {f"module.{key}": row for key, row in s.items()}, "weights-differ-from-architecture"),
+        (lambda _: {}, "no-tensors"),
     ):
         torch.save(edit(state), tmp_path / "file.pth")
         refused(tmp_path / "file.pth", says)
@@ -119,17 +120,17 @@ def test_f07_a_head_of_fine_tuning_that_was_left_in(refused, tmp_path):
     """A format of a headless network does not take one with a classifier."""
     model = timm.create_model("resnet50", num_classes=5)
     torch.save(model.state_dict(), tmp_path / "file.pth")
-    refused(tmp_path / "file.pth", r"2 keys fit no rule: fc\.weight, fc\.bias", format="radnet-simclr-encoder")
+    refused(tmp_path / "file.pth", "keys-without-rule", format="radnet-simclr-encoder")
 
 
 def test_f08_other_shapes_and_a_grey_stem(refused, tmp_path):
     torch.save(timm.create_model("test_resnet", in_chans=1, num_classes=3).state_dict(), tmp_path / "file.pth")
-    refused(tmp_path / "file.pth", "of another shape")
+    refused(tmp_path / "file.pth", "weights-differ-from-architecture")
 
 
 def test_f09_statistics_that_are_missing(refused, state, tmp_path):
     torch.save({key: row for key, row in state.items() if "running_" not in key}, tmp_path / "file.pth")
-    refused(tmp_path / "file.pth", "missing: .*running_mean")
+    refused(tmp_path / "file.pth", "weights-differ-from-architecture")
 
 
 class Runs:
@@ -152,7 +153,7 @@ def test_f11_a_pickle_that_runs_a_command(refused, state, tmp_path, how):
         torch.save(module, tmp_path / "file.pth")
     else:
         torch.save({**state, "args": bad}, tmp_path / "file.pth", _use_new_zipfile_serialization=how == "zip")
-    refused(tmp_path / "file.pth", r"needs code to be read \((posix|nt|os)\.system\)")
+    refused(tmp_path / "file.pth", "file-needs-code")
     assert not mark.exists()
 
 
@@ -162,7 +163,7 @@ def test_f12_conversion_has_no_network_and_limits(tmp_path, apart):
     torch.save({"args": Runs(f"touch {mark}")}, tmp_path / "file.pth")
     command = ["convert", str(tmp_path / "file.pth"), "resnet50-radimagenet", "--out", str(tmp_path / "f")]
     done = subprocess.run([sys.executable, "-m", "medzoo", *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "needs code to be read" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "needs code" in done.stderr and "Traceback" not in done.stderr
     assert not mark.exists() and not (tmp_path / "f").exists()
 
 
@@ -171,7 +172,7 @@ def test_f13_hdf5_that_links_elsewhere(refused, tmp_path):
 
     with h5py.File(tmp_path / "file.h5", "w") as file:
         file["model_weights/conv1_conv/conv1_conv/kernel:0"] = h5py.ExternalLink("/etc/passwd", "/")
-    refused(tmp_path / "file.h5", "link to another place", format="keras-resnet50")
+    refused(tmp_path / "file.h5", "hdf5-link", format="keras-resnet50")
 
 
 def test_f14_bombs(refused, tmp_path):
@@ -180,10 +181,10 @@ def test_f14_bombs(refused, tmp_path):
     with zipfile.ZipFile(tmp_path / "file.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
         archive.writestr("archive/data/0", bytes(60 * 2**20))
-    refused(tmp_path / "file.pth", "would unpack to")
+    refused(tmp_path / "file.pth", "file-unpacks-too-large")
     with h5py.File(tmp_path / "file.h5", "w") as file:
         file.create_dataset("a", (2**28,), "f4", compression="gzip", chunks=(2**20,))
-    refused(tmp_path / "file.h5", "would unpack to")
+    refused(tmp_path / "file.h5", "file-unpacks-too-large")
 
 
 def test_f15_an_archive_that_writes_elsewhere(refused, tmp_path):
@@ -191,20 +192,20 @@ def test_f15_an_archive_that_writes_elsewhere(refused, tmp_path):
     with zipfile.ZipFile(tmp_path / "file.zip", "w") as archive:
         archive.writestr("../../escaped.index", b"x")
         archive.writestr("../../escaped.data-00000-of-00001", b"x")
-    refused(tmp_path / "file.zip", "does not end as an index does")
+    refused(tmp_path / "file.zip", "bundle-damaged")
     assert not list(tmp_path.parent.glob("escaped*"))
 
 
 def test_a_web_page_saved_as_weights(refused, tmp_path):
     (tmp_path / "file.pth").write_text("<!doctype html><title>Google Drive - Quota exceeded</title>")
-    refused(tmp_path / "file.pth", "web page")
+    refused(tmp_path / "file.pth", "file-is-web-page")
 
 
 def test_a_sibling_format_is_named(refused, tmp_path):
     keys = ("conv1.weight", "bn1.weight")
     value = {"state_dict": {f"module.base_encoder.{key}": torch.zeros(1) for key in keys}}
     torch.save(value, tmp_path / "file.pth")
-    refused(tmp_path / "file.pth", r"Its keys are those of mocov3-resnet50", format="moco-v2")
+    refused(tmp_path / "file.pth", "keys-without-rule", format="moco-v2")
 
 
 def test_an_old_folder_stays_when_the_new_file_is_bad(tmp_path, monkeypatch, state):

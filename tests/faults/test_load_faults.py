@@ -48,7 +48,7 @@ def rewrite(folder: Path, change) -> None:
 def refused(folder: Path, error: type[MedzooError], says: str) -> None:
     """Every way of loading refuses, the message names the folder's file, and `check` fails too."""
     for wishes in ({}, {"num_classes": 5}, {"features_only": True}, {"in_chans": 1}, {"verify": "always"}):
-        with pytest.raises(error, match=says):
+        with raises(error, says):
             medzoo.load(str(folder), **wishes)
     assert not check(folder).passed
 
@@ -57,7 +57,7 @@ def refused(folder: Path, error: type[MedzooError], says: str) -> None:
 def test_f01_truncated(folder, keep):
     data = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(data[:keep])
-    refused(folder, IntegrityError, "truncated|whole safetensors")
+    refused(folder, IntegrityError, "weights-truncated")
 
 
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.9])
@@ -67,7 +67,7 @@ def test_f02_one_flipped_bit(folder, place):
     start = 8 + int.from_bytes(data[:8], "little")
     data[start + int((len(data) - start) * place)] ^= 1
     (folder / WEIGHTS).write_bytes(data)
-    refused(folder, IntegrityError, "sha256")
+    refused(folder, IntegrityError, "weights-hash-wrong")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_f03_headers_that_are_too_long(folder, length, header):
     start = struct.pack("<Q", len(header) if length is None else length)
     (folder / WEIGHTS).write_bytes(start + header)
     honest(folder)
-    refused(folder, IntegrityError, "at most|whole safetensors")
+    refused(folder, IntegrityError, ("header-too-large", "weights-truncated"))
 
 
 def test_f04_a_key_that_stands_twice(folder):
@@ -88,7 +88,7 @@ def test_f04_a_key_that_stands_twice(folder):
     twice = header[:-1] + f",{json.dumps(name)}:{json.dumps(row)}}}".encode()
     (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(twice)) + twice + raw[8 + length :])
     honest(folder)
-    refused(folder, IntegrityError, "twice")
+    refused(folder, IntegrityError, "header-damaged")
 
 
 @given(junk=st.binary(max_size=300))
@@ -128,7 +128,7 @@ CHANGES = {
 @pytest.mark.parametrize("case", CHANGES)
 def test_f07_to_f09_other_names_shapes_and_missing_statistics(folder, case):
     rewrite(folder, CHANGES[case])
-    refused(folder, WeightsMismatchError, "does not hold the weights of")
+    refused(folder, WeightsMismatchError, "weights-differ-from-architecture")
 
 
 def test_f10_right_names_but_another_function(folder):
@@ -158,7 +158,11 @@ def test_f16_a_configuration_that_names_code_files_or_addresses(folder, change):
     if "auto_map" in rows:  # a key of other libraries, which medzoo does not read
         assert not hasattr(medzoo.load(str(folder)), "auto_map")
         return
-    refused(folder, IntegrityError, r"config\.json")
+    refused(
+        folder,
+        IntegrityError,
+        ("architecture-invalid", "model-args-reserved", "unknown-key", "weights-source-in-config"),
+    )
 
 
 @given(text=st.text(max_size=60))

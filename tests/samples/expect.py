@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 
-def raises(kind: type[BaseException], code: str, *, match: str | None = None) -> pytest.RaisesExc:
+def raises(kind: type[BaseException], code: str | tuple[str, ...], *, match: str | None = None) -> pytest.RaisesExc:
     """As pytest.raises, for an error of medzoo.
 
     Args:
         kind: the class.
-        code: the stable name of the cause.
+        code: the stable name of the cause, or the names of which it may be one.
         match: a value that the message must hold (a file, a name, a number), as a regular expression; not its prose.
     """
-    return pytest.raises(kind, match=match, check=lambda error: getattr(error, "code", None) == code)
+    codes = (code,) if isinstance(code, str) else code
+    return pytest.raises(kind, match=match, check=lambda error: getattr(error, "code", None) in codes)

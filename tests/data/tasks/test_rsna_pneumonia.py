@@ -103,16 +103,16 @@ def test_with_the_mapping_splits_are_by_patient_of_the_nih(root, copy, tmp_path)
 
 
 @pytest.mark.parametrize("file, line, cause", [
-    (CLASS_TABLE, "{key},Lung Opacity", "1 rows give an image a second class: {key}"),
-    (CLASS_TABLE, "{key},Normal?", r"1 labels are outside the 3 classes"),
-    (CLASS_TABLE, "gone,Normal", "1 of 31 images are not in .*: gone"),
-    (BOX_TABLE, "{key},1,1,1,1,1", "1 images have a box and are not 'Lung Opacity'"),
+    (CLASS_TABLE, "{key},Lung Opacity", "label-conflict"),
+    (CLASS_TABLE, "{key},Normal?", "label-outside-classes"),
+    (CLASS_TABLE, "gone,Normal", "images-missing"),
+    (BOX_TABLE, "{key},1,1,1,1,1", "box-class-conflict"),
 ])  # fmt: skip
 def test_f34_broken_tables_say_why(copy, file, line, cause):
     key = next(iter(classes_of(copy)))
     with (copy / file).open("a") as stream:
         stream.write(line.format(key=key) + "\n")
-    with pytest.raises(DataContractError, match=cause.replace("{key}", key)):
+    with raises(DataContractError, cause):
         load_task("rsna_pneumonia", root=copy)
 
 

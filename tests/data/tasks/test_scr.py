@@ -100,9 +100,9 @@ def test_radiographs_as_the_jsrt_gives_them_out(tmp_path):
     assert pixels.range == (0, 4095) and pixels.unit == "grey" and np.array_equal(pixels.array, 4095 - stored)
     assert task.read_mask(split, row).shape == (2048, 2048)
     for content, why in (
-        (raw.read_bytes()[:-2], "has 8388606 bytes, a radiograph of the JSRT has 8388608"),
-        (stored.astype("<u2").tobytes(), "12 bits end at 4095.*bytes were swapped"),
+        (raw.read_bytes()[:-2], "raw-image-size-wrong"),
+        (stored.astype("<u2").tobytes(), "raw-image-value-too-large"),
     ):
         raw.write_bytes(content)
-        with pytest.raises(ImageError, match=why):
+        with raises(ImageError, why):
             task.read(split, row)

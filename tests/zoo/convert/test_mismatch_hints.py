@@ -113,11 +113,11 @@ def test_another_hash_than_published_gives_a_warning(entry, tmp_path, capsys, as
     notes = medzoo.load(name).load_receipt.notes
     assert report.passed and row.result == ("PASS" if as_published else "WARN")
     assert ("warning: the hash of w.pth" in err) == (not as_published)
-    assert any("another hash" in note for note in notes) == (not as_published)
+    assert any("its hash is not" in note for note in notes) == (not as_published)
     assert err.count("\n") == (0 if as_published else 1)
     assert json.loads(json.dumps(report.to_dict()))["passed"] is True
     features = medzoo.load(name, features_only=True).load_receipt.notes
-    assert any("another hash" in note for note in features) == (not as_published)
+    assert any("its hash is not" in note for note in features) == (not as_published)
 
 
 def test_no_published_hash_is_no_warning(entry, tmp_path, capsys):
@@ -156,11 +156,11 @@ def test_what_is_not_there_is_refused_before_a_process_starts(entry, tmp_path, m
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "ResNet50.pt").write_bytes(b"x")
     for place, says in (
-        ("absent.pth", "no file"),
-        ("empty", "is empty"),
-        ("full", r"holds ResNet50\.pt.*Name the weights"),
+        ("absent.pth", "no-such-file"),
+        ("empty", "folder-instead-of-file"),
+        ("full", "folder-instead-of-file"),
     ):
-        with pytest.raises(ConversionError, match=f"{says}.*Nothing was written\\.$"):
+        with raises(ConversionError, says):
             medzoo.convert(tmp_path / place, name, out=tmp_path / "f")
 
 

@@ -19,29 +19,29 @@ def write(path, header, data=b"", length=None):
 ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 DOUBLE = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 BAD = {
-    "empty": (b"", b"", 0, "header"),
-    "huge length": (b"{}", b"", 2**63, "whole safetensors"),
-    "longer than the file": (b"{}", b"", 1000, "whole safetensors"),
-    "big header": (b" " * (9 * 2**20), b"", None, "at most"),
-    "no json": (b"hello", b"", None, "damaged header"),
-    "no utf8": (b'{"\xff":1}', b"", None, "damaged header"),
-    "deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b"", None, "damaged header"),
-    "a list": ([], b"", None, "no table"),
-    "twice": (DOUBLE, b"1234", None, "stands twice"),
-    "unknown type": ({"a": {**ONE, "dtype": "F33"}}, b"1234", None, "wrong"),
-    "extra key": ({"a": {**ONE, "x": 1}}, b"1234", None, "wrong"),
-    "negative": ({"a": {**ONE, "shape": [-1]}}, b"1234", None, "wrong"),
-    "float": ({"a": {**ONE, "shape": [1.0]}}, b"1234", None, "wrong"),
-    "overflow": ({"a": {**ONE, "shape": [2**62]}}, b"1234", None, "wrong"),
-    "overlap": ({"a": ONE, "b": ONE}, b"1234", None, "overlap"),
-    "hole": ({"a": ONE, "b": {**ONE, "data_offsets": [8, 12]}}, b"1" * 12, None, "hole"),
-    "truncated": ({"a": ONE}, b"12", None, "truncated"),
-    "too long": ({"a": ONE}, b"12345", None, "truncated or changed"),
+    "empty": (b"", b"", 0, "header-damaged"),
+    "huge length": (b"{}", b"", 2**63, "weights-truncated"),
+    "longer than the file": (b"{}", b"", 1000, "weights-truncated"),
+    "big header": (b" " * (9 * 2**20), b"", None, "header-too-large"),
+    "no json": (b"hello", b"", None, "header-damaged"),
+    "no utf8": (b'{"\xff":1}', b"", None, "header-damaged"),
+    "deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, b"", None, "header-damaged"),
+    "a list": ([], b"", None, "header-damaged"),
+    "twice": (DOUBLE, b"1234", None, "header-damaged"),
+    "unknown type": ({"a": {**ONE, "dtype": "F33"}}, b"1234", None, "header-damaged"),
+    "extra key": ({"a": {**ONE, "x": 1}}, b"1234", None, "header-damaged"),
+    "negative": ({"a": {**ONE, "shape": [-1]}}, b"1234", None, "header-damaged"),
+    "float": ({"a": {**ONE, "shape": [1.0]}}, b"1234", None, "header-damaged"),
+    "overflow": ({"a": {**ONE, "shape": [2**62]}}, b"1234", None, "header-damaged"),
+    "overlap": ({"a": ONE, "b": ONE}, b"1234", None, "tensors-overlap"),
+    "hole": ({"a": ONE, "b": {**ONE, "data_offsets": [8, 12]}}, b"1" * 12, None, "tensors-overlap"),
+    "truncated": ({"a": ONE}, b"12", None, "weights-truncated"),
+    "too long": ({"a": ONE}, b"12345", None, "weights-truncated"),
     "many": (
         {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(10_001)},
         b"",
         None,
-        "10001",
+        "too-many-tensors",
     ),
 }
 
@@ -50,7 +50,7 @@ BAD = {
 def test_bad_headers_are_refused_before_safetensors(tmp_path, case):
     header, data, length, says = BAD[case]
     path = write(tmp_path / "model.safetensors", header, data, length)
-    with pytest.raises(IntegrityError, match=says):
+    with raises(IntegrityError, says):
         read_header(path)
     with pytest.raises(IntegrityError):
         read_weights(path)

@@ -16,6 +16,7 @@ from medzoo.data.images.dicom.slice_geometry import Plane, parallel
 from medzoo.data.images.dicom.tags import Tags, facts_of
 from medzoo.data.images.pixels import VOLUME_LIMIT, check_size
 from medzoo.errors import ImageError, listed
+from medzoo.paths import plain_path
 
 _CLASSES = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # segmentation, label map
 _NEAR = 0.05  # mm, the largest accepted distance between the positions of a frame and of its image
@@ -140,7 +141,7 @@ def read_dicom_seg(path: str | os.PathLike[str]) -> Segmentation:
 
     Source: DICOM PS3.3 A.51, C.8.20.
     """
-    path = Path(path)
+    path = plain_path(path).expanduser()
     try:
         with path.open("rb") as file:
             return _segmentation(open_dicom(file, str(path)))

@@ -32,6 +32,7 @@ from medzoo.data.images.pixels import VOLUME_LIMIT, Pixels
 from medzoo.data.images.sniff import looks_like_dicom
 from medzoo.data.images.window_rules import parse_rule
 from medzoo.errors import ImageError, listed
+from medzoo.paths import plain_path
 
 if TYPE_CHECKING:
     from medzoo.data.images.ct_windows import WindowChoice
@@ -50,7 +51,7 @@ def list_dicom_slices(folder: str | os.PathLike[str]) -> list[Slice]:
         ImageError: if there is no DICOM image.
         MissingExtraError: if pydicom is not installed.
     """
-    root = Path(folder)
+    root = plain_path(folder).expanduser()
     slices = [one for path in _files(root) for one in _slices(path, root)]
     if not slices:
         raise ImageError(f"{root}: contains no DICOM image.", code="dicom-images-missing")
@@ -94,7 +95,7 @@ def read_series(
     ...     read_series(place).array.shape
     (1, 128, 128)
     """
-    root = Path(folder)
+    root = plain_path(folder).expanduser()
     chosen = _select_series(list_dicom_slices(root), root, series_id)
     window = _fit_window(root, chosen, window, frame)
     if frame is not None and frame != "all":
@@ -144,7 +145,7 @@ def distances_mm(folder: str | os.PathLike[str], series_id: str | None = None) -
     Raises:
         ImageError: as `read_series`.
     """
-    root = Path(folder)
+    root = plain_path(folder).expanduser()
     return steps(volume_planes(_select_series(list_dicom_slices(root), root, series_id), root))
 
 

@@ -49,11 +49,11 @@ def test_what_is_missing_or_damaged(prefix):
     index, shard = files_of(prefix)
     whole = index.read_bytes()
     for content, says in (
-        (whole[:-9], "does not end as an index"),
-        (whole[:40] + b"\xff" * 40 + whole[80:], "no readable|damaged|no end|behind|bytes for"),
+        (whole[:-9], "bundle-damaged"),
+        (whole[:40] + b"\xff" * 40 + whole[80:], "bundle-damaged"),
     ):
         index.write_bytes(content)
-        with pytest.raises(ConversionError, match=says):
+        with raises(ConversionError, says):
             read_tensors(prefix)
     index.write_bytes(whole)
     shard.write_bytes(shard.read_bytes()[:-40])
