@@ -1,8 +1,8 @@
 """Decode the images of a split to rows, in order, on all cores.
 
 This process works alone for the first second, which is enough for small sets. Then threads continue, or processes if the
-reader says that each key is a separate file (`separate_files`): some decoders, such as DICOM decoders, hold Python's lock. The rows do
-not depend on this.
+reader says that each key is a separate file (`separate_files`): some decoders, such as DICOM decoders, hold Python's lock. The
+rows do not depend on this.
 """
 
 from __future__ import annotations

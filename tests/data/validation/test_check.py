@@ -159,7 +159,11 @@ def test_f31_equal_problems_are_told_once_and_all_are_in_the_json(tmp_path):
     report = check_task(f"folder:{tmp_path}", groups="none", progress=False)
     assert len(report.rows) == 30 == len({row["id"] for row in report.to_dict()["rows"]})
     (problem,) = report.problems
-    assert problem.count("not an image format that medzoo reads") == 1 and "30 images: " in problem and "and 25 more" in problem
+    assert (
+        problem.count("not an image format that medzoo reads") == 1
+        and "30 images: " in problem
+        and "and 25 more" in problem
+    )
     assert str(tmp_path) not in problem and str(report).count("not an image format that medzoo reads") == 1
 
 
