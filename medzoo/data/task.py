@@ -94,7 +94,7 @@ class Reader(Protocol):
     """Turns the key of an image (a path, or `file#key`) into pixels; used from several threads.
 
     What changes its pixels is in the data's files, in `TaskInfo`, or a plain public attribute (`window`, `unit`): they decide
-    which decoded rows may be shared. With `separate_files = True` each key is a separate file, so several processes can read.
+    which decoded rows may be shared. With `apart = True` keys are files of their own, and several processes may read at once.
     """
 
     def read(self, key: str) -> Pixels:
