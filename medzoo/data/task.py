@@ -27,7 +27,7 @@ class Reader(Protocol):
     """Turns the key of an image (a path, or `file#key`) into pixels; used from several threads.
 
     The pixels may depend only on the data's files, on `TaskInfo`, and on plain public attributes (`window`, `unit`): these
-    identify decoded rows in the cache. `separate_files = True` means that each key is a file of its own, so that several
+    identify decoded rows in the cache. `apart = True` means that each key is a file of its own, so that several
     processes can read at the same time.
     """
 

@@ -1,8 +1,8 @@
 """Decode the images of a split to rows, in order, on all cores.
 
 This process works alone for the first second, which is enough for small sets. Then threads continue, or processes if the
-reader says that each key is a separate file (`separate_files`): some decoders, such as DICOM decoders, hold Python's lock. The rows
-do not depend on this.
+reader says that each key is a separate file (`apart`): some decoders, such as DICOM decoders, hold Python's lock. The
+rows do not depend on this.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _decode_parallel(
 ) -> Iterator[DecodedRow]:
     """Decode rows with worker processes or threads; `each` is the time per row in seconds."""
     # Worker processes are forked, because spawn cannot import a notebook or a script without a main guard again.
-    use_processes = bool(getattr(task.reader, "separate_files", False)) and sys.platform == "linux"
+    use_processes = bool(getattr(task.reader, "apart", False)) and sys.platform == "linux"
     pool: Executor
     rows = max(1, min(CHUNK_ROWS, round((CHUNK_SECONDS if use_processes else THREAD_SECONDS) / max(each, 1e-9))))
     if use_processes:

@@ -21,7 +21,7 @@ class FileReader:
 
     ID = "medzoo.data.disk.FileReader"  # in the keys of decoded images; never change it
 
-    separate_files = True  # keys are separate files, so several processes can read at the same time
+    apart = True  # keys are separate files, so several processes can read at the same time
 
     def __init__(self, root: Path, window: WindowChoice | None = None) -> None:
         self.root, self.window = root, window

@@ -29,7 +29,7 @@ class SliceReader(FileReader):
 
     ID = "medzoo.data.volumes.SliceReader"  # in the keys of decoded images; never change it
 
-    separate_files = False  # threads share the unpacked volumes; each process would unpack them again
+    apart = False  # threads share the unpacked volumes; each process would unpack them again
 
     def __init__(self, root: Path, window: Window | None = None, unit: str = "grey") -> None:
         super().__init__(root, window)

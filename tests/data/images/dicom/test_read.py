@@ -150,7 +150,7 @@ def test_values_beyond_the_scale_of_ct_are_clipped_and_counted():
     pixels = read(image(stored, modality="CT"))
     assert (
         pixels.array.tolist() == [[-1024, -24], [3071, 3071]]
-        and "2 values beyond -1024 to 3071 HU clipped" in pixels.notes
+        and "2 values outside -1024 to 3071 HU clipped" in pixels.notes
     )
     assert read(image(stored, modality="CT"), window=(-1024, 32767)).array.max() == 28976
 
@@ -330,9 +330,9 @@ def test_enhanced_files_say_it_for_each_frame():
     volume = read(enhanced([0, 2.5, 5]), frame="all")
     assert volume.spacing_mm == (2.5, 0.5, 0.6) and volume.unit == "HU" and volume.array.shape == (3, 12, 20)
     uneven = read(enhanced([0, 2.5, 9]), frame="all")
-    assert any("uneven slices: 2.5, 6.5 mm apart" in note for note in uneven.notes)
+    assert any("uneven slices: distances 2.5, 6.5 mm" in note for note in uneven.notes)
     mixed = read(enhanced([5, 0, 2.5]), frame="all")
-    assert mixed.spacing_mm is None and "the distance of the frames is not known" in mixed.notes
+    assert mixed.spacing_mm is None and "the distance between the frames is not known" in mixed.notes
 
 
 def test_what_is_no_image_is_named():

@@ -67,7 +67,7 @@ def test_uneven_slices_are_refused_until_asked_for(tmp_path):
         medzoo.read_image(tmp_path)
     volume = read_series(tmp_path, allow_uneven=True)
     assert volume.spacing_mm[0] == 4.22 and any(
-        "uneven slices: 2 x 4.22, 1.14, 7.38 mm" in note for note in volume.notes
+        "uneven slices: distances 2 x 4.22, 1.14, 7.38 mm" in note for note in volume.notes
     )
     assert distances_mm(tmp_path).tolist() == [4.22, 4.22, 1.14, 7.38]
     assert medzoo.read_image(tmp_path, frame=4).array.shape == (6, 5)
