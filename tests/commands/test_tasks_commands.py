@@ -125,7 +125,7 @@ def test_places_that_cannot_be_written_are_told_at_once(run, scans, tmp_path, mo
         code, _, err = run("tasks", "duplicates", "phantom_ct", option, tmp_path / "file" / "x")
         assert code == 1 and str(tmp_path / "file") in err
     code, _, err = run("shards", "phantom_ct", "--out", tmp_path / "file")
-    assert code == 1 and "cannot be a folder" in err and (tmp_path / "file").read_text() == "mine"
+    assert code == 1 and str(tmp_path / "file") in err and (tmp_path / "file").read_text() == "mine"
     code, _, err = run("shards", "phantom_ct", "--out", tmp_path / "s", "--size", "0")
     assert code == 2 and "size is 0" in err and not (tmp_path / "s").exists()
 

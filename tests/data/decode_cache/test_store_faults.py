@@ -62,7 +62,7 @@ def test_f46_a_helper_that_is_killed_is_told_and_costs_its_rows_only(tmp_path, m
             return super().read(key)
 
     task = task_with(Deadly(tmp_path / "reads", 0.0, True), COUNT)
-    with pytest.raises(WorkerError, match="ended from outside"):
+    with raises(WorkerError, "decode-worker-killed"):
         decoded(task, "train", size=8, workers=2)
     (tmp_path / "spared").touch()
     assert right(decoded(task, "train", size=8, workers=2))

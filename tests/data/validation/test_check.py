@@ -351,7 +351,7 @@ def test_twelve_bits_in_sixteen_are_told(tmp_path):
 def test_wrong_usage_is_no_report(tmp_path):
     with pytest.raises(UnknownNameError):
         check_task("chestxray41")
-    with raises(UsageError, "unknown-task"):
+    with raises(UsageError, "task-option-fixed"):
         check_task("phantom_ct", groups="none")
     report = check_task(f"folder:{tmp_path / 'nowhere'}", progress=False)
     assert not report.passed and "does not exist" in report.problems[0] and report.splits == {}
