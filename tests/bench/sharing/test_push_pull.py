@@ -532,7 +532,7 @@ def test_results_leave_with_their_own_predictions_only(hub_server, store, damage
         text = json.loads(path.read_text())
         text["predictions"]["sha256"] = hashlib.sha256(beside.read_bytes()).hexdigest()
         path.write_text(json.dumps(text))
-    with pytest.raises(ResultError, match="'name' is none" if damage == "columns" else "with their predictions only"):
+    with raises(ResultError, "predictions-columns-wrong" if damage == "columns" else "predictions-hash-mismatch"):
         push_results(store, REPO, salt=SALT)
     assert hub_server.log == []
 

@@ -11,8 +11,8 @@ ON_HUB = 'access = "direct"\nhub = "lab/weights"\nrevision = "{}"\nfile = "model
 BY_HAND = 'access = "manual"\nurl = "https://example.org"\nfile = "Net.pt"\ninstructions = "Ask the authors."'
 NOBODY = 'access = "recipe"\ninstructions = "Train it."'
 WAYS = {
-    DIRECT: r"download https://example\.org/files/w\.pth\.tar elsewhere.*`medzoo convert w\.pth\.tar test_resnet-drawn`",
-    ON_HUB: r"download https://huggingface\.co/lab/weights/resolve/a{40}/model\.safetensors elsewhere.*"
+    DIRECT: r"download https://example\.org/files/w\.pth\.tar on another machine.*`medzoo convert w\.pth\.tar test_resnet-drawn`",
+    ON_HUB: r"download https://huggingface\.co/lab/weights/resolve/a{40}/model\.safetensors on another machine.*"
     r"`medzoo convert model\.safetensors test_resnet-drawn`",
     BY_HAND: r"Ask the authors\. Then run `medzoo convert Net\.pt test_resnet-drawn`",
 }
