@@ -114,7 +114,7 @@ class Add(Swept):
 
     def refused(self, error: Exception) -> bool:
         """The folder is new and its entry is not: no weights under another normalisation than theirs."""
-        return isinstance(error, IntegrityError) and "Run it again, with --replace" in str(error)
+        return isinstance(error, IntegrityError) and error.code == "folder-contradicts-entry"
 
     def read(self, folder: Path) -> Any:
         entry, weights = medzoo.info(OWN), medzoo.load(OWN).load_receipt.sha256
