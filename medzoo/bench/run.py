@@ -26,7 +26,6 @@ from medzoo.bench.results.store import (
     write_copy,
 )
 from medzoo.bench.run_steps import (
-    Trained,
     check_finite,
     decoded_split,
     save_checkpoint,
@@ -102,6 +101,7 @@ class CellRun:
             options.resume,
         )
         self.run.title = f"{short_task(weights.name)} on {short_task(task.name)}"
+        self._known = self.results.get(self.identity)
 
     def stored(self, *, is_enough: bool = False) -> Outcome | None:
         """The stored outcome of this run, if it has finished before and all its files are there.
@@ -110,7 +110,6 @@ class CellRun:
             is_enough: whether the stored result is sufficient, as for a table; else the run folder and the trained
                 checkpoint must be there too.
         """
-        self._known = self.results.get(self.identity)
         if self._known is None or self._known["status"] not in FINISHED:
             return None
         missing = "" if is_enough else missing_parts(self.run, self._known, self.options, self.mode)
@@ -143,7 +142,7 @@ class CellRun:
                 try:
                     yield
                 except DivergedError as error:
-                    self._put("diverged", Trained(_no_prediction, {}, {"reason": str(error)}), [], None)
+                    self._put("diverged", {}, {"reason": str(error)}, [], None)
                     raise
         except DivergedError:
             pass
@@ -169,7 +168,7 @@ class CellRun:
         """Write the trained checkpoint, and then the result with its predictions."""
         if self.mode == "finetune" and self.options.keep_weights and is_main_process():
             save_checkpoint(self.options, self.protocol, self.task, self.model, self.size, self.run, self.metrics)
-        return self._put("ok", self.trained, self.metrics, self.predictions)
+        return self._put("ok", self.trained.selection, self.trained.facts, self.metrics, self.predictions)
 
     def _announce(self) -> None:
         """Print the first lines of a run: its settings and all warnings."""
@@ -188,10 +187,17 @@ class CellRun:
             if sentence:
                 warn(sentence)
 
-    def _put(self, status: str, trained: Trained, rows: list[dict[str, Any]], table: Any) -> Outcome:  # noqa: ANN401 - an Arrow table
+    def _put(
+        self,
+        status: str,
+        selection: dict[str, Any],
+        facts: dict[str, Any],
+        rows: list[dict[str, Any]],
+        table: Any,  # noqa: ANN401 - an Arrow table
+    ) -> Outcome:
         result = make_result(
-            self.identity, status=status, metric=self.task.metric, selection=trained.selection, metrics=rows,
-            predictions=table, train={**trained.facts, **fold_facts(self.task, self.options)},
+            self.identity, status=status, metric=self.task.metric, selection=selection, metrics=rows,
+            predictions=table, train={**facts, **fold_facts(self.task, self.options)},
             environment=environment(self.protocol.precision),
         )  # fmt: skip
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
@@ -233,10 +239,6 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
         cell.evaluate()
         cell.store()
     return cell.outcome
-
-
-def _no_prediction(_: object) -> Any:  # noqa: ANN401
-    raise AssertionError("a run that diverged has no predictions")
 
 
 def _compare(outcome: Outcome, known: Mapping[str, Any] | None) -> None:

@@ -28,7 +28,7 @@ def complain(error: DataContractError) -> None:
     collected.append(error)
 
 
-def complain_of(offenders: Collection[object], what: str, *, code: str = "") -> None:
+def complain_of(offenders: Collection[object], what: str, *, code: str) -> None:
     """Complain about offenders by name, if there are any.
 
     Args:
@@ -40,8 +40,8 @@ def complain_of(offenders: Collection[object], what: str, *, code: str = "") -> 
         DataContractError: the error, outside of `collecting`.
 
     >>> with collecting() as found:
-    ...     complain_of([], "0 rows are empty")
-    ...     complain_of(["a", "b"], "2 rows are empty")
+    ...     complain_of([], "0 rows are empty", code="rows-empty")
+    ...     complain_of(["a", "b"], "2 rows are empty", code="rows-empty")
     >>> [str(error) for error in found]
     ['2 rows are empty: a, b.']
     """

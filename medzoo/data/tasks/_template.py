@@ -67,9 +67,11 @@ def load(name: str, root: Path | None = None, *, view: str = "all", pooled: bool
     files = [f"images/{image}" for image in cells["image"]]
     # complain_of raises for the first problem; `medzoo tasks check` collects them all. Rows with a problem are left out below.
     unknown = [image for image, word in zip(cells["image"], cells["finding"], strict=True) if word not in info.classes]
-    complain_of(unknown, f"{table}: {len(unknown)} images have a finding other than {', '.join(info.classes)}")
+    other = f"{table}: {len(unknown)} images have a finding other than {', '.join(info.classes)}"
+    complain_of(unknown, other, code="label-outside-classes")
     strange = [image for image, word in zip(cells["image"], cells["split"], strict=True) if word not in SPLITS]
-    complain_of(strange, f"{table}: {len(strange)} images have a split other than {', '.join(SPLITS)}")
+    other = f"{table}: {len(strange)} images have a split other than {', '.join(SPLITS)}"
+    complain_of(strange, other, code="split-name-unknown")
     absent = need_files(root, files, name)
     # FILL IN: one value for each image. Paths are relative to root; labels are positions in classes.
     rows: dict[str, Any] = {

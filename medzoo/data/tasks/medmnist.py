@@ -24,6 +24,7 @@ from medzoo.data.task import Task
 from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError, WeightsUnavailableError
 from medzoo.http_download import download
+from medzoo.locks import wait_for
 from medzoo.store import verified_sha256, write_json
 
 CHOICES = {"size": Choice(int, default=28)}
@@ -188,7 +189,10 @@ def _md5(path: Path) -> str:
 
 def _download(url: str, path: Path, md5: str) -> None:
     try:
-        download(url, path, tries=2)
+        with wait_for(path.with_name(f".{path.name}.lock")):  # the processes of a launch start together
+            if path.is_file():
+                return
+            download(url, path, tries=2)
     except WeightsUnavailableError as error:
         raise DataContractError(
             f"{path} does not exist, and its download failed: {error} Copy the file from another machine, and give its folder as "

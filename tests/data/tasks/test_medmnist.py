@@ -1,4 +1,6 @@
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -56,6 +58,22 @@ def test_a_download_is_checked_before_it_is_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(medmnist._SETS, "breastmnist", facts._replace(md5=[right] * 4, counts=[8, 4, 4]))
     assert load_task("breastmnist").counts("train") == {"malignant": 4, "normal, benign": 4}
     assert (place / "breastmnist.npz").read_bytes() == data
+
+
+def test_processes_that_start_together_download_once(tmp_path, monkeypatch):
+    medmnist.fake(tmp_path, 8, name="breastmnist")
+    source, place, calls = tmp_path / "breastmnist.npz", tmp_path / "home" / "breastmnist.npz", []
+
+    def download(url, path, tries):
+        calls.append(url)
+        time.sleep(0.3)
+        path.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(medmnist, "download", download)
+    md5 = medmnist._md5(source)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: medmnist._download("https://example.org/x", place, md5), range(2)))
+    assert len(calls) == 1 and place.read_bytes() == source.read_bytes() and len(list(place.parent.iterdir())) == 1
 
 
 def test_other_counts_than_the_official_are_refused(tmp_path, monkeypatch):
