@@ -110,7 +110,18 @@ def levels(graph: Graph) -> dict[str, Graph]:
 
 # --- the picture ---
 
-GROUND = ("child_process", "errors", "http_download", "paths", "locks", "store", "cores", "precision", "progress")
+GROUND = (
+    "child_process",
+    "closed_schema",
+    "errors",
+    "http_download",
+    "paths",
+    "locks",
+    "store",
+    "cores",
+    "precision",
+    "progress",
+)
 TOP = ("cli", "commands", "moved", "recipe_args", "__main__", "__init__")
 WIDTH, GAP, ROW, HEIGHT = 1120, 14, 62, 26  # pixels: the picture, between boxes, between rows, of a box
 

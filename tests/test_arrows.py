@@ -17,6 +17,7 @@ FLOOR = {
     "locks": 1,
     "store": 1,
     "child_process": 1,
+    "closed_schema": 1,
     "cores": 1,
     "http_download": 1.5,  # above store
     "precision": 1,

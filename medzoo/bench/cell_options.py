@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -112,20 +111,7 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
         name = "medzoo"  # the earlier run resolved every value, so the file, which may have moved, is not needed
     began = compute.precision_to_keep(options.out, options.resume)
     protocol = load_protocol(name, mode, device=options.device, began=began, **given)
-    protocol = protocol if name == options.protocol else replace(protocol, name=stem)
-    _check_numbers(protocol)
-    return protocol
-
-
-def _check_numbers(protocol: Protocol) -> None:
-    for key, value in asdict(protocol).items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        for number in numbers:
-            if isinstance(number, float) and not (math.isfinite(number) and number >= 0):
-                raise UsageError(
-                    f"Protocol {protocol.name} ({protocol.mode}): {key} is {number}; give a finite number of at least 0.",
-                    code="protocol-number-invalid",
-                )
+    return protocol if name == options.protocol else replace(protocol, name=stem)
 
 
 def resolved_options(options: CellOptions, mode: Mode, protocol: Protocol) -> dict[str, Any]:

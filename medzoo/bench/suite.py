@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from medzoo import paths
 from medzoo.bench.metrics import METRICS
 from medzoo.bench.results.store import safe_name
+from medzoo.closed_schema import parse
 from medzoo.errors import UnknownNameError, UsageError
-from medzoo.precision import PrecisionChoice, checked
+from medzoo.precision import PrecisionChoice
+from medzoo.training.options.fields import option
 from medzoo.training.options.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
-MODES = ("finetune", "linear")
-_SUITE_KEYS: dict[str, type] = {
-    "name": str, "title": str, "results": str, "mode": str, "seeds": list, "protocols": list, "checkpoints": list,
-    "tasks": list, "pretrain": list, "precision": str,
-}  # fmt: skip
-_CHECKPOINT_KEYS: dict[str, type] = {"name": str, "label": str}
-# the options of a run that may differ between tasks; all others, and the precision, are the same for the whole table
-_OPTIONS: dict[str, type] = {
-    "root": str, "groups": str, "split_file": str, "fold": int, "fraction": float, "label_policy": str,
-    "epochs": int, "size": int, "batch_size": int, "learning_rate": float, "precision": str,
-}  # fmt: skip
-_TASK_KEYS: dict[str, type] = {"name": str, "title": str, "metric": str, "folds": list, **_OPTIONS}
+SEEDS, PROTOCOLS = (0, 1, 2), ("medzoo",)  # of a suite that does not name any
+
+
+@dataclass(frozen=True)
+class _CheckpointRow:
+    """An entry of `checkpoints`: a name alone, or a table with a label."""
+
+    name: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class _TaskRow:
+    """An entry of `tasks`: the column of the table, and the options of its runs that may differ between tasks."""
+
+    name: str
+    title: str | None = None
+    metric: str | None = None
+    folds: tuple[int, ...] | None = option("of a cross-validation, averaged", None, least=0)
+    root: str | None = None
+    groups: str | None = None
+    split_file: str | None = None
+    fold: int | None = option("one of the cross-validation", None, least=0)
+    fraction: float = option("of the training patients", 1.0, above=0, most=1)
+    label_policy: str | None = None
+    epochs: int | None = None
+    size: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    precision: PrecisionChoice | None = None
+
+
+@dataclass(frozen=True)
+class _SuiteFile:
+    """The content of a suite's TOML file; the options of pre-training are checked by their own dataclass."""
+
+    name: str | None = None
+    title: str | None = None
+    results: str | None = None
+    mode: Mode = "finetune"
+    seeds: tuple[int, ...] = option("one run for each", SEEDS, least=0)
+    protocols: tuple[str, ...] = PROTOCOLS
+    checkpoints: tuple[str | _CheckpointRow, ...] = ()
+    tasks: tuple[_TaskRow, ...] = ()
+    pretrain: tuple[Mapping[str, Any], ...] = ()
+    precision: PrecisionChoice | None = None
+
+
+_NOT_OF_A_RUN = ("name", "title", "metric", "folds", "precision")  # all other keys of a task are options of its runs
 
 
 @dataclass(frozen=True)
@@ -98,9 +137,9 @@ class Suite:
     title: str
     checkpoints: tuple[tuple[str, str], ...]
     tasks: tuple[Mapping[str, Any], ...]
-    protocols: tuple[str, ...] = ("medzoo",)
+    protocols: tuple[str, ...] = PROTOCOLS
     mode: Mode = "finetune"
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = SEEDS
     pretrain: tuple[Mapping[str, Any], ...] = ()
     results: str | None = None
     precision: PrecisionChoice | None = None
@@ -110,7 +149,7 @@ class Suite:
         return [
             SuiteCell(
                 checkpoint, label, task["name"], task["title"], protocol, self.mode, seed, task.get("metric"),
-                {key: value for key, value in task.items() if key in _OPTIONS and key != "precision"} | fold,
+                {key: value for key, value in task.items() if key not in _NOT_OF_A_RUN} | fold,
             )
             for seed in self.seeds
             for task in self.tasks
@@ -167,115 +206,83 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
             "suite", str(path), list_suites(), f"Known: {', '.join(list_suites())}, or a .toml file."
         )
 
-    # keys of the suite itself
-    content = read_toml(file, "The suite")
-    _check(content, _SUITE_KEYS, str(file))
-    name = str(content.get("name", file.stem))
+    where = str(file)
+    content = parse(_SuiteFile, read_toml(file, "The suite"), where, UsageError)
+    name = content.name or file.stem
     if safe_name(name) != name:
         raise UsageError(
-            f"{file}: name is {name!r}; use only letters, digits, `-`, `_` and `.`.", code="suite-name-invalid"
+            f"{where}: name is {name!r}; use only letters, digits, `-`, `_` and `.`.", code="suite-name-invalid"
         )
-    seeds, protocols = content.get("seeds", [0, 1, 2]), content.get("protocols", ["medzoo"])
-    if not all(type(seed) is int and seed >= 0 for seed in seeds):
-        raise UsageError(f"{file}: seeds must be whole numbers of at least 0, not {seeds}.", code="suite-seeds-invalid")
-    if not all(isinstance(protocol, str) for protocol in protocols):
-        raise UsageError(f"{file}: protocols must be names, not {protocols}.", code="suite-protocols-invalid")
-    if (mode := content.get("mode", "finetune")) not in MODES:
-        raise UsageError(f"{file}: mode is {mode!r}; choose {' or '.join(MODES)}.", code="suite-mode-invalid")
+    rows = [_CheckpointRow(row) if isinstance(row, str) else row for row in content.checkpoints]
+    tasks = [_task(row, f"{where}: tasks[{i}]", root) for i, row in enumerate(content.tasks)]
+    steps = [_step(row, f"{where}: pretrain[{i}]", root) for i, row in enumerate(content.pretrain)]
+    suite = Suite(
+        name=name,
+        title=content.title or name,
+        checkpoints=tuple((row.name, row.label or row.name) for row in rows),
+        tasks=tuple(tasks),
+        protocols=content.protocols,
+        mode=content.mode,
+        seeds=content.seeds,
+        pretrain=tuple(steps),
+        results=content.results,
+        precision=_precision(content, where),
+    )
+    _check_distinct(suite, where)
+    return suite
 
-    # its checkpoints, tasks and pre-training steps; every list needs distinct values
-    checkpoints = [
-        _checkpoint(row, f"{file}: checkpoints[{i}]") for i, row in enumerate(content.get("checkpoints", []))
-    ]
-    tasks = [_task(row, f"{file}: tasks[{i}]", root) for i, row in enumerate(content.get("tasks", []))]
-    steps = [_step(row, f"{file}: pretrain[{i}]", root) for i, row in enumerate(content.get("pretrain", []))]
-    for what, values in (
-        ("seeds", seeds), ("protocols", protocols), ("checkpoints", [row[0] for row in checkpoints]),
-        ("labels of checkpoints", [row[1] for row in checkpoints]), ("titles of tasks", [row["title"] for row in tasks]),
-        ("names of pretrain", [row["name"] for row in steps]),
-    ):  # fmt: skip
+
+def _check_distinct(suite: Suite, where: str) -> None:
+    """Every list of a suite needs values, and no value twice; pre-training is optional."""
+    lists: dict[str, Sequence[object]] = {
+        "seeds": suite.seeds,
+        "protocols": suite.protocols,
+        "checkpoints": [name for name, _ in suite.checkpoints],
+        "labels of checkpoints": [label for _, label in suite.checkpoints],
+        "titles of tasks": [task["title"] for task in suite.tasks],
+        "names of pretrain": [step["name"] for step in suite.pretrain],
+    }
+    for what, values in lists.items():
         if twice := [value for value in values if values.count(value) > 1]:
-            raise UsageError(f"{file}: {what} contain {twice[0]!r} twice.", code="suite-value-twice")
+            raise UsageError(f"{where}: {what} contain {twice[0]!r} twice.", code="suite-value-twice")
         if not values and not what.startswith("names"):
-            raise UsageError(f"{file}: {what} are missing.", code="suite-value-missing")
-    return Suite(
-        name, str(content.get("title", name)), tuple(checkpoints), tuple(tasks), tuple(protocols), cast(Mode, mode),
-        tuple(seeds), tuple(steps), content.get("results"), _precision(content, tasks, file),
-    )  # fmt: skip
+            raise UsageError(f"{where}: {what} are missing.", code="suite-value-missing")
 
 
-def _precision(content: Mapping[str, Any], tasks: list[dict[str, Any]], file: Path) -> PrecisionChoice | None:
+def _precision(content: _SuiteFile, where: str) -> PrecisionChoice | None:
     """The precision that a suite sets, at its top or in its tasks; a suite has one precision only."""
-    given = [content["precision"]] if "precision" in content else []
-    given += [task["precision"] for task in tasks if "precision" in task]
-    if len(set(given)) > 1 or (given and "precision" not in content and len(given) < len(tasks)):
+    of_tasks = [task.precision for task in content.tasks if task.precision]
+    given = {one for one in (content.precision, *of_tasks) if one}
+    if len(given) > 1 or (of_tasks and not content.precision and len(of_tasks) < len(content.tasks)):
         raise UsageError(
-            f"{file}: its runs would have more than one precision ({', '.join(sorted(set(given)))}). Set it once, at the top of "
+            f"{where}: its runs would have more than one precision ({', '.join(sorted(given))}). Set it once, at the top of "
             'the file (precision = "fp32").',
             code="suite-precision-mixed",
         )
-    return checked(given[0], f"{file}: precision") if given else None
+    return given.pop() if given else None
 
 
-def _check(table: object, keys: Mapping[str, type], where: str) -> dict[str, Any]:
-    if not isinstance(table, dict):
+def _task(row: _TaskRow, where: str, root: Path | str | None) -> dict[str, Any]:
+    """The keys that a task sets, with its title and its paths."""
+    if row.metric is not None and row.metric not in METRICS:
+        raise UnknownNameError("metric", row.metric, METRICS, f"It is in {where}.")
+    if row.folds is not None and (not row.folds or len(set(row.folds)) < len(row.folds)):
+        raise UsageError(f"{where}: folds must be distinct, not {list(row.folds)}.", code="folds-invalid")
+    if row.folds is not None and row.fold is not None:
         raise UsageError(
-            f"{where} should be a table of {', '.join(keys)}, not {table!r:.80}.", code="suite-table-expected"
+            f"{where}: give either fold (one fold) or folds (of a cross-validation, averaged), not both.",
+            code="fold-and-folds-given",
         )
-    for key, value in table.items():
-        if key not in keys:
-            raise UnknownNameError("key", key, keys, f"It is in {where}. Known keys there: {', '.join(keys)}.")
-        expected = keys[key]
-        if type(value) is not expected and not (expected is float and type(value) is int):
-            raise UsageError(
-                f"{where}: {key} is {value!r:.80}; it should be of type {expected.__name__}.", code="suite-type-wrong"
-            )
-    return table
+    given = {one.name: getattr(row, one.name) for one in fields(row) if getattr(row, one.name) != one.default}
+    given |= {key: _resolved(given[key], root) for key in ("root", "split_file") if key in given}
+    return {"title": short_task(row.name), **given, "name": _resolved_task(row.name, root)}
 
 
-def _named(table: dict[str, Any], where: str) -> dict[str, Any]:
-    if not isinstance(table.get("name"), str) or not table["name"]:
-        raise UsageError(f"{where} has no name.", code="suite-entry-without-name")
-    return table
-
-
-def _checkpoint(row: object, where: str) -> tuple[str, str]:
-    if isinstance(row, str):
-        row = {"name": row}
-    table = _named(_check(row, _CHECKPOINT_KEYS, where), where)
-    return table["name"], table.get("label", table["name"])
-
-
-def _task(row: object, where: str, root: Path | str | None) -> dict[str, Any]:
-    table = _named(_check(row, _TASK_KEYS, where), where)
-    if "metric" in table and table["metric"] not in METRICS:
-        raise UnknownNameError("metric", table["metric"], METRICS, f"It is in {where}.")
-    if not 0 < table.get("fraction", 1.0) <= 1:
-        raise UsageError(
-            f"{where}: fraction is {table['fraction']}; it should be above 0 and at most 1.",
-            code="fraction-out-of-range",
-        )
-    folds = table.get("folds")
-    if folds is not None:
-        if not folds or not all(type(fold) is int and fold >= 0 for fold in folds) or len(set(folds)) < len(folds):
-            raise UsageError(
-                f"{where}: folds must be distinct whole numbers of at least 0, not {folds}.", code="folds-invalid"
-            )
-        if "fold" in table:
-            raise UsageError(
-                f"{where}: give either fold (one fold) or folds (of a cross-validation, averaged), not both.",
-                code="fold-and-folds-given",
-            )
-    resolved = {"title": short_task(table["name"]), **table}
-    resolved["name"] = _resolved_task(table["name"], root)
-    return resolved | {key: _resolved(table[key], root) for key in ("root", "split_file") if key in table}
-
-
-def _step(row: object, where: str, root: Path | str | None) -> dict[str, Any]:
-    """A pre-training step. Its other keys are options of pre-training; the dataclass of those options checks them."""
-    if not isinstance(row, dict):
-        raise UsageError(f"{where} should be a table, not {row!r:.80}.", code="suite-table-expected")
-    table = dict(_named(row, where))
+def _step(row: Mapping[str, Any], where: str, root: Path | str | None) -> dict[str, Any]:
+    """A pre-training step with its paths resolved."""
+    if not isinstance(row.get("name"), str) or not row["name"]:
+        raise UsageError(f"{where}: the key 'name' is missing.", code="missing-key")
+    table = dict(row)
     for key in ("root", "split_file"):
         if isinstance(table.get(key), str):
             table[key] = _resolved(table[key], root)

@@ -9,6 +9,7 @@ from dataclasses import MISSING, Field, field, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from medzoo.closed_schema import limits_in_words, within_limits
 from medzoo.errors import UsageError
 
 
@@ -144,7 +145,7 @@ def _check_number(value: object, kind: type, one: Field[Any], where: str) -> Non
         raise UsageError(f"{where}; it should be a {'whole ' if kind is int else ''}number.", code="option-wrong-type")
     if not math.isfinite(value):
         raise UsageError(f"{where}; it should be a finite number.", code="option-not-finite")
-    if not _within(value, one):
+    if not within_limits(value, one):
         raise UsageError(f"{where}; it should be {limits_in_words(one)}.", code="option-out-of-range")
 
 
@@ -154,16 +155,3 @@ def _has_home(path: str) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _within(value: float, one: Field[Any]) -> bool:
-    least, above, most = (one.metadata.get(key) for key in ("least", "above", "most"))
-    return (least is None or value >= least) and (above is None or value > above) and (most is None or value <= most)
-
-
-def limits_in_words(one: Field[Any]) -> str:
-    """The limits of a number, such as "above 0 and at most 1"."""
-    words = {"least": "at least", "above": "above", "most": "at most"}
-    return " and ".join(
-        f"{word} {one.metadata[key]:,}" for key, word in words.items() if one.metadata.get(key) is not None
-    )

@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from medzoo import paths, store
+from medzoo.closed_schema import parse
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision, PrecisionChoice, checked, resolve
+from medzoo.training.options.fields import option
 from medzoo.training.options.toml_files import read_toml
 
 Mode = Literal["finetune", "linear"]
-LATER = {"rotation": 0.0}  # options added after the first results, with the value that has no effect
+# The first options. Every hash contains them; later options are hashed only where they differ from their default.
+FIRST = (
+    "mode", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "warmup_epochs", "gradient_clip",
+    "label_smoothing", "min_area", "flip", "brightness", "contrast", "size", "precision", "selection", "regularisation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """The resolved options of a protocol; recipes/protocols/medzoo.toml explains each of them."""
+    """The resolved options of a protocol; recipes/protocols/medzoo.toml gives the reasons for each of them."""
 
     name: str
     mode: Mode
-    epochs: int = 1
-    batch_size: int = 64
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_epochs: float = 1.0
-    gradient_clip: float = 1.0
-    label_smoothing: float = 0.0
-    min_area: float = 1.0
-    flip: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    rotation: float = 0.0
-    size: int = 0
+    epochs: int = option("passes over the training split", 1, least=1)
+    batch_size: int = option("images per step over all processes", 64, least=2)
+    optimizer: str = option("timm's name", "adamw")
+    learning_rate: float = option("the peak", 1e-3, above=0)
+    weight_decay: float = option("on weights, not on biases and norms", 0.05, least=0)
+    warmup_epochs: float = option("linear warm-up; may be a fraction", 1.0, least=0)
+    gradient_clip: float = option("largest norm of the gradient; 0 does not clip", 1.0, least=0)
+    label_smoothing: float = option("of the targets", 0.0, least=0, most=1)
+    min_area: float = option("smallest share of the area in a crop; 1 does not crop", 1.0, above=0, most=1)
+    flip: float = option("probability of a left-right flip", 0.0, least=0, most=1)
+    brightness: float = option("factor drawn from [1 - b, 1 + b]", 0.0, least=0)
+    contrast: float = option("factor drawn from [1 - c, 1 + c]", 0.0, least=0)
+    rotation: float = option("degrees; the angle is drawn from [-r, r]", 0.0, least=0)
+    size: int = option("side of the input, pixels; 0 takes the checkpoint's", 0, least=0)
     precision: Precision = "fp32"
-    selection: Literal["best", "last"] = "best"
-    regularisation: tuple[float, ...] = ()
+    selection: Literal["best", "last"] = option("the epoch that is tested", "best")
+    regularisation: tuple[float, ...] = option("values of C that a linear probe tries", (), least=0)
 
     def hash(self) -> str:
         """The sha256 of all options except the name: two names of one protocol have the same hash.
 
         An option that was added later is left out where it has no effect, so that earlier results keep their hash.
         """
-        options = {key: value for key, value in asdict(self).items() if key != "name" and value != LATER.get(key)}
-        return store.sha256_of(options)
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "name"}
+        later = {one.name: one.default for one in fields(self) if one.name not in FIRST}
+        return store.sha256_of({key: value for key, value in values.items() if key in FIRST or value != later[key]})
 
 
 def list_protocols() -> list[str]:
@@ -101,43 +108,10 @@ def load_protocol(
         overrides: options by name; None keeps the protocol's value.
 
     Raises:
-        UnknownNameError: for a name without a file, or an unknown option.
-        UsageError: for a value that a protocol cannot have.
+        UnknownNameError: for a name without a file.
+        UsageError: for an unknown option, or a value that a protocol cannot have.
     """
     path, table = _table(name, mode)
     chosen: dict[str, Any] = {**table, **{key: value for key, value in overrides.items() if value is not None}}
     chosen["precision"] = resolve(chosen_precision(name, mode, overrides.get("precision")), device, began=began)
-    # TOML writes 1 for 1.0, so integers are accepted for floats; any other type is an error
-    hints = get_type_hints(Protocol)
-    known = {field.name for field in fields(Protocol)} - {"name", "mode"}
-    for key, value in chosen.items():
-        if key not in known:
-            raise UnknownNameError("protocol option", key, known, f"It is in {path} or was typed.")
-        if hints[key] is float and isinstance(value, int) and not isinstance(value, bool):
-            chosen[key] = float(value)
-        elif hints[key] in (int, float, str) and type(value) is not hints[key]:
-            raise UsageError(
-                f"Protocol option {key} in {path} is {value!r}; it should be a {hints[key].__name__}.",
-                code="protocol-option-wrong-type",
-            )
-    # values that types alone do not check
-    if chosen.get("selection", "best") not in ("best", "last"):
-        raise UsageError(
-            f"Protocol option selection is {chosen['selection']!r}; choose best or last.",
-            code="protocol-selection-invalid",
-        )
-    if "regularisation" in chosen:
-        values = chosen["regularisation"]
-        if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
-            raise UsageError(
-                f"Protocol option regularisation is {values!r:.80}; it should be a list of numbers.",
-                code="protocol-option-wrong-type",
-            )
-        chosen["regularisation"] = tuple(map(float, values))
-    protocol = replace(Protocol(name=path.stem, mode=mode), **chosen)
-    if protocol.epochs < 1 or protocol.batch_size < 2 or protocol.learning_rate <= 0:
-        raise UsageError(
-            "epochs must be at least 1, batch_size at least 2, and learning_rate above 0.",
-            code="protocol-option-out-of-range",
-        )
-    return protocol
+    return parse(Protocol, {"name": path.stem, "mode": mode, **chosen}, f"Protocol {path} [{mode}]", UsageError)

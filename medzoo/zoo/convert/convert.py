@@ -174,13 +174,13 @@ def _converted(
     entry: Checkpoint, file: Path, out: Path, origin: tuple[str | None, str | None, str | None], prefix: str,
     drop: tuple[str, ...], adding: bool,
 ) -> Converted:  # fmt: skip
+    from medzoo.closed_schema import parse, plain
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.readers.detect import files_of
     from medzoo.zoo.folder.card_input import facts_of, read_card
     from medzoo.zoo.folder.config import FolderConfig
     from medzoo.zoo.folder.facts import Source, Step
     from medzoo.zoo.folder.read_write import write_folder
-    from medzoo.zoo.registry.closed_schema import parse, plain
 
     upstream = entry.upstream
     if upstream is None:

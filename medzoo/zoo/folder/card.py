@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo import paths, store
+from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UnknownNameError
 from medzoo.zoo.folder.card_input import facts_of, read_card
 from medzoo.zoo.folder.card_results import check_rows, model_index
 from medzoo.zoo.folder.facts import Step
 from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_facts
-from medzoo.zoo.registry.closed_schema import parse, plain
 from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.licenses import License, check_license
 from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step

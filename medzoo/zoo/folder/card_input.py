@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
 from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
@@ -18,7 +19,6 @@ from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule, Source, Step
 from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
-from medzoo.zoo.registry.closed_schema import parse, plain
 from medzoo.zoo.registry.licenses import License, check_license
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError
-from medzoo.zoo.registry.closed_schema import parse, plain
 
 TASK_TYPES = {"segmentation": "image-segmentation"}  # of the Hub; all other tasks are classification
 MODEL_INDEX_TASK = "image-classification"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medzoo.closed_schema import parse, plain
 from medzoo.errors import IntegrityError
 from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule
 from medzoo.zoo.folder.strict_json import strict_json
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import Input, number_problems
-from medzoo.zoo.registry.closed_schema import parse, plain
 from medzoo.zoo.registry.locations import CONFIG, WEIGHTS
 from medzoo.zoo.registry.registry import SHA256
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from medzoo.closed_schema import plain
 from medzoo.zoo.folder.config import read_config
-from medzoo.zoo.registry.closed_schema import plain
 
 
 def folder_facts(folder: Path) -> dict[str, Any]:

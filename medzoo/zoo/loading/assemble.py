@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo import store
+from medzoo.closed_schema import plain
 from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo.folder.config import RESERVED, FolderConfig
 from medzoo.zoo.loading.request import LoadRequest
@@ -17,7 +18,6 @@ from medzoo.zoo.loading.timm_fallback import through_timm
 from medzoo.zoo.models import build
 from medzoo.zoo.models.receipt import LoadReceipt
 from medzoo.zoo.models.weights import compare_names, read_weights, shapes
-from medzoo.zoo.registry.closed_schema import plain
 
 if TYPE_CHECKING:
     import torch

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, LicenseError, PublishError, UsageError
 from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.config import FolderConfig, parse_config
 from medzoo.zoo.registry import registry
-from medzoo.zoo.registry.closed_schema import parse, plain
 from medzoo.zoo.registry.licenses import License, check_license
 from medzoo.zoo.registry.locations import CARD, CONFIG
 

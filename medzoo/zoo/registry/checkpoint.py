@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from medzoo.zoo.registry.closed_schema import plain
+from medzoo.closed_schema import plain
 from medzoo.zoo.registry.licenses import License
 
 

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from medzoo import paths
+from medzoo.closed_schema import parse
 from medzoo.errors import RegistryError, UnknownNameError, UsageError
 from medzoo.zoo.registry.checkpoint import Checkpoint, Pretraining, input_problems
-from medzoo.zoo.registry.closed_schema import parse
 from medzoo.zoo.registry.licenses import known_license
 
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")

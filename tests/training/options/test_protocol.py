@@ -40,12 +40,12 @@ def test_an_option_that_came_later_leaves_the_hash_of_who_does_not_use_it(mode):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[finetune]\nlearnig_rate = 1.0", "unknown-protocol-option"),
-        ("[finetune]\nepochs = 'ten'", "protocol-option-wrong-type"),
+        ("[finetune]\nlearnig_rate = 1.0", "unknown-key"),
+        ("[finetune]\nepochs = 'ten'", "wrong-type"),
         ("[finetune]\nprecision = 'fp8'", "precision-unknown"),
         ("[linear]\n", "protocol-table-missing"),
         ("[finetune", "toml-invalid"),
-        ("[finetune]\nepochs = 0", "protocol-option-out-of-range"),
+        ("[finetune]\nepochs = 0", "out-of-range"),
     ],
 )
 def test_bad_protocols(tmp_path, text, message):

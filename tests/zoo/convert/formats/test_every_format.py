@@ -9,13 +9,13 @@ from upstream_files import SHARED, builder
 from zoo_samples import BGR
 
 import medzoo
+from medzoo.closed_schema import parse
 from medzoo.errors import ConversionError
 from medzoo.zoo.convert.convert import convert_entry
 from medzoo.zoo.convert.formats import FORMATS
 from medzoo.zoo.convert.key_rules import fits, plan
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.closed_schema import parse
 
 MANIFESTS = sorted(path.stem for path in (SHARED / "upstream" / "manifests").glob("*.json"))
 GOLDEN = sorted(path.stem for path in (SHARED / "upstream" / "golden").glob("*.safetensors"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -71,13 +72,10 @@ def _reader(kind: Any) -> Reader:  # noqa: ANN401
 
 def _table_reader(cls: type) -> Reader:
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    needed = [
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+    no_default = (dataclasses.MISSING, dataclasses.MISSING)
+    needed = [name for name, field in fields.items() if (field.default, field.default_factory) == no_default]
     hints = get_type_hints(cls)
-    readers = {name: _reader(hints[name]) for name in fields}
+    readers = {name: _limited(_reader(hints[name]), field) for name, field in fields.items()}
 
     def read(values: Any) -> Any:  # noqa: ANN401
         if not isinstance(values, Mapping):
@@ -98,6 +96,41 @@ def _table_reader(cls: type) -> Reader:
                 wrong.place = f": {key}{wrong.place}"
                 raise
         return cls(**rows)
+
+    return read
+
+
+def within_limits(value: float, field: dataclasses.Field[Any]) -> bool:
+    """Whether a number is inside the limits of a field: `least`, `above` and `most` of its metadata.
+
+    Args:
+        value: the number.
+        field: of a dataclass.
+    """
+    least, above, most = (field.metadata.get(key) for key in ("least", "above", "most"))
+    return (least is None or value >= least) and (above is None or value > above) and (most is None or value <= most)
+
+
+def limits_in_words(field: dataclasses.Field[Any]) -> str:
+    """The limits of a number, such as "above 0 and at most 1"."""
+    words = {"least": "at least", "above": "above", "most": "at most"}
+    limits = {key: field.metadata.get(key) for key in words}
+    return " and ".join(f"{words[key]} {limit:,}" for key, limit in limits.items() if limit is not None)
+
+
+def _limited(reader: Reader, field: dataclasses.Field[Any]) -> Reader:
+    """A reader that also checks the limits of numbers, alone or in a list."""
+    if not any(field.metadata.get(key) is not None for key in ("least", "above", "most")):
+        return reader
+
+    def read(value: Any) -> Any:  # noqa: ANN401
+        result = reader(value)
+        for number in result if isinstance(result, tuple) else (result,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise _WrongError(f" is {value!r}; it should be finite.", "not-finite")
+            if isinstance(number, int | float) and not within_limits(number, field):
+                raise _WrongError(f" is {value!r}; it should be {limits_in_words(field)}.", "out-of-range")
+        return result
 
     return read
 
