@@ -1,58 +1,16 @@
-"""A protocol: how every checkpoint is evaluated on every task. It is part of every result's identity."""
+"""The protocol files: how every checkpoint is evaluated on every task. A protocol is part of every result's identity."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from medzoo import paths, store
+from medzoo import paths
 from medzoo.closed_schema import parse
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision, PrecisionChoice, checked, resolve
-from medzoo.training.options.fields import option
+from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.toml_files import read_toml
-
-Mode = Literal["finetune", "linear"]
-# The first options. Every hash contains them; later options are hashed only where they differ from their default.
-FIRST = (
-    "mode", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "warmup_epochs", "gradient_clip",
-    "label_smoothing", "min_area", "flip", "brightness", "contrast", "size", "precision", "selection", "regularisation",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """The resolved options of a protocol; recipes/protocols/medzoo.toml gives the reasons for each of them."""
-
-    name: str
-    mode: Mode
-    epochs: int = option("passes over the training split", 1, least=1)
-    batch_size: int = option("images per step over all processes", 64, least=2)
-    optimizer: str = option("timm's name", "adamw")
-    learning_rate: float = option("the peak", 1e-3, above=0)
-    weight_decay: float = option("on weights, not on biases and norms", 0.05, least=0)
-    warmup_epochs: float = option("linear warm-up; may be a fraction", 1.0, least=0)
-    gradient_clip: float = option("largest norm of the gradient; 0 does not clip", 1.0, least=0)
-    label_smoothing: float = option("of the targets", 0.0, least=0, most=1)
-    min_area: float = option("smallest share of the area in a crop; 1 does not crop", 1.0, above=0, most=1)
-    flip: float = option("probability of a left-right flip", 0.0, least=0, most=1)
-    brightness: float = option("factor drawn from [1 - b, 1 + b]", 0.0, least=0)
-    contrast: float = option("factor drawn from [1 - c, 1 + c]", 0.0, least=0)
-    rotation: float = option("degrees; the angle is drawn from [-r, r]", 0.0, least=0)
-    size: int = option("side of the input, pixels; 0 takes the checkpoint's", 0, least=0)
-    precision: Precision = "fp32"
-    selection: Literal["best", "last"] = option("the epoch that is tested", "best")
-    regularisation: tuple[float, ...] = option("values of C that a linear probe tries", (), least=0)
-
-    def hash(self) -> str:
-        """The sha256 of all options except the name: two names of one protocol have the same hash.
-
-        An option that was added later is left out where it has no effect, so that earlier results keep their hash.
-        """
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "name"}
-        later = {one.name: one.default for one in fields(self) if one.name not in FIRST}
-        return store.sha256_of({key: value for key, value in values.items() if key in FIRST or value != later[key]})
 
 
 def list_protocols() -> list[str]:

@@ -1,0 +1,101 @@
+"""The options of a protocol: how every checkpoint is put to a task. Each has a help line, a default and limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from medzoo import store
+from medzoo.precision import Precision
+from medzoo.training.options.fields import option
+
+Mode = Literal["finetune", "linear"]
+# The first options. Every hash contains them; later options are hashed only where they differ from their default.
+FIRST = (
+    "mode", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "warmup_epochs", "gradient_clip",
+    "label_smoothing", "min_area", "flip", "brightness", "contrast", "size", "precision", "selection", "regularisation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The resolved options of a protocol; recipes/protocols/medzoo.toml gives the reasons for its own values."""
+
+    name: str
+    mode: Mode
+
+    # how long, and how fast
+    epochs: int = option("passes over the training split", 1, least=1)
+    batch_size: int = option("images per step over all processes", 64, least=2)
+    optimizer: str = option("timm's name", "adamw")
+    learning_rate: float = option("the peak", 1e-3, above=0)
+    weight_decay: float = option("on weights, not on biases and norms", 0.05, least=0)
+    gradient_clip: float = option("largest norm of the gradient; 0 does not clip", 1.0, least=0)
+    schedule: Literal["cosine", "plateau", "exponential", "constant"] = option("after the warm-up", "cosine")
+    warmup_epochs: float = option("linear warm-up; may be a fraction", 1.0, least=0)
+    warmup_learning_rate: float = option("at the start of the warm-up", 0.0, least=0)
+    final_learning_rate: float = option("at the end of the cosine; the least of a plateau", 0.0, least=0)
+    decay: float = option("factor per epoch (exponential) or per plateau", 0.5, above=0, most=1)
+    plateau_epochs: int = option("epochs without a lower validation loss that a plateau allows", 5, least=0)
+
+    # which epoch is tested, and when training stops early
+    selection: Literal["best", "last"] = option("the epoch that is tested", "best")
+    monitor: Literal["metric", "loss"] = option("what is best on validation: the task's metric or the loss", "metric")
+    patience: int = option("stop after so many epochs without a better one; 0 never stops early", 0, least=0)
+
+    # loss and order
+    loss: Literal["auto", "softmax", "sigmoid"] = option("auto: sigmoid for several labels per image", "auto")
+    label_smoothing: float = option("share of the target spread over all classes", 0.0, least=0, most=0.99)
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = option("balanced, or one per class", "none")
+    sampling: Literal["uniform", "balanced"] = option("balanced: every class equally often", "uniform")
+    mixup: float = option("alpha of the Beta distribution; 0 is off", 0.0, least=0)
+    cutmix: float = option("alpha of the Beta distribution; 0 is off", 0.0, least=0)
+
+    # random changes of a training image
+    min_area: float = option("smallest share of the area in a crop; 1 does not crop", 1.0, above=0, most=1)
+    crop: float = option("probability of a crop", 1.0, least=0, most=1)
+    flip: float = option("probability of a left-right flip", 0.0, least=0, most=1)
+    rotation: float = option("degrees; the angle is drawn from [-r, r]", 0.0, least=0, most=180)
+    shift: float = option("largest shift, as a share of the side", 0.0, least=0, most=1)
+    shear: float = option("degrees; drawn from [-s, s]", 0.0, least=0, most=60)
+    zoom: float = option("factor drawn from [1 - z, 1 + z]", 0.0, least=0, most=0.9)
+    brightness: float = option("factor drawn from [1 - b, 1 + b]", 0.0, least=0)
+    contrast: float = option("factor drawn from [1 - c, 1 + c]", 0.0, least=0)
+    saturation: float = option("factor drawn from [1 - s, 1 + s]; no effect on grey images", 0.0, least=0)
+    tone: float = option("probability that brightness, contrast and saturation change", 1.0, least=0, most=1)
+    blur: float = option("probability of a Gaussian blur", 0.0, least=0, most=1)
+
+    # input, and evaluation
+    size: int = option("side of the input, pixels; 0 takes the checkpoint's", 0, least=0)
+    crop_share: float = option("share of the side that the centre crop of an evaluation keeps", 1.0, above=0, most=1)
+    augmented_test: Literal["none", "flip", "ten_crop"] = option("views whose probabilities are averaged", "none")
+    precision: Precision = "fp32"
+
+    # network: head, regularisation, and what is trained
+    head_start: Literal["random", "solved"] = option("solved: the logistic regression on frozen features", "random")
+    head_std: float = option("of the normal distribution of a fresh head; 0 keeps the network's", 0.0, least=0)
+    head_bias: bool = True
+    dropout: float = option("before the head", 0.0, least=0, most=0.99)
+    drop_path: float = option("of transformers; convolutional networks have none", 0.0, least=0, most=0.99)
+    layer_decay: float = option(
+        "factor per layer, of transformers; convolutional networks have none", 1.0, above=0, most=1
+    )
+    train_blocks: int = option("train the head and the last blocks only; -1 trains all", -1, least=-1)
+    frozen_epochs: int = option("first epochs that train the head only", 0, least=0)
+    frozen_learning_rate: float = option("of these epochs", 1e-3, above=0)
+    lora_rank: int = option("train low-rank changes of q and v instead of the weights; 0 is off", 0, least=0)
+    ema: float = option(
+        "decay of a moving average of the weights, which is tested; 0 is off", 0.0, least=0, most=0.99999
+    )
+
+    # a linear probe
+    regularisation: tuple[float, ...] = option("values of C that a linear probe tries", (), least=0)
+
+    def hash(self) -> str:
+        """The sha256 of all options except the name: two names of one protocol have the same hash.
+
+        An option that was added later is left out where it has no effect, so that earlier results keep their hash.
+        """
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "name"}
+        later = {one.name: one.default for one in fields(self) if one.name not in FIRST}
+        return store.sha256_of({key: value for key, value in values.items() if key in FIRST or value != later[key]})
