@@ -12,7 +12,8 @@ from medzoo.errors import UsageError
 from medzoo.precision import PrecisionChoice, checked
 from medzoo.training import compute
 from medzoo.training.options.fields import option, worded
-from medzoo.training.options.protocol import Mode, Protocol, chosen_precision, load_protocol
+from medzoo.training.options.protocol import chosen_precision, load_protocol
+from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.shared import OUTPUT, RUN, SharedOptions, check_place, check_terms
 
 # Options that a probe on frozen features does not use, and why.

@@ -13,7 +13,7 @@ from medzoo.bench.results.store import ResultStore
 from medzoo.data.files.downloads import no_downloads
 from medzoo.data.transforms.apply import InputConvention
 from medzoo.training import compute
-from medzoo.training.options.protocol import Mode, Protocol
+from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.shared import open_task
 from medzoo.zoo.loading.identify import identify
 

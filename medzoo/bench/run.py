@@ -37,7 +37,7 @@ from medzoo.data.task import Task
 from medzoo.errors import DivergedError, ResultError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
-from medzoo.training.options.protocol import Mode, Protocol
+from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.shared import open_task, slug, task_identity
 
 

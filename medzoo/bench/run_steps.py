@@ -18,7 +18,7 @@ from medzoo.data.split_counts import data_counts
 from medzoo.data.task import Task
 from medzoo.errors import DivergedError
 from medzoo.progress import counted
-from medzoo.training.options.protocol import Protocol
+from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.options.shared import slug, trained_name
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from medzoo.training.inputs.device_placement import place_rows
 from medzoo.training.inputs.input_transform import convention_of
 from medzoo.training.loop import Fitted, TrainingPlan, fit, make_accelerator
 from medzoo.training.objectives.supervised import Objective, Options
-from medzoo.training.options.protocol import Protocol
+from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
 
 Score = Callable[[np.ndarray, np.ndarray], float]

@@ -10,7 +10,7 @@ from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.results.record import headline_value, read_result
 from medzoo.errors import ResultError
 from medzoo.progress import is_main_process
-from medzoo.training.options.protocol import Mode
+from medzoo.training.options.protocol_options import Mode
 from medzoo.zoo.registry.locations import is_folder
 
 if TYPE_CHECKING:
