@@ -69,7 +69,7 @@ class CellRun:
                 f"For your own loop, load_task reads the images and labels{segment}.",
                 code="task-kind-not-supported",
             )
-        self._label_warnings = check_labels(self.task, selects=mode == "linear" or self.protocol.selection == "best")
+        self._label_warnings = check_labels(self.task, selects=self.protocol.uses_metric)
 
     def load(self) -> None:
         """Load the checkpoint. Its weights determine the identity of the run and its folder.
@@ -78,6 +78,7 @@ class CellRun:
             MedzooError: as `medzoo.load` does.
             RunFolderError: if the run folder cannot be read.
         """
+        from medzoo.training.inputs.evaluation_views import stored_side
         from medzoo.training.inputs.input_transform import load_at_size
         from medzoo.training.run_state.run_folder import RunFolder
 
@@ -85,8 +86,9 @@ class CellRun:
         classes = len(task.classes) if self.mode == "finetune" else 0
         self.model, self.size = load_at_size(
             options.checkpoint, num_classes=classes, size=self.protocol.size or None, seed=options.seed, hub=options.hub,
-            accept_license=options.accept_license,
+            accept_license=options.accept_license, drop_path=self.protocol.drop_path,
         )  # fmt: skip
+        self.side = stored_side(self.size, self.protocol.crop_share)
         weights = loaded_weights(self.model, self.size)
         self.identity = identity_of(options, self.mode, self.protocol, task, weights)
         self._kept_precision = precision_choice_of(options, self.mode) == "auto"
@@ -134,7 +136,7 @@ class CellRun:
         self.site = compute.settle(self.run, self.protocol.precision, self.options.device)
         self._announce()
         for split in self.task.splits:  # find an unreadable image before the training
-            decoded_split(self.task, split, self.size)
+            decoded_split(self.task, split, self.side)
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         claimed = self.results.claim(self.identity) if is_main_process() else nullcontext()
         try:
@@ -158,7 +160,7 @@ class CellRun:
 
     def evaluate(self) -> None:
         """Predict on the test split, once, and compute the metrics."""
-        task, test = self.task, decoded_split(self.task, "test", self.size)
+        task, test = self.task, decoded_split(self.task, "test", self.side)
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
         self.metrics = metrics.compute(task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored)

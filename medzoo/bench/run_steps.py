@@ -104,25 +104,39 @@ def train_network(
         DivergedError: if the loss or the predictions are not finite.
     """
     from medzoo.training.finetune import FineTuner
+    from medzoo.training.inputs.evaluation_views import stored_side
     from medzoo.training.run_state.plot_curves import draw_curves
 
     tuner = FineTuner(
-        model, task.kind, protocol, size=size, device=options.device, data_on_device=options.data_on_device
+        model,
+        task.kind,
+        list(task.classes),
+        protocol,
+        size=size,
+        device=options.device,
+        data_on_device=options.data_on_device,
     )
-    # If the last epoch is kept, the metric may be undefined on the validation split.
-    scored = protocol.selection == "best" or undefined_on(task, "validation") is None
+    # If the metric does not select the epoch, it may be undefined on the validation split.
+    scored = protocol.uses_metric or undefined_on(task, "validation") is None
+    side = stored_side(size, protocol.crop_share)
     fitted = tuner.fit(
-        decoded_split(task, "train", size), decoded_split(task, "validation", size), run, seed=options.seed,
+        decoded_split(task, "train", side), decoded_split(task, "validation", side), run, seed=options.seed,
         num_workers=options.num_workers, score=validation_score(task) if scored else None,
         worded=lambda score: score_text(task, score),
     )  # fmt: skip
     if progress.is_main_process():
         draw_curves(run)
+    by_loss = protocol.monitor == "loss"
+    values = fitted.history.losses if by_loss else fitted.scores
     selection = {
-        "split": "validation", "metric": task.metric, "n_candidates": len(fitted.scores), "test_evaluations": 1,
-        "value": None if fitted.best_epoch is None else fitted.scores[fitted.best_epoch],
+        "split": "validation", "metric": "loss" if by_loss else task.metric, "n_candidates": len(values),
+        "test_evaluations": 1, "value": None if fitted.best_epoch is None else values[fitted.best_epoch],
     }  # fmt: skip
     facts = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
+    if fitted.history.stops:
+        facts["stopped_early"] = True
+    if fitted.micro_batch_size:
+        facts["micro_batch_size"] = fitted.micro_batch_size
     return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)})
 
 

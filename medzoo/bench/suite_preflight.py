@@ -24,7 +24,7 @@ def foreseen(suite: Suite, places: Places) -> list[str]:
         cell = next(cell for cell in suite.cells() if cell.task == task["name"] and cell.title == task["title"])
         try:
             opened = open_task(cell_options(suite, cell, places))
-            selects = suite.mode == "linear" or load_protocol(cell.protocol, cell.mode).selection == "best"
+            selects = load_protocol(cell.protocol, cell.mode).uses_metric
             problems += check_labels(opened, selects=selects)
             if opened.notes:
                 progress.say(f"data of {cell.title}: {'; '.join(opened.notes)}")

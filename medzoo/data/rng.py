@@ -88,6 +88,26 @@ def order(seed: int, epoch: int, length: int) -> np.ndarray:
     return permutation("order", seed, epoch, length)
 
 
+def balanced_order(seed: int, epoch: int, classes: np.ndarray) -> np.ndarray:
+    """As many draws as samples, with every class equally likely in each draw; a sample may occur several times.
+
+    Args:
+        seed: the run's seed.
+        epoch: the pass over the data.
+        classes: (N,) class of each sample.
+
+    >>> classes = np.array([0] * 90 + [1] * 10)
+    >>> bool(abs(classes[balanced_order(0, 0, classes)].mean() - 0.5) < 0.15)
+    True
+    """
+    draws = uniform("balanced", seed, epoch, np.arange(len(classes)), 2)
+    present, counts = np.unique(classes, return_counts=True)
+    members = np.argsort(classes, kind="stable")  # the samples of the first class, then those of the second, ...
+    chosen = np.minimum((draws[:, 0] * len(present)).astype(int), len(present) - 1)
+    within = np.minimum((draws[:, 1] * counts[chosen]).astype(int), counts[chosen] - 1)
+    return members[(np.cumsum(counts) - counts)[chosen] + within]
+
+
 def permutation(stream: str, seed: int, epoch: int, length: int) -> np.ndarray:
     """A permutation of 0 ... length - 1.
 

@@ -1,30 +1,74 @@
-"""Fine-tune all layers of a loaded model on a task; this module does not use the test split."""
+"""Fine-tune a loaded model on a task, as its protocol says; this module does not use the test split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
 from medzoo.data.transforms.apply import Augmentation
+from medzoo.errors import UsageError
+from medzoo.training.distributed import mean_over_processes
+from medzoo.training.head import add_dropout, rescale_output, start_head
 from medzoo.training.inputs.batches import Batches, evaluate_rows
 from medzoo.training.inputs.device_placement import place_rows
+from medzoo.training.inputs.evaluation_views import View, evaluation_views
 from medzoo.training.inputs.input_transform import convention_of
-from medzoo.training.loop import Fitted, TrainingPlan, fit, make_accelerator
-from medzoo.training.objectives.supervised import Objective, Options
+from medzoo.training.loop import fit, make_accelerator
+from medzoo.training.losses import TaskLoss, class_weights, mix
+from medzoo.training.optimization.trained_layers import is_transformer
 from medzoo.training.options.protocol_options import Protocol
+from medzoo.training.plan import Fitted, TrainingPlan
 from medzoo.training.run_state.run_folder import RunFolder
 
-Score = Callable[[np.ndarray, np.ndarray], float]
+Score = Callable[[np.ndarray, np.ndarray], float | None]
 
 
-def probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
-    """Softmax over classes, or a sigmoid per label: (N, K) in float64."""
-    tensor = torch.from_numpy(logits).double()
-    return (tensor.sigmoid() if kind == "multilabel" else tensor.softmax(1)).numpy()
+class FineTuneObjective(nn.Module):
+    """The loss of a task on the outputs of a network.
+
+    Args:
+        backbone: a timm model whose head has one output per class.
+        loss: of the task.
+        mixup: alpha, or 0.
+        cutmix: alpha, or 0.
+        target: (mean, std) of the training targets of a regression; the network learns (y - mean) / std.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        loss: TaskLoss,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        target: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.backbone, self.loss, self.mixup, self.cutmix, self.target = backbone, loss, mixup, cutmix, target
+
+    def terms(self, batch: dict[str, Any]) -> torch.Tensor:
+        """What the summed loss of this process is divided by, so that the mean over the processes is that of the whole batch."""
+        return mean_over_processes(self.loss.terms(batch["label"]))
+
+    def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
+        """The loss of a batch with "image" (N,C,H,W) and "label"; "terms" if it is a part of a batch."""
+        images, label = batch["image"], batch["label"]
+        if self.loss.kind == "regression":
+            label = (label.float() - self.target[0]) / self.target[1]
+        # the global generator is seeded by (seed, step) before each step
+        generator = torch.Generator().manual_seed(torch.initial_seed())
+        images, mixed = mix(images, self.mixup, self.cutmix, generator)
+        logits = self.backbone(images).float()
+        terms = batch["terms"] if "terms" in batch else self.terms({"label": label})
+        values = {"loss": self.loss(logits, label, terms, mixed)}
+        if self.loss.kind in ("binary", "multiclass"):
+            values["accuracy"] = (logits.argmax(1) == label).float().mean()
+        return values
 
 
 class FineTuner:
@@ -33,33 +77,52 @@ class FineTuner:
     Args:
         model: a timm model with a fresh head.
         kind: the task's kind.
+        classes: names of the outputs.
         protocol: resolved options.
         size: side of the input, pixels.
         device: "auto" or "cpu".
         data_on_device: whether rows are kept on the device: "auto", "never" or "always".
+        micro_batch_size: images of one forward pass; 0 computes a batch in one.
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
         kind: str,
+        classes: list[str],
         protocol: Protocol,
         *,
         size: int,
         device: str,
         data_on_device: Placing = "auto",
+        micro_batch_size: int = 0,
     ) -> None:
-        self.model, self.kind, self.protocol, self.size = model, kind, protocol, size
+        self.model, self.kind, self.classes, self.protocol, self.size = model, kind, classes, protocol, size
         self.data_on_device: Placing = data_on_device
+        self.micro_batch_size = micro_batch_size
+        self.loss = TaskLoss(kind, protocol.loss)
         self.convention = convention_of(model)
         self.accelerator = make_accelerator(protocol.precision, device)
 
     def predict(self, data: Decoded) -> np.ndarray:
-        """Probabilities (N, K) for every row of a split."""
+        """Probabilities (N, K), or numbers (N, 1) of a regression: the mean over the views that the protocol tests."""
+        protocol = self.protocol
+        views = evaluation_views(self.size, protocol.crop_share, protocol.augmented_test)
+        return np.mean([self.outputs(self._logits(data, view)) for view in views], axis=0)
+
+    def outputs(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities of logits (N, K), in float64; the logits themselves for a regression."""
+        tensor = torch.from_numpy(logits).double()
+        if self.kind == "regression":
+            return tensor.numpy()
+        return (tensor.sigmoid() if self.loss.is_sigmoid else tensor.softmax(1)).numpy()
+
+    def _logits(self, data: Decoded, view: View) -> np.ndarray:
         self.model.eval()
         with self.accelerator.autocast():
-            logits = evaluate_rows(self.model, data, self.convention, size=self.size, device=self.accelerator.device)
-        return probabilities(logits, self.kind)
+            return evaluate_rows(
+                self.model, data, self.convention, size=self.size, device=self.accelerator.device, view=view
+            )
 
     def fit(
         self,
@@ -80,14 +143,50 @@ class FineTuner:
             run: the open run folder.
             seed: of order, augmentation and noise.
             num_workers: processes that make batches.
-            score: (labels, probabilities) → the higher, the better; None for no selection.
+            score: (labels, probabilities) → the higher, the better; None if the metric is undefined.
             worded: formats a score, with the name of its metric.
         """
-        protocol = self.protocol
-        world, device = self.accelerator.num_processes, self.accelerator.device
-        # rows and batches; augmentation and optimizer come from the protocol
-        train = place_rows(train, device, self.data_on_device, run)
+        protocol, device = self.protocol, self.accelerator.device
+        # the loss, with weights and targets from the training labels
+        weights = class_weights(protocol.class_weights, train.labels, self.kind, self.classes)
+        self.loss = TaskLoss(self.kind, protocol.loss, protocol.label_smoothing, weights)
+        target = (0.0, 1.0)
+        if self.kind == "regression":
+            target = (float(train.labels.mean()), float(train.labels.std()) or 1.0)
+        objective = FineTuneObjective(self.model, self.loss, protocol.mixup, protocol.cutmix, target)
+        # rows and batches
+        batches = self._batches(place_rows(train, device, self.data_on_device, run), seed)
         validation = place(validation, device, self.data_on_device)
+        labels, view = np.asarray(validation.labels), evaluation_views(self.size, protocol.crop_share)[0]
+
+        def validate() -> tuple[float | None, float | None]:
+            logits = self._logits(validation, view)
+            loss = self._validation_loss(objective, logits, labels)
+            if self.kind == "regression":  # in the unit of the targets
+                logits = logits * target[1] + target[0]
+            return None if score is None else score(labels, self.outputs(logits)), loss
+
+        # train, and validate each epoch
+        start_head(self.model, protocol.head_std)
+        dropout = add_dropout(self.model, protocol.dropout)
+        plan = self._plan(seed, num_workers)
+        fitted = fit(objective, batches, plan, run, self.accelerator, validate=validate, worded=worded)
+        if dropout is not None:
+            dropout.remove()
+        if protocol.selection == "best" and fitted.best:
+            self.model.load_state_dict(fitted.best)
+        if self.kind == "regression":
+            rescale_output(self.model, *target)
+        return fitted
+
+    def _batches(self, rows: Decoded, seed: int) -> Batches:
+        protocol = self.protocol
+        balanced = protocol.sampling == "balanced"
+        if balanced and self.kind not in ("binary", "multiclass"):
+            raise UsageError(
+                f"sampling = 'balanced' needs one class per image; this task is {self.kind}.",
+                code="sampling-needs-classes",
+            )
         augmentation = Augmentation(
             min_area=protocol.min_area,
             flip=protocol.flip,
@@ -95,31 +194,34 @@ class FineTuner:
             contrast=protocol.contrast,
             rotation=protocol.rotation,
         )
-        batches = Batches(
-            train,
+        return Batches(
+            rows,
             augmentation,
             self.convention,
             size=self.size,
             batch_size=protocol.batch_size,
             seed=seed,
             rank=self.accelerator.process_index,
-            world=world,
+            world=self.accelerator.num_processes,
+            balanced=balanced,
         )
-        plan = TrainingPlan(
-            epochs=protocol.epochs,
-            optimizer=protocol.optimizer,
-            learning_rate=protocol.learning_rate,
-            weight_decay=protocol.weight_decay,
-            warmup_epochs=protocol.warmup_epochs,
-            gradient_clip=protocol.gradient_clip,
-            seed=seed,
-            num_workers=num_workers,
-        )
-        objective = Objective(self.model, Options(label_smoothing=protocol.label_smoothing), self.kind)
-        # train, and score each epoch on validation
-        labels = np.asarray(validation.labels)
-        validate = None if score is None else (lambda: score(labels, self.predict(validation)))
-        fitted = fit(objective, batches, plan, run, self.accelerator, score=validate, worded=worded)
-        if protocol.selection == "best" and fitted.best:
-            self.model.load_state_dict(fitted.best)
-        return fitted
+
+    def _plan(self, seed: int, num_workers: int) -> TrainingPlan:
+        """The protocol as a plan; layer decay is for transformers only."""
+        protocol = self.protocol
+        names = set(TrainingPlan.__dataclass_fields__) & set(Protocol.__dataclass_fields__)
+        values = {name: getattr(protocol, name) for name in names}
+        if not is_transformer(self.model):
+            values["layer_decay"] = 1.0
+        return TrainingPlan(**values, seed=seed, num_workers=num_workers, micro_batch_size=self.micro_batch_size)
+
+    def _validation_loss(self, objective: FineTuneObjective, logits: np.ndarray, labels: np.ndarray) -> float | None:
+        """The training loss, without label smoothing, on validation; None if no label is annotated, or if it is not finite."""
+        loss = TaskLoss(self.kind, self.protocol.loss, weights=self.loss.weights)
+        target = torch.from_numpy(labels)
+        if self.kind == "regression":
+            target = (target.float() - objective.target[0]) / objective.target[1]
+        if float(loss.terms(target)) == 0:
+            return None
+        value = float(loss(torch.from_numpy(logits).double(), target))
+        return value if np.isfinite(value) else None

@@ -5,61 +5,29 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from medzoo.data.rng import noise_seed
-from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError, UsageError
+from medzoo.errors import DivergedError, ResumeError, UsageError
 from medzoo.precision import Precision
 from medzoo.training.inputs.batches import Batches, to_device
-from medzoo.training.optim import learning_rate_at, make_optimizer
+from medzoo.training.optimization.ema import Ema
+from medzoo.training.optimization.micro_batches import MicroBatches
+from medzoo.training.optimization.optimizer import make_optimizer, set_rate
+from medzoo.training.optimization.stopping import History
+from medzoo.training.optimization.trained_layers import freeze_modes, set_trained
+from medzoo.training.plan import Fitted, TrainingPlan
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.progress import TrainingProgress
 from medzoo.training.run_state.run_folder import RunFolder, other_processes
 
 LOG_EVERY = 10
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How long and how fast to train.
-
-    Args:
-        epochs: passes over the training split.
-        optimizer: timm's name.
-        learning_rate: the peak of a warmed-up cosine.
-        weight_decay: on weights, not on biases and norms.
-        warmup_epochs: linear warm-up; may be a fraction.
-        gradient_clip: largest norm of the gradient; 0 does not clip.
-        seed: of order, augmentation and noise.
-        num_workers: processes that make batches.
-    """
-
-    epochs: int
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    warmup_epochs: float
-    gradient_clip: float
-    seed: int
-    num_workers: int = 0
-
-
-@dataclass
-class Fitted:
-    """The result of the loop: steps, scores by epoch, and the best epoch's weights (if it selects)."""
-
-    steps: int
-    resumes: int
-    scores: list[float] = field(default_factory=list)
-    best_epoch: int | None = None
-    best_step: int | None = None
-    best: dict[str, torch.Tensor] = field(default_factory=dict)
+Validate = Callable[[], tuple[float | None, float | None]]
 
 
 def make_accelerator(precision: Precision, device: str | None = None) -> Accelerator:
@@ -91,43 +59,6 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
     return accelerator
 
 
-def _save(
-    run: RunFolder, step: int, steps: int, objective: torch.nn.Module, optimizer: torch.optim.Optimizer, fitted: Fitted
-) -> None:
-    facts: dict[str, Any] = {"scores": fitted.scores, "best_epoch": fitted.best_epoch, "best_step": fitted.best_step}
-    facts |= {"resumes": fitted.resumes, "identity": run.identity}
-    saved_state.save_state(run.states, step, model=objective, optimizer=optimizer, best=fitted.best, facts=facts)
-    run.saved(step, steps)
-
-
-def _restore(
-    run: RunFolder, objective: torch.nn.Module, optimizer: torch.optim.Optimizer, main: bool
-) -> tuple[int, Fitted]:
-    state, skipped = saved_state.load_state(run.source) if run.resume != "never" else (None, [])
-    # log rows after the state will be written again
-    if main:
-        run.rewind(state.step if state else 0)
-        for line in skipped:
-            run.log({"step": 0, "skipped": line})
-    if state is None:
-        return 0, Fitted(steps=0, resumes=0)
-    if state.facts["identity"] != run.identity:
-        if difference := other_processes(state.facts["identity"], run.identity):
-            raise ResumeError(
-                f"The state in {run.source} belongs to this run. {difference}", code="number-of-processes-changed"
-            )
-        raise ResumeError(
-            f"The state in {run.source} belongs to other options. Repeat those, or start with another --out.",
-            code="state-of-other-run",
-        )
-    saved_state.restore(state, objective, optimizer)
-    facts = state.facts
-    fitted = Fitted(
-        0, facts["resumes"] + 1, facts["scores"], facts["best_epoch"], facts["best_step"], state.tensors["best"]
-    )
-    return state.step, fitted
-
-
 def fit(
     objective: torch.nn.Module,
     batches: Batches,
@@ -135,7 +66,7 @@ def fit(
     run: RunFolder,
     accelerator: Accelerator,
     *,
-    score: Callable[[], float] | None = None,
+    validate: Validate | None = None,
     keep_best: bool = True,
     worded: Callable[[float], str] = "score {:.4f}".format,
 ) -> Fitted:
@@ -144,11 +75,12 @@ def fit(
     Args:
         objective: `forward(batch, step)` gives {"loss": ..., logged values}; its `.backbone` is the result.
         batches: the training split.
-        plan: epochs and optimizer.
+        plan: epochs, optimizer, layers.
         run: the open run folder.
         accelerator: device, precision, processes.
-        score: called after each epoch; the higher, the better.
-        keep_best: keep the best epoch's backbone in `Fitted.best`; without it scores are only logged.
+        validate: called after each epoch; gives the score (the higher, the better) and the loss of validation, each a number
+            or None.
+        keep_best: keep the best epoch's backbone in `Fitted.best`; without it the values are only logged.
         worded: formats a score, with the name of its metric.
 
     Raises:
@@ -156,144 +88,212 @@ def fit(
         DivergedError: when the loss is not finite.
         DeviceMemoryError: when a step does not fit into memory.
     """
-    device, main = accelerator.device, accelerator.is_main_process
-    objective.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(objective, plan.optimizer, plan.learning_rate, plan.weight_decay)
-    step, fitted = _restore(run, objective, optimizer, main)
-    model = objective
-    if accelerator.num_processes > 1:
-        model = accelerator.prepare_model(objective)
-    epoch_steps = len(batches)
-    steps, warmup = epoch_steps * plan.epochs, round(plan.warmup_epochs * epoch_steps)
-    progress = TrainingProgress(
-        run.title,
-        step=step,
-        epoch_steps=epoch_steps,
-        epochs=plan.epochs,
-        batch_size=batches.batch_size,
-        scores=fitted.scores,
-        worded=worded,
-    )
-
-    while step < steps:
-        epoch = step // epoch_steps
-        batches.set_epoch(epoch)
-        objective.train()
-        # a resumed epoch continues at the batch after the saved step
-        for batch in batches.from_step(step - epoch * epoch_steps, plan.num_workers):
-            # noise is a function of (seed, step), so no generator needs to be saved
-            torch.manual_seed(noise_seed(plan.seed, step, accelerator.process_index))
-            rate = learning_rate_at(step, peak=plan.learning_rate, steps=steps, warmup=warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with _in_memory(batches.batch_size, step):
-                with accelerator.autocast():
-                    values = model(to_device(batch, device), step)
-                accelerator.backward(values["loss"])
-                if plan.gradient_clip:
-                    torch.nn.utils.clip_grad_norm_(objective.parameters(), plan.gradient_clip)
-                optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            step += 1
-            _log(run, values, step, epoch, rate, batch, steps, accelerator)
-            progress.step(values["loss"])
-            if step % epoch_steps == 0:
-                break  # score the epoch before a stop, so that no epoch is scored twice
-            _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
-        # the end of an epoch: score it, then allow a stop
-        if step % epoch_steps == 0:
-            if score is not None:
-                _share_buffers(objective, accelerator)
-                value = score()
-                _select(fitted, value, epoch, step, objective.backbone if keep_best else None)
-                if main:
-                    run.log({"step": step, "epoch": epoch, "score": value})
-            progress.epoch(epoch)
-            _stop_or_save(run, step, steps, objective, optimizer, fitted, accelerator)
-    progress.close()
-    _share_buffers(objective, accelerator)
-    fitted.steps = steps
-    return fitted
+    return _Loop(objective, batches, plan, run, accelerator, validate, keep_best, worded).fit()
 
 
-def _share_buffers(objective: torch.nn.Module, accelerator: Accelerator) -> None:
-    """Copy the running statistics of the first process to all, so that all processes compute the same score."""
-    if accelerator.num_processes > 1:
-        for buffer in objective.buffers():
-            torch.distributed.broadcast(buffer, 0)
+class _Loop:
+    """One training: its network, optimizer and history, and the step that it has reached."""
 
+    def __init__(
+        self,
+        objective: torch.nn.Module,
+        batches: Batches,
+        plan: TrainingPlan,
+        run: RunFolder,
+        accelerator: Accelerator,
+        validate: Validate | None,
+        keep_best: bool,
+        worded: Callable[[float], str],
+    ) -> None:
+        self.objective, self.batches, self.plan, self.run = objective, batches, plan, run
+        self.accelerator, self.validate, self.keep_best, self.worded = accelerator, validate, keep_best, worded
+        self.main = accelerator.is_main_process
+        self.epoch_steps = len(batches)
+        self.steps, self.step = self.epoch_steps * plan.epochs, 0
+        self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
+        objective.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.micro = MicroBatches(plan.micro_batch_size, objective, accelerator)
+        self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None  # type: ignore[arg-type]
 
-@contextmanager
-def _in_memory(batch_size: int, step: int) -> Iterator[None]:
-    """Explain an out-of-memory error; the batch is never made smaller silently, because that changes the training."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
-            raise
-        raise DeviceMemoryError(
-            f"A step of {batch_size} images does not fit into memory (step {step}). Saved states are kept. Start again with a "
-            "smaller --batch-size or --size, or --precision bf16, in another --out: that is another training with a separate "
-            "result.",
-            code="step-out-of-memory",
-        ) from error
-
-
-def _log(
-    run: RunFolder,
-    values: dict[str, Any],
-    step: int,
-    epoch: int,
-    rate: float,
-    batch: dict[str, Any],
-    steps: int,
-    accelerator: Accelerator,
-) -> None:
-    # reading a value waits for the device, so it is read only when it is logged; on the CPU it costs nothing
-    due = step % LOG_EVERY == 0 or step == steps
-    if values["loss"].device.type != "cpu" and not due:
-        return
-    if accelerator.num_processes > 1:  # means over the whole batch, so that all processes stop at the same step
-        values = {key: accelerator.reduce(value.detach().clone(), "mean") for key, value in values.items()}
-    loss = float(values["loss"].detach())
-    if not math.isfinite(loss):
-        rows = [int(index) for index in batch["index"][:8]]
-        raise DivergedError(
-            f"The loss is {loss} at step {step} of epoch {epoch} (learning rate {rate:.2g}, rows {rows} ...). "
-            "Try a lower --learning-rate, or --precision fp32.",
-            code="loss-not-finite",
+    def fit(self) -> Fitted:
+        """Train from the last saved state to the end of the plan."""
+        self._restore()
+        progress = TrainingProgress(
+            self.run.title,
+            step=self.step,
+            epoch_steps=self.epoch_steps,
+            epochs=self.plan.epochs,
+            batch_size=self.batches.batch_size,
+            scores=self.fitted.scores,
+            worded=self.worded,
         )
-    if accelerator.is_main_process and due:
-        logged = {key: float(value.detach()) for key, value in values.items()}
-        run.log({"step": step, "epoch": epoch, "learning_rate": rate, **logged})
+        while self.step < self.steps and not self.fitted.history.stops:
+            epoch = self.step // self.epoch_steps
+            if self.frozen != (epoch < self.plan.frozen_epochs):
+                self._enter(frozen=not self.frozen)
+            self.batches.set_epoch(epoch)
+            self.objective.train()
+            if self.frozen or self.plan.train_blocks >= 0:
+                freeze_modes(self.objective.backbone)  # type: ignore[arg-type]
+            # a resumed epoch continues at the batch after the saved step
+            for batch in self.batches.from_step(self.step - epoch * self.epoch_steps, self.plan.num_workers):
+                loss = self._train(batch, epoch)
+                progress.step(loss)
+                if self.step % self.epoch_steps == 0:
+                    break  # validate the epoch before a stop, so that no epoch is validated twice
+                self._stop_or_save()
+            # the end of an epoch: validate it, then allow a stop
+            if self.step % self.epoch_steps == 0:
+                self._validate(epoch)
+                progress.epoch(epoch)
+                self._stop_or_save()
+        progress.close()
+        self._share_buffers()
+        if self.ema is not None:  # the averaged weights are the result
+            self.objective.backbone.load_state_dict(self.ema.tensors)  # type: ignore[union-attr]
+        self.fitted.steps, self.fitted.micro_batch_size = self.step, self.micro.size
+        return self.fitted
 
+    # --- the steps of the loop ---
 
-def _select(fitted: Fitted, value: float, epoch: int, step: int, backbone: Any) -> None:  # noqa: ANN401 - a network or None
-    """Record an epoch's score; of the best epoch so far, copy the backbone's weights."""
-    fitted.scores.append(value)
-    if fitted.best_epoch is None or value > fitted.scores[fitted.best_epoch]:
-        fitted.best_epoch, fitted.best_step = epoch, step
-        if backbone is not None:
-            weights = backbone.state_dict()
-            fitted.best = {key: copy.deepcopy(tensor.detach().cpu()) for key, tensor in weights.items()}
+    def _enter(self, *, frozen: bool) -> None:
+        """Choose the trained layers and start their optimizer: for the frozen epochs, and again after them."""
+        plan, self.frozen = self.plan, frozen
+        backbone: Any = self.objective.backbone
+        if frozen or plan.train_blocks >= 0:
+            set_trained(backbone, 0 if frozen else plan.train_blocks)
+        elif plan.frozen_epochs:
+            set_trained(backbone)
+        if not plan.head_bias and (bias := getattr(backbone.get_classifier(), "bias", None)) is not None:
+            bias.requires_grad_(False)
+        rate, layer_decay = (plan.frozen_learning_rate, 1.0) if frozen else (plan.learning_rate, plan.layer_decay)
+        self.optimizer = make_optimizer(
+            self.objective, plan.optimizer, rate, plan.weight_decay, layer_decay=layer_decay
+        )
+        self.model = self.objective
+        if self.accelerator.num_processes > 1:
+            self.model = self.accelerator.prepare_model(self.objective)
 
+    def _train(self, batch: dict[str, Any], epoch: int) -> torch.Tensor:
+        """One step of the optimizer; returns the loss of the batch."""
+        rate = self.plan.rate(self.step, self.epoch_steps, self.fitted.history.losses)
+        set_rate(self.optimizer, rate)
+        # noise is a function of (seed, step), so no generator needs to be saved
+        seed = noise_seed(self.plan.seed, self.step, self.accelerator.process_index)
+        batch = to_device(batch, self.accelerator.device)
+        values = self.micro.backward(self.model, batch, self.step, seed)
+        self._log(values, batch, epoch, rate)
+        if self.plan.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.plan.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update()
+        self.step += 1
+        return values["loss"]
 
-def _stop_or_save(
-    run: RunFolder,
-    step: int,
-    steps: int,
-    objective: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    fitted: Fitted,
-    accelerator: Accelerator,
-) -> None:
-    """Save a state if it is due or the run has to stop; then stop, in all processes at the same step."""
-    stop = run.stop_reason(step) is not None
-    if accelerator.num_processes > 1:  # all processes stop at the same step
-        flag = torch.tensor([float(stop)], device=accelerator.device)
-        stop = bool(accelerator.reduce(flag, reduction="sum").item() > 0)
-    if accelerator.is_main_process and (stop or (run.save_due() and step < steps)):
-        _save(run, step, steps, objective, optimizer, fitted)
-    if stop:
-        accelerator.wait_for_everyone()
-        raise run.interrupted()
+    def _log(self, values: dict[str, torch.Tensor], batch: dict[str, Any], epoch: int, rate: float) -> None:
+        """Log the values of a step, and stop at a loss that is not finite, before it changes the weights."""
+        # reading a value waits for the device, so it is read only when it is logged; on the CPU it costs nothing
+        done = self.step + 1
+        due = done % LOG_EVERY == 0 or done == self.steps
+        if values["loss"].device.type != "cpu" and not due:
+            return
+        if (
+            self.accelerator.num_processes > 1
+        ):  # means over the whole batch, so that all processes stop at the same step
+            values = {key: self.accelerator.reduce(value.clone(), "mean") for key, value in values.items()}
+        loss = float(values["loss"])
+        if not math.isfinite(loss):
+            rows = [int(index) for index in batch["index"]]
+            ids = [self.batches.data.ids[row] for row in rows] if hasattr(self.batches, "data") else rows
+            raise DivergedError(
+                f"The loss is {loss} at step {done} of epoch {epoch} (learning rate {rate:.2g}, images {ids[:8]} ...). "
+                "Try a lower --learning-rate, or --precision fp32.",
+                code="loss-not-finite",
+            )
+        if self.main and due:
+            logged = {key: float(value) for key, value in values.items()}
+            self.run.log({"step": done, "epoch": epoch, "learning_rate": rate, **logged})
+
+    def _validate(self, epoch: int) -> None:
+        """Validate after an epoch, and of the best epoch so far, copy the backbone's weights."""
+        if self.validate is None:
+            return
+        self._share_buffers()
+        backbone: Any = self.objective.backbone
+        with self.ema.applied() if self.ema is not None else nullcontext():
+            score, loss = self.validate()
+            is_best = self.fitted.history.add(score, loss)
+            if is_best:
+                self.fitted.best_step = self.step
+            if is_best and self.keep_best:
+                weights = backbone.state_dict()
+                self.fitted.best = {key: copy.deepcopy(value.detach().cpu()) for key, value in weights.items()}
+        if self.main:
+            values = {"score": score, "validation_loss": loss}
+            known = {key: value for key, value in values.items() if value is not None}
+            self.run.log({"step": self.step, "epoch": epoch, **known})
+
+    def _share_buffers(self) -> None:
+        """Copy the running statistics of the first process to all, so that all processes compute the same score."""
+        if self.accelerator.num_processes > 1:
+            for buffer in self.objective.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    # --- saved states ---
+
+    def _stop_or_save(self) -> None:
+        """Save a state if it is due or the run has to stop; then stop, in all processes at the same step."""
+        stop = self.run.stop_reason(self.step) is not None
+        if self.accelerator.num_processes > 1:
+            flag = torch.tensor([float(stop)], device=self.accelerator.device)
+            stop = bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
+        if self.main and (stop or (self.run.save_due() and self.step < self.steps)):
+            self._save()
+        if stop:
+            self.accelerator.wait_for_everyone()
+            raise self.run.interrupted()
+
+    def _save(self) -> None:
+        history = self.fitted.history
+        facts: dict[str, Any] = {"scores": history.scores, "losses": history.losses, "frozen": self.frozen}
+        facts |= {"best_epoch": history.best_epoch, "best_step": self.fitted.best_step, "resumes": self.fitted.resumes}
+        facts |= {"micro_batch_size": self.micro.size, "identity": self.run.identity}
+        saved_state.save_state(
+            self.run.states, self.step, model=self.objective, optimizer=self.optimizer, best=self.fitted.best,
+            ema={} if self.ema is None else self.ema.tensors, facts=facts,
+        )  # fmt: skip
+        self.run.saved(self.step, self.steps)
+
+    def _restore(self) -> None:
+        run = self.run
+        state, skipped = saved_state.load_state(run.source) if run.resume != "never" else (None, [])
+        # log rows after the state will be written again
+        if self.main:
+            run.rewind(state.step if state else 0)
+            for line in skipped:
+                run.log({"step": 0, "skipped": line})
+        if state is None:
+            self._enter(frozen=self.plan.frozen_epochs > 0)
+            return
+        facts = state.facts
+        if facts["identity"] != run.identity:
+            if difference := other_processes(facts["identity"], run.identity):
+                raise ResumeError(
+                    f"The state in {run.source} belongs to this run. {difference}", code="number-of-processes-changed"
+                )
+            raise ResumeError(
+                f"The state in {run.source} belongs to other options. Repeat those, or start with another --out.",
+                code="state-of-other-run",
+            )
+        self._enter(frozen=facts.get("frozen", False))
+        saved_state.restore(state, self.objective, self.optimizer)
+        if self.ema is not None:
+            self.ema.restore(state.tensors["ema"])
+        scores = facts["scores"]  # states of version 0.1.0 have no losses
+        history = History(self.plan.monitor, self.plan.patience, scores, facts.get("losses") or [None] * len(scores))
+        best_step, best = facts["best_step"], state.tensors["best"]
+        self.fitted = Fitted(0, facts["resumes"] + 1, history, best_step, best)
+        self.micro.size = facts.get("micro_batch_size", self.plan.micro_batch_size)
+        self.step = state.step

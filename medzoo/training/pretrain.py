@@ -218,7 +218,8 @@ class _PretrainJob:
 
     def train(self, run: RunFolder) -> None:
         """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
-        from medzoo.training.loop import TrainingPlan, fit, make_accelerator
+        from medzoo.training.loop import fit, make_accelerator
+        from medzoo.training.plan import TrainingPlan
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
@@ -235,11 +236,11 @@ class _PretrainJob:
         )
         objective = self.module.Objective(self.model, self.chosen, self.task.kind)
         fit(
-            objective, batches, plan, run, accelerator, score=self._score(accelerator), keep_best=False,
+            objective, batches, plan, run, accelerator, validate=self._score(accelerator), keep_best=False,
             worded="accuracy {:.4f}".format,
         )  # fmt: skip
 
-    def _score(self, accelerator: Accelerator) -> Callable[[], float] | None:
+    def _score(self, accelerator: Accelerator) -> Callable[[], tuple[float, None]] | None:
         if not self.module.SUPERVISED or self.task.kind == "multilabel" or not isinstance(self.task, Task):
             return None  # a stream has no separate validation rows
         if "validation" not in self.task.splits:
@@ -252,12 +253,12 @@ class _PretrainJob:
         rows = decoded(self.task, "validation", size=self.size)
         rows = place(rows, accelerator.device, self.options.data_on_device)
 
-        def accuracy() -> float:
+        def accuracy() -> tuple[float, None]:
             self.model.eval()
             with accelerator.autocast():
                 convention = convention_of(self.model)
                 logits = evaluate_rows(self.model, rows, convention, size=self.size, device=accelerator.device)
-            return float((logits.argmax(1) == rows.labels).mean())
+            return float((logits.argmax(1) == rows.labels).mean()), None
 
         return accuracy
 

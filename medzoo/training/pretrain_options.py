@@ -88,6 +88,6 @@ class PretrainOptions(SharedOptions):
                 f"--name is {self.name!r:.200}; use letters, digits and . _ - (at most {LONGEST_NAME}, no slash).",
                 code="checkpoint-name-invalid",
             )
-        from medzoo.training.optim import check_optimizer
+        from medzoo.training.optimization.optimizer import check_optimizer
 
         check_optimizer(self.optimizer)

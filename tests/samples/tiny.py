@@ -1,5 +1,7 @@
 """A tiny network with everything that makes exact resume hard (dropout, batch norm, momentum), and tiny data."""
 
+from types import MappingProxyType
+
 import numpy as np
 import torch
 from torch import nn
@@ -8,7 +10,14 @@ from medzoo.data.decode_cache.decoded import Decoded
 
 
 class TinyNet(nn.Module):
+    """A network with what the loop asks of a timm network: a classifier, and groups of layers."""
+
     num_features = 8
+    pretrained_cfg = MappingProxyType({"classifier": "head"})
+    group_matcher = staticmethod(lambda coarse=False: {"stem": "^conv", "blocks": [("^norm", (0,))]})
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
 
     def __init__(self, outputs: int = 3) -> None:
         super().__init__()

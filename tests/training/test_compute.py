@@ -11,6 +11,7 @@ from medzoo.bench.run import CellOptions, run_cell
 from medzoo.cores import Threads
 from medzoo.errors import ResumeError, RunFolderError
 from medzoo.training import compute, loop
+from medzoo.training.plan import TrainingPlan
 from medzoo.training.pretrain import PretrainOptions, pretrain
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -193,7 +194,7 @@ def test_a_run_does_not_go_on_with_other_processes(tmp_path, began, now):
 def test_a_state_of_other_processes_is_refused(tmp_path, tiny_net, make_batches):
     from medzoo.training.objectives import supervised
 
-    plan = loop.TrainingPlan(
+    plan = TrainingPlan(
         epochs=1, optimizer="adamw", learning_rate=1e-3, weight_decay=0.0, warmup_epochs=0.0, gradient_clip=0.0, seed=0
     )
 

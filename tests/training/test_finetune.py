@@ -8,8 +8,8 @@ import torch
 from tiny import decoded_rows
 
 from medzoo.training import finetune
-from medzoo.training.finetune import FineTuner, probabilities
-from medzoo.training.options.protocol import Protocol
+from medzoo.training.finetune import FineTuner
+from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
 
 PLAIN = Protocol(name="t", mode="finetune", epochs=3, batch_size=6, learning_rate=3e-3, precision="fp32")
@@ -33,7 +33,7 @@ def net(tiny_net):
 
 
 def tuned(folder, model, protocol, score=lambda labels, probabilities: 0.0, seed=0, kind="multiclass", data=None):
-    tuner = FineTuner(model, kind, protocol, size=16, device="cpu")
+    tuner = FineTuner(model, kind, ["a", "b", "c"], protocol, size=16, device="cpu")
     train, validation = data or (decoded_rows(), decoded_rows(9))
     with RunFolder(folder, "finetune", {}, {}).open() as run:
         fitted = tuner.fit(train, validation, run, seed=seed, num_workers=0, score=score)
@@ -116,7 +116,7 @@ def test_every_option_of_the_protocol_arrives(tmp_path, net, monkeypatch):
             super().__init__(data, augmentation, convention, **options)
 
     def fit(objective, batches, plan, run, accelerator, **options):
-        seen.update(plan=plan, smoothing=objective.options.label_smoothing)
+        seen.update(plan=plan, smoothing=objective.loss.label_smoothing)
         return original(objective, batches, plan, run, accelerator, **options)
 
     original = finetune.fit
@@ -138,7 +138,10 @@ def test_an_option_changes_what_is_learnt(tmp_path, net, change):
     assert not same(one.model.state_dict(), other.model.state_dict())
 
 
-def test_probabilities_are_a_softmax_over_classes_or_a_sigmoid_a_label():
+def test_probabilities_are_a_softmax_over_classes_or_a_sigmoid_a_label(net):
+    def probabilities(logits, kind):
+        return FineTuner(net(2), kind, ["a", "b"], PLAIN, size=16, device="cpu").outputs(logits)
+
     logits = np.array([[0.0, np.log(3.0)], [2.0, 2.0]], np.float32)
     assert probabilities(logits, "binary") == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))
     assert probabilities(logits, "multiclass") == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5]]))

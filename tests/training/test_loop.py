@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ from expect import raises
 from loop_samples import PLAN, STEPS, objective_of, same_weights
 
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
-from medzoo.training.loop import TrainingPlan, fit, make_accelerator
+from medzoo.training.loop import fit, make_accelerator
 from medzoo.training.objectives import supervised
+from medzoo.training.plan import TrainingPlan
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -23,10 +25,12 @@ def run_once(folder, net, make_batches, *, method="supervised", stop=None, plan=
 
     def score():
         calls.append(1)
-        return float(objective.backbone.head.weight.detach().abs().sum())
+        return float(objective.backbone.head.weight.detach().abs().sum()), None
 
     with run.open():
-        fitted = fit(objective, make_batches(views), plan, run, make_accelerator("fp32", "cpu"), score=score, **kwargs)
+        fitted = fit(
+            objective, make_batches(views), plan, run, make_accelerator("fp32", "cpu"), validate=score, **kwargs
+        )
     return objective, fitted, run
 
 
@@ -44,6 +48,118 @@ def test_f38_resume_is_bitwise_equal_at_every_step(tmp_path, tiny_net, make_batc
     assert all(torch.equal(fitted.best[key], again.best[key]) for key in fitted.best)
     assert cut.rows() == run.rows()
     assert cut.status()["state"] == "done" and not (cut.path / "resume").exists()
+
+
+CHANGES = {
+    "frozen-then-unfrozen": {"frozen_epochs": 1, "frozen_learning_rate": 0.01},
+    "head-only": {"train_blocks": 0},
+    "average": {"ema": 0.9},
+    "plateau": {"schedule": "plateau", "plateau_epochs": 0, "decay": 0.1},
+    "exponential": {"schedule": "exponential", "decay": 0.5},
+    "early-stop": {"patience": 1, "monitor": "loss"},
+    "all": {
+        "frozen_epochs": 1,
+        "ema": 0.8,
+        "schedule": "plateau",
+        "plateau_epochs": 0,
+        "patience": 1,
+        "optimizer": "lars",
+    },
+}
+
+
+def run_plan(folder, net, make_batches, plan, stop=None, losses=(1.0, 2.0, 3.0)):
+    """A run whose validation losses are given, since plateaus and early stops depend on them."""
+    objective, views = objective_of("supervised", net)
+    run = RunFolder(folder, "finetune", {}, {})
+    run.stop_at_step = stop
+    history = []
+
+    def validate():
+        weights = float(objective.backbone.head.weight.detach().abs().sum())
+        history.append(weights)
+        return weights, losses[len(run_epochs(run))]
+
+    with run.open():
+        fitted = fit(objective, make_batches(views), plan, run, make_accelerator("fp32", "cpu"), validate=validate)
+    return objective, fitted, run
+
+
+def run_epochs(run):
+    return [row for row in run.rows() if "validation_loss" in row]
+
+
+@pytest.mark.parametrize("stop", range(1, STEPS + 1))
+@pytest.mark.parametrize("name", CHANGES)
+def test_f38_every_kind_of_plan_resumes_bit_for_bit(tmp_path, tiny_net, make_batches, name, stop):
+    plan = replace(PLAN, **CHANGES[name])
+    straight, fitted, run = run_plan(tmp_path / "straight", tiny_net, make_batches, plan)
+    if stop > fitted.steps:
+        return
+    with pytest.raises(Interrupted):
+        run_plan(tmp_path / "cut", tiny_net, make_batches, plan, stop=stop)
+    resumed, again, cut = run_plan(tmp_path / "cut", tiny_net, make_batches, plan)
+    assert same_weights(straight, resumed) and cut.rows() == run.rows()
+    assert (again.scores, again.history.losses, again.steps) == (fitted.scores, fitted.history.losses, fitted.steps)
+    assert all(torch.equal(fitted.best[key], again.best[key]) for key in fitted.best)
+
+
+def test_training_stops_early(tmp_path, tiny_net, make_batches):
+    plan = replace(PLAN, epochs=9, patience=2, monitor="loss")
+    _, fitted, run = run_plan(tmp_path, tiny_net, make_batches, plan, losses=[3.0, 2.0, 2.5, 2.0, 1.0, 0.0])
+    assert fitted.steps == 4 * 4 and fitted.best_epoch == 1 and fitted.history.stops  # 2.0 again is no improvement
+    assert run.status()["state"] == "done"
+
+
+def test_frozen_epochs_change_the_head_only(tmp_path, tiny_net, make_batches):
+    """And then an optimizer without their history trains all layers."""
+    plan = replace(PLAN, epochs=2, frozen_epochs=1, frozen_learning_rate=0.01)
+    with pytest.raises(Interrupted):
+        run_plan(tmp_path, tiny_net, make_batches, plan, stop=4)
+    state, _ = saved_state.load_state(tmp_path / "resume")
+    before, after = tiny_net().state_dict(), state.tensors["model"]
+    changed = {key for key in before if not torch.equal(before[key], after[f"backbone.{key}"])}
+    assert changed == {"head.weight", "head.bias"}  # the running statistics of a frozen BatchNorm stay too
+    objective, *_ = run_plan(tmp_path, tiny_net, make_batches, plan)
+    assert not torch.equal(objective.backbone.conv.weight, before["conv.weight"])
+
+
+def test_a_batch_in_pieces_gives_the_same_gradient(tmp_path, tiny_net, make_batches):
+    def trained(folder, size):
+        objective, views = objective_of("supervised", tiny_net)
+        objective.backbone.norm, objective.backbone.drop = torch.nn.GroupNorm(2, 8), torch.nn.Identity()
+        run = RunFolder(tmp_path / folder, "finetune", {}, {})
+        with run.open():
+            fitted = fit(
+                objective,
+                make_batches(views),
+                replace(PLAN, micro_batch_size=size),
+                run,
+                make_accelerator("fp32", "cpu"),
+            )
+        return objective, fitted
+
+    (whole, _), (pieces, fitted) = trained("whole", 0), trained("pieces", 2)
+    assert fitted.micro_batch_size == 2
+    for one, other in zip(whole.parameters(), pieces.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5) and not torch.equal(one, tiny_net().head.weight)
+
+
+def test_f36_a_step_that_does_not_fit_is_computed_in_halves(tmp_path, tiny_net, make_batches):
+    class Large(supervised.Objective):
+        def forward(self, batch, step):
+            if len(batch["label"]) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().forward(batch, step)
+
+    net = tiny_net()
+    net.norm = torch.nn.GroupNorm(2, 8)
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    with run.open():
+        fitted = fit(
+            Large(net, supervised.Options(), "multiclass"), make_batches(), PLAN, run, make_accelerator("fp32", "cpu")
+        )
+    assert fitted.micro_batch_size == 2 and fitted.steps == STEPS
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
@@ -71,11 +187,11 @@ def test_the_best_epoch_is_kept(tmp_path, tiny_net, make_batches):
 
     def score():
         seen.append({key: value.clone() for key, value in objective.backbone.state_dict().items()})
-        return next(scores)
+        return next(scores), None
 
     run = RunFolder(tmp_path / "run", "finetune", {}, {})
     with run.open():
-        fitted = fit(objective, make_batches(), PLAN, run, make_accelerator("fp32", "cpu"), score=score)
+        fitted = fit(objective, make_batches(), PLAN, run, make_accelerator("fp32", "cpu"), validate=score)
     assert fitted.best_epoch == 1 and fitted.best_step == 8  # of equal scores the earlier
     assert all(torch.equal(fitted.best[key], seen[1][key]) for key in seen[1])
 
@@ -96,7 +212,7 @@ def test_f35_a_loss_that_is_not_finite_stops(tmp_path, tiny_net, make_batches, v
             run,
             make_accelerator("fp32", "cpu"),
         )
-    assert run.status()["state"] == "failed" and value in run.status()["error"]
+    assert run.status()["state"] == "diverged" and value in run.status()["error"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from medzoo.training import loop
 from medzoo.training.inputs.batches import to_device
 from medzoo.training.loop import fit, make_accelerator
 from medzoo.training.objectives import supervised
-from medzoo.training.optim import learning_rate_at
+from medzoo.training.optimization.schedule import Schedule
 from medzoo.training.run_state.run_folder import RunFolder
 
 
@@ -82,7 +82,7 @@ def test_weights_decay_and_biases_and_norms_do_not(tmp_path, tiny_net, make_batc
     moved = {name for name, parameter in net.named_parameters() if not torch.equal(parameter, before[name])}
     assert moved == {"conv.weight", "head.weight"}
     if optimizer == "adamw":  # decoupled: each step multiplies by 1 - rate * decay, at the rates that the log states
-        rates = [learning_rate_at(step, peak=0.01, steps=STEPS, warmup=2) for step in range(STEPS)]
+        rates = [Schedule(peak=0.01, steps=STEPS, epoch_steps=STEPS, warmup=2).rate(step) for step in range(STEPS)]
         kept = math.prod(1 - rate * 0.5 for rate in rates)
         assert torch.allclose(net.conv.weight, before["conv.weight"] * kept, rtol=1e-4)
 
@@ -103,7 +103,7 @@ def test_gradients_are_clipped_to_the_norm_of_the_plan(tmp_path, tiny_net, make_
     class Watched(Steep):
         def forward(self, batch, step):
             places.append(torch.cat([parameter.detach().flatten().clone() for parameter in self.parameters()]))
-            rates.append(learning_rate_at(step, peak=1e-4, steps=STEPS, warmup=0))
+            rates.append(Schedule(peak=1e-4, steps=STEPS, epoch_steps=STEPS).rate(step))
             return super().forward(batch, step)
 
     objective.__class__ = Watched

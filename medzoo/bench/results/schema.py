@@ -70,6 +70,8 @@ RESULT: dict[str, Any] = {
     "train": {
         "steps?": "int",
         "best_step?": "int|null",
+        "stopped_early?": "bool",
+        "micro_batch_size?": "int",
         "wall_s?": "number",
         "gpu_s?": "number|null",
         "resumes?": "int",

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import on_device, to_tensor
 from medzoo.data.decode_cache.malloc import keep_memory
-from medzoo.data.rng import order
+from medzoo.data.rng import balanced_order, order
 from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
 from medzoo.data.transforms.random_params import draw
 from medzoo.errors import UsageError, WorkerError
@@ -36,6 +36,7 @@ class Batches(Dataset):
         views: random views per image; with one, a batch has "image", with more, "views".
         rank: this process.
         world: processes of the launch; each gets an equal share of every batch.
+        balanced: whether an epoch draws every class equally often, with repetition; one label per image only.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Batches(Dataset):
         views: int = 1,
         rank: int = 0,
         world: int = 1,
+        balanced: bool = False,
     ) -> None:
         self.data, self.augmentation, self.convention = data, augmentation, convention
         self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
@@ -60,12 +62,16 @@ class Batches(Dataset):
                 f"--batch-size that is a multiple of {world}.",
                 code="batch-not-divisible",
             )
-        self.epoch = 0
-        self._order = order(seed, 0, len(data.ids))
+        self._classes = np.asarray(data.labels) if balanced else None
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, which determines order and augmentations."""
-        self.epoch, self._order = epoch, order(self.seed, epoch, len(self.data.ids))
+        self.epoch = epoch
+        if self._classes is None:
+            self._order = order(self.seed, epoch, len(self.data.ids))
+        else:
+            self._order = balanced_order(self.seed, epoch, self._classes)
 
     def __len__(self) -> int:
         """Batches per epoch; the incomplete last batch is dropped."""
@@ -199,8 +205,19 @@ def evaluate_rows(
     device: torch.device,
     batch_size: int = 256,
     progress: Callable[[int], Any] | None = None,
+    view: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> np.ndarray:
     """The network's outputs for every row of a split, in order.
+
+    Args:
+        model: the network.
+        data: the decoded rows.
+        convention: of the network's input.
+        size: side of the input, pixels.
+        device: where to compute.
+        batch_size: images per forward pass.
+        progress: called with the number of images of each forward pass.
+        view: from rows (N, C, H, W) in [0, 1] to the network's side; by default the whole image is resized.
 
     Returns:
         (N, outputs) float32.
@@ -210,7 +227,8 @@ def evaluate_rows(
         images = data.images[first : first + batch_size]
         if isinstance(images, np.ndarray) and device.type != "cpu":
             images = to_tensor(images, device)  # copy bytes and convert them to floats on the device
-        unit = whole(to_unit(images, data.scale, convention.rule), size)
+        unit = to_unit(images, data.scale, convention.rule)
+        unit = whole(unit, size) if view is None else view(unit)
         batch = to_device({"image": normalise(unit, convention)}, device)
         outputs.append(model(batch["image"]).float().cpu())
         if progress is not None:

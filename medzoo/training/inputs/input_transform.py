@@ -55,7 +55,14 @@ def input_size(model: torch.nn.Module) -> int:
 
 
 def load_at_size(
-    name: str, *, num_classes: int, size: int | None, seed: int, hub: str | None, accept_license: bool
+    name: str,
+    *,
+    num_classes: int,
+    size: int | None,
+    seed: int,
+    hub: str | None,
+    accept_license: bool,
+    drop_path: float = 0.0,
 ) -> tuple[torch.nn.Module, int]:
     """A checkpoint for training at a size: the position tables of networks with a fixed size (ViT, Swin) are resized.
 
@@ -66,12 +73,14 @@ def load_at_size(
         seed: of a fresh head, and of all weights of a random checkpoint.
         hub: directory hub.
         accept_license: accept non-commercial or contested terms.
+        drop_path: rate of stochastic depth, for transformers; other networks have none.
 
     Returns:
         The model, and the side of its input.
     """
     import torch
 
+    from medzoo.training.optimization.trained_layers import is_transformer
     from medzoo.zoo.loading.load import load
 
     def load_seeded(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture
@@ -87,8 +96,13 @@ def load_at_size(
 
     model = load_seeded()
     config: Any = model.pretrained_cfg
+    architecture: dict[str, Any] = {}
     if size and size != input_size(model) and config.get("fixed_input_size"):
-        model = load_seeded(img_size=size)
+        architecture["img_size"] = size
+    if drop_path and is_transformer(model):
+        architecture["drop_path_rate"] = drop_path
+    if architecture:
+        model = load_seeded(**architecture)
     return model, size or input_size(model)
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from medzoo.data.transforms.apply import Augmentation
-from medzoo.training.distributed import mean_over_processes, processes
+from medzoo.training.distributed import mean_over_processes
+from medzoo.training.losses import TaskLoss
 from medzoo.training.options.fields import option
 
 SUPERVISED = True
@@ -45,16 +45,16 @@ class Objective(nn.Module):
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__()
         self.backbone, self.options, self.kind = backbone, options, kind
+        self.loss = TaskLoss(kind, label_smoothing=0.0 if kind == "multilabel" else options.label_smoothing)
+
+    def terms(self, batch: dict[str, Any]) -> torch.Tensor:
+        """The number of loss terms of a batch: the mean over the processes, which may have different numbers of known labels."""
+        return mean_over_processes(self.loss.terms(batch["label"]))
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with "image" (N,C,H,W) and "label" ((N,) int, or (N,K) float with NaN for unknown)."""
-        logits = self.backbone(batch["image"]).float()
-        label = batch["label"]
-        if self.kind == "multilabel":
-            known = ~label.isnan()
-            target = torch.where(known, label, 0.0).float()
-            loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-            # the mean over all processes, which may have different numbers of known labels
-            return {"loss": (loss * known).sum() / mean_over_processes(known.sum()).clamp_min(1 / processes())}
-        loss = F.cross_entropy(logits, label, label_smoothing=self.options.label_smoothing)
-        return {"loss": loss, "accuracy": (logits.argmax(1) == label).float().mean()}
+        logits, label = self.backbone(batch["image"]).float(), batch["label"]
+        values = {"loss": self.loss(logits, label, batch["terms"] if "terms" in batch else self.terms(batch))}
+        if self.kind != "multilabel":
+            values["accuracy"] = (logits.argmax(1) == label).float().mean()
+        return values

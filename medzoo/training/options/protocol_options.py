@@ -91,6 +91,12 @@ class Protocol:
     # a linear probe
     regularisation: tuple[float, ...] = option("values of C that a linear probe tries", (), least=0)
 
+    @property
+    def uses_metric(self) -> bool:
+        """Whether the task's metric on validation chooses something: an epoch, the end of the training, or a penalty."""
+        chooses = self.mode == "linear" or self.selection == "best" or self.patience > 0
+        return chooses and self.monitor == "metric"
+
     def hash(self) -> str:
         """The sha256 of all options except the name: two names of one protocol have the same hash.
 

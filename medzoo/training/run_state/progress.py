@@ -32,7 +32,7 @@ class TrainingProgress:
         epoch_steps: int,
         epochs: int,
         batch_size: int,
-        scores: Sequence[float],
+        scores: Sequence[float | None],
         worded: Callable[[float], str],
     ) -> None:
         self.epochs, self.batch_size, self.scores, self.worded = epochs, batch_size, scores, worded
@@ -49,7 +49,8 @@ class TrainingProgress:
         return loss + self._score()
 
     def _score(self) -> str:
-        return f", {self.worded(self.scores[-1])}" if self.scores else ""
+        last = self.scores[-1] if self.scores else None
+        return "" if last is None else f", {self.worded(last)}"
 
     def _speed(self) -> str:
         seconds = self._steps.seconds - self._since

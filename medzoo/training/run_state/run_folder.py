@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from medzoo import store
-from medzoo.errors import ResumeError, RunFolderError, listed
+from medzoo.errors import DivergedError, ResumeError, RunFolderError, listed
 from medzoo.progress import is_main_process
 from medzoo.training.options.toml_files import to_toml
 
@@ -141,7 +141,7 @@ class RunFolder:
     def _check(self) -> None:
         status = self.status()
         if not is_main_process():  # the first process may be writing here by now
-            if status is not None and status.get("state") != "failed":
+            if status is not None and status.get("state") not in ("failed", "diverged"):
                 self._check_identity(status)
             return
         names = [] if not self.path.is_dir() else [p.name for p in self.path.iterdir() if not p.name.startswith(".")]
@@ -154,7 +154,7 @@ class RunFolder:
                 )
             return
         outputs = [name for name in (_STATES, "checkpoint", "result.json") if (self.path / name).exists()]
-        if status.get("state") == "failed" and not outputs:
+        if status.get("state") in ("failed", "diverged") and not outputs:
             return  # it failed before it saved anything, so the folder can be used again
         self._check_identity(status)
         if self.resume == "never":
@@ -211,6 +211,9 @@ class RunFolder:
             except (Interrupted, KeyboardInterrupt):
                 self.note("resumable")
                 raise
+            except DivergedError as error:
+                self.note("diverged", error=str(error))
+                raise
             except BaseException as error:
                 with suppress(OSError):  # a full disk may be the cause; the raised error reports it
                     self.note("failed", error=f"{type(error).__name__}: {error}")
@@ -237,7 +240,7 @@ class RunFolder:
                 signal.signal(number, handler)
 
     def note(self, state: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
-        """Write status.json: the state (running, resumable, done, failed) and facts such as the step."""
+        """Write status.json: the state (running, resumable, done, diverged, failed) and facts such as the step."""
         steps = {k: v for k, v in (self.status() or {}).items() if k in ("step", "steps")}
         row = {"schema": "medzoo.status/1", "state": state, "kind": self.kind, "identity": self.identity, **steps}
         row |= {"host": socket.gethostname(), "pid": os.getpid(), "updated": round(time.time(), 3), **facts}

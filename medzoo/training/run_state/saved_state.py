@@ -24,7 +24,7 @@ _TENSORS, _FACTS = "tensors.safetensors", "facts.json"
 
 @dataclass
 class State:
-    """Everything that a run needs to continue: its step, and its tensors by group ("model", "optimizer", "best")."""
+    """Everything that a run needs to continue: its step, and its tensors by group ("model", "optimizer", "best", "ema")."""
 
     step: int
     tensors: dict[str, dict[str, torch.Tensor]]
@@ -60,6 +60,7 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     best: dict[str, torch.Tensor],
     facts: dict[str, Any],
+    ema: dict[str, torch.Tensor] | None = None,
 ) -> Path:
     """Write one complete state into `folder`, then remove all but the newest ones.
 
@@ -70,9 +71,10 @@ def save_state(
         optimizer: its optimizer.
         best: weights of the best epoch so far, or empty.
         facts: JSON values for the loop.
+        ema: moving averages of the weights, or empty.
     """
     optimizer_tensors, optimizer_facts = _flat_optimizer(optimizer)
-    groups = {"model": model.state_dict(), "optimizer": optimizer_tensors, "best": best}
+    groups = {"model": model.state_dict(), "optimizer": optimizer_tensors, "best": best, "ema": ema or {}}
     # clone: safetensors cannot write tied or strided tensors
     tensors = {
         f"{group}/{key}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -111,7 +113,7 @@ def load_state(folder: Path) -> tuple[State | None, list[str]]:
             skipped.append(str(error))
             continue
         facts = json.loads((path / _FACTS).read_text())
-        tensors: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+        tensors: dict[str, dict[str, torch.Tensor]] = {"model": {}, "optimizer": {}, "best": {}, "ema": {}}
         for key, value in load_tensors(path / _TENSORS).items():
             group, _, name = key.partition("/")
             tensors[group][name] = value

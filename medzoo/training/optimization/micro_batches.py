@@ -1,0 +1,112 @@
+"""The forward and backward pass of a batch: in one piece, or in smaller pieces if the memory is too small for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from medzoo.errors import DeviceMemoryError, UsageError
+from medzoo.progress import warn
+from medzoo.training.optimization.trained_layers import has_batch_norm
+
+_WHY_NOT = {
+    "batch-norm": "its BatchNorm layers compute statistics over a whole batch",
+    "views": "its loss compares the images of a whole batch",
+    "processes": "several processes train together, and all would have to use the same pieces",
+}
+
+
+class MicroBatches:
+    """Computes the gradient of a batch, in pieces of `size` images whose gradients are added.
+
+    The sum of the pieces is the gradient of the whole batch, up to rounding. If a step does not fit into memory, the pieces are
+    halved, and the run's result records their size. Objectives with a method `terms(batch)` can be computed in pieces.
+
+    Args:
+        size: images of one forward pass; 0 computes the whole batch in one.
+        objective: the trained module.
+        accelerator: device, precision, processes.
+    """
+
+    def __init__(self, size: int, objective: torch.nn.Module, accelerator: Accelerator) -> None:
+        self.size, self.objective, self.accelerator = size, objective, accelerator
+
+    def backward(self, model: torch.nn.Module, batch: dict[str, Any], step: int, seed: int) -> dict[str, torch.Tensor]:
+        """Add the gradient of a batch to the parameters; returns the detached values of its forward pass.
+
+        Args:
+            model: the objective, or its wrapper for several processes.
+            batch: on the device.
+            step: of the optimizer.
+            seed: of the noise in this step, such as dropout.
+
+        Raises:
+            DeviceMemoryError: if the batch does not fit into memory and cannot be made smaller.
+        """
+        images = len(batch["label"])
+        while True:
+            try:
+                torch.manual_seed(seed)
+                return self._accumulate(model, batch, step, images)
+            except RuntimeError as error:
+                if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+                    raise
+                self._halve(images, step, error)
+                self.objective.zero_grad(set_to_none=True)
+
+    def _accumulate(
+        self, model: torch.nn.Module, batch: dict[str, Any], step: int, images: int
+    ) -> dict[str, torch.Tensor]:
+        size = self.size or images
+        if size >= images:
+            return self._one(model, batch, step)
+        if reason := self._why_not():
+            raise UsageError(
+                f"micro_batch_size is {self.size}, but this training cannot be computed in pieces: {_WHY_NOT[reason]}.",
+                code="micro-batches-not-possible",
+            )
+        terms = self.objective.terms(batch)  # type: ignore[operator]
+        total: dict[str, torch.Tensor] = {}
+        for first in range(0, images, size):
+            part = {key: value[first : first + size] for key, value in batch.items()}
+            values = self._one(model, {**part, "terms": terms}, step)
+            share = len(part["label"]) / images
+            for key, value in values.items():  # losses are parts of a sum, all other values are means
+                value = value if key == "loss" else value * share
+                total[key] = value if key not in total else total[key] + value
+        return total
+
+    def _one(self, model: torch.nn.Module, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
+        with self.accelerator.autocast():
+            values = model(batch, step)
+        self.accelerator.backward(values["loss"])
+        return {key: value.detach() for key, value in values.items()}
+
+    def _why_not(self) -> str:
+        """Why the batch cannot be computed in pieces; empty if it can."""
+        if has_batch_norm(self.objective):
+            return "batch-norm"
+        if not hasattr(self.objective, "terms"):
+            return "views"
+        return "processes" if self.accelerator.num_processes > 1 else ""
+
+    def _halve(self, images: int, step: int, error: RuntimeError) -> None:
+        """Halve the pieces, or explain why that would change the training."""
+        size = min(self.size or images, images)
+        reason = self._why_not()
+        if reason or size < 2:
+            why = f"It cannot be computed in smaller pieces: {_WHY_NOT[reason]}. " if reason else ""
+            raise DeviceMemoryError(
+                f"A step of {images} images does not fit into memory (step {step}). {why}Saved states are kept. Start again with "
+                "a smaller --batch-size or --size, or --precision bf16, in another --out: that is another training with a "
+                "separate result.",
+                code="step-out-of-memory",
+            ) from error
+        self.size = size // 2
+        warn(
+            f"A step of {size} images does not fit into memory: from step {step} on, it is computed in pieces of {self.size}."
+        )
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.empty_cache()
