@@ -167,14 +167,14 @@ def test_the_last_epoch_needs_no_validation_that_selects(folder, options, tmp_pa
 def test_predictions_that_are_not_numbers_are_a_run_that_diverged(folder, options, monkeypatch, where):
     from medzoo.training.finetune import FineTuner
 
-    predict, calls = FineTuner.predict, []
+    outputs, calls = FineTuner.outputs, []
 
-    def broken(self, data):
+    def broken(self, logits):
         calls.append(1)
-        made = predict(self, data)
+        made = outputs(self, logits)
         return made * np.nan if len(calls) == (1 if where == "validation" else 2) else made
 
-    monkeypatch.setattr(FineTuner, "predict", broken)
+    monkeypatch.setattr(FineTuner, "outputs", broken)
     outcome = run_cell(options(folder(train=BOTH, validation=BOTH, test=BOTH)))
     assert outcome.result["status"] == "diverged" and "diverged" in str(outcome) and "undefined" not in str(outcome)
     with raises(DivergedError, "run-diverged", match=where):

@@ -112,7 +112,7 @@ def test_gradients_are_clipped_to_the_norm_of_the_plan(tmp_path, tiny_net, make_
     )
     with pytest.MonkeyPatch.context() as patch, RunFolder(tmp_path, "finetune", {}, {}).open() as run:
         patch.setattr(
-            loop, "make_optimizer", lambda model, *options: torch.optim.SGD(model.parameters(), lr=options[1])
+            loop, "make_optimizer", lambda model, *options, **_: torch.optim.SGD(model.parameters(), lr=options[1])
         )
         fit(objective, make_batches(), plan, run, make_accelerator("fp32", "cpu"))
     lengths = [float((b - a).norm()) / rate for a, b, rate in zip(places, places[1:], rates, strict=False)]
@@ -131,7 +131,7 @@ def test_the_learning_rate_of_every_step_is_that_of_the_schedule(tmp_path, tiny_
             seen.append([group["lr"] for group in self.param_groups])
             return super().step(closure)
 
-    def make(model, name, rate, decay):
+    def make(model, name, rate, decay, **_):
         parameters = list(model.parameters())
         return Watched([{"params": parameters[:2]}, {"params": parameters[2:]}], lr=123.0)
 
@@ -155,7 +155,7 @@ def test_gradients_do_not_add_up(tmp_path, tiny_net, make_batches):
 
     objective, _ = objective_of("supervised", tiny_net)
     with pytest.MonkeyPatch.context() as patch, RunFolder(tmp_path, "finetune", {}, {}).open() as run:
-        patch.setattr(loop, "make_optimizer", lambda model, *options: Watched(model.parameters(), lr=0.0))
+        patch.setattr(loop, "make_optimizer", lambda model, *options, **_: Watched(model.parameters(), lr=0.0))
         plan = replace(PLAN, gradient_clip=0.0, epochs=1)
         fit(objective, make_batches(), plan, run, make_accelerator("fp32", "cpu"))
     fresh, _ = objective_of("supervised", tiny_net)
