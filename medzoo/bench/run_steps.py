@@ -153,8 +153,8 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
     Raises:
         DivergedError: if the predictions are not finite.
     """
+    from medzoo.training.accelerator import make_accelerator
     from medzoo.training.features import embed, weights_hash
-    from medzoo.training.loop import make_accelerator
     from medzoo.training.probe import fit_probe
 
     accelerator = make_accelerator(protocol.precision, options.device)

@@ -13,14 +13,16 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.errors import UsageError
+from medzoo.training.accelerator import make_accelerator
 from medzoo.training.distributed import mean_over_processes
 from medzoo.training.head import add_dropout, rescale_output, start_head
 from medzoo.training.inputs.batches import Batches, evaluate_rows
 from medzoo.training.inputs.device_placement import place_rows
 from medzoo.training.inputs.evaluation_views import View, evaluation_views
 from medzoo.training.inputs.input_transform import convention_of
-from medzoo.training.loop import fit, make_accelerator
+from medzoo.training.loop import Loop
 from medzoo.training.losses import TaskLoss, class_weights, mix
+from medzoo.training.optimization.lora import add_lora, merge_lora
 from medzoo.training.optimization.trained_layers import is_transformer
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.plan import Fitted, TrainingPlan
@@ -100,7 +102,7 @@ class FineTuner:
         self.model, self.kind, self.classes, self.protocol, self.size = model, kind, classes, protocol, size
         self.data_on_device: Placing = data_on_device
         self.micro_batch_size = micro_batch_size
-        self.loss = TaskLoss(kind, protocol.loss)
+        self.loss, self.target = TaskLoss(kind, protocol.loss), (0.0, 1.0)
         self.convention = convention_of(model)
         self.accelerator = make_accelerator(protocol.precision, device)
 
@@ -137,6 +139,33 @@ class FineTuner:
     ) -> Fitted:
         """Train to the end of the protocol and load the selected epoch's weights into the model.
 
+        Args: as for `loop`.
+        """
+        loop = self.loop(train, validation, run, seed=seed, num_workers=num_workers, score=score, worded=worded)
+        fitted = loop.fit()
+        if self.protocol.selection == "best" and fitted.best:
+            self.model.load_state_dict(fitted.best)
+        if self._dropout is not None:
+            self._dropout.remove()
+        if self.protocol.lora_rank:
+            merge_lora(self.model)
+        if self.kind == "regression":
+            rescale_output(self.model, *self.target)
+        return fitted
+
+    def loop(
+        self,
+        train: Decoded,
+        validation: Decoded,
+        run: RunFolder,
+        *,
+        seed: int,
+        num_workers: int,
+        score: Score | None,
+        worded: Callable[[float], str] = "score {:.4f}".format,
+    ) -> Loop:
+        """The training loop of this task, not started; it prepares the network's head and trained layers.
+
         Args:
             train: decoded training rows.
             validation: decoded rows that choose the epoch.
@@ -150,10 +179,9 @@ class FineTuner:
         # the loss, with weights and targets from the training labels
         weights = class_weights(protocol.class_weights, train.labels, self.kind, self.classes)
         self.loss = TaskLoss(self.kind, protocol.loss, protocol.label_smoothing, weights)
-        target = (0.0, 1.0)
         if self.kind == "regression":
-            target = (float(train.labels.mean()), float(train.labels.std()) or 1.0)
-        objective = FineTuneObjective(self.model, self.loss, protocol.mixup, protocol.cutmix, target)
+            self.target = (float(train.labels.mean()), float(train.labels.std()) or 1.0)
+        objective = FineTuneObjective(self.model, self.loss, protocol.mixup, protocol.cutmix, self.target)
         # rows and batches
         batches = self._batches(place_rows(train, device, self.data_on_device, run), seed)
         validation = place(validation, device, self.data_on_device)
@@ -163,21 +191,17 @@ class FineTuner:
             logits = self._logits(validation, view)
             loss = self._validation_loss(objective, logits, labels)
             if self.kind == "regression":  # in the unit of the targets
-                logits = logits * target[1] + target[0]
+                logits = logits * self.target[1] + self.target[0]
             return None if score is None else score(labels, self.outputs(logits)), loss
 
-        # train, and validate each epoch
+        # the head and the trained layers
         start_head(self.model, protocol.head_std)
-        dropout = add_dropout(self.model, protocol.dropout)
+        if protocol.lora_rank:
+            torch.manual_seed(seed)
+            add_lora(self.model, protocol.lora_rank)
+        self._dropout = add_dropout(self.model, protocol.dropout)
         plan = self._plan(seed, num_workers)
-        fitted = fit(objective, batches, plan, run, self.accelerator, validate=validate, worded=worded)
-        if dropout is not None:
-            dropout.remove()
-        if protocol.selection == "best" and fitted.best:
-            self.model.load_state_dict(fitted.best)
-        if self.kind == "regression":
-            rescale_output(self.model, *target)
-        return fitted
+        return Loop(objective, batches, plan, run, self.accelerator, validate, worded=worded)
 
     def _batches(self, rows: Decoded, seed: int) -> Batches:
         protocol = self.protocol

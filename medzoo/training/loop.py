@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from medzoo import store
 from medzoo.data.rng import noise_seed
-from medzoo.errors import DivergedError, ResumeError, UsageError
-from medzoo.precision import Precision
+from medzoo.errors import DivergedError, ResumeError
 from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.optimization.ema import Ema
 from medzoo.training.optimization.micro_batches import MicroBatches
@@ -24,39 +23,10 @@ from medzoo.training.optimization.trained_layers import freeze_modes, set_traine
 from medzoo.training.plan import Fitted, TrainingPlan
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.progress import TrainingProgress
-from medzoo.training.run_state.run_folder import RunFolder, other_processes
+from medzoo.training.run_state.run_folder import DIVERGED, RunFolder, other_processes
 
 LOG_EVERY = 10
 Validate = Callable[[], tuple[float | None, float | None]]
-
-
-def make_accelerator(precision: Precision, device: str | None = None) -> Accelerator:
-    """An Accelerator for this process; each run of a process can have its own precision.
-
-    Args:
-        precision: "fp32", or "bf16" for autocast.
-        device: "cpu" uses no accelerator; None or "auto" uses the one of this machine.
-
-    Raises:
-        UsageError: if fewer processes joined than the launcher started; they would train separate models.
-    """
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=device == "cpu")
-    try:
-        accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"Precision {precision} on device {device or 'auto'} is not possible here: {error}",
-            code="precision-not-possible",
-        ) from error
-    if (launched := int(os.environ.get("WORLD_SIZE", "1"))) != accelerator.num_processes:
-        raise UsageError(
-            f"The launcher started {launched} processes, but {accelerator.num_processes} joined: they would train separate "
-            "models. On CPU, launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N.",
-            code="processes-not-joined",
-        )
-    return accelerator
 
 
 def fit(
@@ -88,11 +58,11 @@ def fit(
         DivergedError: when the loss is not finite.
         DeviceMemoryError: when a step does not fit into memory.
     """
-    return _Loop(objective, batches, plan, run, accelerator, validate, keep_best, worded).fit()
+    return Loop(objective, batches, plan, run, accelerator, validate, keep_best=keep_best, worded=worded).fit()
 
 
-class _Loop:
-    """One training: its network, optimizer and history, and the step that it has reached."""
+class Loop:
+    """One training: its network, optimizer and history, and the step that it has reached. Arguments as for `fit`."""
 
     def __init__(
         self,
@@ -101,9 +71,10 @@ class _Loop:
         plan: TrainingPlan,
         run: RunFolder,
         accelerator: Accelerator,
-        validate: Validate | None,
-        keep_best: bool,
-        worded: Callable[[float], str],
+        validate: Validate | None = None,
+        *,
+        keep_best: bool = True,
+        worded: Callable[[float], str] = "score {:.4f}".format,
     ) -> None:
         self.objective, self.batches, self.plan, self.run = objective, batches, plan, run
         self.accelerator, self.validate, self.keep_best, self.worded = accelerator, validate, keep_best, worded
@@ -117,7 +88,7 @@ class _Loop:
 
     def fit(self) -> Fitted:
         """Train from the last saved state to the end of the plan."""
-        self._restore()
+        self.restore()
         progress = TrainingProgress(
             self.run.title,
             step=self.step,
@@ -128,17 +99,10 @@ class _Loop:
             worded=self.worded,
         )
         while self.step < self.steps and not self.fitted.history.stops:
-            epoch = self.step // self.epoch_steps
-            if self.frozen != (epoch < self.plan.frozen_epochs):
-                self._enter(frozen=not self.frozen)
-            self.batches.set_epoch(epoch)
-            self.objective.train()
-            if self.frozen or self.plan.train_blocks >= 0:
-                freeze_modes(self.objective.backbone)  # type: ignore[arg-type]
+            epoch = self._start_epoch()
             # a resumed epoch continues at the batch after the saved step
             for batch in self.batches.from_step(self.step - epoch * self.epoch_steps, self.plan.num_workers):
-                loss = self._train(batch, epoch)
-                progress.step(loss)
+                progress.step(self._train(batch, epoch))
                 if self.step % self.epoch_steps == 0:
                     break  # validate the epoch before a stop, so that no epoch is validated twice
                 self._stop_or_save()
@@ -154,7 +118,24 @@ class _Loop:
         self.fitted.steps, self.fitted.micro_batch_size = self.step, self.micro.size
         return self.fitted
 
+    def train_next(self) -> torch.Tensor:
+        """Train one step, without validation or saved states; returns its loss."""
+        epoch = self._start_epoch()
+        first = self.step - epoch * self.epoch_steps
+        return self._train(next(self.batches.from_step(first, 0)), epoch)
+
     # --- the steps of the loop ---
+
+    def _start_epoch(self) -> int:
+        """Prepare the network and the batches for the epoch of the present step; returns its number."""
+        epoch = self.step // self.epoch_steps
+        if self.frozen != (epoch < self.plan.frozen_epochs):
+            self._enter(frozen=not self.frozen)
+        self.batches.set_epoch(epoch)
+        self.objective.train()
+        if self.frozen or self.plan.train_blocks >= 0:
+            freeze_modes(self.objective.backbone)  # type: ignore[arg-type]
+        return epoch
 
     def _enter(self, *, frozen: bool) -> None:
         """Choose the trained layers and start their optimizer: for the frozen epochs, and again after them."""
@@ -193,7 +174,7 @@ class _Loop:
         return values["loss"]
 
     def _log(self, values: dict[str, torch.Tensor], batch: dict[str, Any], epoch: int, rate: float) -> None:
-        """Log the values of a step, and stop at a loss that is not finite, before it changes the weights."""
+        """Log the values of a step, and stop at a loss that is not finite."""
         # reading a value waits for the device, so it is read only when it is logged; on the CPU it costs nothing
         done = self.step + 1
         due = done % LOG_EVERY == 0 or done == self.steps
@@ -205,16 +186,26 @@ class _Loop:
             values = {key: self.accelerator.reduce(value.clone(), "mean") for key, value in values.items()}
         loss = float(values["loss"])
         if not math.isfinite(loss):
-            rows = [int(index) for index in batch["index"]]
-            ids = [self.batches.data.ids[row] for row in rows] if hasattr(self.batches, "data") else rows
-            raise DivergedError(
-                f"The loss is {loss} at step {done} of epoch {epoch} (learning rate {rate:.2g}, images {ids[:8]} ...). "
-                "Try a lower --learning-rate, or --precision fp32.",
-                code="loss-not-finite",
-            )
+            self._diverged(loss, batch, epoch, rate)
         if self.main and due:
             logged = {key: float(value) for key, value in values.items()}
             self.run.log({"step": done, "epoch": epoch, "learning_rate": rate, **logged})
+
+    def _diverged(self, loss: float, batch: dict[str, Any], epoch: int, rate: float) -> None:
+        """Write down the step and its images, keep a state for --replay, and stop."""
+        rows = [int(index) for index in batch["index"]]
+        ids = [str(self.batches.data.ids[row]) for row in rows] if hasattr(self.batches, "data") else rows
+        if self.main:
+            # on the CPU every loss is checked before it changes the weights: this state replays the very step
+            if all(bool(value.isfinite().all()) for value in self.objective.parameters()):
+                self._save()
+            facts = {"step": self.step + 1, "epoch": epoch, "learning_rate": rate, "ids": ids}
+            store.write_json(self.run.path / DIVERGED, {**facts, "identity": self.run.identity})
+        raise DivergedError(
+            f"The loss is {loss} at step {self.step + 1} of epoch {epoch} (learning rate {rate:.2g}, images {ids[:8]} ...). Try a "
+            "lower --learning-rate, or --precision fp32. The same command with --replay repeats this step and reports every layer.",
+            code="loss-not-finite",
+        )
 
     def _validate(self, epoch: int) -> None:
         """Validate after an epoch, and of the best epoch so far, copy the backbone's weights."""
@@ -266,7 +257,8 @@ class _Loop:
         )  # fmt: skip
         self.run.saved(self.step, self.steps)
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
+        """Continue from the newest saved state, or start."""
         run = self.run
         state, skipped = saved_state.load_state(run.source) if run.resume != "never" else (None, [])
         # log rows after the state will be written again

@@ -218,7 +218,8 @@ class _PretrainJob:
 
     def train(self, run: RunFolder) -> None:
         """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
-        from medzoo.training.loop import fit, make_accelerator
+        from medzoo.training.accelerator import make_accelerator
+        from medzoo.training.loop import fit
         from medzoo.training.plan import TrainingPlan
 
         options, settings = self.options, self.settings

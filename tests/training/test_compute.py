@@ -11,6 +11,7 @@ from medzoo.bench.run import CellOptions, run_cell
 from medzoo.cores import Threads
 from medzoo.errors import ResumeError, RunFolderError
 from medzoo.training import compute, loop
+from medzoo.training.accelerator import make_accelerator
 from medzoo.training.plan import TrainingPlan
 from medzoo.training.pretrain import PretrainOptions, pretrain
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
@@ -133,9 +134,9 @@ def test_a_pretraining_goes_on_in_the_precision_that_it_began_with(machine, stop
 def test_a_run_goes_on_with_the_threads_that_it_began_with(machine, stop_at, cell, monkeypatch, capsys):
     """Another number of threads sums in another order: the last bits of a resumed run would differ."""
     used = []
-    fit = loop.fit
+    fit = loop.Loop.fit
     monkeypatch.setattr(
-        "medzoo.training.finetune.fit", lambda *a, **k: (used.append(torch.get_num_threads()), fit(*a, **k))[1]
+        "medzoo.training.loop.Loop.fit", lambda self: (used.append(torch.get_num_threads()), fit(self))[1]
     )
     before = torch.get_num_threads()
     machine(threads=2)
@@ -203,7 +204,7 @@ def test_a_state_of_other_processes_is_refused(tmp_path, tiny_net, make_batches)
         run.stop_at_step = 2
         objective = supervised.Objective(tiny_net(), supervised.Options(), "multiclass")
         with run.open():
-            loop.fit(objective, make_batches(), plan, run, loop.make_accelerator("fp32", "cpu"))
+            loop.fit(objective, make_batches(), plan, run, make_accelerator("fp32", "cpu"))
 
     with pytest.raises(Interrupted):
         go(tmp_path / "one", {"seed": 0})

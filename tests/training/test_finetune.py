@@ -115,13 +115,13 @@ def test_every_option_of_the_protocol_arrives(tmp_path, net, monkeypatch):
             seen.update(augmentation=augmentation, convention=convention, **options)
             super().__init__(data, augmentation, convention, **options)
 
-    def fit(objective, batches, plan, run, accelerator, **options):
-        seen.update(plan=plan, smoothing=objective.loss.label_smoothing)
-        return original(objective, batches, plan, run, accelerator, **options)
+    class Loop(finetune.Loop):
+        def __init__(self, objective, batches, plan, *rest, **options):
+            seen.update(plan=plan, smoothing=objective.loss.label_smoothing)
+            super().__init__(objective, batches, plan, *rest, **options)
 
-    original = finetune.fit
     monkeypatch.setattr(finetune, "Batches", Watched)
-    monkeypatch.setattr(finetune, "fit", fit)
+    monkeypatch.setattr(finetune, "Loop", Loop)
     tuned(tmp_path, net(), replace(PLAIN, **AUGMENTATION, **PLAN, label_smoothing=0.2), seed=5)
     assert {key: getattr(seen["augmentation"], key) for key in AUGMENTATION} == AUGMENTATION
     assert {key: getattr(seen["plan"], key) for key in PLAN} == PLAN

@@ -10,7 +10,8 @@ from expect import raises
 from loop_samples import PLAN, STEPS, objective_of, same_weights
 
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
-from medzoo.training.loop import fit, make_accelerator
+from medzoo.training.accelerator import make_accelerator
+from medzoo.training.loop import fit
 from medzoo.training.objectives import supervised
 from medzoo.training.plan import TrainingPlan
 from medzoo.training.run_state import saved_state

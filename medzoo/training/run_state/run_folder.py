@@ -23,6 +23,7 @@ from medzoo.training.options.toml_files import to_toml
 
 SAVE_SECONDS = 120.0
 _NOT_COMPARED = ("out", "results", "resume", "device", "num_workers")  # these do not change the run
+DIVERGED = "diverged.json"  # the step at which the loss was not finite, with its images
 _STATUS, _LOG, _OPTIONS, _CLAIM, _STATES = "status.json", "log.jsonl", "options.toml", ".claim", "resume"
 
 

@@ -9,8 +9,9 @@ from medzoo.data.decode_cache import device as devices
 from medzoo.data.decode_cache.device import DeviceRows, fits, needed, on_device, place
 from medzoo.data.transforms import apply as views
 from medzoo.errors import DeviceMemoryError, UsageError
+from medzoo.training.accelerator import make_accelerator
 from medzoo.training.inputs.device_placement import place_rows
-from medzoo.training.loop import fit, make_accelerator
+from medzoo.training.loop import fit
 from medzoo.training.objectives import supervised
 from medzoo.training.options.shared import SharedOptions
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder

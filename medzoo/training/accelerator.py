@@ -1,0 +1,39 @@
+"""The Accelerator of a run: its device, its precision and its processes."""
+
+from __future__ import annotations
+
+import os
+
+from accelerate import Accelerator
+
+from medzoo.errors import UsageError
+from medzoo.precision import Precision
+
+
+def make_accelerator(precision: Precision, device: str | None = None) -> Accelerator:
+    """An Accelerator for this process; each run of a process can have its own precision.
+
+    Args:
+        precision: "fp32", or "bf16" for autocast.
+        device: "cpu" uses no accelerator; None or "auto" uses the one of this machine.
+
+    Raises:
+        UsageError: if fewer processes joined than the launcher started; they would train separate models.
+    """
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=device == "cpu")
+    try:
+        accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"Precision {precision} on device {device or 'auto'} is not possible here: {error}",
+            code="precision-not-possible",
+        ) from error
+    if (launched := int(os.environ.get("WORLD_SIZE", "1"))) != accelerator.num_processes:
+        raise UsageError(
+            f"The launcher started {launched} processes, but {accelerator.num_processes} joined: they would train separate "
+            "models. On CPU, launch with ACCELERATE_USE_CPU=1 accelerate launch --multi_gpu --num_processes N.",
+            code="processes-not-joined",
+        )
+    return accelerator
