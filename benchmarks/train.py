@@ -1,0 +1,164 @@
+"""How much time the training loop adds to a step, next to a raw PyTorch loop and to the steps that timm's train.py takes.
+
+    python benchmarks/train.py                      a small network, where the loop shows; one minute on two cores
+    python benchmarks/train.py --network resnet18 --size 64 --steps 20
+
+All three train the same network with the same optimizer on the same batches, which are in memory, in turns and with one thread.
+"raw" is forward, backward, clip, step. "timm" adds what train.py does at each step: it reads the loss, updates its averages and
+its scheduler. "medzoo" is the loop of the recipes. The value is the median CPU time of a step; ratios are reliable, single times
+on a shared machine are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import CosineLRScheduler
+from timm.utils import AverageMeter, dispatch_clip_grad
+
+from medzoo.training.accelerator import make_accelerator
+from medzoo.training.loop import Loop
+from medzoo.training.objectives import supervised
+from medzoo.training.plan import TrainingPlan
+from medzoo.training.run_state.run_folder import RunFolder
+
+PLAN = TrainingPlan(
+    epochs=1, optimizer="adamw", learning_rate=1e-3, weight_decay=0.05, warmup_epochs=0.0, gradient_clip=1.0, seed=0
+)
+TARGET_MS = 0.3  # above the raw loop, per step
+
+
+class Ready:
+    """Batches in memory, with the methods that the loop calls."""
+
+    def __init__(self, steps: int, batch: int, side: int) -> None:
+        torch.manual_seed(0)
+        self.batch_size, self.steps = batch, steps
+        self.batch = {
+            "image": torch.randn(batch, 3, side, side),
+            "label": torch.arange(batch) % 2,
+            "index": range(batch),
+        }
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def set_epoch(self, epoch: int) -> None:
+        """Every epoch is the same."""
+
+    def from_step(self, first: int, workers: int) -> Iterator[dict[str, Any]]:
+        """The batches from number `first` on."""
+        for _ in range(first, self.steps):
+            yield self.batch
+
+
+def network(name: str) -> torch.nn.Module:
+    """The same weights at each call."""
+    torch.manual_seed(0)
+    if name == "mlp":  # the smallest network that is trained like the others
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
+    return timm.create_model(name, num_classes=2)
+
+
+def optimizer_of(model: torch.nn.Module) -> torch.optim.Optimizer:
+    """AdamW without weight decay on biases and norms."""
+    return create_optimizer_v2(model, "adamw", lr=1e-3, weight_decay=0.05, filter_bias_and_bn=True)
+
+
+def raw(model: torch.nn.Module, batches: Ready, folder: Path) -> None:
+    """Forward, backward, clip, step."""
+    optimizer, criterion = optimizer_of(model), torch.nn.CrossEntropyLoss()
+    model.train()
+    for batch in batches.from_step(0, 0):
+        loss = criterion(model(batch["image"]), batch["label"])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def timm_steps(model: torch.nn.Module, batches: Ready, folder: Path) -> None:
+    """The work of a step of timm's train.py: its clip, its averages, its scheduler."""
+    optimizer, criterion = optimizer_of(model), torch.nn.CrossEntropyLoss()
+    scheduler = CosineLRScheduler(optimizer, t_initial=len(batches), t_in_epochs=False)
+    losses, seconds, last = AverageMeter(), AverageMeter(), time.time()
+    model.train()
+    for number, batch in enumerate(batches.from_step(0, 0)):
+        loss = criterion(model(batch["image"]), batch["label"])
+        loss.backward()
+        dispatch_clip_grad(model.parameters(), value=1.0, mode="norm")
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.update(loss.item(), batches.batch_size)
+        seconds.update(time.time() - last)
+        last = time.time()
+        scheduler.step_update(number, metric=losses.avg)
+
+
+def medzoo_loop(model: torch.nn.Module, batches: Ready, folder: Path) -> None:
+    """The loop of the recipes."""
+    objective = supervised.Objective(model, supervised.Options(), "multiclass")
+    run = RunFolder(folder, "finetune", {}, {})
+    with run.open():
+        Loop(objective, batches, PLAN, run, make_accelerator("fp32", "cpu")).fit()  # type: ignore[arg-type]
+
+
+WAYS: dict[str, Callable[[torch.nn.Module, Ready, Path], None]] = {
+    "raw": raw, "timm": timm_steps, "medzoo": medzoo_loop,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Print the time of a step in each way, and the differences."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="mlp", help="mlp, or a network of timm")
+    parser.add_argument("--size", type=int, default=16, help="side of the images, pixels")
+    parser.add_argument("--batch", type=int, default=16, help="images per step")
+    parser.add_argument("--steps", type=int, default=400, help="steps of one run")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each way, in turns")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    batches = Ready(given.steps, given.batch, given.size)
+    network(given.network)(batches.batch["image"])  # imports and first calls are not measured
+    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(given.runs + 1):
+            for way, train in WAYS.items():
+                model = network(given.network)
+                model(batches.batch["image"])  # a lazy layer gets its shape
+                started = time.process_time()
+                train(model, batches, Path(folder) / f"{way}-{number}")
+                if number:  # the first round warms up
+                    times[way].append((time.process_time() - started) / given.steps * 1e3)
+    median = {way: statistics.median(values) for way, values in times.items()}
+    where = f"{cpu_name()}, torch {torch.__version__}"
+    print(f"{where}, {given.network}, {given.size} px, batch {given.batch}, {given.steps} steps, {given.runs} runs")
+    for way, value in median.items():
+        low, _, high = statistics.quantiles(times[way])
+        print(f"{way:>7}: {value:.3f} ms a step (quartiles {low:.3f} to {high:.3f})")
+    added, ratio = median["medzoo"] - median["raw"], median["timm"] / median["medzoo"]
+    print(f"medzoo adds {added:.3f} ms to a raw step (target: at most {TARGET_MS})")
+    print(f"medzoo takes {ratio:.2f} x as many steps as timm's form in the same time (target: at least 1.0)")
+
+
+def cpu_name() -> str:
+    """The name of the processor, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()
