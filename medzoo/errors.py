@@ -110,7 +110,22 @@ class PublishError(MedzooError):
 
 
 class DataContractError(MedzooError):
-    """A data set does not match its task: missing files, wrong hash, unknown labels, no patient ids."""
+    """A data set does not match its task: missing files, wrong hash, unknown labels, no patient ids.
+
+    Args:
+        message: as for every error; it names the first offenders.
+        code: as for every error.
+        offenders: all files, ids or rows with this problem.
+
+    >>> DataContractError("1 images do not exist: a.png.", code="images-missing", offenders=["a.png"]).offenders
+    ('a.png',)
+    """
+
+    offenders: tuple[str, ...]
+
+    def __init__(self, message: str = "", *, code: str = "", offenders: Iterable[object] = ()) -> None:
+        super().__init__(message, code=code)
+        self.offenders = tuple(map(str, offenders))
 
 
 class SplitError(DataContractError):

@@ -137,6 +137,7 @@ def need_images(where: object, root: Path, keys: Sequence[str]) -> list[bool]:
             DataContractError(
                 f"{where}: {len(absent)} images do not exist below {root}: {listed(absent)}.{_hint(root, absent[0])}",
                 code="image-files-missing",
+                offenders=absent,
             )
         )
     return present

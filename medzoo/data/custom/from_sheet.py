@@ -286,6 +286,7 @@ class _Labels:
                 DataContractError(
                     f"{self.sheet.where}: {len(wrong)} rows do not have {len(classes)} labels, one per class: {listed(wrong)}.",
                     code="label-count-wrong",
+                    offenders=wrong,
                 )
             )
             empty = [np.nan] * len(classes)

@@ -145,6 +145,7 @@ def _of_headers(
                 f"{sheet.where}: {len(without_id)} DICOM files have no patient, study or series in their header: "
                 f"{listed(without_id, 5)}. Add a table with a column patient_id, or give groups=none (--groups none).",
                 code="dicom-ids-missing",
+                offenders=without_id,
             )
         )
     studies = {one.study for one in ids.values()}

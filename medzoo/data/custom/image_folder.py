@@ -173,6 +173,7 @@ class _Layout:
                         f"{self.root / folder} has {len(loose)} images outside class folders: "
                         f"{listed(name[len(start) :] for name in loose)}. Add a CSV, or move them.",
                         code="images-outside-class-folders",
+                        offenders=loose,
                     )
                 )
         outside = [n for n in self.images if n.count("/") == 0 and "" not in self.parts]
@@ -275,5 +276,6 @@ def _same_files(root: Path, columns: dict[str, dict[str, list[str]]]) -> None:
             SplitError(
                 f"{root}: {len(shared)} files are in more than one split, by links: {listed(shared, 5)}.",
                 code="files-in-several-splits",
+                offenders=shared,
             )
         )

@@ -108,6 +108,7 @@ def _of_words(sheet: Sheet, name: str) -> StatedSplit:
                 f"{sheet.where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test in the column "
                 f"{name}, or add split=none after the path to make a new split.",
                 code="split-value-unknown",
+                offenders=bad,
             )
         )
     return StatedSplit(

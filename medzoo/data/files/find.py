@@ -174,6 +174,7 @@ def by_name(root: Path, suffixes: Sequence[str], task: str) -> dict[str, str]:
                 f"Task {task}: {len(twice)} file names occur in two folders below {root}, so names are ambiguous: "
                 f"{listed(twice, 5)}. Give a folder with one copy.",
                 code="file-name-repeated",
+                offenders=twice,
             )
         )
     return found

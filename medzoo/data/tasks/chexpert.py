@@ -183,6 +183,7 @@ def _images_of_study(base: Path, study: str, table: Path, task: str) -> list[str
             DataContractError(
                 f"Task {task}: {table.name} lists the study {study}, but {base} has no image of it.",
                 code="images-missing",
+                offenders=[study],
             )
         )
     return files
