@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 from medzoo.data.custom.column_roles import ALIASES, find_column, named_column
-from medzoo.data.custom.sheet import Sheet
+from medzoo.data.custom.image_table import ImageTable
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import all_files_below
 from medzoo.data.images.frame_key import file_of
@@ -71,7 +71,7 @@ def find_tables(path: Path) -> dict[str, Path]:
     )
 
 
-def read_table(tables: dict[str, Path], image: str | None) -> Sheet:
+def read_table(tables: dict[str, Path], image: str | None) -> ImageTable:
     """Read a table whose images are files. Rows without an image file are an error, and are dropped inside of `collecting`.
 
     Args:
@@ -110,7 +110,7 @@ def read_table(tables: dict[str, Path], image: str | None) -> Sheet:
     class_files = ["classes.json"] if (root / "classes.json").is_file() else []
     keys = [keys[row] for row in kept]
     files = [file_of(root, key) for key in keys]
-    return Sheet(
+    return ImageTable(
         where, root, FileReader(root), {name: [cells[row] for row in kept] for name, cells in columns.items()}, column, keys,
         [*(path.name for path in tables.values()), *class_files, *dict.fromkeys(files)],
         paths=files, parts=[parts[row] for row in kept] if len(tables) > 1 else None,

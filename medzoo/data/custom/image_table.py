@@ -47,7 +47,7 @@ class ColumnChoice:
 
 
 @dataclass
-class Sheet:
+class ImageTable:
     """Rows of images with their columns, before the roles of the columns are known.
 
     Args:
