@@ -112,16 +112,23 @@ def train_network(
     # If the last epoch is kept, the metric may be undefined on the validation split.
     scored = protocol.selection == "best" or undefined_on(task, "validation") is None
     fitted = tuner.fit(
-        decoded_split(task, "train", size), decoded_split(task, "validation", size), run, seed=options.seed,
-        num_workers=options.num_workers, score=validation_score(task) if scored else None,
+        decoded_split(task, "train", size),
+        decoded_split(task, "validation", size),
+        run,
+        seed=options.seed,
+        num_workers=options.num_workers,
+        score=validation_score(task) if scored else None,
         worded=lambda score: score_text(task, score),
-    )  # fmt: skip
+    )
     if progress.is_main_process():
         draw_curves(run)
     selection = {
-        "split": "validation", "metric": task.metric, "n_candidates": len(fitted.scores), "test_evaluations": 1,
+        "split": "validation",
+        "metric": task.metric,
+        "n_candidates": len(fitted.scores),
+        "test_evaluations": 1,
         "value": None if fitted.best_epoch is None else fitted.scores[fitted.best_epoch],
-    }  # fmt: skip
+    }
     facts = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
     return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)})
 
@@ -154,18 +161,26 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
     train_rows, validation_rows = (features(train), train.labels), (features(validation), validation.labels)
     started = time.monotonic()
     probe = fit_probe(
-        train_rows, validation_rows, kind=task.kind, classes=len(task.classes), regularisation=protocol.regularisation,
+        train_rows,
+        validation_rows,
+        kind=task.kind,
+        classes=len(task.classes),
+        regularisation=protocol.regularisation,
         score=validation_score(task),
-    )  # fmt: skip
+    )
     progress.say_part(
         f"{counted(probe.candidates, 'penalty', 'penalties')} fitted on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} "
         f"features: C = {probe.regularisation:g}, {score_text(task, probe.score)} on validation, "
         f"{progress.duration(time.monotonic() - started)}"
     )
     selection = {
-        "split": "validation", "metric": task.metric, "n_candidates": probe.candidates, "test_evaluations": 1,
-        "value": probe.score, "regularisation": probe.regularisation,
-    }  # fmt: skip
+        "split": "validation",
+        "metric": task.metric,
+        "n_candidates": probe.candidates,
+        "test_evaluations": 1,
+        "value": probe.score,
+        "regularisation": probe.regularisation,
+    }
     facts = {"converged": probe.converged, "state_sha256": weights_hash(model), "counts": data_counts(task)}
     return Trained(lambda rows: probe.predict(features(rows)), selection, facts)
 

@@ -190,10 +190,13 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
     tasks = [_task(row, f"{file}: tasks[{i}]", root) for i, row in enumerate(content.get("tasks", []))]
     steps = [_step(row, f"{file}: pretrain[{i}]", root) for i, row in enumerate(content.get("pretrain", []))]
     for what, values in (
-        ("seeds", seeds), ("protocols", protocols), ("checkpoints", [row[0] for row in checkpoints]),
-        ("labels of checkpoints", [row[1] for row in checkpoints]), ("titles of tasks", [row["title"] for row in tasks]),
+        ("seeds", seeds),
+        ("protocols", protocols),
+        ("checkpoints", [row[0] for row in checkpoints]),
+        ("labels of checkpoints", [row[1] for row in checkpoints]),
+        ("titles of tasks", [row["title"] for row in tasks]),
         ("names of pretrain", [row["name"] for row in steps]),
-    ):  # fmt: skip
+    ):
         if twice := [value for value in values if values.count(value) > 1]:
             raise UsageError(f"{file}: {what} contain {twice[0]!r} twice.", code="suite-value-twice")
         if not values and not what.startswith("names"):

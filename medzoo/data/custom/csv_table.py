@@ -47,9 +47,11 @@ def find_tables(path: Path) -> dict[str, Path]:
     tables = [item for item in files if item.suffix.lower() in ENDINGS]
     if not tables:
         unread = [
-            item.name for item in files if item.suffix.lower() in _OTHER_TABLES
+            item.name
+            for item in files
+            if item.suffix.lower() in _OTHER_TABLES
             or (item.suffix.lower() in (".txt", ".json") and item.stem.lower() in _TABLE_NAMES)
-        ]  # fmt: skip
+        ]
         if unread:
             advise(
                 f"{path}: {listed(unread, 5)} {'is' if len(unread) == 1 else 'are'} not read. If they contain the labels, save "
@@ -111,11 +113,17 @@ def read_table(tables: dict[str, Path], image: str | None) -> ImageTable:
     keys = [keys[row] for row in kept]
     files = [file_of(root, key) for key in keys]
     return ImageTable(
-        where, root, FileReader(root), {name: [cells[row] for row in kept] for name, cells in columns.items()}, column, keys,
+        where,
+        root,
+        FileReader(root),
+        {name: [cells[row] for row in kept] for name, cells in columns.items()},
+        column,
+        keys,
         [*(path.name for path in tables.values()), *class_files, *dict.fromkeys(files)],
-        paths=files, parts=[parts[row] for row in kept] if len(tables) > 1 else None,
+        paths=files,
+        parts=[parts[row] for row in kept] if len(tables) > 1 else None,
         notes=[f"images: column {column} of {', '.join(path.name for path in tables.values())}"],
-    )  # fmt: skip
+    )
 
 
 def with_slashes(root: Path, key: str) -> str:

@@ -41,9 +41,17 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
     names = [name for name, _, _ in rows]
     parts = [part for _, _, part in rows]
     table = ImageTable(
-        path, path, FileReader(path), {"image": names}, "image", names, names, paths=names, class_depth=layout.depth,
+        path,
+        path,
+        FileReader(path),
+        {"image": names},
+        "image",
+        names,
+        names,
+        paths=names,
+        class_depth=layout.depth,
         notes=[layout.note],
-    )  # fmt: skip
+    )
     patients, stated = find_groups(table, groups, None)
     place = {name: index for index, name in enumerate(classes)}
     columns = {"id": names, "image": names, "label": [place[word] for _, word, _ in rows], "patient_id": patients}

@@ -40,9 +40,12 @@ class ColumnChoice:
         (',label=dx', ',labels=a;b')
         """
         chosen = {
-            "image": self.image, "label": self.label, "labels": ";".join(self.labels) or None, "mask": self.mask,
+            "image": self.image,
+            "label": self.label,
+            "labels": ";".join(self.labels) or None,
+            "mask": self.mask,
             "split": self.split,
-        }  # fmt: skip
+        }
         return "".join(f",{key}={value}" for key, value in chosen.items() if value is not None)
 
 

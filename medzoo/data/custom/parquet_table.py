@@ -59,11 +59,19 @@ def read_parquet(path: Path, image: str | None) -> ImageTable:
     class_files = ["classes.json"] if (root / "classes.json").is_file() else []
     classes = {key: known for key in first.column_names if (known := _class_names(features.get(key)))}
     return ImageTable(
-        path, root, ParquetReader(root, column), {key: cells for key, cells in columns.items() if key not in heavy}, column, keys,
-        [*tables, *class_files, *linked], paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
-        parts=None if list(files) == ["all"] else parts, named_by_cell=False, names=classes,
+        path,
+        root,
+        ParquetReader(root, column),
+        {key: cells for key, cells in columns.items() if key not in heavy},
+        column,
+        keys,
+        [*tables, *class_files, *linked],
+        paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
+        parts=None if list(files) == ["all"] else parts,
+        named_by_cell=False,
+        names=classes,
         notes=[f"images: column {column} of {listed(tables, 3)}"],
-    )  # fmt: skip
+    )
 
 
 def _files(path: Path) -> tuple[Path, dict[str, list[str]]]:

@@ -124,8 +124,15 @@ class _ShardJob:
     """A job that writes one folder of shards."""
 
     def __init__(
-        self, task: Task, out: Path, splits: list[str], size: int | None, format: Format, count: int | None, shuffle: bool | None,
-    ) -> None:  # fmt: skip
+        self,
+        task: Task,
+        out: Path,
+        splits: list[str],
+        size: int | None,
+        format: Format,
+        count: int | None,
+        shuffle: bool | None,
+    ) -> None:
         self.task, self.out, self.splits, self.size, self.format = task, out, splits, size, format
         self.keeps_uncertain = task.policy is not None and task.policy.kind == "soft"
         self.uncertain: np.ndarray | None = None

@@ -166,9 +166,16 @@ def load(
         title += f",window={window_text(window)}"
     metric = {"regression": "mae", "segmentation": "dice"}.get(data.kind, "auroc")
     info = replace(
-        TASKS[name], name=title, title=f"{len(data.files)} files", kind=data.kind, classes=data.classes, metric=metric,
-        groups=data.groups, window=limits, note="",
-    )  # fmt: skip
+        TASKS[name],
+        name=title,
+        title=f"{len(data.files)} files",
+        kind=data.kind,
+        classes=data.classes,
+        metric=metric,
+        groups=data.groups,
+        window=limits,
+        note="",
+    )
     try:
         hashed = fingerprint(data.root, data.files)
     except OSError as error:
