@@ -26,6 +26,11 @@ from medzoo.errors import ImageError
 
 TILE = 260  # pixels
 ALL = (-3.0e38, 3.0e38)
+NEEDS_WINDOW = {
+    "pixel-range-unknown",
+    "voi-function-unknown",
+    "window-outside-type",
+}  # codes of errors that a window avoids
 
 
 def tile_of(pixels: Pixels) -> np.ndarray:
@@ -56,7 +61,7 @@ def read(path: Path, frame: object = None) -> tuple[Pixels, str]:
         top = float(pixels.array.max())  # few small values are labels, not intensities
         return (replace(pixels, range=(0.0, top)), "~") if 0 < top < 16 else (pixels, "")
     except ImageError as error:
-        if "window" not in str(error):
+        if error.code not in NEEDS_WINDOW:
             raise
         pixels = read_image(path, frame=frame, window=ALL)  # type: ignore[arg-type]
         low, high = (float(value) for value in np.percentile(pixels.array, (1, 99)))

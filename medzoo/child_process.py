@@ -17,9 +17,13 @@ WITHOUT_PROC = 64 * 1024**3  # bytes: more than any build of the libraries needs
 
 
 def run_module(
-    module: str, arguments: Sequence[str] = (), *, text: str = "", variables: Mapping[str, str] | None = None,
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    text: str = "",
+    variables: Mapping[str, str] | None = None,
     folder: Path | None = None,
-) -> subprocess.CompletedProcess[str]:  # fmt: skip
+) -> subprocess.CompletedProcess[str]:
     """Run a module of this package in a process of its own, and wait for its end.
 
     Args:
@@ -33,9 +37,14 @@ def run_module(
     environment |= {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        env=environment | dict(variables or {}), cwd=folder, input=text, capture_output=True, text=True, errors="replace",
+        env=environment | dict(variables or {}),
+        cwd=folder,
+        input=text,
+        capture_output=True,
+        text=True,
+        errors="replace",
         check=False,
-    )  # fmt: skip
+    )
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:

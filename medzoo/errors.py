@@ -48,6 +48,11 @@ class MedzooError(Exception):
         return printable(super().__str__())
 
 
+def _words(text: str) -> str:
+    """A text as a code: small words joined by `-`."""
+    return "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
 def _rebuilt(kind: type[MedzooError], args: tuple[Any, ...], state: dict[str, Any]) -> MedzooError:
     error = kind.__new__(kind, *args)
     error.args = args
@@ -73,7 +78,7 @@ class UnknownNameError(UsageError):
         spelled = {one.lower(): one for one in known}  # compare names without their case
         near = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)]
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"Unknown {kind} {name!r}.{hint} {how}", code=f"unknown-{kind.replace(' ', '-')}")
+        super().__init__(f"Unknown {kind} {name!r}.{hint} {how}", code=f"unknown-{_words(kind)}")
         self.name, self.near = name, near
 
 
@@ -110,7 +115,22 @@ class PublishError(MedzooError):
 
 
 class DataContractError(MedzooError):
-    """A data set does not match its task: missing files, wrong hash, unknown labels, no patient ids."""
+    """A data set does not match its task: missing files, wrong hash, unknown labels, no patient ids.
+
+    Args:
+        message: as for every error; it names the first offenders.
+        code: as for every error.
+        offenders: all files, ids or rows with this problem.
+
+    >>> DataContractError("1 images do not exist: a.png.", code="images-missing", offenders=["a.png"]).offenders
+    ('a.png',)
+    """
+
+    offenders: tuple[str, ...]
+
+    def __init__(self, message: str = "", *, code: str = "", offenders: Iterable[object] = ()) -> None:
+        super().__init__(message, code=code)
+        self.offenders = tuple(map(str, offenders))
 
 
 class SplitError(DataContractError):
@@ -150,10 +170,19 @@ class OtherVersionError(ResultError):
 
 
 class MissingExtraError(MedzooError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Args:
+        package: its name on PyPI, or a description if one of several packages is enough.
+        extra: of medzoo, that installs it.
+        purpose: what needs it.
+
+    >>> MissingExtraError("a decoder (gdcm)", "medical", "Reading").code
+    'missing-a-decoder-gdcm'
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f'{purpose} needs {package}: pip install "medzoo[{extra}]"', code=f"missing-{package.lower()}")
+        super().__init__(f'{purpose} needs {package}: pip install "medzoo[{extra}]"', code=f"missing-{_words(package)}")
 
 
 class DiskFullError(MedzooError, OSError):

@@ -63,9 +63,12 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     pid = os.getpid()
     mine = {
-        "host": socket.gethostname(), "pid": pid, "born": process_birth(pid), "started": time.time(),
+        "host": socket.gethostname(),
+        "pid": pid,
+        "born": process_birth(pid),
+        "started": time.time(),
         "token": uuid.uuid4().hex,
-    }  # fmt: skip
+    }
     # only one process can create the file; a stale file is removed and the creation is tried again
     for attempt in range(100):
         try:

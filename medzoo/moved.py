@@ -48,10 +48,28 @@ class _MovedFinder(MetaPathFinder):
         """The spec of a moved module; None for every other name."""
         if name not in MOVED:
             return None
-        warnings.warn(
-            f"{name} is now {MOVED[name]}; the old name stops working in the next version.", FutureWarning, stacklevel=2
-        )
+        _warn_user(f"{name} is now {MOVED[name]}; the old name stops working in the next version.")
         return ModuleSpec(name, _MovedModule())
+
+
+def _warn_user(text: str) -> None:
+    """Warn at the line that imports. A fixed stacklevel can point into importlib: import_module adds frames of its own."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (frame.f_code.co_filename == __file__ or _is_importlib(frame.f_globals)):
+        frame = frame.f_back
+    place = frame.f_globals
+    warnings.warn_explicit(
+        text,
+        FutureWarning,
+        filename=frame.f_code.co_filename,
+        lineno=frame.f_lineno,
+        module=place.get("__name__"),
+        registry=place.setdefault("__warningregistry__", {}),
+    )
+
+
+def _is_importlib(place: dict[str, Any]) -> bool:
+    return str(place.get("__name__", "")).partition(".")[0] in ("importlib", "_frozen_importlib")
 
 
 def install() -> None:

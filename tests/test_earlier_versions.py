@@ -5,8 +5,10 @@
 
 import importlib
 import json
+import runpy
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,19 @@ def test_old_module_names_work_and_warn(name, monkeypatch):
     there = importlib.import_module(moved.MOVED[name])
     public = [one for one in vars(there) if not one.startswith("_")]
     assert all(getattr(module, one) is getattr(there, one) for one in public)
+
+
+@pytest.mark.parametrize("line", [
+    "import medzoo.claims", "from medzoo.claims import claim", "import_module('medzoo.claims')", "find_spec('medzoo.claims')",
+])  # fmt: skip
+def test_the_warning_points_at_the_line_that_imports(line, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "medzoo.claims", raising=False)
+    file = tmp_path / "script.py"
+    file.write_text(f"from importlib import import_module\nfrom importlib.util import find_spec\n\n{line}\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        runpy.run_path(str(file))
+    assert [(one.filename, one.lineno) for one in caught if one.category is FutureWarning] == [(str(file), 4)]
 
 
 def test_names_that_the_readme_showed(monkeypatch):

@@ -139,18 +139,20 @@ def test_only_missing_arguments_are_pythons_own_errors(function):
     "call", [medzoo.load, medzoo.fetch, medzoo.check, medzoo.transform, lambda x: medzoo.push(x, "lab/net")]
 )
 @pytest.mark.parametrize(
-    ("state", "says"),
+    ("state", "cause", "says"),
     [
-        ({"state": "running", "step": 5, "steps": 10}, "step 5 of 10"), ({"state": "resumable"}, "has not ended"),
-        ({"state": "failed", "error": "OSError: no room"}, "no room"), ({"state": "done"}, "stored no weights"),
+        ({"state": "running", "step": 5, "steps": 10}, "run-not-ended", "step 5 of 10"),
+        ({"state": "resumable"}, "run-not-ended", "has not ended"),
+        ({"state": "failed", "error": "OSError: no room"}, "run-failed", "no room"),
+        ({"state": "done"}, "run-without-weights", "stored no weights"),
     ],
-)  # fmt: skip
-def test_a_run_folder_without_a_checkpoint_says_how_far_it_is(call, state, says, tmp_path):
+)
+def test_a_run_folder_without_a_checkpoint_says_how_far_it_is(call, state, cause, says, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "status.json").write_text(json.dumps({"schema": "medzoo.status/1", "kind": "finetune", **state}))
     for path in (str(run), run, str(run / "checkpoint")):
-        with pytest.raises(WeightsUnavailableError, match=says):
+        with raises(WeightsUnavailableError, cause, match=says):
             call(path)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = sorted(path for folder in ("medzoo", "recipes", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py"))
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/ARCHITECTURE.md")]
+PAGES = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/ARCHITECTURE.md")
+]
 DATA = sorted(path for folder in ("recipes", "hub_configs") for path in (ROOT / folder).rglob("*.toml"))
 BANNED = {
     r"\bwish(es|ed)?\b": "choose, option",

@@ -46,9 +46,11 @@ class CellOptions(SharedOptions):
     results: str = option("store of results", "results", section=OUTPUT, metavar="DIR")
     keep_weights: bool = option("save the fine-tuned network in the run folder's checkpoint/", True, section=OUTPUT)
     license: str = option(
-        "licence of the fine-tuned folder (an SPDX id); needed before it may be pushed", "unknown", section=OUTPUT,
+        "licence of the fine-tuned folder (an SPDX id); needed before it may be pushed",
+        "unknown",
+        section=OUTPUT,
         metavar="ID",
-    )  # fmt: skip
+    )
     # protocol options as an earlier run resolved them: the keys protocol_* of its options.toml
     resolved: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 

@@ -89,21 +89,29 @@ def identity_of(options: CellOptions, mode: Mode, protocol: Protocol, task: Task
     return {
         "task": {"id": task.name, "version": task.version},
         "dataset": {
-            "fingerprint": task.fingerprint, "split_hash": task.split_hash, "label_policy": task.label_policy,
+            "fingerprint": task.fingerprint,
+            "split_hash": task.split_hash,
+            "label_policy": task.label_policy,
             "preprocess_hash": store.sha256_of(seen),
         },
         "checkpoint": {
-            "id": weights.name, "weights_sha256": weights.sha256 or None, "arch": weights.architecture,
+            "id": weights.name,
+            "weights_sha256": weights.sha256 or None,
+            "arch": weights.architecture,
             "init": "stored" if weights.sha256 else "random",
             **({"repo": weights.repo, "revision": weights.revision} if weights.repo else {}),
         },
         "protocol": {
-            "id": protocol.name, "hash": protocol.hash(), "label_fraction": options.fraction, "mode": mode,
+            "id": protocol.name,
+            "hash": protocol.hash(),
+            "label_fraction": options.fraction,
+            "mode": mode,
             "size": weights.size,
         },
-        "seed": options.seed, "fold": options.fold,
+        "seed": options.seed,
+        "fold": options.fold,
         **(compute.identity_of_processes() if mode == "finetune" else {}),
-    }  # fmt: skip
+    }
 
 
 def known_result(

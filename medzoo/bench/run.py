@@ -85,9 +85,14 @@ class CellRun:
         options, task = self.options, self.task
         classes = len(task.classes) if self.mode == "finetune" else 0
         self.model, self.size = load_at_size(
-            options.checkpoint, num_classes=classes, size=self.protocol.size or None, seed=options.seed, hub=options.hub,
-            accept_license=options.accept_license, drop_path=self.protocol.drop_path,
-        )  # fmt: skip
+            options.checkpoint,
+            num_classes=classes,
+            size=self.protocol.size or None,
+            seed=options.seed,
+            hub=options.hub,
+            accept_license=options.accept_license,
+            drop_path=self.protocol.drop_path,
+        )
         self.side = stored_side(self.size, self.protocol.crop_share)
         weights = loaded_weights(self.model, self.size)
         self.identity = identity_of(options, self.mode, self.protocol, task, weights)
@@ -175,10 +180,13 @@ class CellRun:
     def _announce(self) -> None:
         """Print the first lines of a run: its settings and all warnings."""
         compute.announce(
-            self.run, self.site, checkpoint=compute.checkpoint_label(self.model.load_receipt), counts=compute.counts_of(self.task),
+            self.run,
+            self.site,
+            checkpoint=compute.checkpoint_label(self.model.load_receipt),
+            counts=compute.counts_of(self.task),
             notes=self.task.notes,
             how=f"protocol {self.protocol.name} {self.mode} {self.protocol.hash()[:8]} ({_settings(self.protocol, self.size)})",
-        )  # fmt: skip
+        )
         other_unfinished_run = compute.other_unfinished_run(self.run.path, self.run.identity)
         warnings = [] if is_brief() else self._label_warnings  # a suite prints these once, before its first run
         for sentence in (
@@ -198,10 +206,15 @@ class CellRun:
         table: Any,  # noqa: ANN401 - an Arrow table
     ) -> Outcome:
         result = make_result(
-            self.identity, status=status, metric=self.task.metric, selection=selection, metrics=rows,
-            predictions=table, train={**facts, **fold_facts(self.task, self.options)},
+            self.identity,
+            status=status,
+            metric=self.task.metric,
+            selection=selection,
+            metrics=rows,
+            predictions=table,
+            train={**facts, **fold_facts(self.task, self.options)},
             environment=environment(self.protocol.precision),
-        )  # fmt: skip
+        )
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
         times = {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}
         result["provenance"] |= times

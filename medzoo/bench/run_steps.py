@@ -120,18 +120,25 @@ def train_network(
     scored = protocol.uses_metric or undefined_on(task, "validation") is None
     side = stored_side(size, protocol.crop_share)
     fitted = tuner.fit(
-        decoded_split(task, "train", side), decoded_split(task, "validation", side), run, seed=options.seed,
-        num_workers=options.num_workers, score=validation_score(task) if scored else None,
+        decoded_split(task, "train", side),
+        decoded_split(task, "validation", side),
+        run,
+        seed=options.seed,
+        num_workers=options.num_workers,
+        score=validation_score(task) if scored else None,
         worded=lambda score: score_text(task, score),
-    )  # fmt: skip
+    )
     if progress.is_main_process():
         draw_curves(run)
     by_loss = protocol.monitor == "loss"
     values = fitted.history.losses if by_loss else fitted.scores
     selection = {
-        "split": "validation", "metric": "loss" if by_loss else task.metric, "n_candidates": len(values),
-        "test_evaluations": 1, "value": None if fitted.best_epoch is None else values[fitted.best_epoch],
-    }  # fmt: skip
+        "split": "validation",
+        "metric": "loss" if by_loss else task.metric,
+        "n_candidates": len(values),
+        "test_evaluations": 1,
+        "value": None if fitted.best_epoch is None else values[fitted.best_epoch],
+    }
     facts = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
     if fitted.history.stops:
         facts["stopped_early"] = True
@@ -168,18 +175,26 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
     train_rows, validation_rows = (features(train), train.labels), (features(validation), validation.labels)
     started = time.monotonic()
     probe = fit_probe(
-        train_rows, validation_rows, kind=task.kind, classes=len(task.classes), regularisation=protocol.regularisation,
+        train_rows,
+        validation_rows,
+        kind=task.kind,
+        classes=len(task.classes),
+        regularisation=protocol.regularisation,
         score=validation_score(task),
-    )  # fmt: skip
+    )
     progress.say_part(
         f"{counted(probe.candidates, 'penalty', 'penalties')} fitted on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} "
         f"features: C = {probe.regularisation:g}, {score_text(task, probe.score)} on validation, "
         f"{progress.duration(time.monotonic() - started)}"
     )
     selection = {
-        "split": "validation", "metric": task.metric, "n_candidates": probe.candidates, "test_evaluations": 1,
-        "value": probe.score, "regularisation": probe.regularisation,
-    }  # fmt: skip
+        "split": "validation",
+        "metric": task.metric,
+        "n_candidates": probe.candidates,
+        "test_evaluations": 1,
+        "value": probe.score,
+        "regularisation": probe.regularisation,
+    }
     facts = {"converged": probe.converged, "state_sha256": weights_hash(model), "counts": data_counts(task)}
     return Trained(lambda rows: probe.predict(features(rows)), selection, facts)
 

@@ -125,13 +125,18 @@ def cell_options(suite: Suite, cell: SuiteCell, places: Places) -> CellOptions:
     return CellOptions(
         **{
             "keep_weights": False,  # a table of thousands of runs would fill a disk
-            **places.common, **({"precision": places.precision} if settled else {}),
-            "task": cell.task, "protocol": cell.protocol, "seed": cell.seed, "results": str(places.results),
+            **places.common,
+            **({"precision": places.precision} if settled else {}),
+            "task": cell.task,
+            "protocol": cell.protocol,
+            "seed": cell.seed,
+            "results": str(places.results),
             "checkpoint": hub_name(suite, cell.checkpoint) if mine else cell.checkpoint,
             "hub": str(places.hub) if mine else places.user_hub,
-            "out": str(places.runs / cell.folder), **cell.options,
+            "out": str(places.runs / cell.folder),
+            **cell.options,
         }
-    )  # fmt: skip
+    )
 
 
 def check_suite(suite: Suite, places: Places) -> None:

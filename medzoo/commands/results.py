@@ -97,14 +97,15 @@ def list_(
     # aligned lines
     lines = [
         (
-            f"{row['task']}@{row['version']}", row["checkpoint"],
+            f"{row['task']}@{row['version']}",
+            row["checkpoint"],
             f"{row['protocol']} {row['mode']}" + ("" if row["fraction"] == 1 else f" {row['fraction']:g}"),
             f"seed {row['seed']}" + ("" if row["fold"] is None else f" fold {row['fold']}"),
             _worded(row),
             row["run_id"][:16] + ("  (reported)" if row["reported"] else ""),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())

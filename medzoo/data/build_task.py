@@ -125,7 +125,9 @@ def marks(cells: Sequence[Mapping[str, str]], classes: Sequence[str], ids: Seque
     if bad:
         complain(
             DataContractError(
-                f"{where}: {len(bad)} labels are not 1, 0, -1 or empty: {listed(bad)}.", code="label-not-a-mark"
+                f"{where}: {len(bad)} labels are not 1, 0, -1 or empty: {listed(bad)}.",
+                code="label-not-a-mark",
+                offenders=bad,
             )
         )
     return found
@@ -147,6 +149,7 @@ def numbered(words: Sequence[str], classes: Sequence[str], ids: Sequence[str], w
             DataContractError(
                 f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}.",
                 code="label-outside-classes",
+                offenders=bad,
             )
         )
     return [place.get(word, -1) for word in words]

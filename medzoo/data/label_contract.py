@@ -56,7 +56,9 @@ def check_labels(
     if empty:
         complain(
             DataContractError(
-                f"Task {task}: no training image has the class {listed(empty)}.", code="class-without-training-images"
+                f"Task {task}: no training image has the class {listed(empty)}.",
+                code="class-without-training-images",
+                offenders=empty,
             )
         )
     return labels
@@ -76,6 +78,7 @@ def _label_array(task: str, split: str, kind: str, classes: tuple[str, ...], tab
                     f"Task {task}, {split}: {len(wrong)} rows do not have {len(classes)} labels, one per class: "
                     f"{listed(ids[row].as_py() for row in wrong)}.",
                     code="label-count-wrong",
+                    offenders=[ids[row].as_py() for row in wrong],
                 )
             )
             return None
@@ -88,6 +91,7 @@ def _label_array(task: str, split: str, kind: str, classes: tuple[str, ...], tab
             DataContractError(
                 f"Task {task}, {split}: {len(wrong)} labels are not numbers: {listed(named)}.",
                 code="label-not-a-number",
+                offenders=named,
             )
         )
         return None
@@ -127,6 +131,7 @@ def _inside(
                     f"Task {task}, {split}: {len(named)} labels are not 0, 1 or empty: {listed(named)}. "
                     "(Uncertain labels are -1, and the label policy replaces them.)",
                     code="label-not-a-mark",
+                    offenders=named,
                 )
             )
             return None
@@ -138,6 +143,7 @@ def _inside(
                 DataContractError(
                     f"Task {task}, {split}: {len(missing)} images have no finite value: {listed(missing)}.",
                     code="label-not-finite",
+                    offenders=missing,
                 )
             )
             return None
@@ -150,6 +156,7 @@ def _inside(
                 f"Task {task}, {split}: {len(outside)} labels are outside the {len(classes)} classes "
                 f"({listed(classes)}): {listed(outside)}.",
                 code="label-outside-classes",
+                offenders=outside,
             )
         )
         return None

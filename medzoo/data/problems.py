@@ -46,7 +46,7 @@ def complain_of(offenders: Collection[object], what: str, *, code: str) -> None:
     ['2 rows are empty: a, b.']
     """
     if offenders:
-        complain(DataContractError(f"{what}: {listed(offenders)}.", code=code))
+        complain(DataContractError(f"{what}: {listed(offenders)}.", code=code, offenders=offenders))
 
 
 def advise(text: str) -> None:

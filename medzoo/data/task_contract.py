@@ -88,7 +88,9 @@ def check_ids(task: str, tables: Mapping[str, pa.Table]) -> None:
         twice = [value for value, count in Counter(ids).items() if count > 1]
         complain(
             DataContractError(
-                f"Task {task}: {len(twice)} ids occur more than once: {listed(twice)}.", code="image-id-repeated"
+                f"Task {task}: {len(twice)} ids occur more than once: {listed(twice)}.",
+                code="image-id-repeated",
+                offenders=twice,
             )
         )
 
@@ -139,6 +141,7 @@ def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None
                     f"Task {task}, {split}: {len(bad)} images have an empty patient (or group) id: {listed(bad)}. "
                     "Fill it in, or declare that there is none.",
                     code="patient-id-empty",
+                    offenders=bad,
                 )
             )
         for value in distinct:
@@ -151,6 +154,7 @@ def check_groups(task: str, tables: Mapping[str, pa.Table], groups: str) -> None
                 f"Task {task}: {len(shared)} patients (or groups) are in more than one split: {listed(named)}. "
                 "Give a split file that puts each of them into one split.",
                 code="patients-in-several-splits",
+                offenders=shared,
             )
         )
     if len(tables) > 1 and not none:
@@ -194,6 +198,7 @@ def check_images(task: str, tables: Mapping[str, pa.Table]) -> None:
             SplitError(
                 f"Task {task}: {len(shared)} images are in more than one split: {listed(named)}.",
                 code="images-in-several-splits",
+                offenders=shared,
             )
         )
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 SPLITS = ("train", "validation", "test")
 # Spellings of the splits in names of folders, files and columns.
 SPLIT_WORDS = {
-    "train": "train", "training": "train", "trn": "train", "val": "validation", "valid": "validation",
-    "validation": "validation", "dev": "validation", "test": "test", "testing": "test", "tst": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "trn": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "tst": "test",
+}
 EXCLUDED = "excluded"
 UNCERTAIN = "uncertain"  # column: the labels that training draws ("soft"), or that are 1 only by the policy ("one")
 MARKS = {"1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0, "-1": -1.0, "-1.0": -1.0}

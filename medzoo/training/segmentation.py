@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from medzoo.errors import UsageError
+from medzoo.errors import MissingExtraError, UsageError
 
 Decoder = Literal["auto", "unet", "upernet", "dpt"]
 UNET_CHANNELS = (256, 128, 64, 32, 16)  # of smp's U-Net, coarse to fine
@@ -181,10 +181,7 @@ def _joined(encoder: _Pyramid | _Tokens, decoder: str, classes: int) -> Segmente
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
         from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
     except ImportError as error:
-        raise UsageError(
-            "Segmentation needs segmentation-models-pytorch: pip install 'medzoo[recipes]'.",
-            code="missing-segmentation-models-pytorch",
-        ) from error
+        raise MissingExtraError("segmentation-models-pytorch", "recipes", "Segmentation") from error
     widths = encoder.out_channels
     network: nn.Module
     head: nn.Module

@@ -21,9 +21,13 @@ from medzoo.zoo.registry.locations import PUBLIC_HUB, LocatedFolder, cache_root,
 
 # Folders of the home and the kinds of their items. The user's own entries (hub_configs) and consents (accepted) are not cache.
 KINDS = {
-    "checkpoints": "checkpoint", "snapshots": "from the Hub", "upstream": "download", "decoded": "decoded images",
-    "features": "features", "data": "data set",
-}  # fmt: skip
+    "checkpoints": "checkpoint",
+    "snapshots": "from the Hub",
+    "upstream": "download",
+    "decoded": "decoded images",
+    "features": "features",
+    "data": "data set",
+}
 _SHA256_NAME = re.compile(r"-([0-9a-f]{64})\.safetensors")  # decoded images have their sha256 in the file name
 PART_SECONDS = 24 * 3600.0  # age of an unfinished download that is removed
 

@@ -51,9 +51,15 @@ class ResNetSmallImage(ResNet):
         super().__init__(*arguments, **kwargs)
         old: nn.Conv2d = self.conv1  # type: ignore[has-type]
         self.conv1 = nn.Conv2d(
-            old.in_channels, old.out_channels, 3, stride=1, padding=1, bias=False,
-            device=old.weight.device, dtype=old.weight.dtype,
-        )  # fmt: skip
+            old.in_channels,
+            old.out_channels,
+            3,
+            stride=1,
+            padding=1,
+            bias=False,
+            device=old.weight.device,
+            dtype=old.weight.dtype,
+        )
         nn.init.kaiming_normal_(
             self.conv1.weight, mode="fan_out", nonlinearity="relu"
         )  # as timm initialises the others
@@ -140,9 +146,14 @@ def _set_eps(model: nn.Module, eps: float) -> None:
 
 def _padded_same(old: nn.Conv2d) -> Conv2dSame:
     new = Conv2dSame(
-        old.in_channels, old.out_channels, old.kernel_size, stride=old.stride, bias=False,
-        device=old.weight.device, dtype=old.weight.dtype,
-    )  # fmt: skip
+        old.in_channels,
+        old.out_channels,
+        old.kernel_size,
+        stride=old.stride,
+        bias=False,
+        device=old.weight.device,
+        dtype=old.weight.dtype,
+    )
     new.weight = old.weight
     return new
 
@@ -195,8 +206,13 @@ def _resnet(
 
 
 VARIANTS: tuple[Callable[..., nn.Module], ...] = (
-    resnet18_cifar, resnet50_v1, resnet50_same, resnet50_samepool, densenet121_keras, inception_v3_keras,
-)  # fmt: skip
+    resnet18_cifar,
+    resnet50_v1,
+    resnet50_same,
+    resnet50_samepool,
+    densenet121_keras,
+    inception_v3_keras,
+)
 
 
 for _variant in VARIANTS:

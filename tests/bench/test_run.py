@@ -12,7 +12,7 @@ from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.data.split_counts import data_counts
 from medzoo.data.task_registry import open_family
-from medzoo.errors import DivergedError, MedzooError, RunFolderError, UsageError
+from medzoo.errors import DivergedError, IntegrityError, RunFolderError, UsageError
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
@@ -179,8 +179,8 @@ def test_segmentation_is_read_but_not_trained(options, tmp_path):
         run_cell(options(task="montgomery", root=str(tmp_path / "root")))
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut"])
-def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_path, damage):
+@pytest.mark.parametrize("damage, cause", [("flipped", "weights-hash-wrong"), ("cut", "weights-truncated")])
+def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_path, damage, cause):
     import shutil
 
     shutil.copytree(tiny_hub, tmp_path / "hub")
@@ -188,7 +188,7 @@ def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_pa
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
-    with pytest.raises(MedzooError, match=r"model\.safetensors"):
+    with raises(IntegrityError, cause, match=r"model\.safetensors"):
         run_cell(options(hub=str(tmp_path / "hub")))
     assert not (tmp_path / "run").exists()
 

@@ -123,25 +123,25 @@ def test_probes_stay_in_the_precision_of_their_protocol(suite, suits, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("top", "tasks", "good"),
+    ("top", "tasks", "cause"),
     [
-        ("", ['"fp32"', '"fp32"'], True),
-        ('precision = "fp32"\n', ['"fp32"', None], True),
-        ("", ['"fp32"', '"bf16"'], False),
-        ("", ['"fp32"', None], False),
-        ('precision = "bf16"\n', ['"fp32"', None], False),
-        ('precision = "fp16"\n', [None, None], False),
-        ("precision = 32\n", [None, None], False),
+        ("", ['"fp32"', '"fp32"'], None),
+        ('precision = "fp32"\n', ['"fp32"', None], None),
+        ("", ['"fp32"', '"bf16"'], "suite-precision-mixed"),
+        ("", ['"fp32"', None], "suite-precision-mixed"),
+        ('precision = "bf16"\n', ['"fp32"', None], "suite-precision-mixed"),
+        ('precision = "fp16"\n', [None, None], "precision-unknown"),
+        ("precision = 32\n", [None, None], "suite-type-wrong"),
     ],
 )
-def test_a_suite_has_one_precision(tmp_path, top, tasks, good):
+def test_a_suite_has_one_precision(tmp_path, top, tasks, cause):
     rows = [
         f'{{ name = "t{number}"{"" if stated is None else f", precision = {stated}"} }}'
         for number, stated in enumerate(tasks)
     ]
     (tmp_path / "s.toml").write_text(f'{top}checkpoints = ["a"]\ntasks = [{", ".join(rows)}]\n')
-    if not good:
-        with pytest.raises(UsageError, match="precision"):
+    if cause:
+        with raises(UsageError, cause, match="precision"):
             load_suite(tmp_path / "s.toml")
         return
     suite = load_suite(tmp_path / "s.toml")

@@ -143,12 +143,13 @@ def test_what_is_refused_leaves_nothing_behind(file, private_home, name, change,
     assert left_behind() == [] and name not in [row for row in medzoo.list_models() if "ours" in row]
 
 
-@pytest.mark.parametrize(
-    "content", [b"<!DOCTYPE html><html>sign in</html>", b"", b"PK\x03\x04 not a zip", b"\x80\x02."]
-)
-def test_what_is_no_weights_file(tmp_path, private_home, content):
+@pytest.mark.parametrize("content, cause", [
+    (b"<!DOCTYPE html><html>sign in</html>", "file-is-web-page"), (b"", "file-empty"),
+    (b"PK\x03\x04 not a zip", "zip-unreadable"), (b"\x80\x02.", "pickle-damaged"),
+])  # fmt: skip
+def test_what_is_no_weights_file(tmp_path, private_home, content, cause):
     (tmp_path / "x.pth").write_bytes(content)
-    with pytest.raises(ConversionError, match=r"x\.pth"):
+    with raises(ConversionError, cause, match=r"x\.pth"):
         add(tmp_path / "x.pth", NAME, **FACTS)
     assert left_behind() == []
     with raises(UsageError, "file-not-found"):

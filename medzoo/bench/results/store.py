@@ -31,9 +31,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "ResultStore", "environment", "headline_value", "make_result", "predictions", "predictions_path", "read_result",
-    "run_id", "safe_name", "validate", "write_copy",
-]  # fmt: skip
+    "ResultStore",
+    "environment",
+    "headline_value",
+    "make_result",
+    "predictions",
+    "predictions_path",
+    "read_result",
+    "run_id",
+    "safe_name",
+    "validate",
+    "write_copy",
+]
 # These may differ between two correct runs of one identity. The identity itself is compared by its key, because the
 # source of the weights (repo, revision) may differ.
 NOT_COMPARED = ("environment", "provenance", "train", "identity")

@@ -45,9 +45,12 @@ def flat_table(results: Iterable[tuple[str, Mapping[str, Any]]]) -> pa.Table:
     import pyarrow as pa
 
     kinds = {
-        **dict.fromkeys(TEXT, pa.string()), **dict.fromkeys(WHOLE, pa.int64()), **dict.fromkeys(REAL, pa.float64()),
-        "primary": pa.bool_(), "reported": pa.bool_(),
-    }  # fmt: skip
+        **dict.fromkeys(TEXT, pa.string()),
+        **dict.fromkeys(WHOLE, pa.int64()),
+        **dict.fromkeys(REAL, pa.float64()),
+        "primary": pa.bool_(),
+        "reported": pa.bool_(),
+    }
     ordered = sorted(results, key=lambda pair: (pair[1]["provenance"]["origin"] == "reported", pair[0]))
     rows = [row for file, result in ordered for row in _rows(file, result)]
     return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
@@ -73,12 +76,14 @@ def _rows(file: str, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     nothing = {"name": result["metric"], "label": None, "value": None, "undefined": None}
     for number, row in enumerate(result["metrics"] or [nothing]):
         yield common | {
-            "metric": row["name"], "label": row["label"], "undefined": row["undefined"],
+            "metric": row["name"],
+            "label": row["label"],
+            "undefined": row["undefined"],
             "primary": row["name"] == result["metric"] and row["label"] is None,
             "value": None if row["value"] is None else float(row["value"]),
             **{name: row.get(name) for name in ("n", "n_pos", "n_patients", "n_labels")},
             "result": None if number else store.canonical_json(result),
-        }  # fmt: skip
+        }
 
 
 def results_of(table: pa.Table) -> list[tuple[str, dict[str, Any]]]:

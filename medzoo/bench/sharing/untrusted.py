@@ -123,9 +123,11 @@ def open_parquet(path: Path, *, strings: tuple[str, ...] = ()) -> Any:  # noqa: 
 
     # the limits of the content
     for what, count, most in (
-        ("rows", facts.num_rows, ROWS), ("columns", facts.num_columns, COLUMNS),
-        ("cells", facts.num_rows * facts.num_columns, CELLS), ("unpacked bytes", unpacked, UNPACKED_LIMIT),
-    ):  # fmt: skip
+        ("rows", facts.num_rows, ROWS),
+        ("columns", facts.num_columns, COLUMNS),
+        ("cells", facts.num_rows * facts.num_columns, CELLS),
+        ("unpacked bytes", unpacked, UNPACKED_LIMIT),
+    ):
         if count > most:
             raise ResultError(f"The file has {count:,} {what}; the limit is {most:,}.", code="parquet-too-large")
     return opened
@@ -188,9 +190,12 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         first = field.name.partition(":")[0]
         valid = {
-            "sample": pa.types.is_string(kind), "patient": pa.types.is_string(kind), "mask": pa.types.is_boolean(kind),
-            "label": pa.types.is_integer(kind), "probability": pa.types.is_floating(kind),
-        }.get(first, True)  # fmt: skip
+            "sample": pa.types.is_string(kind),
+            "patient": pa.types.is_string(kind),
+            "mask": pa.types.is_boolean(kind),
+            "label": pa.types.is_integer(kind),
+            "probability": pa.types.is_floating(kind),
+        }.get(first, True)
         wrong += [] if valid else [f"{field.name} has the type {kind}"]
         wrong += [f"{field.name} has metadata"] if field.metadata else []
     metadata = {key: value for key, value in (schema.metadata or {}).items() if (key, value) != MARK}

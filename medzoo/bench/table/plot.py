@@ -88,9 +88,15 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
         if cell.mean is not None and len(values) > 1:
             axis.plot([cell.mean, cell.mean], [y - 0.24, y + 0.24], color=INK, linewidth=1.8, zorder=4)
         axis.text(
-            1.03, y, cell.worded(column.digits), transform=axis.get_yaxis_transform(), va="center", ha="left",
-            fontsize=9, color=INK if cell.mean is not None else "#8a949e",
-        )  # fmt: skip
+            1.03,
+            y,
+            cell.worded(column.digits),
+            transform=axis.get_yaxis_transform(),
+            va="center",
+            ha="left",
+            fontsize=9,
+            color=INK if cell.mean is not None else "#8a949e",
+        )
     if not any(cell.values for cell in cells):
         axis.set_xticks([])
     if column.size:

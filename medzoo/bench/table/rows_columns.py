@@ -79,10 +79,19 @@ def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, pla
         validation = result["train"].get("folds")
         split, folds = (validation["sha256"], validation["count"]) if validation else (split, 0)  # 0: not known
     return Column(
-        task, identity["task"]["version"], (data["fingerprint"], split, data["label_policy"] or ""),
-        protocol["id"], protocol["mode"], float(protocol["label_fraction"]), protocol["hash"], metric,
-        result["provenance"]["origin"] == "reported", title, folds=folds, place=place,
-    )  # fmt: skip
+        task,
+        identity["task"]["version"],
+        (data["fingerprint"], split, data["label_policy"] or ""),
+        protocol["id"],
+        protocol["mode"],
+        float(protocol["label_fraction"]),
+        protocol["hash"],
+        metric,
+        result["provenance"]["origin"] == "reported",
+        title,
+        folds=folds,
+        place=place,
+    )
 
 
 def counted_folds(column: Column, runs: Iterable[Run]) -> Column:
@@ -102,21 +111,28 @@ def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
     checkpoint = identity["checkpoint"]
     reason = whole["undefined"] if whole else f"no {metric} in this result"
     return Run(
-        seed=identity["seed"], fold=identity["fold"], status=result["status"],
+        seed=identity["seed"],
+        fold=identity["fold"],
+        status=result["status"],
         value=whole["value"] if ok and whole else None,
         undefined=(reason if result["status"] == "ok" else result["train"].get("reason")),
-        run_id=result["run_id"], path=path,
+        run_id=result["run_id"],
+        path=path,
         recipe="|".join(
             str(x)
             for x in (
-                identity["dataset"]["preprocess_hash"], checkpoint["arch"], checkpoint["init"], identity.get("processes", 1),
+                identity["dataset"]["preprocess_hash"],
+                checkpoint["arch"],
+                checkpoint["init"],
+                identity.get("processes", 1),
             )
         ),
-        n=whole["n"] if whole else None, n_patients=whole["n_patients"] if whole else None,
+        n=whole["n"] if whole else None,
+        n_patients=whole["n_patients"] if whole else None,
         n_labels=whole.get("n_labels") if whole else None,
         of_labels=sum(row["label"] is not None for row in named) or None,
         pixels=identity["protocol"].get("size"),
-    )  # fmt: skip
+    )
 
 
 def place(run: Run) -> tuple[int, int, str]:
@@ -151,9 +167,17 @@ def ordered_columns(used: Iterable[Column], chosen: Sequence[tuple[str, str]]) -
 
     def order(c: Column) -> tuple[Any, ...]:
         return (
-            c.place, _natural(c.task), _natural(c.version), c.data, c.protocol, c.mode, c.fraction, c.protocol_hash, c.metric,
+            c.place,
+            _natural(c.task),
+            _natural(c.version),
+            c.data,
+            c.protocol,
+            c.mode,
+            c.fraction,
+            c.protocol_hash,
+            c.metric,
             c.reported,
-        )  # fmt: skip
+        )
 
     return sorted(columns, key=order)
 

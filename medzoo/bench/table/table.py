@@ -169,9 +169,14 @@ def table(
 
     # build the table
     parts = build(
-        placed, rows=row_labels, columns=list(column_titles.items()), title=title or "Results", root=root,
-        notes=[*rows.notes, *footnotes], outside=outside,
-    )  # fmt: skip
+        placed,
+        rows=row_labels,
+        columns=list(column_titles.items()),
+        title=title or "Results",
+        root=root,
+        notes=[*rows.notes, *footnotes],
+        outside=outside,
+    )
     made = Table(*parts)
     if metric and not any(run.n for cells in made.grid for cell in cells for run in cell.runs):
         raise ResultError(f"No result has the metric {metric!r}.", code="metric-missing")

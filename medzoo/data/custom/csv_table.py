@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 from medzoo.data.custom.column_roles import ALIASES, find_column, named_column
-from medzoo.data.custom.sheet import Sheet
+from medzoo.data.custom.image_table import ImageTable
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import all_files_below
 from medzoo.data.images.frame_key import file_of
@@ -47,9 +47,11 @@ def find_tables(path: Path) -> dict[str, Path]:
     tables = [item for item in files if item.suffix.lower() in ENDINGS]
     if not tables:
         unread = [
-            item.name for item in files if item.suffix.lower() in _OTHER_TABLES
+            item.name
+            for item in files
+            if item.suffix.lower() in _OTHER_TABLES
             or (item.suffix.lower() in (".txt", ".json") and item.stem.lower() in _TABLE_NAMES)
-        ]  # fmt: skip
+        ]
         if unread:
             advise(
                 f"{path}: {listed(unread, 5)} {'is' if len(unread) == 1 else 'are'} not read. If they contain the labels, save "
@@ -71,7 +73,7 @@ def find_tables(path: Path) -> dict[str, Path]:
     )
 
 
-def read_table(tables: dict[str, Path], image: str | None) -> Sheet:
+def read_table(tables: dict[str, Path], image: str | None) -> ImageTable:
     """Read a table whose images are files. Rows without an image file are an error, and are dropped inside of `collecting`.
 
     Args:
@@ -110,12 +112,18 @@ def read_table(tables: dict[str, Path], image: str | None) -> Sheet:
     class_files = ["classes.json"] if (root / "classes.json").is_file() else []
     keys = [keys[row] for row in kept]
     files = [file_of(root, key) for key in keys]
-    return Sheet(
-        where, root, FileReader(root), {name: [cells[row] for row in kept] for name, cells in columns.items()}, column, keys,
+    return ImageTable(
+        where,
+        root,
+        FileReader(root),
+        {name: [cells[row] for row in kept] for name, cells in columns.items()},
+        column,
+        keys,
         [*(path.name for path in tables.values()), *class_files, *dict.fromkeys(files)],
-        paths=files, parts=[parts[row] for row in kept] if len(tables) > 1 else None,
+        paths=files,
+        parts=[parts[row] for row in kept] if len(tables) > 1 else None,
         notes=[f"images: column {column} of {', '.join(path.name for path in tables.values())}"],
-    )  # fmt: skip
+    )
 
 
 def with_slashes(root: Path, key: str) -> str:
@@ -137,6 +145,7 @@ def need_images(where: object, root: Path, keys: Sequence[str]) -> list[bool]:
             DataContractError(
                 f"{where}: {len(absent)} images do not exist below {root}: {listed(absent)}.{_hint(root, absent[0])}",
                 code="image-files-missing",
+                offenders=absent,
             )
         )
     return present

@@ -9,7 +9,7 @@ from pathlib import Path
 from medzoo.data.build_task import by_split
 from medzoo.data.custom.find_images import Images, find_images
 from medzoo.data.custom.groups import find_groups
-from medzoo.data.custom.sheet import CustomData, Sheet
+from medzoo.data.custom.image_table import CustomData, ImageTable
 from medzoo.data.images.read import SUFFIXES
 from medzoo.data.problems import advise, complain, complain_of
 from medzoo.data.readers.image_file import FileReader
@@ -40,11 +40,19 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
     classes = layout.classes
     names = [name for name, _, _ in rows]
     parts = [part for _, _, part in rows]
-    sheet = Sheet(
-        path, path, FileReader(path), {"image": names}, "image", names, names, paths=names, class_depth=layout.depth,
+    table = ImageTable(
+        path,
+        path,
+        FileReader(path),
+        {"image": names},
+        "image",
+        names,
+        names,
+        paths=names,
+        class_depth=layout.depth,
         notes=[layout.note],
-    )  # fmt: skip
-    patients, stated = find_groups(sheet, groups, None)
+    )
+    patients, stated = find_groups(table, groups, None)
     place = {name: index for index, name in enumerate(classes)}
     columns = {"id": names, "image": names, "label": [place[word] for _, word, _ in rows], "patient_id": patients}
     if layout.folds:
@@ -53,7 +61,7 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
     kind = "binary" if len(classes) == 2 else "multiclass"
     split = by_split(columns, parts)
     _same_files(path, split)
-    return CustomData(kind, classes, stated, split, path, names, FileReader(path), sheet.notes)
+    return CustomData(kind, classes, stated, split, path, names, FileReader(path), table.notes)
 
 
 def read_unlabelled(path: Path, groups: str | None) -> CustomData:
@@ -77,14 +85,14 @@ def read_unlabelled(path: Path, groups: str | None) -> CustomData:
     splits = {top: split_of(top) for top in tops}
     divided = None not in splits.values() and "train" in splits.values()
     parts = [str(splits[name.partition("/")[0]]) if divided else "train" for name in names]
-    sheet = Sheet(path, path, FileReader(path), {"image": names}, "image", names, names, paths=names)
-    patients, stated = find_groups(sheet, groups, None, needed=False)
+    table = ImageTable(path, path, FileReader(path), {"image": names}, "image", names, names, paths=names)
+    patients, stated = find_groups(table, groups, None, needed=False)
     columns = by_split({"id": names, "image": names, "patient_id": patients}, parts)
     _same_files(path, columns)
     note = f"images: {len(names)} in {len({name.rpartition('/')[0] for name in names})} folders, without labels"
     if found.others:
         note += f"; {len(found.others)} other files are not used: {listed(found.others, 3)}"
-    return CustomData("unlabelled", (), stated, columns, path, names, FileReader(path), [note, *sheet.notes])
+    return CustomData("unlabelled", (), stated, columns, path, names, FileReader(path), [note, *table.notes])
 
 
 class _Layout:
@@ -173,6 +181,7 @@ class _Layout:
                         f"{self.root / folder} has {len(loose)} images outside class folders: "
                         f"{listed(name[len(start) :] for name in loose)}. Add a CSV, or move them.",
                         code="images-outside-class-folders",
+                        offenders=loose,
                     )
                 )
         outside = [n for n in self.images if n.count("/") == 0 and "" not in self.parts]
@@ -275,5 +284,6 @@ def _same_files(root: Path, columns: dict[str, dict[str, list[str]]]) -> None:
             SplitError(
                 f"{root}: {len(shared)} files are in more than one split, by links: {listed(shared, 5)}.",
                 code="files-in-several-splits",
+                offenders=shared,
             )
         )

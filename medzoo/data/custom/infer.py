@@ -80,7 +80,11 @@ def infer_labels(
     """
     empty = [str(key) for key, value in zip(ids, values, strict=True) if is_empty(value)]
     if empty:
-        complain(DataContractError(f"{where}: {len(empty)} rows have no label: {listed(empty)}.", code="label-empty"))
+        complain(
+            DataContractError(
+                f"{where}: {len(empty)} rows have no label: {listed(empty)}.", code="label-empty", offenders=empty
+            )
+        )
         labelled = [not is_empty(value) for value in values]
         rest = [value for value, given in zip(values, labelled, strict=True) if given]
         rest_ids = [key for key, given in zip(ids, labelled, strict=True) if given]
@@ -105,6 +109,7 @@ def infer_labels(
             DataContractError(
                 f"{where}: {len(bad)} labels are outside the {len(classes)} classes ({listed(classes)}): {listed(bad)}.",
                 code="label-outside-classes",
+                offenders=bad,
             )
         )
     return _kind(len(classes)), classes, [place.get(word) for word in words]
@@ -125,6 +130,7 @@ def _as_numbers(
                 f"{where}: {len(bad)} labels are not numbers, but the other {len(real)} are numbers with fractions: "
                 f"{listed(bad)}. Correct them.",
                 code="label-not-a-number",
+                offenders=bad,
             )
         )
         return "regression", (), list(numbers)
@@ -143,6 +149,7 @@ def _as_numbers(
             DataContractError(
                 f"{where}: labels spell one number in several ways: {listed(twice)}. Use one spelling per class.",
                 code="label-spelled-differently",
+                offenders=twice,
             )
         )
     unique = sorted({int(number) for number in real})

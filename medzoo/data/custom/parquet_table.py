@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.custom.column_roles import find_column, named_column
-from medzoo.data.custom.sheet import Sheet
+from medzoo.data.custom.image_table import ImageTable
 from medzoo.data.images.frame_key import file_of
 from medzoo.data.problems import complain_of
 from medzoo.data.readers.parquet import ParquetReader, open_parquet
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
-def read_parquet(path: Path, image: str | None) -> Sheet:
+def read_parquet(path: Path, image: str | None) -> ImageTable:
     """Read a Parquet file, or a folder with train.parquet, validation.parquet, test.parquet (or their shards).
 
     Args:
@@ -58,12 +58,20 @@ def read_parquet(path: Path, image: str | None) -> Sheet:
     linked = _need_linked(path, root, cells)
     class_files = ["classes.json"] if (root / "classes.json").is_file() else []
     classes = {key: known for key in first.column_names if (known := _class_names(features.get(key)))}
-    return Sheet(
-        path, root, ParquetReader(root, column), {key: cells for key, cells in columns.items() if key not in heavy}, column, keys,
-        [*tables, *class_files, *linked], paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
-        parts=None if list(files) == ["all"] else parts, named_by_cell=False, names=classes,
+    return ImageTable(
+        path,
+        root,
+        ParquetReader(root, column),
+        {key: cells for key, cells in columns.items() if key not in heavy},
+        column,
+        keys,
+        [*tables, *class_files, *linked],
+        paths=None if None in cells else [file_of(root, str(cell)) for cell in cells],
+        parts=None if list(files) == ["all"] else parts,
+        named_by_cell=False,
+        names=classes,
         notes=[f"images: column {column} of {listed(tables, 3)}"],
-    )  # fmt: skip
+    )
 
 
 def _files(path: Path) -> tuple[Path, dict[str, list[str]]]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medzoo.data.custom.column_roles import candidates, is_sure_split, named_column, plain
+from medzoo.data.custom.image_table import NOTHING, ImageTable
 from medzoo.data.custom.infer import plain_number
 from medzoo.data.custom.label_columns import mark_of
-from medzoo.data.custom.sheet import NOTHING, Sheet
 from medzoo.data.problems import complain, complain_of
 from medzoo.data.splits.split_names import fold_of, split_of
 from medzoo.data.vocabulary import EXCLUDED, is_empty
@@ -39,11 +39,11 @@ class StatedSplit:
     note: str = ""
 
 
-def stated_split(sheet: Sheet, chosen: str | None, taken: Collection[str]) -> StatedSplit:
+def stated_split(table: ImageTable, chosen: str | None, taken: Collection[str]) -> StatedSplit:
     """The split that a table states. If there are two sources, they must agree.
 
     Args:
-        sheet: the table.
+        table: the table.
         chosen: the column that the user names; "none" for a new split; None looks at the names and cells of all columns.
         taken: columns that are image, label, mask or group.
 
@@ -52,62 +52,63 @@ def stated_split(sheet: Sheet, chosen: str | None, taken: Collection[str]) -> St
     """
     if chosen == NOTHING:
         return StatedSplit()
-    free = [name for name in sheet.columns if name not in taken]
+    free = [name for name in table.columns if name not in taken]
     if chosen is not None:
-        return _of_column(sheet, named_column(chosen, list(sheet.columns), "split", sheet.where))
+        return _of_column(table, named_column(chosen, list(table.columns), "split", table.where))
     # Columns: folds, names of splits, flags.
     found = StatedSplit()
     for name in free:
-        if plain(name) in _FOLD_NAMES and (folds := _folds(sheet.columns[name])) is not None:
+        if plain(name) in _FOLD_NAMES and (folds := _folds(table.columns[name])) is not None:
             found.folds = folds
             found.used.add(name)
     for name in candidates("split", free, ()):
-        if is_sure_split(name) or _mostly_splits(sheet.columns[name]):
-            _add(found, _of_words(sheet, name), sheet)
-    _add(found, _of_flags(sheet, [name for name in free if name not in found.used]), sheet)
+        if is_sure_split(name) or _mostly_splits(table.columns[name]):
+            _add(found, _of_words(table, name), table)
+    _add(found, _of_flags(table, [name for name in free if name not in found.used]), table)
     if found.row_splits is None and found.folds is None:
-        _refuse_unclear(sheet, free)
+        _refuse_unclear(table, free)
     # Names of the tables, and folders of the images.
-    if sheet.parts is not None and len(set(sheet.parts)) > 1:
-        _add(found, StatedSplit(list(sheet.parts), note="splits: from the names of the files"), sheet)
-    elif found.row_splits is None and sheet.parts is not None:
-        found.row_splits, found.note = list(sheet.parts), "splits: from the name of the file"
-    if sheet.paths is not None:
-        _agree_with_folders(found, sheet, sheet.paths)
+    if table.parts is not None and len(set(table.parts)) > 1:
+        _add(found, StatedSplit(list(table.parts), note="splits: from the names of the files"), table)
+    elif found.row_splits is None and table.parts is not None:
+        found.row_splits, found.note = list(table.parts), "splits: from the name of the file"
+    if table.paths is not None:
+        _agree_with_folders(found, table, table.paths)
     if found.row_splits is None and found.folds is not None:
-        without_fold = [key for key, fold in zip(sheet.ids, found.folds, strict=True) if fold is None]
-        complain_of(without_fold, f"{sheet.where}: {len(without_fold)} rows have no fold", code="fold-empty")
+        without_fold = [key for key, fold in zip(table.ids, found.folds, strict=True) if fold is None]
+        complain_of(without_fold, f"{table.where}: {len(without_fold)} rows have no fold", code="fold-empty")
     return found
 
 
-def _of_column(sheet: Sheet, name: str) -> StatedSplit:
+def _of_column(table: ImageTable, name: str) -> StatedSplit:
     """The split or the folds in the column that the user names."""
-    cells = sheet.columns[name]
+    cells = table.columns[name]
     if not _mostly_splits(cells):
         if (folds := _folds(cells)) is not None and not _is_flag(cells):
             return StatedSplit(folds=folds, used={name})
         if _is_flag(cells):
             if (split := _flag_split(name)) is None:
                 raise UsageError(
-                    f"{sheet.where}: split={name}: the column has values 0 and 1, but its name does not say which split 1 "
+                    f"{table.where}: split={name}: the column has values 0 and 1, but its name does not say which split 1 "
                     "means. Rename it to is_test, is_validation or is_train, or use the values train, validation and test.",
                     code="split-flag-unclear",
                 )
-            return _from_flags(sheet, {name: split})
-    return _of_words(sheet, name)
+            return _from_flags(table, {name: split})
+    return _of_words(table, name)
 
 
-def _of_words(sheet: Sheet, name: str) -> StatedSplit:
+def _of_words(table: ImageTable, name: str) -> StatedSplit:
     """A column of split names. Rows without one are an error, and are excluded inside of `collecting`."""
-    cells, ids = sheet.columns[name], sheet.ids
+    cells, ids = table.columns[name], table.ids
     known = [None if is_empty(cell) else split_of(cell) for cell in cells]
     bad = [f"{key}: {cell!r}" for key, cell, split in zip(ids, cells, known, strict=True) if split is None]
     if bad:
         complain(
             DataContractError(
-                f"{sheet.where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test in the column "
+                f"{table.where}: {len(bad)} rows have no known split: {listed(bad)}. Use train, validation or test in the column "
                 f"{name}, or add split=none after the path to make a new split.",
                 code="split-value-unknown",
+                offenders=bad,
             )
         )
     return StatedSplit(
@@ -146,32 +147,32 @@ def _flag_split(name: str) -> str | None:
     return split_of(inner[1]) if inner else split_of(short)
 
 
-def _of_flags(sheet: Sheet, free: Sequence[str]) -> StatedSplit:
+def _of_flags(table: ImageTable, free: Sequence[str]) -> StatedSplit:
     """Columns such as is_test. `is_valid` alone is ignored: in many tables it means that an image is usable."""
     flags = {
         name: split
         for name in free
-        if _FLAG.fullmatch(plain(name)) and (split := _flag_split(name)) and _is_flag(sheet.columns[name])
+        if _FLAG.fullmatch(plain(name)) and (split := _flag_split(name)) and _is_flag(table.columns[name])
     }
     if not flags or {plain(name) for name in flags} == {"isvalid"}:
         return StatedSplit()
-    return _from_flags(sheet, flags)
+    return _from_flags(table, flags)
 
 
-def _from_flags(sheet: Sheet, flags: dict[str, str]) -> StatedSplit:
+def _from_flags(table: ImageTable, flags: dict[str, str]) -> StatedSplit:
     """The split of each row from flags. Rows without a flag are for training, or for test if there is only a train flag."""
     splits = set(flags.values())
     rest = "test" if splits == {"train"} else EXCLUDED if "train" in splits else "train"
     row_splits, ambiguous = [], []
-    columns = {name: [_TRUE[mark_of(cell).lower()] for cell in sheet.columns[name]] for name in flags}
-    for row, key in enumerate(sheet.ids):
+    columns = {name: [_TRUE[mark_of(cell).lower()] for cell in table.columns[name]] for name in flags}
+    for row, key in enumerate(table.ids):
         on = {flags[name] for name in flags if columns[name][row]}
         if len(on) > 1:
             ambiguous.append(key)
         row_splits.append(on.pop() if len(on) == 1 else EXCLUDED if on else rest)
     complain_of(
         ambiguous,
-        f"{sheet.where}: {len(ambiguous)} rows are in two splits by {listed(flags)}",
+        f"{table.where}: {len(ambiguous)} rows are in two splits by {listed(flags)}",
         code="rows-in-several-splits",
     )
     excluded = row_splits.count(EXCLUDED) - len(ambiguous)
@@ -179,10 +180,10 @@ def _from_flags(sheet: Sheet, flags: dict[str, str]) -> StatedSplit:
     return StatedSplit(row_splits, used=set(flags), note=note)
 
 
-def _refuse_unclear(sheet: Sheet, free: Sequence[str]) -> None:
+def _refuse_unclear(table: ImageTable, free: Sequence[str]) -> None:
     """Refuse unused columns whose cells or name are names of splits: the user probably meant a split."""
     for name in free:
-        cells = sheet.columns[name]
+        cells = table.columns[name]
         splits = {split_of(cell) for cell in set(map(str, cells))} - {None}
         split = _flag_split(name)
         if (len(splits) > 1 and _mostly_splits(cells)) or (
@@ -190,26 +191,26 @@ def _refuse_unclear(sheet: Sheet, free: Sequence[str]) -> None:
         ):
             complain(
                 DataContractError(
-                    f"{sheet.where}: the column {name!r} may be the split. If it is, add split={name} after the path. If not, "
+                    f"{table.where}: the column {name!r} may be the split. If it is, add split={name} after the path. If not, "
                     "split=none makes a new split, and split=COLUMN names another column.",
                     code="split-column-unclear",
                 )
             )
 
 
-def _add(found: StatedSplit, other: StatedSplit, sheet: Sheet) -> None:
+def _add(found: StatedSplit, other: StatedSplit, table: ImageTable) -> None:
     """Add a source of the split; if there is one already, both must agree."""
     if other.row_splits is None:
         return
     if found.row_splits is not None:
         bad = [
             f"{key}: {one} or {two}"
-            for key, one, two in zip(sheet.ids, found.row_splits, other.row_splits, strict=True)
+            for key, one, two in zip(table.ids, found.row_splits, other.row_splits, strict=True)
             if one != two and EXCLUDED not in (one, two)
         ]
         if bad:
             raise DataContractError(
-                f"{sheet.where}: two sources of the split differ ({found.note.partition(': ')[2]}; "
+                f"{table.where}: two sources of the split differ ({found.note.partition(': ')[2]}; "
                 f"{other.note.partition(': ')[2]}) for {len(bad)} rows: {listed(bad, 5)}. Name the column to use: split=COLUMN.",
                 code="split-sources-differ",
             )
@@ -218,7 +219,7 @@ def _add(found: StatedSplit, other: StatedSplit, sheet: Sheet) -> None:
     found.used |= other.used
 
 
-def _agree_with_folders(found: StatedSplit, sheet: Sheet, paths: Sequence[str]) -> None:
+def _agree_with_folders(found: StatedSplit, table: ImageTable, paths: Sequence[str]) -> None:
     """Add or compare the split in the paths (train/a.png, test/b.png), if the paths name at least two splits."""
     parts = [[split_of(part) for part in key.split("/")[:-1]] for key in paths]
     depths = {depth for depth in range(min(map(len, parts), default=0)) if all(row[depth] is not None for row in parts)}
@@ -230,7 +231,7 @@ def _agree_with_folders(found: StatedSplit, sheet: Sheet, paths: Sequence[str]) 
     if found.row_splits is None and found.folds is None:
         if "train" not in folder_splits:
             raise DataContractError(
-                f"{sheet.where}: the images are in folders of splits ({listed(sorted(set(folder_splits)))}), but none is for "
+                f"{table.where}: the images are in folders of splits ({listed(sorted(set(folder_splits)))}), but none is for "
                 "training. Add a column split, or give split=none to make a new split.",
                 code="training-split-missing",
             )
@@ -243,7 +244,7 @@ def _agree_with_folders(found: StatedSplit, sheet: Sheet, paths: Sequence[str]) 
         ]
         if bad:
             raise DataContractError(
-                f"{sheet.where}: {len(bad)} images are in a folder of another split than the table says "
+                f"{table.where}: {len(bad)} images are in a folder of another split than the table says "
                 f"({found.note.partition(': ')[2]}): {listed(bad, 5)}. Name the column to use: split=COLUMN.",
                 code="split-sources-differ",
             )

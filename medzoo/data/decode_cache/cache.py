@@ -77,10 +77,16 @@ def decoded(
     images = found.images()
     segmentation = task.kind == "segmentation"
     return Decoded(
-        images, task.labels(split) if task.has_labels else np.zeros(len(ids), np.int64), ids,
-        [str(group) for group in task.groups(split)], SCALES[images.dtype.name], sha256_of([rows.key, keys]), task.uncertain(split),
-        task.policy, found.masks() if segmentation else None,
-    )  # fmt: skip
+        images,
+        task.labels(split) if task.has_labels else np.zeros(len(ids), np.int64),
+        ids,
+        [str(group) for group in task.groups(split)],
+        SCALES[images.dtype.name],
+        sha256_of([rows.key, keys]),
+        task.uncertain(split),
+        task.policy,
+        found.masks() if segmentation else None,
+    )
 
 
 def row_keys(task: Task, split: str) -> list[str]:
@@ -120,12 +126,19 @@ def content_key(task: Task, size: int) -> str:
     }
     return sha256_of(
         {
-            "schema": SCHEMA, "fingerprint": task.fingerprint, "version": task.info.version,
+            "schema": SCHEMA,
+            "fingerprint": task.fingerprint,
+            "version": task.info.version,
             "reader": [*_reader_id(type(reader)), attributes],
-            "window": task.info.window, "channels": task.info.channels, "size": size, "resize": RESIZE,
-            "masks": task.kind == "segmentation", "decoder": DECODER_VERSION, "golden": golden_hash(),
+            "window": task.info.window,
+            "channels": task.info.channels,
+            "size": size,
+            "resize": RESIZE,
+            "masks": task.kind == "segmentation",
+            "decoder": DECODER_VERSION,
+            "golden": golden_hash(),
         }
-    )  # fmt: skip
+    )
 
 
 def _complete(

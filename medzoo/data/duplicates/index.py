@@ -212,9 +212,15 @@ def load_index(path: Path) -> HashIndex:
         )
     codes = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, width)
     return HashIndex(
-        facts["task"], facts["fingerprint"], table["id"].to_pylist(), table["split"].to_pylist(),
-        table["file_sha256"].to_pylist(), table["pixels_sha256"].to_pylist(), codes, np.repeat(np.arange(len(sizes)), sizes),
-    )  # fmt: skip
+        facts["task"],
+        facts["fingerprint"],
+        table["id"].to_pylist(),
+        table["split"].to_pylist(),
+        table["file_sha256"].to_pylist(),
+        table["pixels_sha256"].to_pylist(),
+        codes,
+        np.repeat(np.arange(len(sizes)), sizes),
+    )
 
 
 def _arrow() -> tuple[Any, Any]:

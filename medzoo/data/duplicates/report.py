@@ -70,9 +70,13 @@ class Group:
     def to_dict(self) -> dict[str, Any]:
         """The group as JSON-like values."""
         return {
-            "kind": self.kind, "distance": self.distance, "confirmed": self.confirmed, "places": list(self.places),
-            "label_conflict": len(self.labels) > 1, "members": [asdict(member) for member in self.members],
-        }  # fmt: skip
+            "kind": self.kind,
+            "distance": self.distance,
+            "confirmed": self.confirmed,
+            "places": list(self.places),
+            "label_conflict": len(self.labels) > 1,
+            "members": [asdict(member) for member in self.members],
+        }
 
 
 @dataclass(frozen=True)
@@ -108,14 +112,19 @@ class DuplicateReport:
             for one, other in combinations(group.places, 2)
         )
         return {
-            "task": self.task, "images": self.images, "against": self.against,
-            "equal_groups": len(exact), "equal_images": sum(len(group.members) for group in exact),
-            "near_groups": len(near), "near_images": sum(len(group.members) for group in near),
-            "shared_groups": len(self.shared), "between": dict(sorted(between.items())),
+            "task": self.task,
+            "images": self.images,
+            "against": self.against,
+            "equal_groups": len(exact),
+            "equal_images": sum(len(group.members) for group in exact),
+            "near_groups": len(near),
+            "near_images": sum(len(group.members) for group in near),
+            "shared_groups": len(self.shared),
+            "between": dict(sorted(between.items())),
             "label_conflicts": sum(len(group.labels) > 1 for group in self.groups),
             "patients_joined": sum(len(group.patients) > 1 for group in self.groups),
             "unreadable_images": len(self.unreadable),
-        }  # fmt: skip
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-like values."""

@@ -145,9 +145,13 @@ class _Search:
             for is_mirrored, codes in orientations:
                 for left, right, triangle in rounds:
                     blocks = near_pairs(
-                        codes[left], self.sides[last].codes[right], limit, triangle=triangle, device=device,
+                        codes[left],
+                        self.sides[last].codes[right],
+                        limit,
+                        triangle=triangle,
+                        device=device,
                         progress=progress_bar.update,
-                    )  # fmt: skip
+                    )
                     for one, other, distance in blocks:
                         self._add_confirmed(found, left[one], right[other], distance, is_mirrored)
         return found

@@ -120,11 +120,10 @@ def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str,
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        base = Path(place).relative_to(root or folder)
+        base = Path(place).relative_to(root or folder).as_posix()
+        start = "" if base == "." else f"{base}/"
         found += [
-            (base / name).as_posix()
-            for name in sorted(names)
-            if name.lower().endswith(suffixes) and not name.startswith(".")
+            f"{start}{name}" for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")
         ]
     strange = [name for name in found if not is_text(name)]
     if strange:
@@ -174,6 +173,7 @@ def by_name(root: Path, suffixes: Sequence[str], task: str) -> dict[str, str]:
                 f"Task {task}: {len(twice)} file names occur in two folders below {root}, so names are ambiguous: "
                 f"{listed(twice, 5)}. Give a folder with one copy.",
                 code="file-name-repeated",
+                offenders=twice,
             )
         )
     return found

@@ -35,8 +35,20 @@ __all__ = [
 ]
 
 SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".npy", ".dcm", ".dicom", ".nii", ".nii.gz",
-)  # fmt: skip
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".tif",
+    ".tiff",
+    ".bmp",
+    ".webp",
+    ".gif",
+    ".npy",
+    ".dcm",
+    ".dicom",
+    ".nii",
+    ".nii.gz",
+)
 _HEAD, _JPEG = 512, b"\xff\xd8\xff"
 
 

@@ -10,9 +10,18 @@ from typing import Literal
 _HEAD = 512
 _GZIP = b"\x1f\x8b"
 _STARTS = (
-    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x93NUMPY",
-    b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51",
-)  # fmt: skip
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"GIF87a",
+    b"GIF89a",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"\x93NUMPY",
+    b"\0\0\0\x0cjP  ",
+    b"\xff\x4f\xff\x51",
+)
 _NETPBM = re.compile(rb"P[1-7](?:\s+#[^\n]*)*\s+[0-9]+\s")
 _BITMAP = re.compile(rb"BM.{8}.{4}[\x0c\x28\x40\x6c\x7c]\0\0\0", re.DOTALL)
 

@@ -79,6 +79,7 @@ def check_sizes(root: Path, images: Sequence[str], masks: Sequence[str], task: s
             DataContractError(
                 f"Task {task}: {len(bad)} masks do not have the size of their image: {listed(bad)}.",
                 code="mask-size-mismatch",
+                offenders=bad,
             )
         )
 
@@ -106,6 +107,7 @@ def need_partners(
                 f"Task {task}: {len(absent)} of {len(names)} images have no {what} below {where}: {listed(absent)}. "
                 f"`medzoo tasks info {task}` shows the expected files.",
                 code="partner-files-missing",
+                offenders=absent,
             )
         )
     return [name for name in names if name in present]
@@ -128,6 +130,7 @@ def by_stem(paths: Sequence[str], task: str) -> dict[str, str]:
             DataContractError(
                 f"Task {task}: {len(repeated)} names occur twice: {listed(repeated, 5)}. Keep one of each.",
                 code="file-names-repeat",
+                offenders=repeated,
             )
         )
     return stems
@@ -158,6 +161,7 @@ def splits_by_folder(paths: Sequence[str], task: str) -> list[str] | None:
         DataContractError(
             f"Task {task}: {len(outside)} files are in none of the folders {known}: {listed(outside)}.",
             code="files-outside-split-folders",
+            offenders=outside,
         )
     )
     return None

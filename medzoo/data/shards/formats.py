@@ -101,10 +101,12 @@ def _write_parquet(path: Path, records: list[Record], info: TaskInfo, schema: pa
         features[name] = Image()
     mean = max(1, sum(len(record.image) for record in records) // len(records))
     pq.write_table(
-        table.cast(Features(features).arrow_schema), path, row_group_size=max(1, min(1024, _GROUP_BYTES // mean)),
+        table.cast(Features(features).arrow_schema),
+        path,
+        row_group_size=max(1, min(1024, _GROUP_BYTES // mean)),
         compression="NONE",  # images are compressed already, and everything else is small
         use_dictionary=[name for name in schema.names if name != "id"],
-    )  # fmt: skip
+    )
 
 
 def _write_tar(path: Path, records: list[Record], info: TaskInfo, schema: pa.Schema) -> None:

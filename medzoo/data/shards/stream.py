@@ -86,8 +86,16 @@ class ShardStream:
     """
 
     def __init__(
-        self, folder: Path, split: str = "train", *, seed: int, batch_size: int, rank: int = 0, world: int = 1, mix: int = MIX
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        split: str = "train",
+        *,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        world: int = 1,
+        mix: int = MIX,
+    ) -> None:
         self.folder, self.split, self.seed, self.rank, self.world = Path(folder), split, seed, rank, world
         self.index = read_index(self.folder)
         if split not in self.index.splits or not self.index.images(split):
@@ -189,9 +197,13 @@ class ShardStream:
         shard, columns = self._opened(number)
         name = self.shards[number].file
         return ShardRow(
-            self._starts[number] + row, columns["id"][row], columns["patient_id"][row],
-            columns["label"][row] if "label" in columns else None, shard.image(row), f"{self.folder / name} row {row}",
-        )  # fmt: skip
+            self._starts[number] + row,
+            columns["id"][row],
+            columns["patient_id"][row],
+            columns["label"][row] if "label" in columns else None,
+            shard.image(row),
+            f"{self.folder / name} row {row}",
+        )
 
     def _opened(self, number: int) -> tuple[Shard, dict[str, list[Any]]]:
         """A shard in memory; the least recently used one is dropped."""

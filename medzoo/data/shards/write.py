@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -67,7 +67,8 @@ def write_shards(
 
     Raises:
         RunFolderError: if the folder contains other files, or another process writes there.
-        DataContractError: if an image cannot be read, or the disk is full; finished files stay, and the same call continues.
+        DataContractError: if the folder cannot be written, for example because the disk is full. An image that cannot be read
+            raises the error of its reader. Finished files stay, and the same call continues.
 
     >>> import tempfile
     >>> from medzoo.data.task_registry import load_task
@@ -103,23 +104,35 @@ def write_shards(
     job = _ShardJob(task, out, chosen, size, format, images_per_shard, shuffle)
     with claim(out / _CLAIM):
         sweep(out, older_than=0)
-        done = job.begin()
-        try:
-            return job.write(done, sys.stderr.isatty() if progress is None else progress)
-        except OSError as error:
-            raise DataContractError(
-                f"{out} cannot be written ({error.strerror or error}). The finished files are intact. Free some space and run the "
-                "same command again.",
-                code="shards-not-written",
-            ) from error
+        return job.write(job.begin(), sys.stderr.isatty() if progress is None else progress)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Turn errors of the output folder into DataContractError. Code that reads images must be outside of it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataContractError(
+            f"{out} cannot be written ({error.strerror or error}). The finished files are intact. Free some space and run the "
+            "same command again.",
+            code="shards-not-written",
+        ) from error
 
 
 class _ShardJob:
     """A job that writes one folder of shards."""
 
     def __init__(
-        self, task: Task, out: Path, splits: list[str], size: int | None, format: Format, count: int | None, shuffle: bool | None,
-    ) -> None:  # fmt: skip
+        self,
+        task: Task,
+        out: Path,
+        splits: list[str],
+        size: int | None,
+        format: Format,
+        count: int | None,
+        shuffle: bool | None,
+    ) -> None:
         self.task, self.out, self.splits, self.size, self.format = task, out, splits, size, format
         self.keeps_uncertain = task.policy is not None and task.policy.kind == "soft"
         self.uncertain: np.ndarray | None = None
@@ -201,9 +214,10 @@ class _ShardJob:
                     files.append(shard)
                     progress.update(len(rows))
                 self.index.splits[split] = tuple(files)
-        write_index(self.index, self.out)
-        for name in (_PLAN, _DONE):
-            (self.out / name).unlink(missing_ok=True)
+        with _writing(self.out):
+            write_index(self.index, self.out)
+            for name in (_PLAN, _DONE):
+                (self.out / name).unlink(missing_ok=True)
         return self.index
 
     def _parts(self, split: str) -> Iterator[tuple[str, list[tuple[int, int]]]]:
@@ -225,13 +239,14 @@ class _ShardJob:
             records.append(Record(key, image, mask, values))
             colour |= has_colour
         path = self.out / name
-        with atomic_path(path) as temporary:
-            write_shard(temporary, records, self.index.info, schema)
-        shard = ShardFile(name, len(records), path.stat().st_size, sha256_file(path), colour)
-        with (self.out / _DONE).open("a") as file:
-            file.write(json.dumps(asdict(shard)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with _writing(self.out):
+            with atomic_path(path) as temporary:
+                write_shard(temporary, records, self.index.info, schema)
+            shard = ShardFile(name, len(records), path.stat().st_size, sha256_file(path), colour)
+            with (self.out / _DONE).open("a") as file:
+                file.write(json.dumps(asdict(shard)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         return shard
 
     def _images(self, split: str, rows: list[tuple[int, int]]) -> Iterator[tuple[bytes, bool, bytes | None]]:

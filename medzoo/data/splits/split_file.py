@@ -131,9 +131,11 @@ def _from_lists(folder: Path, ids: list[str], task: str, fold: int | None) -> di
         )
     shared = Counter(key_of(name) for name in named)
     clash = [name for name in named if shared[key_of(name)] > 1]
-    assigned = _once(((by_key[key_of(name)], split) for name, split in named.items()), folder) if clash else {
-        by_key[key_of(name)]: split for name, split in named.items()
-    }  # fmt: skip
+    assigned = (
+        _once(((by_key[key_of(name)], split) for name, split in named.items()), folder)
+        if clash
+        else {by_key[key_of(name)]: split for name, split in named.items()}
+    )
     return {key: assigned.get(key, EXCLUDED) for key in ids}
 
 

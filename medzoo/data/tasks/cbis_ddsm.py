@@ -143,6 +143,7 @@ def _files(root: Path, names: set[str], task: str) -> dict[str, str]:
                 DataContractError(
                     f"Task {task}: {files[stem]} and {path} have the same name. Keep one of them.",
                     code="files-duplicated",
+                    offenders=(files[stem], path),
                 )
             )
     slices: dict[str, list[str]] = {}

@@ -96,6 +96,7 @@ def load(name: str, root: Path | None = None, *, split: str = "patient", pooled:
                 f"Task {name}: {len(odd)} file names do not name the patient: {listed(odd)}. Names must look like "
                 "person1055_bacteria_2989.jpeg, IM-0115-0001.jpeg or NORMAL2-IM-0569-0001.jpeg.",
                 code="patient-not-in-file-name",
+                offenders=odd,
             )
         )
     prefix = base.relative_to(root).as_posix()

@@ -183,6 +183,7 @@ def _images_of_study(base: Path, study: str, table: Path, task: str) -> list[str
             DataContractError(
                 f"Task {task}: {table.name} lists the study {study}, but {base} has no image of it.",
                 code="images-missing",
+                offenders=[study],
             )
         )
     return files
@@ -234,9 +235,12 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
         if split == "train" and side == "frontal" and patient % 10 == 1:
             glocker.append(row.replace("-small", ""))
     for file, rows in {
-        "train.csv": lines["train"], "valid.csv": lines["valid"], "CheXpert_test_official.csv": lines["test"],
-        "groundtruth.csv": studies, "CheXpert_test_Glocker.csv": glocker,
-    }.items():  # fmt: skip
+        "train.csv": lines["train"],
+        "valid.csv": lines["valid"],
+        "CheXpert_test_official.csv": lines["test"],
+        "groundtruth.csv": studies,
+        "CheXpert_test_Glocker.csv": glocker,
+    }.items():
         (root / file).write_text("\n".join(rows) + "\n")
 
 

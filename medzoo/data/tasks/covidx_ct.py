@@ -185,12 +185,19 @@ def _rows(root: Path, lists: dict[str, str]) -> tuple[list[str], list[int], list
 
 
 def _folder(root: Path, task: str, file: str, version: str) -> str:
-    """The folder of the images, with a slash: that of the version if it has the first file, or the first folder that has it."""
+    """The folder of the images, with a slash: that of the version if it has the first file, or the only folder that has it."""
     usual = f"{version}_images"
     names = [usual, *(name for name in folders_in(root) if name != usual)]
     candidates = [f"{name}/" for name in names if (root / name / file).is_file()]
     if (root / file).is_file():
-        return ""
+        candidates.append("")
+    if len(candidates) > 1 and candidates[0] != f"{usual}/":
+        found = listed(folder or "the folder itself" for folder in candidates)
+        raise DataContractError(
+            f"Task {task}: {file} is in {len(candidates)} folders of {root}: {found}. Keep one of them, or name the right one "
+            f"{usual}.",
+            code="image-folder-ambiguous",
+        )
     if not candidates:
         searched = [name for name in names if (root / name).is_dir()]
         raise DataContractError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.data.build_task import concatenate_rows, settle_labels
-from medzoo.data.custom.sheet import ColumnChoice, CustomData
+from medzoo.data.custom.image_table import ColumnChoice, CustomData
 from medzoo.data.files.find import is_text
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.images.ct_windows import WindowChoice, checked_window, limits_of, parse_window, window_text
@@ -166,9 +166,16 @@ def load(
         title += f",window={window_text(window)}"
     metric = {"regression": "mae", "segmentation": "dice"}.get(data.kind, "auroc")
     info = replace(
-        TASKS[name], name=title, title=f"{len(data.files)} files", kind=data.kind, classes=data.classes, metric=metric,
-        groups=data.groups, window=limits, note="",
-    )  # fmt: skip
+        TASKS[name],
+        name=title,
+        title=f"{len(data.files)} files",
+        kind=data.kind,
+        classes=data.classes,
+        metric=metric,
+        groups=data.groups,
+        window=limits,
+        note="",
+    )
     try:
         hashed = fingerprint(data.root, data.files)
     except OSError as error:
@@ -186,23 +193,23 @@ def _read(
 ) -> CustomData:
     """Read the data at a path: a table, or folders."""
     from medzoo.data.custom.csv_table import ENDINGS, find_tables, read_table
-    from medzoo.data.custom.from_sheet import from_sheet
+    from medzoo.data.custom.from_table import from_table
     from medzoo.data.custom.image_folder import read_class_folders, read_unlabelled
 
     rest = {"groups": groups, "label_policy": label_policy, "unlabelled": unlabelled}
     if prefix == "parquet":
         from medzoo.data.custom.parquet_table import read_parquet
 
-        return from_sheet(read_parquet(place, choice.image), choice, **rest)  # type: ignore[arg-type]
+        return from_table(read_parquet(place, choice.image), choice, **rest)  # type: ignore[arg-type]
     if place.is_file() and place.suffix.lower() in ENDINGS:
-        return from_sheet(read_table({"all": place}, choice.image), choice, **rest)  # type: ignore[arg-type]
+        return from_table(read_table({"all": place}, choice.image), choice, **rest)  # type: ignore[arg-type]
     if not place.is_dir():
         raise DataContractError(
             f"The folder {place} does not exist. Give the folder that holds class folders or a CSV.",
             code="folder-missing",
         )
     if tables := find_tables(place):
-        return from_sheet(read_table(tables, choice.image), choice, **rest)  # type: ignore[arg-type]
+        return from_table(read_table(tables, choice.image), choice, **rest)  # type: ignore[arg-type]
     if named := replace(choice, group=None).named():
         raise UsageError(
             f"{place} has no table, so columns cannot be chosen. Remove {named[1:]}.", code="choice-needs-table"

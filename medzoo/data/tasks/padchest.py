@@ -198,9 +198,14 @@ def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)
     words = (
-        ["normal"], ["laminar atelectasis", "cardiomegaly"], ["pulmonary edema", "pleural effusion"], ["consolidation"],
-        ["cardiomegaly", "COPD signs"], ["pulmonary edema", "", " pleural effusion"], ["atelectasis", "consolidation"],
-    )  # fmt: skip
+        ["normal"],
+        ["laminar atelectasis", "cardiomegaly"],
+        ["pulmonary edema", "pleural effusion"],
+        ["consolidation"],
+        ["cardiomegaly", "COPD signs"],
+        ["pulmonary edema", "", " pleural effusion"],
+        ["atelectasis", "consolidation"],
+    )
     with (root / TABLES[1]).open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(HEADER)

@@ -48,10 +48,21 @@ _DRAW: dict[str, Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarra
 
 def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window: Window | None = None) -> TaskInfo:
     return TaskInfo(
-        name=name, title=title, kind="binary" if len(classes) == 2 else "multiclass", classes=classes, metric="auroc",
-        unit="image", groups="patient_id", channels=channels, license="Apache-2.0", url="", citation="medzoo's drawings",
-        how="drawn on the fly; choices: " + ", ".join(CHOICES), version=VERSION, window=window,
-    )  # fmt: skip
+        name=name,
+        title=title,
+        kind="binary" if len(classes) == 2 else "multiclass",
+        classes=classes,
+        metric="auroc",
+        unit="image",
+        groups="patient_id",
+        channels=channels,
+        license="Apache-2.0",
+        url="",
+        citation="medzoo's drawings",
+        how="drawn on the fly; choices: " + ", ".join(CHOICES),
+        version=VERSION,
+        window=window,
+    )
 
 
 TASKS: dict[str, TaskInfo] = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from medzoo.data.build_task import make_task, select_rows
 from medzoo.data.files.csv_columns import read_columns
-from medzoo.data.files.find import find_folder, need_files, need_folder
+from medzoo.data.files.find import files_below, find_folder, need_files, need_folder
 from medzoo.data.images.ct_windows import WindowChoice, limits_of, parse_window
 from medzoo.data.images.read import Pixels
 from medzoo.data.problems import complain_of
@@ -92,7 +92,8 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
         window: (low, high) in HU, or the name of a CT window.
 
     Raises:
-        DataContractError: for missing files, labels other than 0 and 1, and studies whose labels differ between slices.
+        DataContractError: for rows without a file, files without a row, labels other than 0 and 1, and studies whose labels
+            differ between slices.
     """
     # The table: image label, study and series of each slice.
     info = TASKS[name]
@@ -116,8 +117,12 @@ def load(name: str, root: Path | None = None, *, window: WindowChoice = WINDOW) 
         if label in table:
             columns[label] = _flags(table, label, images, base / "train.csv")
             _check_study_labels(number, codes, columns[label], label, base / "train.csv")
-    # Slices whose file exists.
+    # Rows without a file, and files without a row: the name of a file is its SOPInstanceUID.
     absent = need_files(base, columns["image"], name)
+    unlisted = sorted(set(files_below(base / "train", (".dcm",), base)).difference(columns["image"]))
+    complain_of(
+        unlisted, f"Task {name}: {len(unlisted)} slices in {base} are not in train.csv", code="images-not-in-table"
+    )
     if absent:
         columns = select_rows(columns, [key not in absent for key in columns["image"]])
     limits = limits_of(window)

@@ -27,9 +27,18 @@ from medzoo.data.transforms.resample import (
 )
 
 __all__ = [
-    "CROP_TRIES", "Augmentation", "InputConvention", "augment", "crop_boxes", "normalise", "to_unit", "view", "view_of_masks",
-    "whole", "whole_masks",
-]  # fmt: skip
+    "CROP_TRIES",
+    "Augmentation",
+    "InputConvention",
+    "augment",
+    "crop_boxes",
+    "normalise",
+    "to_unit",
+    "view",
+    "view_of_masks",
+    "whole",
+    "whole_masks",
+]
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to L
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def check_task(
     options = {"root": root, "label_policy": label_policy, "groups": groups, "unlabelled": unlabelled}
     advice: list[str] = []
     task, errors, made = _open(name, options, split_file, fold, seed, advice)
-    report.problems += _without_repetitions(errors)
+    report.problems += map(str, errors)
     report.notes += advice
     if task is None:
         return report
@@ -87,7 +88,7 @@ def check_task(
     if ":" in name:
         report.notes += _doubtful_classes(task)
     # Files and pixels.
-    _check_files(task, report, sums, images, bar)
+    _check_files(task, report, errors, sums, images, bar)
     if images:
         check_images(task, report, user_data=":" in name, bar=bar)
     return report
@@ -100,31 +101,35 @@ def _open(
     fold: int | None,
     seed: int,
     advice: list[str],
-) -> tuple[Task | None, list[str], list[str]]:
-    """The task if it could be built, the texts of all errors, and the splits that the data do not have."""
+) -> tuple[Task | None, list[DataContractError], list[str]]:
+    """The task if it could be built, all errors, and the splits that the data do not have."""
     task: Task | None = None
     in_data: set[str] = set()
     pooled = split_file is not None or fold is not None
     errors: list[DataContractError] = []
+    first = None
     try:
         with collecting(advice) as errors:
             task = load_from_family(name, **options, pooled=pooled)
-            in_data = set(task.tables)
+            in_data, first = set(task.tables), len(errors)
             task = arrange(task, split_file=split_file, fold=fold, seed=seed)
     except Exception:
         if not errors:  # an exception after a collected error is its consequence
             raise
     made = [] if task is None or pooled else sorted(set(task.tables) - in_data)
-    return task, [str(error) for error in errors], made
+    return task, errors[:first] + _new(errors[:first], errors[first:]) if first is not None else errors, made
 
 
-def _without_repetitions(problems: list[str]) -> list[str]:
-    """Problems without those that repeat a problem for another split of the same data."""
-    unique: dict[str, str] = {}
-    for text in problems:
-        match = re.match(r"Task .*?: ([^:]*)", text)  # "Task t, train: 3 ids occur more than once: ..."
-        unique.setdefault(re.sub(r"\d+", "#", match[1]) if match else text, text)
-    return list(unique.values())
+def _new(before: Sequence[DataContractError], after: Sequence[DataContractError]) -> list[DataContractError]:
+    """The errors of the arranged splits without repetitions: `arrange` checks the same rows again, in other splits."""
+    reported: dict[str, set[str]] = {}
+    new = []
+    for number, error in enumerate([*before, *after]):
+        known = reported.get(error.code)
+        if number >= len(before) and (known is None or not known.issuperset(error.offenders)):
+            new.append(error)
+        reported.setdefault(error.code, set()).update(error.offenders)
+    return new
 
 
 def _counts(task: Task, split: str) -> SplitFacts:
@@ -171,7 +176,14 @@ def _doubtful_classes(task: Task) -> list[str]:
     return [f"classes that may be one class with several spellings: {listed(repeated)}."] if repeated else []
 
 
-def _check_files(task: Task, report: TaskReport, sums: Any, images: bool, bar: bool) -> None:  # noqa: ANN401
+def _check_files(
+    task: Task,
+    report: TaskReport,
+    errors: Sequence[DataContractError],
+    sums: Any,  # noqa: ANN401
+    images: bool,
+    bar: bool,
+) -> None:
     """Find extra files, and files that differ from a checksum list."""
     # Files that rows name, and files that they do not name.
     root = getattr(task.reader, "root", None)
@@ -180,7 +192,7 @@ def _check_files(task: Task, report: TaskReport, sums: Any, images: bool, bar: b
     if not isinstance(root, Path) or not root.is_dir():
         return
     if not any("#" in key for key in keys):
-        found = extra_files(root, named, report.problems)
+        found = extra_files(root, named, errors)
         report.problems += found.problems
         report.notes += found.notes
     # Compare with the checksum list.

@@ -10,11 +10,13 @@ from pathlib import Path, PurePosixPath
 
 from medzoo.data.files.find import files_below
 from medzoo.data.images.read import SUFFIXES
-from medzoo.errors import listed
+from medzoo.errors import DataContractError, listed
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".lst", ".list")
 _LARGEST = 256 * 2**20  # bytes; larger tables are not searched for names
-_MISSED = re.compile(r"not exist|are not below|are not in ")  # the wording of families for missing images
+_MISSING = frozenset(
+    {"data-files-missing", "image-files-missing", "images-missing"}
+)  # codes: a row names a file that is absent
 _WORD = re.compile(rb"[^\s,;\"'|/\\\[\]{}]+")
 
 
@@ -31,7 +33,7 @@ class ExtraFiles:
     notes: list[str]
 
 
-def extra_files(root: Path, named: Iterable[str], reported: Iterable[str] = ()) -> ExtraFiles:
+def extra_files(root: Path, named: Iterable[str], reported: Iterable[DataContractError] = ()) -> ExtraFiles:
     """Find image files that no row names.
 
     Files in the folders of the task's images are a problem if the tables there name the task's images, but not these files: then
@@ -40,8 +42,8 @@ def extra_files(root: Path, named: Iterable[str], reported: Iterable[str] = ()) 
     Args:
         root: the data's folder.
         named: paths below it that rows name: images and masks.
-        reported: problems so far. A file with the name of a missing image is in the wrong place; a file named in another problem
-            has no row because of that problem.
+        reported: problems so far, with all their offenders. A file with the name of a missing image is in the wrong place; a file
+            named in another problem has no row because of that problem.
     """
     # Image files without a row.
     used = {name for name in named if name}
@@ -53,10 +55,10 @@ def extra_files(root: Path, named: Iterable[str], reported: Iterable[str] = ()) 
     if not extra:
         return ExtraFiles([], [])
     # Files that earlier problems name.
-    mentioned = [(bool(_MISSED.search(text)), _names(text)) for text in reported]
-    missed, known_bad = (
-        set().union(*(names for kind, names in mentioned if kind == missing)) for missing in (True, False)
-    )
+    missed: set[str] = set()
+    known_bad: set[str] = set()
+    for error in reported:
+        (missed if error.code in _MISSING else known_bad).update(*map(_names, error.offenders))
     moved = [name for name in extra if PurePosixPath(name).name in missed]
     rest = [name for name in extra if not {name, PurePosixPath(name).name} & (missed | known_bad)]
     # Files next to the task's images that the tables do not name.
@@ -82,9 +84,9 @@ def extra_files(root: Path, named: Iterable[str], reported: Iterable[str] = ()) 
     return ExtraFiles(problems, notes)
 
 
-def _names(text: str) -> set[str]:
-    """The possible file names in a message, without their folders."""
-    return {PurePosixPath(word.strip("'\"():,;.")).name for word in text.split()}
+def _names(offender: str) -> set[str]:
+    """The possible file names in an offender, such as `a/b c.png` or `a/b.png: 'label'`, without their folders."""
+    return {PurePosixPath(word.strip("'\"():,;.")).name for word in (offender, *offender.split())}
 
 
 def _below(root: Path, name: str) -> str:

@@ -273,7 +273,14 @@ def _golden(subject: _Subject) -> str:
 
 
 STEPS: tuple[tuple[str, Callable[[_Subject], str]], ...] = (
-    ("files", _files), ("configuration", _config), ("header", _header), ("sha256", _sha256),
-    ("as published", _as_published), ("names, shapes", _names),
-    ("finite", _finite), ("labels", _labels), ("registry", _registry), ("golden", _golden),
-)  # fmt: skip
+    ("files", _files),
+    ("configuration", _config),
+    ("header", _header),
+    ("sha256", _sha256),
+    ("as published", _as_published),
+    ("names, shapes", _names),
+    ("finite", _finite),
+    ("labels", _labels),
+    ("registry", _registry),
+    ("golden", _golden),
+)

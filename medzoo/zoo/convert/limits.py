@@ -14,10 +14,29 @@ from medzoo.zoo.convert.readers.detect import files_of
 MEMORY = 6 * 1024**3  # bytes, in addition to what the libraries need and 4 times the file
 SECONDS = 900  # of CPU time; the largest files take some tens of seconds
 FORBIDDEN = (
-    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "os.kill", "os.remove",
-    "os.rename", "os.rmdir", "os.symlink", "os.link", "os.chmod", "os.chown", "shutil.", "ctypes.dlopen", "pty.",
-    "webbrowser.", "ftplib.", "smtplib.", "urllib.",
-)  # fmt: skip
+    "socket.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "os.spawn",
+    "os.kill",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.symlink",
+    "os.link",
+    "os.chmod",
+    "os.chown",
+    "shutil.",
+    "ctypes.dlopen",
+    "pty.",
+    "webbrowser.",
+    "ftplib.",
+    "smtplib.",
+    "urllib.",
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

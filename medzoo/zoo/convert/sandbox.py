@@ -39,9 +39,13 @@ def read_in_sandbox(request: Request) -> Answer:
     request_file = folder / "request.json"
     request_file.write_text(json.dumps(asdict(request)), encoding="utf-8")
     variables = {
-        "HOME": str(folder), "TMPDIR": str(folder), "MEDZOO_HOME": str(folder), "HDF5_PLUGIN_PATH": "::",
-        "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "",
-    }  # fmt: skip
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "MEDZOO_HOME": str(folder),
+        "HDF5_PLUGIN_PATH": "::",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     done = run_module("medzoo.zoo.convert.worker", [str(request_file)], variables=variables, folder=folder)
     if done.returncode == 0:
         fields: dict[str, Any] = json.loads((folder / ANSWER).read_text(encoding="utf-8"))

@@ -34,9 +34,14 @@ def _torch_facts() -> dict[str, Any]:
 
     cuda = torch.version.cuda and f"CUDA {torch.version.cuda}"
     facts: dict[str, Any] = {
-        "build": cuda or (torch.version.hip and f"ROCm {torch.version.hip}"), "cards": [], "bf16": False, "trouble": "",
-        "mps": torch.backends.mps.is_available(), "cpu_bf16": False, "limit": cpu_limit(),
-    }  # fmt: skip
+        "build": cuda or (torch.version.hip and f"ROCm {torch.version.hip}"),
+        "cards": [],
+        "bf16": False,
+        "trouble": "",
+        "mps": torch.backends.mps.is_available(),
+        "cpu_bf16": False,
+        "limit": cpu_limit(),
+    }
     try:
         facts["cpu_bf16"] = is_native("cpu")
     except Exception as error:  # an old or broken torch; fp32 always works
@@ -69,9 +74,15 @@ def device() -> Iterator[DoctorRow]:
     code = f"import json\nfrom typing import Any\n{inspect.getsource(_torch_facts)}\nprint(json.dumps(_torch_facts()))"
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code], timeout=TORCH_SECONDS, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
+            [sys.executable, "-P", "-c", code],
+            timeout=TORCH_SECONDS,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
     except subprocess.TimeoutExpired:
         detail = f"{cores_here}; importing torch took more than {TORCH_SECONDS:.0f} s."
         yield DoctorRow("device", "FAIL", detail, 'python -X faulthandler -c "import torch; torch.cuda.is_available()"')

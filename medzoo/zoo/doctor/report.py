@@ -68,9 +68,13 @@ class DoctorReport:
         width, indent, lines = max(width, column + 48), " " * (column + 8), []
         for row in self.rows:
             lines += wrap(
-                row.detail, width, initial_indent=f"{row.result}  {row.check:<{column}}  ", subsequent_indent=indent,
-                break_long_words=False, break_on_hyphens=False,
-            )  # fmt: skip
+                row.detail,
+                width,
+                initial_indent=f"{row.result}  {row.check:<{column}}  ",
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
             lines += [f"{indent}fix: {row.fix}"] if row.fix else []
         return "\n".join([*lines, self._verdict()])
 

@@ -141,9 +141,14 @@ def _from_directory(directory: Path, repo: str, entry: Checkpoint | None, revisi
 
 
 def _registered(
-    entry: Checkpoint, directory: Path | None, revision: str | None, token: str | bool | None, offline: bool,
-    accept_license: bool, cache_dir: PathLike | None,
-) -> LocatedFolder:  # fmt: skip
+    entry: Checkpoint,
+    directory: Path | None,
+    revision: str | None,
+    token: str | bool | None,
+    offline: bool,
+    accept_license: bool,
+    cache_dir: PathLike | None,
+) -> LocatedFolder:
     if entry.random:
         return LocatedFolder(entry.name, None, entry)
     cached = cached_folder(entry.name, cache_dir)
@@ -211,9 +216,14 @@ def fetch(
         IntegrityError: if a file is damaged or changed.
     """
     found = locate(
-        name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
-        accept_license=accept_license, cache_dir=cache_dir,
-    )  # fmt: skip
+        name,
+        hub=hub,
+        revision=revision,
+        token=token,
+        local_files_only=local_files_only,
+        accept_license=accept_license,
+        cache_dir=cache_dir,
+    )
     if found.folder is None:
         raise UsageError(
             f"{found.name} has no file to fetch. Use medzoo.load({found.name!r}), which draws random weights.",

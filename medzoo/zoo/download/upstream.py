@@ -97,9 +97,16 @@ def from_upstream(
 
 
 def _converted(
-    entry: Checkpoint, file: Path, folder: Path, address: str, cache_dir: str | os.PathLike[str] | None, *,
-    url: str | None = None, hub: str | None = None, revision: str | None = None,
-) -> Path:  # fmt: skip
+    entry: Checkpoint,
+    file: Path,
+    folder: Path,
+    address: str,
+    cache_dir: str | os.PathLike[str] | None,
+    *,
+    url: str | None = None,
+    hub: str | None = None,
+    revision: str | None = None,
+) -> Path:
     """Check a file against the published hashes and an earlier download, convert it, and note its hash."""
     from medzoo.zoo.convert.convert import convert_entry
 

@@ -195,9 +195,13 @@ def _render(subject: Subject) -> str:
     facts = subject.facts
     check_license(facts.license.id, f"The card of {facts.name}")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.data_dir("model_cards")), autoescape=False, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(paths.data_dir("model_cards")),
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
     environment.filters["cell"] = _cell
     known = architecture_facts().get(subject.architecture, {})
     text: str = environment.get_template("template.md").render(

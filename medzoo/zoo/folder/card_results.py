@@ -120,8 +120,10 @@ def model_index(name: str, rows: tuple[ResultRow, ...]) -> list[dict[str, Any]]:
         dataset = {"type": row.dataset or row.task, "name": row.task}
         dataset |= {key: value for key, value in (("split", row.split), ("revision", row.revision)) if value}
         result: dict[str, Any] = {
-            "task": {"type": TASK_TYPES.get(row.kind or "", MODEL_INDEX_TASK)}, "dataset": dataset, "metrics": [metric],
-        }  # fmt: skip
+            "task": {"type": TASK_TYPES.get(row.kind or "", MODEL_INDEX_TASK)},
+            "dataset": dataset,
+            "metrics": [metric],
+        }
         if row.source:
             result["source"] = {"name": SOURCE_NAME, "url": row.source}
         results.append(result)

@@ -87,11 +87,16 @@ class FolderConfig:
         cfg = self.pretrained_cfg
         rule = self.facts.input if self.facts else Rule(*from_notes(cfg))
         return Input(
-            size=int(cfg["input_size"][-1]), mean=tuple(cfg["mean"]), std=tuple(cfg["std"]),
+            size=int(cfg["input_size"][-1]),
+            mean=tuple(cfg["mean"]),
+            std=tuple(cfg["std"]),
             channels=self.in_chans,  # type: ignore[arg-type]
-            interpolation=cfg.get("interpolation"), crop_pct=cfg.get("crop_pct"),
-            rule=rule.rule, clip=rule.clip, note=rule.note,
-        )  # fmt: skip
+            interpolation=cfg.get("interpolation"),
+            crop_pct=cfg.get("crop_pct"),
+            rule=rule.rule,
+            clip=rule.clip,
+            note=rule.note,
+        )
 
 
 def to_json(config: FolderConfig, num_features: int) -> dict[str, Any]:

@@ -20,10 +20,16 @@ def folder_facts(folder: Path) -> dict[str, Any]:
     """
     config = read_config(folder)
     rows: dict[str, Any] = {
-        "name": config.name, "folder": str(folder.absolute()), "architecture": config.architecture,
-        "model": {"kwargs": plain(config.model_args), "outputs": config.num_classes, "labels": list(config.label_names)},
+        "name": config.name,
+        "folder": str(folder.absolute()),
+        "architecture": config.architecture,
+        "model": {
+            "kwargs": plain(config.model_args),
+            "outputs": config.num_classes,
+            "labels": list(config.label_names),
+        },
         "input": plain(config.input),
-    }  # fmt: skip
+    }
     rows["model"] = {key: value for key, value in rows["model"].items() if value}
     facts = plain(config.facts) if config.facts else {}
     return rows | {key: value for key, value in facts.items() if key not in ("name", "input")}

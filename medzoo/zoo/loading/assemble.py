@@ -44,10 +44,15 @@ def draw(entry: Checkpoint, request: LoadRequest) -> nn.Module:
     model.eval()
     model_args = {key: value for key, value in arguments.items() if key not in RESERVED}
     model.load_receipt = LoadReceipt(  # type: ignore[assignment]
-        entry.name, entry.architecture, fresh=tuple(model.state_dict()), model_args=model_args, input_rule=shape.rule,
-        input_clip=shape.clip, notes=("random weights, drawn from torch's generator",),
+        entry.name,
+        entry.architecture,
+        fresh=tuple(model.state_dict()),
+        model_args=model_args,
+        input_rule=shape.rule,
+        input_clip=shape.clip,
+        notes=("random weights, drawn from torch's generator",),
         head="fresh" if request.num_classes else "none",
-    )  # fmt: skip
+    )
     return model
 
 
@@ -196,12 +201,20 @@ def _receipt(
             steps[-1] = replace(steps[-1], repo=located.name, revision=located.revision)
     arguments = {**config.model_args, **request.timm_kwargs}
     return LoadReceipt(
-        name=config.name, architecture=config.architecture, folder=str(Path(config.path).resolve()), sha256=sha256,
-        revision=located.revision, lineage=tuple(plain(step) for step in steps), dropped=tuple(dropped), fresh=tuple(fresh),
-        notes=tuple(notes), model_args={key: value for key, value in arguments.items() if key != "in_chans"},
-        input_rule=config.input.rule, input_clip=config.input.clip,
+        name=config.name,
+        architecture=config.architecture,
+        folder=str(Path(config.path).resolve()),
+        sha256=sha256,
+        revision=located.revision,
+        lineage=tuple(plain(step) for step in steps),
+        dropped=tuple(dropped),
+        fresh=tuple(fresh),
+        notes=tuple(notes),
+        model_args={key: value for key, value in arguments.items() if key != "in_chans"},
+        input_rule=config.input.rule,
+        input_clip=config.input.clip,
         repo=located.name if located.revision and "/" in located.name else None,
-    )  # fmt: skip
+    )
 
 
 def _check_all_loaded(model: nn.Module, config: FolderConfig) -> None:

@@ -90,9 +90,14 @@ def load(
     request.check()
     # find or fetch the folder; random weights have none
     located = locate(
-        name, hub=hub, revision=revision, token=token, local_files_only=local_files_only,
-        accept_license=accept_license, cache_dir=cache_dir,
-    )  # fmt: skip
+        name,
+        hub=hub,
+        revision=revision,
+        token=token,
+        local_files_only=local_files_only,
+        accept_license=accept_license,
+        cache_dir=cache_dir,
+    )
     if located.folder is None:
         assert located.checkpoint is not None
         model = assemble.draw(located.checkpoint, request)

@@ -73,8 +73,10 @@ def through_timm(
         removed, new = build.another_head(model, classes, config.pretrained_cfg, config.name)
         loaded = _LoadedTensors(model, expected, config)
     initialised = {
-        *new, *build.names_under(set(model.state_dict()), heads), *build.names_under(set(loaded.absent), head),
-    }  # fmt: skip
+        *new,
+        *build.names_under(set(model.state_dict()), heads),
+        *build.names_under(set(loaded.absent), head),
+    }
     fresh = sorted(initialised) if fresh_head else []
     absent = [name for name in loaded.absent if name not in fresh]
     # a resampled tensor cannot equal the file's; it must at least differ from the initial one of the same random state

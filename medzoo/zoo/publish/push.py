@@ -66,9 +66,18 @@ def push(
         PublishError: if the files have private data, or the Hub refuses.
     """
     return pushed(
-        directory_or_model, repo_id, card=card, license=license, replace_license=replace_license, private=private,
-        revision=revision, create_pr=create_pr, token=token, dry_run=dry_run, hub=hub,
-    ).address  # fmt: skip
+        directory_or_model,
+        repo_id,
+        card=card,
+        license=license,
+        replace_license=replace_license,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+        token=token,
+        dry_run=dry_run,
+        hub=hub,
+    ).address
 
 
 def pushed(
@@ -202,9 +211,13 @@ def _push(verified: tuple[FolderConfig, FolderConfig], target: _Target) -> Pushe
     if target.dry_run:
         return Pushed(f"{hub_address()}/{target.repo}", "")
     return commit(
-        upload, f"Publish {config.name}", private=target.private, revision=target.revision, create_pr=target.create_pr,
+        upload,
+        f"Publish {config.name}",
+        private=target.private,
+        revision=target.revision,
+        create_pr=target.create_pr,
         token=target.token,
-    )  # fmt: skip
+    )
 
 
 def check_publishable(config: FolderConfig) -> None:

@@ -240,9 +240,14 @@ def commit_files(
             for name, row in changed
         ]
         done = api.create_commit(
-            head.repo, [CommitOperationAdd(name, row) for name, row in contents], commit_message=message, repo_type=head.kind,
-            revision=head.revision, create_pr=create_pr, parent_commit=head.commit or None,
-        )  # fmt: skip
+            head.repo,
+            [CommitOperationAdd(name, row) for name, row in contents],
+            commit_message=message,
+            repo_type=head.kind,
+            revision=head.revision,
+            create_pr=create_pr,
+            parent_commit=head.commit or None,
+        )
     return Pushed(str(done.pr_url if create_pr else done.commit_url), str(done.oid))
 
 

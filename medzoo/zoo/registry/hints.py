@@ -17,8 +17,20 @@ from medzoo.zoo.registry.registry import HOW, info, names, own_dir
 
 # Endings of weights files; a folder or repository with such a name needs the prefix hf-hub: or local-dir:.
 WEIGHTS_FILES = (
-    ".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin", ".pkl", ".h5", ".hdf5", ".keras", ".npz", ".safetensors", ".zip",
-)  # fmt: skip
+    ".pt",
+    ".pth",
+    ".pth.tar",
+    ".tar",
+    ".ckpt",
+    ".bin",
+    ".pkl",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".npz",
+    ".safetensors",
+    ".zip",
+)
 # Endings of weights inside zip files of torch, NumPy, Keras, TensorFlow.
 IN_ZIPS = ("data.pkl", ".npy", ".h5", ".index", ".safetensors", ".pt", ".pth")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"

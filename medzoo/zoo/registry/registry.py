@@ -224,9 +224,12 @@ def list_models(
     def fits(entry: Checkpoint) -> bool:
         past = entry.pretraining or Pretraining()
         values: dict[str, tuple[str | None, ...]] = {
-            "architecture": (entry.architecture,), "method": (past.method,), "data": past.data,
-            "modality": past.modalities, "license": (entry.license.id,),
-        }  # fmt: skip
+            "architecture": (entry.architecture,),
+            "method": (past.method,),
+            "data": past.data,
+            "modality": past.modalities,
+            "license": (entry.license.id,),
+        }
         return (
             any(_matches(known, pattern) for known in (entry.name, *entry.alias))
             and all(

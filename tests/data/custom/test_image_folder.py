@@ -72,9 +72,9 @@ def test_no_word_about_patients_is_an_error_that_explains_itself(tmp_path):
         load_task(f"folder:{class_folders(tmp_path)}")
 
 
-@pytest.mark.parametrize("prefix", ["folder", "parquet"])
-def test_a_missing_folder_is_named(tmp_path, prefix):
-    with pytest.raises(DataContractError, match="nowhere"):
+@pytest.mark.parametrize("prefix, cause", [("folder", "folder-missing"), ("parquet", "parquet-file-missing")])
+def test_a_missing_folder_is_named(tmp_path, prefix, cause):
+    with raises(DataContractError, cause, match="nowhere"):
         load_task(f"{prefix}:{tmp_path / 'nowhere'}", groups="none")
     with pytest.raises(DataContractError):
         load_task(f"{prefix}:{tmp_path}", groups="none")

@@ -21,9 +21,9 @@ from medzoo.errors import DiskFullError, ImageError, WorkerError
 
 
 def test_an_unreadable_image_stops_the_build_and_the_rows_before_it_are_kept():
-    images = [grey(1), grey(2), ImageError("scan7.png: is empty (0 bytes)."), grey(4)]
+    images = [grey(1), grey(2), ImageError("scan7.png: is empty (0 bytes).", code="image-file-empty"), grey(4)]
     task = task_of(images)
-    with pytest.raises(ImageError, match=r"scan7.png"):
+    with raises(ImageError, "image-file-empty", match=r"scan7\.png"):
         decoded(task, "train", size=8)
     images[2] = grey(3)
     assert decoded(task, "train", size=8).images[:, 0, 0].tolist() == [1, 2, 3, 4]
@@ -31,8 +31,10 @@ def test_an_unreadable_image_stops_the_build_and_the_rows_before_it_are_kept():
 
 
 def test_a_first_image_that_is_unreadable_leaves_nothing():
-    with pytest.raises(ImageError):
-        decoded(task_of([ImageError("scan7.png: is empty (0 bytes)."), grey(3)]), "train", size=8)
+    with raises(ImageError, "image-file-empty"):
+        decoded(
+            task_of([ImageError("scan7.png: is empty (0 bytes).", code="image-file-empty"), grey(3)]), "train", size=8
+        )
     assert list((paths.home() / "decoded").iterdir()) == []
 
 
@@ -43,10 +45,10 @@ def test_an_error_of_a_helper_is_told_as_it_is(tmp_path, monkeypatch, apart):
     class Torn(Slow):
         def read(self, key):
             if key == "31":
-                raise ImageError("scan31.png: is no image.")
+                raise ImageError("scan31.png: is not an image.", code="image-format-unknown")
             return super().read(key)
 
-    with pytest.raises(ImageError, match="scan31"):
+    with raises(ImageError, "image-format-unknown", match="scan31"):
         decoded(task_with(Torn(tmp_path / "reads", 0.0, apart), COUNT), "train", size=8, workers=2)
     assert kept_rows() == 31
 

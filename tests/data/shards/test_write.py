@@ -291,3 +291,30 @@ def test_folds_pool_the_splits(tmp_path):
     index = written(tmp_path, count=40)
     task = load_task(f"shards:{tmp_path}", fold=0)
     assert sum(table.num_rows for table in task.tables.values()) == index.images("train") + index.images("validation")
+
+
+def test_a_read_error_is_no_write_error(tmp_path, monkeypatch):
+    task, real = numbered_task(12), shards.write_shard
+
+    def cut_off(self, key):
+        raise TimeoutError("the network drive does not answer")
+
+    def unreadable(self, key):
+        raise ImageError(f"{key}: cut off", code="image-cannot-open")
+
+    for reader, expected in (
+        (cut_off, pytest.raises(TimeoutError)),
+        (unreadable, raises(ImageError, "image-cannot-open")),
+    ):
+        with monkeypatch.context() as patch, expected:
+            patch.setattr(BytesReader, "read", reader)
+            write_shards(task, tmp_path / "out", images_per_shard=4, progress=False)
+
+    def refused(*arguments):
+        raise PermissionError(13, "read-only")
+
+    monkeypatch.setattr(shards, "write_shard", refused)
+    with raises(DataContractError, "shards-not-written", match="read-only"):
+        write_shards(task, tmp_path / "out", images_per_shard=4, progress=False)
+    monkeypatch.setattr(shards, "write_shard", real)
+    assert write_shards(task, tmp_path / "out", images_per_shard=4, progress=False)

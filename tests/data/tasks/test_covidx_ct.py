@@ -78,6 +78,21 @@ def test_a_box_beyond_its_image_is_an_error(copy):
     assert load_task("covidx_ct", root=copy).read("train", 0)
 
 
+def test_a_choice_between_folders_is_refused(copy):
+    shutil.copytree(copy / "2A_images", copy / "old")
+    assert (
+        load_task("covidx_ct", root=copy).column("train", "image")[0].startswith("2A_images/")
+    )  # the version's own folder
+    (copy / "2A_images").rename(copy / "new")
+    with raises(DataContractError, "image-folder-ambiguous", match="new/, old/"):
+        load_task("covidx_ct", root=copy)
+    shutil.rmtree(copy / "old")
+    file = load_task("covidx_ct", root=copy).column("train", "id")[0]
+    shutil.copy(copy / "new" / file, copy / file)
+    with raises(DataContractError, "image-folder-ambiguous", match="new/"):
+        load_task("covidx_ct", root=copy)
+
+
 def test_versions_and_folders(copy):
     (copy / "2A_images").rename(copy / "slices")
     assert load_task("covidx_ct", root=copy).column("train", "image")[0].startswith("slices/")

@@ -79,6 +79,8 @@ def test_the_window_is_part_of_what_is_decoded(root, tmp_path):
     (lambda rows: [rows[0] | {"pe_present_on_image": "2"}, *rows[1:]], "label-invalid"),
     (lambda rows: [rows[0] | {"qa_motion": "1"}, *rows[1:]], "label-conflict"),
     (lambda rows: [*rows, rows[0] | {"SOPInstanceUID": "gone"}], "data-files-missing"),
+    (lambda rows: rows[1:], "images-not-in-table"),  # a slice of a series without a row
+    (lambda rows: rows[3:], "images-not-in-table"),  # a whole study without rows
 ])  # fmt: skip
 def test_f34_broken_tables_say_why(copy, change, cause):
     write(copy, change(rows_of(copy)))

@@ -261,6 +261,15 @@ def test_a_missing_image_that_lies_elsewhere(tmp_path):
     assert "1 images do not exist" in told and "in another place: old/b.png" in told
 
 
+def test_every_split_of_the_data_has_its_problem_and_made_splits_repeat_none(tmp_path):
+    rows = ["a,n,pa,train", "b,y,,train", "c,n,,test", "d,y,pd,test", "e,n,pe,train", "f,y,pf,train"]
+    stated = problems(csv_folder(tmp_path / "stated", rows))
+    assert "train: 1 images" in stated and "test: 1 images" in stated and stated.count("patient (or group) id") == 2
+    unsplit = [row.rpartition(",")[0] for row in rows]
+    made = check_task(csv_folder(tmp_path / "made", unsplit, "image,label,patient_id"), progress=False).problems
+    assert len([text for text in made if "patient (or group) id" in text]) == 1
+
+
 def test_an_image_whose_row_is_refused_is_neither_extra_nor_elsewhere(tmp_path):
     rows = ["a,n,pa,train", "b,y,pb,train", "c,,pc,val", "d,y,pd,vaal", "e,n,pe,test", "f,y,pf,test"]
     rows += [f"{image},{'ny'[place % 2]},p{image},train" for place, image in enumerate("ghij")]

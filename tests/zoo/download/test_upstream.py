@@ -134,11 +134,13 @@ def test_retries_and_cut_connections(entry, site):
     assert site.hits == 4
 
 
-@pytest.mark.parametrize("script", [[404], [500] * 9, ["cut"] * 9])
-def test_in_the_end_a_clear_error_and_nothing_half(entry, site, private_home, script):
+@pytest.mark.parametrize(
+    "script, cause", [([404], "http-error"), ([500] * 9, "http-error"), (["cut"] * 9, "download-failed")]
+)
+def test_in_the_end_a_clear_error_and_nothing_half(entry, site, private_home, script, cause):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     site.script, site.tag = script, None  # without a validator no try gets further than the one before
-    with pytest.raises(WeightsUnavailableError, match=r"127\.0\.0\.1"):
+    with raises(WeightsUnavailableError, cause, match=r"127\.0\.0\.1"):
         medzoo.load(name)
     assert site.hits <= 5
     left = [path for path in private_home.rglob("*") if path.is_file()]

@@ -1,13 +1,15 @@
 """A stored head that is left out for a fresh one is said: in a warning, and in the receipt with every tensor that was drawn."""
 
+import sys
 import warnings
 
 import pytest
 import torch
+from expect import raises
 from zoo_samples import CARD, draw_statistics, small_model
 
 import medzoo
-from medzoo.errors import UsageError
+from medzoo.errors import MissingExtraError, UsageError
 from medzoo.training.inputs.input_transform import load_at_size
 
 # architecture, its keywords, and the modules that its head consists of
@@ -150,3 +152,10 @@ def test_labels_of_the_registry_are_carried(entry, tmp_path):
         assert medzoo.load(name, num_classes="pretrained").load_receipt.labels == known
         with pytest.warns(UserWarning):
             assert medzoo.load(name, num_classes=3).load_receipt.labels == ()
+
+
+def test_a_segmenter_without_its_library_names_the_extra(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch.base", None)
+    with raises(MissingExtraError, "missing-segmentation-models-pytorch", match="recipes"):
+        medzoo.segmenter(str(folder), 3)

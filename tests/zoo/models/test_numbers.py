@@ -55,16 +55,16 @@ def broken(request):
 def test_conversion_and_add_name_the_tensor(broken, entry, tmp_path, private_home):
     _, state, name = broken
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(ConversionError, match=name):
+    with raises(ConversionError, ("variance-below-zero", "weights-not-finite"), match=name):
         medzoo.convert(tmp_path / "w.pth", entry(MANUAL))
-    with pytest.raises(ConversionError, match=name):
+    with raises(ConversionError, ("variance-below-zero", "weights-not-finite"), match=name):
         add(tmp_path / "w.pth", "test_resnet-ours", **FACTS)
     assert not (private_home / "checkpoints").exists() or not any((private_home / "checkpoints").iterdir())
 
 
 def test_save_names_the_tensor(broken, tmp_path):
     model, _, name = broken
-    with pytest.raises(IntegrityError, match=name):
+    with raises(IntegrityError, ("variance-below-zero", "weights-not-finite"), match=name):
         medzoo.save(model, tmp_path / "f", card={**CARD, "labels": []})
     assert not (tmp_path / "f").exists()
 
@@ -80,7 +80,7 @@ def test_check_and_push_name_the_tensor(folder, kind):
     (folder / "config.json").write_text(json.dumps(rows))
     failed = {row.check: row.detail for row in medzoo.check(folder).rows if row.result == "FAIL"}
     assert name in failed["finite"]
-    with pytest.raises(IntegrityError, match=name):
+    with raises(IntegrityError, ("variance-below-zero", "weights-not-finite"), match=name):
         plan_push(folder, "lab/net")
 
 
@@ -125,7 +125,7 @@ def test_small_and_zero_variances_are_right(tmp_path):
     ],
 )  # fmt: skip
 def test_facts_that_are_no_numbers(tmp_path, change, says):
-    with pytest.raises(CardError, match=says):
+    with raises(CardError, ("input-invalid", "card-number-not-finite", "card-value-type"), match=says):
         medzoo.save(small_model(), tmp_path / "f", card={**CARD, **change})
     assert not (tmp_path / "f").exists()
 

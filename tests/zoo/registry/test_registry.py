@@ -130,7 +130,7 @@ def test_a_broken_own_entry_does_not_break_the_others(own):
     (own / "resnet18-broken.toml").write_text("architecture = ")
     with pytest.warns(UserWarning, match=r"resnet18-broken\.toml"):
         assert medzoo.list_models() == NAMES
-    with pytest.raises(RegistryError, match=r"resnet18-broken\.toml"):
+    with raises(RegistryError, "invalid-toml", match=r"resnet18-broken\.toml"):
         medzoo.info("resnet18-broken")
     with pytest.warns(UserWarning, match=r"resnet18-broken\.toml"), pytest.raises(UnknownNameError):
         medzoo.info("resnet18-nothing")

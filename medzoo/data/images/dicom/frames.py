@@ -129,11 +129,17 @@ def _options(opened: DicomFile, facts: DicomFacts) -> dict[str, Any]:
 
     options = as_pixel_options(opened.header, number_of_frames=facts.frames)
     options |= {
-        "transfer_syntax_uid": UID(opened.syntax), "pixel_keyword": opened.keyword, "rows": facts.rows,
-        "columns": facts.columns, "samples_per_pixel": facts.samples, "bits_allocated": facts.allocated,
-        "bits_stored": facts.stored, "photometric_interpretation": facts.photometric, "pixel_representation": int(facts.signed),
+        "transfer_syntax_uid": UID(opened.syntax),
+        "pixel_keyword": opened.keyword,
+        "rows": facts.rows,
+        "columns": facts.columns,
+        "samples_per_pixel": facts.samples,
+        "bits_allocated": facts.allocated,
+        "bits_stored": facts.stored,
+        "photometric_interpretation": facts.photometric,
+        "pixel_representation": int(facts.signed),
         "correct_unused_bits": False,
-    }  # fmt: skip
+    }
     if opened.vr:
         options["pixel_vr"] = opened.vr
     if facts.samples == 3:

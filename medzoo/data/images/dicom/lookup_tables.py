@@ -54,7 +54,7 @@ def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: s
         where: for messages.
 
     Raises:
-        ImageError: for an invalid table.
+        ImageError: for an invalid descriptor, missing entries, and entries outside 16 bits.
 
     Source: DICOM PS3.3 C.11.1.1, C.7.6.3.1.5.
     """
@@ -65,7 +65,7 @@ def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: s
             f"{where}: a lookup table has the descriptor {descriptor!r}; it needs three whole numbers.",
             code="lookup-table-descriptor-invalid",
         ) from None
-    count = count or 2**16
+    count += 2**16 if count <= 0 else 0  # 0 stands for 65,536; some headers write a large number as negative
     first -= 2**16 if signed and first >= 2**15 else 0
     if isinstance(data, bytes | bytearray):
         wide = len(data) >= 2 * count or bits > 8
@@ -74,10 +74,15 @@ def table_of(descriptor: Any, data: Any, *, little: bool, signed: bool, where: s
             entries = np.frombuffer(bytes(data), np.uint8)
     else:
         entries = np.asarray(data if hasattr(data, "__len__") else [data] if data is not None else [], dtype=np.int64)
-    if not len(entries) or len(entries) < count or entries.min() < 0 or entries.max() > 65535:
+    if len(entries) < count:
         raise ImageError(
-            f"{where}: a lookup table should have {count:,} entries of at most 16 bits; it has {len(entries):,}.",
-            code="lookup-table-entries-invalid",
+            f"{where}: a lookup table should have {count:,} entries; it has {len(entries):,}.",
+            code="lookup-table-too-short",
         )
     entries = entries[:count]
+    if entries.min() < 0 or entries.max() > 65535:
+        raise ImageError(
+            f"{where}: the entries of a lookup table are {entries.min()} to {entries.max()}; they should be 0 to 65535 (16 bits).",
+            code="lookup-table-entry-outside-16-bits",
+        )
     return LookupTable(entries.astype(np.uint8 if int(entries.max()) < 256 and bits <= 8 else np.uint16), first)

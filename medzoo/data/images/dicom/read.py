@@ -202,11 +202,14 @@ def _through_palette(stored: np.ndarray, facts: DicomFacts, tags: Tags, where: s
     little = header.original_encoding[1] is not False
     tables = [
         table_of(
-            header.get(f"{colour}PaletteColorLookupTableDescriptor"), header.get(f"{colour}PaletteColorLookupTableData"),
-            little=little, signed=facts.signed, where=where,
+            header.get(f"{colour}PaletteColorLookupTableDescriptor"),
+            header.get(f"{colour}PaletteColorLookupTableData"),
+            little=little,
+            signed=facts.signed,
+            where=where,
         )
         for colour in ("Red", "Green", "Blue")
-    ]  # fmt: skip
+    ]
     bits = max(table.entries.dtype.itemsize for table in tables) * 8
     array = np.stack([table.look_up(stored).astype(f"u{bits // 8}") for table in tables], axis=-1)
     return _coloured(array, notes)

@@ -111,9 +111,14 @@ def _white_is_low(image: Image.Image) -> bool:
 
 
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation → upright
-    2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1], 5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a),
-}  # fmt: skip
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
 
 
 def orientation_of(image: Image.Image, notes: list[str]) -> int | None:

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 import medzoo
+from medzoo.data.images.dicom.lookup_tables import table_of
 from medzoo.data.images.read import decode_bytes, read_image
 from medzoo.errors import ImageError
 
@@ -114,8 +115,23 @@ def test_a_voi_table_of_more_entries_than_its_entries_can_count():
 def test_a_table_that_is_cut_is_an_error():
     table = lut(np.arange(100))
     table.LUTDescriptor = [4096, 0, 16]
-    with raises(ImageError, "lookup-table-entries-invalid"):
+    with raises(ImageError, "lookup-table-too-short", match="4,096 .* 100"):
         read(image(RAMP, VOILUTSequence=Sequence([table])))
+
+
+@pytest.mark.parametrize("descriptor, data, cause", [
+    ((0, 0), [1], "lookup-table-descriptor-invalid"),
+    ((3, 0, 16), [1, 2], "lookup-table-too-short"),
+    ((3, 0, 16), None, "lookup-table-too-short"),
+    ((0, 0, 16), b"", "lookup-table-too-short"),
+    ((-2, 0, 16), b"", "lookup-table-too-short"),
+    ((2, 0, 16), [1, -1], "lookup-table-entry-outside-16-bits"),
+    ((2, 0, 16), [1, 65536], "lookup-table-entry-outside-16-bits"),
+])  # fmt: skip
+def test_each_defect_of_a_table_has_its_own_code(descriptor, data, cause):
+    with raises(ImageError, cause, match="here"):
+        table_of(descriptor, data, little=True, signed=False, where="here")
+    assert len(table_of((2, 0, 16), [1, 2, -1], little=True, signed=False, where="here").entries) == 2
 
 
 @pytest.mark.parametrize("dtype, intercept", [(np.uint16, -1024), (np.int16, 0), (np.int16, -1024)])

@@ -157,7 +157,7 @@ def test_f31_cut_streams_are_errors(kind, cut):
         header.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
         header.compress(syntax, generate_instance_uid=False)
         stream = next(pydicom.encaps.generate_frames(header.PixelData, number_of_frames=1))
-    with pytest.raises(ImageError, match="x: "):
+    with raises(ImageError, ("frame-cut-off", "dicom-pixels-undecodable"), match="x: "):
         decode_bytes(compressed(header, [stream[: int(cut * len(stream))]], syntax), "x")
 
 
@@ -167,7 +167,7 @@ def test_a_missing_decoder_is_named(monkeypatch):
     decoder = get_decoder(uid.JPEGLosslessSV1)
     monkeypatch.setattr(decoder, "_available", {})
     data = compressed(image(RAMP, bits=12), [jpeg_lossless(RAMP, 12)], uid.JPEGLosslessSV1)
-    with raises(MissingExtraError, "missing-a decoder (gdcm - requires gdcm>=3.0.10)"):
+    with raises(MissingExtraError, "missing-a-decoder-gdcm-requires-gdcm-3-0-10"):
         decode_bytes(data, "x")
 
 

@@ -205,7 +205,7 @@ def test_f33_a_stream_that_goes_on_for_ever_is_read_to_the_slice_and_no_further(
 def test_f31_cut_files_are_errors(cut, packed):
     data = gzip.compress(saved(PATIENT)) if packed else saved(PATIENT)
     broken = data[: int(cut * len(data))]
-    with pytest.raises(ImageError, match=r"^x: "):
+    with raises(ImageError, ("nifti-cut-off", "frame-type-unsupported"), match=r"^x: "):
         decode_bytes(broken, "x", frame="all", window=(0, 9))
 
 

@@ -40,14 +40,17 @@ class ColumnChoice:
         (',label=dx', ',labels=a;b')
         """
         chosen = {
-            "image": self.image, "label": self.label, "labels": ";".join(self.labels) or None, "mask": self.mask,
+            "image": self.image,
+            "label": self.label,
+            "labels": ";".join(self.labels) or None,
+            "mask": self.mask,
             "split": self.split,
-        }  # fmt: skip
+        }
         return "".join(f",{key}={value}" for key, value in chosen.items() if value is not None)
 
 
 @dataclass
-class Sheet:
+class ImageTable:
     """Rows of images with their columns, before the roles of the columns are known.
 
     Args:

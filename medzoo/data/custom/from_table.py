@@ -10,9 +10,9 @@ import numpy as np
 from medzoo.data.build_task import by_split, marks
 from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candidates, find_column, named_column, plain
 from medzoo.data.custom.groups import find_groups, group_column
+from medzoo.data.custom.image_table import NOTHING, ColumnChoice, CustomData, ImageTable
 from medzoo.data.custom.infer import class_word, infer_labels, read_class_names
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
-from medzoo.data.custom.sheet import NOTHING, ColumnChoice, CustomData, Sheet
 from medzoo.data.custom.split_columns import stated_split
 from medzoo.data.problems import complain, complain_of
 from medzoo.data.readers.image_file import FileReader
@@ -47,13 +47,13 @@ class ClassMaskReader(FileReader):
         return array.astype(np.uint8)
 
 
-def from_sheet(
-    sheet: Sheet, choice: ColumnChoice, *, groups: str | None, label_policy: str | None, unlabelled: bool
+def from_table(
+    table: ImageTable, choice: ColumnChoice, *, groups: str | None, label_policy: str | None, unlabelled: bool
 ) -> CustomData:
     """Build a data set from the rows of a table.
 
     Args:
-        sheet: the table.
+        table: the table.
         choice: columns that the user names.
         groups: as for `find_groups`.
         label_policy: of uncertain labels; an error for labels that cannot be uncertain.
@@ -63,30 +63,30 @@ def from_sheet(
         DataContractError: if the table is ambiguous or invalid; all offenders are named.
         UsageError: for choices that exclude each other.
     """
-    header, where = list(sheet.columns), sheet.where
-    group = group_column(sheet, groups)
-    taken = {sheet.image, "id", *([group] if group else [])}
-    labels = _Labels(sheet, choice, taken, unlabelled)
+    header, where = list(table.columns), table.where
+    group = group_column(table, groups)
+    taken = {table.image, "id", *([group] if group else [])}
+    labels = _Labels(table, choice, taken, unlabelled)
     taken |= labels.taken
-    split = stated_split(sheet, choice.split, {*taken, *candidates("group", header, ())})
+    split = stated_split(table, choice.split, {*taken, *candidates("group", header, ())})
     taken |= split.used
-    kind, classes, table = labels.read(taken, label_policy)
-    patients, stated = find_groups(sheet, groups, group, needed=not unlabelled)
-    table = {"id": sheet.ids, "image": sheet.keys, "patient_id": patients, **table}
-    extras = [name for name in header if name not in {*table, *classes, sheet.image, group, "split"}]
-    table |= {name: list(sheet.columns[name]) for name in extras}
+    kind, classes, columns = labels.read(taken, label_policy)
+    patients, stated = find_groups(table, groups, group, needed=not unlabelled)
+    columns = {"id": table.ids, "image": table.keys, "patient_id": patients, **columns}
+    extras = [name for name in header if name not in {*columns, *classes, table.image, group, "split"}]
+    columns |= {name: list(table.columns[name]) for name in extras}
     # The split of each row; rows without a label are excluded.
-    row_splits = split.row_splits or ["all"] * len(sheet.keys)
+    row_splits = split.row_splits or ["all"] * len(table.keys)
     if split.folds is not None:
-        table[STATED_FOLD] = split.folds
+        columns[STATED_FOLD] = split.folds
     if unlabelled and split.row_splits is None:
         row_splits = ["train"] * len(row_splits)
-    if isinstance(table.get("label"), list):
+    if isinstance(columns.get("label"), list):
         row_splits = [
-            EXCLUDED if label is None else name for name, label in zip(row_splits, table["label"], strict=True)
+            EXCLUDED if label is None else name for name, label in zip(row_splits, columns["label"], strict=True)
         ]
     if split.note:
-        sheet.notes.append(split.note)
+        table.notes.append(split.note)
     if not unlabelled:
         found = {
             "label": labels.label or labels.mask or (choice.labels and "labels"),
@@ -94,16 +94,16 @@ def from_sheet(
             "split": split.note or (split.folds and "folds") or choice.split,
         }
         advise_of_near_names(found, [name for name in header if name not in taken], where)
-    reader = ClassMaskReader(sheet.root) if kind == "segmentation" and len(classes) > 1 else sheet.reader
+    reader = ClassMaskReader(table.root) if kind == "segmentation" and len(classes) > 1 else table.reader
     return CustomData(
         kind,
         classes,
         stated,
-        by_split(table, row_splits),
-        sheet.root,
-        [*sheet.files, *labels.files],
+        by_split(columns, row_splits),
+        table.root,
+        [*table.files, *labels.files],
         reader,
-        sheet.notes,
+        table.notes,
     )
 
 
@@ -111,16 +111,16 @@ class _Labels:
     """The labels of a table: their columns, their kind and their values.
 
     Args:
-        sheet: the table.
+        table: the table.
         choice: columns that the user names.
         taken: columns of another role.
         unlabelled: do not use labels.
     """
 
-    def __init__(self, sheet: Sheet, choice: ColumnChoice, taken: set[str], unlabelled: bool) -> None:
-        self.sheet, self.choice, self.unlabelled = sheet, choice, unlabelled
+    def __init__(self, table: ImageTable, choice: ColumnChoice, taken: set[str], unlabelled: bool) -> None:
+        self.table, self.choice, self.unlabelled = table, choice, unlabelled
         self.files: list[str] = []
-        header, where = list(sheet.columns), sheet.where
+        header, where = list(table.columns), table.where
         given = [
             key for key, value in (("label", choice.label), ("labels", choice.labels), ("mask", choice.mask)) if value
         ]
@@ -161,14 +161,14 @@ class _Labels:
             taken: columns of another role.
             label_policy: of uncertain labels.
         """
-        sheet, where = self.sheet, self.sheet.where
+        table, where = self.table, self.table.where
         if self.unlabelled:
-            sheet.notes.append("labels: not used")
+            table.notes.append("labels: not used")
             return "unlabelled", (), {}
-        named = sheet.names.get(self.label or "") or read_class_names(sheet.root)
+        named = table.names.get(self.label or "") or read_class_names(table.root)
         # One column with a single label, a value, or a list per row.
         if self.label is not None:
-            values = list(sheet.columns[self.label])
+            values = list(table.columns[self.label])
             if any(isinstance(value, list) for value in values):
                 return self._lists(values, named)
             if label_policy is not None:
@@ -179,39 +179,39 @@ class _Labels:
             if named is not None and all(isinstance(value, int | None) for value in values):
                 kind, classes, labels = self._positions(values, named)
             else:
-                kind, classes, labels = infer_labels(values, sheet.ids, named, where)
+                kind, classes, labels = infer_labels(values, table.ids, named, where)
             what = "values to regress" if kind == "regression" else f"{len(classes)} classes ({listed(classes, 10)})"
-            sheet.notes.append(f"labels: column {self.label}, {what}")
+            table.notes.append(f"labels: column {self.label}, {what}")
             return kind, classes, {"label": labels}
         # A column of masks, or else one column of marks per class.
-        if not self.columns and self.mask is None and not (named and set(named) <= set(sheet.columns)):
-            self.mask = find_column("mask", list(sheet.columns), where, taken)
+        if not self.columns and self.mask is None and not (named and set(named) <= set(table.columns)):
+            self.mask = find_column("mask", list(table.columns), where, taken)
         if self.mask is not None:
             return self._masks(named, label_policy)
         self.columns = self.columns or named or self._findings(taken)
-        missing = [name for name in self.columns if name not in sheet.columns]
+        missing = [name for name in self.columns if name not in table.columns]
         if missing or not self.columns:
             raise DataContractError(
                 f"{where} has no column label ({', '.join(ALIASES['label'][1:])}), and no columns of 0 and 1, one per class"
                 f"{': ' + listed(missing) + ' missing' if missing else ''}. Add the column after the path (,label=COLUMN or "
-                f",labels=COLUMN;COLUMN). The table has {listed(sheet.columns, 30)}.",
+                f",labels=COLUMN;COLUMN). The table has {listed(table.columns, 30)}.",
                 code="label-column-missing",
             )
         rows = [
             dict(zip(self.columns, cells, strict=True))
-            for cells in zip(*(map(mark_of, sheet.columns[name]) for name in self.columns), strict=True)
+            for cells in zip(*(map(mark_of, table.columns[name]) for name in self.columns), strict=True)
         ]
-        sheet.notes.append(f"labels: {len(self.columns)} columns of 1 and 0: {listed(self.columns, 20)}")
-        return "multilabel", self.columns, {"label": marks(rows, self.columns, sheet.ids, where)}
+        table.notes.append(f"labels: {len(self.columns)} columns of 1 and 0: {listed(self.columns, 20)}")
+        return "multilabel", self.columns, {"label": marks(rows, self.columns, table.ids, where)}
 
     def _findings(self, taken: set[str]) -> tuple[str, ...]:
         """The columns of 1 and 0 that do not describe the patient; a note lists the others."""
-        sheet = self.sheet
-        free = [name for name in sheet.columns if name not in taken]
-        chosen = choose_label_columns(sheet.columns, free, sheet.ids, sheet.where)
+        table = self.table
+        free = [name for name in table.columns if name not in taken]
+        chosen = choose_label_columns(table.columns, free, table.ids, table.where)
         ignored = [f"{name} ({reason})" for name, reason in chosen.left_out.items()]
         if chosen.classes and ignored:
-            sheet.notes.append(f"columns not used as labels: {listed(ignored, 10)}")
+            table.notes.append(f"columns not used as labels: {listed(ignored, 10)}")
         return chosen.classes
 
     def _masks(
@@ -219,46 +219,46 @@ class _Labels:
     ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         from medzoo.data.custom.csv_table import need_images, with_slashes
 
-        sheet = self.sheet
-        if sheet.paths is None or not sheet.named_by_cell:
+        table = self.table
+        if table.paths is None or not table.named_by_cell:
             raise UsageError(
-                f"{sheet.where}: masks in Parquet are not supported. List the files in a CSV (folder:PATH).",
+                f"{table.where}: masks in Parquet are not supported. List the files in a CSV (folder:PATH).",
                 code="parquet-masks-unsupported",
             )
         if label_policy is not None:
             raise UsageError(
-                f"{sheet.where}: masks have no uncertain values. Remove --label-policy.",
+                f"{table.where}: masks have no uncertain values. Remove --label-policy.",
                 code="label-policy-not-applicable",
             )
-        masks = [with_slashes(sheet.root, str(cell)) for cell in sheet.columns[str(self.mask)]]
-        need_images(sheet.where, sheet.root, masks)
+        masks = [with_slashes(table.root, str(cell)) for cell in table.columns[str(self.mask)]]
+        need_images(table.where, table.root, masks)
         self.files = list(dict.fromkeys(masks))
         classes = named or _FOREGROUND
-        sheet.notes.append(f"masks: column {self.mask}, {len(classes)} classes ({listed(classes, 10)})")
+        table.notes.append(f"masks: column {self.mask}, {len(classes)} classes ({listed(classes, 10)})")
         return "segmentation", classes, {"mask": masks}
 
     def _positions(self, values: Sequence[Any], classes: tuple[str, ...]) -> tuple[str, tuple[str, ...], list[Any]]:
         """Numbers of a ClassLabel: positions in its list of names."""
-        empty = [key for key, value in zip(self.sheet.ids, values, strict=True) if value is None]
-        complain_of(empty, f"{self.sheet.where}: {len(empty)} rows have no label", code="label-empty")
+        empty = [key for key, value in zip(self.table.ids, values, strict=True) if value is None]
+        complain_of(empty, f"{self.table.where}: {len(empty)} rows have no label", code="label-empty")
         return "binary" if len(classes) == 2 else "multiclass", classes, list(values)
 
     def _lists(
         self, values: Sequence[Any], named: tuple[str, ...] | None
     ) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         """Labels that are lists: vectors of 0 and 1, or lists of class numbers or names, which become such vectors."""
-        sheet, where, ids = self.sheet, self.sheet.where, self.sheet.ids
+        table, where, ids = self.table, self.table.where, self.table.ids
         if named is None:
             raise DataContractError(
                 f"{where}: the labels are lists without class names. Put a list of names in classes.json.",
                 code="class-names-missing",
             )
-        sheet.notes.append(f"labels: lists in the column {self.label}, {len(named)} classes ({listed(named, 20)})")
+        table.notes.append(f"labels: lists in the column {self.label}, {len(named)} classes ({listed(named, 20)})")
         lengths = {len(value) if isinstance(value, list) else -1 for value in values}
         place = {name: number for number, name in enumerate(named)}
         if any(isinstance(item, str) for value in values for item in value or ()):
             numbers = [None if v is None else [place.get(class_word(item), -1) for item in v] for v in values]
-        elif str(self.label) in sheet.names and lengths != {len(named)}:
+        elif str(self.label) in table.names and lengths != {len(named)}:
             numbers = list(values)
         else:
             return "multilabel", named, {"label": self._vectors(values, named)}
@@ -278,14 +278,15 @@ class _Labels:
     def _vectors(self, values: Sequence[Any], classes: tuple[str, ...]) -> np.ndarray:
         wrong = [
             key
-            for key, value in zip(self.sheet.ids, values, strict=True)
+            for key, value in zip(self.table.ids, values, strict=True)
             if value is None or len(value) != len(classes)
         ]
         if wrong:
             complain(
                 DataContractError(
-                    f"{self.sheet.where}: {len(wrong)} rows do not have {len(classes)} labels, one per class: {listed(wrong)}.",
+                    f"{self.table.where}: {len(wrong)} rows do not have {len(classes)} labels, one per class: {listed(wrong)}.",
                     code="label-count-wrong",
+                    offenders=wrong,
                 )
             )
             empty = [np.nan] * len(classes)
