@@ -80,6 +80,7 @@ class Loop:
         self.accelerator, self.validate, self.keep_best, self.worded = accelerator, validate, keep_best, worded
         self.main = accelerator.is_main_process
         self.epoch_steps = len(batches)
+        self.schedule = plan.schedule_of(self.epoch_steps)
         self.steps, self.step = self.epoch_steps * plan.epochs, 0
         self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -151,13 +152,24 @@ class Loop:
         self.optimizer = make_optimizer(
             self.objective, plan.optimizer, rate, plan.weight_decay, layer_decay=layer_decay
         )
+        self.parameters = list(self.objective.parameters())
         self.model = self.objective
         if self.accelerator.num_processes > 1:
             self.model = self.accelerator.prepare_model(self.objective)
 
+    def _rate(self) -> float:
+        """The learning rate of the present step."""
+        plan, history = self.plan, self.fitted.history
+        first = plan.frozen_epochs * self.epoch_steps
+        if self.step < first:
+            return plan.frozen_learning_rate
+        # a plateau depends on the validation losses since the frozen epochs; the other schedules on the step alone
+        used = history.losses[plan.frozen_epochs :] if plan.schedule == "plateau" else ()
+        return self.schedule.rate(self.step - first, [loss for loss in used if loss is not None])
+
     def _train(self, batch: dict[str, Any], epoch: int) -> torch.Tensor:
         """One step of the optimizer; returns the loss of the batch."""
-        rate = self.plan.rate(self.step, self.epoch_steps, self.fitted.history.losses)
+        rate = self._rate()
         set_rate(self.optimizer, rate)
         # noise is a function of (seed, step), so no generator needs to be saved
         seed = noise_seed(self.plan.seed, self.step, self.accelerator.process_index)
@@ -165,7 +177,7 @@ class Loop:
         values = self.micro.backward(self.model, batch, self.step, seed)
         self._log(values, batch, epoch, rate)
         if self.plan.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.plan.gradient_clip)
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
@@ -272,13 +284,10 @@ class Loop:
         facts = state.facts
         if facts["identity"] != run.identity:
             if difference := other_processes(facts["identity"], run.identity):
-                raise ResumeError(
-                    f"The state in {run.source} belongs to this run. {difference}", code="number-of-processes-changed"
-                )
-            raise ResumeError(
-                f"The state in {run.source} belongs to other options. Repeat those, or start with another --out.",
-                code="state-of-other-run",
-            )
+                text = f"The state in {run.source} belongs to this run. {difference}"
+                raise ResumeError(text, code="number-of-processes-changed")
+            text = f"The state in {run.source} belongs to other options. Repeat those, or start with another --out."
+            raise ResumeError(text, code="state-of-other-run")
         self._enter(frozen=facts.get("frozen", False))
         saved_state.restore(state, self.objective, self.optimizer)
         if self.ema is not None:

@@ -63,18 +63,13 @@ class TrainingPlan:
     ema: float = 0.0
     micro_batch_size: int = 0
 
-    def rate(self, step: int, epoch_steps: int, losses: list[float | None]) -> float:
-        """The learning rate of a step.
+    def schedule_of(self, epoch_steps: int) -> Schedule:
+        """The learning rate of the steps after the frozen epochs.
 
         Args:
-            step: from 0.
             epoch_steps: steps per epoch.
-            losses: the validation loss of every epoch before this step.
         """
-        frozen = self.frozen_epochs * epoch_steps
-        if step < frozen:
-            return self.frozen_learning_rate
-        schedule = Schedule(
+        return Schedule(
             peak=self.learning_rate,
             steps=(self.epochs - self.frozen_epochs) * epoch_steps,
             epoch_steps=epoch_steps,
@@ -85,7 +80,6 @@ class TrainingPlan:
             decay=self.decay,
             plateau_epochs=self.plateau_epochs,
         )
-        return schedule.rate(step - frozen, [loss for loss in losses[self.frozen_epochs :] if loss is not None])
 
 
 @dataclass
