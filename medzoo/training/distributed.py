@@ -48,6 +48,17 @@ class _Gathered(torch.autograd.Function):
         return total.chunk(processes())[distributed.get_rank()]
 
 
+def share_buffers(model: torch.nn.Module) -> None:
+    """Copy the running statistics of the first process to all, so that all processes validate the same network.
+
+    Args:
+        model: of this process.
+    """
+    if processes() > 1:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, 0)
+
+
 def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
     """The mean of a number over the processes, without a gradient.
 

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from medzoo import store
 from medzoo.data.rng import noise_seed
 from medzoo.errors import DivergedError, ResumeError
+from medzoo.training.distributed import share_buffers
 from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.optimization.ema import Ema
 from medzoo.training.optimization.micro_batches import MicroBatches
@@ -113,7 +114,7 @@ class Loop:
                 progress.epoch(epoch)
                 self._stop_or_save()
         progress.close()
-        self._share_buffers()
+        share_buffers(self.objective)
         if self.ema is not None:  # the averaged weights are the result
             self.objective.backbone.load_state_dict(self.ema.tensors)  # type: ignore[union-attr]
         self.fitted.steps, self.fitted.micro_batch_size = self.step, self.micro.size
@@ -223,7 +224,7 @@ class Loop:
         """Validate after an epoch, and of the best epoch so far, copy the backbone's weights."""
         if self.validate is None:
             return
-        self._share_buffers()
+        share_buffers(self.objective)
         backbone: Any = self.objective.backbone
         with self.ema.applied() if self.ema is not None else nullcontext():
             score, loss = self.validate()
@@ -237,12 +238,6 @@ class Loop:
             values = {"score": score, "validation_loss": loss}
             known = {key: value for key, value in values.items() if value is not None}
             self.run.log({"step": self.step, "epoch": epoch, **known})
-
-    def _share_buffers(self) -> None:
-        """Copy the running statistics of the first process to all, so that all processes compute the same score."""
-        if self.accelerator.num_processes > 1:
-            for buffer in self.objective.buffers():
-                torch.distributed.broadcast(buffer, 0)
 
     # --- saved states ---
 

@@ -125,7 +125,7 @@ def mix(
     partner = torch.randperm(len(images), generator=generator).to(images.device)
     if not pasted:
         return share * images + (1 - share) * images[partner], Mixed(share, partner)
-    # a box with the other image's share of the area around a random centre; what lies outside the image is cut off
+    # a box with the other image's share of the area around a random centre; parts outside the image are cut off
     height, width = images.shape[-2:]
     side = (1 - share) ** 0.5
     top, bottom = _edges(float(draws[1]), side, height)

@@ -125,7 +125,7 @@ def test_stopped_and_resumed_gives_the_same_predictions(options, tmp_path, monke
 
 
 def test_f35_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
-    from medzoo.training.objectives.supervised import Objective
+    from medzoo.training.finetune import FineTuneObjective as Objective
 
     plain = Objective.forward
     monkeypatch.setattr(
@@ -136,15 +136,18 @@ def test_f35_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
     with raises(DivergedError, "run-diverged", match="step 1"):
         outcome.raise_if_diverged()
     assert run_cell(options()).cached
-    assert json.loads((outcome.run / "status.json").read_text())["state"] == "failed"
+    assert json.loads((outcome.run / "status.json").read_text())["state"] == "diverged"
+    assert len(json.loads((outcome.run / "diverged.json").read_text())["ids"]) > 1
 
 
 def test_the_test_split_is_predicted_once_after_the_selection(options, monkeypatch):
     from medzoo.training.finetune import FineTuner
 
     order = []
-    predict, fit = FineTuner.predict, FineTuner.fit
-    monkeypatch.setattr(FineTuner, "predict", lambda self, data: (order.append(len(data.ids)), predict(self, data))[1])
+    logits, fit = FineTuner._logits, FineTuner.fit
+    monkeypatch.setattr(
+        FineTuner, "_logits", lambda self, data, view: (order.append(len(data.ids)), logits(self, data, view))[1]
+    )
     monkeypatch.setattr(FineTuner, "fit", lambda self, *a, **k: (fit(self, *a, **k), order.append("selected"))[0])
     run_cell(options())
     assert order == [24, 24, "selected", 40]  # validation after each epoch, then the test split

@@ -19,13 +19,13 @@ RECIPE = data_dir("recipes") / "finetune.py"
 # A state after every step, so that a kill can fall into a write as well as between two; slowed down, to be caught.
 CHILD = f"""
 import runpy, sys, time
-import medzoo.training.run_state.run_folder as runs, medzoo.training.objectives.supervised as supervised
+import medzoo.training.run_state.run_folder as runs, medzoo.training.finetune as finetune
 runs.SAVE_SECONDS = 0.0
-forward = supervised.Objective.forward
+forward = finetune.FineTuneObjective.forward
 def slow(self, batch, step):
     time.sleep(0.05)
     return forward(self, batch, step)
-supervised.Objective.forward = slow
+finetune.FineTuneObjective.forward = slow
 runpy.run_path({str(RECIPE)!r}, run_name="__main__")
 """
 

@@ -18,6 +18,8 @@ rank, world, port = map(int, sys.argv[1:])
 torch.set_num_threads(1)
 if world > 1:
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
+from medzoo.training.finetune import FineTuneObjective
+from medzoo.training.losses import TaskLoss
 from medzoo.training.objectives import simclr, supervised
 
 class Net(nn.Module):
@@ -46,6 +48,13 @@ cases = {
         supervised.Objective(Net(), supervised.Options(0.1), "multiclass"),
         {"image": one[mine], "label": (torch.arange(8) % 6)[mine]},
     ),
+    "weighted": (
+        FineTuneObjective(Net(), TaskLoss("multiclass", weights=(1.0, 9.0, 0.1, 2.0, 1.0, 1.0))),
+        {"image": one[mine], "label": (torch.arange(8) % 6)[mine]},
+    ),
+    "regression": (
+        FineTuneObjective(Net(), TaskLoss("regression"), target=(3.0, 2.0)), {"image": one[mine], "label": torch.arange(8.0)[mine]},
+    ),
 }
 made = {}
 for name, (objective, batch) in cases.items():
@@ -54,11 +63,10 @@ for name, (objective, batch) in cases.items():
     loss.backward()
     gradient = torch.cat([parameter.grad.flatten() for parameter in objective.parameters()])
     made[name] = [float(loss.detach()), gradient.tolist()]
-from types import SimpleNamespace
-from medzoo.training.loop import _share_buffers
+from medzoo.training.distributed import share_buffers
 norm = nn.BatchNorm1d(12)
 norm(one[mine].flatten(1))
-_share_buffers(norm, SimpleNamespace(num_processes=world))
+share_buffers(norm)
 made["statistics"] = norm.running_mean.tolist()
 print(json.dumps(made))
 if world > 1:
@@ -89,7 +97,7 @@ def both():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["simclr", "multilabel", "multiclass", "unknown"])
+@pytest.mark.parametrize("name", ["simclr", "multilabel", "multiclass", "unknown", "weighted", "regression"])
 def test_two_processes_learn_what_one_learns(both, name):
     alone, together = both
     loss, gradient = alone[name]

@@ -159,7 +159,7 @@ def test_the_logged_accuracy_is_of_images_as_they_are(tiny_hub, tmp_path, monkey
     assert expected != mirrored
     found = []
 
-    def fit(objective, batches, plan, run, accelerator, *, score, **more):
+    def fit(objective, batches, plan, run, accelerator, *, validate, **more):
         def answer(x):
             x = x * torch.tensor(objective.backbone.pretrained_cfg["std"]).view(
                 3, 1, 1
@@ -168,7 +168,7 @@ def test_the_logged_accuracy_is_of_images_as_they_are(tiny_hub, tmp_path, monkey
             return (torch.bucketize(slopes.double(), borders)[:, None] == classes).float()
 
         monkeypatch.setattr(objective.backbone, "forward", answer)
-        found.append(score())
+        found.append(validate()[0])
         monkeypatch.undo()
 
     monkeypatch.setattr(loop, "fit", fit)
