@@ -112,7 +112,7 @@ def look_up(repo: str, kind: Kind, revision: str | None, token: str | bool | Non
     return Head(repo, kind, revision, str(facts.sha or ""), files, facts.private)
 
 
-def ask(call: Callable[[], T], repo: str, kind: Kind, revision: str | None = None) -> T:
+def ask(call: Callable[[], T], repo: str, kind: Kind, revision: str | None = None, tries: int = TRIES) -> T:
     """The Hub's answer: tries again if the Hub is busy, and stops at once if it cannot be reached.
 
     Args:
@@ -120,6 +120,7 @@ def ask(call: Callable[[], T], repo: str, kind: Kind, revision: str | None = Non
         repo: org/name.
         kind: of the repository.
         revision: that the call reads.
+        tries: while the Hub is busy.
 
     Raises:
         WeightsUnavailableError: for a model, with the cause and what to do; for a data set, ResultError.
@@ -138,7 +139,7 @@ def ask(call: Callable[[], T], repo: str, kind: Kind, revision: str | None = Non
             # hf_hub_download hides why it could not look up a file
             cause = error if isinstance(error, (HfHubHTTPError, MedzooError)) else error.__cause__ or error
             attempt += 1
-            if not isinstance(cause, HfHubHTTPError) or cause.response.status_code not in AGAIN or attempt == TRIES:
+            if not isinstance(cause, HfHubHTTPError) or cause.response.status_code not in AGAIN or attempt == tries:
                 raise _translated(cause, repo, kind, revision) from error
             time.sleep(wait_after(cause.response.headers.get("Retry-After"), attempt))
 
@@ -184,7 +185,7 @@ def verified(head: Head, name: str, get: Callable[[], Path]) -> Path:
         IntegrityError: if the second file is wrong too.
     """
     for _ in range(2):
-        path = ask(get, head.repo, head.kind, head.commit)
+        path = ask(get, head.repo, head.kind, head.commit, tries=1)  # downloads try again themselves
         if head.files[name].matches(path):
             return path
         path.resolve().unlink()  # in the cache of huggingface_hub, the path is a link

@@ -60,6 +60,12 @@ def test_f22_results_survive_a_busy_hub(hub_server, monkeypatch):
     fault = hub_server.fault("status", path="*/a.txt", times=2, method="HEAD", code=503)
     assert download_files(head, ["a.txt"])["a.txt"].read_bytes() == b"hello"
     assert fault.used == 2 and slept
+    HfApi().upload_file(path_or_fileobj=b"other", path_in_repo="b.txt", repo_id=REPO, repo_type="dataset")
+    hub_server.fault("status", path="*/b.txt", times=None, code=503)
+    with raises(ResultError, "hub-error", match="answered 503"):  # huggingface_hub itself hides the status
+        download_files(repository(REPO), ["b.txt"])
+    assert len(hub_server.requests("HEAD", "*/b.txt")) <= 8  # its own tries are not multiplied
+    hub_server.heal()
     hub_server.fault("status", path="/api/datasets/*", times=2, code=503)
     assert fork_of(REPO, head.commit) == head.commit
 
