@@ -152,7 +152,7 @@ def main() -> None:
 
 
 def cpu_name() -> str:
-    """The name of the processor, where the system tells it."""
+    """The name of the processor, where the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -191,13 +191,16 @@ class DiskFullError(MedzooError, OSError):
     Args:
         path: of the file to write.
         free: bytes that were free.
+        needed: bytes that are still to write, if they are known.
+        more: a sentence, for example on a partial file.
     """
 
-    def __init__(self, path: object, free: int) -> None:
+    def __init__(self, path: object, free: int, needed: int | None = None, more: str = "") -> None:
+        amount = "more" if needed is None else f"{needed:,} bytes, more"
         super().__init__(
-            f"No space left for {path}: it needs more than the {free:,} bytes that are free on its disk, or more than your "
+            f"No space left for {path}: it needs {amount} than the {free:,} bytes that are free on its disk, or more than your "
             "quota allows. Existing files are unchanged. Free some space (`medzoo cache prune` removes leftovers) or choose "
-            "another disk, then try again.",
+            f"another disk (MEDZOO_HOME moves medzoo's cache), then try again. {more}".rstrip(),
             code="disk-full",
         )
         self.errno, self.strerror = errno.ENOSPC, os.strerror(errno.ENOSPC)

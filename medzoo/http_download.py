@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from medzoo import store
-from medzoo.errors import WeightsUnavailableError, is_disk_full
+from medzoo.errors import DiskFullError, WeightsUnavailableError, is_disk_full
 
 CHUNK = 1024 * 1024  # bytes
 TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
@@ -64,8 +64,9 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None, 
         tries: without progress, before it gives up; by default five.
 
     Raises:
-        WeightsUnavailableError: after several tries without progress; or at once (RefusedError) if the site refuses, sends a
-            web page, or the disk is full.
+        WeightsUnavailableError: after several tries without progress; or at once (RefusedError) if the site refuses, or sends
+            a web page.
+        DiskFullError: at once if the disk is full; the partial file stays if the site said how large the file is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tries = TRIES if tries is None else tries
@@ -79,23 +80,19 @@ def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None, 
             if error.code == 416:  # the partial file is not the beginning of the site's file
                 _forget(path)
             elif error.code not in AGAIN or tried == tries:
-                partial = f" {_partial_hint(path)}" if _resumable(path) else ""
-                raise RefusedError(
-                    f"{url} answered {error.code} {error.reason}.{partial}", error.code, code="http-error"
-                ) from error
+                text = f"{url} answered {error.code} {error.reason}. {_kept(path)}".rstrip()
+                raise RefusedError(text, error.code, code="http-error") from error
             pause = wait_after(error.headers.get("Retry-After"), tried)
+        except DiskFullError:
+            raise
         except (urllib.error.URLError, HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             if is_disk_full(reason):
-                free = shutil.disk_usage(path.parent).free
-                raise RefusedError(
-                    f"No space left for {path.name} of {url}: the disk of {path.parent} is full ({free:,} bytes are free). "
-                    f"{_partial_hint(path)} Free some space, or set MEDZOO_HOME to another disk.",
-                    code="disk-full",
-                ) from error
+                raise DiskFullError(path, shutil.disk_usage(path.parent).free, more=_kept(path)) from error
             if getattr(reason, "errno", None) == errno.EROFS or tried == tries:
                 raise WeightsUnavailableError(
-                    f"{url} could not be downloaded: {reason}. {_partial_hint(path)}", code="download-failed"
+                    f"{url} could not be downloaded: {reason}. {_kept(path) or 'Try again later.'}",
+                    code="download-failed",
                 ) from error
             pause = wait_after(None, tried - 1)
         time.sleep(pause)
@@ -207,9 +204,9 @@ def discard(path: Path) -> None:
         store.sweep(path.parent, older_than=0)
 
 
-def _partial_hint(path: Path) -> str:
+def _kept(path: Path) -> str:
     size = _resumable(path)
-    return f"{size:,} bytes are kept; run the same command again to continue." if size else "Try again later."
+    return f"{size:,} bytes are kept; run the same command again to continue." if size else ""
 
 
 def _validator(headers: HTTPMessage) -> str | None:
@@ -227,8 +224,4 @@ def _range_start(headers: HTTPMessage) -> int | None:
 def _require_space(path: Path, total: int | None, have: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if total is not None and total - have > free:
-        raise RefusedError(
-            f"{path.name} needs {total - have:,} more bytes, but the disk of {path.parent} has {free:,} free bytes. "
-            "Free some space, or set MEDZOO_HOME to another disk.",
-            code="disk-full",
-        )
+        raise DiskFullError(path, free, total - have, _kept(path))

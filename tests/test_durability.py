@@ -13,6 +13,7 @@ from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task_registry import load_task
 from medzoo.http_download import download
 from medzoo.zoo.download import huggingface
+from medzoo.zoo.download.hub_client import Head, RemoteFile
 
 
 @pytest.fixture
@@ -89,9 +90,10 @@ def test_a_download(tmp_path, trail, monkeypatch):
             os.fsync(file.fileno())
 
     monkeypatch.setattr(huggingface, "download", download)
-    files = [huggingface.Remote(name, len(content), None, None) for name, content in contents.items()]
+    files = {name: RemoteFile(len(content), "") for name, content in contents.items()}
+    head = Head("org/name", "model", None, "c" * 40, files)
     folder = tmp_path / "a" / ("c" * 40)
-    huggingface._download_to(folder, "org/name", "c" * 40, files, None)
+    huggingface._download_to(folder, head, list(contents), None)
     named = trail.named(folder)
     assert any(place > named for place in trail.flushed(folder.parent))
     assert any(place < named for place in trail.flushed(folder))

@@ -12,7 +12,7 @@ from small_disk import CARD, MIB, model
 
 import medzoo
 from medzoo import http_download as download
-from medzoo.errors import MedzooError
+from medzoo.errors import DiskFullError
 
 
 class Site(http.server.BaseHTTPRequestHandler):
@@ -58,7 +58,7 @@ def site(monkeypatch):
 def test_f27_a_size_that_is_known_is_told_before_the_first_byte(mounted, site):
     with mounted.with_room_for(MIB):
         free = mounted.free()
-        with raises(MedzooError, "disk-full"):
+        with raises(DiskFullError, "disk-full"):
             download.download(site["url"], mounted.path / "below" / "net.pth")
         assert mounted.names() == [] and mounted.free() >= free - 8192
     download.download(site["url"], mounted.path / "below" / "net.pth")
@@ -69,7 +69,7 @@ def test_f27_a_size_that_is_not_known_leaves_nothing(disk, site):
     site["length"] = False
     with (
         disk.with_room_for(MIB),
-        raises(MedzooError, "disk-full"),
+        raises(DiskFullError, "disk-full"),
     ):
         download.download(site["url"], disk.path / "net.pth")
     assert disk.names() == []
@@ -80,7 +80,7 @@ def test_f27_a_size_that_is_not_known_leaves_nothing(disk, site):
 def test_f27_somebody_else_fills_the_disk_meanwhile(mounted, site):
     with mounted.with_room_for(8 * MIB):
         site["midway"] = lambda: mounted.fill(MIB // 2)
-        with raises(MedzooError, "disk-full"):
+        with raises(DiskFullError, "disk-full"):
             download.download(site["url"], mounted.path / "net.pth")
     site["midway"] = lambda: None
     download.download(site["url"], mounted.path / "net.pth")

@@ -33,7 +33,8 @@ from medzoo.bench.sharing.prepare_upload import Outgoing, prepare_upload
 from medzoo.bench.sharing.repository import KIND, download_files, repository
 from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.errors import PublishError, ResultError
-from medzoo.zoo.publish.upload import Head, Pushed, commit_files, open_pull_request, open_repository
+from medzoo.zoo.download.hub_client import Head
+from medzoo.zoo.publish.upload import Pushed, commit_files, open_pull_request, open_repository
 from medzoo.zoo.registry.hub_names import check_repo
 
 Token = str | bool | None

@@ -6,21 +6,20 @@ changed bytes, starts again after a kill, and waits as long as a server demands.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
 
 from medzoo import store
-from medzoo.errors import IntegrityError, LicenseError, WeightsUnavailableError
-from medzoo.http_download import AGAIN, TRIES, RefusedError, download, wait_after
+from medzoo.errors import IntegrityError, WeightsUnavailableError
+from medzoo.http_download import download
 from medzoo.zoo.download.download_lock import download_lock
-from medzoo.zoo.download.resolved_revisions import SHORT, describe_cached, note_commit, note_repo, noted_commit
+from medzoo.zoo.download.hub_client import Head, look_up, verified
+from medzoo.zoo.download.resolved_revisions import describe_cached, note_commit, note_repo, noted_commit
 from medzoo.zoo.registry.locations import (
     CARD,
     CONFIG,
@@ -33,18 +32,7 @@ from medzoo.zoo.registry.locations import (
 )
 from medzoo.zoo.registry.registry import HEX40
 
-T = TypeVar("T")
 TRUE = ("1", "ON", "YES", "TRUE")
-ANSWER_SECONDS = 8.0  # a working Hub answers faster
-
-
-class Remote(NamedTuple):
-    """The Hub's description of a file."""
-
-    name: str
-    size: int | None
-    sha256: str | None
-    git: str | None
 
 
 def is_offline_by_environment() -> bool:
@@ -128,13 +116,14 @@ def _download_files(
             raise not_here(repo, describe_cached(repo, revision, cache_dir))
         return folder, folder.name
     # look up the commit and its files on the Hub
-    commit, files = _look_up(repo, known or revision, token)
+    head = look_up(repo, "model", known or revision, token)
+    commit = head.commit
     if pinned and commit != pinned:
         raise IntegrityError(
             f"{hub_address()} gave the commit {commit} of {repo} for {pinned}. Nothing was downloaded.",
             code="hub-gave-other-commit",
         )
-    if missing := [name for name in needed if name not in files]:
+    if missing := [name for name in needed if name not in head.files]:
         more = "; medzoo reads no other weights files" if WEIGHTS in missing else ""
         raise WeightsUnavailableError(
             f"{repo} on the Hub has no {' and no '.join(missing)} at {commit}{more}.", code="file-not-in-repository"
@@ -142,10 +131,10 @@ def _download_files(
     # download what is missing, and note repository and commit
     folder = _cached_folder(repo, commit, needed, cache_dir) or snapshot_folder(repo, commit, cache_dir)
     if not all((folder / name).is_file() for name in needed):
-        chosen = [files[name] for name in (*needed, *optional) if name in files]
+        chosen = [name for name in (*needed, *optional) if name in head.files]
         with download_lock(folder.with_name(f".{commit}.lock"), repo):
             if not all((folder / name).is_file() for name in needed):
-                _download_to(folder, repo, commit, chosen, token)
+                _download_to(folder, head, chosen, token)
     if folder == snapshot_folder(repo, commit, cache_dir):  # also after a process that was killed before this line
         note_repo(repo, cache_dir)
     if commit != revision:
@@ -180,94 +169,23 @@ def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
     return cache_root(cache_dir) / "hub" if cache_dir is not None else None
 
 
-def _look_up(repo: str, revision: str | None, token: str | bool | None) -> tuple[str, dict[str, Remote]]:
-    """The commit of a revision, and its files with size and hash, in one request."""
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=token, library_name="medzoo")
-    facts: Any = _call_hub(
-        lambda: api.model_info(repo, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS), repo, revision
-    )
-    files = {}
-    for row in facts.siblings or ():
-        sha256 = (row.lfs["sha256"] if isinstance(row.lfs, dict) else row.lfs.sha256) if row.lfs else None
-        files[row.rfilename] = Remote(row.rfilename, row.size, sha256, row.blob_id)
-    return str(facts.sha), files
-
-
-def _call_hub(call: Callable[[], T], repo: str, revision: str | None) -> T:
-    """The Hub's answer: tries again if the Hub is busy, and stops at once if it cannot be reached."""
-    from huggingface_hub import errors
-
-    for attempt in range(1, TRIES + 1):
-        try:
-            return call()
-        except errors.GatedRepoError as error:
-            raise _gated(repo) from error
-        except errors.RepositoryNotFoundError as error:
-            raise WeightsUnavailableError(
-                f"The Hub has no repository {repo}, or your token may not read it.", code="repository-not-found"
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            short = revision is not None and SHORT.fullmatch(revision)
-            digits = " Give all 40 digits of a commit." if short else ""
-            raise WeightsUnavailableError(
-                f"{repo} on the Hub has no revision {revision!r}.{digits}", code="revision-not-found"
-            ) from error
-        except errors.HfHubHTTPError as error:
-            status = error.response.status_code
-            if status not in AGAIN or attempt == TRIES:
-                raise WeightsUnavailableError(
-                    f"The Hub answered {status} for {repo}: {error}", code="hub-error"
-                ) from error
-            time.sleep(wait_after(error.response.headers.get("Retry-After"), attempt))
-        except Exception as error:  # httpx's error classes differ between its versions
-            reason = str(error).strip() or type(error).__name__
-            raise WeightsUnavailableError(
-                f"The Hub cannot be reached for {repo} ({reason[:200]}). If this machine has no network, set HF_HUB_OFFLINE=1, "
-                f"run `medzoo fetch {repo} --to DIR` on another machine, and use its copy of DIR as MEDZOO_HUB.",
-                code="hub-unreachable",
-            ) from error
-    raise AssertionError("unreachable")
-
-
-def _gated(repo: str) -> LicenseError:
-    return LicenseError(
-        f"The Hub requires that you accept the terms of {repo}: open https://huggingface.co/{repo}, then run `hf auth login`.",
-        code="hub-terms-not-accepted",
-    )
-
-
-def _download_to(folder: Path, repo: str, commit: str, files: Sequence[Remote], token: str | bool | None) -> None:
+def _download_to(folder: Path, head: Head, names: Sequence[str], token: str | bool | None) -> None:
     """Download files into a folder that appears when all are complete; partial files stay for the next try."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers
 
     login = {key: value for key, value in build_hf_headers(token=token).items() if key.lower() == "authorization"}
-    parts = folder.with_name(f".{commit}.part")
-    files = [file for file in files if not ((folder / file.name).is_file() and _is_right(folder / file.name, file))]
-    for file in files:
-        path = parts / file.name
-        for last in (False, True):  # a wrong file is downloaded once more
-            if path.is_file() and _is_right(path, file):
-                break
-            with suppress(FileNotFoundError):
-                path.unlink()
-            try:
-                download(hf_hub_url(repo, file.name, revision=commit), path, headers=login)
-            except RefusedError as error:
-                if error.status in (401, 403):
-                    raise _gated(repo) from error
-                raise
-            if last and not _is_right(path, file):
-                path.unlink()
-                raise IntegrityError(
-                    f"{file.name} of {repo} was downloaded twice with a wrong hash (the Hub's is {file.sha256 or file.git}). "
-                    "The download was removed. Try again later, or from another network.",
-                    code="download-hash-wrong",
-                )
+    parts = folder.with_name(f".{head.commit}.part")
+
+    def get(name: str) -> Path:
+        path = parts / name
+        if not path.is_file():
+            download(hf_hub_url(head.repo, name, revision=head.commit), path, headers=login)
+        return path
+
+    names = [name for name in names if not ((folder / name).is_file() and head.files[name].matches(folder / name))]
+    complete = {verified(head, name, partial(get, name)) for name in names}
     # all files are complete: remove leftovers of killed processes, then move the files into place
-    complete = {parts / file.name for file in files}
     for path in [*parts.rglob("*")]:
         if path.is_file() and path not in complete:
             path.unlink()
@@ -277,19 +195,8 @@ def _download_to(folder: Path, repo: str, commit: str, files: Sequence[Remote], 
         store.fsync_folder(folder.parent)
         return
     # the folder exists with other files of this commit; the needed files come last, so that an interrupted move is noticed
-    for file in reversed(files):
-        (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(parts / file.name, folder / file.name)
+    for name in reversed(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(parts / name, folder / name)
     store.fsync_folder(folder)
     shutil.rmtree(parts, ignore_errors=True)
-
-
-def _is_right(path: Path, file: Remote) -> bool:
-    if file.size is not None and path.stat().st_size != file.size:
-        return False
-    if file.sha256:
-        return store.sha256_file(path) == file.sha256
-    if file.git:
-        content = path.read_bytes()  # git itself stores only small files
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == file.git
-    return True

@@ -59,7 +59,8 @@ def from_upstream(
             except WeightsUnavailableError as error:
                 if offline:
                     raise real_hub.not_here(entry.name, elsewhere(entry)) from error
-                raise WeightsUnavailableError(f"{error} {elsewhere(entry)}", code=error.code) from error
+                error.args = (f"{error} {elsewhere(entry)}",)
+                raise
             if commit != source.revision:
                 print(f"{source.hub}: {source.revision or 'main'} is {commit}", file=sys.stderr)
             return _converted(
@@ -78,7 +79,8 @@ def from_upstream(
             try:
                 download(url, file)
             except WeightsUnavailableError as error:
-                raise WeightsUnavailableError(f"{error} {elsewhere(entry)}", code=error.code) from error
+                error.args = (f"{error} {elsewhere(entry)}",)  # the class and the HTTP status stay
+                raise
         # a wrong file is removed; a file that cannot be converted stays
         try:
             converted = _converted(entry, file, folder, url, cache_dir, url=url)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medzoo import store
-from medzoo.errors import LicenseError, PublishError, UsageError
+from medzoo.errors import LicenseError, MedzooError, PublishError, UsageError
 from medzoo.zoo.convert.formats import FORMATS
 from medzoo.zoo.download.fetch import locate
+from medzoo.zoo.download.hub_client import look_up
 from medzoo.zoo.folder.card import committed_cards, write_card
 from medzoo.zoo.folder.read_write import verify_folder
 from medzoo.zoo.publish.push import check_publishable
@@ -177,19 +178,16 @@ def _changes(source: Source | None) -> list[str]:
 
 def _check_published(upload: Upload, done: Pushed, token: str | bool | None) -> None:
     """Check that the commit on the Hub has the uploaded weights."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
     try:
-        files = HfApi(token=token, library_name="medzoo").get_paths_info(upload.repo, [WEIGHTS], revision=done.commit)
-    except (HfHubHTTPError, OSError) as error:
+        remote = look_up(upload.repo, "model", done.commit, token).files.get(WEIGHTS)
+    except MedzooError as error:
         raise PublishError(
             f"{upload.repo} was written ({done.address}), but checking it failed: {error}", code="published-not-checked"
         ) from error
-    remote = [file.lfs.sha256 for file in files if getattr(file, "lfs", None)]  # type: ignore[union-attr]
-    if remote != [upload.sha256]:
+    if remote is None or remote.hash != upload.sha256:
         raise PublishError(
-            f"{upload.repo} has {remote or 'no weights'} at {done.commit}, but {upload.sha256} was uploaded. Nothing was pinned.",
+            f"{upload.repo} has {remote.hash if remote else 'no weights'} at {done.commit}, but {upload.sha256} was uploaded. "
+            "Nothing was pinned.",
             code="published-differs",
         )
 

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-from medzoo import store
 from medzoo.errors import PublishError, listed
+from medzoo.zoo.download.hub_client import Head, Kind, hub_api, look_up
 from medzoo.zoo.registry.locations import CARD, WEIGHTS
 
 COMMITTED_MEANWHILE = 412
-Kind = Literal["model", "dataset"]
 MAX_OPEN_FILES = 100
 MAX_PULL_REQUESTS = 5  # the newest open pull requests that are compared
 
@@ -102,57 +101,17 @@ def open_pull_request(files: Mapping[str, bytes | Path], head: Head, token: str 
         head: of the repository.
         token: of the Hub.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=token, library_name="medzoo")
+    api = hub_api(token)
     with suppress(Exception):  # the push itself reports any problem
         me = api.whoami()["name"]
         rows = api.get_repo_discussions(
             head.repo, author=me, discussion_type="pull_request", discussion_status="open", repo_type=head.kind
         )
         for number in sorted((row.num for row in rows), reverse=True)[:MAX_PULL_REQUESTS]:
-            facts = api.repo_info(head.repo, revision=f"refs/pr/{number}", files_metadata=True, repo_type=head.kind)
-            proposed = head_of(facts, head.repo, head.kind, None, api.endpoint)
+            proposed = look_up(head.repo, head.kind, f"refs/pr/{number}", token)
             if not _changed(files, proposed):
                 return Pushed(f"{head.address}/discussions/{number}", proposed.commit, unchanged=True)
     return None
-
-
-class RemoteFile(NamedTuple):
-    """A file on the Hub. The hash is the sha256 of an LFS file, or git's hash of another file."""
-
-    size: int
-    hash: str
-
-
-@dataclass(frozen=True)
-class Head:
-    """The newest commit of a repository at the time of the look-up.
-
-    Args:
-        repo: org/name.
-        kind: of the repository.
-        revision: branch, or None for main.
-        commit: 40 hexadecimal digits; empty in a repository without commits.
-        files: its files, by path.
-        address: of the repository.
-    """
-
-    repo: str
-    kind: Kind
-    revision: str | None
-    commit: str
-    files: Mapping[str, RemoteFile]
-    address: str
-
-    def holds(self, name: str, content: bytes | Path) -> bool:
-        """Whether the repository has a file with exactly this content."""
-        remote = self.files.get(name)
-        if remote is None:
-            return False
-        if isinstance(content, Path):
-            return remote.hash == store.verified_sha256(content)
-        return remote.hash in (_git_hash(content), hashlib.sha256(content).hexdigest())
 
 
 def open_repository(
@@ -176,33 +135,21 @@ def open_repository(
     Raises:
         PublishError: if the Hub refuses, or the repository is public but `private` is True.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=token, library_name="medzoo")
+    api = hub_api(token)
     with _publish_errors(repo):
         api.create_repo(repo, private=private is not False, exist_ok=True, repo_type=kind)
         if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo, branch=revision, exist_ok=True, repo_type=kind)
-        facts = api.repo_info(repo, revision=revision, files_metadata=True, repo_type=kind)
-    if private and facts.private is False:
+        head = look_up(repo, kind, revision, token)
+    if private and head.private is False:
         raise PublishError(
             f"{repo} exists and is public: everybody could read the upload. Nothing was written. Make it private in its "
             "settings on the Hub, or push without --private (private=None).",
             code="repository-public",
         )
-    if private is False and facts.private:
+    if private is False and head.private:
         print(f"{repo} exists and stays private. You can change that in its settings on the Hub.", file=sys.stderr)
-    return head_of(facts, repo, kind, revision, api.endpoint)
-
-
-def head_of(facts: Any, repo: str, kind: Kind, revision: str | None, endpoint: str) -> Head:  # noqa: ANN401
-    """The head of a repository from the Hub's answer to `repo_info(files_metadata=True)`."""
-    files = {}
-    for row in facts.siblings or ():
-        lfs = (row.lfs["sha256"] if isinstance(row.lfs, dict) else row.lfs.sha256) if row.lfs else None
-        files[row.rfilename] = RemoteFile(int(row.size or 0), str(lfs or row.blob_id))
-    prefix = "" if kind == "model" else f"{kind}s/"
-    return Head(repo, kind, revision, str(facts.sha or ""), files, f"{endpoint}/{prefix}{repo}")
+    return head
 
 
 def commit_files(
@@ -225,12 +172,11 @@ def commit_files(
     Raises:
         PublishError: if the Hub refuses, or somebody else committed in the meantime.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd
 
     changed = _changed(files, head)
     if not changed and head.commit:
         return Pushed(f"{head.address}/commit/{head.commit}", head.commit, unchanged=True)
-    api = HfApi(token=token, library_name="medzoo")
     with _publish_errors(head.repo), ExitStack() as opened:
         # An open file is uploaded by LFS within the one commit; a path would use Xet, which uploads in parts. Many files are
         # given as paths anyway, because a process may not open thousands of files.
@@ -239,7 +185,7 @@ def commit_files(
             (name, opened.enter_context(row.open("rb")) if few and isinstance(row, Path) else row)
             for name, row in changed
         ]
-        done = api.create_commit(
+        done = hub_api(token).create_commit(
             head.repo,
             [CommitOperationAdd(name, row) for name, row in contents],
             commit_message=message,
@@ -281,7 +227,3 @@ def _advice(error: Exception) -> str:
 def _changed(files: Mapping[str, bytes | Path], head: Head) -> list[tuple[str, bytes | Path]]:
     """The files that the repository does not have yet."""
     return [(name, content) for name, content in files.items() if not head.holds(name, content)]
-
-
-def _git_hash(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -645,9 +645,9 @@ def test_a_pull_request_that_does_what_it_must_not(hub_server, public):
 
 
 def test_pull_requests_that_are_not_there(hub_server, public):
-    with raises(ResultError, "revision-missing"):
+    with raises(ResultError, "revision-not-found"):
         review_pull_request(REPO, 7)
-    with raises(ResultError, "repo-missing"):
+    with raises(ResultError, "repository-not-found"):
         review_pull_request("lab/nothing", 1)
     with raises(UsageError, "unknown-results-repository"):
         review_pull_request("nothing", 1)

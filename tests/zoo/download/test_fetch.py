@@ -21,7 +21,7 @@ def no_hub(monkeypatch):
     def refuse(*arguments, **keywords):
         raise AssertionError("something else was contacted")
 
-    monkeypatch.setattr(huggingface, "_look_up", refuse)
+    monkeypatch.setattr(huggingface, "look_up", refuse)
     monkeypatch.setattr(upstream, "download", refuse)
 
 

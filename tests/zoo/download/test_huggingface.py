@@ -18,7 +18,7 @@ from zoo_samples import CARD, small_model
 import medzoo
 from medzoo import http_download as http
 from medzoo import store
-from medzoo.errors import IntegrityError, LicenseError, UsageError, WeightsUnavailableError
+from medzoo.errors import DiskFullError, IntegrityError, LicenseError, UsageError, WeightsUnavailableError
 from medzoo.zoo.download import huggingface
 from medzoo.zoo.registry.locations import snapshot_folder
 
@@ -190,7 +190,7 @@ def test_f27_a_full_disk_is_told_before_the_first_byte(site, private_home, monke
     from types import SimpleNamespace
 
     monkeypatch.setattr(http.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with raises(WeightsUnavailableError, "disk-full"):
+    with raises(DiskFullError, "disk-full"):
         medzoo.load("lab/net")
 
 

@@ -83,9 +83,9 @@ def test_commits_whole_short_and_in_capitals(site):
 
 
 def test_a_hub_that_gives_another_commit_than_was_asked_for(site, monkeypatch):
-    real, other = huggingface._look_up, HfApi().repo_info("lab/net", revision="first").sha
-    monkeypatch.setattr(huggingface, "_look_up", lambda repo, revision, token: real(repo, "a/b", token))
-    with pytest.raises(IntegrityError):
+    real, other = huggingface.look_up, HfApi().repo_info("lab/net", revision="first").sha
+    monkeypatch.setattr(huggingface, "look_up", lambda repo, kind, revision, token: real(repo, kind, "a/b", token))
+    with raises(IntegrityError, "hub-gave-other-commit"):
         medzoo.load("lab/net", revision=other)
 
 

@@ -1,5 +1,6 @@
 """Downloads from a loopback server: whole or not at all, and the same file as the first time."""
 
+import errno
 import hashlib
 import http.server
 import json
@@ -14,7 +15,8 @@ from zoo_samples import small_model
 
 import medzoo
 from medzoo import http_download as download
-from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
+from medzoo.errors import ConversionError, DiskFullError, IntegrityError, WeightsUnavailableError
+from medzoo.http_download import RefusedError
 from medzoo.zoo.registry.locations import cached_folder
 
 
@@ -273,8 +275,36 @@ def test_a_web_page_is_no_file_and_is_not_asked_for_twice(entry, site):
 def test_f27_a_full_disk_is_told_before_the_first_byte(entry, site, monkeypatch):
     name = entry(f'access = "direct"\nurl = "{site.url}"')
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
-    with raises(WeightsUnavailableError, "disk-full"):
+    with raises(DiskFullError, "disk-full", match=f"{len(site.content):,} bytes"):
         medzoo.load(name)
+    assert site.hits == 1
+
+
+def test_f27_a_disk_that_fills_up_keeps_what_came(entry, site, monkeypatch, private_home):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    half = len(site.content) // 2
+    site.script = ["cut"]
+
+    def full_now(path, total, have):
+        if have:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(download, "_require_space", full_now)
+        with raises(DiskFullError, "disk-full", match=f"{half:,} bytes are kept"):
+            medzoo.load(name)
+    (part,) = (private_home / "upstream" / name).glob("*.part")
+    assert part.stat().st_size == half
+    medzoo.load(name)
+    assert site.ranges == [0, half, half]
+
+
+def test_a_site_that_refuses_is_named_with_its_status(entry, site):
+    name = entry(f'access = "direct"\nurl = "{site.url}"')
+    site.script = [403]
+    with raises(RefusedError, "http-error", match="answered 403") as caught:
+        medzoo.load(name)
+    assert caught.value.status == 403 and "medzoo convert" in str(caught.value)
     assert site.hits == 1
 
 

@@ -19,7 +19,7 @@ DIRECT = 'access = "direct"\nurl = "https://example.org/x.safetensors"'
 @pytest.fixture
 def nobody(monkeypatch):
     """Neither the Hub nor a site may be asked."""
-    monkeypatch.setattr(huggingface, "_look_up", lambda *a, **k: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(huggingface, "look_up", lambda *a, **k: pytest.fail("the Hub was asked"))
     monkeypatch.setattr(upstream, "download", lambda *a, **k: pytest.fail("a site was asked"))
 
 

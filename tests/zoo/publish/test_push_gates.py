@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from expect import raises
 from huggingface_hub import HfApi
 from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo.errors import LicenseError, PublishError
+from medzoo.zoo.download import hub_client
+from medzoo.zoo.download.hub_client import RemoteFile
 from medzoo.zoo.folder.facts import Source
 from medzoo.zoo.folder.read_write import read_folder
 from medzoo.zoo.publish.publish import notice, publish
 from medzoo.zoo.publish.push import plan_push
 from medzoo.zoo.registry import registry
-from medzoo.zoo.registry.locations import cached_folder
+from medzoo.zoo.registry.locations import WEIGHTS, cached_folder
 
 
 @pytest.fixture
@@ -79,16 +82,14 @@ def test_what_the_hub_holds_is_looked_at_before_anything_is_pinned(entry, hub, m
     )
     medzoo.save(small_model(num_classes=0), cached_folder(name), card=medzoo.info(name))
     text = (registry.config_dir() / f"{name}.toml").read_text()
-    asked = HfApi.get_paths_info
+    look_up = hub_client.look_up
 
-    def other(self, *arguments, **options):
-        rows = asked(self, *arguments, **options)
-        for row in rows:
-            row.lfs.sha256 = "0" * 64
-        return rows
+    def other(*arguments):
+        head = look_up(*arguments)
+        return replace(head, files={**head.files, WEIGHTS: RemoteFile(0, "0" * 64)})
 
-    monkeypatch.setattr(HfApi, "get_paths_info", other)
-    with pytest.raises(PublishError):
+    monkeypatch.setattr("medzoo.zoo.publish.publish.look_up", other)
+    with raises(PublishError, "published-differs", match="0" * 64):
         publish(name)
     assert (registry.config_dir() / f"{name}.toml").read_text() == text
 
