@@ -56,7 +56,7 @@ METRICS: dict[str, Metric] = {
     "pearson": Metric("Pearson's r"),
 }
 
-# Rows that are no metric and cannot be the metric of a task: the prevalence is the average precision of random scores.
+# Rows that are not a metric and cannot be the metric of a task: the prevalence is the average precision of random scores.
 CONTEXT = frozenset({"prevalence"})
 
 # The metrics of classification in medzoo 0.1.0: its results have no other rows.

@@ -133,8 +133,8 @@ def fit_temperature(
         logits: whether they are logits; by default they are probabilities, in [0, 1].
 
     Returns:
-        A number from 0.05 to 20. It is 1 (no change) where every case is classified correctly, or no case tells classes
-        apart: the log loss then has no minimum, and the split does not show how certain the network should be.
+        A number from 0.05 to 20. It is 1 (no change) where every case is classified correctly, or where all logits of a
+        case are equal: the log loss then has no minimum, and the split does not show how certain the network should be.
 
     Raises:
         ResultError: for another kind, NaN, or labels and shapes that `compute` refuses.

@@ -126,6 +126,8 @@ def test_calibration_error_by_hand():
     """Two bins of two: |0.2 - 1/2| and |0.8 - 1|, half the cases each. All equal: one bin, |0.7 - 1/2|."""
     assert metrics.ece([0, 1, 1, 1], [0.1, 0.3, 0.7, 0.9], 2) == pytest.approx((0.3 + 0.2) / 2)
     assert metrics.ece([0, 1, 0, 1], [0.7] * 4, 15) == pytest.approx(0.2)
+    # equal probabilities share the bin of their middle: places 1 to 4 have the middle 2.5, in the second bin of 0 to 2 to 4
+    assert metrics.reliability([0, 1, 0, 1], [0.1, 0.2, 0.2, 0.2], 2)[2].tolist() == [1, 3]
     # of classes: the highest probability, 0.6 and 0.8, against right and wrong
     scores = np.array([[0.6, 0.3, 0.1], [0.1, 0.1, 0.8]])
     assert metrics.ece([0, 1], scores, 2) == pytest.approx((0.4 + 0.8) / 2)
