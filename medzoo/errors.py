@@ -165,6 +165,10 @@ class ResultError(MedzooError):
     """A result file violates its schema, or two results of one run differ."""
 
 
+class UndefinedMetricError(ResultError):
+    """A metric has no value on these cases; the message is the reason, for example "no positive case"."""
+
+
 class OtherVersionError(ResultError):
     """A result was written by another version of medzoo, in a format that this version cannot read."""
 

@@ -62,10 +62,10 @@ def undefined_on(task: Task, split: str) -> str | None:
 
 
 def _rows(task: Task, split: str) -> list[dict[str, Any]]:
-    """The metrics of constant predictions: the labels alone decide which metrics are undefined."""
+    """The task's metric of constant predictions: the labels alone decide where it is undefined."""
     labels, width = task.labels(split), len(task.classes)
     same = np.full((len(labels), width), 0.5 if task.kind == "multilabel" else 1 / width)
-    return metrics.compute(task.kind, task.classes, labels, same, scored=task.info.scored)
+    return metrics.compute(task.kind, task.classes, labels, same, scored=task.info.scored, names=(task.metric,))
 
 
 def _counts(task: Task, split: str) -> str:

@@ -96,7 +96,7 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
     except ResultError as error:
         yield "metrics", f"The metrics cannot be computed from the predictions: {error}"
         return
-    yield from _compared(result["metrics"], computed)
+    yield from _compared(kind, result["metrics"], computed)
 
 
 def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:
@@ -113,11 +113,15 @@ def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:
         yield "range", f"The sum of the probabilities of a case differs from 1 by {off:.3g}."
 
 
-def _compared(rows: Sequence[Mapping[str, Any]], computed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _compared(
+    kind: str, rows: Sequence[Mapping[str, Any]], computed: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
     expected = {(row["name"], row["label"]): row for row in computed}
     names = Counter((row["name"], row["label"]) for row in rows)
+    first = metrics.NAMES_0_1_0.get(kind, ())
+    earlier = all(row["name"] in first for row in rows)  # medzoo 0.1.0 computed fewer metrics
     for key in expected:
-        if key not in names:
+        if key not in names and not (earlier and key[0] not in first):
             yield "metrics", f"{_named(*key)} is missing."
     for row in rows:
         key = (row["name"], row["label"])

@@ -98,7 +98,7 @@ IDENTITY = {
     "a little better number": (lambda result: result["metrics"][0].update(value=result["metrics"][0]["value"] + 3e-6), "metrics"),
     "undefined": (lambda result: result["metrics"][1].update(value=None, undefined="no positive case"), "metrics"),
     "a metric left out": (lambda result: result["metrics"].pop(), "metrics"),
-    "a metric of one's own": (lambda result: result["metrics"].append({**result["metrics"][0], "name": "f1"}), "metrics"),
+    "a metric of one's own": (lambda result: result["metrics"].append({**result["metrics"][0], "name": "f2"}), "metrics"),
     "a label of one's own": (lambda result: result["metrics"].append({**result["metrics"][0], "label": "none"}), "metrics"),
     "more cases": (_set("metrics", 0, "n", to=240), "counts"),
     "more positives": (_set("metrics", 0, "n_pos", to=20), "counts"),

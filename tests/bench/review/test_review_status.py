@@ -119,3 +119,23 @@ def test_a_checkpoint_is_named_by_its_commit(monkeypatch, name, more, right):
     result, _ = samples.run(checkpoint=name) if name == "resnet50-imagenet" else samples.run()
     result["identity"]["checkpoint"] |= {"id": name, **more}
     assert [check for check, _ in check_address(result)] == ([] if right else ["checkpoint"])
+
+
+def test_a_result_of_medzoo_0_1_0_has_fewer_metrics(folder):
+    """It is right as it is; a result with one of the later metrics has all of them."""
+    first = metrics.NAMES_0_1_0["binary"]
+
+    def earlier(result):
+        result["metrics"] = [row for row in result["metrics"] if row["name"] in first]
+
+    name = folder.edit(earlier)
+    assert found_in(folder, name) == set()
+    without = folder.edit(
+        lambda result: result.update(metrics=[row for row in result["metrics"] if row["name"] != "auprc"])
+    )
+    assert found_in(folder, without) == {"metrics"}
+
+
+def test_a_later_metric_left_out(folder):
+    rest = lambda result: result.update(metrics=[row for row in result["metrics"] if row["name"] != "f1"])  # noqa: E731
+    assert found_in(folder, folder.edit(rest)) == {"metrics"}
