@@ -29,7 +29,7 @@ from timm.utils import AverageMeter, dispatch_clip_grad
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.loop import Loop
 from medzoo.training.objectives import supervised
-from medzoo.training.plan import TrainingPlan
+from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.run_state.run_folder import RunFolder
 
 PLAN = TrainingPlan(

@@ -15,17 +15,17 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.errors import UsageError
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.distributed import mean_over_processes
-from medzoo.training.head import add_dropout, rescale_output, start_head
 from medzoo.training.inputs.batches import Batches, evaluate_rows
 from medzoo.training.inputs.device_placement import place_rows
 from medzoo.training.inputs.evaluation_views import View, evaluation_views
 from medzoo.training.inputs.input_transform import convention_of
+from medzoo.training.layers.head import add_dropout, rescale_output, start_head
+from medzoo.training.layers.lora import add_lora, merge_lora
+from medzoo.training.layers.trained_layers import is_transformer
 from medzoo.training.loop import Loop
 from medzoo.training.losses import TaskLoss, class_weights, mix
-from medzoo.training.optimization.lora import add_lora, merge_lora
-from medzoo.training.optimization.trained_layers import is_transformer
+from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.options.protocol_options import Protocol
-from medzoo.training.plan import Fitted, TrainingPlan
 from medzoo.training.run_state.run_folder import RunFolder
 
 Score = Callable[[np.ndarray, np.ndarray], float | None]

@@ -16,12 +16,12 @@ from medzoo.data.rng import noise_seed
 from medzoo.errors import DivergedError, ResumeError
 from medzoo.training.distributed import share_buffers
 from medzoo.training.inputs.batches import Batches, to_device
+from medzoo.training.layers.trained_layers import freeze_modes, set_trained
 from medzoo.training.optimization.ema import Ema
 from medzoo.training.optimization.micro_batches import MicroBatches
 from medzoo.training.optimization.optimizer import make_optimizer, set_rate
+from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.optimization.stopping import History
-from medzoo.training.optimization.trained_layers import freeze_modes, set_trained
-from medzoo.training.plan import Fitted, TrainingPlan
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.progress import TrainingProgress
 from medzoo.training.run_state.run_folder import DIVERGED, RunFolder, other_processes

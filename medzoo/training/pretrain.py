@@ -220,7 +220,7 @@ class _PretrainJob:
         """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
         from medzoo.training.accelerator import make_accelerator
         from medzoo.training.loop import fit
-        from medzoo.training.plan import TrainingPlan
+        from medzoo.training.optimization.plan import TrainingPlan
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)

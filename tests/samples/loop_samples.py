@@ -3,7 +3,7 @@
 import torch
 
 from medzoo.training.objectives import simclr, supervised
-from medzoo.training.plan import TrainingPlan
+from medzoo.training.optimization.plan import TrainingPlan
 
 PLAN = TrainingPlan(
     epochs=3, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.5, gradient_clip=1.0, seed=0

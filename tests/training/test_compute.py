@@ -12,7 +12,7 @@ from medzoo.cores import Threads
 from medzoo.errors import ResumeError, RunFolderError
 from medzoo.training import compute, loop
 from medzoo.training.accelerator import make_accelerator
-from medzoo.training.plan import TrainingPlan
+from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.pretrain import PretrainOptions, pretrain
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 

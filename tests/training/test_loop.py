@@ -13,7 +13,7 @@ from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.loop import fit
 from medzoo.training.objectives import supervised
-from medzoo.training.plan import TrainingPlan
+from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 

@@ -80,7 +80,7 @@ def load_at_size(
     """
     import torch
 
-    from medzoo.training.optimization.trained_layers import is_transformer
+    from medzoo.training.layers.trained_layers import is_transformer
     from medzoo.zoo.loading.load import load
 
     def load_seeded(**architecture: Any) -> torch.nn.Module:  # noqa: ANN401 - keywords of the architecture

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 
 from medzoo.errors import DeviceMemoryError, UsageError
 from medzoo.progress import warn
-from medzoo.training.optimization.trained_layers import has_batch_norm
+from medzoo.training.layers.trained_layers import has_batch_norm
 
 _WHY_NOT = {
     "batch-norm": "its BatchNorm layers compute statistics over a whole batch",

@@ -6,7 +6,7 @@ import torch
 from expect import raises
 
 from medzoo.errors import UsageError
-from medzoo.training.optimization.lora import add_lora, merge_lora
+from medzoo.training.layers.lora import add_lora, merge_lora
 
 pytest.importorskip("peft")
 IMAGES = torch.randn(2, 3, 32, 32)

@@ -6,8 +6,8 @@ import torch
 from expect import raises
 
 from medzoo.errors import UsageError
+from medzoo.training.layers.trained_layers import freeze_modes, has_batch_norm, is_transformer, set_trained
 from medzoo.training.optimization.optimizer import make_optimizer, set_rate
-from medzoo.training.optimization.trained_layers import freeze_modes, has_batch_norm, is_transformer, set_trained
 
 VIT = {"embed_dim": 24, "depth": 4, "num_heads": 2, "img_size": 32, "patch_size": 8}
 NETS = {

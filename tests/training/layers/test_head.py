@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medzoo.training.head import add_dropout, rescale_output, start_head
+from medzoo.training.layers.head import add_dropout, rescale_output, start_head
 
 
 def test_the_initial_weights_of_the_head(tiny_net):
