@@ -22,7 +22,7 @@ def main() -> None:
         __doc__,
         mode="finetune",
         without=PROTOCOL_ONLY,
-        defaults=lambda typed: cell_defaults("finetune", typed("protocol")),
+        defaults=lambda typed: cell_defaults("finetune", typed("protocol"), typed("task")),
     )
     cell = CellRun(options, "finetune")  # open: the task with its splits and labels, checked, and the protocol
     cell.load()  # the checkpoint, verified; the run folder follows from both

@@ -19,7 +19,7 @@ def main() -> None:
         __doc__,
         mode="linear",
         without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
-        defaults=lambda typed: cell_defaults("linear", typed("protocol")),
+        defaults=lambda typed: cell_defaults("linear", typed("protocol"), typed("task")),
     )
     cell = CellRun(options, "linear")  # open: the task with its splits and labels, checked, and the protocol
     cell.load()  # the checkpoint, verified; the run folder follows from both

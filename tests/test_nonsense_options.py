@@ -52,7 +52,7 @@ NONSENSE = {
 NEW = ["-x", "no/such/place", "a:b", ",,=", "."]
 TAKEN = {
     "out": [*NEW, "~nobody/x"], "results": [*NEW, "~nobody/x"], "data_name": [*NEW, "FILE", "FILE/x", "~nobody/x", "x" * 5000, ""],
-    "name": ["", "FILE"], "root": ["", "."], "hub": ["", "."], "resume": ["."],
+    "name": ["", "FILE"], "root": ["", "."], "hub": ["", "."], "resume": ["."], "set": [""],
 }  # fmt: skip
 CASES = [
     (recipe, one.name, kind, words)

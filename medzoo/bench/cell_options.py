@@ -11,8 +11,8 @@ from typing import Any
 from medzoo.errors import UsageError
 from medzoo.precision import PrecisionChoice, checked
 from medzoo.training import compute
-from medzoo.training.options.fields import option, worded
-from medzoo.training.options.protocol import chosen_precision, load_protocol
+from medzoo.training.options.fields import flag, option, worded
+from medzoo.training.options.protocol import chosen_precision, load_protocol, parse_overrides
 from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.shared import OUTPUT, RUN, SharedOptions, check_place, check_terms
 
@@ -27,11 +27,11 @@ NOT_IN_A_PROBE = {
 }
 RESOLVABLE = {one.name for one in fields(Protocol)} - {"name", "mode"}
 FROM_PROTOCOL = ("epochs", "size", "batch_size", "learning_rate", "precision")
-# Options of a protocol that a run cannot set: all checkpoints of a table share them.
-PROTOCOL_ONLY = dict.fromkeys(
-    sorted(RESOLVABLE - set(FROM_PROTOCOL)),
-    "the protocol sets it; write your own protocol file and give --protocol FILE.toml",
-)
+# Options of a protocol that are not options of their own: all checkpoints of a table share them.
+PROTOCOL_ONLY = {
+    name: f'the protocol sets it; give --set "{name}=VALUE", or your own protocol file with --protocol FILE.toml'
+    for name in sorted(RESOLVABLE - set(FROM_PROTOCOL))
+}
 
 
 @dataclass(kw_only=True)
@@ -42,6 +42,12 @@ class CellOptions(SharedOptions):
         "a name (`medzoo list`), hf-hub:org/name, org/name, or a folder", "", section=RUN, metavar="NAME", required=True
     )
     protocol: str = option("protocol by name, or a TOML file", "medzoo", section=RUN, metavar="NAME")
+    set: str = option(
+        'other options of the protocol, such as "schedule=plateau, patience=10"',
+        "",
+        section=RUN,
+        metavar='"KEY=VALUE, ..."',
+    )
     out: str | None = option("folder of the run", section=OUTPUT, metavar="DIR", shown="runs/TASK/CHECKPOINT/ID")
     results: str = option("store of results", "results", section=OUTPUT, metavar="DIR")
     keep_weights: bool = option("save the fine-tuned network in the run folder's checkpoint/", True, section=OUTPUT)
@@ -95,8 +101,24 @@ def precision_choice_of(options: CellOptions, mode: Mode) -> PrecisionChoice:
         options: of the run.
         mode: "finetune" or "linear".
     """
-    requested = options.precision or options.resolved.get("precision")
+    requested = _chosen_values(options, mode).get("precision")
     return chosen_precision(options.protocol, mode) if requested is None else checked(requested)
+
+
+def _chosen_values(options: CellOptions, mode: Mode) -> dict[str, Any]:
+    """The options of the protocol that an earlier run resolved, that --set gives, and that have an option of their own.
+
+    A later one of these overrides an earlier one, but --set may not contradict an option of its own.
+    """
+    typed = {name: value for name in FROM_PROTOCOL if (value := getattr(options, name)) is not None}
+    given = parse_overrides(options.set, mode)
+    for name in given.keys() & typed.keys():
+        if given[name] != typed[name]:
+            raise UsageError(
+                f"{flag(name)} is {typed[name]!r} and --set gives {name} = {given[name]!r}. Remove one of them.",
+                code="set-contradiction",
+            )
+    return options.resolved | given | typed
 
 
 def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
@@ -106,38 +128,42 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
         options: of the run.
         mode: "finetune" or "linear".
     """
-    typed = {name: getattr(options, name) for name in FROM_PROTOCOL}
-    given = options.resolved | {key: value for key, value in typed.items() if value is not None}
+    given = _chosen_values(options, mode)
     given["precision"] = precision_choice_of(options, mode)
     name, stem = options.protocol, Path(options.protocol).stem
     if set(options.resolved) >= RESOLVABLE and name.endswith(".toml") and not Path(name).is_file():
         name = "medzoo"  # the earlier run resolved every value, so the file, which may have moved, is not needed
     began = compute.precision_to_keep(options.out, options.resume)
-    protocol = load_protocol(name, mode, device=options.device, began=began, **given)
+    protocol = load_protocol(name, mode, task=options.task, device=options.device, began=began, **given)
+    if mode == "finetune":
+        from medzoo.training.optim import check_optimizer
+
+        check_optimizer(protocol.optimizer)
     return protocol if name == options.protocol else replace(protocol, name=stem)
 
 
 def resolved_options(options: CellOptions, mode: Mode, protocol: Protocol) -> dict[str, Any]:
-    """The content of a run's `options.toml`: the given options and the resolved protocol."""
+    """The content of a run's `options.toml`: the given options and the resolved protocol, which contains those of --set."""
     rows = {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
-    given = options.as_dict()
+    given = {key: value for key, value in options.as_dict().items() if key != "set"}
     if mode == "linear":
         given = {key: value for key, value in given.items() if key not in NOT_IN_A_PROBE}
     return {**given, "mode": mode, **rows}
 
 
-def cell_defaults(mode: Mode, protocol: str | None) -> Mapping[str, str]:
+def cell_defaults(mode: Mode, protocol: str | None, task: str | None = None) -> Mapping[str, str]:
     """The defaults that `--help` shows for the options that a protocol sets.
 
     Args:
         mode: "finetune" or "linear".
         protocol: the one on the command line, if any; a protocol that cannot be read shows no values.
+        task: the one on the command line, if any.
 
     >>> cell_defaults("finetune", None)["learning_rate"]
     "the protocol's, 5e-4"
     """
     try:
-        chosen = load_protocol(protocol or "medzoo", mode)
+        chosen = load_protocol(protocol or "medzoo", mode, task=task)
     except UsageError:
         return dict.fromkeys(FROM_PROTOCOL, "the protocol's")
     defaults = {name: f"the protocol's, {worded(getattr(chosen, name))}" for name in FROM_PROTOCOL}

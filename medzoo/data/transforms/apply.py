@@ -1,7 +1,8 @@
-"""Convert stored images to the input of a network: random crops, flips, rotations, tones and blur, then the input convention.
+"""Convert stored images to the input of a network: random crops, flips, affine maps, tones and blur, then the input convention.
 
 All random numbers depend only on (seed, epoch, index): see `random_params`. Module `resample` computes crops and blurs: by sums
-of a few rows on the CPU, by matrix products on other devices. Masks get the same boxes, flips and rotations, by the nearest pixel.
+of a few rows on the CPU, by matrix products on other devices. Module `affine` rotates, shifts, shears and zooms. Masks get the
+same boxes, flips and affine maps, by the nearest pixel.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from medzoo.data.transforms.affine import Interpolation, affine
 from medzoo.data.transforms.random_params import CROP_TRIES, Augmentation, Draws, blur_radius, crop_boxes, draw
 from medzoo.data.transforms.resample import (
     Form,
@@ -23,7 +25,6 @@ from medzoo.data.transforms.resample import (
     nearest,
     nearest_positions,
     resize_taps,
-    rotate,
 )
 
 __all__ = [
@@ -182,8 +183,8 @@ def view(
     if augmentation.flip:
         columns = columns.flipped(drawn.flip)
     batch = apply_taps(batch, resize_taps(drawn.top, drawn.height, height, size), columns, form)
-    if augmentation.rotation:
-        batch = rotate(batch, drawn.angle)
+    if augmentation.is_affine:
+        batch = _moved(batch, drawn)
     batch = _adjust_tones(batch, augmentation, drawn)
     if len(drawn.blurred):
         taps = blur_taps(drawn.sigma, size, blur_radius(size))
@@ -192,7 +193,7 @@ def view(
 
 
 def view_of_masks(masks: torch.Tensor, augmentation: Augmentation, drawn: Draws, size: int) -> torch.Tensor:
-    """The masks of the views: same boxes, flips and rotations, by the nearest pixel, 0 outside.
+    """The masks of the views: same boxes, flips and affine maps, by the nearest pixel, 0 outside.
 
     Args:
         masks: (N, H, W) uint8.
@@ -208,8 +209,8 @@ def view_of_masks(masks: torch.Tensor, augmentation: Augmentation, drawn: Draws,
     if augmentation.flip:
         columns = torch.where(drawn.flip[:, None], columns.flip(1), columns)
     masks = nearest(masks, rows, columns)
-    if augmentation.rotation:
-        masks = rotate(masks[:, None].float(), drawn.angle, "nearest")[:, 0].to(torch.uint8)
+    if augmentation.is_affine:
+        masks = _moved(masks[:, None].float(), drawn, "nearest")[:, 0].to(torch.uint8)
     return masks
 
 
@@ -245,6 +246,11 @@ def whole_masks(masks: torch.Tensor, size: int) -> torch.Tensor:
 
 def _default_form(device: torch.device) -> Form:
     return "taps" if device.type == "cpu" else "matmul"
+
+
+def _moved(batch: torch.Tensor, drawn: Draws, mode: Interpolation = "bilinear") -> torch.Tensor:
+    """Images or masks after the affine map that was drawn for them."""
+    return affine(batch, drawn.angle, drawn.right, drawn.down, drawn.shear, drawn.zoom, mode)
 
 
 def _adjust_tones(batch: torch.Tensor, augmentation: Augmentation, drawn: Draws) -> torch.Tensor:

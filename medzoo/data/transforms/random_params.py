@@ -1,4 +1,4 @@
-"""Random parameters of a view: box, flip, rotation, tones and blur. They depend only on (seed, epoch, index).
+"""Random parameters of a view: box, flip, affine map, tones and blur. They depend only on (seed, epoch, index).
 
 They are drawn on the host, so the numbers are the same for every device.
 """
@@ -14,7 +14,8 @@ from medzoo.data.rng import uniform
 
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
 _BOX = 2 * CROP_TRIES + 2
-_OTHERS = 9  # flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle: append new ones at the end
+_OTHERS = 14  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
+# flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,13 @@ class Augmentation:
         tone: probability that brightness, contrast and saturation change.
         grey: probability of a conversion to grey.
         blur: probability of a Gaussian blur with sigma up to `size`/32 pixels.
-        rotation: angle drawn from [-r, r] degrees, after the crop and flip; pixels from outside are black.
+        rotation: angle drawn from [-r, r] degrees.
+        crop: probability of a crop.
+        shift: distances to the right and down, each drawn from [-s, s], as a share of the side.
+        shear: angle drawn from [-s, s] degrees; it moves rows to the left or right.
+        zoom: factor drawn from [1 - z, 1 + z].
+
+    Rotation, shift, shear and zoom are one affine map after the crop and the flip; pixels from outside are black.
     """
 
     min_area: float = 1.0
@@ -44,6 +51,15 @@ class Augmentation:
     grey: float = 0.0
     blur: float = 0.0
     rotation: float = 0.0
+    crop: float = 1.0
+    shift: float = 0.0
+    shear: float = 0.0
+    zoom: float = 0.0
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether views are rotated, shifted, sheared or zoomed."""
+        return bool(self.rotation or self.shift or self.shear or self.zoom)
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,10 @@ class Draws:
         saturation: (N,) factor, 0 for a conversion to grey.
         blurred: positions of the blurred images.
         sigma: of each blurred image, pixels.
+        right: (N,) shift, pixels.
+        down: (N,) shift, pixels.
+        shear: (N,) degrees.
+        zoom: (N,) factor.
     """
 
     top: torch.Tensor
@@ -75,6 +95,10 @@ class Draws:
     saturation: torch.Tensor
     blurred: torch.Tensor
     sigma: torch.Tensor
+    right: torch.Tensor
+    down: torch.Tensor
+    shear: torch.Tensor
+    zoom: torch.Tensor
 
 
 def draw(
@@ -103,10 +127,13 @@ def draw(
     # One row of uniform numbers per image: first the box, then the other parameters.
     height, width = shape
     drawn = uniform(stream, seed, epoch, indices, _BOX + _OTHERS)
+    flip, bright, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom = drawn[
+        :, _BOX:
+    ].T
     boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
     if augmentation.min_area < 1:
-        boxes = crop_boxes(drawn[:, :_BOX], height, width, augmentation.min_area, augmentation.aspect)
-    flip, bright, contrast, saturation, tone, grey, blur, sigma, angle = drawn[:, _BOX:].T
+        crops = crop_boxes(drawn[:, :_BOX], height, width, augmentation.min_area, augmentation.aspect)
+        boxes = np.where((crop < augmentation.crop)[:, None], crops, boxes)
     toned = tone < augmentation.tone
 
     def factor(draw: np.ndarray, strength: float) -> np.ndarray:
@@ -114,21 +141,24 @@ def draw(
 
     # All parameters in one array, so that one transfer moves them.
     saturations = np.where(grey < augmentation.grey, 0.0, factor(saturation, augmentation.saturation))
-    table = np.column_stack(
-        [
-            boxes,
-            flip < augmentation.flip,
-            augmentation.rotation * (2 * angle - 1),
-            factor(bright, augmentation.brightness),
-            factor(contrast, augmentation.contrast),
-            saturations,
-        ]
-    )
+    columns = {
+        **dict(zip(("top", "left", "height", "width"), boxes.T, strict=True)),
+        "flip": flip < augmentation.flip,
+        "angle": augmentation.rotation * (2 * angle - 1),
+        "right": augmentation.shift * size * (2 * right - 1),
+        "down": augmentation.shift * size * (2 * down - 1),
+        "shear": augmentation.shear * (2 * shear - 1),
+        "zoom": 1 + augmentation.zoom * (2 * zoom - 1),
+        "brightness": factor(bright, augmentation.brightness),
+        "contrast": factor(contrast, augmentation.contrast),
+        "saturation": saturations,
+    }
+    table = _move(np.column_stack(list(columns.values())), device)
     blurred = np.flatnonzero(blur < augmentation.blur)
-    top, left, tall, wide, flips, *others = _move(table, device).unbind(1)
-    angles, brights, contrasts, colours = others
+    named = dict(zip(columns, table.unbind(1), strict=True))
+    named["flip"] = named["flip"] > 0
     sigmas = _move(0.1 + sigma[blurred] * size / 32, device)
-    return Draws(top, left, tall, wide, flips > 0, angles, brights, contrasts, colours, _move(blurred, device), sigmas)
+    return Draws(**named, blurred=_move(blurred, device), sigma=sigmas)
 
 
 def blur_radius(size: int) -> int:

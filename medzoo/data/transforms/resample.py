@@ -141,30 +141,6 @@ def nearest_positions(start: torch.Tensor, length: torch.Tensor, target: int) ->
     return (start + middle.floor().minimum(length - 1)).long()
 
 
-def rotate(
-    batch: torch.Tensor, degrees: torch.Tensor, mode: Literal["bilinear", "nearest"] = "bilinear"
-) -> torch.Tensor:
-    """Rotate every image around its middle; pixels from outside are 0. As torchvision's `rotate` of tensors.
-
-    Args:
-        batch: (N, C, H, W) float32.
-        degrees: (N,), counter-clockwise.
-        mode: "nearest" preserves the values of masks.
-
-    >>> rotate(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.tensor([90.0]), "nearest")[0, 0].tolist()
-    [[2.0, 4.0], [1.0, 3.0]]
-    """
-    height, width = batch.shape[-2:]
-    angle = torch.deg2rad(degrees.to(exact_type(batch.device)))[:, None, None]
-    cosine, sine = torch.cos(angle).float(), torch.sin(angle).float()
-    across, down = (_middles(side, batch.device) for side in (width, height))
-    # elementwise, because the rounding of a matrix product may depend on the number of images
-    x, y = across[None, None, :], down[None, :, None]
-    grid = torch.stack([(cosine * x - sine * y) * (2 / width), (sine * x + cosine * y) * (2 / height)], dim=-1)
-    with full_precision(batch.device):
-        return functional.grid_sample(batch, grid, mode=mode, padding_mode="zeros", align_corners=False)
-
-
 def resize_bytes(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize an 8-bit image, bilinear and antialiased, with the same bits on every machine.
 
@@ -225,11 +201,6 @@ def full_precision(device: torch.device) -> Iterator[None]:
 def exact_type(device: torch.device) -> torch.dtype:
     """The most precise float type of a device."""
     return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64
-
-
-def _middles(side: int, device: torch.device) -> torch.Tensor:
-    """Positions of the pixel centres, relative to the image's centre."""
-    return torch.arange(side, device=device, dtype=torch.float32) - (side - 1) / 2
 
 
 def _normalised(weight: torch.Tensor) -> torch.Tensor:

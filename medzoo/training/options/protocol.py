@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +16,20 @@ from medzoo.precision import Precision, PrecisionChoice, checked, resolve
 from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.toml_files import read_toml
 
+OPTIONS = tuple(one.name for one in fields(Protocol) if one.name not in ("name", "mode"))
+ONLY_IN_A_PROBE = ("regularisation",)
+IN_A_PROBE = ("batch_size", "size", "precision", *ONLY_IN_A_PROBE)
+# a word as a value in --set
+_WORD = re.compile(r"=\s*(?!(?:true|false|inf|nan)\s*(?:,|$))([A-Za-z_][\w.-]*)\s*(?=,|$)")
+
 
 def list_protocols() -> list[str]:
     """Protocols that ship with medzoo."""
     return sorted(path.stem for path in (paths.data_dir("recipes") / "protocols").glob("*.toml"))
 
 
-def _table(name: str, mode: Mode) -> tuple[Path, dict[str, Any]]:
-    """The file of a protocol, and its table for a mode."""
+def _table(name: str, mode: Mode, task: str | None = None) -> tuple[Path, dict[str, Any]]:
+    """The file of a protocol, and its table for a mode, with the row of a task if it has one."""
     path = Path(name) if name.endswith(".toml") else paths.data_dir("recipes") / "protocols" / f"{name}.toml"
     if not path.is_file():
         raise UnknownNameError(
@@ -30,7 +40,43 @@ def _table(name: str, mode: Mode) -> tuple[Path, dict[str, Any]]:
         raise UsageError(
             f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.", code="protocol-table-missing"
         )
-    return path, tables[mode]
+    table = _mapping(tables[mode], f"{path} [{mode}]")
+    rows = _mapping(table.pop("tasks", {}), f"{path} [{mode}.tasks]")
+    for key, row in rows.items():
+        _check_row(key, row, {"name": path.stem, "mode": mode, **table}, f"Protocol {path} [{mode}.tasks.{key}]")
+    return path, table | rows.get((task or "").partition(",")[0], {})
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where} should be a table of options, not {value!r:.80}.", code="not-a-table")
+    return dict(value)
+
+
+def _check_row(key: str, row: object, table: Mapping[str, Any], where: str) -> None:
+    """Refuse a row for a task that no run could use, also if the current run has another task."""
+    from medzoo.data.task_registry import list_tasks
+
+    row = _mapping(row, where)
+    if ":" not in key and key not in list_tasks():
+        raise UnknownNameError("task", key, list_tasks(), f"It is in {where}. `medzoo tasks list` shows all.")
+    if "precision" in row:  # a suite chooses one precision for all its tasks
+        raise UsageError(f"{where} sets precision. Set it for all tasks: one level above.", code="precision-of-a-task")
+    parse(Protocol, {**table, **row, "precision": "fp32"}, where, UsageError)
+
+
+def list_rows(name: str, mode: Mode) -> list[str]:
+    """The tasks for which a protocol has own values, `[finetune.tasks.NAME]` in its file.
+
+    Args:
+        name: as for `load_protocol`.
+        mode: as for `load_protocol`.
+
+    >>> list_rows("medzoo", "finetune")
+    []
+    """
+    path, _ = _table(name, mode)
+    return sorted(read_toml(path, "The protocol")[mode].get("tasks", {}))
 
 
 def chosen_precision(name: str, mode: Mode, typed: str | None = None) -> PrecisionChoice:
@@ -52,6 +98,7 @@ def load_protocol(
     name: str,
     mode: Mode,
     *,
+    task: str | None = None,
     device: str | None = "auto",
     began: Precision | None = None,
     **overrides: Any,  # noqa: ANN401
@@ -61,6 +108,7 @@ def load_protocol(
     Args:
         name: of a file in recipes/protocols, or a path of a TOML file.
         mode: which table of the file: "finetune" or "linear".
+        task: name of the task; its row [finetune.tasks.NAME], if the file has one, overrides the table.
         device: the device for which "auto" chooses a precision: "auto" or "cpu".
         began: the precision of a run that continues; "auto" keeps it.
         overrides: options by name; None keeps the protocol's value.
@@ -69,7 +117,57 @@ def load_protocol(
         UnknownNameError: for a name without a file.
         UsageError: for an unknown option, or a value that a protocol cannot have.
     """
-    path, table = _table(name, mode)
+    path, table = _table(name, mode, task)
     chosen: dict[str, Any] = {**table, **{key: value for key, value in overrides.items() if value is not None}}
     chosen["precision"] = resolve(chosen_precision(name, mode, overrides.get("precision")), device, began=began)
     return parse(Protocol, {"name": path.stem, "mode": mode, **chosen}, f"Protocol {path} [{mode}]", UsageError)
+
+
+def parse_overrides(text: str, mode: Mode = "finetune") -> dict[str, Any]:
+    """Options of a protocol from the text of `--set`: "key=value, key=value".
+
+    Args:
+        text: values are written as in TOML; a word needs no quotes.
+        mode: "finetune", or "linear", which uses few of the options.
+
+    Raises:
+        UsageError: for an option that a protocol does not have or that the mode does not use, and for a wrong value.
+
+    >>> parse_overrides("schedule=plateau, patience=11, class-weights=[1.0, 2.5]")
+    {'schedule': 'plateau', 'patience': 11, 'class_weights': [1.0, 2.5]}
+    """
+    pairs = _toml_pairs(text)
+    values = {key.replace("-", "_"): value for key, value in pairs.items()}
+    if len(values) != len(pairs):
+        raise UsageError(f"--set is {text!r:.200}; it gives one option twice. Remove one of them.", code="set-invalid")
+    for key in values:
+        if key not in OPTIONS:
+            raise UnknownNameError("protocol option", key, OPTIONS, f"It is in --set. Known: {', '.join(OPTIONS)}.")
+        if mode == "linear" and key not in IN_A_PROBE:
+            raise UsageError(
+                f"--set gives {key}, which a probe does not use. It uses {', '.join(IN_A_PROBE)}.",
+                code="option-not-used",
+            )
+        if mode != "linear" and key in ONLY_IN_A_PROBE:
+            raise UsageError(f"--set gives {key}, which only a linear probe uses.", code="option-not-used")
+    if "precision" in values:
+        checked(values["precision"], "--set: precision")
+    numbers = {key: value for key, value in values.items() if key != "precision"}  # "auto" is not resolved here
+    parse(Protocol, {"name": "", "mode": mode, **numbers}, "--set", UsageError)
+    return values
+
+
+def _toml_pairs(text: str) -> dict[str, Any]:
+    """The keys and values of `--set`: the inside of a TOML inline table, in which words need no quotes."""
+    inside = _WORD.sub(r'="\1"', text.strip().removesuffix(","))
+    try:
+        read = tomllib.loads(f"values = {{{inside}}}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = str(error).rstrip(".")[:200]
+        raise UsageError(
+            f"--set is {text!r:.200}; write key=value, separated by commas, with values as in TOML ({reason}).",
+            code="set-invalid",
+        ) from error
+    if set(read) != {"values"}:
+        raise UsageError(f"--set is {text!r:.200}; write key=value, separated by commas.", code="set-invalid")
+    return dict(read["values"])

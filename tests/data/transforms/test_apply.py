@@ -9,6 +9,7 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as tv
 
 from medzoo.data.rng import uniform
+from medzoo.data.transforms.affine import rotate
 from medzoo.data.transforms.apply import (
     Augmentation,
     InputConvention,
@@ -21,7 +22,7 @@ from medzoo.data.transforms.apply import (
     whole_masks,
 )
 from medzoo.data.transforms.random_params import CROP_TRIES, blur_radius, draw
-from medzoo.data.transforms.resample import apply_taps, nearest, nearest_positions, resize_taps, rotate
+from medzoo.data.transforms.resample import apply_taps, nearest, nearest_positions, resize_taps
 
 EVERYTHING = Augmentation(
     min_area=0.2, flip=0.5, brightness=0.4, contrast=0.4, saturation=0.4, tone=0.8, grey=0.2, blur=0.5, rotation=20

@@ -6,16 +6,43 @@ import pytest
 from expect import raises
 
 from medzoo.errors import UnknownNameError, UsageError
+from medzoo.paths import data_dir
 from medzoo.store import sha256_of
-from medzoo.training.options.protocol import list_protocols, load_protocol
+from medzoo.training.options.protocol import list_protocols, list_rows, load_protocol, parse_overrides
 from medzoo.training.options.protocol_options import FIRST
+from medzoo.training.options.toml_files import read_toml
+
+ROW = "[finetune]\nepochs = 3\n[finetune.tasks.knee]\nepochs = 5\nsize = 112\n"
 
 
-@pytest.mark.parametrize("mode", ["finetune", "linear"])
-@pytest.mark.parametrize("name", list_protocols())
-def test_every_protocol_loads(name, mode):
+def modes(name):
+    return list(read_toml(data_dir("recipes") / "protocols" / f"{name}.toml", "The protocol"))
+
+
+@pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in list_protocols() for mode in modes(name)])
+def test_every_protocol_loads_in_each_of_its_modes(name, mode):
     protocol = load_protocol(name, mode)
     assert protocol.name == name and protocol.mode == mode and len(protocol.hash()) == 64
+    for task in list_rows(name, mode):
+        assert load_protocol(name, mode, task=task).hash() != protocol.hash()
+
+
+@pytest.mark.parametrize("name", list_protocols())
+def test_every_protocol_can_fine_tune_and_says_so_if_it_has_no_probe(name):
+    assert modes(name) in (["finetune"], ["finetune", "linear"])
+    if "linear" not in modes(name):
+        with raises(UsageError, "protocol-table-missing"):
+            load_protocol(name, "linear")
+
+
+def test_a_task_has_its_own_values(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(ROW)
+    knee = load_protocol(str(path), "finetune", task="knee,fold=2")  # choices after a comma do not matter
+    assert (knee.epochs, knee.size) == (5, 112)
+    for task in (None, "isic", "folder:knee"):
+        assert load_protocol(str(path), "finetune", task=task).epochs == 3
+    assert load_protocol(str(path), "finetune", task="knee", epochs=9).epochs == 9  # a typed option wins
 
 
 def test_typed_options_win_and_change_the_hash():
@@ -24,8 +51,6 @@ def test_typed_options_win_and_change_the_hash():
 
 
 def test_the_name_is_not_hashed(tmp_path):
-    from medzoo.paths import data_dir
-
     copy = tmp_path / "ours.toml"
     copy.write_text((data_dir("recipes") / "protocols" / "medzoo.toml").read_text())
     assert load_protocol(str(copy), "finetune").hash() == load_protocol("medzoo", "finetune").hash()
@@ -47,6 +72,13 @@ def test_an_option_that_came_later_leaves_the_hash_of_who_does_not_use_it(mode):
         ("[linear]\n", "protocol-table-missing"),
         ("[finetune", "toml-invalid"),
         ("[finetune]\nepochs = 0", "out-of-range"),
+        ("finetune = 3", "not-a-table"),
+        ("[finetune]\ntasks = 3", "not-a-table"),
+        ("[finetune]\n[finetune.task.knee]\nepochs = 3", "unknown-key"),
+        ("[finetune.tasks.knee]\nepoch = 3", "unknown-key"),
+        ("[finetune.tasks.knee]\nepochs = 0", "out-of-range"),
+        ("[finetune.tasks.nee]\nepochs = 3", "unknown-task"),
+        ("[finetune.tasks.knee]\nprecision = 'bf16'", "precision-of-a-task"),
     ],
 )
 def test_bad_protocols(tmp_path, text, message):
@@ -59,3 +91,48 @@ def test_bad_protocols(tmp_path, text, message):
 def test_unknown_protocol():
     with raises(UnknownNameError, "unknown-protocol"):
         load_protocol("medzo", "finetune")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("", {}),
+        ("schedule=plateau, patience = 11", {"schedule": "plateau", "patience": 11}),
+        ("head-bias=false,", {"head_bias": False}),
+        ("class_weights=[1, 2.5], optimizer='sgd'", {"class_weights": [1, 2.5], "optimizer": "sgd"}),
+        ("class_weights=balanced", {"class_weights": "balanced"}),
+        ("precision=auto", {"precision": "auto"}),
+    ],
+)
+def test_overrides_are_toml_and_words(text, values):
+    assert parse_overrides(text) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "code"),
+    [
+        ("leaning_rate=1e-3", UnknownNameError, "unknown-protocol-option"),
+        ("name=mine", UnknownNameError, "unknown-protocol-option"),
+        ("epochs=ten", UsageError, "wrong-type"),
+        ("epochs=0", UsageError, "out-of-range"),
+        ("warmup_epochs=inf", UsageError, "not-finite"),
+        ("flip=true", UsageError, "wrong-type"),
+        ("schedule=cosin", UsageError, "not-a-choice"),
+        ("precision=fp8", UsageError, "precision-unknown"),
+        ("regularisation=[1.0]", UsageError, "option-not-used"),
+        ("epochs", UsageError, "set-invalid"),
+        ("epochs=3 4", UsageError, "set-invalid"),
+        ("epochs=1, epochs=2", UsageError, "set-invalid"),
+        ("batch-size=8, batch_size=9", UsageError, "set-invalid"),
+        ("flip=0.5}\nmore={epochs=3", UsageError, "set-invalid"),
+    ],
+)
+def test_wrong_overrides(text, error, code):
+    with raises(error, code):
+        parse_overrides(text)
+
+
+def test_a_probe_uses_few_overrides():
+    assert parse_overrides("regularisation=[1.0], size=64", "linear") == {"regularisation": [1.0], "size": 64}
+    with raises(UsageError, "option-not-used"):
+        parse_overrides("epochs=3", "linear")
