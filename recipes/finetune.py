@@ -26,6 +26,9 @@ def main() -> None:
     )
     cell = CellRun(options, "finetune")  # open: the task with its splits and labels, checked, and the protocol
     cell.load()  # the checkpoint, verified; the run folder follows from both
+    if options.replay:
+        print(cell.replay())
+        return
     if cell.stored() is None:  # a run that has ended is not made again
         with cell.running():  # a signal saves the state, and the same command continues
             cell.train()  # all layers; the epoch is chosen on validation

@@ -14,7 +14,7 @@ from medzoo.training import compute
 from medzoo.training.options.fields import flag, option, worded
 from medzoo.training.options.protocol import chosen_precision, load_protocol, parse_overrides
 from medzoo.training.options.protocol_options import Mode, Protocol
-from medzoo.training.options.shared import OUTPUT, RUN, SharedOptions, check_place, check_terms
+from medzoo.training.options.shared import DEVICE, OUTPUT, RUN, SharedOptions, check_place, check_terms
 
 # Options that a probe on frozen features does not use, and why.
 NOT_IN_A_PROBE = {
@@ -22,6 +22,8 @@ NOT_IN_A_PROBE = {
     "learning_rate": "a probe has no learning rate; its solver is L-BFGS",
     "data_on_device": "a probe reads every image once",
     "num_workers": "a probe makes no training batches",
+    "micro_batch_size": "a probe computes no gradients of the network",
+    "replay": "a probe has no steps that could be repeated",
     "keep_weights": "a probe does not change the network",
     "license": "a probe writes no weights that would need a licence",
 }
@@ -48,6 +50,14 @@ class CellOptions(SharedOptions):
         section=RUN,
         metavar='"KEY=VALUE, ..."',
     )
+    micro_batch_size: int | None = option(
+        "images of one forward pass; the gradients of a batch are added up",
+        section=DEVICE,
+        metavar="N",
+        shown="the whole batch; halved if the memory is too small",
+        least=1,
+    )
+    replay: bool = option("repeat the step at which this run diverged, and report every layer", False, section=RUN)
     out: str | None = option("folder of the run", section=OUTPUT, metavar="DIR", shown="runs/TASK/CHECKPOINT/ID")
     results: str = option("store of results", "results", section=OUTPUT, metavar="DIR")
     keep_weights: bool = option("save the fine-tuned network in the run folder's checkpoint/", True, section=OUTPUT)
@@ -136,7 +146,7 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
     began = compute.precision_to_keep(options.out, options.resume)
     protocol = load_protocol(name, mode, task=options.task, device=options.device, began=began, **given)
     if mode == "finetune":
-        from medzoo.training.optim import check_optimizer
+        from medzoo.training.optimization.optimizer import check_optimizer
 
         check_optimizer(protocol.optimizer)
     return protocol if name == options.protocol else replace(protocol, name=stem)
@@ -145,7 +155,7 @@ def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
 def resolved_options(options: CellOptions, mode: Mode, protocol: Protocol) -> dict[str, Any]:
     """The content of a run's `options.toml`: the given options and the resolved protocol, which contains those of --set."""
     rows = {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
-    given = {key: value for key, value in options.as_dict().items() if key != "set"}
+    given = {key: value for key, value in options.as_dict().items() if key not in ("set", "replay")}
     if mode == "linear":
         given = {key: value for key, value in given.items() if key not in NOT_IN_A_PROBE}
     return {**given, "mode": mode, **rows}

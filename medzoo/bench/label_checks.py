@@ -63,7 +63,7 @@ def undefined_on(task: Task, split: str) -> str | None:
 
 def _rows(task: Task, split: str) -> list[dict[str, Any]]:
     """The task's metric of constant predictions: the labels alone decide where it is undefined."""
-    labels, width = task.labels(split), len(task.classes)
+    labels, width = task.labels(split), max(1, len(task.classes))
     same = np.full((len(labels), width), 0.5 if task.kind == "multilabel" else 1 / width)
     return metrics.compute(task.kind, task.classes, labels, same, scored=task.info.scored, names=(task.metric,))
 

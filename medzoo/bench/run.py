@@ -28,6 +28,8 @@ from medzoo.bench.results.store import (
 from medzoo.bench.run_steps import (
     check_finite,
     decoded_split,
+    outputs_of,
+    replay_step,
     save_checkpoint,
     train_network,
     train_probe,
@@ -83,7 +85,7 @@ class CellRun:
         from medzoo.training.run_state.run_folder import RunFolder
 
         options, task = self.options, self.task
-        classes = len(task.classes) if self.mode == "finetune" else 0
+        classes = len(outputs_of(task)) if self.mode == "finetune" else 0
         self.model, self.size = load_at_size(
             options.checkpoint,
             num_classes=classes,
@@ -154,6 +156,20 @@ class CellRun:
         except DivergedError:
             pass
         _compare(self.outcome, self._known)
+
+    def replay(self) -> str:
+        """Repeat the step at which this run diverged, and report where its numbers stop being finite; call it after `load`.
+
+        Raises:
+            ResumeError: if the run folder holds no diverged run, or a run with other options.
+        """
+        report = replay_step(self.options, self.protocol, self.task, self.model, self.size, self.run)
+        where = report["first_layer_not_finite"] or "none; the loss itself is not finite"
+        again = "diverged again" if report["diverged_again"] else "did not diverge again"
+        return (
+            f"Step {report['step']} {again}. First layer with a value that is not finite: {where}. "
+            f"{self.run.path / 'replay.json'} has the images of the batch, all layers and all gradients."
+        )
 
     def train(self) -> None:
         """Fine-tune, or fit the probe; select the epoch or the penalty on validation."""

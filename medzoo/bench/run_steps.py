@@ -24,7 +24,11 @@ from medzoo.training.options.shared import slug, trained_name
 if TYPE_CHECKING:
     import torch
 
+    from medzoo.training.finetune import FineTuner
     from medzoo.training.run_state.run_folder import RunFolder
+
+
+PROBLEMS = {"multilabel": "multi_label_classification", "regression": "regression"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class Trained:
     predict: Callable[[Decoded], np.ndarray]
     selection: dict[str, Any]
     facts: dict[str, Any]
+
+
+def outputs_of(task: Task) -> list[str]:
+    """The names of the network's outputs: the classes, or the one number of a regression."""
+    return ["value"] if task.kind == "regression" else list(task.classes)
 
 
 def decoded_split(task: Task, split: str, size: int) -> Decoded:
@@ -103,31 +112,10 @@ def train_network(
         Interrupted: after a signal.
         DivergedError: if the loss or the predictions are not finite.
     """
-    from medzoo.training.finetune import FineTuner
-    from medzoo.training.inputs.evaluation_views import stored_side
     from medzoo.training.run_state.plot_curves import draw_curves
 
-    tuner = FineTuner(
-        model,
-        task.kind,
-        list(task.classes),
-        protocol,
-        size=size,
-        device=options.device,
-        data_on_device=options.data_on_device,
-    )
-    # If the metric does not select the epoch, it may be undefined on the validation split.
-    scored = protocol.uses_metric or undefined_on(task, "validation") is None
-    side = stored_side(size, protocol.crop_share)
-    fitted = tuner.fit(
-        decoded_split(task, "train", side),
-        decoded_split(task, "validation", side),
-        run,
-        seed=options.seed,
-        num_workers=options.num_workers,
-        score=validation_score(task) if scored else None,
-        worded=lambda score: score_text(task, score),
-    )
+    tuner, given = _tuner(options, protocol, task, model, size)
+    fitted = tuner.fit(run=run, **given)
     if progress.is_main_process():
         draw_curves(run)
     by_loss = protocol.monitor == "loss"
@@ -145,6 +133,52 @@ def train_network(
     if fitted.micro_batch_size:
         facts["micro_batch_size"] = fitted.micro_batch_size
     return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)})
+
+
+def replay_step(
+    options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int, run: RunFolder
+) -> dict[str, Any]:
+    """Repeat the step at which a run diverged; returns the report, which is also written into the run folder.
+
+    Args: as for `train_network`.
+
+    Raises:
+        ResumeError: if the folder holds no diverged run, or a run with other options.
+    """
+    from medzoo.training.replay import replay
+
+    tuner, given = _tuner(options, protocol, task, model, size)
+    return replay(tuner.loop(run=run, **given))
+
+
+def _tuner(
+    options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int
+) -> tuple[FineTuner, dict[str, Any]]:
+    """The fine-tuning of a task, and the arguments of its `fit`."""
+    from medzoo.training.finetune import FineTuner
+    from medzoo.training.inputs.evaluation_views import stored_side
+
+    tuner = FineTuner(
+        model,
+        task.kind,
+        list(task.classes),
+        protocol,
+        size=size,
+        device=options.device,
+        data_on_device=options.data_on_device,
+        micro_batch_size=options.micro_batch_size or 0,
+    )
+    # If the metric does not select the epoch, it may be undefined on the validation split.
+    scored = protocol.uses_metric or undefined_on(task, "validation") is None
+    side = stored_side(size, protocol.crop_share)
+    return tuner, {
+        "train": decoded_split(task, "train", side),
+        "validation": decoded_split(task, "validation", side),
+        "seed": options.seed,
+        "num_workers": options.num_workers,
+        "score": validation_score(task) if scored else None,
+        "worded": lambda score: score_text(task, score),
+    }
 
 
 def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int) -> Trained:
@@ -236,7 +270,7 @@ def save_checkpoint(
         "data": [str(row["data"]) for row in lineage],
         "method": "supervised",
         "lineage": lineage,
-        "labels": list(task.classes),
+        "labels": outputs_of(task),
         "hyperparameters": {"protocol": settings.pop("name"), **settings, "seed": options.seed},
         "input": {"size": size, "crop_pct": 1.0, "interpolation": "bilinear"},
         "results": [
@@ -245,6 +279,6 @@ def save_checkpoint(
             if row["label"] is None and row["value"] is not None
         ],
     }
-    if task.kind == "multilabel":
-        card["problem_type"] = "multi_label_classification"
+    if task.kind in PROBLEMS:
+        card["problem_type"] = PROBLEMS[task.kind]
     save(model.cpu().eval(), run.checkpoint, card=card)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from medzoo import cores, progress
+from medzoo.bench.cell_options import protocol_of
 from medzoo.bench.label_checks import check_labels
 from medzoo.bench.suite import Suite
 from medzoo.bench.suite_options import Places, cell_options
 from medzoo.errors import MedzooError
 from medzoo.precision import device_kind, emulated
-from medzoo.training.options.protocol import chosen_precision, load_protocol
+from medzoo.training.options.protocol import chosen_precision
 from medzoo.training.options.shared import open_task
 
 
@@ -23,9 +24,9 @@ def foreseen(suite: Suite, places: Places) -> list[str]:
     for task in suite.tasks:
         cell = next(cell for cell in suite.cells() if cell.task == task["name"] and cell.title == task["title"])
         try:
-            opened = open_task(cell_options(suite, cell, places))
-            selects = load_protocol(cell.protocol, cell.mode).uses_metric
-            problems += check_labels(opened, selects=selects)
+            options = cell_options(suite, cell, places)
+            opened = open_task(options)
+            problems += check_labels(opened, selects=protocol_of(options, cell.mode).uses_metric)
             if opened.notes:
                 progress.say(f"data of {cell.title}: {'; '.join(opened.notes)}")
         except MedzooError as error:

@@ -11,10 +11,10 @@ from torch import nn
 
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.errors import UsageError
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.distributed import mean_over_processes
+from medzoo.training.inputs.augmentation import augmentation_of
 from medzoo.training.inputs.batches import Batches, evaluate_rows
 from medzoo.training.inputs.device_placement import place_rows
 from medzoo.training.inputs.evaluation_views import View, evaluation_views
@@ -211,16 +211,9 @@ class FineTuner:
                 f"sampling = 'balanced' needs one class per image; this task is {self.kind}.",
                 code="sampling-needs-classes",
             )
-        augmentation = Augmentation(
-            min_area=protocol.min_area,
-            flip=protocol.flip,
-            brightness=protocol.brightness,
-            contrast=protocol.contrast,
-            rotation=protocol.rotation,
-        )
         return Batches(
             rows,
-            augmentation,
+            augmentation_of(protocol),
             self.convention,
             size=self.size,
             batch_size=protocol.batch_size,

@@ -96,7 +96,10 @@ def test_every_epoch_trains_in_training_mode(tmp_path, net):
     assert not torch.equal(statistics[0], statistics[1]) and not torch.equal(statistics[1], statistics[2])
 
 
-AUGMENTATION = {"min_area": 0.5, "flip": 0.25, "brightness": 0.1, "contrast": 0.2, "rotation": 15.0}
+AUGMENTATION = {
+    "min_area": 0.5, "flip": 0.25, "brightness": 0.1, "contrast": 0.2, "rotation": 15.0, "crop": 0.7, "shift": 0.1, "shear": 5.0,
+    "zoom": 0.2, "saturation": 0.3, "tone": 0.6, "blur": 0.4,
+}  # fmt: skip
 PLAN = {
     "epochs": 2,
     "optimizer": "sgd",

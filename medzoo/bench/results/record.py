@@ -118,23 +118,26 @@ def predictions(
 
     Args:
         classes: names of the classes or labels.
-        kind: "binary", "multiclass" or "multilabel".
+        kind: "binary", "multiclass", "multilabel" or "regression".
         ids: of the N images.
         groups: the patient of each image.
         labels: (N,) class numbers, or (N, C) of 0, 1 and NaN.
-        scores: probabilities (N,), (N, K) or (N, C).
+        scores: probabilities (N,), (N, K) or (N, C); numbers (N, 1) for regression.
         salt: mixed into the hashes. It is the same for all runs, so that runs can be compared case by case. Users who have
             the data set can link the hashes to it, so publish predictions of gated data only with your own salt.
 
     Returns:
         Columns sample and patient (salted sha256, 32 hex digits), label (or label:NAME for several), mask (mask:NAME;
-        true where annotated) and probability:NAME.
+        true where annotated) and probability:NAME; for regression the columns label and prediction are numbers.
     """
     pa = _pyarrow()
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim == 1:
         scores = np.stack([1 - scores, scores], axis=1)
     columns: dict[str, Any] = {"sample": [_salted(salt, x) for x in ids], "patient": [_salted(salt, x) for x in groups]}
+    if kind == "regression":
+        numbers = {"label": np.asarray(labels, dtype=np.float64), "mask": np.ones(len(labels), dtype=bool)}
+        return pa.table(columns | numbers | {"prediction": scores[:, -1]})
     if kind == "multilabel":
         known = ~np.isnan(labels)
         for k, name in enumerate(classes):
