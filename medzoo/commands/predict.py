@@ -65,6 +65,7 @@ def predict(
     Example: medzoo predict runs/finetune scans/ --out scans.csv
     """
     from medzoo.data.images.ct_windows import parse_window
+    from medzoo.progress import counted
     from medzoo.training.predict.options import PredictOptions, failed_text
     from medzoo.training.predict.predict import predict_to_file
     from medzoo.training.predict.table_writer import check_out, errors_file
@@ -84,10 +85,10 @@ def predict(
         print(f"Stopped. {out} was not written.", file=sys.stderr)
         raise typer.Exit(130) from None
     speed = f"{summary.images / max(summary.seconds, 1e-9):,.1f} images/s"
-    rows = f", {summary.rows:,} patients (mean of the probabilities)" if by == "patient" else ""
-    print(f"{out}: {summary.images:,} images{rows}, {speed}")
+    rows = f", {counted(summary.rows, 'patient')} (mean of the probabilities)" if by == "patient" else ""
+    print(f"{out}: {counted(summary.images, 'image')}{rows}, {speed}")
     if summary.skipped:
-        print(f"skipped: {summary.skipped:,} DICOM files without an image (segmentations, reports)")
+        print(f"skipped: {counted(summary.skipped, 'DICOM file')} without an image (segmentations, reports)")
     if summary.failed:
         print(failed_text(summary), file=sys.stderr)
         for row in summary.errors:

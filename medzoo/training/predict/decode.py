@@ -23,7 +23,7 @@ from medzoo.data.images.volume_cache import read_cached
 from medzoo.data.patient_ids import same_form
 from medzoo.errors import ImageError, MedzooError, MissingExtraError
 from medzoo.training.inputs.input_transform import Transform
-from medzoo.training.predict.inputs import Item
+from medzoo.training.predict.inputs import ImageItem
 from medzoo.training.predict.overlay import displayed
 
 NOT_IMAGES = ("dicom-without-pixels", "dicom-segmentation")  # DICOM objects that a folder of images may contain
@@ -40,7 +40,7 @@ class Ready:
         picture: uint8 RGB for people, where a heat map is drawn on it.
     """
 
-    item: Item
+    item: ImageItem
     tensor: torch.Tensor
     patient_id: str | None
     picture: np.ndarray | None = None
@@ -56,7 +56,7 @@ class Failed:
         reason: its message.
     """
 
-    item: Item
+    item: ImageItem
     code: str
     reason: str
 
@@ -74,12 +74,12 @@ class Several:
         items: one an image.
     """
 
-    items: list[Item]
+    items: list[ImageItem]
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Item → input of the network.
+    """ImageItem → input of the network.
 
     Args:
         transform: of the checkpoint, with the user's window.
@@ -89,7 +89,7 @@ class Decoder:
     transform: Transform
     pictures: bool = False
 
-    def __call__(self, item: Item) -> Ready | Failed | Several:
+    def __call__(self, item: ImageItem) -> Ready | Failed | Several:
         """One item; every error about the image becomes a `Failed`."""
         try:
             return self._read(item)
@@ -98,7 +98,7 @@ class Decoder:
         except MedzooError as error:
             return Failed(item, error.code, str(error))
 
-    def _read(self, item: Item) -> Ready | Several:
+    def _read(self, item: ImageItem) -> Ready | Several:
         window = self.transform.window
         if item.source is None:
             raise ImageError(f"{item.key or item.path}: the cell of the image is empty.", code="image-cell-empty")
@@ -121,7 +121,7 @@ class Decoder:
         return Ready(item, plain(pixels), patient, picture)
 
 
-def _frame_of(item: Item, end: str) -> Item:
+def _frame_of(item: ImageItem, end: str) -> ImageItem:
     return replace(item, frame=split_key(f"x{end}")[1], key=f"{item.path}{end}")
 
 
@@ -186,8 +186,8 @@ Outcome = Ready | Failed | Several
 
 
 def decoded(
-    items: Iterable[Item],
-    decode: Callable[[Item], Outcome],
+    items: Iterable[ImageItem],
+    decode: Callable[[ImageItem], Outcome],
     pool: ThreadPoolExecutor | None,
     ahead: int,
     grow: Callable[[int], Any] = lambda count: None,
@@ -210,7 +210,7 @@ def decoded(
 
 
 def _in_order(
-    items: Iterator[Item], decode: Callable[[Item], Outcome], pool: ThreadPoolExecutor | None, ahead: int
+    items: Iterator[ImageItem], decode: Callable[[ImageItem], Outcome], pool: ThreadPoolExecutor | None, ahead: int
 ) -> Iterator[Outcome]:
     if pool is None:
         yield from map(decode, items)

@@ -20,7 +20,7 @@ BOTH = "|"  # between the labels of an image
 
 
 @dataclass(frozen=True)
-class Head:
+class PredictionHead:
     """A stored head.
 
     Args:
@@ -30,7 +30,7 @@ class Head:
         thresholds: a probability of at least this value is a positive decision; one per label, or one for the second of two
             classes.
 
-    >>> head = Head("binary", ("normal", "pneumonia"), thresholds=(0.3,))
+    >>> head = PredictionHead("binary", ("normal", "pneumonia"), thresholds=(0.3,))
     >>> head.cells(head.probabilities(np.array([[1.0, 0.5]]))[0])[0]
     'pneumonia'
     """
@@ -113,7 +113,7 @@ class Head:
         return self.classes.index(name)
 
 
-def read_head(config: FolderConfig) -> Head:
+def read_head(config: FolderConfig) -> PredictionHead:
     """The stored head of a folder.
 
     Args:
@@ -140,4 +140,4 @@ def read_head(config: FolderConfig) -> Head:
     repeated = {name for name, times in Counter(named).items() if times > 1}  # ImageNet has two classes "crane"
     names = tuple(f"{name}_{k}" if name in repeated else name for k, name in enumerate(named))
     calibration = (config.facts.calibration if config.facts else None) or Calibration()
-    return Head(kind, names, calibration.temperature, calibration.thresholds)
+    return PredictionHead(kind, names, calibration.temperature, calibration.thresholds)

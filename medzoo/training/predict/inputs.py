@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 256  # of a Parquet table, which may contain the images
 
 
 @dataclass(frozen=True)
-class Item:
+class ImageItem:
     """One image, or one file with one or more images.
 
     Args:
@@ -105,10 +105,10 @@ class Inputs:
                 total += 1
         return total
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[ImageItem]:
         for number, one in enumerate(self.sources, 1):
             if not isinstance(one, str | os.PathLike):
-                yield Item(f"image {number}", one)
+                yield ImageItem(f"image {number}", one)
                 continue
             path, shown = _path(one), printable(os.fsdecode(one))
             if _is_dir(path):
@@ -138,7 +138,7 @@ class Inputs:
             return image, find_column("group", header, path, [image])
         return image, None if patient == "none" else named_column(patient, header, "patient", path)
 
-    def _table(self, path: Path, shown: str) -> Iterator[Item]:
+    def _table(self, path: Path, shown: str) -> Iterator[ImageItem]:
         parquet = path.name.lower().endswith(".parquet")
         header = open_parquet(path).schema_arrow.names if parquet else _header(path)
         image, patient = self._columns(path, header)
@@ -172,30 +172,30 @@ def _header(path: Path) -> list[str]:
     return list(next(iter_columns(path, (), None), {}))
 
 
-def _file(path: Path, shown: str, patient_id: str | None = None) -> Item:
+def _file(path: Path, shown: str, patient_id: str | None = None) -> ImageItem:
     """A file, or one frame of it (`file#12`)."""
     try:
         file, frame = file_and_frame(path)
     except (OSError, ValueError):  # the name is not valid for a file; reading it reports the error
-        return Item(shown, path, patient_id=patient_id)
+        return ImageItem(shown, path, patient_id=patient_id)
     if frame is None:
-        return Item(shown, path, patient_id=patient_id)
-    return Item(shown.rpartition("#")[0], file, frame, shown, patient_id)
+        return ImageItem(shown, path, patient_id=patient_id)
+    return ImageItem(shown.rpartition("#")[0], file, frame, shown, patient_id)
 
 
-def _folder(path: Path, shown: str) -> Iterator[Item]:
+def _folder(path: Path, shown: str) -> Iterator[ImageItem]:
     for name in walk_files(path):
         if is_image(path, name):
-            yield Item(printable(Path(shown, name)), path / name, found=True)
+            yield ImageItem(printable(Path(shown, name)), path / name, found=True)
 
 
-def _cell(cell: Any, table: Path, key: str, shown: str, patient_id: str | None) -> Item:  # noqa: ANN401
+def _cell(cell: Any, table: Path, key: str, shown: str, patient_id: str | None) -> ImageItem:  # noqa: ANN401
     """The image of a cell of a table: a path next to the table, encoded bytes, or the struct of both that `datasets` writes."""
     if isinstance(cell, Mapping):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):
-        return Item(shown, cell, key=key, patient_id=patient_id)
+        return ImageItem(shown, cell, key=key, patient_id=patient_id)
     if not isinstance(cell, str) or is_empty(cell):
-        return Item(shown, None, key=key, patient_id=patient_id)
+        return ImageItem(shown, None, key=key, patient_id=patient_id)
     name = with_slashes(table.parent, cell) if "\\" in cell else cell
     return _file(table.parent / name, printable(Path(shown).parent / name), patient_id)

@@ -14,7 +14,7 @@ from medzoo import precision
 from medzoo.errors import UsageError
 from medzoo.training.inputs.input_transform import convention_of, input_size
 from medzoo.training.predict.explain import Method, attention_rollout, check_method, grad_cam
-from medzoo.training.predict.head import Head, read_head
+from medzoo.training.predict.head import PredictionHead, read_head
 from medzoo.zoo.folder.config import read_config
 from medzoo.zoo.loading.load import load
 from medzoo.zoo.registry.registry import text_of
@@ -70,7 +70,7 @@ class Network:
         self.device = torch.device(kind)
         self.precision = precision.resolve(precision.checked(precision_choice), device)
         self.embeddings, self.explain = embeddings, explain
-        self.head: Head | None = None
+        self.head: PredictionHead | None = None
         loading: dict[str, Any] = {"hub": hub, "accept_license": accept_license}
         try:
             self.model: nn.Module = load(name, num_classes="pretrained", **loading)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.training.predict.head import Columns, Head
+from medzoo.training.predict.head import Columns, PredictionHead
 
 RULE = "mean"  # the name of the rule in the table
 
@@ -18,13 +18,13 @@ class PatientMeans:
     Args:
         head: of the network.
 
-    >>> means = PatientMeans(Head("binary", ("normal", "sick")))
+    >>> means = PatientMeans(PredictionHead("binary", ("normal", "sick")))
     >>> means.add("p1", np.array([0.2, 0.8])); means.add("p1", np.array([0.6, 0.4]))
     >>> [cells[:4] for cells in means.rows()]
     [['p1', 2, 'mean', 'sick']]
     """
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: PredictionHead) -> None:
         self.head = head
         self._sums: dict[str, tuple[int, np.ndarray]] = {}
 

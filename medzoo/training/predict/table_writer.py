@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from medzoo import store
-from medzoo.errors import MissingExtraError, UsageError
+from medzoo.errors import MedzooError, MissingExtraError, UsageError
 from medzoo.training.predict.head import Columns
 
 ENDINGS = (".csv", ".parquet")
@@ -76,7 +76,7 @@ def table_file(out: Path, columns: Columns) -> Iterator[Sink]:
 
 @contextmanager
 def errors_table(out: Path) -> Iterator[Sink]:
-    """The table of the errors; it is written also if the block raises an error after a row. Without rows, an older one is removed.
+    """The table of the errors; without rows, an older one is removed. A MedzooError keeps the rows, an interruption does not.
 
     Args:
         out: the table of the predictions.
@@ -85,8 +85,13 @@ def errors_table(out: Path) -> Iterator[Sink]:
     sink = _LateCsv(path)
     try:
         yield sink
-    finally:
-        sink.close()
+    except MedzooError:
+        sink.finish()
+        raise
+    except BaseException:
+        sink.discard()
+        raise
+    sink.finish()
 
 
 class _CsvSink:
@@ -114,12 +119,17 @@ class _LateCsv:
         self._sink.write(row)
         self.rows += 1
 
-    def close(self) -> None:
+    def finish(self) -> None:
         if self._file is None:
             self.path.unlink(missing_ok=True)
             return
         self._file.close()
         os.replace(self._temporary, self.path)
+
+    def discard(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
 
 
 def _pyarrow() -> Any:  # noqa: ANN401 - a module

@@ -157,10 +157,10 @@ def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source
     """The `medzoo` block of a card; `write_folder` fills in sha256 and golden features."""
     assert isinstance(card.license, License)
     return FolderFacts(
-        schema=SCHEMA_2 if card.calibration else SCHEMA, name=card.name, sha256="0" * 64, license=card.license,
-        lineage=lineage, input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters),
-        results=card.results, environment=dict(card.environment) or written_with(), source=source,
-        citation=card.citation, note=card.note, calibration=card.calibration,
+        schema=SCHEMA_2 if card.calibration else SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
+        input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters), results=card.results,
+        environment=dict(card.environment) or written_with(), source=source, citation=card.citation, note=card.note,
+        calibration=card.calibration,
     )  # fmt: skip
 
 
@@ -175,7 +175,6 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         CardError: if the card lacks a fact or contradicts the model.
         WeightsMismatchError: if it is not a plain timm model.
     """
-
     # the architecture, from timm's configuration or from the receipt
     read = read_card(card)
     config: Mapping[str, Any] | None = getattr(model, "pretrained_cfg", None)

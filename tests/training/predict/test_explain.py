@@ -30,8 +30,10 @@ def test_png_files_and_the_same_probabilities(tmp_path, architecture, method):
 def test_grad_cam_is_the_formula():
     torch.manual_seed(0)
     model = timm.create_model("test_resnet", num_classes=3).eval()
+    torch.nn.init.normal_(model.get_classifier().weight)
     batch = torch.randn(2, 3, 96, 96)
     logits, heat = grad_cam(model, batch, lambda rows: [2, 0])
+    assert heat.amax((1, 2)).min() > 0
     for row, chosen in enumerate([2, 0]):
         features = model.forward_features(batch[row : row + 1]).detach().requires_grad_(True)
         model.forward_head(features)[0, chosen].backward()

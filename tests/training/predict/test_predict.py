@@ -135,10 +135,8 @@ def test_frames_slices_and_tables(tmp_path):
 
 def test_a_parquet_table_of_images(tmp_path):
     folder, paths = trained(tmp_path / "net"), pngs(tmp_path, 3)
-    cells = [{"bytes": path.read_bytes(), "path": None} for path in paths[:2]] + [
-        {"bytes": None, "path": paths[2].name}
-    ]
-    pandas.DataFrame({"image": cells, "patient_id": ["p", "p", "q"]}).to_parquet(tmp_path / "t.parquet")
+    rows = [{"bytes": path.read_bytes(), "path": None} for path in paths[:2]] + [{"bytes": None, "path": paths[2].name}]
+    pandas.DataFrame({"image": rows, "patient_id": ["p", "p", "q"]}).to_parquet(tmp_path / "t.parquet")
     frame = medzoo.predict(folder, tmp_path / "t.parquet", device="cpu")
     np.testing.assert_allclose(probabilities(frame, "abc"), by_hand(folder, paths), atol=1e-6)
     assert cells(frame.key) == [f"{tmp_path}/t.parquet#0", f"{tmp_path}/t.parquet#1", None]
