@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medzoo.data.task_registry import load_task
     from medzoo.training.features import embed
     from medzoo.training.inputs.input_transform import transform
+    from medzoo.training.predict.predict import predict
     from medzoo.training.segmentation import segmenter
     from medzoo.zoo.add import add
     from medzoo.zoo.check.check import check
@@ -44,6 +45,7 @@ _MODULES = {
     "transform": "medzoo.training.inputs.input_transform",
     "segmenter": "medzoo.training.segmentation",
     "embed": "medzoo.training.features",
+    "predict": "medzoo.training.predict.predict",
     "load_task": "medzoo.data.task_registry",
     "Task": "medzoo.data.task",
     "list_dicom_slices": "medzoo.data.images.dicom.series",
@@ -68,6 +70,7 @@ __all__ = [
     "list_models",
     "load",
     "load_task",
+    "predict",
     "push",
     "read_dicom_seg",
     "read_image",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands import add, cache, checkpoints, doctor, publish, results, shards, tasks
+from medzoo.commands import add, cache, checkpoints, doctor, predict, publish, results, shards, tasks
 
 app = typer.Typer(
     name="medzoo",
@@ -34,6 +34,7 @@ app.command()(checkpoints.convert)
 app.command()(checkpoints.check)
 app.command()(doctor.doctor)
 app.command()(add.add)
+app.command()(predict.predict)
 app.command()(publish.card)
 app.command()(publish.push)
 app.command()(publish.publish)

@@ -200,6 +200,11 @@ class Steps:
             self._bar.set_postfix_str(words(), refresh=False)
         self._maybe_line(self.done + count, words)
 
+    def grow(self, count: int) -> None:
+        """Add steps that were not known at the start, such as the frames of a file."""
+        self.total += count
+        self._bar.total += count
+
     def wait(self, done: int, why: str) -> None:
         """Show the progress of other processes while this process waits for them.
 

@@ -28,7 +28,7 @@ WORDS = ["", "x" * 3000, "\udcff", "FILE/x", "-1", "~nobody9/x"]
 USUAL = {
     "name": "resnet10t-random", "names": "resnet10t-random", "file": "FILE", "repo_id": "lab/x", "repo": "lab/x", "task": TASK,
     "folder": "EMPTY", "store": "EMPTY", "source": "EMPTY", "results": "EMPTY", "out": "new", "license": "mit", "data": "ours",
-    "mean": "0.5", "std": "0.5",
+    "mean": "0.5", "std": "0.5", "images": "EMPTY",
 }  # fmt: skip
 
 

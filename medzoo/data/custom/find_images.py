@@ -36,13 +36,22 @@ def find_images(folder: Path) -> Images:
     """
     found = Images([], [])
     for name in all_files_below(folder):
-        known = name.lower().endswith(SUFFIXES)
-        image = known or (PurePosixPath(name).name.upper() != _INDEX and _holds_image(folder / name))
-        (found.images if image else found.others).append(name)
+        (found.images if is_image(folder, name) else found.others).append(name)
     names = set(found.images)
     # An Analyze or NIfTI .hdr file has its pixels in a separate .img file.
     found.others = [name for name in found.others if not name.endswith(".img") or f"{name[:-4]}.hdr" not in names]
     return found
+
+
+def is_image(folder: Path, name: str) -> bool:
+    """Whether a file is an image by its extension (in any case) or its first bytes.
+
+    Args:
+        folder: the folder that the path is relative to.
+        name: its path.
+    """
+    known = name.lower().endswith(SUFFIXES)
+    return known or (PurePosixPath(name).name.upper() != _INDEX and _holds_image(folder / name))
 
 
 def _holds_image(path: Path) -> bool:

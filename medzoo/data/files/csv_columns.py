@@ -7,7 +7,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO
@@ -36,9 +36,32 @@ def read_columns(path: Path, need: Sequence[str], optional: Sequence[str] | None
     Raises:
         DataContractError: for another encoding, a damaged archive, a repeated or missing column, or rows of another length.
     """
+    columns: dict[str, list[str]] = {}
+    for chunk in iter_columns(path, need, optional):
+        for name, cells in chunk.items():
+            columns.setdefault(name, []).extend(cells)
+    return columns
+
+
+def iter_columns(
+    path: Path, need: Sequence[str], optional: Sequence[str] | None = ()
+) -> Iterator[dict[str, list[str]]]:
+    """As `read_columns`, some thousand rows at a time, for tables that do not fit into memory.
+
+    Args:
+        path: the file.
+        need: required columns, in any order.
+        optional: columns that are read if the file has them; None reads all columns.
+
+    Yields:
+        column → cells of the next rows; all selected columns, also without a row.
+
+    Raises:
+        DataContractError: as `read_columns`; about rows of another length after the last chunk.
+    """
     try:
         with _open(path) as stream:
-            return _read(stream, path, need, optional)
+            yield from _read(stream, path, need, optional)
     except UnicodeDecodeError as error:
         raise DataContractError(
             f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.", code="table-not-utf8"
@@ -61,7 +84,9 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[str] | None) -> dict[str, list[str]]:
+def _read(
+    stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[str] | None
+) -> Iterator[dict[str, list[str]]]:
     # The first line that is not empty is the header; Excel may state the separator above it.
     first = next((line for line in stream if line.strip()), "")
     separator = max(",;\t", key=first.count)
@@ -86,23 +111,23 @@ def _read(stream: IO[str], path: Path, need: Sequence[str], optional: Sequence[s
             f"{path}: columns must have different names. Repeated: {listed(map(repr, twice))}.", code="column-repeated"
         )
     # The rows, in chunks; rows of another length are an error, or skipped inside of `collecting`.
-    columns: dict[str, list[str]] = {name: [] for name in selected}
     places = [header.index(name) for name in selected]
     shared: list[dict[str, str]] = [{} for _ in selected]
     wrong: list[str] = []
-    start = 1
+    start, count = 1, 0
     while chunk := list(islice(lines, _CHUNK)):
         if set(map(len, chunk)) != {len(header)} or not all(map(any, chunk)):
             wrong += [f"row {row}" for row, line in enumerate(chunk, start) if any(line) and len(line) != len(header)]
             chunk = [line for line in chunk if any(line) and len(line) == len(header)]
         start += _CHUNK
         turned = list(zip(*chunk, strict=True)) or [()] * len(header)
-        for cells, place, known in zip(columns.values(), places, shared, strict=True):
-            cells += _stripped(turned[place], known)
+        count += len(chunk)
+        yield {
+            name: _stripped(turned[place], known) for name, place, known in zip(selected, places, shared, strict=True)
+        }
     complain_of(wrong, f"{path}: {len(wrong)} rows do not have {len(header)} fields", code="row-length-wrong")
-    if selected and not columns[selected[0]]:
+    if selected and not count:
         raise DataContractError(f"{path} has a header, but no rows.", code="table-without-rows")
-    return columns
 
 
 def _stripped(cells: Sequence[str], known: dict[str, str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from medzoo.data.files.path_hints import place_hint
@@ -108,9 +108,30 @@ def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str,
     Raises:
         DataContractError: for a folder that cannot be read, and for names that are not UTF-8, which tables cannot contain.
     """
-    found: list[str] = []
+    found = list(walk_files(folder, root, suffixes))
+    strange = [name for name in found if not is_text(name)]
+    if strange:
+        raise DataContractError(
+            f"{folder}: the names of {len(strange)} files are not UTF-8: {listed(map(ascii, strange), 5)}. Rename them, for "
+            "example with convmv -f latin1 -t utf8 -r --notest FOLDER.",
+            code="file-name-not-utf8",
+        )
+    return found
+
+
+def walk_files(folder: Path, root: Path | None = None, suffixes: tuple[str, ...] = ("",)) -> Iterator[str]:
+    """As `all_files_below`, one path after the other: only the names of one folder are in memory.
+
+    Args:
+        folder: where to look.
+        root: folder that the paths are relative to; by default `folder`.
+        suffixes: extensions in lower case; by default any.
+
+    Raises:
+        DataContractError: for a folder that cannot be read.
+    """
     if not folder.is_dir():
-        return found
+        return
     # Do not follow a link to a parent folder: it would add all of that folder's files.
     seen = {(status.st_dev, status.st_ino) for status in (above.stat() for above in folder.resolve().parents)}
     for place, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
@@ -122,17 +143,9 @@ def all_files_below(folder: Path, root: Path | None = None, suffixes: tuple[str,
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         base = Path(place).relative_to(root or folder).as_posix()
         start = "" if base == "." else f"{base}/"
-        found += [
-            f"{start}{name}" for name in sorted(names) if name.lower().endswith(suffixes) and not name.startswith(".")
-        ]
-    strange = [name for name in found if not is_text(name)]
-    if strange:
-        raise DataContractError(
-            f"{folder}: the names of {len(strange)} files are not UTF-8: {listed(map(ascii, strange), 5)}. Rename them, for "
-            "example with convmv -f latin1 -t utf8 -r --notest FOLDER.",
-            code="file-name-not-utf8",
-        )
-    return found
+        for name in sorted(names):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                yield f"{start}{name}"  # no Path for each file: four times faster
 
 
 def is_text(name: str) -> bool:

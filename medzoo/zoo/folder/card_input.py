@@ -15,7 +15,7 @@ from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
 from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
-from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule, Source, Step
+from medzoo.zoo.folder.facts import SCHEMA, SCHEMA_2, Calibration, FolderFacts, Rule, Source, Step, calibration_problem
 from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
@@ -66,6 +66,7 @@ class Card:
     environment: Mapping[str, str] = field(default_factory=dict)
     citation: Citation | None = None
     note: str | None = None
+    calibration: Calibration | None = None
 
 
 def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
@@ -156,10 +157,10 @@ def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source
     """The `medzoo` block of a card; `write_folder` fills in sha256 and golden features."""
     assert isinstance(card.license, License)
     return FolderFacts(
-        schema=SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
-        input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters),
-        results=card.results, environment=dict(card.environment) or written_with(), source=source, citation=card.citation,
-        note=card.note,
+        schema=SCHEMA_2 if card.calibration else SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
+        input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters), results=card.results,
+        environment=dict(card.environment) or written_with(), source=source, citation=card.citation, note=card.note,
+        calibration=card.calibration,
     )  # fmt: skip
 
 
@@ -174,7 +175,6 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         CardError: if the card lacks a fact or contradicts the model.
         WeightsMismatchError: if it is not a plain timm model.
     """
-
     # the architecture, from timm's configuration or from the receipt
     read = read_card(card)
     config: Mapping[str, Any] | None = getattr(model, "pretrained_cfg", None)
@@ -206,6 +206,8 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         raise CardError(
             "The card has labels or a problem_type, but the model has no head. Remove them.", code="labels-without-head"
         )
+    if wrong := calibration_problem(read.calibration, classes, read.problem_type):
+        raise CardError(f"The card's calibration: {wrong}", code="calibration-invalid")
     # only a full licence, not a bare id, can forbid redistribution
     given = card.license if isinstance(card, Checkpoint) else card["license"]
     forbidden = not isinstance(given, str) and not read.license.redistributable  # type: ignore[union-attr]

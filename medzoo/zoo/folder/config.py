@@ -10,7 +10,7 @@ from typing import Any
 
 from medzoo.closed_schema import parse, plain
 from medzoo.errors import IntegrityError
-from medzoo.zoo.folder.facts import SCHEMA, FolderFacts, Rule
+from medzoo.zoo.folder.facts import SCHEMA, SCHEMA_2, SCHEMAS, FolderFacts, Rule, calibration_problem
 from medzoo.zoo.folder.strict_json import strict_json
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import Input, number_problems
@@ -176,10 +176,10 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
         )
     # medzoo's facts; folders of timm and transformers have none
     schema = rows["medzoo"].get("schema") if isinstance(rows.get("medzoo"), dict) else None
-    if isinstance(schema, str) and schema.startswith("medzoo.folder/") and schema != SCHEMA:
+    if isinstance(schema, str) and schema.startswith("medzoo.folder/") and schema not in SCHEMAS:
         raise IntegrityError(
-            f"{path} has the schema {schema}; this version of medzoo reads {SCHEMA}. Update medzoo (pip install --upgrade "
-            "medzoo), or save the folder again with the version that wrote it.",
+            f"{path} has the schema {schema}; this version of medzoo reads {' and '.join(SCHEMAS)}. Update medzoo (pip "
+            "install --upgrade medzoo), or save the folder again with the version that wrote it.",
             code="other-folder-schema",
         )
     facts = parse(FolderFacts, rows["medzoo"], f"{path}: medzoo", IntegrityError) if "medzoo" in rows else None
@@ -209,6 +209,12 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
     config = FolderConfig(folder, architecture, classes, arguments, cfg, tuple(map(str, labels)), problem, facts)
     for problem in number_problems(config.input) if facts is not None else ():
         raise IntegrityError(f"{path}: {problem}", code="input-invalid")
+    calibration = facts.calibration if facts is not None else None
+    wrong = calibration_problem(calibration, classes, config.problem_type)
+    if facts is not None and calibration is not None and facts.schema == SCHEMA:
+        wrong = f"the schema {SCHEMA} has no key 'calibration'; {SCHEMA_2} has it."
+    if wrong:
+        raise IntegrityError(f"{path}: calibration: {wrong}", code="calibration-invalid")
     return config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,7 +11,12 @@ from medzoo.zoo.folder.card_results import ResultRow
 from medzoo.zoo.registry.checkpoint import Citation, Golden
 from medzoo.zoo.registry.licenses import License
 
-SCHEMA: Literal["medzoo.folder/1"] = "medzoo.folder/1"
+Schema = Literal["medzoo.folder/1", "medzoo.folder/2"]
+SCHEMA: Schema = "medzoo.folder/1"
+# Version 2 adds `calibration`. A folder gets the lowest version that has its keys, so that earlier versions of medzoo read every
+# folder without a calibration, and ask for an update where they would not know the key.
+SCHEMA_2: Schema = "medzoo.folder/2"
+SCHEMAS: tuple[str, ...] = (SCHEMA, SCHEMA_2)
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,53 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How the outputs of a stored head become probabilities and decisions.
+
+    Args:
+        temperature: the logits are divided by it.
+        thresholds: a probability of at least this value is a positive decision. Multi-label: one per label; two classes: one, for
+            the second class. Empty means 0.5, and is the only choice for three or more classes.
+        rule: by which the thresholds were chosen, such as "youden".
+        split: on which they and the temperature were chosen.
+    """
+
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+    rule: str | None = None
+    split: str | None = None
+
+
+def calibration_problem(calibration: Calibration | None, classes: int, problem_type: str | None) -> str | None:
+    """What is wrong with a calibration, as a sentence; None if it fits the head.
+
+    Args:
+        calibration: to check.
+        classes: outputs of the head.
+        problem_type: transformers' name of it.
+
+    >>> calibration_problem(Calibration(1.3, (0.4,)), 2, None), calibration_problem(Calibration(0.0), 2, None)
+    (None, 'temperature is 0.0; it must be a finite number above 0.')
+    """
+    if calibration is None:
+        return None
+    if not classes or problem_type == "regression":
+        return "a calibration needs a head of classes or labels."
+    if not (math.isfinite(calibration.temperature) and calibration.temperature > 0):
+        return f"temperature is {calibration.temperature}; it must be a finite number above 0."
+    if any(not 0 <= value <= 1 for value in calibration.thresholds):
+        return f"thresholds are {list(calibration.thresholds)}; each must be between 0 and 1."
+    needed = classes if problem_type == "multi_label_classification" else 1 if classes == 2 else 0
+    if len(calibration.thresholds) not in (0, needed):
+        return f"there are {len(calibration.thresholds)} thresholds; this head of {classes} outputs takes {needed} or none."
+    return None
+
+
+@dataclass(frozen=True)
 class FolderFacts:
     """The `medzoo` block of config.json; a closed schema."""
 
-    schema: Literal["medzoo.folder/1"]
+    schema: Schema
     name: str
     sha256: str
     license: License
@@ -82,3 +131,4 @@ class FolderFacts:
     source: Source | None = None
     citation: Citation | None = None
     note: str | None = None
+    calibration: Calibration | None = None

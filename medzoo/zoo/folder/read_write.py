@@ -110,7 +110,8 @@ def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoin
         model: a timm model (or one that medzoo loaded); its mode and device do not change.
         directory: the folder to write.
         card: a Checkpoint, or a dict with at least name, license and data (and labels for a head). Optional keys: method,
-            lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note.
+            lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note, calibration (temperature,
+            thresholds, rule, split; `medzoo.predict` applies it).
 
     Returns:
         The folder.

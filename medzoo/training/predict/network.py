@@ -1,0 +1,150 @@
+"""The network of a prediction: loaded with its stored head, and run on batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from medzoo import precision
+from medzoo.errors import UsageError
+from medzoo.training.inputs.input_transform import convention_of, input_size
+from medzoo.training.predict.explain import Method, attention_rollout, check_method, grad_cam
+from medzoo.training.predict.head import PredictionHead, read_head
+from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.loading.load import load
+from medzoo.zoo.registry.registry import text_of
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs for a batch.
+
+    Args:
+        probabilities: (N, K), or values of a regression; None without a head.
+        embeddings: (N, D) float32, if requested.
+        heat: (N, h, w) in [0, 1], if requested.
+        explained: the output that each heat map explains.
+    """
+
+    probabilities: np.ndarray | None
+    embeddings: np.ndarray | None = None
+    heat: np.ndarray | None = None
+    explained: tuple[int, ...] = ()
+
+
+class Network:
+    """A checkpoint that predicts.
+
+    Args:
+        name: as for `medzoo.load`; of a run folder, its checkpoint is used.
+        embeddings: whether to give the pooled features too; a checkpoint without a stored head gives nothing else.
+        explain: "gradcam" or "attention" for heat maps.
+        explain_class: the class to explain; by default the predicted one.
+        device: "auto" or "cpu".
+        precision_choice: "fp32", "bf16" or "auto".
+        hub: directory hub.
+        accept_license: accept non-commercial or contested terms.
+
+    Raises:
+        UsageError: if the checkpoint has no stored head and no embeddings are requested, or a heat map is not possible.
+    """
+
+    def __init__(
+        self,
+        name: Any,  # noqa: ANN401 - any input of a user
+        *,
+        embeddings: bool = False,
+        explain: Method | None = None,
+        explain_class: str | None = None,
+        device: str = "auto",
+        precision_choice: precision.PrecisionChoice = "fp32",
+        hub: Any = None,  # noqa: ANN401
+        accept_license: bool = False,
+    ) -> None:
+        kind = precision.device_kind(device)
+        self.device = torch.device(kind)
+        self.precision = precision.resolve(precision.checked(precision_choice), device)
+        self.embeddings, self.explain = embeddings, explain
+        self.head: PredictionHead | None = None
+        loading: dict[str, Any] = {"hub": hub, "accept_license": accept_license}
+        try:
+            self.model: nn.Module = load(name, num_classes="pretrained", **loading)
+        except UsageError as error:
+            if error.code != "no-stored-head":
+                raise
+            if not embeddings:
+                raise UsageError(
+                    f"{text_of(name)} has no stored head, so it cannot predict. Fine-tune it first (recipes/finetune.py) and give "
+                    "the run folder; or ask for its features only: --embeddings (embeddings=True).",
+                    code="no-stored-head",
+                ) from None
+            self.model = load(name, **loading)
+        receipt: Any = self.model.load_receipt
+        if receipt.head == "stored":
+            self.head = read_head(read_config(Path(receipt.folder)))
+        self.name, self.size = str(receipt.name), input_size(self.model)
+        self.model.to(self.device)
+        if explain is not None and self.head is None:
+            raise UsageError(
+                "A heat map explains a prediction, and this checkpoint has no head.", code="no-stored-head"
+            )
+        if explain is not None:
+            check_method(self.model, explain, self.size, convention_of(self.model).channels)
+        self._chosen = self.head.index(explain_class) if self.head and explain_class is not None else None
+        self._classifier = self._find_classifier() if embeddings and self.head else None
+
+    def _find_classifier(self) -> nn.Module:
+        """The last layer, whose input is the embedding."""
+        last = self.model.get_classifier()  # type: ignore[operator]
+        if not isinstance(last, nn.Linear):
+            raise UsageError(
+                f"The head of {self.name} is a {type(last).__name__}, not one linear layer, so its input is not the embedding. Use "
+                "medzoo.embed(medzoo.load(NAME), ...).",
+                code="embeddings-unsupported",
+            )
+        return last
+
+    def __call__(self, batch: torch.Tensor) -> Outputs:
+        """The outputs for normalised images.
+
+        Args:
+            batch: (N, channels, size, size) float32 on the CPU.
+        """
+        batch = batch.to(self.device)
+        caught: list[torch.Tensor] = []
+        handle = self._classifier and self._classifier.register_forward_pre_hook(
+            lambda _, inputs: caught.append(inputs[0].detach().float().cpu())
+        )
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                logits, heat, explained = self._forward(batch)
+        finally:
+            if handle:
+                handle.remove()
+        raw = logits.float().cpu()
+        if self.head is None:
+            return Outputs(None, raw.numpy())
+        vectors = caught[-1].numpy() if caught else None
+        return Outputs(self.head.probabilities(raw.numpy()), vectors, heat, explained)
+
+    def _forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, np.ndarray | None, tuple[int, ...]]:
+        if self.explain is None:
+            with torch.inference_mode():
+                return self.model(batch), None, ()
+        if self.explain == "attention":
+            logits, heat = attention_rollout(self.model, batch)
+        else:
+            logits, heat = grad_cam(self.model, batch, self._choose)
+        return logits, heat.numpy(), tuple(self._choose(logits))
+
+    def _choose(self, logits: torch.Tensor) -> list[int]:
+        """The output to explain for each image."""
+        assert self.head is not None
+        if self._chosen is not None:
+            return [self._chosen] * len(logits)
+        return [self.head.explained(row) for row in self.head.probabilities(logits.float().cpu().numpy())]
