@@ -30,11 +30,11 @@ from medzoo.bench.run_steps import (
     decoded_split,
     outputs_of,
     replay_step,
-    save_checkpoint,
     train_network,
     train_probe,
 )
 from medzoo.bench.suite import short_task
+from medzoo.bench.trained_folder import calibrate_on_validation, save_checkpoint
 from medzoo.data.task import Task
 from medzoo.errors import DivergedError, ResultError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
@@ -163,13 +163,7 @@ class CellRun:
         Raises:
             ResumeError: if the run folder holds no diverged run, or a run with other options.
         """
-        report = replay_step(self.options, self.protocol, self.task, self.model, self.size, self.run)
-        where = report["first_layer_not_finite"] or "none; the loss itself is not finite"
-        again = "diverged again" if report["diverged_again"] else "did not diverge again"
-        return (
-            f"Step {report['step']} {again}. First layer with a value that is not finite: {where}. "
-            f"{self.run.path / 'replay.json'} has the images of the batch, all layers and all gradients."
-        )
+        return replay_step(self.options, self.protocol, self.task, self.model, self.size, self.run)
 
     def train(self) -> None:
         """Fine-tune, or fit the probe; select the epoch or the penalty on validation."""
@@ -180,7 +174,8 @@ class CellRun:
             self.trained = train_probe(options, protocol, task, self.model, self.size)
 
     def evaluate(self) -> None:
-        """Predict on the test split, once, and compute the metrics."""
+        """Choose temperature and thresholds on validation; then predict on the test split, once, and compute the metrics."""
+        self.calibration = calibrate_on_validation(self.task, self.trained, self.side)
         task, test = self.task, decoded_split(self.task, "test", self.side)
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
@@ -190,8 +185,14 @@ class CellRun:
     def store(self) -> Outcome:
         """Write the trained checkpoint, and then the result with its predictions."""
         if self.mode == "finetune" and self.options.keep_weights and is_main_process():
-            save_checkpoint(self.options, self.protocol, self.task, self.model, self.size, self.run, self.metrics)
-        return self._put("ok", self.trained.selection, self.trained.facts, self.metrics, self.predictions)
+            save_checkpoint(
+                self.options, self.protocol, self.task, self.model, self.size, self.run, self.metrics, self.calibration
+            )
+        selection = dict(self.trained.selection)
+        if self.calibration is not None:
+            chosen = self.calibration.to_dict()
+            selection |= {key: chosen[key] for key in ("temperature", "thresholds")}
+        return self._put("ok", selection, self.trained.facts, self.metrics, self.predictions)
 
     def _announce(self) -> None:
         """Print the first lines of a run: its settings and all warnings."""
@@ -203,13 +204,9 @@ class CellRun:
             notes=self.task.notes,
             how=f"protocol {self.protocol.name} {self.mode} {self.protocol.hash()[:8]} ({_settings(self.protocol, self.size)})",
         )
-        other_unfinished_run = compute.other_unfinished_run(self.run.path, self.run.identity)
-        warnings = [] if is_brief() else self._label_warnings  # a suite prints these once, before its first run
-        for sentence in (
-            *warnings,
-            *compute.precision_warnings(self.site, kept=self._kept_precision),
-            other_unfinished_run,
-        ):
+        own = [] if is_brief() else self._label_warnings  # a suite prints these once, before its first run
+        others = compute.precision_warnings(self.site, kept=self._kept_precision)
+        for sentence in (*own, *others, compute.other_unfinished_run(self.run.path, self.run.identity)):
             if sentence:
                 warn(sentence)
 

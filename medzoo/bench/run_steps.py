@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,16 +19,12 @@ from medzoo.data.task import Task
 from medzoo.errors import DivergedError
 from medzoo.progress import counted
 from medzoo.training.options.protocol_options import Protocol
-from medzoo.training.options.shared import slug, trained_name
 
 if TYPE_CHECKING:
     import torch
 
     from medzoo.training.finetune import FineTuner
     from medzoo.training.run_state.run_folder import RunFolder
-
-
-PROBLEMS = {"multilabel": "multi_label_classification", "regression": "regression"}
 
 
 @dataclass(frozen=True)
@@ -137,18 +133,24 @@ def train_network(
 
 def replay_step(
     options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int, run: RunFolder
-) -> dict[str, Any]:
-    """Repeat the step at which a run diverged; returns the report, which is also written into the run folder.
+) -> str:
+    """Repeat the step at which a run diverged; returns a summary of the report, which is written into the run folder.
 
     Args: as for `train_network`.
 
     Raises:
         ResumeError: if the folder holds no diverged run, or a run with other options.
     """
-    from medzoo.training.replay import replay
+    from medzoo.training.replay import REPORT, replay
 
     tuner, given = _tuner(options, protocol, task, model, size)
-    return replay(tuner.loop(run=run, **given))
+    report = replay(tuner.loop(run=run, **given))
+    where = report["first_layer_not_finite"] or "none; the loss itself is not finite"
+    again = "diverged again" if report["diverged_again"] else "did not diverge again"
+    return (
+        f"Step {report['step']} {again}. First layer with a value that is not finite: {where}. {run.path / REPORT} has the "
+        "images of the batch, all layers and all gradients."
+    )
 
 
 def _tuner(
@@ -231,54 +233,3 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
     }
     facts = {"converged": probe.converged, "state_sha256": weights_hash(model), "counts": data_counts(task)}
     return Trained(lambda rows: probe.predict(features(rows)), selection, facts)
-
-
-def save_checkpoint(
-    options: CellOptions,
-    protocol: Protocol,
-    task: Task,
-    model: torch.nn.Module,
-    size: int,
-    run: RunFolder,
-    rows: list[dict[str, Any]],
-) -> None:
-    """Save the fine-tuned network as a folder for `medzoo.load`, with its lineage and test metrics in the card.
-
-    Args:
-        options: of the run.
-        protocol: with every option resolved.
-        task: the data of the training.
-        model: the trained network.
-        size: side of the images, pixels.
-        run: the open run folder.
-        rows: the test metrics.
-    """
-    from medzoo.zoo.folder.read_write import save
-
-    # the lineage of the network is that of its checkpoint and this training
-    receipt: Any = model.load_receipt
-    methods = [str(step["method"]) for step in receipt.lineage if step.get("method")]
-    data = slug(task.name)
-    step = {"method": "supervised", "data": data, "images": len(task.splits["train"]), "epochs": protocol.epochs}
-    lineage = [*receipt.lineage, step]
-    settings = {key: value for key, value in asdict(protocol).items() if key != "regularisation"}
-
-    # the facts of the model card
-    card: dict[str, Any] = {
-        "name": trained_name(receipt.name, methods, "supervised", data),
-        "license": options.license,
-        "data": [str(row["data"]) for row in lineage],
-        "method": "supervised",
-        "lineage": lineage,
-        "labels": outputs_of(task),
-        "hyperparameters": {"protocol": settings.pop("name"), **settings, "seed": options.seed},
-        "input": {"size": size, "crop_pct": 1.0, "interpolation": "bilinear"},
-        "results": [
-            {"task": task.name, "metric": row["name"], "label": row["label"], "value": row["value"], "n": row["n"]}
-            for row in rows
-            if row["label"] is None and row["value"] is not None
-        ],
-    }
-    if task.kind in PROBLEMS:
-        card["problem_type"] = PROBLEMS[task.kind]
-    save(model.cpu().eval(), run.checkpoint, card=card)

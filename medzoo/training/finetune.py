@@ -117,7 +117,12 @@ class FineTuner:
         tensor = torch.from_numpy(logits).double()
         if self.kind == "regression":
             return tensor.numpy()
-        return (tensor.sigmoid() if self.loss.is_sigmoid else tensor.softmax(1)).numpy()
+        if not self.loss.is_sigmoid:
+            return tensor.softmax(1).numpy()
+        separate = tensor.sigmoid()
+        if self.kind != "multilabel":  # one class per image: the outputs of all classes sum to 1
+            separate = separate / separate.sum(1, keepdim=True).clamp_min(1e-30)
+        return separate.numpy()
 
     def _logits(self, data: Decoded, view: View) -> np.ndarray:
         self.model.eval()

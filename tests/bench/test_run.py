@@ -150,7 +150,13 @@ def test_the_test_split_is_predicted_once_after_the_selection(options, monkeypat
     )
     monkeypatch.setattr(FineTuner, "fit", lambda self, *a, **k: (fit(self, *a, **k), order.append("selected"))[0])
     run_cell(options())
-    assert order == [24, 24, "selected", 40]  # validation after each epoch, then the test split
+    assert order == [
+        24,
+        24,
+        "selected",
+        24,
+        40,
+    ]  # validation after each epoch and for the thresholds, then the test split
 
 
 def test_a_probe_reuses_its_features(options, tmp_path, monkeypatch):

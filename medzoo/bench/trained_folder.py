@@ -1,0 +1,103 @@
+"""What a run leaves for later use: temperature and thresholds, and the folder of the trained network with its card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from medzoo.bench import metrics
+from medzoo.bench.cell_options import CellOptions
+from medzoo.bench.run_steps import Trained, check_finite, decoded_split, outputs_of
+from medzoo.data.task import Task
+from medzoo.training.options.protocol_options import Protocol
+from medzoo.training.options.shared import slug, trained_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from medzoo.bench.metrics import Calibration
+    from medzoo.training.run_state.run_folder import RunFolder
+
+PROBLEMS = {"multilabel": "multi_label_classification", "regression": "regression"}
+
+
+def calibrate_on_validation(task: Task, trained: Trained, side: int) -> Calibration | None:
+    """The temperature and the decision thresholds, chosen on validation; None for a regression.
+
+    They are stored with the result and in the trained folder. The metrics and the stored predictions do not use them.
+
+    Args:
+        task: the data.
+        trained: the outcome of the training.
+        side: of the decoded images, pixels.
+    """
+    if task.kind == "regression":
+        return None
+    rows = decoded_split(task, "validation", side)
+    probabilities = trained.predict(rows)
+    check_finite(probabilities, "validation")
+    return metrics.calibrate(task.kind, task.classes, rows.labels, probabilities)
+
+
+def _folder_calibration(task: Task, calibration: Calibration) -> dict[str, Any]:
+    """A calibration as a folder stores it: thresholds for all labels in their order, or none."""
+    names = list(task.classes[1:] if task.kind == "binary" else task.classes)
+    every = task.kind != "multiclass" and all(name in calibration.thresholds for name in names)
+    thresholds = [calibration.thresholds[name] for name in names] if every else []
+    facts = {"temperature": calibration.temperature, "rule": calibration.rule, "split": calibration.chosen_on}
+    return {**facts, "thresholds": thresholds}
+
+
+def save_checkpoint(
+    options: CellOptions,
+    protocol: Protocol,
+    task: Task,
+    model: torch.nn.Module,
+    size: int,
+    run: RunFolder,
+    rows: list[dict[str, Any]],
+    calibration: Calibration | None = None,
+) -> None:
+    """Save the fine-tuned network as a folder for `medzoo.load`, with its lineage and test metrics in the card.
+
+    Args:
+        options: of the run.
+        protocol: with every option resolved.
+        task: the data of the training.
+        model: the trained network.
+        size: side of the images, pixels.
+        run: the open run folder.
+        rows: the test metrics.
+        calibration: chosen on validation.
+    """
+    from medzoo.zoo.folder.read_write import save
+
+    # the lineage of the network is that of its checkpoint and this training
+    receipt: Any = model.load_receipt
+    methods = [str(step["method"]) for step in receipt.lineage if step.get("method")]
+    data = slug(task.name)
+    step = {"method": "supervised", "data": data, "images": len(task.splits["train"]), "epochs": protocol.epochs}
+    lineage = [*receipt.lineage, step]
+    settings = {key: value for key, value in asdict(protocol).items() if key != "regularisation"}
+
+    # the facts of the model card
+    card: dict[str, Any] = {
+        "name": trained_name(receipt.name, methods, "supervised", data),
+        "license": options.license,
+        "data": [str(row["data"]) for row in lineage],
+        "method": "supervised",
+        "lineage": lineage,
+        "labels": outputs_of(task),
+        "hyperparameters": {"protocol": settings.pop("name"), **settings, "seed": options.seed},
+        "input": {"size": size, "crop_pct": 1.0, "interpolation": "bilinear"},
+        "results": [
+            {"task": task.name, "metric": row["name"], "label": row["label"], "value": row["value"], "n": row["n"]}
+            for row in rows
+            if row["label"] is None and row["value"] is not None
+        ],
+    }
+    if calibration is not None:
+        card["calibration"] = _folder_calibration(task, calibration)
+    if task.kind in PROBLEMS:
+        card["problem_type"] = PROBLEMS[task.kind]
+    save(model.cpu().eval(), run.checkpoint, card=card)
