@@ -8,6 +8,7 @@ Imports inside functions, for type checking and by `import_module` count like an
 from __future__ import annotations
 
 import ast
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -25,6 +26,16 @@ def name_of(path: Path, root: Path = ROOT) -> str:
     return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file; read again only if the file changed."""
+    return _parse(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parse(path: Path, mtime_ns: int) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, modules: set[str], root: Path = ROOT) -> list[tuple[str, int]]:
     """Every module that a file imports, with the line.
 
@@ -33,7 +44,7 @@ def imports(path: Path, modules: set[str], root: Path = ROOT) -> list[tuple[str,
         modules: names of all modules, to know `from package import module` from `from module import name`.
         root: folder of the package.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     package = name_of(path, root) if path.name == "__init__.py" else name_of(path, root).rpartition(".")[0]
     rows = []
     for node in ast.walk(tree):

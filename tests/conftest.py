@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from warm import WarmPython
 
 pytest_plugins = ["hub_fixture"]
 # shared machines are noisy: how long an example takes says nothing
@@ -35,6 +36,26 @@ def quick_reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         from medzoo.zoo.convert import sandbox, worker
 
         monkeypatch.setattr(sandbox, "read_in_sandbox", worker.answer)
+
+
+@pytest.fixture(autouse=True)
+def quick_flushes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush checks its descriptor and does not wait for the disk: no test of this process cuts the power.
+
+    Tests of durability record the calls; children, and tests on a small disk, flush as users do.
+    """
+    if "disk" not in request.fixturenames:
+        monkeypatch.setattr(
+            os, "fsync", lambda file: os.fstat(file if isinstance(file, int) else file.fileno()) and None
+        )
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmPython]:
+    """Starts child processes that have imported torch and medzoo already."""
+    python = WarmPython()
+    yield python
+    python.close()
 
 
 @pytest.fixture

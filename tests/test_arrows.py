@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from rooms import PICTURE, ROOT, circles, draw, graph_of, imports, levels, name_of
+from rooms import PICTURE, ROOT, circles, draw, graph_of, imports, levels, name_of, parsed
 
 PACKAGE = sorted((ROOT / "medzoo").rglob("*.py"))
 RECIPES = sorted((ROOT / "recipes").rglob("*.py"))
@@ -113,7 +113,7 @@ FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marsh
 def sins(path: Path) -> list[str]:
     """What a file must not do, as lines for the message."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
@@ -146,7 +146,7 @@ SAFE_LOADS = (
 
 
 def torch_loads(path: Path) -> list[str]:
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
     return [ast.unparse(call) for call in calls if ast.unparse(call.func) == "torch.load"]
 
 
@@ -161,7 +161,7 @@ def test_a_class_name_means_one_thing():
     places: dict[str, list[str]] = {}
     for path in PACKAGE:
         if str(path.parent.relative_to(ROOT)) not in OPEN_ROOMS:
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            for node in parsed(path).body:
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(name_of(path))
     assert not {name: files for name, files in places.items() if len(files) > 1}

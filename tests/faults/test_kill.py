@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from warm import WarmChild
 
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.paths import data_dir
@@ -31,6 +32,16 @@ runpy.run_path({str(RECIPE)!r}, run_name="__main__")
 
 
 @pytest.fixture
+def start(warm):
+    """Start the recipe in a process of its own."""
+
+    def start_(arguments: list[str]):
+        return warm.start(CHILD, *arguments)
+
+    return start_
+
+
+@pytest.fixture
 def arguments(tiny_hub, tmp_path):
     def make(name: str) -> list[str]:
         return [
@@ -42,18 +53,16 @@ def arguments(tiny_hub, tmp_path):
     return make
 
 
-def start(arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_step(run: Path, step: int, process: subprocess.Popen) -> None:
+def wait_for_step(run: Path, step: int, process: subprocess.Popen | WarmChild) -> None:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         states = list((run / "resume").glob("step-*"))
         if any(int(state.name.split("-")[1]) >= step for state in states):
             return
         time.sleep(0.005)
-    pytest.fail(f"no state of step {step}: {process.stderr.read() if process.poll() is not None else 'timeout'}")
+    if process.poll() is None:
+        pytest.fail(f"no state of step {step}: timeout")
+    pytest.fail(f"no state of step {step}: {process.communicate()[1]}")
 
 
 def check_whole(folder: Path) -> None:
@@ -68,7 +77,7 @@ def digest(results: Path) -> str:
     return json.loads(path.read_text())["predictions"]["sha256"]
 
 
-def test_f37_f38_kill_9_again_and_again(arguments, tmp_path):
+def test_f37_f38_kill_9_again_and_again(start, arguments, tmp_path):
     (options,) = parse([CellOptions], "", arguments("straight"))
     straight = run_cell(options)
     for step in (2, 13):
@@ -81,7 +90,7 @@ def test_f37_f38_kill_9_again_and_again(arguments, tmp_path):
         check_whole(tmp_path / "killed-results")
         assert json.loads((tmp_path / "killed" / "status.json").read_text())["state"] == "running"
     last = start(arguments("killed"))
-    assert last.wait(600) == 0, last.stderr.read()
+    assert last.wait(600) == 0, last.stderr
     assert digest(tmp_path / "killed-results") == straight.result["predictions"]["sha256"]
     status = json.loads((tmp_path / "killed" / "status.json").read_text())
     assert status["state"] == "done"
@@ -89,7 +98,7 @@ def test_f37_f38_kill_9_again_and_again(arguments, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_f38_a_signal_saves_and_says_how_to_go_on(arguments, tmp_path, number, code):
+def test_f38_a_signal_saves_and_says_how_to_go_on(start, arguments, tmp_path, number, code):
     process = start(arguments("run"))
     wait_for_step(tmp_path / "run", 3, process)
     process.send_signal(number)

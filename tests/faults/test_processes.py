@@ -2,11 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from warm import WarmChild
 
 from medzoo.bench.results.store import ResultStore, run_id
 from medzoo.bench.run import CellOptions, run_cell
@@ -22,14 +25,24 @@ TWO = (ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", "--num_machi
 TWO = (*TWO, "--dynamo_backend", "no")
 
 
-def launch(tiny_hub, tmp_path, *flags: str, **environment: str) -> subprocess.CompletedProcess:
-    arguments = [
-        "--checkpoint", "lab/tiny", "--hub", str(tiny_hub), "--task", TASK,
+def command_line(tiny_hub, tmp_path) -> list[str]:
+    return [
+        str(data_dir("recipes") / "finetune.py"), "--checkpoint", "lab/tiny", "--hub", str(tiny_hub), "--task", TASK,
         "--size", "32", "--epochs", "2", "--batch-size", "16", "--precision", "fp32",
         "--out", str(tmp_path / "run"), "--results", str(tmp_path / "results"),
     ]  # fmt: skip
-    command = [*flags, str(data_dir("recipes") / "finetune.py"), *arguments]
+
+
+def launch(tiny_hub, tmp_path, *flags: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [*flags, *command_line(tiny_hub, tmp_path)]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=600)
+
+
+def start(warm, tiny_hub, tmp_path, **environment: str) -> WarmChild:
+    """One process of those that a launcher starts."""
+    recipe, *arguments = command_line(tiny_hub, tmp_path)
+    program = f"import runpy\nrunpy.run_path({recipe!r}, run_name='__main__')"
+    return warm.start(program, *arguments, env={**os.environ, **environment})
 
 
 def test_two_processes_make_one_result(tiny_hub, tmp_path):
@@ -50,7 +63,7 @@ def test_two_processes_make_one_result(tiny_hub, tmp_path):
     assert run_id(alone) != stored["run_id"]
 
 
-def test_a_run_of_one_process_does_not_go_on_with_two(tiny_hub, tmp_path, monkeypatch):
+def test_a_run_of_one_process_does_not_go_on_with_two(warm, tiny_hub, tmp_path, monkeypatch):
     init = RunFolder.__init__
     monkeypatch.setattr(
         RunFolder, "__init__", lambda self, *a, **k: (init(self, *a, **k), setattr(self, "stop_at_step", 3))[0]
@@ -63,12 +76,29 @@ def test_a_run_of_one_process_does_not_go_on_with_two(tiny_hub, tmp_path, monkey
             )
         )  # fmt: skip
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
-    done = launch(tiny_hub, tmp_path, *TWO, ACCELERATE_USE_CPU="1")
-    assert done.returncode != 0 and "--num_processes 1 " in done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # as `accelerate launch --num_processes 2` starts them
+    common = {
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+        "ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_CPU": "1",
+    }  # fmt: skip
+    started = [start(warm, tiny_hub, tmp_path, RANK=rank, LOCAL_RANK=rank, **common) for rank in "01"]
+    deadline = time.monotonic() + 120
+    while all(child.poll() is None for child in started) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (refused,) = [child for child in started if child.poll() is not None][:1]
+    for child in started:  # a launcher ends the others
+        child.kill()
+        child.wait()
+    said = "".join(child.stderr for child in started)
+    assert refused.returncode not in (0, -9) and "--num_processes 1 " in said
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
 
 
-def test_copies_that_do_not_join_are_refused(tiny_hub, tmp_path):
+def test_copies_that_do_not_join_are_refused(warm, tiny_hub, tmp_path):
     """A launcher that starts two processes which do not find each other would train twice, and race for the folder."""
-    done = launch(tiny_hub, tmp_path, sys.executable, WORLD_SIZE="2")
+    done = start(warm, tiny_hub, tmp_path, WORLD_SIZE="2")
+    done.wait()
     assert done.returncode == 2 and "joined" in done.stderr and not list((tmp_path / "results").rglob("*.json"))

@@ -38,7 +38,7 @@ def block(rows: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def write_bundle(prefix: Path, arrays: dict[str, np.ndarray], rows_a_block: int = 20) -> Path:
-    data, rows = b"", [(b"", field(1, 1))]
+    data, rows = bytearray(), [(b"", field(1, 1))]
     for name in sorted(arrays):
         array = arrays[name]
         raw = array.tobytes()

@@ -3,6 +3,8 @@
 import timm
 import torch
 
+import medzoo.zoo.variants  # noqa: F401 - timm knows them from here on
+
 CARD = {
     "name": "test_resnet-drawn",
     "license": "apache-2.0",

@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -74,26 +72,18 @@ if world > 1:
 """
 
 
-def run(world):
+def run(warm, world):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORK, str(rank), str(world), str(port)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for rank in range(world)
-    ]
+    started = [warm.start(WORK, str(rank), str(world), str(port), env=environment) for rank in range(world)]
     return [json.loads(process.communicate(timeout=300)[0]) for process in started]
 
 
 @pytest.fixture(scope="module")
-def both():
-    return run(1)[0], run(2)
+def both(warm):
+    return run(warm, 1)[0], run(warm, 2)
 
 
 @pytest.mark.slow

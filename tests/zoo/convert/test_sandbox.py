@@ -21,19 +21,19 @@ def file(tmp_path):
     return tmp_path / "file.pth"
 
 
-def confined(file, folder, code, before=""):
+def confined(warm, file, folder, code, before=""):
     """Run code in a process that was confined for reading a file."""
     folder.mkdir(exist_ok=True)
     program = (
         "import sys, os, pathlib\nfrom medzoo.zoo.convert import limits\n"
         f"{before}\nlimits.confine(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))\n{code}"
     )
-    return subprocess.run(
-        [sys.executable, "-c", program, str(file), str(folder)], capture_output=True, text=True, check=False
-    )
+    return warm.run(program, str(file), str(folder))
 
 
-def test_a_torch_file_comes_back_whole(entry, file, tmp_path, apart):
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_torch_file_comes_back_whole(entry, file, tmp_path, apart, legacy):
+    torch.save(small_model().state_dict(), file, _use_new_zipfile_serialization=not legacy)
     name = entry('access = "manual"\ninstructions = "Ask."')
     folder = medzoo.convert(file, name, out=tmp_path / "out" / "f")
     want = torch.load(file, weights_only=True)
@@ -111,20 +111,22 @@ ACTS = {
 }
 
 
-def test_what_a_confined_process_may_not_do(file, tmp_path):
+def test_what_a_confined_process_may_not_do(warm, file, tmp_path):
     check = "assert str(error).startswith('the reader of a foreign file may not'), error"
     tries = "".join(
         f"try:\n    {code}\nexcept PermissionError as error:\n    {check}\nelse:\n    print({act!r})\n"
         for act, code in ACTS.items()
     )
-    done = confined(file, tmp_path / "in", tries + "open(sys.argv[2] + '/x', 'w').write('y'); print('inside is fine')")
+    done = confined(
+        warm, file, tmp_path / "in", tries + "open(sys.argv[2] + '/x', 'w').write('y'); print('inside is fine')"
+    )
     assert done.stdout.splitlines() == ["inside is fine"], done.stderr
     assert file.is_file() and not file.with_name("file.pth.new").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time are Linux's")
-def test_memory_and_time_are_bounded(file, tmp_path):
-    done = confined(file, tmp_path / "in", "bytearray(4 * 2**30)", before="limits.MEMORY = 2**28")
+def test_memory_and_time_are_bounded(warm, file, tmp_path):
+    done = confined(warm, file, tmp_path / "in", "bytearray(4 * 2**30)", before="limits.MEMORY = 2**28")
     assert "MemoryError" in done.stderr and done.returncode == 1
-    done = confined(file, tmp_path / "in", "while True: pass", before="limits.SECONDS = 1")
+    done = confined(warm, file, tmp_path / "in", "while True: pass", before="limits.SECONDS = 1")
     assert done.returncode == -signal.SIGXCPU

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from expect import raises
@@ -152,40 +153,55 @@ def blocks(text):
 ANEW = """
 import json, os, sys, traceback
 import timm, torch, transformers.models.auto.modeling_auto, transformers.models.timm_wrapper.modeling_timm_wrapper
-for block in json.load(sys.stdin):
+for line in sys.stdin:
+    block, home, path = json.loads(line)
     assert not any(name.split(".")[0] == "medzoo" for name in sys.modules)
     child = os.fork()
     if not child:
+        os.environ["MEDZOO_HOME"] = home
+        for number in (1, 2):
+            os.dup2(os.open(f"{path}-{number}", os.O_WRONLY | os.O_CREAT), number)
         try:
             exec(compile(block, "example", "exec"), {"__name__": "__main__"})
         except BaseException:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        sys.exit(block)
+    print(os.waitpid(child, 0)[1], flush=True)
+os._exit(0)
 """
 
 
-def run_blocks(text, home):
+@pytest.fixture(scope="module")
+def anew():
+    process = subprocess.Popen(
+        [sys.executable, "-c", ANEW], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    yield process
+    process.stdin.close()
+    process.wait(60)
+    process.stdout.close()
+
+
+def run_blocks(anew, text, home):
     """Every example of a card, as a reader would paste it into a fresh Python."""
     found, size = blocks(text), int(re.search(r"\| size \| (\d+)", text)[1])
     assert len(found) == 3
     shown = f"\nimport torch\nprint(tuple(model.eval()(torch.zeros(1, 3, {size}, {size}))[0].shape), flush=True)\n"
-    environment = {**os.environ, "MEDZOO_HOME": str(home), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", ANEW], input=json.dumps([block + shown for block in found]), env=environment,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert len(done.stdout.splitlines()) == 3
+    for number, block in enumerate(found):
+        said = home / f"said-{number}"
+        anew.stdin.write(json.dumps([block + shown, str(home), str(said)]) + "\n")
+        anew.stdin.flush()
+        assert anew.stdout.readline() == "0\n", block + Path(f"{said}-2").read_text()[-3000:]
+        assert len(Path(f"{said}-1").read_text().splitlines()) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [pytest.param("test_resnet", marks=pytest.mark.long), "resnet18_cifar"])
-def test_the_examples_of_a_folder_run(tmp_path, private_home, architecture):
+def test_the_examples_of_a_folder_run(anew, tmp_path, private_home, architecture):
     folder = medzoo.save(small_model(architecture), tmp_path / "f", card={**CARD, "input": {"size": 64}})
-    run_blocks((folder / "README.md").read_text().replace("path/to/this/folder", str(folder)), private_home)
+    run_blocks(anew, (folder / "README.md").read_text().replace("path/to/this/folder", str(folder)), private_home)
 
 
 @pytest.mark.slow
@@ -193,10 +209,10 @@ def test_the_examples_of_a_folder_run(tmp_path, private_home, architecture):
     "name",
     [pytest.param("resnet18-imagenet", marks=pytest.mark.long), "resnet50-byol-imagenet", "vit_small-mocov3-imagenet"],
 )
-def test_the_examples_of_a_name_run(private_home, name):
+def test_the_examples_of_a_name_run(anew, private_home, name):
     entry = medzoo.info(name)
     medzoo.save(draw(entry, LoadRequest(0, None, False, None, {})), cached_folder(name), card=entry)
-    run_blocks(render_entry(entry), private_home)
+    run_blocks(anew, render_entry(entry), private_home)
 
 
 def test_card_of_a_name_and_of_a_run_folder(tmp_path):

@@ -158,10 +158,23 @@ def test_another_size(sample):
         assert all("pos_embed" in name or "relative_position" in name for name in changed), changed
 
 
-def test_type_device_and_compile(sample):
+def test_type_and_device(sample):
     half = sample.load(dtype=torch.bfloat16, device="cpu")
     out = half(sample.batch().bfloat16())
     assert out.dtype == torch.bfloat16 and torch.isfinite(out.float()).all()
+
+
+# medzoo gives a plain timm network: a convolutional and a transformer one show that capture works; the others take minutes.
+@pytest.mark.parametrize(
+    "sample",
+    [
+        name if name in ("resnet10t-random", "deit_tiny-imagenet") else pytest.param(name, marks=pytest.mark.long)
+        for name in CASES
+    ],
+    indirect=True,
+    scope="module",
+)
+def test_compile(sample):
     model = sample.load()
     compiled = torch.compile(model, backend="eager")  # the whole graph is captured; no compiler is needed
     assert torch.equal(compiled(sample.batch()), model(sample.batch()))
