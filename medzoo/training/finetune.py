@@ -12,6 +12,7 @@ from torch import nn
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
 from medzoo.errors import UsageError
+from medzoo.progress import say_part
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.distributed import mean_over_processes
 from medzoo.training.inputs.augmentation import augmentation_of
@@ -21,6 +22,7 @@ from medzoo.training.inputs.evaluation_views import View, evaluation_views
 from medzoo.training.inputs.input_transform import convention_of
 from medzoo.training.layers.head import add_dropout, rescale_output, start_head
 from medzoo.training.layers.lora import add_lora, merge_lora
+from medzoo.training.layers.solved_head import PooledFeatures, solve_head
 from medzoo.training.layers.trained_layers import is_transformer
 from medzoo.training.loop import Loop
 from medzoo.training.losses import TaskLoss, class_weights, mix
@@ -28,7 +30,7 @@ from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
 
-Score = Callable[[np.ndarray, np.ndarray], float | None]
+Score = Callable[[np.ndarray, np.ndarray], float]
 
 
 class FineTuneObjective(nn.Module):
@@ -124,11 +126,13 @@ class FineTuner:
             separate = separate / separate.sum(1, keepdim=True).clamp_min(1e-30)
         return separate.numpy()
 
-    def _logits(self, data: Decoded, view: View) -> np.ndarray:
-        self.model.eval()
+    def _logits(self, data: Decoded, view: View, network: nn.Module | None = None) -> np.ndarray:
+        """The outputs of the model, or of another network, for one view of every row."""
+        network = network or self.model
+        network.eval()
         with self.accelerator.autocast():
             return evaluate_rows(
-                self.model, data, self.convention, size=self.size, device=self.accelerator.device, view=view
+                network, data, self.convention, size=self.size, device=self.accelerator.device, view=view
             )
 
     def fit(
@@ -201,12 +205,29 @@ class FineTuner:
 
         # the head and the trained layers
         start_head(self.model, protocol.head_std)
+        if protocol.head_start == "solved":
+            self._solve_head(train, validation, score)
         if protocol.lora_rank:
             torch.manual_seed(seed)
             add_lora(self.model, protocol.lora_rank)
         self._dropout = add_dropout(self.model, protocol.dropout)
         plan = self._plan(seed, num_workers)
         return Loop(objective, batches, plan, run, self.accelerator, validate, worded=worded)
+
+    def _solve_head(self, train: Decoded, validation: Decoded, score: Score | None) -> None:
+        """Start from the logistic regression on the frozen features of the training split."""
+        if score is None:
+            raise UsageError(
+                'head_start = "solved" selects a penalty on validation, where the metric of this task is undefined. Use "random".',
+                code="head-cannot-be-solved",
+            )
+        network, view = PooledFeatures(self.model), evaluation_views(self.size, self.protocol.crop_share)[0]
+        network.to(self.accelerator.device)
+        splits = [(self._logits(rows, view, network), np.asarray(rows.labels)) for rows in (train, validation)]
+        chosen = solve_head(
+            self.model, *splits, kind=self.kind, regularisation=self.protocol.regularisation, score=score
+        )
+        say_part(f"the head starts from the logistic regression on frozen features, C = {chosen:g}")
 
     def _batches(self, rows: Decoded, seed: int) -> Batches:
         protocol = self.protocol

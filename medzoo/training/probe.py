@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from medzoo.errors import MissingExtraError, UsageError
+from medzoo.errors import UsageError
+from medzoo.training.probes.arrays import as_features
+from medzoo.training.probes.logistic import LogisticModel, Problem, fit_logistic, polish
 
 
 @dataclass
@@ -20,6 +20,7 @@ class Probe:
     score: float
     candidates: int
     converged: bool
+    model: LogisticModel
     predict: Callable[[np.ndarray], np.ndarray]
 
 
@@ -34,67 +35,28 @@ def fit_probe(
 ) -> Probe:
     """Fit one logistic regression for every penalty and keep the best on validation.
 
+    All penalties are solved together in float32. The selected one is then solved to seven digits in float64, and its score
+    is that of the final solution.
+
     Args:
         train: features (N, D) and labels.
         validation: features and labels that select the penalty.
         kind: "binary", "multiclass" or "multilabel" (one regression per label, without NaN labels).
         classes: number of classes.
-        regularisation: values of C; larger is weaker.
+        regularisation: values of C, as in scikit-learn; larger is weaker.
         score: (labels, probabilities) → the higher, the better.
-
-    Source: the solver is scikit-learn's L-BFGS.
     """
-    try:
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise MissingExtraError("scikit-learn", "recipes", "A linear probe") from error
     if not regularisation:
         raise UsageError(
             "The protocol's [linear] table lists no values for `regularisation`.", code="regularisation-missing"
         )
-    # statistics of the training split standardise all splits
-    scaler = StandardScaler().fit(train[0])
-    features, labels = scaler.transform(train[0]), train[1]
-    best: Probe | None = None
-    for strength in regularisation:
-        models, converged = _fit(features, labels, kind, strength)
-
-        def predict(rows: np.ndarray, models: list[Any] = models) -> np.ndarray:
-            return _probabilities(models, scaler.transform(rows), kind, classes)
-
-        value = score(validation[1], predict(validation[0]))
-        if best is None or value > best.score:
-            best = Probe(float(strength), value, len(regularisation), converged, predict)
-    assert best is not None
-    return best
-
-
-def _fit(features: np.ndarray, labels: np.ndarray, kind: str, strength: float) -> tuple[list[Any], bool]:
-    from sklearn.linear_model import LogisticRegression
-
-    columns = [labels[:, k] for k in range(labels.shape[1])] if kind == "multilabel" else [labels]
-    models: list[Any] = []
-    converged = True
-    for column in columns:
-        known = ~np.isnan(column.astype(float))
-        target = column[known].astype(int)
-        if len(np.unique(target)) < 2:
-            models.append(float(target.mean()) if len(target) else 0.5)  # one class only: predict a constant
-            continue
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            models.append(LogisticRegression(C=strength, max_iter=2000).fit(features[known], target))
-        converged &= not any("converge" in str(item.message) for item in caught)
-    return models, converged
-
-
-def _probabilities(models: list[Any], rows: np.ndarray, kind: str, classes: int) -> np.ndarray:
-    if kind == "multilabel":
-        columns = [np.full(len(rows), m) if isinstance(m, float) else m.predict_proba(rows)[:, 1] for m in models]
-        return np.stack(columns, axis=1)
-    probabilities = np.zeros((len(rows), classes))
-    if isinstance(models[0], float):
-        probabilities[:, round(models[0])] = 1.0
-    else:
-        probabilities[:, models[0].classes_] = models[0].predict_proba(rows)  # classes absent from train stay at zero
-    return probabilities
+    problems = [Problem(float(strength)) for strength in regularisation]
+    models = fit_logistic(*train, problems, kind=kind, classes=classes)
+    rows = models[0].standardise(as_features(validation[0]))  # statistics of the training split standardise all splits
+    scores = [score(validation[1], model.from_standardised(rows).numpy()) for model in models]
+    best = max(range(len(scores)), key=scores.__getitem__)  # of equals, the first
+    final = polish([models[best]], *train, [problems[best]], kind=kind, classes=classes)[0]
+    value = score(validation[1], final.from_standardised(rows).numpy())
+    return Probe(
+        final.strength, value, len(problems), final.converged, final, lambda given: final.probabilities(given).numpy()
+    )

@@ -146,7 +146,9 @@ def test_the_test_split_is_predicted_once_after_the_selection(options, monkeypat
     order = []
     logits, fit = FineTuner._logits, FineTuner.fit
     monkeypatch.setattr(
-        FineTuner, "_logits", lambda self, data, view: (order.append(len(data.ids)), logits(self, data, view))[1]
+        FineTuner,
+        "_logits",
+        lambda self, data, view, *more: (order.append(len(data.ids)), logits(self, data, view, *more))[1],
     )
     monkeypatch.setattr(FineTuner, "fit", lambda self, *a, **k: (fit(self, *a, **k), order.append("selected"))[0])
     run_cell(options())
