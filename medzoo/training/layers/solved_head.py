@@ -16,7 +16,7 @@ from medzoo.training.probe import fit_probe
 from medzoo.training.probes.logistic import LogisticModel
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)  # values of C, where the protocol lists none
-FURTHEST = 10.0  # log odds of a class that does not vary in training
+FURTHEST = 10.0  # log odds of a class that does not vary in training, or that has no images
 Split = tuple[np.ndarray, np.ndarray]
 
 
@@ -87,6 +87,8 @@ def linear_layer(model: LogisticModel, outputs: int) -> tuple[torch.Tensor, torc
     weights = torch.zeros(outputs, model.weights.shape[1], dtype=torch.float64)
     bias = torch.zeros(outputs, dtype=torch.float64)
     rows = list(model.outputs)
+    absent = set(range(outputs)) - {*rows, *model.constants, model.rest}
+    bias[sorted(absent)] = -FURTHEST  # a class without training images
     weights[rows] = model.weights / model.standardise.scale
     bias[rows] = model.intercepts - weights[rows] @ model.standardise.mean
     for column, share in model.constants.items():

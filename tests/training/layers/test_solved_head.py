@@ -27,7 +27,7 @@ def test_the_layer_gives_the_probabilities_of_the_regression(kind, labels, outpu
     weights, bias = linear_layer(model, outputs)
     logits = torch.from_numpy(FEATURES) @ weights.T + bias
     ours = logits.sigmoid() if kind == "multilabel" else logits.softmax(1)
-    assert np.abs(ours.numpy() - model.probabilities(FEATURES).numpy()).max() < 1e-4
+    assert np.abs(ours.numpy() - model.probabilities(FEATURES).numpy()).max() < 1e-3
 
 
 def test_a_network_starts_with_it():
