@@ -55,7 +55,7 @@ def parse(
     *,
     without: Mapping[str, str] | None = None,
     defaults: Defaults | None = None,
-    mode: str | None = None,
+    mode: str | Sequence[str] | None = None,
 ) -> tuple[Any, ...]:
     """One instance of each dataclass, from the command line.
 
@@ -66,7 +66,7 @@ def parse(
         without: fields that this recipe does not use, with the reason: using one is an error.
         defaults: for --help, the defaults that the fields do not contain, by name; called with a function that returns the typed
             value of a name.
-        mode: the value of `mode` in the options.toml of this recipe's runs.
+        mode: the value of `mode` in the options.toml of this recipe's runs; of several, --probe takes the one in a config file.
     """
     try:
         from transformers import HfArgumentParser

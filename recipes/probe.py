@@ -1,31 +1,42 @@
-"""Fit a linear probe on a checkpoint's frozen features, to measure how well they fit a task without fine-tuning.
+"""Fit a probe on a checkpoint's frozen features, to measure how well they fit a task without fine-tuning.
 
     accelerate launch recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist
+    python recipes/probe.py --checkpoint resnet50-radimagenet --task knee --probe ridge
     python recipes/probe.py --checkpoint org/my-net --hub STICK --task parquet:DATA --groups patient_id
 
-Features are computed once for a set of weights and cached. The L2 penalty is selected on validation, and the test split is
-used once. What to expect: once the features are cached, each further seed or task takes seconds.
+--probe chooses a logistic regression (linear), the vote of the nearest neighbours (knn), or a ridge regression (ridge), which
+also fits numbers. Features are computed once for a set of weights and cached. The penalty, or the number of neighbours, is
+selected on validation, and the test split is used once. What to expect: once the features are cached, each further seed or
+task takes seconds.
 """
 
-from medzoo.bench.cell_options import NOT_IN_A_PROBE, PROTOCOL_ONLY, CellOptions, cell_defaults
+from medzoo.bench.cell_options import (
+    NOT_IN_A_PROBE,
+    PROBES,
+    PROTOCOL_ONLY,
+    CellOptions,
+    ProbeOptions,
+    cell_defaults,
+    probe_named,
+)
 from medzoo.bench.run import CellRun
 from medzoo.recipe_args import parse, run_main
 
 
 def main() -> None:
     """Open, load, train, evaluate, store; then print where everything is."""
-    (options,) = parse(
-        [CellOptions],
+    options, head = parse(
+        [CellOptions, ProbeOptions],
         __doc__,
-        mode="linear",
+        mode=PROBES,
         without=NOT_IN_A_PROBE | PROTOCOL_ONLY,
-        defaults=lambda typed: cell_defaults("linear", typed("protocol"), typed("task")),
+        defaults=lambda typed: cell_defaults(probe_named(typed("probe")), typed("protocol"), typed("task")),
     )
-    cell = CellRun(options, "linear")  # open: the task with its splits and labels, checked, and the protocol
+    cell = CellRun(options, head.probe)  # open: the task with its splits and labels, checked, and the protocol
     cell.load()  # the checkpoint, verified; the run folder follows from both
     if cell.stored() is None:  # a run that has ended is not made again
         with cell.running():  # a signal saves the state, and the same command continues
-            cell.train()  # logistic regression on frozen features; the penalty is chosen on validation
+            cell.train()  # the probe on frozen features; its one setting is chosen on validation
             cell.evaluate()  # the test split, once
             cell.store()  # the result with its predictions
     print(cell.outcome)

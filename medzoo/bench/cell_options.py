@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medzoo.errors import UsageError
 from medzoo.precision import PrecisionChoice, checked
@@ -27,6 +27,7 @@ NOT_IN_A_PROBE = {
     "keep_weights": "a probe does not change the network",
     "license": "a probe writes no weights that would need a licence",
 }
+PROBES: tuple[Mode, ...] = ("linear", "knn", "ridge")
 RESOLVABLE = {one.name for one in fields(Protocol)} - {"name", "mode"}
 FROM_PROTOCOL = ("epochs", "size", "batch_size", "learning_rate", "precision")
 # Options of a protocol that are not options of their own: all checkpoints of a table share them.
@@ -85,6 +86,22 @@ class CellOptions(SharedOptions):
         check_terms(self.license)
 
 
+@dataclass(kw_only=True)
+class ProbeOptions:
+    """Which head is fitted on frozen features."""
+
+    probe: Literal["linear", "knn", "ridge"] = option(
+        "logistic regression, vote of the nearest neighbours, or ridge regression (also for numbers)",
+        "linear",
+        section=RUN,
+    )
+
+
+def probe_named(name: str | None) -> Mode:
+    """The mode of a probe; linear if there is none of this name."""
+    return next((mode for mode in PROBES if mode == name), "linear")
+
+
 def used_options(options: CellOptions, mode: Mode) -> CellOptions:
     """Reset the options that a mode does not use, so that they do not change the run. A warning names them.
 
@@ -92,7 +109,7 @@ def used_options(options: CellOptions, mode: Mode) -> CellOptions:
         options: as given.
         mode: "finetune" or "linear".
     """
-    if mode != "linear":
+    if mode == "finetune":
         return options
     plain = CellOptions()
     idle = [name for name in ("epochs", "learning_rate") if getattr(options, name) is not None]
@@ -156,7 +173,7 @@ def resolved_options(options: CellOptions, mode: Mode, protocol: Protocol) -> di
     """The content of a run's `options.toml`: the given options and the resolved protocol, which contains those of --set."""
     rows = {f"protocol_{key}": value for key, value in asdict(protocol).items() if key not in ("name", "mode")}
     given = {key: value for key, value in options.as_dict().items() if key not in ("set", "replay")}
-    if mode == "linear":
+    if mode != "finetune":
         given = {key: value for key, value in given.items() if key not in NOT_IN_A_PROBE}
     return {**given, "mode": mode, **rows}
 

@@ -184,7 +184,7 @@ def _tuner(
 
 
 def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int) -> Trained:
-    """Extract features, fit a logistic regression, and select its penalty on validation.
+    """Extract features, fit the probe of the protocol's mode, and select its one setting on validation.
 
     Args:
         options: of the run.
@@ -198,7 +198,7 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
     """
     from medzoo.training.accelerator import make_accelerator
     from medzoo.training.features import embed, weights_hash
-    from medzoo.training.probe import fit_probe
+    from medzoo.training.probe import fit_neighbours, fit_probe, fit_ridge_probe
 
     accelerator = make_accelerator(protocol.precision, options.device)
 
@@ -210,17 +210,21 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
     train, validation = (decoded_split(task, split, size) for split in ("train", "validation"))
     train_rows, validation_rows = (features(train), train.labels), (features(validation), validation.labels)
     started = time.monotonic()
-    probe = fit_probe(
-        train_rows,
-        validation_rows,
-        kind=task.kind,
-        classes=len(task.classes),
-        regularisation=protocol.regularisation,
-        score=validation_score(task),
-    )
+    shared: dict[str, Any] = {"kind": task.kind, "classes": len(task.classes), "score": validation_score(task)}
+    setting, key = {
+        "linear": ("C", "regularisation"),
+        "ridge": ("alpha", "regularisation"),
+        "knn": ("k", "neighbours"),
+    }[protocol.mode]
+    if protocol.mode == "knn":
+        counts, temperature = protocol.neighbours, protocol.temperature
+        probe = fit_neighbours(train_rows, validation_rows, counts=counts, temperature=temperature, **shared)
+    else:
+        fit = fit_probe if protocol.mode == "linear" else fit_ridge_probe
+        probe = fit(train_rows, validation_rows, regularisation=protocol.regularisation, **shared)
     progress.say_part(
-        f"{counted(probe.candidates, 'penalty', 'penalties')} fitted on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} "
-        f"features: C = {probe.regularisation:g}, {score_text(task, probe.score)} on validation, "
+        f"{counted(probe.candidates, 'value')} of {setting} on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} features: "
+        f"{setting} = {probe.regularisation:g}, {score_text(task, probe.score)} on validation, "
         f"{progress.duration(time.monotonic() - started)}"
     )
     selection = {
@@ -229,7 +233,11 @@ def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: tor
         "n_candidates": probe.candidates,
         "test_evaluations": 1,
         "value": probe.score,
-        "regularisation": probe.regularisation,
+        key: probe.regularisation,
     }
-    facts = {"converged": probe.converged, "state_sha256": weights_hash(model), "counts": data_counts(task)}
+    facts: dict[str, Any] = {
+        "converged": probe.converged,
+        "state_sha256": weights_hash(model),
+        "counts": data_counts(task),
+    }
     return Trained(lambda rows: probe.predict(features(rows)), selection, facts)

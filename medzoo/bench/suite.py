@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from medzoo import paths
 from medzoo.bench.metrics import METRICS
@@ -14,9 +14,9 @@ from medzoo.closed_schema import parse
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import PrecisionChoice
 from medzoo.training.options.fields import option
+from medzoo.training.options.protocol_options import Mode
 from medzoo.training.options.toml_files import read_toml
 
-Mode = Literal["finetune", "linear"]
 SEEDS, PROTOCOLS = (0, 1, 2), ("medzoo",)  # of a suite that does not name any
 
 

@@ -114,9 +114,9 @@ def cell_options(suite: Suite, cell: SuiteCell, places: Places) -> CellOptions:
     for key in cell.options:
         if key not in known:
             raise UnknownNameError("task option", key, known, where)
-        if cell.mode == "linear" and key in NOT_IN_A_PROBE:
+        if cell.mode != "finetune" and key in NOT_IN_A_PROBE:
             raise UsageError(
-                f"Option {key} has no effect with mode = 'linear': {NOT_IN_A_PROBE[key]}. {where}",
+                f"Option {key} has no effect with mode = {cell.mode!r}: {NOT_IN_A_PROBE[key]}. {where}",
                 code="option-unused-in-probe",
             )
     mine = cell.checkpoint in own_names(suite)

@@ -1,4 +1,4 @@
-"""A linear probe: logistic regression on cached features, with a penalty selected on validation."""
+"""Probes of cached features: logistic regression, nearest neighbours, ridge; their one setting is selected on validation."""
 
 from __future__ import annotations
 
@@ -9,29 +9,37 @@ import numpy as np
 
 from medzoo.errors import UsageError
 from medzoo.training.probes.arrays import as_features
+from medzoo.training.probes.knn import vote
 from medzoo.training.probes.logistic import LogisticModel, Problem, fit_logistic, polish
+from medzoo.training.probes.ridge import RidgeModel, fit_ridge, one_hot
+
+Split = tuple[np.ndarray, np.ndarray]
+Score = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass
 class Probe:
-    """A fitted probe and how it was selected."""
+    """A fitted probe and how it was selected.
+
+    Args:
+        regularisation: the selected value: C, the number of neighbours, or alpha.
+        score: of the selected value, on validation.
+        candidates: how many values were tried.
+        converged: whether the solver reached its accuracy; always for a closed form.
+        model: the logistic regression, if it is one.
+        predict: features (N, D) → probabilities (N, classes), or numbers (N, 1) of a regression.
+    """
 
     regularisation: float
     score: float
     candidates: int
     converged: bool
-    model: LogisticModel
+    model: LogisticModel | None
     predict: Callable[[np.ndarray], np.ndarray]
 
 
 def fit_probe(
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    *,
-    kind: str,
-    classes: int,
-    regularisation: Sequence[float],
-    score: Callable[[np.ndarray, np.ndarray], float],
+    train: Split, validation: Split, *, kind: str, classes: int, regularisation: Sequence[float], score: Score
 ) -> Probe:
     """Fit one logistic regression for every penalty and keep the best on validation.
 
@@ -46,6 +54,11 @@ def fit_probe(
         regularisation: values of C, as in scikit-learn; larger is weaker.
         score: (labels, probabilities) → the higher, the better.
     """
+    if kind == "regression":
+        raise UsageError(
+            "A logistic regression needs classes, and the labels of this task are numbers. Use --probe ridge.",
+            code="probe-needs-classes",
+        )
     if not regularisation:
         raise UsageError(
             "The protocol's [linear] table lists no values for `regularisation`.", code="regularisation-missing"
@@ -60,3 +73,85 @@ def fit_probe(
     return Probe(
         final.strength, value, len(problems), final.converged, final, lambda given: final.probabilities(given).numpy()
     )
+
+
+def fit_neighbours(
+    train: Split,
+    validation: Split,
+    *,
+    kind: str,
+    classes: int,
+    counts: Sequence[int],
+    temperature: float,
+    score: Score,
+) -> Probe:
+    """The weighted vote of the nearest training images by cosine similarity; the number of neighbours is selected on validation.
+
+    Args:
+        train: features (N, D) and labels.
+        validation: features and labels that select the number.
+        kind: "binary", "multiclass" or "multilabel".
+        classes: number of classes.
+        counts: numbers of neighbours; those above the number of training images are left out.
+        temperature: a neighbour's weight is exp(similarity / temperature).
+        score: (labels, probabilities) → the higher, the better.
+
+    Raises:
+        UsageError: if no number can be used, or the task is a regression.
+    """
+    usable = [count for count in counts if count <= len(train[0])]
+    if kind == "regression" or not usable:
+        reason = (
+            "the labels of this task are numbers" if kind == "regression" else f"it has {len(train[0])} training images"
+        )
+        raise UsageError(
+            f"A kNN probe with {', '.join(map(str, counts)) or 'no'} neighbours cannot be used: {reason}. Use another probe, or "
+            "other values of `neighbours`.",
+            code="neighbours-not-usable",
+        )
+
+    def probabilities(rows: np.ndarray, tried: Sequence[int]) -> dict[int, np.ndarray]:
+        votes = vote(*train, rows, kind=kind, classes=classes, counts=tried, temperature=temperature)
+        return {count: values.numpy() for count, values in votes.items()}
+
+    scores = {count: score(validation[1], values) for count, values in probabilities(validation[0], usable).items()}
+    best = max(usable, key=scores.__getitem__)  # of equals, the first
+    return Probe(best, scores[best], len(usable), True, None, lambda rows: probabilities(rows, [best])[best])
+
+
+def fit_ridge_probe(
+    train: Split, validation: Split, *, kind: str, classes: int, regularisation: Sequence[float], score: Score
+) -> Probe:
+    """Ridge regression on numbers or on one-hot classes; alpha is selected on validation.
+
+    The outputs for classes are clipped to [0, 1] and, for one class per image, divided by their sum.
+
+    Args:
+        train: features (N, D) and labels.
+        validation: features and labels that select alpha.
+        kind: of the task; "multilabel" needs all labels annotated.
+        classes: number of classes; ignored for a regression.
+        regularisation: values of alpha.
+        score: (labels, outputs) → the higher, the better.
+    """
+    if not regularisation:
+        raise UsageError(
+            "The protocol's [ridge] table lists no values for `regularisation`.", code="regularisation-missing"
+        )
+    features, labels = train
+    targets = labels if kind in ("regression", "multilabel") else one_hot(labels, classes)
+    models = fit_ridge(features, targets, regularisation)
+
+    def outputs(model: RidgeModel, rows: np.ndarray) -> np.ndarray:
+        values = model.predict(rows)
+        if kind == "regression":
+            return values.numpy()
+        values = values.clamp(0, 1)
+        if kind != "multilabel":
+            values = (values + 1e-9) / (values + 1e-9).sum(1, keepdim=True)
+        return values.numpy()
+
+    scores = [score(validation[1], outputs(model, validation[0])) for model in models]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    chosen = models[best]
+    return Probe(chosen.penalty, scores[best], len(models), True, None, lambda rows: outputs(chosen, rows))

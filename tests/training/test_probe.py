@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from expect import raises
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from medzoo.training.probe import fit_probe
+from medzoo.errors import UsageError
+from medzoo.training.probe import fit_neighbours, fit_probe, fit_ridge_probe
 
 
 def exact(strength):
@@ -120,3 +122,43 @@ def test_of_several_labels_each_is_a_regression_on_what_is_known():
         oracle = exact(0.5).fit(scaler.transform(features[known].astype(float)), targets[known, label])
         expected = oracle.predict_proba(scaler.transform(test.astype(float)))[:, 1]
         assert np.abs(probe.predict(test)[:, label] - expected).max() < 1e-6
+
+
+def test_the_nearest_neighbours():
+    rng = np.random.default_rng(3)
+    centres = np.eye(3, 6) * 4
+    labels = np.arange(60) % 3
+    rows = centres[labels] + rng.normal(size=(60, 6))
+    train, validation = (rows[:40], labels[:40]), (rows[40:], labels[40:])
+    probe = fit_neighbours(
+        train, validation, kind="multiclass", classes=3, counts=[1, 5, 500], temperature=0.07, score=accuracy
+    )
+    assert probe.candidates == 2 and probe.regularisation in (1, 5)  # 500 neighbours do not exist
+    assert accuracy(validation[1], probe.predict(validation[0])) == probe.score > 0.9
+    with raises(UsageError, "neighbours-not-usable", match="40 training images"):
+        fit_neighbours(train, validation, kind="multiclass", classes=3, counts=[500], temperature=1, score=accuracy)
+    with raises(UsageError, "neighbours-not-usable"):
+        fit_neighbours(train, validation, kind="regression", classes=0, counts=[5], temperature=1, score=accuracy)
+
+
+def test_ridge_fits_numbers_and_classes():
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(80, 5))
+    numbers = rows @ np.arange(5.0) + 30
+    halves = ((rows[:50], numbers[:50]), (rows[50:], numbers[50:]))
+    probe = fit_ridge_probe(
+        *halves, kind="regression", classes=0, regularisation=[1e-6, 1e3],
+        score=lambda truth, predicted: -float(np.abs(truth - predicted[:, 0]).mean()),
+    )  # fmt: skip
+    assert probe.regularisation == 1e-6 and probe.score > -1e-4 and probe.predict(rows).shape == (80, 1)
+    labels = (numbers > 30).astype(int)
+    halves = ((rows[:50], labels[:50]), (rows[50:], labels[50:]))
+    probe = fit_ridge_probe(*halves, kind="binary", classes=2, regularisation=[1.0], score=accuracy)
+    predicted = probe.predict(rows)
+    assert predicted.sum(1) == pytest.approx(1) and (predicted >= 0).all() and probe.score > 0.9
+
+
+def test_a_logistic_regression_needs_classes():
+    rows = (np.zeros((4, 2)), np.arange(4.0))
+    with raises(UsageError, "probe-needs-classes"):
+        fit_probe(rows, rows, kind="regression", classes=1, regularisation=[1.0], score=accuracy)

@@ -63,6 +63,7 @@ RESULT: dict[str, Any] = {
         "epoch?": "int|null",
         "step?": "int|null",
         "regularisation?": "number|null",
+        "neighbours?": "int",
         "temperature?": "number",
         "thresholds?": {"*": {"value": "number", "rule": "str", "chosen_on": "str"}},
     },

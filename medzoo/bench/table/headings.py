@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from medzoo.bench.table.model import Column
 
-MODES = {"linear": "linear probe"}  # longer names for modes
+MODES = {"linear": "linear probe", "knn": "kNN probe", "ridge": "ridge probe"}  # longer names for modes
 
 
 def _folds(column: Column) -> str:

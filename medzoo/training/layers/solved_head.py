@@ -70,6 +70,7 @@ def solve_head(
     probe = fit_probe(
         train, validation, kind=kind, classes=head.out_features, regularisation=regularisation or GRID, score=score
     )
+    assert probe.model is not None
     weights, bias = linear_layer(probe.model, head.out_features)
     with torch.no_grad():
         head.weight.copy_(weights)

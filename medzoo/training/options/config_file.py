@@ -29,7 +29,11 @@ class Config:
 
 
 def read_config(
-    files: Sequence[Path], types: Sequence[type], without: Mapping[str, str], mode: str | None, typed: set[str]
+    files: Sequence[Path],
+    types: Sequence[type],
+    without: Mapping[str, str],
+    mode: str | Sequence[str] | None,
+    typed: set[str],
 ) -> Config:
     """Read config files in their order; a later file overrides an earlier one.
 
@@ -51,7 +55,10 @@ def read_config(
         where = f"--config {file}"
         resolved: dict[str, Any] = {}
         if "mode" not in known and mode is not None and "mode" in values:
-            _check_mode(values.pop("mode"), mode, where)  # first, because a run of another recipe has other options too
+            chosen = values.pop("mode")
+            _check_mode(chosen, mode, where)  # first, because a run of another recipe has other options too
+            if "probe" in known:
+                config.arguments.append(f"--probe={chosen}")
         # each key is a resolved option of a protocol, an option that this recipe does not use, or one of its options
         for key, value in values.items():
             if key.startswith(RESOLVED) and key not in known and mode is not None:
@@ -72,14 +79,14 @@ def read_config(
     return config
 
 
-def _check_mode(value: object, mode: str, where: str) -> None:
-    recipes = {"finetune": "recipes/finetune.py", "linear": "recipes/probe.py"}
-    if value != mode:
+def _check_mode(value: object, mode: str | Sequence[str], where: str) -> None:
+    recipes = {"finetune": "recipes/finetune.py", "linear": "recipes/probe.py --probe linear"}
+    recipes |= {mode: f"recipes/probe.py --probe {mode}" for mode in ("knn", "ridge")}
+    modes = (mode,) if isinstance(mode, str) else tuple(mode)
+    if value not in modes:
         other = recipes.get(str(value))
-        raise UsageError(
-            f"{where}: mode is {value!r:.80}" + (f", a run of {other}." if other else f"; here it must be {mode!r}."),
-            code="config-of-other-recipe",
-        )
+        wrong = f", a run of {other}" if other else f"; here it must be {' or '.join(map(repr, modes))}"
+        raise UsageError(f"{where}: mode is {value!r:.80}{wrong}.", code="config-of-other-recipe")
 
 
 def _add_resolved(

@@ -17,7 +17,7 @@ from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.toml_files import read_toml
 
 OPTIONS = tuple(one.name for one in fields(Protocol) if one.name not in ("name", "mode"))
-ONLY_IN_A_PROBE = ("regularisation",)
+ONLY_IN_A_PROBE = ("regularisation", "neighbours", "temperature")
 IN_A_PROBE = ("batch_size", "size", "precision", *ONLY_IN_A_PROBE)
 # a word as a value in --set
 _WORD = re.compile(r"=\s*(?!(?:true|false|inf|nan)\s*(?:,|$))([A-Za-z_][\w.-]*)\s*(?=,|$)")
@@ -143,13 +143,13 @@ def parse_overrides(text: str, mode: Mode = "finetune") -> dict[str, Any]:
     for key in values:
         if key not in OPTIONS:
             raise UnknownNameError("protocol option", key, OPTIONS, f"It is in --set. Known: {', '.join(OPTIONS)}.")
-        if mode == "linear" and key not in IN_A_PROBE:
+        if mode != "finetune" and key not in IN_A_PROBE:
             raise UsageError(
                 f"--set gives {key}, which a probe does not use. It uses {', '.join(IN_A_PROBE)}.",
                 code="option-not-used",
             )
-        if mode != "linear" and key in ONLY_IN_A_PROBE:
-            raise UsageError(f"--set gives {key}, which only a linear probe uses.", code="option-not-used")
+        if mode == "finetune" and key in ONLY_IN_A_PROBE:
+            raise UsageError(f"--set gives {key}, which only a probe uses.", code="option-not-used")
     if "precision" in values:
         checked(values["precision"], "--set: precision")
     numbers = {key: value for key, value in values.items() if key != "precision"}  # "auto" is not resolved here

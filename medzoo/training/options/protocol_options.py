@@ -9,7 +9,7 @@ from medzoo import store
 from medzoo.precision import Precision
 from medzoo.training.options.fields import option
 
-Mode = Literal["finetune", "linear"]
+Mode = Literal["finetune", "linear", "knn", "ridge"]  # all but the first are probes on frozen features
 # The first options. Every hash contains them; later options are hashed only where they differ from their default.
 FIRST = (
     "mode", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "warmup_epochs", "gradient_clip",
@@ -88,13 +88,20 @@ class Protocol:
         "decay of a moving average of the weights, which is tested; 0 is off", 0.0, least=0, most=0.99999
     )
 
-    # a linear probe
-    regularisation: tuple[float, ...] = option("values of C that a linear probe tries", (), least=0)
+    # a probe on frozen features
+    regularisation: tuple[float, ...] = option("values that a probe tries: C (linear) or alpha (ridge)", (), least=0)
+    neighbours: tuple[int, ...] = option("numbers of neighbours that a kNN probe tries", (), least=1)
+    temperature: float = option("of a kNN probe: the weight of a neighbour is exp(cosine / temperature)", 0.07, above=0)
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the network stays frozen."""
+        return self.mode != "finetune"
 
     @property
     def uses_metric(self) -> bool:
         """Whether the task's metric on validation chooses something: an epoch, the end of the training, or a penalty."""
-        chooses = self.mode == "linear" or self.selection == "best" or self.patience > 0
+        chooses = self.is_probe or self.selection == "best" or self.patience > 0
         return chooses and self.monitor == "metric"
 
     def hash(self) -> str:
