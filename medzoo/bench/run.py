@@ -14,6 +14,7 @@ from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions, precision_choice_of, protocol_of, resolved_options, used_options
 from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
+from medzoo.bench.plot_predictions import draw_predictions
 from medzoo.bench.results.completeness import disagreement, missing_parts
 from medzoo.bench.results.folds import fold_facts
 from medzoo.bench.results.outcome import Outcome
@@ -167,11 +168,8 @@ class CellRun:
 
     def train(self) -> None:
         """Fine-tune, or fit the probe; select the epoch or the penalty on validation."""
-        options, protocol, task = self.options, self.protocol, self.task
-        if self.mode == "finetune":
-            self.trained = train_network(options, protocol, task, self.model, self.size, self.run)
-        else:
-            self.trained = train_probe(options, protocol, task, self.model, self.size)
+        given = self.options, self.protocol, self.task, self.model, self.size
+        self.trained = train_network(*given, self.run) if self.mode == "finetune" else train_probe(*given)
 
     def evaluate(self) -> None:
         """Choose temperature and thresholds on validation; then predict on the test split, once, and compute the metrics."""
@@ -180,14 +178,15 @@ class CellRun:
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
         self.metrics = metrics.compute(task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored)
+        if is_main_process() and not is_brief():
+            draw_predictions(self.run.path, task.kind, task.classes, test.labels, predicted, self.run.title)
         self.predictions = predictions(task.classes, task.kind, test.ids, test.groups, test.labels, predicted)
 
     def store(self) -> Outcome:
         """Write the trained checkpoint, and then the result with its predictions."""
         if self.mode == "finetune" and self.options.keep_weights and is_main_process():
-            save_checkpoint(
-                self.options, self.protocol, self.task, self.model, self.size, self.run, self.metrics, self.calibration
-            )
+            parts = self.model, self.size, self.run, self.metrics, self.calibration
+            save_checkpoint(self.options, self.protocol, self.task, *parts)
         selection = dict(self.trained.selection)
         if self.calibration is not None:
             chosen = self.calibration.to_dict()
