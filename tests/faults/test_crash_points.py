@@ -7,11 +7,9 @@ the same is done again, and has to give the new and leave nothing but what belon
 import hashlib
 import http.server
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from functools import partial
 from pathlib import Path
@@ -74,27 +72,16 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """Where the acts write: in memory if there is room, because they flush thousands of times. The calls are the same."""
-    memory = Path("/dev/shm")
-    if not (memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 1024**3):
-        yield tmp_path_factory.mktemp("work")
-        return
-    with tempfile.TemporaryDirectory(dir=memory, prefix="medzoo-crashes-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def sweep(shim, server, work, tmp_path_factory):
+def sweep(shim, server, tmp_path_factory):
     """The process that imported everything; a scenario's name gives its row."""
-    root = work
+    root = tmp_path_factory.mktemp("work")
     site = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, root / "given" / "site", server.begins))
     threading.Thread(target=site.serve_forever, daemon=True).start()
     environment = server.child_environment() | {
         "CRASH_SHIM": str(shim), "CRASH_WORK": str(root), "CRASH_SITE": f"http://127.0.0.1:{site.server_port}",
         "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    said = tmp_path_factory.mktemp("said") / "crashes.txt"
+    said = root.parent / "crashes.txt"
     process = subprocess.Popen(
         [sys.executable, HERE / "crashes.py"], env=environment, text=True, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=said.open("w"),
