@@ -78,8 +78,8 @@ def test_check_judges_a_store_a_folder_and_one_run(here, run):
 
 def test_export_and_import(here, run):
     code, out, _ = run("export", "results", "--out", "flat.parquet")
-    assert code == 0 and out == "flat.parquet: 8 runs, 130 rows\n"
-    assert run("export", "--out", "flat.csv")[0] == 0 and (here / "flat.csv").read_text().count("\n") == 131
+    assert code == 0 and out == "flat.parquet: 8 runs, 393 rows\n"
+    assert run("export", "--out", "flat.csv")[0] == 0 and (here / "flat.csv").read_text().count("\n") == 394
     assert run("import", "flat.parquet", "--to", "again")[1] == "8 runs added, 0 known in again\n"
     assert run("import", "results", "--to", "again")[1] == "0 runs added, 8 known in again\n"
     assert run("export", "again", "--out", "same.parquet")[0] == 0
@@ -108,7 +108,7 @@ def test_push_draws_a_salt_once_and_pull_brings_the_runs(hub_server, here, run):
     assert len(ResultStore(here / "pulled").all()) == 8
     assert not any(secret in path.read_text("latin-1") for path in (here / "pulled").rglob("*") if path.is_file())
     code, _, err = run("pull", "lab/nothing")
-    assert code == 1 and "no data set lab/nothing" in err and "Traceback" not in err
+    assert code == 1 and "lab/nothing" in err and "Traceback" not in err
 
 
 def test_a_salt_of_ones_own(hub_server, here, run):

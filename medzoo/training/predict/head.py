@@ -11,7 +11,7 @@ import torch
 
 from medzoo.errors import UsageError, listed
 from medzoo.zoo.folder.config import FolderConfig
-from medzoo.zoo.folder.facts import Calibration
+from medzoo.zoo.folder.facts import FolderCalibration
 
 Kind = Literal["binary", "multiclass", "multilabel", "regression"]
 ColumnType = Literal["text", "int", "float", "floats"]
@@ -139,5 +139,5 @@ def read_head(config: FolderConfig) -> PredictionHead:
     named = config.label_names if len(config.label_names) == count else tuple(f"class_{k}" for k in range(count))
     repeated = {name for name, times in Counter(named).items() if times > 1}  # ImageNet has two classes "crane"
     names = tuple(f"{name}_{k}" if name in repeated else name for k, name in enumerate(named))
-    calibration = (config.facts.calibration if config.facts else None) or Calibration()
+    calibration = (config.facts.calibration if config.facts else None) or FolderCalibration()
     return PredictionHead(kind, names, calibration.temperature, calibration.thresholds)

@@ -15,7 +15,16 @@ from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
 from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
-from medzoo.zoo.folder.facts import SCHEMA, SCHEMA_2, Calibration, FolderFacts, Rule, Source, Step, calibration_problem
+from medzoo.zoo.folder.facts import (
+    SCHEMA,
+    SCHEMA_2,
+    FolderCalibration,
+    FolderFacts,
+    Rule,
+    Source,
+    Step,
+    calibration_problem,
+)
 from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
@@ -66,7 +75,7 @@ class Card:
     environment: Mapping[str, str] = field(default_factory=dict)
     citation: Citation | None = None
     note: str | None = None
-    calibration: Calibration | None = None
+    calibration: FolderCalibration | None = None
 
 
 def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:

@@ -72,7 +72,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class FolderCalibration:
     """How the outputs of a stored head become probabilities and decisions.
 
     Args:
@@ -89,7 +89,7 @@ class Calibration:
     split: str | None = None
 
 
-def calibration_problem(calibration: Calibration | None, classes: int, problem_type: str | None) -> str | None:
+def calibration_problem(calibration: FolderCalibration | None, classes: int, problem_type: str | None) -> str | None:
     """What is wrong with a calibration, as a sentence; None if it fits the head.
 
     Args:
@@ -97,7 +97,7 @@ def calibration_problem(calibration: Calibration | None, classes: int, problem_t
         classes: outputs of the head.
         problem_type: transformers' name of it.
 
-    >>> calibration_problem(Calibration(1.3, (0.4,)), 2, None), calibration_problem(Calibration(0.0), 2, None)
+    >>> calibration_problem(FolderCalibration(1.3, (0.4,)), 2, None), calibration_problem(FolderCalibration(0.0), 2, None)
     (None, 'temperature is 0.0; it must be a finite number above 0.')
     """
     if calibration is None:
@@ -131,4 +131,4 @@ class FolderFacts:
     source: Source | None = None
     citation: Citation | None = None
     note: str | None = None
-    calibration: Calibration | None = None
+    calibration: FolderCalibration | None = None

@@ -6,7 +6,7 @@ import pytest
 
 from medzoo.data.task_registry import list_tasks
 from medzoo.paths import data_dir
-from medzoo.training.optim import check_optimizer
+from medzoo.training.optimization.optimizer import check_optimizer
 from medzoo.training.options.protocol import list_protocols, list_rows, load_protocol, parse_overrides
 
 # Section numbers are those of the notes on the studies' code; `patience` counts epochs without improvement until the stop.
