@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from medzoo.data.task_registry import load_task
     from medzoo.training.features import embed
     from medzoo.training.inputs.input_transform import transform
-    from medzoo.training.segmentation import segmenter
+    from medzoo.training.segmentation.network import segmenter
     from medzoo.zoo.add import add
     from medzoo.zoo.check.check import check
     from medzoo.zoo.convert.convert import convert
@@ -42,7 +42,7 @@ _MODULES = {
     "save": "medzoo.zoo.folder.read_write",
     "push": "medzoo.zoo.publish.push",
     "transform": "medzoo.training.inputs.input_transform",
-    "segmenter": "medzoo.training.segmentation",
+    "segmenter": "medzoo.training.segmentation.network",
     "embed": "medzoo.training.features",
     "load_task": "medzoo.data.task_registry",
     "Task": "medzoo.data.task",

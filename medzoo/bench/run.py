@@ -32,6 +32,7 @@ from medzoo.bench.run_steps import (
     train_network,
     train_probe,
 )
+from medzoo.bench.segmentation import steps as segmentation
 from medzoo.bench.suite import short_task
 from medzoo.data.task import Task
 from medzoo.errors import DivergedError, ResultError, UsageError
@@ -63,12 +64,13 @@ class CellRun:
         self.protocol: Protocol = protocol_of(self.options, mode)
         self.task: Task = open_task(self.options)
         if self.task.kind not in KINDS:
-            segment = ", and medzoo.segmenter builds the network" if self.task.kind == "segmentation" else ""
             raise UsageError(
-                f"Task {self.task.name} is {self.task.kind}, but the recipes fine-tune and probe classification only. "
-                f"For your own loop, load_task reads the images and labels{segment}.",
+                f"Task {self.task.name} is {self.task.kind}, but the recipes train classification and segmentation only. "
+                "For your own loop, load_task reads the images and labels.",
                 code="task-kind-not-supported",
             )
+        if self.task.kind == "segmentation":
+            segmentation.check_segmentation(self.task, mode, self.protocol)
         self._label_warnings = check_labels(self.task, selects=self.protocol.uses_metric)
 
     def load(self) -> None:
@@ -84,10 +86,13 @@ class CellRun:
 
         options, task = self.options, self.task
         classes = len(task.classes) if self.mode == "finetune" else 0
-        self.model, self.size = load_at_size(
-            options.checkpoint, num_classes=classes, size=self.protocol.size or None, seed=options.seed, hub=options.hub,
-            accept_license=options.accept_license, drop_path=self.protocol.drop_path,
-        )  # fmt: skip
+        if task.kind == "segmentation":
+            self.model, self.size = segmentation.load_network(options, self.protocol, task)
+        else:
+            self.model, self.size = load_at_size(
+                options.checkpoint, num_classes=classes, size=self.protocol.size or None, seed=options.seed, hub=options.hub,
+                accept_license=options.accept_license, drop_path=self.protocol.drop_path,
+            )  # fmt: skip
         self.side = stored_side(self.size, self.protocol.crop_share)
         weights = loaded_weights(self.model, self.size)
         self.identity = identity_of(options, self.mode, self.protocol, task, weights)
@@ -161,6 +166,9 @@ class CellRun:
     def evaluate(self) -> None:
         """Predict on the test split, once, and compute the metrics."""
         task, test = self.task, decoded_split(self.task, "test", self.side)
+        if task.kind == "segmentation":
+            self.metrics, self.predictions = segmentation.evaluate_masks(task, test, self.trained.tuner)
+            return
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
         self.metrics = metrics.compute(task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored)

@@ -13,6 +13,7 @@ from medzoo import progress
 from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.label_checks import undefined_on
+from medzoo.bench.segmentation.steps import saved_parts
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.split_counts import data_counts
 from medzoo.data.task import Task
@@ -35,11 +36,13 @@ class Trained:
         predict: decoded images → probabilities (N, classes).
         selection: how the epoch or the penalty was selected on validation; goes into the result.
         facts: of the training; go into the result.
+        tuner: of a fine-tuning; a segmentation predicts with it.
     """
 
     predict: Callable[[Decoded], np.ndarray]
     selection: dict[str, Any]
     facts: dict[str, Any]
+    tuner: Any = None
 
 
 def decoded_split(task: Task, split: str, size: int) -> Decoded:
@@ -106,18 +109,16 @@ def train_network(
     from medzoo.training.finetune import FineTuner
     from medzoo.training.inputs.evaluation_views import stored_side
     from medzoo.training.run_state.plot_curves import draw_curves
+    from medzoo.training.segmentation.tune import SegmentationTuner
 
-    tuner = FineTuner(
-        model,
-        task.kind,
-        list(task.classes),
-        protocol,
-        size=size,
-        device=options.device,
-        data_on_device=options.data_on_device,
-    )
-    # If the metric does not select the epoch, it may be undefined on the validation split.
-    scored = protocol.uses_metric or undefined_on(task, "validation") is None
+    places: dict[str, Any] = {"size": size, "device": options.device, "data_on_device": options.data_on_device}
+    if task.kind == "segmentation":
+        tuner: FineTuner = SegmentationTuner(model, list(task.classes), protocol, **places)  # type: ignore[arg-type]
+        scored = False  # the tuner computes the Dice itself
+    else:
+        tuner = FineTuner(model, task.kind, list(task.classes), protocol, **places)
+        # If the metric does not select the epoch, it may be undefined on the validation split.
+        scored = protocol.uses_metric or undefined_on(task, "validation") is None
     side = stored_side(size, protocol.crop_share)
     fitted = tuner.fit(
         decoded_split(task, "train", side), decoded_split(task, "validation", side), run, seed=options.seed,
@@ -137,7 +138,7 @@ def train_network(
         facts["stopped_early"] = True
     if fitted.micro_batch_size:
         facts["micro_batch_size"] = fitted.micro_batch_size
-    return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)})
+    return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)}, tuner)
 
 
 def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int) -> Trained:
@@ -232,4 +233,9 @@ def save_checkpoint(
     }
     if task.kind == "multilabel":
         card["problem_type"] = "multi_label_classification"
+    if task.kind == "segmentation":
+        del card["labels"]  # the encoder has no head; the classes are those of the decoder
+        encoder, decoder = saved_parts(options, model, task.classes, size)  # type: ignore[arg-type]
+        save(encoder, run.checkpoint, card=card, decoder=decoder)
+        return
     save(model.cpu().eval(), run.checkpoint, card=card)

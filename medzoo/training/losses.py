@@ -81,7 +81,9 @@ class TaskLoss:
             return F.cross_entropy(logits, label, weight=weights, label_smoothing=self.label_smoothing, reduction="sum")
         target = label if self.kind == "multilabel" else F.one_hot(label, logits.shape[1])
         known = ~torch.isnan(target.float())
-        smooth = torch.where(known, target, 0.0).to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
+        smooth = (
+            torch.where(known, target, 0.0).to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
+        )
         each = F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
         summed = (each * known).sum()
         return summed if self.kind == "multilabel" else summed / logits.shape[1]
