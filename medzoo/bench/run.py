@@ -57,6 +57,7 @@ class CellRun:
     """
 
     outcome: Outcome
+    model: Any  # a timm network, or a segmentation network
 
     def __init__(self, options: CellOptions, mode: Mode = "finetune") -> None:
         options.check()

@@ -11,7 +11,6 @@ import medzoo
 from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.data.split_counts import data_counts
-from medzoo.data.task_registry import open_family
 from medzoo.errors import DivergedError, MedzooError, RunFolderError, UsageError
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -171,12 +170,6 @@ def test_wrong_usage_touches_nothing(options, tmp_path, change, message):
     with raises(UsageError, message):
         run_cell(options(**change))
     assert not list(tmp_path.iterdir())
-
-
-def test_segmentation_is_read_but_not_trained(options, tmp_path):
-    open_family("montgomery").fake(tmp_path / "root", 12)
-    with raises(UsageError, "task-kind-not-supported"):
-        run_cell(options(task="montgomery", root=str(tmp_path / "root")))
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut"])

@@ -17,6 +17,20 @@ Row = dict[str, Any]
 PARTS = ("tp", "fp", "fn")
 
 
+def mask_columns(names: list[str]) -> list[str]:
+    """The columns that a table of predictions of a segmentation should have, for the classes that its names contain.
+
+    Args:
+        names: of the columns of a table.
+
+    >>> mask_columns(["sample", "tp:liver", "pixels"])
+    ['sample', 'patient', 'pixels', 'tp:liver', 'fp:liver', 'fn:liver']
+    """
+    classes = [name.removeprefix("tp:") for name in names if name.startswith("tp:")]
+    counts = [f"{part}:{name}" for name in classes for part in PARTS]
+    return ["sample", "patient", "pixels", *counts, *(["pixel_auroc"] if "pixel_auroc" in names else [])]
+
+
 @dataclass(frozen=True)
 class MaskRows:
     """The pixels of the images of a split.

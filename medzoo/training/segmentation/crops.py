@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,11 +46,11 @@ class CropBatches(Batches):
         tops = np.minimum((drawn[:, 0] * (height - size + 1)).astype(int), height - size)
         lefts = np.minimum((drawn[:, 1] * (width - size + 1)).astype(int), width - size)
 
-        def cut(rows: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+        def cut(rows: Any) -> Any:  # noqa: ANN401 - an array or a tensor
             parts = [
                 row[top : top + size, left : left + size] for row, top, left in zip(rows, tops, lefts, strict=True)
             ]
-            return np.stack(parts) if isinstance(rows, np.ndarray) else torch.stack(parts)  # type: ignore[arg-type]
+            return np.stack(parts) if isinstance(rows, np.ndarray) else torch.stack(parts)
 
         cropped = replace(data, images=cut(images), masks=None if data.masks is None else cut(data.masks[chosen]))
         super()._fill(cropped, np.arange(len(chosen)), indices, views, masks)

@@ -20,6 +20,7 @@ class Pyramid(nn.Module):
         self.out_channels = [channels, *([0] if self.lacks_half else []), *info.channels()]
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The image, and the maps from fine to coarse."""
         maps: list[torch.Tensor] = self.model(x)
         widths = self.out_channels[-len(maps) :]
         maps = [
@@ -39,6 +40,7 @@ class Tokens(nn.Module):
         self.out_channels = info.channels()
 
     def forward(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """The token maps, and the class tokens."""
         getter: Any = self.model
         rows = getter.model.forward_intermediates(
             x, indices=getter.out_indices, intermediates_only=True, return_prefix_tokens=True

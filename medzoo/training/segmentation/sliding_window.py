@@ -29,7 +29,7 @@ def window_starts(length: int, size: int, overlap: float) -> list[int]:
             f"The image has a side of {length} pixels, and the network takes {size}. Give images of at least that size.",
             code="image-smaller-than-window",
         )
-    steps = math.ceil((length - size) / (size * (1 - overlap)))
+    steps = math.ceil((length - size) / max(1, size * (1 - overlap)))
     return [round(number * (length - size) / steps) for number in range(steps + 1)] if steps else [0]
 
 

@@ -165,9 +165,10 @@ class SegmentationTuner(FineTuner):
                     logits = (logits + self._slide(images.flip(-1)).flip(-1)) / 2
             broken = int((~torch.isfinite(logits).flatten(1).all(1)).sum())
             if broken:
+                names = listed(data.ids[rows.start : rows.stop], 3)
                 raise DivergedError(
-                    f"Predictions are NaN or infinite for {broken} of {len(logits)} images ({listed(data.ids[rows.start : rows.stop], 3)}"
-                    "). Try a lower --learning-rate, or --precision fp32.",
+                    f"Predictions are NaN or infinite for {broken} of {len(logits)} images ({names}). Try a lower "
+                    "--learning-rate, or --precision fp32.",
                     code="predictions-not-finite",
                 )
             yield Segmented(rows, logits, _tensor(masks[rows.start : rows.stop]).to(logits.device))
