@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medzoo.training.features import embed
     from medzoo.training.inputs.input_transform import transform
     from medzoo.training.predict.predict import predict
-    from medzoo.training.segmentation import segmenter
+    from medzoo.training.segmentation.network import segmenter
     from medzoo.zoo.add import add
     from medzoo.zoo.check.check import check
     from medzoo.zoo.convert.convert import convert
@@ -43,7 +43,7 @@ _MODULES = {
     "save": "medzoo.zoo.folder.read_write",
     "push": "medzoo.zoo.publish.push",
     "transform": "medzoo.training.inputs.input_transform",
-    "segmenter": "medzoo.training.segmentation",
+    "segmenter": "medzoo.training.segmentation.network",
     "embed": "medzoo.training.features",
     "predict": "medzoo.training.predict.predict",
     "load_task": "medzoo.data.task_registry",

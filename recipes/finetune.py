@@ -1,13 +1,16 @@
-"""Fine-tune all layers of a checkpoint on a classification task, test once, and save the result and the checkpoint.
+"""Fine-tune all layers of a checkpoint on a classification or segmentation task, test once, and save result and checkpoint.
 
     accelerate launch recipes/finetune.py --checkpoint resnet18_cifar-random --task pneumoniamnist --size 28 --epochs 5
     accelerate launch recipes/finetune.py --checkpoint resnet50-radimagenet --task folder:IMAGES --groups patient --seed 1
+    accelerate launch recipes/finetune.py --checkpoint resnet50-imagenet --task drive --root DRIVE --size 512 --batch-size 4
 
 From a wheel: `accelerate launch -m medzoo.recipes.finetune ...`. Options can be in a file: --config FILE.toml.
 The epoch is selected on validation, and the test split is used once. The same command continues a stopped run, with the
 same result bit for bit. What to expect: the first command gives a test AUROC near 0.96 in about 4 minutes on 2 CPU cores
 with bf16 instructions, in about 10 on cores without (AVX2), which compute in fp32. It downloads pneumoniamnist.npz (4 MB),
-or reads it from --root FOLDER.
+or reads it from --root FOLDER. For a segmentation, the checkpoint is the encoder, and the protocol's `decoder` follows it:
+medzoo.segmenter(RUN_FOLDER) gives the trained network, and medzoo.load(RUN_FOLDER) its encoder. Put a plain U-Net with fresh
+weights beside it: --checkpoint unet-scratch.
 """
 
 from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from medzoo.data.task import Task
 
-KINDS = ("binary", "multiclass", "multilabel", "regression")
+KINDS = ("binary", "multiclass", "multilabel", "regression", "segmentation")  # segmentation only in mode "finetune"
 FINISHED = ("ok", "diverged")  # a failed run does not count as a result of its identity
 
 

@@ -20,7 +20,7 @@ def check_labels(task: Task, *, selects: bool) -> list[str]:
     """Refuse a validation split that cannot be used for selection, and list the labels without a defined metric.
 
     Args:
-        task: of classification, with its splits.
+        task: with its splits.
         selects: whether the metric on validation chooses something (an epoch, a penalty).
 
     Returns:
@@ -39,6 +39,8 @@ def check_labels(task: Task, *, selects: bool) -> list[str]:
             "and test. Nothing was trained. Add the images to the data, or give the split of every image in a file (--split-file).",
             code="split-missing",
         )
+    if task.kind == "segmentation":  # Dice is defined for every mask
+        return []
     title = metrics.metric(task.metric).title
     if selects and (reason := undefined_on(task, "validation")):
         raise ResultError(

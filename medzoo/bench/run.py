@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from medzoo.bench.cell_options import CellOptions, precision_choice_of, protocol
 from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
 from medzoo.bench.plot_predictions import draw_predictions
-from medzoo.bench.results.completeness import disagreement, missing_parts
+from medzoo.bench.results.completeness import missing_parts, refuse_difference
 from medzoo.bench.results.folds import fold_facts
 from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.results.store import (
@@ -34,10 +34,11 @@ from medzoo.bench.run_steps import (
     train_network,
     train_probe,
 )
+from medzoo.bench.segmentation import steps as segmentation
 from medzoo.bench.suite import short_task
 from medzoo.bench.trained_folder import calibrate_on_validation, save_checkpoint
 from medzoo.data.task import Task
-from medzoo.errors import DivergedError, ResultError, UsageError
+from medzoo.errors import DivergedError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
 from medzoo.training.options.protocol_options import Mode, Protocol
@@ -59,6 +60,7 @@ class CellRun:
     """
 
     outcome: Outcome
+    model: Any  # a timm network, or a segmentation network
 
     def __init__(self, options: CellOptions, mode: Mode = "finetune") -> None:
         options.check()
@@ -66,12 +68,13 @@ class CellRun:
         self.protocol: Protocol = protocol_of(self.options, mode)
         self.task: Task = open_task(self.options)
         if self.task.kind not in KINDS:
-            segment = ", and medzoo.segmenter builds the network" if self.task.kind == "segmentation" else ""
             raise UsageError(
-                f"Task {self.task.name} is {self.task.kind}, but the recipes fine-tune and probe classification only. "
-                f"For your own loop, load_task reads the images and labels{segment}.",
+                f"Task {self.task.name} is {self.task.kind}, but the recipes train classification and segmentation only. "
+                "For your own loop, load_task reads the images and labels.",
                 code="task-kind-not-supported",
             )
+        if self.task.kind == "segmentation":
+            segmentation.check_segmentation(self.task, mode, self.protocol)
         self._label_warnings = check_labels(self.task, selects=self.protocol.uses_metric)
 
     def load(self) -> None:
@@ -87,15 +90,18 @@ class CellRun:
 
         options, task = self.options, self.task
         classes = len(outputs_of(task)) if self.mode == "finetune" else 0
-        self.model, self.size = load_at_size(
-            options.checkpoint,
-            num_classes=classes,
-            size=self.protocol.size or None,
-            seed=options.seed,
-            hub=options.hub,
-            accept_license=options.accept_license,
-            drop_path=self.protocol.drop_path,
-        )
+        if task.kind == "segmentation":
+            self.model, self.size = segmentation.load_network(options, self.protocol, task)
+        else:
+            self.model, self.size = load_at_size(
+                options.checkpoint,
+                num_classes=classes,
+                size=self.protocol.size or None,
+                seed=options.seed,
+                hub=options.hub,
+                accept_license=options.accept_license,
+                drop_path=self.protocol.drop_path,
+            )
         self.side = stored_side(self.size, self.protocol.crop_share)
         weights = loaded_weights(self.model, self.size)
         self.identity = identity_of(options, self.mode, self.protocol, task, weights)
@@ -156,7 +162,7 @@ class CellRun:
                     raise
         except DivergedError:
             pass
-        _compare(self.outcome, self._known)
+        refuse_difference(self.outcome, self._known)
 
     def replay(self) -> str:
         """Repeat the step at which this run diverged, and report where its numbers stop being finite; call it after `load`.
@@ -175,6 +181,9 @@ class CellRun:
         """Choose temperature and thresholds on validation; then predict on the test split, once, and compute the metrics."""
         self.calibration = calibrate_on_validation(self.task, self.trained, self.side)
         task, test = self.task, decoded_split(self.task, "test", self.side)
+        if task.kind == "segmentation":
+            self.metrics, self.predictions = segmentation.evaluate_masks(task, test, self.trained.tuner)
+            return
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
         self.metrics = metrics.compute(task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored)
@@ -266,18 +275,6 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
         cell.evaluate()
         cell.store()
     return cell.outcome
-
-
-def _compare(outcome: Outcome, known: Mapping[str, Any] | None) -> None:
-    """Refuse a number that differs from the one in the store for this run."""
-    differs = "" if known is None or known["status"] not in FINISHED else disagreement(known, outcome.result)
-    if differs:
-        raise ResultError(
-            f"The result of this run differs from its result in the store: {differs}. The store keeps the first result "
-            f"({outcome.path}), and tables show it. The new result is in {outcome.run} and, as a replicate, in the store. "
-            "Different hardware, different library versions or a changed file can cause this.",
-            code="result-differs-from-stored",
-        )
 
 
 def _default_out(task: Task, identity: dict[str, Any]) -> Path:

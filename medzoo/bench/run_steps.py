@@ -35,11 +35,13 @@ class Trained:
         predict: decoded images → probabilities (N, classes).
         selection: how the epoch or the penalty was selected on validation; goes into the result.
         facts: of the training; go into the result.
+        tuner: of a fine-tuning; a segmentation predicts with it.
     """
 
     predict: Callable[[Decoded], np.ndarray]
     selection: dict[str, Any]
     facts: dict[str, Any]
+    tuner: Any = None
 
 
 def outputs_of(task: Task) -> list[str]:
@@ -128,7 +130,7 @@ def train_network(
         facts["stopped_early"] = True
     if fitted.micro_batch_size:
         facts["micro_batch_size"] = fitted.micro_batch_size
-    return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)})
+    return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)}, tuner)
 
 
 def replay_step(
@@ -160,18 +162,21 @@ def _tuner(
     from medzoo.training.finetune import FineTuner
     from medzoo.training.inputs.evaluation_views import stored_side
 
-    tuner = FineTuner(
-        model,
-        task.kind,
-        list(task.classes),
-        protocol,
-        size=size,
-        device=options.device,
-        data_on_device=options.data_on_device,
-        micro_batch_size=options.micro_batch_size or 0,
-    )
-    # If the metric does not select the epoch, it may be undefined on the validation split.
-    scored = protocol.uses_metric or undefined_on(task, "validation") is None
+    places: dict[str, Any] = {
+        "size": size,
+        "device": options.device,
+        "data_on_device": options.data_on_device,
+        "micro_batch_size": options.micro_batch_size or 0,
+    }
+    if task.kind == "segmentation":
+        from medzoo.training.segmentation.tune import SegmentationTuner
+
+        tuner: FineTuner = SegmentationTuner(model, list(task.classes), protocol, **places)  # type: ignore[arg-type]
+        scored = False  # the tuner computes the Dice itself
+    else:
+        tuner = FineTuner(model, task.kind, list(task.classes), protocol, **places)
+        # If the metric does not select the epoch, it may be undefined on the validation split.
+        scored = protocol.uses_metric or undefined_on(task, "validation") is None
     side = stored_side(size, protocol.crop_share)
     return tuner, {
         "train": decoded_split(task, "train", side),

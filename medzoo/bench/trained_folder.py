@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.run_steps import Trained, check_finite, decoded_split, outputs_of
+from medzoo.bench.segmentation.steps import saved_parts
 from medzoo.data.task import Task
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.options.shared import slug, trained_name
@@ -22,7 +23,7 @@ PROBLEMS = {"multilabel": "multi_label_classification", "regression": "regressio
 
 
 def calibrate_on_validation(task: Task, trained: Trained, side: int) -> Calibration | None:
-    """The temperature and the decision thresholds, chosen on validation; None for a regression.
+    """The temperature and the decision thresholds, chosen on validation; None for a regression or a segmentation.
 
     They are stored with the result and in the trained folder. The metrics and the stored predictions do not use them.
 
@@ -31,7 +32,7 @@ def calibrate_on_validation(task: Task, trained: Trained, side: int) -> Calibrat
         trained: the outcome of the training.
         side: of the decoded images, pixels.
     """
-    if task.kind == "regression":
+    if task.kind in ("regression", "segmentation"):
         return None
     rows = decoded_split(task, "validation", side)
     probabilities = trained.predict(rows)
@@ -100,4 +101,9 @@ def save_checkpoint(
         card["calibration"] = _folder_calibration(task, calibration)
     if task.kind in PROBLEMS:
         card["problem_type"] = PROBLEMS[task.kind]
+    if task.kind == "segmentation":
+        del card["labels"]  # the encoder has no head; the classes are those of the decoder
+        encoder, decoder = saved_parts(options, model, task.classes, size)  # type: ignore[arg-type]
+        save(encoder, run.checkpoint, card=card, decoder=decoder)
+        return
     save(model.cpu().eval(), run.checkpoint, card=card)

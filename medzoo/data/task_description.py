@@ -116,9 +116,7 @@ def _commands(info: TaskInfo) -> str:
             "Then:",
             f"  medzoo tasks check {info.name}{root}{groups}",
             f"  medzoo tasks duplicates {info.name}{root}{groups}",
-            f"  medzoo.segmenter(NAME, classes={len(info.classes) + 1}) in your own training loop: there is no recipe yet"
-            if info.kind == "segmentation"
-            else f"  accelerate launch recipes/finetune.py --checkpoint NAME --task {info.name}{root}{groups}",
+            f"  accelerate launch recipes/finetune.py --checkpoint NAME --task {info.name}{root}{groups}",
         ]
     )
 

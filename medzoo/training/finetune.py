@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, place
@@ -105,6 +106,7 @@ class FineTuner:
         self.data_on_device: Placing = data_on_device
         self.micro_batch_size = micro_batch_size
         self.loss, self.target = TaskLoss(kind, protocol.loss), (0.0, 1.0)
+        self._dropout: RemovableHandle | None = None
         self.convention = convention_of(model)
         self.accelerator = make_accelerator(protocol.precision, device)
 

@@ -14,6 +14,7 @@ from medzoo.training.options.protocol_options import Mode
 from medzoo.zoo.registry.locations import is_folder
 
 if TYPE_CHECKING:
+    from medzoo.bench.results.outcome import Outcome
     from medzoo.training.run_state.run_folder import RunFolder
 
 CLOSE = 1e-9  # tolerance within which two values of a metric are equal
@@ -93,3 +94,23 @@ def _values(result: Mapping[str, Any]) -> dict[tuple[str, str | None], float | N
 
 def _same(one: float | None, two: float | None) -> bool:
     return one == two if one is None or two is None else math.isclose(one, two, rel_tol=CLOSE, abs_tol=CLOSE)
+
+
+def refuse_difference(outcome: Outcome, known: Mapping[str, Any] | None) -> None:
+    """Refuse a number that differs from the one in the store for this run.
+
+    Args:
+        outcome: of the run.
+        known: the stored result, or None.
+
+    Raises:
+        ResultError: both numbers are kept.
+    """
+    differs = "" if known is None or known["status"] not in ("ok", "diverged") else disagreement(known, outcome.result)
+    if differs:
+        raise ResultError(
+            f"The result of this run differs from its result in the store: {differs}. The store keeps the first result "
+            f"({outcome.path}), and tables show it. The new result is in {outcome.run} and, as a replicate, in the store. "
+            "Different hardware, different library versions or a changed file can cause this.",
+            code="result-differs-from-stored",
+        )

@@ -150,6 +150,40 @@ def predictions(
     return pa.table(columns | {f"probability:{name}": scores[:, k] for k, name in enumerate(classes)})
 
 
+def mask_predictions(
+    classes: Sequence[str],
+    ids: Sequence[str],
+    groups: Sequence[str],
+    counts: np.ndarray,
+    pixels: np.ndarray,
+    areas: Sequence[float | None] | None = None,
+    *,
+    salt: str = "medzoo",
+) -> pa.Table:
+    """The table of predictions of a segmentation: one row per image, from which every Dice and IoU can be computed again.
+
+    Args:
+        classes: names, without the background.
+        ids: of the N images.
+        groups: the patient of each image.
+        counts: (N, classes, 3) true positive, false positive and false negative pixels.
+        pixels: (N,) annotated pixels.
+        areas: AUROC of the pixels inside the field of view of each image, None where undefined; None without such fields.
+        salt: as for `predictions`.
+
+    Returns:
+        Columns sample and patient (salted), pixels, tp:NAME, fp:NAME and fn:NAME of every class, and pixel_auroc.
+    """
+    pa = _pyarrow()
+    columns: dict[str, Any] = {"sample": [_salted(salt, x) for x in ids], "patient": [_salted(salt, x) for x in groups]}
+    columns["pixels"] = np.asarray(pixels, dtype=np.int64)
+    for k, name in enumerate(classes):
+        columns |= {f"{part}:{name}": counts[:, k, place] for place, part in enumerate(("tp", "fp", "fn"))}
+    if areas is not None:
+        columns["pixel_auroc"] = pa.array(areas, pa.float64())
+    return pa.table(columns)
+
+
 def headline_value(result: Mapping[str, Any]) -> float | None:
     """The primary metric of a result; None if it is undefined, or the run is not ok."""
     if result["status"] != "ok":

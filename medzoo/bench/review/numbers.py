@@ -11,6 +11,7 @@ import numpy as np
 
 from medzoo import store
 from medzoo.bench import metrics
+from medzoo.bench.segmentation.scores import MaskRows, mask_scores
 from medzoo.bench.sharing.identity_check import known_task
 from medzoo.bench.sharing.pseudonymize import has_labels, is_salted
 from medzoo.bench.sharing.untrusted import read_predictions, unpacked
@@ -70,6 +71,10 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         yield "labels", "The predictions have no labels, so the numbers cannot be verified without the data."
         return
 
+    if "pixels" in table.column_names:
+        yield from _masks(result, table)
+        return
+
     # labels and probabilities must fit the task
     try:
         kind, classes, labels, scores, patients = unpacked(table)
@@ -97,6 +102,28 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         yield "metrics", f"The metrics cannot be computed from the predictions: {error}"
         return
     yield from _compared(kind, result["metrics"], computed)
+
+
+def _masks(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, str]]:
+    """The problems of the numbers of a segmentation."""
+    if any(table[name].null_count for name in table.column_names if name != "pixel_auroc") or not table.num_rows:
+        yield "range", "The predictions have no rows, or a row without a count."
+        return
+    rows = MaskRows.from_table(table)
+    facts = known_task(result)
+    if facts is not None and (facts.kind != "segmentation" or rows.classes != facts.classes):
+        yield (
+            "columns",
+            f"The classes of a {facts.kind} task should be {listed(facts.classes)}, not {listed(rows.classes)}.",
+        )
+        return
+    if rows.counts.min() < 0 or (rows.counts.sum(axis=2) > rows.pixels[:, None]).any():
+        yield "range", "A case has a count of pixels below 0 or above the pixels of its image."
+        return
+    if any(value is not None and not 0 <= value <= 1 for value in rows.areas or ()):
+        yield "range", "A pixel_auroc is outside 0 to 1."
+        return
+    yield from _compared("segmentation", result["metrics"], mask_scores(rows))
 
 
 def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:

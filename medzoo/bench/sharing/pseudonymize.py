@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MARK = (b"medzoo", b"predictions/1 salted")  # metadata of a file of predictions that may be published
 SHORTEST = 16  # characters
 SALTED = ("sample", "patient")
+LABELS = ("label", "mask", "tp", "fp", "fn", "pixel_auroc")  # columns that contain the label or the area of a case
 
 
 def check_salt(salt: str) -> str:
@@ -137,10 +138,10 @@ def salted(table: pa.Table, salt: str) -> pa.Table:
 
 
 def without_labels(table: pa.Table) -> pa.Table:
-    """Predictions with ids and probabilities only, for data whose terms forbid publishing the labels."""
-    return table.select([name for name in table.column_names if name.partition(":")[0] not in ("label", "mask")])
+    """Predictions without labels (of a segmentation: only ids and sizes), for data whose terms forbid publishing the labels."""
+    return table.select([name for name in table.column_names if name.partition(":")[0] not in LABELS])
 
 
 def has_labels(table: pa.Table) -> bool:
     """Whether predictions contain the labels of their cases."""
-    return any(name.partition(":")[0] == "label" for name in table.column_names)
+    return any(name.partition(":")[0] in ("label", "tp") for name in table.column_names)

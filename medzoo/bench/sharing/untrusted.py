@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.bench.results.schema import validate
+from medzoo.bench.segmentation.scores import PARTS, mask_columns
 from medzoo.bench.sharing.pseudonymize import MARK
 from medzoo.errors import ResultError, listed
 
@@ -177,6 +178,8 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
     if not any(name.partition(":")[0] in ("label", "mask") for name in names):  # labels that may not be published
         labels = masks = []
     expected = ["sample", "patient", *labels, *masks, *(f"probability:{name}" for name in classes)]
+    if "pixels" in names:  # a segmentation
+        expected = mask_columns(names)
 
     # names, order, types and metadata
     wrong = [f"{name!r:.80} is not allowed" for name in names if name not in expected]
@@ -184,7 +187,7 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
     wrong += [f"{name!r:.80} occurs twice" for name in sorted(set(names)) if names.count(name) > 1]
     if not wrong and names != expected:
         wrong.append(f"the order should be {listed(expected, 8)}")
-    if not classes:
+    if not classes and "pixels" not in names:
         wrong.append("there is no probability:CLASS")
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
@@ -195,6 +198,8 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
             "mask": pa.types.is_boolean(kind),
             "label": pa.types.is_integer(kind),
             "probability": pa.types.is_floating(kind),
+            **dict.fromkeys(("pixels", *PARTS), pa.types.is_integer(kind)),
+            "pixel_auroc": pa.types.is_floating(kind),
         }.get(first, True)
         wrong += [] if valid else [f"{field.name} has the type {kind}"]
         wrong += [f"{field.name} has metadata"] if field.metadata else []

@@ -88,6 +88,18 @@ class Protocol:
         "decay of a moving average of the weights, which is tested; 0 is off", 0.0, least=0, most=0.99999
     )
 
+    # segmentation
+    decoder: Literal["auto", "unet", "upernet", "dpt", "linear"] = option(
+        "auto: unet, or dpt for plain transformers", "auto"
+    )
+    segmentation_loss: Literal["dice_ce", "dice", "ce", "dice_focal", "focal"] = option(
+        "ce is binary cross-entropy for one class", "dice_ce"
+    )
+    dice_over: Literal["image", "batch"] = option("the pixels of a soft Dice in the loss", "image")
+    window_overlap: float = option(
+        "share of a window that the next one repeats, where stored images exceed the input", 0.5, least=0, most=0.9
+    )
+
     # a probe on frozen features
     regularisation: tuple[float, ...] = option("values that a probe tries: C (linear) or alpha (ridge)", (), least=0)
     neighbours: tuple[int, ...] = option("numbers of neighbours that a kNN probe tries", (), least=1)

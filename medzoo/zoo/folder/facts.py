@@ -115,6 +115,23 @@ def calibration_problem(calibration: FolderCalibration | None, classes: int, pro
 
 
 @dataclass(frozen=True)
+class TrainedDecoder:
+    """The decoder of a segmentation network, in decoder.safetensors beside the weights of its encoder.
+
+    Args:
+        name: of the decoder.
+        classes: names, without the background.
+        size: side of the images in training, pixels.
+        sha256: of the file.
+    """
+
+    name: Literal["unet", "upernet", "dpt", "linear"]
+    classes: tuple[str, ...]
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class FolderFacts:
     """The `medzoo` block of config.json; a closed schema."""
 
@@ -129,6 +146,7 @@ class FolderFacts:
     environment: Mapping[str, str] = field(default_factory=dict)
     golden: Golden | None = None
     source: Source | None = None
+    decoder: TrainedDecoder | None = None
     citation: Citation | None = None
     note: str | None = None
     calibration: FolderCalibration | None = None

@@ -17,15 +17,17 @@ from medzoo.zoo.models import build
 from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
 from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
 from medzoo.zoo.registry.checkpoint import Checkpoint, Input
-from medzoo.zoo.registry.locations import CARD, CONFIG, ORIGIN, WEIGHTS, LocatedFolder
+from medzoo.zoo.registry.locations import CARD, CONFIG, DECODER, ORIGIN, WEIGHTS, LocatedFolder
 from medzoo.zoo.registry.registry import own_dir
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from medzoo.zoo.folder.facts import TrainedDecoder
+
 FILES = (WEIGHTS, CONFIG, CARD)
-EXTRA = (".gitattributes", ORIGIN)  # other files that a checkpoint's folder may have
+EXTRA = (".gitattributes", ORIGIN, DECODER)  # other files that a checkpoint's folder may have
 
 CONVENTION = ("mean", "std", "channels", "rule", "clip")  # the input convention of the weights
 
@@ -44,13 +46,43 @@ def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:
     return config
 
 
-def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike[str], config: FolderConfig) -> Path:
+def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]:
+    """The tensors of a trained decoder.
+
+    Args:
+        folder: of the checkpoint.
+        facts: of its config.json.
+
+    Raises:
+        IntegrityError: if the file is missing, or is not the one that config.json names.
+    """
+    path = folder / DECODER
+    if not path.is_file():
+        raise IntegrityError(
+            f"{path} is missing, but config.json names a trained decoder. Copy the whole folder.",
+            code="decoder-file-missing",
+        )
+    if (digest := store.sha256_file(path)) != facts.sha256:
+        raise IntegrityError(
+            f"{path} has the sha256 {digest}, but config.json says {facts.sha256}: the file was changed or damaged.",
+            code="decoder-hash-wrong",
+        )
+    return read_weights(path)
+
+
+def write_folder(
+    state: Mapping[str, torch.Tensor],
+    directory: str | os.PathLike[str],
+    config: FolderConfig,
+    decoder: Mapping[str, torch.Tensor] | None = None,
+) -> Path:
     """Write a complete folder or nothing, check that it loads as the same network, and replace an older one.
 
     Args:
         state: the tensors, by timm's names.
         directory: the folder; an older checkpoint in it is replaced, other files are never changed.
         config: its configuration, with facts; `facts.sha256` and the golden features are filled in.
+        decoder: the tensors of a segmentation decoder, if `facts.decoder` names one; its sha256 is filled in.
 
     Returns:
         The folder.
@@ -78,6 +110,10 @@ def write_folder(state: Mapping[str, torch.Tensor], directory: str | os.PathLike
             model.reset_classifier(0)  # type: ignore[operator]
         golden = compute_golden(model, config.in_chans, config.input.size)
         facts = replace(config.facts, sha256=store.sha256_file(folder / WEIGHTS), golden=golden)
+        if decoder is not None and facts.decoder is not None:
+            refuse_impossible(decoder, f"The decoder of {config.name}", IntegrityError)
+            write_weights(decoder, folder / DECODER)
+            facts = replace(facts, decoder=replace(facts.decoder, sha256=store.sha256_file(folder / DECODER)))
         config = replace(config, path=folder, facts=facts)
         store.write_json(folder / CONFIG, to_json(config, int(model.num_features)))  # type: ignore[arg-type]
         read_folder(folder)
@@ -103,7 +139,13 @@ def _check_directory(directory: Path) -> None:
             )
 
 
-def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoint | Mapping[str, Any]) -> Path:
+def save(
+    model: nn.Module,
+    directory: str | os.PathLike[str],
+    *,
+    card: Checkpoint | Mapping[str, Any],
+    decoder: tuple[TrainedDecoder, Mapping[str, torch.Tensor]] | None = None,
+) -> Path:
     """Write any timm model as a folder that medzoo, timm and transformers can load.
 
     Args:
@@ -112,6 +154,7 @@ def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoin
         card: a Checkpoint, or a dict with at least name, license and data (and labels for a head). Optional keys: method,
             lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note, calibration (temperature,
             thresholds, rule, split; `medzoo.predict` applies it).
+        decoder: of a segmentation network whose encoder is the model: its facts and tensors.
 
     Returns:
         The folder.
@@ -130,7 +173,11 @@ def save(model: nn.Module, directory: str | os.PathLike[str], *, card: Checkpoin
     config = folder_config(model, card)
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     _check_same_function(model, state, config)
-    return write_folder(state, directory, config)
+    if decoder is None:
+        return write_folder(state, directory, config)
+    assert config.facts is not None
+    config = replace(config, facts=replace(config.facts, decoder=decoder[0]))
+    return write_folder(state, directory, config, decoder[1])
 
 
 def _check_same_function(model: nn.Module, state: Mapping[str, torch.Tensor], config: FolderConfig) -> None:

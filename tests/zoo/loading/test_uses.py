@@ -15,7 +15,7 @@ from zoo_samples import draw_statistics
 import medzoo
 import medzoo.zoo.variants
 from medzoo.errors import UsageError
-from medzoo.training.segmentation import segmenter
+from medzoo.training.segmentation.network import segmenter
 from medzoo.zoo.loading.assemble import draw
 from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.models import build

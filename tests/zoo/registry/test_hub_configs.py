@@ -53,7 +53,7 @@ TERMS = {
     }.items()
 }
 NAMES = [name for names in TERMS.values() for name in names]
-EXTRAS = {"resnet10t-random", "resnet18_cifar-random"}
+EXTRAS = {"resnet10t-random", "resnet18_cifar-random", "unet-random"}
 WEIGHTS = [name for name in NAMES if not name.endswith("-random")]
 # a data token that says more than which images: the training framework, the objective's variant, the start, the trainer
 DATA = {

@@ -1,0 +1,244 @@
+"""Fine-tune a segmentation network on the masks of a task; this module does not use the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from medzoo.data.decode_cache.decoded import Decoded
+from medzoo.data.decode_cache.device import Placing, place, to_tensor
+from medzoo.data.transforms.apply import normalise, to_unit, whole
+from medzoo.errors import DataContractError, DivergedError, listed
+from medzoo.training.distributed import mean_over_processes
+from medzoo.training.finetune import FineTuner, Score
+from medzoo.training.inputs.batches import Batches
+from medzoo.training.inputs.device_placement import place_rows
+from medzoo.training.loop import Loop
+from medzoo.training.options.protocol_options import Protocol
+from medzoo.training.run_state.run_folder import RunFolder
+from medzoo.training.segmentation.counts import dice_of, pixel_counts
+from medzoo.training.segmentation.crops import CropBatches
+from medzoo.training.segmentation.losses import NOT_ANNOTATED, SegmentationLoss
+from medzoo.training.segmentation.network import Segmenter
+from medzoo.training.segmentation.protocol_checks import check_protocol
+from medzoo.training.segmentation.sliding_window import slide
+
+IMAGES = 16  # that are segmented together in an evaluation
+
+
+class SegmentationObjective(nn.Module):
+    """The loss of a task on the masks that a network predicts.
+
+    Args:
+        backbone: a segmentation network.
+        loss: between logits and masks.
+    """
+
+    def __init__(self, backbone: nn.Module, loss: SegmentationLoss) -> None:
+        super().__init__()
+        self.backbone, self.loss = backbone, loss
+        if loss.is_sum_over_images:  # the loop computes a batch in pieces only if the objective has `terms`
+            self.terms = self._terms
+
+    def _terms(self, batch: dict[str, Any]) -> torch.Tensor:
+        """What the two sums of this process are divided by, so that the mean over the processes is that of the whole batch."""
+        terms = self.loss.terms(batch["mask"])
+        return torch.stack([mean_over_processes(value) for value in terms])
+
+    def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
+        """The loss of a batch with "image" (N, C, H, W) and "mask" (N, H, W); "terms" if it is a part of a batch."""
+        logits = self.backbone(batch["image"]).float()
+        terms = batch["terms"] if "terms" in batch else self._terms(batch)
+        return {"loss": self.loss(logits, batch["mask"], terms)}
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """Some images with their logits.
+
+    Args:
+        rows: numbers in the split.
+        logits: (N, outputs, H, W) float32.
+        masks: (N, H, W) uint8, on the device of the logits.
+    """
+
+    rows: range
+    logits: torch.Tensor
+    masks: torch.Tensor
+
+
+class SegmentationTuner(FineTuner):
+    """One fine-tuning with masks: fit on train, select on validation, then segment any split.
+
+    Args:
+        model: a segmentation network with `outputs_of(len(classes))` outputs.
+        classes: names, without the background.
+        protocol: resolved options.
+        size: side of the network's input, pixels; stored rows may be larger.
+        device: "auto" or "cpu".
+        data_on_device: whether rows are kept on the device: "auto", "never" or "always".
+        micro_batch_size: images of one forward pass; 0 computes a batch in one.
+
+    Raises:
+        UsageError: for options of the protocol that a segmentation cannot use.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        classes: list[str],
+        protocol: Protocol,
+        *,
+        size: int,
+        device: str,
+        data_on_device: Placing = "auto",
+        micro_batch_size: int = 0,
+    ) -> None:
+        check_protocol(protocol)
+        super().__init__(
+            model, "segmentation", classes, protocol, size=size, device=device, data_on_device=data_on_device,
+            micro_batch_size=micro_batch_size,
+        )  # fmt: skip
+        self.mask_loss = SegmentationLoss(len(classes), protocol.segmentation_loss, protocol.dice_over)
+
+    def loop(
+        self,
+        train: Decoded,
+        validation: Decoded,
+        run: RunFolder,
+        *,
+        seed: int,
+        num_workers: int,
+        score: Score | None = None,
+        worded: Callable[[float], str] = "Dice {:.4f}".format,
+    ) -> Loop:
+        """The training loop of this task, not started.
+
+        Args:
+            train: decoded training rows with masks.
+            validation: decoded rows that choose the epoch, by the mean Dice per image.
+            run: the open run folder.
+            seed: of order, augmentation and noise.
+            num_workers: processes that make batches.
+            score: not used.
+            worded: formats a score.
+        """
+        device = self.accelerator.device
+        for split, rows in (("train", train), ("validation", validation)):
+            check_masks(rows, self.classes, split)
+        batches = self._batches(place_rows(train, device, self.data_on_device, run), seed)
+        validation = place(validation, device, self.data_on_device)
+        objective, plan = SegmentationObjective(self.model, self.mask_loss), self._plan(seed, num_workers)
+        return Loop(objective, batches, plan, run, self.accelerator, lambda: self._validate(validation), worded=worded)
+
+    def segment(self, data: Decoded, *, flipped: bool | None = None) -> Iterator[Segmented]:
+        """The logits of a split, some images at a time; images larger than the input are covered by overlapping windows.
+
+        Args:
+            data: decoded rows with masks.
+            flipped: whether to average with the logits of the mirror image; None takes the protocol's `augmented_test`.
+
+        Raises:
+            DivergedError: if logits are not finite.
+        """
+        flipped = self.protocol.augmented_test == "flip" if flipped is None else flipped
+        masks = _masks_of(data)
+        self.model.eval()
+        for first in range(0, len(data.ids), IMAGES):
+            rows = range(first, min(first + IMAGES, len(data.ids)))
+            images = self._images(data.images[rows.start : rows.stop], data.scale)
+            with torch.inference_mode(), self.accelerator.autocast():
+                logits = self._slide(images)
+                if flipped:
+                    logits = (logits + self._slide(images.flip(-1)).flip(-1)) / 2
+            broken = int((~torch.isfinite(logits).flatten(1).all(1)).sum())
+            if broken:
+                names = listed(data.ids[rows.start : rows.stop], 3)
+                raise DivergedError(
+                    f"Predictions are NaN or infinite for {broken} of {len(logits)} images ({names}). Try a lower "
+                    "--learning-rate, or --precision fp32.",
+                    code="predictions-not-finite",
+                )
+            yield Segmented(rows, logits, _tensor(masks[rows.start : rows.stop]).to(logits.device))
+
+    def counts(self, data: Decoded, *, flipped: bool | None = None) -> np.ndarray:
+        """The pixels (N, classes, 3) of a split, as in `pixel_counts`.
+
+        Args:
+            data: as for `segment`.
+            flipped: as for `segment`.
+        """
+        parts = self.segment(data, flipped=flipped)
+        return np.concatenate([pixel_counts(part.logits, part.masks, len(self.classes)) for part in parts])
+
+    def _validate(self, data: Decoded) -> tuple[float, float]:
+        """The mean Dice per image, and the loss."""
+        loss = replace(self.mask_loss, over="image")  # the batches of an evaluation are not those of the training
+        counts, sums, terms = [], torch.zeros(2), torch.zeros(2)
+        for part in self.segment(data, flipped=False):
+            counts.append(pixel_counts(part.logits, part.masks, len(self.classes)))
+            sums += loss.sums(part.logits, part.masks).cpu()
+            terms += loss.terms(part.masks).cpu()
+        return float(dice_of(np.concatenate(counts)).mean()), float((sums / terms.clamp_min(1)).sum())
+
+    def _slide(self, images: torch.Tensor) -> torch.Tensor:
+        return slide(self.model, images, self.size, overlap=self.protocol.window_overlap, batch_size=IMAGES)
+
+    def _images(self, rows: np.ndarray | torch.Tensor, scale: float) -> torch.Tensor:
+        device = self.accelerator.device
+        if isinstance(rows, np.ndarray) and device.type != "cpu":
+            rows = to_tensor(rows, device)
+        unit = to_unit(rows, scale, self.convention.rule)
+        unit = whole(unit, max(self.size, unit.shape[-1]))
+        return normalise(unit, self.convention).to(device, memory_format=torch.channels_last)
+
+    def _batches(self, rows: Decoded, seed: int) -> Batches:
+        batches = super()._batches(rows, seed)
+        larger = rows.images[:1].shape[1] > self.size
+        return CropBatches.from_batches(batches) if larger else batches
+
+
+def check_masks(data: Decoded, classes: list[str], split: str) -> None:
+    """Check that all masks contain only the background, the classes, and pixels without annotation.
+
+    Args:
+        data: decoded rows.
+        classes: names, without the background.
+        split: for the message.
+
+    Raises:
+        DataContractError: if the rows have no masks, or with the images whose masks have other values.
+    """
+    masks = _masks_of(data)
+    wrong = []
+    for first in range(0, len(data.ids), 256):
+        block = _tensor(masks[first : first + 256])
+        bad = ((block > len(classes)) & (block != NOT_ANNOTATED)).flatten(1).any(1)
+        wrong += [
+            f"{data.ids[first + row]}: {int(block[row][block[row] != NOT_ANNOTATED].max())}"
+            for row in bad.nonzero()[:, 0].tolist()
+        ]
+    if wrong:
+        raise DataContractError(
+            f"{split}: {len(wrong)} masks have values outside 0 to {len(classes)} ({listed(classes)}): {listed(wrong)}. "
+            f"0 is the background, and {NOT_ANNOTATED} is a pixel without annotation.",
+            code="mask-value-outside-classes",
+        )
+
+
+def _masks_of(data: Decoded) -> Any:  # noqa: ANN401 - a RowArray
+    if data.masks is None:
+        raise DataContractError(
+            f"The images ({listed(data.ids, 3)}) have no masks. A segmentation needs a mask of every image.",
+            code="task-without-masks",
+        )
+    return data.masks
+
+
+def _tensor(rows: np.ndarray | torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows
