@@ -139,7 +139,7 @@ def test_converted_files_compute_what_upstream_computes(tmp_path, identifier):
 @pytest.mark.parametrize(
     ("identifier", "legacy"),
     [
-        # as long as the rest of the fast tests' conversions: test_sandbox.py converts a small file of this layout apart
+        # a file of full size; test_sandbox.py converts a small file of this layout in a process of its own
         pytest.param("moco-v2", True, marks=pytest.mark.long, id="torch's old layout"),
         pytest.param("torchxrayvision-densenet121", True, id="a pickled network"),
         pytest.param("keras-resnet50", False, id="HDF5"),
