@@ -15,16 +15,7 @@ from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
 from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
-from medzoo.zoo.folder.facts import (
-    SCHEMA,
-    SCHEMA_2,
-    FolderCalibration,
-    FolderFacts,
-    Rule,
-    Source,
-    Step,
-    calibration_problem,
-)
+from medzoo.zoo.folder.facts import FolderCalibration, FolderFacts, Rule, Source, Step, lowest_schema, wrong_calibration
 from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
@@ -166,7 +157,7 @@ def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source
     """The `medzoo` block of a card; `write_folder` fills in sha256 and golden features."""
     assert isinstance(card.license, License)
     return FolderFacts(
-        schema=SCHEMA_2 if card.calibration else SCHEMA, name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
+        schema=lowest_schema(card.calibration), name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
         input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters), results=card.results,
         environment=dict(card.environment) or written_with(), source=source, citation=card.citation, note=card.note,
         calibration=card.calibration,
@@ -215,7 +206,7 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         raise CardError(
             "The card has labels or a problem_type, but the model has no head. Remove them.", code="labels-without-head"
         )
-    if wrong := calibration_problem(read.calibration, classes, read.problem_type):
+    if wrong := wrong_calibration(read.calibration, classes, read.problem_type):
         raise CardError(f"The card's calibration: {wrong}", code="calibration-invalid")
     # only a full licence, not a bare id, can forbid redistribution
     given = card.license if isinstance(card, Checkpoint) else card["license"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from medzoo.closed_schema import parse, plain
 from medzoo.errors import IntegrityError
-from medzoo.zoo.folder.facts import SCHEMA, SCHEMA_2, SCHEMAS, FolderFacts, Rule, calibration_problem
+from medzoo.zoo.folder.facts import SCHEMA, SCHEMA_2, SCHEMAS, FolderFacts, Rule, lowest_schema, wrong_calibration
 from medzoo.zoo.folder.strict_json import strict_json
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import Input, number_problems
@@ -210,9 +210,9 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
     for problem in number_problems(config.input) if facts is not None else ():
         raise IntegrityError(f"{path}: {problem}", code="input-invalid")
     calibration = facts.calibration if facts is not None else None
-    wrong = calibration_problem(calibration, classes, config.problem_type)
-    if facts is not None and calibration is not None and facts.schema == SCHEMA:
-        wrong = f"the schema {SCHEMA} has no key 'calibration'; {SCHEMA_2} has it."
+    wrong = wrong_calibration(calibration, classes, config.problem_type)
+    if facts is not None and facts.schema == SCHEMA and lowest_schema(calibration, facts.decoder) != SCHEMA:
+        wrong = f"the schema {SCHEMA} has no keys 'calibration' and 'decoder'; {SCHEMA_2} has them."
     if wrong:
         raise IntegrityError(f"{path}: calibration: {wrong}", code="calibration-invalid")
     return config

@@ -13,8 +13,8 @@ from medzoo.zoo.registry.licenses import License
 
 Schema = Literal["medzoo.folder/1", "medzoo.folder/2"]
 SCHEMA: Schema = "medzoo.folder/1"
-# Version 2 adds `calibration`. A folder gets the lowest version that has its keys, so that earlier versions of medzoo read every
-# folder without a calibration, and ask for an update where they would not know the key.
+# Version 2 adds `calibration` and `decoder`. A folder gets the lowest version that has its keys: earlier versions of medzoo read
+# every folder without them, and ask for an update where they would not know the key.
 SCHEMA_2: Schema = "medzoo.folder/2"
 SCHEMAS: tuple[str, ...] = (SCHEMA, SCHEMA_2)
 
@@ -89,7 +89,7 @@ class FolderCalibration:
     split: str | None = None
 
 
-def calibration_problem(calibration: FolderCalibration | None, classes: int, problem_type: str | None) -> str | None:
+def wrong_calibration(calibration: FolderCalibration | None, classes: int, problem_type: str | None) -> str | None:
     """What is wrong with a calibration, as a sentence; None if it fits the head.
 
     Args:
@@ -97,7 +97,7 @@ def calibration_problem(calibration: FolderCalibration | None, classes: int, pro
         classes: outputs of the head.
         problem_type: transformers' name of it.
 
-    >>> calibration_problem(FolderCalibration(1.3, (0.4,)), 2, None), calibration_problem(FolderCalibration(0.0), 2, None)
+    >>> wrong_calibration(FolderCalibration(1.3, (0.4,)), 2, None), wrong_calibration(FolderCalibration(0.0), 2, None)
     (None, 'temperature is 0.0; it must be a finite number above 0.')
     """
     if calibration is None:
@@ -129,6 +129,19 @@ class TrainedDecoder:
     classes: tuple[str, ...]
     size: int
     sha256: str
+
+
+def lowest_schema(calibration: FolderCalibration | None, decoder: TrainedDecoder | None = None) -> Schema:
+    """The lowest version that has the keys of a folder.
+
+    Args:
+        calibration: of its head.
+        decoder: beside its weights.
+
+    >>> lowest_schema(None), lowest_schema(FolderCalibration())
+    ('medzoo.folder/1', 'medzoo.folder/2')
+    """
+    return SCHEMA if calibration is None and decoder is None else SCHEMA_2
 
 
 @dataclass(frozen=True)
