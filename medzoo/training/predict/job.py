@@ -17,7 +17,7 @@ from medzoo.training.inputs.input_transform import transform
 from medzoo.training.predict.decode import Decoder, Failed, Ready, decoded, worker_pool
 from medzoo.training.predict.head import Columns
 from medzoo.training.predict.inputs import Inputs
-from medzoo.training.predict.network import Network, Outputs
+from medzoo.training.predict.network import Network, NetworkOutputs
 from medzoo.training.predict.options import NAMED, PredictOptions, Summary, failed_text
 from medzoo.training.predict.overlay import write_png
 from medzoo.training.predict.patients import PatientMeans
@@ -140,7 +140,7 @@ class Job:
                 self.means.add(one.patient_id, main[place])
             summary.images += 1
 
-    def _row(self, one: Ready, place: int, outputs: Outputs, number: int) -> list[Any]:
+    def _row(self, one: Ready, place: int, outputs: NetworkOutputs, number: int) -> list[Any]:
         row = [one.item.path, one.item.key, one.patient_id]
         head = self.network.head
         if head is not None and outputs.probabilities is not None:

@@ -21,7 +21,7 @@ from medzoo.zoo.registry.registry import text_of
 
 
 @dataclass(frozen=True)
-class Outputs:
+class NetworkOutputs:
     """The outputs for a batch.
 
     Args:
@@ -109,7 +109,7 @@ class Network:
             )
         return last
 
-    def __call__(self, batch: torch.Tensor) -> Outputs:
+    def __call__(self, batch: torch.Tensor) -> NetworkOutputs:
         """The outputs for normalised images.
 
         Args:
@@ -128,9 +128,9 @@ class Network:
                 handle.remove()
         raw = logits.float().cpu()
         if self.head is None:
-            return Outputs(None, raw.numpy())
+            return NetworkOutputs(None, raw.numpy())
         vectors = caught[-1].numpy() if caught else None
-        return Outputs(self.head.probabilities(raw.numpy()), vectors, heat, explained)
+        return NetworkOutputs(self.head.probabilities(raw.numpy()), vectors, heat, explained)
 
     def _forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, np.ndarray | None, tuple[int, ...]]:
         if self.explain is None:
