@@ -138,7 +138,7 @@ def salted(table: pa.Table, salt: str) -> pa.Table:
 
 
 def without_labels(table: pa.Table) -> pa.Table:
-    """Predictions without labels (of a segmentation: only ids and image sizes), for data whose terms forbid publishing the labels."""
+    """Predictions without labels (of a segmentation: ids and image sizes), for data whose terms forbid publishing labels."""
     return table.select([name for name in table.column_names if name.partition(":")[0] not in LABELS])
 
 

@@ -67,7 +67,7 @@ class Source:
 
 @dataclass(frozen=True)
 class TrainedDecoder:
-    """The decoder of a segmentation network, in decoder.safetensors beside the weights of its encoder.
+    """The decoder of a segmentation network, in decoder.safetensors next to the weights of its encoder.
 
     Args:
         name: of the decoder.
