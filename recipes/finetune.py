@@ -10,7 +10,7 @@ same result bit for bit. What to expect: the first command gives a test AUROC ne
 with bf16 instructions, in about 10 on cores without (AVX2), which compute in fp32. It downloads pneumoniamnist.npz (4 MB),
 or reads it from --root FOLDER. For a segmentation, the checkpoint is the encoder, and the protocol's `decoder` follows it:
 medzoo.segmenter(RUN_FOLDER) gives the trained network, and medzoo.load(RUN_FOLDER) its encoder. Put a plain U-Net with fresh
-weights beside it: --checkpoint unet-scratch.
+weights in the same table: --checkpoint unet-scratch.
 """
 
 from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults

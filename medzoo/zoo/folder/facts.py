@@ -116,7 +116,7 @@ def wrong_calibration(calibration: FolderCalibration | None, classes: int, probl
 
 @dataclass(frozen=True)
 class TrainedDecoder:
-    """The decoder of a segmentation network, in decoder.safetensors beside the weights of its encoder.
+    """The decoder of a segmentation network, in decoder.safetensors next to the weights of its encoder.
 
     Args:
         name: of the decoder.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medzoo.zoo.registry.checkpoint import Checkpoint
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-DECODER = "decoder.safetensors"  # of a segmentation network, beside the weights of its encoder
+DECODER = "decoder.safetensors"  # of a segmentation network, next to the weights of its encoder
 TERMS = ("LICENSE", "NOTICE")  # files that a licence may require with the weights
 ORIGIN = "origin.json"  # in a directory hub: the commit that a copy was fetched from
 ORGANISATION = "medzoo"
