@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -57,7 +58,13 @@ def batch_rows(seed: int, step: int, batch_size: int, rows: int) -> np.ndarray:
     """
     size = min(batch_size, rows)
     epoch, place = divmod(step, rows // size)
-    return permutation("head grid", seed, epoch, rows)[place * size : (place + 1) * size]
+    return _epoch_order(seed, epoch, rows)[place * size : (place + 1) * size]
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """The permutation of an epoch; its steps share it."""
+    return permutation("head grid", seed, epoch, rows)
 
 
 def fit_head_grid(
@@ -117,8 +124,7 @@ def fit_head_grid(
         for part, weight, bias, speed in zip(inputs, weights, biases, speeds, strict=True):
             batch = part[chosen]
             missed = _residual(batch, weight, bias, aims, multilabel)
-            slope = (missed.flatten(1).T @ batch).view_as(weight)
-            speed[0].mul_(momentum).add_(slope)
+            speed[0].flatten(0, 1).addmm_(missed.flatten(1).T, batch, beta=momentum)  # a view: changed in place
             speed[1].mul_(momentum).add_(missed.sum(0))
             weight.addcmul_(pace[:, None, None], speed[0], value=-1.0)
             bias.addcmul_(pace[:, None], speed[1], value=-1.0)

