@@ -67,6 +67,8 @@ CALLS = {
     "embed": lambda x: medzoo.embed(x, None),
     "embed of": lambda x: medzoo.embed(net(), x),
     "embed a split of": lambda x: medzoo.embed(net(), (x, "train")),
+    "predict": lambda x: medzoo.predict(x, ["no-such-image.png"]),
+    "predict images": lambda x: medzoo.predict("no-such-run", x),
     "list_models": lambda x: medzoo.list_models(x),
     "list_models by architecture": lambda x: medzoo.list_models(architecture=x),
     "convert": lambda x: medzoo.convert(x, "resnet50-radimagenet"),

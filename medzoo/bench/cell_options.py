@@ -57,6 +57,7 @@ class CellOptions(SharedOptions):
         metavar="N",
         shown="the whole batch; halved if the memory is too small",
         least=1,
+        most=1_000_000,
     )
     replay: bool = option("repeat the step at which this run diverged, and report every layer", False, section=RUN)
     out: str | None = option("folder of the run", section=OUTPUT, metavar="DIR", shown="runs/TASK/CHECKPOINT/ID")

@@ -145,7 +145,7 @@ class FineTuner:
         *,
         seed: int,
         num_workers: int,
-        score: Score | None,
+        score: Score | None = None,
         worded: Callable[[float], str] = "score {:.4f}".format,
     ) -> Fitted:
         """Train to the end of the protocol and load the selected epoch's weights into the model.
@@ -172,7 +172,7 @@ class FineTuner:
         *,
         seed: int,
         num_workers: int,
-        score: Score | None,
+        score: Score | None = None,
         worded: Callable[[float], str] = "score {:.4f}".format,
     ) -> Loop:
         """The training loop of this task, not started; it prepares the network's head and trained layers.

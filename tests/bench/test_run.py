@@ -11,7 +11,6 @@ import medzoo
 from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.data.split_counts import data_counts
-from medzoo.data.task_registry import open_family
 from medzoo.errors import DivergedError, IntegrityError, RunFolderError, UsageError
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -42,7 +41,7 @@ def test_finetune_leaves_everything(options, tmp_path):
     )
     assert str(tmp_path) not in outcome.path.read_text()
     assert {path.name for path in outcome.run.iterdir() if not path.name.startswith(".")} == {
-        "options.toml", "status.json", "log.jsonl", "curves.png", "checkpoint", "result.json",
+        "options.toml", "status.json", "log.jsonl", "curves.png", "test.png", "checkpoint", "result.json",
     }  # fmt: skip
     model = medzoo.load(str(outcome.run), num_classes="pretrained")
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 4)
@@ -182,12 +181,6 @@ def test_wrong_usage_touches_nothing(options, tmp_path, change, message):
     with raises(UsageError, message):
         run_cell(options(**change))
     assert not list(tmp_path.iterdir())
-
-
-def test_segmentation_is_read_but_not_trained(options, tmp_path):
-    open_family("montgomery").fake(tmp_path / "root", 12)
-    with raises(UsageError, "task-kind-not-supported"):
-        run_cell(options(task="montgomery", root=str(tmp_path / "root")))
 
 
 @pytest.mark.parametrize("damage, cause", [("flipped", "weights-hash-wrong"), ("cut", "weights-truncated")])

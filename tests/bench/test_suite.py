@@ -93,7 +93,7 @@ def test_defaults(write):
         ("seeds = [0, 1]", 'seeds = ["0"]', "wrong-type"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "suite-value-twice"),
         ("seeds = [0, 1]", "seeds = []", "suite-value-missing"),
-        ('mode = "linear"', 'mode = "knn"', "not-a-choice"),
+        ('mode = "linear"', 'mode = "knnn"', "not-a-choice"),
         ('"auprc"', '"auprcc"', "unknown-metric"),
         ("fraction = 0.1", "fraction = 10.0", "out-of-range"),
         ('name = "pneumoniamnist"', "", "missing-key"),

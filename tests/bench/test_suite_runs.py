@@ -130,8 +130,8 @@ def test_probes_stay_in_the_precision_of_their_protocol(suite, suits, tmp_path):
         ("", ['"fp32"', '"bf16"'], "suite-precision-mixed"),
         ("", ['"fp32"', None], "suite-precision-mixed"),
         ('precision = "bf16"\n', ['"fp32"', None], "suite-precision-mixed"),
-        ('precision = "fp16"\n', [None, None], "precision-unknown"),
-        ("precision = 32\n", [None, None], "suite-type-wrong"),
+        ('precision = "fp16"\n', [None, None], "not-a-choice"),
+        ("precision = 32\n", [None, None], "not-a-choice"),
     ],
 )
 def test_a_suite_has_one_precision(tmp_path, top, tasks, cause):

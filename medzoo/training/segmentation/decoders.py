@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from medzoo.errors import UsageError
+from medzoo.errors import MissingExtraError, UsageError
 from medzoo.training.segmentation.encoders import Pyramid, Tokens
 
 Decoder = Literal["auto", "unet", "upernet", "dpt", "linear"]
@@ -66,10 +66,7 @@ def make_decoder(encoder: Pyramid | Tokens, decoder: str, outputs: int) -> tuple
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
         from segmentation_models_pytorch.decoders.upernet.decoder import UPerNetDecoder
     except ImportError as error:
-        raise UsageError(
-            "Segmentation needs segmentation-models-pytorch: pip install 'medzoo[recipes]'.",
-            code="missing-segmentation-models-pytorch",
-        ) from error
+        raise MissingExtraError("segmentation-models-pytorch", "recipes", "Segmentation") from error
     widths = encoder.out_channels
     network: nn.Module
     head: nn.Module

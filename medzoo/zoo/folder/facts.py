@@ -136,7 +136,7 @@ def lowest_schema(calibration: FolderCalibration | None, decoder: TrainedDecoder
 
     Args:
         calibration: of its head.
-        decoder: beside its weights.
+        decoder: next to its weights.
 
     >>> lowest_schema(None), lowest_schema(FolderCalibration())
     ('medzoo.folder/1', 'medzoo.folder/2')
