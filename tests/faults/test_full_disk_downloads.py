@@ -3,6 +3,7 @@
 import http.server
 import os
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 
@@ -78,8 +79,17 @@ def test_f27_a_size_that_is_not_known_leaves_nothing(disk, site):
 
 
 def test_f27_somebody_else_fills_the_disk_meanwhile(mounted, site):
+    part = mounted.path / "net.pth.part"
+
+    def fill() -> None:
+        """Once the client has written most of the first half: the site sends faster than the client writes."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not (part.is_file() and part.stat().st_size >= MIB):
+            threading.Event().wait(0.005)  # time.sleep fails in these tests
+        mounted.fill(MIB // 2)
+
     with mounted.with_room_for(8 * MIB):
-        site["midway"] = lambda: mounted.fill(MIB // 2)
+        site["midway"] = fill
         with raises(DiskFullError, "disk-full"):
             download.download(site["url"], mounted.path / "net.pth")
     site["midway"] = lambda: None

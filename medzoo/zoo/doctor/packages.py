@@ -18,6 +18,7 @@ EXTRAS = {
     "convert": "reading Keras (HDF5) weights",
     "medical": "DICOM and NIfTI images",
     "pretrain": "more pre-training methods",
+    "lora": "fine-tuning by low-rank changes (LoRA)",
     "slurm": "tables on a Slurm cluster",
 }
 TORCH, FIRST = "torch>=2.10", ("torch", "torchvision", "timm", "huggingface-hub")
