@@ -20,7 +20,7 @@ from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError, UsageError, listed
 
-_FOREGROUND = ("foreground",)
+FOREGROUND = ("foreground",)
 
 
 class ClassMaskReader(FileReader):
@@ -233,7 +233,7 @@ class _Labels:
         masks = [with_slashes(sheet.root, str(cell)) for cell in sheet.columns[str(self.mask)]]
         need_images(sheet.where, sheet.root, masks)
         self.files = list(dict.fromkeys(masks))
-        classes = named or _FOREGROUND
+        classes = named or FOREGROUND
         sheet.notes.append(f"masks: column {self.mask}, {len(classes)} classes ({listed(classes, 10)})")
         return "segmentation", classes, {"mask": masks}
 
