@@ -20,7 +20,7 @@ from medzoo.data.splits.assign import STATED_FOLD
 from medzoo.data.vocabulary import EXCLUDED
 from medzoo.errors import DataContractError, UsageError, listed
 
-_FOREGROUND = ("foreground",)
+FOREGROUND = ("foreground",)
 
 
 class ClassMaskReader(FileReader):
@@ -233,7 +233,7 @@ class _Labels:
         masks = [with_slashes(table.root, str(cell)) for cell in table.columns[str(self.mask)]]
         need_images(table.where, table.root, masks)
         self.files = list(dict.fromkeys(masks))
-        classes = named or _FOREGROUND
+        classes = named or FOREGROUND
         table.notes.append(f"masks: column {self.mask}, {len(classes)} classes ({listed(classes, 10)})")
         return "segmentation", classes, {"mask": masks}
 

@@ -64,8 +64,8 @@ patient_id (patient, group, subject_id, case_id, ...), split (set, subset, parti
 after the path, in any order: folder:scans,image=FILE,label=DX,group=CASE,split=none,window=lung. labels=A;B;C chooses the
 columns of several findings, mask=COLUMN makes a segmentation. classes.json next to the table, a list of names, sets the classes and
 their order. Patients may also be the folders that contain the images (--groups parent), or come from DICOM headers (the default for
-DICOM without a column). Every run prints the columns that it uses. Without labels (pre-training), any folder of images or table of
-paths works."""
+DICOM without a column). Folders images/ and masks/ with the same file names are a segmentation too. Every run prints the columns
+that it uses. Without labels (pre-training), any folder of images or table of paths works."""
 
 
 def _info(name: str, title: str, how: str) -> TaskInfo:
@@ -195,6 +195,7 @@ def _read(
     from medzoo.data.custom.csv_table import ENDINGS, find_tables, read_table
     from medzoo.data.custom.from_table import from_table
     from medzoo.data.custom.image_folder import read_class_folders, read_unlabelled
+    from medzoo.data.custom.mask_folders import has_mask_folders, read_mask_folders
 
     rest = {"groups": groups, "label_policy": label_policy, "unlabelled": unlabelled}
     if prefix == "parquet":
@@ -219,6 +220,8 @@ def _read(
             f"{place}: class folders have no uncertain labels. Remove --label-policy.",
             code="label-policy-not-applicable",
         )
+    if not unlabelled and has_mask_folders(place):
+        return read_mask_folders(place, groups)
     return read_unlabelled(place, groups) if unlabelled else read_class_folders(place, groups)
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import timm
 import torch
 from expect import raises
 from PIL import Image
@@ -138,3 +139,26 @@ def test_a_field_of_view_is_used_where_the_task_has_one(options):
     assert fields.shape == (10, 20, 20) and fields[:, 0].sum() == 0 and fields[:, 10, 10].all()
     tables = {split: table.drop_columns(["fov"]) for split, table in cell.task.tables.items()}
     assert field_masks(cell.task.with_tables(tables), "test", 20) is None
+
+
+@pytest.mark.parametrize("architecture", ["test_vit", "test_convnext", "swin_tiny_patch4_window7_224"])
+def test_every_kind_of_network_comes_back_from_its_folder(options, tmp_path, architecture):
+    """Also at another size, for which the position tables of transformers are resized."""
+    keywords = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 3, 4)} if "swin" in architecture else {}
+    model = timm.create_model(architecture, num_classes=0, **keywords)
+    card = {"name": "small-noise", "license": "mit", "data": ["noise"]}
+    if keywords:
+        card["model"] = {"kwargs": keywords}
+    medzoo.save(model, tmp_path / "small", card=card)
+    cell = CellRun(options(checkpoint=str(tmp_path / "small"), size=64, epochs=1))
+    cell.load()
+    with cell.running():
+        cell.train()
+        cell.evaluate()
+        cell.store()
+    restored = medzoo.segmenter(str(cell.outcome.run))
+    trained = cell.model.cpu().eval().to(memory_format=torch.contiguous_format)
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(restored(x), trained(x))
+    assert restored.decoder_name == ("dpt" if "vit" in architecture else "unet")
