@@ -113,7 +113,7 @@ def train_network(
     from medzoo.training.run_state.plot_curves import draw_curves
 
     tuner, given = _tuner(options, protocol, task, model, size)
-    fitted = tuner.fit(run=run, **given)
+    fitted = tuner.fit(tuner.loop(run=run, **given))
     if progress.is_main_process():
         draw_curves(run)
     by_loss = protocol.monitor == "loss"
@@ -158,7 +158,7 @@ def replay_step(
 def _tuner(
     options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int
 ) -> tuple[FineTuner, dict[str, Any]]:
-    """The fine-tuning of a task, and the arguments of its `fit`."""
+    """The fine-tuning of a task, and the arguments of its `loop`."""
     from medzoo.training.finetune import FineTuner
     from medzoo.training.inputs.evaluation_views import stored_side
 

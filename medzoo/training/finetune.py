@@ -25,7 +25,7 @@ from medzoo.training.layers.head import add_dropout, rescale_output, start_head
 from medzoo.training.layers.lora import add_lora, merge_lora
 from medzoo.training.layers.solved_head import PooledFeatures, solve_head
 from medzoo.training.layers.trained_layers import is_transformer
-from medzoo.training.loop import Loop
+from medzoo.training.loop import Loop, Validate
 from medzoo.training.losses import TaskLoss, class_weights, mix
 from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.options.protocol_options import Protocol
@@ -137,22 +137,12 @@ class FineTuner:
                 network, data, self.convention, size=self.size, device=self.accelerator.device, view=view
             )
 
-    def fit(
-        self,
-        train: Decoded,
-        validation: Decoded,
-        run: RunFolder,
-        *,
-        seed: int,
-        num_workers: int,
-        score: Score | None = None,
-        worded: Callable[[float], str] = "score {:.4f}".format,
-    ) -> Fitted:
+    def fit(self, loop: Loop) -> Fitted:
         """Train to the end of the protocol and load the selected epoch's weights into the model.
 
-        Args: as for `loop`.
+        Args:
+            loop: from `loop`.
         """
-        loop = self.loop(train, validation, run, seed=seed, num_workers=num_workers, score=score, worded=worded)
         fitted = loop.fit()
         if self.protocol.selection == "best" and fitted.best:
             self.model.load_state_dict(fitted.best)
@@ -186,16 +176,24 @@ class FineTuner:
             score: (labels, probabilities) → the higher, the better; None if the metric is undefined.
             worded: formats a score, with the name of its metric.
         """
-        protocol, device = self.protocol, self.accelerator.device
+        device = self.accelerator.device
+        validation = place(validation, device, self.data_on_device)
+        objective, validate = self._objective(train, validation, score, seed)
+        batches = self._batches(place_rows(train, device, self.data_on_device, run), seed)
+        plan = self._plan(seed, num_workers)
+        return Loop(objective, batches, plan, run, self.accelerator, validate=validate, worded=worded)
+
+    def _objective(
+        self, train: Decoded, validation: Decoded, score: Score | None, seed: int
+    ) -> tuple[nn.Module, Validate]:
+        """The loss, with the head and the trained layers prepared, and the function that validates an epoch."""
+        protocol = self.protocol
         # the loss, with weights and targets from the training labels
         weights = class_weights(protocol.class_weights, train.labels, self.kind, self.classes)
         self.loss = TaskLoss(self.kind, protocol.loss, protocol.label_smoothing, weights)
         if self.kind == "regression":
             self.target = (float(train.labels.mean()), float(train.labels.std()) or 1.0)
         objective = FineTuneObjective(self.model, self.loss, protocol.mixup, protocol.cutmix, self.target)
-        # rows and batches
-        batches = self._batches(place_rows(train, device, self.data_on_device, run), seed)
-        validation = place(validation, device, self.data_on_device)
         labels, view = np.asarray(validation.labels), evaluation_views(self.size, protocol.crop_share)[0]
 
         def validate() -> tuple[float | None, float | None]:
@@ -213,8 +211,7 @@ class FineTuner:
             torch.manual_seed(seed)
             add_lora(self.model, protocol.lora_rank)
         self._dropout = add_dropout(self.model, protocol.dropout)
-        plan = self._plan(seed, num_workers)
-        return Loop(objective, batches, plan, run, self.accelerator, validate, worded=worded)
+        return objective, validate
 
     def _solve_head(self, train: Decoded, validation: Decoded, score: Score | None) -> None:
         """Start from the logistic regression on the frozen features of the training split."""

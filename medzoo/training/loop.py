@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -30,18 +29,8 @@ LOG_EVERY = 10
 Validate = Callable[[], tuple[float | None, float | None]]
 
 
-def fit(
-    objective: torch.nn.Module,
-    batches: Batches,
-    plan: TrainingPlan,
-    run: RunFolder,
-    accelerator: Accelerator,
-    *,
-    validate: Validate | None = None,
-    keep_best: bool = True,
-    worded: Callable[[float], str] = "score {:.4f}".format,
-) -> Fitted:
-    """Train an objective to the end of its plan, from the last saved state of the run folder.
+class Loop:
+    """One training: its network, optimizer and history, and the step that it has reached; `fit` runs it.
 
     Args:
         objective: `forward(batch, step)` gives {"loss": ..., logged values}; its `.backbone` is the result.
@@ -53,17 +42,7 @@ def fit(
             or None.
         keep_best: keep the best epoch's backbone in `Fitted.best`; without it the values are only logged.
         worded: formats a score, with the name of its metric.
-
-    Raises:
-        Interrupted: after a signal; the state is saved.
-        DivergedError: when the loss is not finite.
-        DeviceMemoryError: when a step does not fit into memory.
     """
-    return Loop(objective, batches, plan, run, accelerator, validate, keep_best=keep_best, worded=worded).fit()
-
-
-class Loop:
-    """One training: its network, optimizer and history, and the step that it has reached. Arguments as for `fit`."""
 
     def __init__(
         self,
@@ -72,8 +51,8 @@ class Loop:
         plan: TrainingPlan,
         run: RunFolder,
         accelerator: Accelerator,
-        validate: Validate | None = None,
         *,
+        validate: Validate | None = None,
         keep_best: bool = True,
         worded: Callable[[float], str] = "score {:.4f}".format,
     ) -> None:
@@ -89,7 +68,13 @@ class Loop:
         self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None  # type: ignore[arg-type]
 
     def fit(self) -> Fitted:
-        """Train from the last saved state to the end of the plan."""
+        """Train from the last saved state of the run folder to the end of the plan.
+
+        Raises:
+            Interrupted: after a signal; the state is saved.
+            DivergedError: when the loss is not finite.
+            DeviceMemoryError: when a step does not fit into memory.
+        """
         self.restore()
         progress = TrainingProgress(
             self.run.title,
@@ -193,9 +178,7 @@ class Loop:
         due = done % LOG_EVERY == 0 or done == self.steps
         if values["loss"].device.type != "cpu" and not due:
             return
-        if (
-            self.accelerator.num_processes > 1
-        ):  # means over the whole batch, so that all processes stop at the same step
+        if self.accelerator.num_processes > 1:  # means over the batch, so that all processes stop at the same step
             values = {key: self.accelerator.reduce(value.clone(), "mean") for key, value in values.items()}
         loss = float(values["loss"])
         if not math.isfinite(loss):
@@ -233,7 +216,7 @@ class Loop:
                 self.fitted.best_step = self.step
             if is_best and self.keep_best:
                 weights = backbone.state_dict()
-                self.fitted.best = {key: copy.deepcopy(value.detach().cpu()) for key, value in weights.items()}
+                self.fitted.best = {key: value.detach().to("cpu", copy=True) for key, value in weights.items()}
         if self.main:
             values = {"score": score, "validation_loss": loss}
             known = {key: value for key, value in values.items() if value is not None}

@@ -219,7 +219,7 @@ class _PretrainJob:
     def train(self, run: RunFolder) -> None:
         """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
         from medzoo.training.accelerator import make_accelerator
-        from medzoo.training.loop import fit
+        from medzoo.training.loop import Loop
         from medzoo.training.optimization.plan import TrainingPlan
 
         options, settings = self.options, self.settings
@@ -236,10 +236,8 @@ class _PretrainJob:
             num_workers=options.num_workers,
         )
         objective = self.module.Objective(self.model, self.chosen, self.task.kind)
-        fit(
-            objective, batches, plan, run, accelerator, validate=self._score(accelerator), keep_best=False,
-            worded="accuracy {:.4f}".format,
-        )  # fmt: skip
+        validate, worded = self._score(accelerator), "accuracy {:.4f}".format
+        Loop(objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded).fit()
 
     def _score(self, accelerator: Accelerator) -> Callable[[], tuple[float, None]] | None:
         if not self.module.SUPERVISED or self.task.kind == "multilabel" or not isinstance(self.task, Task):

@@ -2,6 +2,7 @@
 
 import torch
 
+from medzoo.training.loop import Loop
 from medzoo.training.objectives import simclr, supervised
 from medzoo.training.optimization.plan import TrainingPlan
 
@@ -9,6 +10,11 @@ PLAN = TrainingPlan(
     epochs=3, optimizer="adamw", learning_rate=3e-3, weight_decay=0.05, warmup_epochs=0.5, gradient_clip=1.0, seed=0
 )
 STEPS = 12  # 22 images, batches of 5: 4 steps an epoch
+
+
+def fit(*given, **options):
+    """A training from its last state to its end."""
+    return Loop(*given, **options).fit()
 
 
 def objective_of(name, net):

@@ -204,7 +204,7 @@ def test_a_state_of_other_processes_is_refused(tmp_path, tiny_net, make_batches)
         run.stop_at_step = 2
         objective = supervised.Objective(tiny_net(), supervised.Options(), "multiclass")
         with run.open():
-            loop.fit(objective, make_batches(), plan, run, make_accelerator("fp32", "cpu"))
+            loop.Loop(objective, make_batches(), plan, run, make_accelerator("fp32", "cpu")).fit()
 
     with pytest.raises(Interrupted):
         go(tmp_path / "one", {"seed": 0})

@@ -36,7 +36,7 @@ def tuned(folder, model, protocol, score=lambda labels, probabilities: 0.0, seed
     tuner = FineTuner(model, kind, ["a", "b", "c"], protocol, size=16, device="cpu")
     train, validation = data or (decoded_rows(), decoded_rows(9))
     with RunFolder(folder, "finetune", {}, {}).open() as run:
-        fitted = tuner.fit(train, validation, run, seed=seed, num_workers=0, score=score)
+        fitted = tuner.fit(tuner.loop(train, validation, run, seed=seed, num_workers=0, score=score))
     return tuner, fitted
 
 

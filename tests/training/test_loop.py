@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from expect import raises
-from loop_samples import PLAN, STEPS, objective_of, same_weights
+from loop_samples import PLAN, STEPS, fit, objective_of, same_weights
 
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
 from medzoo.training.accelerator import make_accelerator
-from medzoo.training.loop import fit
 from medzoo.training.objectives import supervised
 from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.run_state import saved_state
@@ -101,7 +100,7 @@ def test_f38_every_kind_of_plan_resumes_bit_for_bit(tmp_path, tmp_path_factory, 
         STRAIGHT[name] = run_plan(tmp_path_factory.mktemp("straight") / "run", tiny_net, make_batches, plan)
     straight, fitted, run = STRAIGHT[name]
     if stop > fitted.steps:
-        return
+        pytest.skip("this run stops early, before that step")
     with pytest.raises(Interrupted):
         run_plan(tmp_path / "cut", tiny_net, make_batches, plan, stop=stop)
     resumed, again, cut = run_plan(tmp_path / "cut", tiny_net, make_batches, plan)

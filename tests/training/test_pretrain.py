@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -171,7 +172,7 @@ def test_the_logged_accuracy_is_of_images_as_they_are(tiny_hub, tmp_path, monkey
         found.append(validate()[0])
         monkeypatch.undo()
 
-    monkeypatch.setattr(loop, "fit", fit)
+    monkeypatch.setattr(loop, "Loop", lambda *given, **more: SimpleNamespace(fit=lambda: fit(*given, **more)))
     pretrain(options(tiny_hub, tmp_path / "run", method="supervised", task=SMALL, fraction=1.0, batch_size=8))
     assert found == [pytest.approx(expected)]
 
@@ -242,13 +243,14 @@ def test_every_option_arrives(tiny_hub, tmp_path, monkeypatch):
     from medzoo.training import loop
     from medzoo.training.objectives.simclr import Options
 
-    seen, fit = {}, loop.fit
+    seen = {}
 
-    def watched(objective, batches, plan, run, accelerator, **more):
-        seen.update(objective=objective, batches=batches, plan=plan)
-        return fit(objective, batches, plan, run, accelerator, **more)
+    class Watched(loop.Loop):
+        def __init__(self, objective, batches, plan, *rest, **more):
+            seen.update(objective=objective, batches=batches, plan=plan)
+            super().__init__(objective, batches, plan, *rest, **more)
 
-    monkeypatch.setattr(loop, "fit", watched)
+    monkeypatch.setattr(loop, "Loop", Watched)
     plan = {
         "epochs": 1, "optimizer": "sgd", "learning_rate": 0.02, "weight_decay": 0.3, "warmup_epochs": 0.5, "gradient_clip": 0.7,
         "seed": 4,

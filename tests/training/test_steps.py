@@ -7,13 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from loop_samples import PLAN, STEPS, objective_of
+from loop_samples import PLAN, STEPS, fit, objective_of
 
 from medzoo.data.rng import noise_seed
 from medzoo.training import loop
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.inputs.batches import to_device
-from medzoo.training.loop import fit
 from medzoo.training.objectives import supervised
 from medzoo.training.optimization.schedule import Schedule
 from medzoo.training.run_state.run_folder import RunFolder

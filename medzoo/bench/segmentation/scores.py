@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.bench.metrics.overlap import dice_of_counts, iou_of_counts
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -78,18 +80,18 @@ def mask_scores(rows: MaskRows) -> list[Row]:
     >>> [(row["name"], row["value"]) for row in mask_scores(MaskRows(("lesion",), counts, np.array([4, 4]), ("a", "b")))]
     [('dice', 0.5), ('dice_pooled', 0.6666666666666666), ('iou', 0.5)]
     """
-    from medzoo.training.segmentation.counts import dice_of, iou_of
-
     cases = np.unique(np.asarray(rows.groups), return_inverse=True)[1]
-    by_case = np.zeros((int(cases.max()) + 1, *rows.counts.shape[1:]), np.int64)
-    np.add.at(by_case, cases, rows.counts)
-    values = {"dice": dice_of(rows.counts)}
-    if len(by_case) < len(rows.counts):
-        values["dice_case"] = dice_of(by_case)
-    values |= {"dice_pooled": dice_of(rows.counts.sum(axis=0, keepdims=True)), "iou": iou_of(rows.counts)}
+    hits, wrong, missed = np.moveaxis(rows.counts, -1, 0)
+    counts = np.stack([hits, hits + wrong, hits + missed], axis=-1)  # of both masks, of the prediction, of the truth
+    by_case = np.zeros((int(cases.max()) + 1, *counts.shape[1:]), np.int64)
+    np.add.at(by_case, cases, counts)
+    values = {"dice": dice_of_counts(counts)}
+    if len(by_case) < len(counts):
+        values["dice_case"] = dice_of_counts(by_case)
+    values |= {"dice_pooled": dice_of_counts(counts.sum(axis=0, keepdims=True)), "iou": iou_of_counts(counts)}
     several = len(rows.classes) > 1
-    present = (rows.counts[..., 0] + rows.counts[..., 2] > 0).sum(axis=0)
-    facts = {"undefined": None, "n": len(rows.counts), "n_patients": len(by_case)}
+    present = (counts[..., 2] > 0).sum(axis=0)
+    facts = {"undefined": None, "n": len(counts), "n_patients": len(by_case)}
     result: list[Row] = []
     for name, table in values.items():
         means = table.mean(axis=0)

@@ -21,7 +21,7 @@ _WHY_NOT = {
 def seed_noise(seed: int, device: torch.device) -> None:
     """Seed torch's generators of the CPU and of one device.
 
-    `torch.manual_seed` does more: for every kind of device that is not in use it formats a stack trace, 1 ms in all, and keeps it.
+    `torch.manual_seed` does more: for every kind of device that is not in use it formats a stack trace and keeps it.
 
     Args:
         seed: of the step.

@@ -1,4 +1,4 @@
-"""True positive, false positive and false negative pixels of each image and class: every Dice and IoU follows from them."""
+"""True positive, false positive and false negative pixels of each image and class, and the Dice that selects the epoch."""
 
 from __future__ import annotations
 
@@ -43,13 +43,3 @@ def dice_of(counts: np.ndarray) -> np.ndarray:
     hits, wrong, missed = (counts[..., place].astype(np.float64) for place in range(3))
     total = 2 * hits + wrong + missed
     return np.where(total > 0, 2 * hits / np.maximum(total, 1), BOTH_EMPTY)
-
-
-def iou_of(counts: np.ndarray) -> np.ndarray:
-    """Intersection over union of counts (..., 3): tp / (tp + fp + fn), and 1 where both masks are empty.
-
-    >>> iou_of(np.array([[2, 1, 1], [0, 0, 0]])).tolist()
-    [0.5, 1.0]
-    """
-    hits, total = counts[..., 0].astype(np.float64), counts.sum(axis=-1)
-    return np.where(total > 0, hits / np.maximum(total, 1), BOTH_EMPTY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +11,14 @@ import torch
 from torch import nn
 
 from medzoo.data.decode_cache.decoded import Decoded
-from medzoo.data.decode_cache.device import Placing, place, to_tensor
+from medzoo.data.decode_cache.device import Placing, to_tensor
 from medzoo.data.transforms.apply import normalise, to_unit, whole
 from medzoo.errors import DataContractError, DivergedError, listed
 from medzoo.training.distributed import mean_over_processes
 from medzoo.training.finetune import FineTuner, Score
 from medzoo.training.inputs.batches import Batches
-from medzoo.training.inputs.device_placement import place_rows
-from medzoo.training.loop import Loop
+from medzoo.training.loop import Validate
 from medzoo.training.options.protocol_options import Protocol
-from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
 from medzoo.training.segmentation.crops import CropBatches
 from medzoo.training.segmentation.losses import NOT_ANNOTATED, SegmentationLoss
@@ -106,35 +104,13 @@ class SegmentationTuner(FineTuner):
         )  # fmt: skip
         self.mask_loss = SegmentationLoss(len(classes), protocol.segmentation_loss, protocol.dice_over)
 
-    def loop(
-        self,
-        train: Decoded,
-        validation: Decoded,
-        run: RunFolder,
-        *,
-        seed: int,
-        num_workers: int,
-        score: Score | None = None,
-        worded: Callable[[float], str] = "Dice {:.4f}".format,
-    ) -> Loop:
-        """The training loop of this task, not started.
-
-        Args:
-            train: decoded training rows with masks.
-            validation: decoded rows that choose the epoch, by the mean Dice per image.
-            run: the open run folder.
-            seed: of order, augmentation and noise.
-            num_workers: processes that make batches.
-            score: not used.
-            worded: formats a score.
-        """
-        device = self.accelerator.device
+    def _objective(
+        self, train: Decoded, validation: Decoded, score: Score | None, seed: int
+    ) -> tuple[nn.Module, Validate]:
+        """The loss of masks; the mean Dice per image on validation selects the epoch, so `score` is not used."""
         for split, rows in (("train", train), ("validation", validation)):
             check_masks(rows, self.classes, split)
-        batches = self._batches(place_rows(train, device, self.data_on_device, run), seed)
-        validation = place(validation, device, self.data_on_device)
-        objective, plan = SegmentationObjective(self.model, self.mask_loss), self._plan(seed, num_workers)
-        return Loop(objective, batches, plan, run, self.accelerator, lambda: self._validate(validation), worded=worded)
+        return SegmentationObjective(self.model, self.mask_loss), lambda: self._validate(validation)
 
     def segment(self, data: Decoded, *, flipped: bool | None = None) -> Iterator[Segmented]:
         """The logits of a split, some images at a time; images larger than the input are covered by overlapping windows.

@@ -32,7 +32,7 @@ def options(tiny_hub, tmp_path):
 @pytest.fixture
 def never_trained(monkeypatch):
     def refuse():
-        for place in ("training.finetune.FineTuner.fit", "training.probe.fit_probe", "training.loop.fit"):
+        for place in ("training.finetune.FineTuner.fit", "training.probe.fit_probe", "training.loop.Loop.fit"):
             monkeypatch.setattr(f"medzoo.{place}", lambda *_, **__: pytest.fail("trained again"))
 
     return refuse

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from expect import raises
-from loop_samples import PLAN, same_weights
+from loop_samples import PLAN, fit, same_weights
 
 from medzoo.data.decode_cache import device as devices
 from medzoo.data.decode_cache.device import DeviceRows, fits, needed, on_device, place
@@ -11,7 +11,6 @@ from medzoo.data.transforms import apply as views
 from medzoo.errors import DeviceMemoryError, UsageError
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.inputs.device_placement import place_rows
-from medzoo.training.loop import fit
 from medzoo.training.objectives import supervised
 from medzoo.training.options.shared import SharedOptions
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder

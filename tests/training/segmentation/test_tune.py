@@ -33,9 +33,8 @@ def tuned(folder, protocol=PROTOCOL, *, stop=None, workers=0, side=16, size=16, 
     run = RunFolder(folder, "finetune", {}, {})
     run.stop_at_step = stop
     with run.open():
-        fitted = tuner.fit(
-            masked_rows(classes=classes, side=side), masked_rows(7, classes, side), run, seed=3, num_workers=workers
-        )
+        train, validation = masked_rows(classes=classes, side=side), masked_rows(7, classes, side)
+        fitted = tuner.fit(tuner.loop(train, validation, run, seed=3, num_workers=workers))
     return tuner, fitted, run
 
 
