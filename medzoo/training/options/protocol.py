@@ -115,12 +115,14 @@ def load_protocol(
 
     Raises:
         UnknownNameError: for a name without a file.
-        UsageError: for an unknown option, or a value that a protocol cannot have.
+        UsageError: for an unknown option, a value that a protocol cannot have, or options that exclude each other.
     """
     path, table = _table(name, mode, task)
     chosen: dict[str, Any] = {**table, **{key: value for key, value in overrides.items() if value is not None}}
     chosen["precision"] = resolve(chosen_precision(name, mode, overrides.get("precision")), device, began=began)
-    return parse(Protocol, {"name": path.stem, "mode": mode, **chosen}, f"Protocol {path} [{mode}]", UsageError)
+    protocol = parse(Protocol, {"name": path.stem, "mode": mode, **chosen}, f"Protocol {path} [{mode}]", UsageError)
+    protocol.check()
+    return protocol
 
 
 def parse_overrides(text: str, mode: Mode = "finetune") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from medzoo import store
+from medzoo.errors import UsageError
 from medzoo.precision import Precision
 from medzoo.training.options.fields import option
 
@@ -124,3 +125,25 @@ class Protocol:
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "name"}
         later = {one.name: one.default for one in fields(self) if one.name not in FIRST}
         return store.sha256_of({key: value for key, value in values.items() if key in FIRST or value != later[key]})
+
+    def check(self) -> None:
+        """Refuse options that exclude each other.
+
+        Raises:
+            UsageError: names both options and what to change.
+        """
+        if self.lora_rank and (self.frozen_epochs or self.train_blocks >= 0):
+            other = "frozen_epochs" if self.frozen_epochs else "train_blocks"
+            self._refuse(
+                f"lora_rank = {self.lora_rank} and {other} = {getattr(self, other)}: LoRA keeps all weights but the head frozen, and "
+                f"{other} chooses other weights",
+                f"lora_rank = 0, or {other} = {0 if self.frozen_epochs else -1}",
+            )
+        if self.frozen_epochs >= self.epochs:
+            self._refuse(
+                f"frozen_epochs = {self.frozen_epochs} and epochs = {self.epochs}: no epoch is left to train more than the head",
+                "more epochs, fewer frozen_epochs, or train_blocks = 0 to train the head only",
+            )
+
+    def _refuse(self, why: str, remedy: str) -> None:
+        raise UsageError(f"Protocol {self.name} has {why}. Give {remedy}.", code="options-exclude-each-other")

@@ -136,3 +136,25 @@ def test_a_probe_uses_few_overrides():
     assert parse_overrides("regularisation=[1.0], size=64", "linear") == {"regularisation": [1.0], "size": 64}
     with raises(UsageError, "option-not-used"):
         parse_overrides("epochs=3", "linear")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lora_rank": 4, "frozen_epochs": 1},
+        {"lora_rank": 4, "train_blocks": 2},
+        {"lora_rank": 4, "train_blocks": 0},
+        {"epochs": 3, "frozen_epochs": 3},
+    ],
+)
+def test_options_that_exclude_each_other(options):
+    with raises(UsageError, "options-exclude-each-other"):
+        load_protocol("medzoo", "finetune", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"lora_rank": 4}, {"frozen_epochs": 1, "train_blocks": 2}, {"epochs": 3, "frozen_epochs": 2}]
+)
+def test_options_that_go_together(options):
+    protocol = load_protocol("medzoo", "finetune", **options)
+    assert {name: getattr(protocol, name) for name in options} == options
