@@ -68,8 +68,9 @@ def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
     >>> float(mean_over_processes(torch.tensor(3)))
     3.0
     """
-    mean = value.detach().float().clone()
+    mean = value.detach().float()
     if processes() > 1:
+        mean = mean.clone()
         distributed.all_reduce(mean)
         mean /= processes()
     return mean

@@ -97,7 +97,7 @@ class MicroBatches:
     def _one(self, model: torch.nn.Module, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         with self.accelerator.autocast():
             values = model(batch, step)
-        self.accelerator.backward(values["loss"])
+        values["loss"].backward()  # as accelerator.backward, which only adds scaling for fp16 and other engines
         return {key: value.detach() for key, value in values.items()}
 
     def _why_not(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay
+from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers, param_groups_layer_decay
 
 from medzoo.errors import UnknownNameError
 
@@ -14,6 +15,8 @@ def make_optimizer(
     model: torch.nn.Module, name: str, learning_rate: float, weight_decay: float, *, layer_decay: float = 1.0
 ) -> torch.optim.Optimizer:
     """Timm's optimizer of this name; biases and norms have no weight decay.
+
+    It is torch's fused form, one kernel for all weights, where the optimizer has one.
 
     Args:
         model: its trainable parameters are optimised; `.backbone` is a timm network if `layer_decay` is below 1.
@@ -24,10 +27,11 @@ def make_optimizer(
 
     Source: https://arxiv.org/abs/2106.08254 (layer decay), timm's groups of layers
     """
+    shared: dict[str, Any] = {"opt": name, "lr": learning_rate, "weight_decay": weight_decay}
+    if _has_fused_form(name):
+        shared["fused"] = True
     if layer_decay == 1.0:
-        return create_optimizer_v2(
-            model, opt=name, lr=learning_rate, weight_decay=weight_decay, filter_bias_and_bn=True
-        )
+        return _checked(create_optimizer_v2(model, filter_bias_and_bn=True, **shared))
     backbone: Any = model.backbone
     unscaled = {id(value) for value in backbone.parameters()}
     rest = [value for value in model.parameters() if id(value) not in unscaled and value.requires_grad]
@@ -39,7 +43,41 @@ def make_optimizer(
         group.pop("param_names", None)
     if rest:
         groups.append({"params": rest, "weight_decay": weight_decay, "lr_scale": 1.0})
-    return create_optimizer_v2(groups, opt=name, lr=learning_rate, weight_decay=weight_decay)
+    return _checked(create_optimizer_v2(groups, **shared))
+
+
+def _checked(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    if optimizer.param_groups[0].get("fused"):
+        optimizer.register_step_pre_hook(_unfuse_other_layouts)
+    return optimizer
+
+
+def _has_fused_form(name: str) -> bool:
+    try:
+        made = get_optimizer_info(name).opt_class
+    except ValueError:  # unknown names are refused where the optimizer is created
+        return False
+    return "fused" in inspect.signature(made).parameters
+
+
+def _unfuse_other_layouts(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Before the first step, use the plain form where a gradient is not stored in the order of its parameter.
+
+    torch's fused form goes through both in the order of the memory. On a CPU it does not compare the orders (torch 2.15), and so
+    would change the wrong weights: parameters in channels_last with contiguous gradients. Autograd stores gradients like their
+    parameters, but a hook may not.
+    """
+    if optimizer.state:  # not the first step; a saved state restores the choice
+        return
+    for group in optimizer.param_groups:
+        pairs = [(value.grad, value) for value in group["params"] if value.grad is not None]
+        if any(_order(gradient) != _order(parameter) for gradient, parameter in pairs):
+            group["fused"] = False
+
+
+def _order(tensor: torch.Tensor) -> list[int]:
+    """The strides of a tensor; those of axes with one element say nothing."""
+    return [step for step, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -135,8 +135,8 @@ class Protocol:
         if self.lora_rank and (self.frozen_epochs or self.train_blocks >= 0):
             other = "frozen_epochs" if self.frozen_epochs else "train_blocks"
             self._refuse(
-                f"lora_rank = {self.lora_rank} and {other} = {getattr(self, other)}: LoRA keeps all weights but the head frozen, and "
-                f"{other} chooses other weights",
+                f"lora_rank = {self.lora_rank} and {other} = {getattr(self, other)}: LoRA keeps all weights but the head frozen, "
+                f"and {other} chooses other weights",
                 f"lora_rank = 0, or {other} = {0 if self.frozen_epochs else -1}",
             )
         if self.frozen_epochs >= self.epochs:

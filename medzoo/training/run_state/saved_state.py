@@ -50,6 +50,11 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.T
         number, _, name = key.partition(".")
         entries.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": entries, "param_groups": facts["groups"]})
+    # states are written contiguous; a fused optimizer goes through weights and moments in the order of the memory
+    for value, own in optimizer.state.items():
+        for key, moment in own.items():
+            if isinstance(moment, torch.Tensor) and moment.shape == value.shape and moment.stride() != value.stride():
+                own[key] = torch.empty_like(value, dtype=moment.dtype).copy_(moment)
 
 
 def save_state(
