@@ -15,6 +15,7 @@ from medzoo.training.options.fields import flag, option, worded
 from medzoo.training.options.protocol import chosen_precision, load_protocol, parse_overrides
 from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.shared import DEVICE, OUTPUT, RUN, SharedOptions, check_place, check_terms
+from medzoo.training.options.trainer import TrainerOptions
 
 # Options that a probe on frozen features does not use, and why.
 NOT_IN_A_PROBE = {
@@ -23,6 +24,8 @@ NOT_IN_A_PROBE = {
     "data_on_device": "a probe reads every image once",
     "num_workers": "a probe makes no training batches",
     "micro_batch_size": "a probe computes no gradients of the network",
+    "compile": "a probe runs the network once",
+    "tracker": "a probe has no steps to log",
     "replay": "a probe has no steps that could be repeated",
     "keep_weights": "a probe does not change the network",
     "license": "a probe writes no weights that would need a licence",
@@ -38,7 +41,7 @@ PROTOCOL_ONLY = {
 
 
 @dataclass(kw_only=True)
-class CellOptions(SharedOptions):
+class CellOptions(SharedOptions, TrainerOptions):
     """Options of one run: a checkpoint on a task with one seed."""
 
     checkpoint: str = option(
@@ -74,6 +77,8 @@ class CellOptions(SharedOptions):
 
     def check(self) -> None:
         """Refuse options that cannot run, before anything is loaded."""
+        from medzoo.training.run_state.tracker import check_tracker
+
         super().check()
         if not self.checkpoint:
             raise UsageError(
@@ -85,6 +90,7 @@ class CellOptions(SharedOptions):
             if place is not None:
                 check_place(place, f"--{name}")
         check_terms(self.license)
+        check_tracker(self.tracker)
 
 
 @dataclass(kw_only=True)

@@ -87,6 +87,7 @@ class CellRun:
         from medzoo.training.inputs.evaluation_views import stored_side
         from medzoo.training.inputs.input_transform import load_at_size
         from medzoo.training.run_state.run_folder import RunFolder
+        from medzoo.training.run_state.tracker import Tracker
 
         options, task = self.options, self.task
         classes = len(outputs_of(task)) if self.mode == "finetune" else 0
@@ -112,11 +113,12 @@ class CellRun:
         self.run = RunFolder(
             Path(options.out or _default_out(task, self.identity)).expanduser(),
             self.mode,
-            {**self.identity, "data": task_identity(task, options, self.size)},
+            {**self.identity, "data": task_identity(task, options, self.size), **options.compiled()},
             resolved_options(options, self.mode, self.protocol),
             options.resume,
+            f"{short_task(weights.name)} on {short_task(task.name)}",
         )
-        self.run.title = f"{short_task(weights.name)} on {short_task(task.name)}"
+        self.run.tracker = Tracker(options.tracker, self.run.path, self.run.title, self.run.options)
         self._known = self.results.get(self.identity)
 
     def stored(self, *, is_enough: bool = False) -> Outcome | None:

@@ -128,6 +128,7 @@ def train_network(
     facts = {"steps": fitted.steps, "best_step": fitted.best_step, "resumes": fitted.resumes}
     if fitted.history.stops:
         facts["stopped_early"] = True
+    facts |= options.compiled()
     if fitted.micro_batch_size:
         facts["micro_batch_size"] = fitted.micro_batch_size
     return Trained(tuner.predict, selection, {**facts, "counts": data_counts(task)}, tuner)
@@ -167,6 +168,7 @@ def _tuner(
         "device": options.device,
         "data_on_device": options.data_on_device,
         "micro_batch_size": options.micro_batch_size or 0,
+        "compiled": options.compile,
     }
     if task.kind == "segmentation":
         from medzoo.training.segmentation.tune import SegmentationTuner

@@ -88,6 +88,7 @@ class FineTuner:
         device: "auto" or "cpu".
         data_on_device: whether rows are kept on the device: "auto", "never" or "always".
         micro_batch_size: images of one forward pass; 0 computes a batch in one.
+        compiled: whether the network is compiled (torch.compile).
     """
 
     def __init__(
@@ -101,10 +102,11 @@ class FineTuner:
         device: str,
         data_on_device: Placing = "auto",
         micro_batch_size: int = 0,
+        compiled: bool = False,
     ) -> None:
         self.model, self.kind, self.classes, self.protocol, self.size = model, kind, classes, protocol, size
         self.data_on_device: Placing = data_on_device
-        self.micro_batch_size = micro_batch_size
+        self.micro_batch_size, self.compiled = micro_batch_size, compiled
         self.loss, self.target = TaskLoss(kind, protocol.loss), (0.0, 1.0)
         self._dropout: RemovableHandle | None = None
         self.convention = convention_of(model)
@@ -252,10 +254,11 @@ class FineTuner:
         """The protocol as a plan; layer decay is for transformers only."""
         protocol = self.protocol
         names = set(TrainingPlan.__dataclass_fields__) & set(Protocol.__dataclass_fields__)
-        values = {name: getattr(protocol, name) for name in names}
+        values: dict[str, Any] = {name: getattr(protocol, name) for name in names}
         if not is_transformer(self.model):
             values["layer_decay"] = 1.0
-        return TrainingPlan(**values, seed=seed, num_workers=num_workers, micro_batch_size=self.micro_batch_size)
+        values |= {"micro_batch_size": self.micro_batch_size, "compiled": self.compiled}
+        return TrainingPlan(**values, seed=seed, num_workers=num_workers)
 
     def _validation_loss(self, objective: FineTuneObjective, logits: np.ndarray, labels: np.ndarray) -> float | None:
         """The training loss, without label smoothing, on validation; None if no label is annotated, or if it is not finite."""

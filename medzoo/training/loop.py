@@ -65,6 +65,9 @@ class Loop:
         self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.micro = MicroBatches(plan.micro_batch_size, objective, accelerator)
+        if plan.compiled:
+            # the compiler would draw the noise of dropout in its own way, and so train another network
+            objective.backbone.compile(options={"fallback_random": True})  # type: ignore[union-attr]
         self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None  # type: ignore[arg-type]
 
     def fit(self) -> Fitted:

@@ -17,6 +17,7 @@ from medzoo.training.options.fields import check_values, worded
 from medzoo.training.options.shared import open_task, slug, task_identity, trained_name
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.run_state.run_folder import RunFolder
+from medzoo.training.run_state.tracker import Tracker
 
 __all__ = ["DEFAULTS", "PretrainOptions", "default_words", "pretrain"]
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from medzoo.training.inputs.batches import Batches
     from medzoo.training.inputs.shard_batches import StreamTask
     from medzoo.training.objectives import Objective
-    from medzoo.training.run_state.run_folder import RunFolder
 
 
 # values for small experiments; a study should choose its own
@@ -155,12 +155,13 @@ class _PretrainJob:
             "task": task_identity(self.task, self.options, self.size),
             **self.training,
             **compute.identity_of_processes(),
+            **self.options.compiled(),
         }
         unused = NOT_FROM_RANDOM if self.options.architecture else NOT_FROM_CHECKPOINT
-        resolved = {key: value for key, value in self.options.as_dict().items() if key not in unused}
-        resolved |= {**self.settings, **asdict(self.chosen)}
-        run = RunFolder(Path(self.options.out), "pretrain", identity, resolved, self.options.resume)
-        run.title = self.name
+        given = {key: value for key, value in self.options.as_dict().items() if key not in unused}
+        resolved = {**given, **self.settings, **asdict(self.chosen)}
+        run = RunFolder(Path(self.options.out), "pretrain", identity, resolved, self.options.resume, self.name)
+        run.tracker = Tracker(self.options.tracker, run.path, self.name, resolved)
         return run
 
     def announce(self, run: RunFolder, site: compute.Compute) -> None:
@@ -234,6 +235,7 @@ class _PretrainJob:
             gradient_clip=options.gradient_clip,
             seed=options.seed,
             num_workers=options.num_workers,
+            compiled=options.compile,
         )
         objective = self.module.Objective(self.model, self.chosen, self.task.kind)
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format

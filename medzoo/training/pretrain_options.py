@@ -17,6 +17,8 @@ from medzoo.training.options.shared import (
     check_terms,
     option,
 )
+from medzoo.training.options.trainer import TrainerOptions
+from medzoo.training.run_state.tracker import check_tracker
 
 # Options that a start from random weights, or from a checkpoint, does not use, with the reason.
 NOT_FROM_RANDOM = {
@@ -28,7 +30,7 @@ NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain
 
 
 @dataclass(kw_only=True)
-class PretrainOptions(SharedOptions):
+class PretrainOptions(SharedOptions, TrainerOptions):
     """Options of pre-training and continued pre-training."""
 
     method: str = option(
@@ -81,6 +83,7 @@ class PretrainOptions(SharedOptions):
             raise UsageError("--out is missing: the folder of the run.", code="out-missing")
         check_place(self.out, "--out")
         check_terms(self.license)
+        check_tracker(self.tracker)
         from medzoo.zoo.folder.card_input import CARD_NAME
 
         if self.name and not CARD_NAME.fullmatch(self.name):

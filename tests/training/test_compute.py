@@ -274,7 +274,6 @@ def test_emulated_bf16_is_warned_of_once(machine, cell):
 
 
 def test_the_precision_of_the_launcher_has_no_effect_and_that_is_said(machine, cell, monkeypatch):
-    monkeypatch.setattr("medzoo.training.run_state.run_folder._launcher_parent", lambda: None)
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     with pytest.warns(UserWarning, match="--mixed_precision bf16"):
         outcome = run_cell(cell(epochs=1))

@@ -297,3 +297,26 @@ def test_resume_from_a_named_state(tmp_path, tiny_net, make_batches):
     assert same_weights(straight, objective)
     assert before == {path: path.read_bytes() for path in (tmp_path / "cut").rglob("*") if path.is_file()}
     assert saved_state.states(tmp_path / "cut" / "resume")  # the source of the state is left alone
+
+
+def test_a_compiled_network_is_the_one_that_is_trained(tmp_path, tiny_net, make_batches, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, options: compiled.append(self))
+    objective, _, _ = run_once(tmp_path / "plain", tiny_net, make_batches)
+    assert not compiled
+    other, _, _ = run_once(tmp_path / "compiled", tiny_net, make_batches, plan=replace(PLAN, compiled=True))
+    assert compiled == [other.backbone] and same_weights(objective, other)
+
+
+@pytest.mark.long
+def test_a_compiled_network_trains_like_the_plain_one_with_the_same_dropout(tmp_path, tiny_net, make_batches):
+    plan = replace(
+        PLAN, optimizer="sgd"
+    )  # Adam divides by the gradient, which is rounding noise for a bias before BatchNorm
+    plain, fitted, _ = run_once(tmp_path / "plain", tiny_net, make_batches, plan=plan)
+    compiled, again, _ = run_once(tmp_path / "compiled", tiny_net, make_batches, plan=replace(plan, compiled=True))
+    assert again.scores == pytest.approx(fitted.scores, rel=1e-5)
+    names = dict(plain.state_dict())
+    assert names.keys() == compiled.state_dict().keys()  # nothing is renamed by the compiler
+    for key, value in compiled.state_dict().items():
+        torch.testing.assert_close(value, names[key], rtol=1e-4, atol=1e-5)

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from expect import raises
 from loop_samples import PLAN, STEPS, fit, objective_of
 
 from medzoo.data.rng import noise_seed
+from medzoo.errors import UsageError
 from medzoo.training import loop
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.inputs.batches import to_device
@@ -185,3 +187,16 @@ def test_a_step_computes_in_the_precision_that_was_asked(tmp_path, tiny_net, mak
         fit(objective, make_batches(), replace(PLAN, epochs=1), run, make_accelerator(precision, "cpu"))
     assert seen == {kind} and set(losses) == {torch.float32}
     assert {tensor.dtype for tensor in objective.parameters()} == {torch.float32}
+
+
+def test_a_network_that_cannot_be_compiled_is_told_with_the_remedy(tmp_path, tiny_net, make_batches, monkeypatch):
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def broken(self, *args):
+        raise BackendCompilerFailed(lambda graph: graph, RuntimeError("no C++ compiler"), None)
+
+    monkeypatch.setattr(supervised.Objective, "forward", broken)
+    objective = supervised.Objective(tiny_net(), supervised.Options(), "multiclass")
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    with raises(UsageError, "network-not-compilable"), run.open():
+        fit(objective, make_batches(), PLAN, run, make_accelerator("fp32", "cpu"))

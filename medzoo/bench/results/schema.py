@@ -74,6 +74,7 @@ RESULT: dict[str, Any] = {
         "best_step?": "int|null",
         "stopped_early?": "bool",
         "micro_batch_size?": "int",
+        "compiled?": "bool",
         "wall_s?": "number",
         "gpu_s?": "number|null",
         "resumes?": "int",

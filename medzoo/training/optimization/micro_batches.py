@@ -60,6 +60,7 @@ class MicroBatches:
 
         Raises:
             DeviceMemoryError: if the batch does not fit into memory and cannot be made smaller.
+            UsageError: if the network is to be compiled, and cannot be.
         """
         images = len(batch["label"])
         while True:
@@ -67,6 +68,10 @@ class MicroBatches:
                 seed_noise(seed, self.accelerator.device)
                 return self._accumulate(model, batch, step, images)
             except RuntimeError as error:
+                if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                    why = str(error).strip().partition("\n")[0][:300]
+                    text = f"torch.compile cannot compile this network here ({why}). Start again without --compile."
+                    raise UsageError(text, code="network-not-compilable") from error
                 if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                     raise
                 self._halve(images, step, error)

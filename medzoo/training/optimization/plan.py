@@ -38,6 +38,7 @@ class TrainingPlan:
         frozen_learning_rate: of these epochs; it is constant.
         ema: decay of a moving average of the weights, which is what validation sees; 0 is off.
         micro_batch_size: images of one forward pass; 0 computes the whole batch in one.
+        compiled: whether the network is compiled (torch.compile).
     """
 
     epochs: int
@@ -62,6 +63,7 @@ class TrainingPlan:
     frozen_learning_rate: float = 1e-3
     ema: float = 0.0
     micro_batch_size: int = 0
+    compiled: bool = False
 
     def schedule_of(self, epoch_steps: int) -> Schedule:
         """The learning rate of the steps after the frozen epochs.

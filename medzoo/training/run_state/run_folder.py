@@ -20,9 +20,10 @@ from medzoo import store
 from medzoo.errors import DivergedError, ResumeError, RunFolderError, listed
 from medzoo.progress import is_main_process
 from medzoo.training.options.toml_files import to_toml
+from medzoo.training.run_state.tracker import Tracker
 
 SAVE_SECONDS = 120.0
-_NOT_COMPARED = ("out", "results", "resume", "device", "num_workers")  # these do not change the run
+_NOT_COMPARED = ("out", "results", "resume", "device", "num_workers", "tracker")  # these do not change the run
 DIVERGED = "diverged.json"  # the step at which the loss was not finite, with its images
 _STATUS, _LOG, _OPTIONS, _CLAIM, _STATES = "status.json", "log.jsonl", "options.toml", ".claim", "resume"
 
@@ -33,11 +34,6 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the run is saved and
     def __init__(self, why: str, code: int, folder: Path) -> None:
         super().__init__(f"Stopped by {why}; saved. The same command continues from {folder}.")
         self.code = code
-
-
-def _launcher_parent() -> int | None:
-    """The launcher's process id if Accelerate started this process: the run stops if the launcher dies."""
-    return os.getppid() if "ACCELERATE_MIXED_PRECISION" in os.environ else None
 
 
 def other_processes(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -65,18 +61,27 @@ class RunFolder:
         identity: everything that can change the result; the folder belongs to this identity only.
         options: the user's options, written to options.toml.
         resume: "auto" continues from the newest complete state, "never" needs an empty folder, a path names a state.
+        title: for messages; by default the folder's name.
     """
 
     def __init__(
-        self, path: Path, kind: str, identity: dict[str, Any], options: dict[str, Any], resume: str = "auto"
+        self,
+        path: Path,
+        kind: str,
+        identity: dict[str, Any],
+        options: dict[str, Any],
+        resume: str = "auto",
+        title: str = "",
     ) -> None:
         self.path, self.kind, self.resume = Path(path), kind, resume
         self.identity: dict[str, Any] = json.loads(store.canonical_json(identity))
         self.options = options
-        self.title = self.path.name  # for messages; the caller may set a better one
+        self.title = title or self.path.name
+        self.tracker = Tracker("none", self.path, self.title, {})  # the caller may set another
         self.stop_at_step: int | None = None  # for tests: stop at this step, as after SIGTERM
         self._stop: str | None = None
-        self._parent = _launcher_parent()
+        # the launcher, if Accelerate started this process: the run stops if it dies
+        self._parent = os.getppid() if "ACCELERATE_MIXED_PRECISION" in os.environ else None
         self._saved = time.monotonic()
 
     @property
@@ -207,6 +212,7 @@ class RunFolder:
             store.write_text(self.path / _OPTIONS, to_toml(self.options))
             self.note("running")
             stack.enter_context(self._signals())
+            stack.callback(lambda: self.tracker.close())
             try:
                 yield self
             except (Interrupted, KeyboardInterrupt):
@@ -273,6 +279,7 @@ class RunFolder:
         """Append one row to log.jsonl."""
         with (self.path / _LOG).open("a") as file:
             file.write(json.dumps(row) + "\n")
+        self.tracker.log(row)
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of log.jsonl, without an incomplete last line of a killed process."""
@@ -284,6 +291,7 @@ class RunFolder:
         return rows
 
     def rewind(self, step: int) -> None:
-        """Remove the logged rows after a step, because the run will repeat them."""
+        """Remove the logged rows after a step, because the run will repeat them; then start the tracker."""
         rows = [row for row in self.rows() if row.get("step", 0) <= step]
         store.write_text(self.path / _LOG, "".join(json.dumps(row) + "\n" for row in rows))
+        self.tracker.start(step)
