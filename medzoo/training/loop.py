@@ -102,9 +102,9 @@ class Loop:
                 progress.epoch(epoch)
                 self._stop_or_save()
         progress.close()
-        share_buffers(self.objective)
         if self.ema is not None:  # the averaged weights are the result
             self.objective.backbone.load_state_dict(self.ema.tensors)  # type: ignore[union-attr]
+        share_buffers(self.objective)
         self.fitted.steps, self.fitted.micro_batch_size = self.step, self.micro.size
         return self.fitted
 
@@ -210,9 +210,9 @@ class Loop:
         """Validate after an epoch, and of the best epoch so far, copy the backbone's weights."""
         if self.validate is None:
             return
-        share_buffers(self.objective)
         backbone: Any = self.objective.backbone
         with self.ema.applied() if self.ema is not None else nullcontext():
+            share_buffers(self.objective)  # of the network that is validated: also the averages are a process's own
             score, loss = self.validate()
             is_best = self.fitted.history.add(score, loss)
             if is_best:

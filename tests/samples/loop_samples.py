@@ -11,6 +11,24 @@ PLAN = TrainingPlan(
 )
 STEPS = 12  # 22 images, batches of 5: 4 steps an epoch
 
+# what a plan may change, each of which has to resume exactly
+CHANGES = {
+    "frozen-then-unfrozen": {"frozen_epochs": 1, "frozen_learning_rate": 0.01},
+    "head-only": {"train_blocks": 0},
+    "average": {"ema": 0.9},
+    "plateau": {"schedule": "plateau", "plateau_epochs": 0, "decay": 0.1},
+    "exponential": {"schedule": "exponential", "decay": 0.5},
+    "early-stop": {"patience": 1, "monitor": "loss"},
+    "all": {
+        "frozen_epochs": 1,
+        "ema": 0.8,
+        "schedule": "plateau",
+        "plateau_epochs": 0,
+        "patience": 1,
+        "optimizer": "lars",
+    },
+}
+
 
 def fit(*given, **options):
     """A training from its last state to its end."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from expect import raises
-from loop_samples import PLAN, STEPS, fit, objective_of, same_weights
+from loop_samples import CHANGES, PLAN, STEPS, fit, objective_of, same_weights
 
 from medzoo.errors import DeviceMemoryError, DivergedError, ResumeError
 from medzoo.training.accelerator import make_accelerator
@@ -48,24 +48,6 @@ def test_f38_resume_is_bitwise_equal_at_every_step(tmp_path, tiny_net, make_batc
     assert all(torch.equal(fitted.best[key], again.best[key]) for key in fitted.best)
     assert cut.rows() == run.rows()
     assert cut.status()["state"] == "done" and not (cut.path / "resume").exists()
-
-
-CHANGES = {
-    "frozen-then-unfrozen": {"frozen_epochs": 1, "frozen_learning_rate": 0.01},
-    "head-only": {"train_blocks": 0},
-    "average": {"ema": 0.9},
-    "plateau": {"schedule": "plateau", "plateau_epochs": 0, "decay": 0.1},
-    "exponential": {"schedule": "exponential", "decay": 0.5},
-    "early-stop": {"patience": 1, "monitor": "loss"},
-    "all": {
-        "frozen_epochs": 1,
-        "ema": 0.8,
-        "schedule": "plateau",
-        "plateau_epochs": 0,
-        "patience": 1,
-        "optimizer": "lars",
-    },
-}
 
 
 def run_plan(folder, net, make_batches, plan, stop=None, losses=(1.0, 2.0, 3.0)):
