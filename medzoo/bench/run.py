@@ -16,7 +16,7 @@ from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
 from medzoo.bench.plot_predictions import draw_predictions
 from medzoo.bench.results.completeness import missing_parts, refuse_difference
-from medzoo.bench.results.folds import fold_facts
+from medzoo.bench.results.folds import draw_facts, fold_facts
 from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.results.store import (
     ResultStore,
@@ -41,8 +41,9 @@ from medzoo.data.task import Task
 from medzoo.errors import DivergedError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
+from medzoo.training.options.names import slug
 from medzoo.training.options.protocol_options import Mode, Protocol
-from medzoo.training.options.shared import open_task, slug, task_identity
+from medzoo.training.options.shared import open_task, task_identity
 
 
 class CellRun:
@@ -235,7 +236,7 @@ class CellRun:
             selection=selection,
             metrics=rows,
             predictions=table,
-            train={**facts, **fold_facts(self.task, self.options)},
+            train={**facts, **fold_facts(self.task, self.options), **draw_facts(self.task, self.options)},
             environment=environment(self.protocol.precision),
         )
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
