@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
@@ -91,6 +92,7 @@ def parse(
     # config files come first, so that typed options win
     try:
         typed, files = _split_config(given)
+        typed = _every_fold(typed) if "folds" in rows else typed
         names = {name for argument in typed if (name := _name_of(argument))}
         for name in names & set(without):
             raise UsageError(f"{flag(name)} is not an option of this recipe: {without[name]}.", code="option-not-used")
@@ -129,6 +131,16 @@ def _unknown(argument: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(argument.partition("=")[0].replace("_", "-"), known, n=2)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"unknown option {argument:.80}.{hint} --help lists all."
+
+
+def _every_fold(typed: Sequence[str]) -> list[str]:
+    """The arguments with `--folds all` in place of `--fold all`.
+
+    >>> _every_fold(["--fold", "all", "--seed=1", "--fold", "2"])
+    ['--folds=all', '--seed=1', '--fold', '2']
+    """
+    words = "\0".join(typed)
+    return re.sub(r"(^|\0)--fold[\0=]all(?=\0|$)", r"\1--folds=all", words).split("\0") if typed else []
 
 
 def peek(arguments: Sequence[str], name: str) -> str | None:

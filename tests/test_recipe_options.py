@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions, ProbeOptions
+from medzoo.bench.suites.repeats import RepeatOptions
 from medzoo.errors import UsageError
 from medzoo.paths import data_dir
 from medzoo.recipe_args import parse, peek
@@ -19,7 +20,7 @@ from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDO
 
 RECIPES = {
     "finetune": (CellOptions, {}),
-    "probe": (CellOptions, NOT_IN_A_PROBE),  # and ProbeOptions
+    "probe": (CellOptions, NOT_IN_A_PROBE),  # and ProbeOptions, RepeatOptions
     "pretrain": (PretrainOptions, NOT_FROM_RANDOM),
     "continue_pretrain": (PretrainOptions, NOT_FROM_CHECKPOINT),
 }
@@ -55,7 +56,7 @@ def test_each_option_stands_once_with_its_default(run, recipe):
     kind, without = RECIPES[recipe]
     code, page, _ = run(recipe, "--help")
     shown = entries(page)
-    kinds = (kind, ProbeOptions) if recipe == "probe" else (kind,)
+    kinds = (kind, *{"probe": (ProbeOptions, RepeatOptions), "finetune": (RepeatOptions,)}.get(recipe, ()))
     used = {flag(one.name): one for each in kinds for one, *_ in options_of(each) if one.name not in without}
     assert code == 0 and set(shown) == {*used, "--help", "--config"}
     for name, one in used.items():
