@@ -1,8 +1,7 @@
-"""The steps of a run: fine-tune or fit a linear probe, check the predictions, and save the checkpoint."""
+"""The steps of a run: decode a split, fine-tune, repeat a diverged step, and check the predictions."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.split_counts import data_counts
 from medzoo.data.task import Task
 from medzoo.errors import DivergedError
-from medzoo.progress import counted
 from medzoo.training.options.protocol_options import Protocol
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ class Trained:
         predict: decoded images → probabilities (N, classes).
         selection: how the epoch or the penalty was selected on validation; goes into the result.
         facts: of the training; go into the result.
-        tuner: of a fine-tuning; a segmentation predicts with it.
+        tuner: of a fine-tuning or a dense probe; a segmentation predicts with it.
     """
 
     predict: Callable[[Decoded], np.ndarray]
@@ -186,63 +184,3 @@ def _tuner(
         "score": validation_score(task) if scored else None,
         "worded": lambda score: score_text(task, score),
     }
-
-
-def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int) -> Trained:
-    """Extract features, fit the probe of the protocol's mode, and select its one setting on validation.
-
-    Args:
-        options: of the run.
-        protocol: with every option resolved.
-        task: the data; its test split is not read here.
-        model: the loaded checkpoint, which stays frozen.
-        size: side of the images, pixels.
-
-    Raises:
-        DivergedError: if the predictions are not finite.
-    """
-    from medzoo.training.accelerator import make_accelerator
-    from medzoo.training.features import embed, weights_hash
-    from medzoo.training.probe import fit_neighbours, fit_probe, fit_ridge_probe
-
-    accelerator = make_accelerator(protocol.precision, options.device)
-
-    def features(rows: Decoded) -> np.ndarray:
-        with accelerator.autocast():
-            return embed(model, rows, size=size, batch_size=protocol.batch_size, device=accelerator.device).array
-
-    # Features are cached on the disk, so that another seed or fraction of the task does not compute them again.
-    train, validation = (decoded_split(task, split, size) for split in ("train", "validation"))
-    train_rows, validation_rows = (features(train), train.labels), (features(validation), validation.labels)
-    started = time.monotonic()
-    shared: dict[str, Any] = {"kind": task.kind, "classes": len(task.classes), "score": validation_score(task)}
-    setting, key = {
-        "linear": ("C", "regularisation"),
-        "ridge": ("alpha", "regularisation"),
-        "knn": ("k", "neighbours"),
-    }[protocol.mode]
-    if protocol.mode == "knn":
-        counts, temperature = protocol.neighbours, protocol.temperature
-        probe = fit_neighbours(train_rows, validation_rows, counts=counts, temperature=temperature, **shared)
-    else:
-        fit = fit_probe if protocol.mode == "linear" else fit_ridge_probe
-        probe = fit(train_rows, validation_rows, regularisation=protocol.regularisation, **shared)
-    progress.say_part(
-        f"{counted(probe.candidates, 'value')} of {setting} on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} features: "
-        f"{setting} = {probe.regularisation:g}, {score_text(task, probe.score)} on validation, "
-        f"{progress.duration(time.monotonic() - started)}"
-    )
-    selection = {
-        "split": "validation",
-        "metric": task.metric,
-        "n_candidates": probe.candidates,
-        "test_evaluations": 1,
-        "value": probe.score,
-        key: probe.regularisation,
-    }
-    facts: dict[str, Any] = {
-        "converged": probe.converged,
-        "state_sha256": weights_hash(model),
-        "counts": data_counts(task),
-    }
-    return Trained(lambda rows: probe.predict(features(rows)), selection, facts)

@@ -123,7 +123,7 @@ class SegmentationTuner(FineTuner):
             DivergedError: if logits are not finite.
         """
         flipped = self.protocol.augmented_test == "flip" if flipped is None else flipped
-        masks = _masks_of(data)
+        masks = masks_of(data)
         self.model.eval()
         for first in range(0, len(data.ids), IMAGES):
             rows = range(first, min(first + IMAGES, len(data.ids)))
@@ -190,7 +190,7 @@ def check_masks(data: Decoded, classes: list[str], split: str) -> None:
     Raises:
         DataContractError: if the rows have no masks, or with the images whose masks have other values.
     """
-    masks = _masks_of(data)
+    masks = masks_of(data)
     wrong = []
     for first in range(0, len(data.ids), 256):
         block = _tensor(masks[first : first + 256])
@@ -207,7 +207,15 @@ def check_masks(data: Decoded, classes: list[str], split: str) -> None:
         )
 
 
-def _masks_of(data: Decoded) -> Any:  # noqa: ANN401 - a RowArray
+def masks_of(data: Decoded) -> Any:  # noqa: ANN401 - a RowArray
+    """The masks of decoded rows.
+
+    Args:
+        data: decoded rows.
+
+    Raises:
+        DataContractError: if the rows have no masks.
+    """
     if data.masks is None:
         raise DataContractError(
             f"The images ({listed(data.ids, 3)}) have no masks. A segmentation needs a mask of every image.",
