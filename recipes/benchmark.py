@@ -15,8 +15,8 @@ from typing import Literal
 
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
-from medzoo.bench.suite import load_suite
 from medzoo.bench.suite_options import places_of
+from medzoo.bench.suites.read import load_suite
 from medzoo.errors import MedzooError, UsageError
 from medzoo.recipe_args import parse, run_main
 from medzoo.training.options.fields import check_values, option

@@ -14,7 +14,7 @@ from medzoo.data.files.downloads import no_downloads
 from medzoo.data.transforms.apply import InputConvention
 from medzoo.training import compute
 from medzoo.training.options.protocol_options import Mode, Protocol
-from medzoo.training.options.shared import open_task
+from medzoo.training.options.shared import open_task, part_identity
 from medzoo.zoo.loading.identify import identify
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def identity_of(options: CellOptions, mode: Mode, protocol: Protocol, task: Task
         },
         "seed": options.seed,
         "fold": options.fold,
+        **({"training_part": part} if (part := part_identity(options)) else {}),
         **(compute.identity_of_processes() if mode == "finetune" else {}),
     }
 

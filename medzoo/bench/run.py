@@ -18,7 +18,7 @@ from medzoo.bench.plot_predictions import draw_predictions
 from medzoo.bench.probing.checks import check_probe
 from medzoo.bench.probing.steps import train_probe
 from medzoo.bench.results.completeness import missing_parts, refuse_difference
-from medzoo.bench.results.folds import fold_facts
+from medzoo.bench.results.folds import draw_facts, fold_facts
 from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.results.store import (
     ResultStore,
@@ -42,8 +42,9 @@ from medzoo.data.task import Task
 from medzoo.errors import DivergedError, UsageError
 from medzoo.progress import is_brief, is_main_process, say, warn
 from medzoo.training import compute
+from medzoo.training.options.names import slug
 from medzoo.training.options.protocol_options import Mode, Protocol
-from medzoo.training.options.shared import open_task, slug, task_identity
+from medzoo.training.options.shared import open_task, task_identity
 from medzoo.training.segmentation.protocol_checks import check_protocol
 
 
@@ -226,7 +227,7 @@ class CellRun:
             selection=selection,
             metrics=rows,
             predictions=table,
-            train={**facts, **fold_facts(self.task, self.options)},
+            train={**facts, **fold_facts(self.task, self.options), **draw_facts(self.task, self.options)},
             environment=environment(self.protocol.precision),
         )
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)

@@ -10,8 +10,8 @@ from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.run_steps import Trained, check_finite, decoded_split, outputs_of
 from medzoo.bench.segmentation.steps import saved_parts
 from medzoo.data.task import Task
+from medzoo.training.options.names import slug, trained_name
 from medzoo.training.options.protocol_options import Protocol
-from medzoo.training.options.shared import slug, trained_name
 
 if TYPE_CHECKING:
     import torch

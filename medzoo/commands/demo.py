@@ -23,8 +23,8 @@ def demo(out: Path, *, device: str = "auto") -> Table:
         The table; table.md, table.html and table.png are in `out`.
     """
     from medzoo.bench.engines import fill_table
-    from medzoo.bench.suite import load_suite
     from medzoo.bench.suite_options import hub_name
+    from medzoo.bench.suites.read import load_suite
     from medzoo.errors import MedzooError
     from medzoo.zoo.loading.load import load
 

@@ -85,7 +85,9 @@ def list_(
         row = {
             "task": identity["task"]["id"], "version": identity["task"]["version"], "checkpoint": identity["checkpoint"]["id"],
             "protocol": identity["protocol"]["id"], "mode": identity["protocol"]["mode"],
-            "fraction": identity["protocol"]["label_fraction"], "seed": identity["seed"], "fold": identity["fold"],
+            "fraction": identity["protocol"]["label_fraction"],
+            **{key: identity.get("training_part", {}).get(key) for key in ("per_class", "draw")},
+            "seed": identity["seed"], "fold": identity["fold"],
             "status": result["status"], "metric": result["metric"], "value": headline_value(result),
             "reported": result["provenance"]["origin"] == "reported", "run_id": result["run_id"], "file": str(path),
         }  # fmt: skip
@@ -99,8 +101,10 @@ def list_(
         (
             f"{row['task']}@{row['version']}",
             row["checkpoint"],
-            f"{row['protocol']} {row['mode']}" + ("" if row["fraction"] == 1 else f" {row['fraction']:g}"),
-            f"seed {row['seed']}" + ("" if row["fold"] is None else f" fold {row['fold']}"),
+            f"{row['protocol']} {row['mode']}"
+            + ("" if row["fraction"] == 1 else f" {row['fraction']:g}")
+            + ("" if row["per_class"] is None else f" {row['per_class']} per class"),
+            f"seed {row['seed']}" + "".join(f" {key} {row[key]}" for key in ("fold", "draw") if row[key] is not None),
             _worded(row),
             row["run_id"][:16] + ("  (reported)" if row["reported"] else ""),
         )

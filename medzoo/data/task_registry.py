@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from medzoo.data.splits.assign import arrange, take_fraction
+from medzoo.data.splits.assign import arrange
+from medzoo.data.splits.reduce_training import check_part, reduce_training
 from medzoo.data.task import Task
 from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import UnknownNameError, UsageError
@@ -212,6 +213,8 @@ def load_task(
     split_file: str | os.PathLike[str] | None = None,
     fold: int | None = None,
     fraction: float = 1.0,
+    per_class: int | None = None,
+    draw: int | None = None,
     seed: int = 0,
     label_policy: str | None = None,
     groups: str | None = None,
@@ -231,6 +234,9 @@ def load_task(
         fold: 0 to 4: of five group folds over all data, this fold is the test set and the next one is validation. With a folder
             of lists for several folds (train_fold1.csv), the fold to use.
         fraction: fraction of the training groups to use, stratified by class; a smaller fraction is a part of every larger one.
+        per_class: number of training images per class, from as many patients as possible (few-shot); validation and test stay
+            complete, and a smaller number is a part of every larger one of the same draw.
+        draw: number of the random part that `per_class` or `fraction` takes, from 0; by default the first one.
         seed: of fractions, folds and made splits (not of training).
         label_policy: uncertain labels (-1) become not annotated ("mask", the default), "zero", "one", or in training a random
             number for every image and epoch ("soft", "soft:LOW:HIGH").
@@ -246,14 +252,11 @@ def load_task(
     >>> load_task("phantom_oct").labels("test").shape
     (400,)
     """
-    if not 0 < fraction <= 1:
-        raise UsageError(
-            f"The fraction is {fraction}. Give a number above 0 and at most 1.", code="fraction-out-of-range"
-        )
+    check_part(fraction, per_class, draw)
     task_info(name)
     pooled = split_file is not None or fold is not None
     task = load_from_family(
         name, root=root, label_policy=label_policy, groups=groups, pooled=pooled, unlabelled=unlabelled
     )
     task = arrange(task, split_file=split_file, fold=fold, seed=seed)
-    return task if fraction == 1 else take_fraction(task, fraction, seed=seed)
+    return reduce_training(task, fraction=fraction, per_class=per_class, draw=draw, seed=seed)

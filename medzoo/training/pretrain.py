@@ -14,7 +14,8 @@ from medzoo.progress import is_main_process, warn
 from medzoo.training import compute
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options.fields import check_values, worded
-from medzoo.training.options.shared import open_task, slug, task_identity, trained_name
+from medzoo.training.options.names import slug, trained_name
+from medzoo.training.options.shared import open_task, task_identity
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.run_state.tracker import Tracker
@@ -274,7 +275,6 @@ class _PretrainJob:
 
         if not is_main_process():
             return
-        # the new step is added to the lineage of the base
         step = {
             "method": self.options.method,
             "data": self.options.data_name or slug(self.task.name),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from medzoo.errors import UsageError
 from medzoo.training.objectives import list_methods
 from medzoo.training.objectives import method as find_method
+from medzoo.training.options.names import LONGEST_NAME
 from medzoo.training.options.shared import (
-    LONGEST_NAME,
     OUTPUT,
     RUN,
     TRAINING,

@@ -11,8 +11,8 @@ import medzoo
 from medzoo import cli
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
-from medzoo.bench.suite import load_suite
 from medzoo.bench.suite_options import places_of
+from medzoo.bench.suites.read import load_suite
 from medzoo.errors import ResultError, UsageError
 
 TASK = '{ name = "phantom_oct,n=24,n_validation=12,n_test=20", title = "OCT", size = 32 }'
@@ -214,3 +214,64 @@ def test_the_table_command_takes_any_name_of_a_checkpoint(suite, nets, tmp_path,
     assert [row[0] for row in rows[:2]] == ["a/net", f"local-dir:{nets}/own/net"] and "accuracy" in text
     assert (tmp_path / "made" / "table.html").is_file() and text.startswith("Mine")
     assert "error: " in run("--metric", "acuracy") and "error: " in run("--checkpoints", "b/net", "--hub", nets / "hub")
+
+
+def test_draws_are_runs_of_one_column_with_the_same_images_for_every_checkpoint(suite, nets, tmp_path):
+    """The mean is over the draws, each of which is a run: their predictions are not joined."""
+    tasks = TASK.replace(" }", ", per_class = [1, 2], fractions = [0.5, 1.0], draws = 3 }")
+    both = {"net": str(nets / "own" / "net"), "other": str(nets / "hub" / "a" / "net")}
+    chosen = suite(both, tasks, seeds="[0, 1]")
+    places = places_of(chosen, tmp_path / "out", device="cpu")
+    assert str(missing_of(chosen, places)).splitlines()[-1] == "0 of 40 runs have a result, 40 are missing"
+    with pytest.warns(UserWarning, match="Fewer than 10 draws for OCT, 1 per class, "):
+        filled = fill_table(chosen, tmp_path / "out", device="cpu")
+    assert filled.failures == [] and missing_of(chosen, places).finished == 40
+    table = filled.table
+    assert [column.title for column in table.columns] == [
+        "OCT, 1 per class", "OCT, 2 per class", "OCT, 50 % of train", "OCT, 100 % of train",
+    ]  # fmt: skip
+    assert {column.detail for column in table.columns} == {""} and [c.drawn for c in table.columns] == [True] * 3 + [
+        False
+    ]
+    for cell in (cells[number] for cells in table.grid for number in range(3)):
+        assert cell.worded(3).endswith("(3 draws x 2 seeds)") and len(cell.runs) == 6 and not cell.mixed
+        means = [sum(run.value for run in cell.runs if run.draw == draw) / 2 for draw in range(3)]
+        assert cell.mean == pytest.approx(sum(means) / 3) and cell.sd == pytest.approx(
+            torch.tensor(means).std().item(), abs=1e-6
+        )
+    # the two checkpoints have the same images in each draw, and the draws have others
+    splits = {}
+    for outcome in filled.outcomes:
+        identity = outcome.result["identity"]
+        part = identity.get("training_part")
+        if part and "per_class" in part:
+            counts = outcome.result["train"]["counts"]
+            assert (
+                counts["train"] == 4 * part["per_class"]
+                and counts["test"] == 20
+                and counts["train patients"] <= counts["train"]
+            )
+            key = part["per_class"], part["draw"]
+            splits.setdefault(key, set()).add(identity["dataset"]["split_hash"])
+    assert len(splits) == 6 and all(len(hashes) == 1 for hashes in splits.values())
+    assert len({*splits[1, 0], *splits[1, 1], *splits[1, 2]}) > 1
+    # the same from the stored results alone
+    again = medzoo.table(tmp_path / "out" / "results")
+    assert [column.part for column in again.columns] == [
+        "1 per class",
+        "2 per class",
+        "50 % of train",
+        "100 % of train",
+    ]
+    long = again.to_frame()
+    assert set(long["draw"].dropna()) == {0, 1, 2} and set(long["per_class"].dropna()) == {1, 2}
+    assert "(n draws)" in table.to_text() and "2 training images per class" in table.to_markdown()
+    assert "OCT, 2 per class" in table.to_html()
+
+
+def test_a_class_that_is_too_small_fails_only_its_column(suite, nets, tmp_path):
+    tasks = TASK.replace(" }", ", per_class = [1, 500], draws = 10 }")
+    with pytest.warns(UserWarning, match="The runs on OCT, 500 per class will fail"):
+        filled = fill_table(suite({"net": str(nets / "own" / "net")}, tasks), tmp_path / "out", device="cpu")
+    assert len(filled.failures) == 1 and "--per-class" in filled.failures[0] and len(filled.outcomes) == 10
+    assert [cell.worded(3)[-10:] for cell in filled.table.grid[0]] == ["(10 draws)", "—"]

@@ -3,7 +3,7 @@
 import pytest
 from expect import raises
 
-from medzoo.bench.suite import list_suites, load_suite
+from medzoo.bench.suites.read import list_suites, load_suite
 from medzoo.errors import UnknownNameError, UsageError
 
 TEXT = """
@@ -126,3 +126,77 @@ def test_the_suites_that_ship_are_valid(name):
     for i, step in enumerate(suite.pretrain):
         if step.get("checkpoint") in own:
             assert step["checkpoint"] in own[:i], "a step continues one that comes later"
+
+
+AXES = """
+mode = "linear"
+seeds = [0]
+checkpoints = ["resnet18-random"]
+{top}
+[[tasks]]
+name = "phantom_oct"
+title = "OCT"
+{row}
+"""
+
+
+def columns(write, row, top=""):
+    suite = load_suite(write(AXES.format(row=row, top=top)))
+    return {task["title"]: {k: v for k, v in task.items() if k not in ("name", "title")} for task in suite.tasks}
+
+
+def test_parts_and_sizes_are_columns_with_plain_names(write):
+    assert columns(write, "per_class = [1, 5]\nfractions = [0.01, 1.0]\nsizes = [224, 512]") == {
+        f"OCT, {words}, {size} px": {**options, "size": size}
+        for words, options in {
+            "1 per class": {"per_class": 1, "draws": 10}, "5 per class": {"per_class": 5, "draws": 10},
+            "1 % of train": {"fraction": 0.01}, "100 % of train": {},
+        }.items()
+        for size in (224, 512)
+    }  # fmt: skip
+    assert columns(write, "per_class = 5") == {"OCT, 5 per class": {"per_class": 5, "draws": 10}}
+    assert columns(write, "fractions = [0.1, 1.0]\ndraws = 12") == {
+        "OCT, 10 % of train": {"fraction": 0.1, "draws": 12}, "OCT, 100 % of train": {},
+    }  # fmt: skip
+
+
+def test_axes_of_the_suite_are_those_of_every_task_that_sets_none(write):
+    assert list(columns(write, "", top="sizes = [32, 64]\nfolds = [0, 1]")) == ["OCT, 32 px", "OCT, 64 px"]
+    assert columns(write, "size = 48", top="sizes = [32, 64]\nfolds = [0, 1]") == {"OCT": {"size": 48, "folds": (0, 1)}}
+    assert columns(write, "fractions = [0.5]", top="per_class = 3\ndraws = 2") == {
+        "OCT, 50 % of train": {"fraction": 0.5, "draws": 2}
+    }
+    assert columns(write, "", top="per_class = 3\ndraws = 2") == {"OCT, 3 per class": {"per_class": 3, "draws": 2}}
+
+
+def test_every_cell_gets_its_first_draw_before_any_gets_a_second(write):
+    suite = load_suite(write(AXES.format(top="", row="per_class = [1, 5]\nfractions = [1.0]\ndraws = 3")))
+    cells = suite.cells()
+    assert [(cell.title, cell.options.get("draw")) for cell in cells] == [
+        ("OCT, 1 per class", 0), ("OCT, 5 per class", 0), ("OCT, 100 % of train", None), ("OCT, 1 per class", 1),
+        ("OCT, 5 per class", 1), ("OCT, 1 per class", 2), ("OCT, 5 per class", 2),
+    ]  # fmt: skip
+    assert len({cell.folder for cell in cells}) == 7 and "draws" not in cells[0].options
+    assert str(cells[3]) == "resnet18-random on OCT, 1 per class, seed 0, draw 1"
+
+
+@pytest.mark.parametrize(
+    ("row", "top", "code"),
+    [
+        ("per_class = [1, 1]", "", "axis-invalid"),
+        ("sizes = []", "", "axis-invalid"),
+        ("sizes = [32]\nsize = 32", "", "axis-and-value-given"),
+        ("fractions = [0.5]\nfraction = 0.5", "", "axis-and-value-given"),
+        ("per_class = 1\nfraction = 0.5", "", "per-class-with-fraction"),
+        ("per_class = 1\nfolds = [0, 1]", "", "folds-with-draws"),
+        ("draws = 3", "", "draws-without-part"),
+        ("", "draws = 3", "draws-without-part"),
+        ("fractions = [1.0]\ndraws = 3", "", "draws-without-part"),
+        ("per_class = [0]", "", "out-of-range"),
+        ("sizes = [4]", "", "out-of-range"),
+        ("fractions = [2.0]", "", "out-of-range"),
+    ],
+)
+def test_axes_that_cannot_be_are_refused(write, row, top, code):
+    with raises(UsageError, code):
+        load_suite(write(AXES.format(row=row, top=top)))

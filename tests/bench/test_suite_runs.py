@@ -8,8 +8,8 @@ from expect import raises
 
 from medzoo import precision
 from medzoo.bench.engines import fill
-from medzoo.bench.suite import load_suite
 from medzoo.bench.suite_options import Places, pretrain_options
+from medzoo.bench.suites.read import load_suite
 from medzoo.errors import UsageError
 
 TEXT = """

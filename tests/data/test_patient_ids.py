@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medzoo.data.patient_ids import alike_form, same_form, spellings
-from medzoo.data.splits.assign import arrange, take_fraction
+from medzoo.data.splits.assign import arrange
+from medzoo.data.splits.reduce_training import take_fraction
 from medzoo.errors import SplitError
 
 SAME = [("7", "7.0"), ("12", "12.00"), ("P1", " P1 "), ("P1", "P1\u200b"), ("P 1", "P\u00a0 1"), ("Jos\u00e9", "Jose\u0301"),

@@ -6,7 +6,7 @@ from expect import raises
 from medzoo.data import split_counts
 from medzoo.data.split_counts import check_share, data_counts
 from medzoo.data.splits import assign
-from medzoo.data.splits.assign import take_fraction
+from medzoo.data.splits.reduce_training import take_fraction
 from medzoo.data.task_registry import load_task
 from medzoo.errors import DataContractError
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import medzoo
 from medzoo.errors import RunFolderError, UsageError
 from medzoo.training.objectives import list_methods, method
-from medzoo.training.options.shared import slug, trained_name
+from medzoo.training.options.names import slug, trained_name
 from medzoo.training.pretrain import PretrainOptions, pretrain
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 

@@ -80,7 +80,7 @@ class Frozen:
             return frozen_outputs(network or self.network, data, self._convention, readout=readout, **self._places)
 
     def tokens(self, data: Decoded, *, dense: bool) -> TokenRows:
-        """The tokens of decoded rows; for a fraction of the training images, those in the file of all training images.
+        """The tokens of decoded rows; for a part of the training images, those in the file of all training images.
 
         Args:
             data: decoded rows.
@@ -101,9 +101,10 @@ class Frozen:
 
     def _whole(self, data: Decoded, split: str) -> tuple[Decoded, np.ndarray | None]:
         """All training images of the task, and the places of the given rows in them; else the rows themselves."""
-        if split != "train" or self.options.fraction == 1:
+        if split != "train" or (self.options.fraction == 1 and self.options.per_class is None):
             return data, None
-        whole = decoded_split(open_task(replace(self.options, fraction=1.0)), "train", self.size)
+        every = replace(self.options, fraction=1.0, per_class=None, draw=None)
+        whole = decoded_split(open_task(every), "train", self.size)
         place = {name: number for number, name in enumerate(whole.ids)}
         if not place.keys() >= set(data.ids):
             return data, None

@@ -1,4 +1,4 @@
-"""Identify the cross-validation of a fold: only folds of the same cross-validation have a common mean."""
+"""Identify what the folds of one cross-validation, or the draws from the same images, have in common; these have a common mean."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo import store
-from medzoo.data.splits.assign import FOLDS
+from medzoo.data.splits.assign import FOLDS, fold_count
+from medzoo.training.options.shared import SharedOptions, part_identity
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
-    from medzoo.training.options.shared import SharedOptions
 
 _NUMBER = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)  # as in data/splits/split_file.py
 
@@ -32,8 +32,9 @@ def fold_facts(task: Task, options: SharedOptions) -> dict[str, Any]:
     if options.fold is None:
         return {}
     if options.split_file is None:
+        # the hash has the constant for all folds, so that stored results keep their column
         made = {"folds": FOLDS, "groups": task.info.groups, "version": task.version, "data": task.fingerprint}
-        return {"folds": {"count": FOLDS, "sha256": store.sha256_of(made)}}
+        return {"folds": {"count": fold_count(task), "sha256": store.sha256_of(made)}}
     lists: dict[str, str] = {}
     numbers = set()
     for file in sorted(Path(options.split_file).expanduser().iterdir()):
@@ -42,3 +43,28 @@ def fold_facts(task: Task, options: SharedOptions) -> dict[str, Any]:
             lists[file.name] = store.sha256_file(file)
             numbers.add(int(number[1]))
     return {"folds": {"count": len(numbers), "sha256": store.sha256_of({"lists": lists, "data": task.fingerprint})}}
+
+
+def draw_facts(task: Task, options: SharedOptions) -> dict[str, Any]:
+    """The data that all draws of a part of the training images are drawn from, for its result; empty for a run without a draw.
+
+    The draws have different splits, but the same images for validation and test, and so the same images to draw from.
+
+    Args:
+        task: the opened task.
+        options: of the run.
+
+    Returns:
+        {"draws": {"sha256": hash of the facts}}, or {}.
+    """
+    if "draw" not in part_identity(options):
+        return {}
+    held_out = {split: sorted(set(task.groups(split))) for split in task.tables if split != "train"}
+    given = None if options.split_file is None else Path(options.split_file).expanduser()
+    facts = {
+        "data": task.fingerprint,
+        "version": task.version,
+        "held_out": store.sha256_of(held_out),
+        "split_file": store.sha256_file(given) if given is not None and given.is_file() else None,
+    }
+    return {"draws": {"sha256": store.sha256_of(facts)}}

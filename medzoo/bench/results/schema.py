@@ -36,6 +36,10 @@ IDENTITY: dict[str, Any] = {
     "protocol": {"id": "str", "hash": "str", "label_fraction": "number", "mode": "str", "size?": "int|null"},
     "seed": "int",
     "fold": "int|null",
+    "training_part?": {
+        "per_class?": "int",
+        "draw?": "int",
+    },  # of the training images, if it is not a plain label_fraction
     "processes?": "int",  # of the launch, if more than one: the training differs from that of one process
 }
 METRIC: dict[str, Any] = {
@@ -84,6 +88,7 @@ RESULT: dict[str, Any] = {
         "state_sha256?": "sha256|null",
         "counts?": {"*": "int"},
         "folds?": {"count": "int", "sha256": "sha256"},
+        "draws?": {"sha256": "sha256"},
         "converged?": "bool",
         "reason?": "str|null",
     },

@@ -21,12 +21,12 @@ TEXT = (
     "protocol_hash", "dataset_fingerprint", "split_hash", "preprocess_hash", "label_policy", "status", "reason", "metric",
     "label", "undefined", "predictions", "source_url", "result",
 )  # fmt: skip
-WHOLE = ("replicate", "size", "seed", "fold", "n", "n_pos", "n_patients", "n_labels")
+WHOLE = ("replicate", "size", "per_class", "draw", "seed", "fold", "n", "n_pos", "n_patients", "n_labels")
 REAL = ("label_fraction", "value")
 ORDER = (
-    "task", "task_version", "checkpoint", "protocol", "mode", "label_fraction", "seed", "fold", "status", "metric", "label",
-    "primary", "value", "undefined", "n", "n_pos", "n_patients", "n_labels", "reported", "replicate", "reason",
-    "weights_sha256", "architecture", "init", "size", "protocol_hash", "dataset_fingerprint", "split_hash",
+    "task", "task_version", "checkpoint", "protocol", "mode", "label_fraction", "per_class", "draw", "seed", "fold",
+    "status", "metric", "label", "primary", "value", "undefined", "n", "n_pos", "n_patients", "n_labels", "reported",
+    "replicate", "reason", "weights_sha256", "architecture", "init", "size", "protocol_hash", "dataset_fingerprint", "split_hash",
     "preprocess_hash", "label_policy", "source_url", "run_id", "file", "predictions", "result",
 )  # fmt: skip
 
@@ -59,12 +59,14 @@ def flat_table(results: Iterable[tuple[str, Mapping[str, Any]]]) -> pa.Table:
 def _rows(file: str, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     identity = result["identity"]
     data, checkpoint, protocol = identity["dataset"], identity["checkpoint"], identity["protocol"]
+    part = identity.get("training_part", {})
     common = {
         "task": identity["task"]["id"], "task_version": identity["task"]["version"],
         "checkpoint": checkpoint["id"], "weights_sha256": checkpoint["weights_sha256"],
         "architecture": checkpoint["arch"], "init": checkpoint["init"],
         "protocol": protocol["id"], "mode": protocol["mode"], "protocol_hash": protocol["hash"],
         "label_fraction": float(protocol["label_fraction"]), "size": protocol.get("size"),
+        "per_class": part.get("per_class"), "draw": part.get("draw"),
         "seed": identity["seed"], "fold": identity["fold"],
         "dataset_fingerprint": data["fingerprint"], "split_hash": data["split_hash"],
         "preprocess_hash": data["preprocess_hash"], "label_policy": data["label_policy"],

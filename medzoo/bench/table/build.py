@@ -96,7 +96,7 @@ def build(
 
 
 def _cell(runs: Iterable[Run], column: Column) -> TableCell:
-    return TableCell(tuple(sorted(runs, key=rows_columns.place)), column.reported, column.folds)
+    return TableCell(tuple(sorted(runs, key=rows_columns.place)), column.reported, column.folds, column.drawn)
 
 
 def _same_runs(rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]]) -> list[str]:

@@ -21,7 +21,7 @@ def _folds(column: Column) -> str:
 # in every heading, if any two columns of the table differ in it
 EVERYWHERE: tuple[Callable[[Column], str], ...] = (
     lambda column: MODES.get(column.mode, column.mode),
-    lambda column: f"{100 * column.fraction:.3g} % of train",
+    lambda column: column.part,
     _folds,
     lambda column: column.pixels,
     lambda column: f"protocol {column.protocol}",
@@ -29,6 +29,7 @@ EVERYWHERE: tuple[Callable[[Column], str], ...] = (
 # only in the headings of columns that are otherwise equal and differ in it
 AMONG_EQUALS: tuple[Callable[[Column], str], ...] = (
     lambda column: f"uncertain labels: {column.data[2]}" if column.data and column.data[2] else "",
+    lambda column: "random draws" if column.drawn else "",
     lambda column: f"version {column.version}",
     lambda column: f"protocol {column.protocol_hash[:8]}",
     lambda column: f"data {column.data[0][:8]}" if column.data else "",
@@ -48,7 +49,11 @@ def details(columns: Sequence[Column]) -> list[str]:
         for facet in EVERYWHERE
         if len({facet(column) for column in full} - (set() if facet is _folds else {""})) > 1
     ]
-    parts = {column: [text for facet in facets if (text := facet(column))] for column in full}
+    # a detail that the title already has, as in "BUSI, 5 per class", is not repeated
+    parts = {
+        column: [text for facet in facets if (text := facet(column)) and text not in column.title.split(", ")]
+        for column in full
+    }
     for facet in AMONG_EQUALS:
         groups: dict[tuple[str, ...], list[Column]] = {}
         for column in full:

@@ -31,11 +31,13 @@ class Run:
     n_labels: int | None = None
     of_labels: int | None = None
     pixels: int | None = None  # side of the input
+    draw: int | None = None  # number of the random part of the training images
 
     @property
     def name(self) -> str:
-        """Such as "seed 1" or "seed 1, fold 0"."""
-        return f"seed {self.seed}" + ("" if self.fold is None else f", fold {self.fold}")
+        """Such as "seed 1" or "seed 1, fold 0" or "seed 1, draw 0"."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"seed {self.seed}{fold}" + ("" if self.draw is None else f", draw {self.draw}")
 
     def worded(self, digits: int) -> str:
         """The value, or the status of a run without a value; a footnote gives the reason."""
@@ -69,6 +71,8 @@ class Column:
     title: str
     folds: int | None = None  # number of folds of a cross-validation; its folds share the column
     fold: int | None = None  # the only fold of a column, if its cross-validation is not known
+    per_class: int | None = None  # training images per class (few-shot)
+    drawn: bool = False  # its runs have numbered draws of the training images, which share the column
     place: int = 0  # position among the requested tasks
     size: str = ""  # such as "1,560 images, 780 patients"
     pixels: str = ""  # such as "224 px"
@@ -89,11 +93,17 @@ class Column:
         return metrics.metric(self.metric).digits if self.metric else 3
 
     @property
+    def part(self) -> str:
+        """The part of the training images, such as "5 per class" or "10 % of train"."""
+        return f"{100 * self.fraction:.3g} % of train" if self.per_class is None else f"{self.per_class} per class"
+
+    @property
     def how(self) -> str:
-        """Protocol, mode, fraction of the training patients, and the first digits of the protocol's hash."""
+        """Protocol, mode, part of the training images, and the first digits of the protocol's hash."""
         if not self.metric:
             return ""
         share = "" if self.fraction == 1 else f", {self.fraction:.3g} of train"
+        share += "" if self.per_class is None else f", {self.per_class} per class"
         folds = "" if self.folds is None else f", {self.folds} folds"
         fold = "" if self.fold is None else f", fold {self.fold}"
         return f"{self.protocol} {self.mode}{share}{folds}{fold} · {self.protocol_hash[:8]}"
@@ -106,6 +116,7 @@ class TableCell:
     runs: tuple[Run, ...] = ()
     reported: bool = False
     folds: int | None = None  # number of folds of the cross-validation; None without one
+    drawn: bool = False  # its runs have numbered draws of the training images
 
     @property
     def values(self) -> list[float]:
@@ -114,38 +125,43 @@ class TableCell:
 
     @property
     def mixed(self) -> bool:
-        """Whether its runs differ in more than seed and fold, so that they have no common mean."""
-        seeds = [(run.seed, run.fold) for run in self.runs]
+        """Whether its runs differ in more than seed, fold and draw, so that they have no common mean."""
+        seeds = [(run.seed, run.fold, run.draw) for run in self.runs]
         return len({run.recipe for run in self.runs}) > 1 or len(set(seeds)) < len(seeds)
 
     @property
-    def by_fold(self) -> dict[int | None, list[float]]:
-        """The values of each fold, one for each seed."""
+    def repeated(self) -> str:
+        """What repeats besides the seed: "fold", "draw" or nothing."""
+        return "fold" if self.folds is not None else "draw" if self.drawn else ""
+
+    @property
+    def by_repeat(self) -> dict[int | None, list[float]]:
+        """The values of each fold, or of each draw, one for each seed."""
         values: dict[int | None, list[float]] = {}
         for run in self.runs:
             if run.value is not None:
-                values.setdefault(run.fold, []).append(run.value)
+                values.setdefault(run.draw if self.repeated == "draw" else run.fold, []).append(run.value)
         return values
 
     @property
     def averaged(self) -> list[float]:
-        """The values of which the mean is taken: the runs; for a cross-validation the folds, each the mean of its seeds."""
-        return self.values if self.folds is None else [statistics.fmean(values) for values in self.by_fold.values()]
+        """The values of which the mean is taken: the runs; or the folds or draws, each the mean of its seeds."""
+        return [statistics.fmean(values) for values in self.by_repeat.values()] if self.repeated else self.values
 
     @property
     def mean(self) -> float | None:
-        """The mean over runs, or over folds; None without values and for mixed runs."""
+        """The mean over runs, or over folds or draws; None without values and for mixed runs."""
         return statistics.fmean(self.averaged) if self.values and not self.mixed else None
 
     @property
     def sd(self) -> float | None:
-        """The sample standard deviation (n - 1) over runs, or over folds; None for fewer than two values."""
+        """The sample standard deviation (n - 1) over runs, or over folds or draws; None for fewer than two values."""
         return statistics.stdev(self.averaged) if len(self.averaged) > 1 and not self.mixed else None
 
     @property
     def missing_folds(self) -> list[int]:
         """The folds of a cross-validation that have no value."""
-        return [fold for fold in range(self.folds or 0) if fold not in self.by_fold]
+        return [fold for fold in range(self.folds or 0) if fold not in self.by_repeat]
 
     @property
     def incomplete(self) -> bool:
@@ -154,15 +170,16 @@ class TableCell:
 
     @property
     def count(self) -> str:
-        """The number of values in the mean: "3", "2/3", "5 folds", "4/5 folds x 3 seeds"."""
-        if self.folds is None:
+        """The number of values in the mean: "3", "2/3", "5 folds", "4/5 folds x 3 seeds", "10 draws"."""
+        if not self.repeated:
             return f"{len(self.values)}/{len(self.runs)}" if self.incomplete else f"{len(self.values)}"
-        done = len(self.by_fold)
-        folds = f"{done}/{self.folds} folds" if self.missing_folds else f"{done} folds"
-        seeds = sorted({len(values) for values in self.by_fold.values()})
+        done, of = len(self.by_repeat), self.folds or len({run.draw for run in self.runs})
+        repeats = f"{done}/{of}" if done < of else f"{done}"
+        repeats += f" {self.repeated}{'s' * (repeats != '1')}"
+        seeds = sorted({len(values) for values in self.by_repeat.values()})
         if not seeds or seeds == [1]:
-            return folds
-        return f"{folds} x {seeds[0]} seeds" if len(seeds) == 1 else f"{folds} x {seeds[0]} to {seeds[-1]} seeds"
+            return repeats
+        return f"{repeats} x {seeds[0]} seeds" if len(seeds) == 1 else f"{repeats} x {seeds[0]} to {seeds[-1]} seeds"
 
     def worded(self, digits: int) -> str:
         """Such as "0.912 ± 0.003 (3)", "0.912 (1)", "0.910 ± 0.001 (2/3)†", "diverged (0/3)†" or "—".

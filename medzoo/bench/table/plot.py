@@ -52,6 +52,8 @@ def figure(table: TableData) -> Figure:
     )
     if any(column.folds is not None for column in table.columns):
         legend = legend.replace("over n runs", "over n runs (or folds)")
+    if any(column.drawn for column in table.columns):
+        legend = legend.replace("over n runs", "over n runs (or draws)")
     drawn.supxlabel(f"{legend} {table.generator}", fontsize=8, color="#5b6570", x=0.01, ha="left")
     return drawn
 

@@ -14,6 +14,7 @@ from medzoo.bench.suite import short_task
 from medzoo.bench.table.model import Column, Run, TableCell, TableRow
 from medzoo.errors import UsageError, listed
 
+DRAWS = 10  # fewer are too few for the mean of a few-shot column
 Results = Path | str | Iterable[Path | str | Mapping[str, Any]]
 
 
@@ -64,6 +65,7 @@ def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, pla
     """The column of a result. Two results have the same column only if their numbers are comparable.
 
     The folds of one cross-validation have different splits but share a column, because their division of the data is the same.
+    So do the draws of one part of the training images.
 
     Args:
         result: as stored.
@@ -74,7 +76,9 @@ def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, pla
     """
     identity = result["identity"]
     data, protocol = identity["dataset"], identity["protocol"]
-    split, folds = data["split_hash"], None
+    split, folds, part = data["split_hash"], None, identity.get("training_part", {})
+    if identity["fold"] is None and "draw" in part:
+        split = result["train"].get("draws", {}).get("sha256", split)
     if identity["fold"] is not None:
         validation = result["train"].get("folds")
         split, folds = (validation["sha256"], validation["count"]) if validation else (split, 0)  # 0: not known
@@ -91,6 +95,8 @@ def column_of(result: Mapping[str, Any], metric: str, task: str, title: str, pla
         title,
         folds=folds,
         place=place,
+        per_class=part.get("per_class"),
+        drawn="draw" in part,
     )
 
 
@@ -132,12 +138,13 @@ def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
         n_labels=whole.get("n_labels") if whole else None,
         of_labels=sum(row["label"] is not None for row in named) or None,
         pixels=identity["protocol"].get("size"),
+        draw=identity.get("training_part", {}).get("draw"),
     )
 
 
-def place(run: Run) -> tuple[int, int, str]:
+def place(run: Run) -> tuple[int, int, int, str]:
     """The order of runs within a cell."""
-    return (-1 if run.fold is None else run.fold, run.seed, run.run_id)
+    return (-1 if run.fold is None else run.fold, -1 if run.draw is None else run.draw, run.seed, run.run_id)
 
 
 def ordered_rows(used: Iterable[tuple[str, str | None]], chosen: Mapping[str, str]) -> list[TableRow]:
@@ -170,10 +177,10 @@ def ordered_columns(used: Iterable[Column], chosen: Sequence[tuple[str, str]]) -
             c.place,
             _natural(c.task),
             _natural(c.version),
+            (c.per_class is None, c.per_class, c.fraction),
             c.data,
             c.protocol,
             c.mode,
-            c.fraction,
             c.protocol_hash,
             c.metric,
             c.reported,
@@ -218,7 +225,16 @@ def notes_of(
             "(n folds): mean ± sample standard deviation over the n folds of a cross-validation; (n folds x k seeds): each fold "
             "is the mean of its k seeds. This is not a confidence interval for other patients: folds share training data."
         )
-    if any(cell.sd is not None and cell.folds is None for *_, cell in placed):
+    drawn = [cell for *_, cell in placed if cell.repeated == "draw" and cell.values]
+    if drawn:
+        notes.append(
+            "(n draws): mean ± sample standard deviation over n random draws of the training images, the same draws for every "
+            "checkpoint; (n draws x k seeds): each draw is the mean of its k seeds. Validation and test are complete in every "
+            "draw, so the penalty or the epoch is selected with more labels than a draw has."
+        )
+        if any(len(cell.by_repeat) < DRAWS for cell in drawn):
+            notes.append(f"With fewer than {DRAWS} draws, mean and deviation depend much on the draws.")
+    if any(cell.sd is not None and not cell.repeated for *_, cell in placed):
         notes.append(
             "mean ± sample standard deviation (n) over n runs with different seeds. The deviation is the spread between runs; it "
             "is not a confidence interval for other patients."

@@ -66,15 +66,16 @@ class Table(TableData):
             data = [[x for cell in cells for x in (cell.mean, cell.sd, len(cell.values))] for cells in self.grid]
             return pd.DataFrame(data, index=pd.Index([r.label for r in self.rows], name="checkpoint"), columns=names)
         names = [
-            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction", "size",
-            "protocol_hash", "metric", "reported", "seed", "fold", "status", "value", "undefined", "n", "n_patients",
-            "n_labels", "run_id", "path",
+            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction",
+            "per_class", "size", "protocol_hash", "metric", "reported", "seed", "fold", "draw", "status",
+            "value", "undefined", "n", "n_patients", "n_labels", "run_id", "path",
         ]  # fmt: skip
         records = [
             (
-                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction, run.pixels,
-                c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.status, run.value, run.undefined, run.n,
-                run.n_patients, run.n_labels, run.run_id, None if run.path is None else str(run.path),
+                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction,
+                c.per_class, run.pixels, c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.draw,
+                run.status, run.value, run.undefined, run.n, run.n_patients, run.n_labels, run.run_id,
+                None if run.path is None else str(run.path),
             )
             for r, cells in zip(self.rows, self.grid, strict=True)
             for c, cell in zip(self.columns, cells, strict=True)

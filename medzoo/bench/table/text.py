@@ -44,6 +44,7 @@ def markdown(table: TableData, folder: Path | None) -> str:
     lines += [
         f"- **{_escaped(c.title)}**, {c.heading}: {c.size or 'no value'}; protocol {_escaped(c.protocol)} ({c.mode}"
         + ("" if c.fraction == 1 else f", {c.fraction:.3g} of the training patients")
+        + ("" if c.per_class is None else f", {c.per_class} training images per class")
         + (f", {c.pixels}" if c.pixels else "")
         + ("" if c.folds is None else f", {c.folds} folds")
         + ("" if c.fold is None else f", fold {c.fold}")

@@ -1,4 +1,4 @@
-"""Splits, folds and fractions by group: groups are ranked by a hash of (purpose, seed, group), and by nothing else.
+"""Splits and folds by group: groups are ranked by a hash of (purpose, seed, group), and by nothing else.
 
 A group is a patient, a lesion cluster, or the image itself where the data have no groups. Groups are ranked
 within their class (the most frequent class of their images; for multilabel tasks, the rarest label that they have). Segmentation
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.patient_ids import alike_form, spellings
-from medzoo.data.split_counts import check_share
 from medzoo.data.splits.split_file import read_splits
 from medzoo.data.vocabulary import SPLITS, UNCERTAIN
 from medzoo.errors import DataContractError, UsageError
@@ -78,15 +77,27 @@ def arrange(
     if "all" in task.tables:
         shares = ", ".join(f"{share:.0%} {split}" for split, share in ALL_SHARES.items())
         note = f"splits: none in the data; made here by patient (or group) with seed {seed}: {shares}"
-        return _regroup(task, _cut(_strata(task, "all", seed, "split"), ALL_SHARES), "splits", note)
+        return _regroup(task, _cut(ranked_strata(task, "all", seed, "split"), ALL_SHARES), "splits", note)
     if "validation" not in task.tables:
-        chosen = _cut(_strata(task, "train", seed, "validation"), VALIDATION_SHARE)
+        chosen = _cut(ranked_strata(task, "train", seed, "validation"), VALIDATION_SHARE)
         parts = _divide(task, "train", chosen)
         rest = {name: table for name, table in task.tables.items() if name != "train"}
         share = f"{VALIDATION_SHARE['validation']:.0%} of train"
         note = f"validation: none in the data; {share}, made here by patient (or group) with seed {seed}"
         return task.with_tables(_nonempty(task, parts, "a validation split") | rest, note)
     return task
+
+
+def fold_count(task: Task) -> int:
+    """The number of folds of a task that was opened with a fold: those of a column in the data, or those made here.
+
+    Args:
+        task: opened with a fold, and without a split file.
+    """
+    if STATED_FOLD not in task.tables["train"].column_names:
+        return FOLDS
+    numbers = {number for split in task.tables for number in task.column(split, STATED_FOLD)}
+    return len(numbers - {None})
 
 
 def _stated_fold(task: Task, fold: int) -> Task:
@@ -117,51 +128,27 @@ def _stated_fold(task: Task, fold: int) -> Task:
     return task.with_tables(parts | test, f"splits: fold {fold} of the {len(known)} folds in the data")
 
 
-def take_fraction(task: Task, fraction: float, *, seed: int = 0) -> Task:
-    """Take a fraction of the training groups; the other splits stay complete.
-
-    A smaller fraction is a part of every larger one. Every class has at least one group.
+def rank(purpose: str, seed: int, group: str) -> bytes:
+    """The place of a group in a random order: a hash, so that it does not depend on the other groups.
 
     Args:
-        task: with a training split.
-        fraction: of the groups of each class, in (0, 1].
-        seed: of the ranking; the same groups for every checkpoint and training seed.
+        purpose: of the order; orders of other purposes are independent.
+        seed: of the order.
+        group: a patient, or the id of an image.
     """
-    # The first groups of each stratum, and one group for each class.
-    strata = _strata(task, "train", seed, "fraction")
-    kept = {group for ranked in strata for group in ranked[: max(1, int(fraction * len(ranked) + 0.5))]}
-    rank = {group: _rank("fraction", seed, group) for ranked in strata for group in ranked}
-    groups = _groups(task, "train")
-    for members in _members(task):
-        kept.add(min((groups[row] for row in members.tolist()), key=rank.__getitem__))
-    rows = [row for row, group in enumerate(groups) if group in kept]
-    part = task.with_tables({**task.tables, "train": task.tables["train"].take(rows)})
-    check_share(task, part, {raw for raw, group in zip(task.groups("train"), groups, strict=True) if group in kept})
-    return part
-
-
-def _members(task: Task) -> list[np.ndarray]:
-    """The rows of each class in training; empty for masks and regression."""
-    if task.kind == "multilabel":
-        present = _present(task, "train")
-        return [np.flatnonzero(column) for column in present.T if column.any()]
-    if task.kind in ("binary", "multiclass"):
-        labels = task.labels("train")
-        order = np.argsort(
-            labels, kind="stable"
-        )  # one pass, because there can be 10,000 classes and millions of images
-        parts = np.split(order, np.searchsorted(labels[order], np.arange(1, len(task.classes))))
-        return [rows for rows in parts if len(rows)]
-    return []
-
-
-def _rank(purpose: str, seed: int, group: str) -> bytes:
     return hashlib.sha256(f"{purpose}\0{seed}\0{group}".encode()).digest()
 
 
-def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
-    """Groups of each class, ranked; the largest stratum first."""
-    groups = _groups(task, split)
+def ranked_strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
+    """Groups of each class, ranked; the largest stratum first.
+
+    Args:
+        task: of any kind.
+        split: one of its splits.
+        seed: of the ranking.
+        purpose: of the ranking.
+    """
+    groups = groups_of(task, split)
     # The class of each group.
     stratum: dict[str, int] = {}
     if task.kind in ("binary", "multiclass"):
@@ -170,7 +157,7 @@ def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
             votes[group][label] += 1
         stratum = {group: min(count, key=lambda label: (-count[label], label)) for group, count in votes.items()}
     elif task.kind == "multilabel":
-        present = _present(task, split)
+        present = present_labels(task, split)
         rarity = np.argsort(np.argsort(present.sum(axis=0), kind="stable"))  # 0 is the rarest label
         for group, row in zip(groups, present, strict=True):
             rarest = min(rarity[row].tolist(), default=len(rarity))
@@ -181,11 +168,11 @@ def _strata(task: Task, split: str, seed: int, purpose: str) -> Strata:
     strata: dict[int, list[str]] = defaultdict(list)
     for group, label in stratum.items():
         strata[label].append(group)
-    ranked = [sorted(members, key=lambda group: _rank(purpose, seed, group)) for _, members in sorted(strata.items())]
+    ranked = [sorted(members, key=lambda group: rank(purpose, seed, group)) for _, members in sorted(strata.items())]
     return sorted(ranked, key=len, reverse=True)
 
 
-def _present(task: Task, split: str) -> np.ndarray:
+def present_labels(task: Task, split: str) -> np.ndarray:
     """Labels that are certainly present: bool (N, C). They, and so the splits, do not depend on the label policy."""
     present = task.labels(split) == 1
     if task.policy is not None and UNCERTAIN in task.tables[split].column_names:
@@ -212,9 +199,15 @@ def _cut(strata: Strata, shares: dict[str, float]) -> dict[str, str]:
 
 
 def _fold(task: Task, fold: int, seed: int) -> dict[str, str]:
-    pooled = _pool(task)
+    strata = ranked_strata(_pool(task), "all", seed, "fold")
+    if (count := sum(map(len, strata))) < FOLDS:
+        raise DataContractError(
+            f"Task {task.name} has {count} patients (or groups); {FOLDS} folds need at least {FOLDS}. Leave out --fold, or give "
+            "the split of every image in a file (--split-file).",
+            code="fewer-groups-than-folds",
+        )
     chosen, dealt = {}, 0
-    for ranked in _strata(pooled, "all", seed, "fold"):
+    for ranked in strata:
         for group in ranked:  # the count continues from class to class, so that the folds have equal sizes
             place = dealt % FOLDS
             chosen[group] = "test" if place == fold else "validation" if place == (fold + 1) % FOLDS else "train"
@@ -230,7 +223,7 @@ def _pool(task: Task) -> Task:
     return task.with_tables({"all": pa.concat_tables(task.tables.values(), promote_options="default")})
 
 
-def _groups(task: Task, split: str) -> list[str]:
+def groups_of(task: Task, split: str) -> list[str]:
     """The group of every row. Ids that may mean one patient get one spelling, so that made splits do not separate them."""
     groups = task.groups(split)
     if task.info.groups.startswith("none"):
@@ -246,7 +239,7 @@ def _regroup(task: Task, chosen: dict[str, str], what: str, note: str) -> Task:
 
 def _divide(task: Task, split: str, chosen: dict[str, str]) -> dict[str, pa.Table]:
     rows: dict[str, list[int]] = {name: [] for name in SPLITS if name in set(chosen.values())}
-    for row, group in enumerate(_groups(task, split)):
+    for row, group in enumerate(groups_of(task, split)):
         rows[chosen[group]].append(row)
     return {name: task.tables[split].take(indices) for name, indices in rows.items()}
 

@@ -71,6 +71,7 @@ def open_stream(options: SharedOptions) -> StreamTask:
         "--fold": options.fold,
         "--groups": options.groups,
         "--fraction": None if options.fraction == 1 else options.fraction,
+        "--per-class": options.per_class,
     }
     for name, value in selections.items():
         if value is not None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from medzoo.data.splits.reduce_training import check_part
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.training.options.fields import check_values, option
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task, TaskLike
 
-__all__ = ["SharedOptions", "check_place", "open_task", "option", "slug", "task_identity", "trained_name"]
+__all__ = ["SharedOptions", "check_place", "open_task", "option", "part_identity", "task_identity"]
 RUN, DATA, TRAINING, DEVICE, OUTPUT = "what to run", "data", "training", "device", "output"  # sections of --help
-LONGEST_NAME = 96  # of a checkpoint
 LONGEST = 255  # bytes of a file name
 SEEDS = 2**32 - 1  # largest seed that all generators accept
 
@@ -55,6 +53,22 @@ class SharedOptions:
     )
     fraction: float = option(
         "share of the training patients to use, such as 0.1", 1.0, section=DATA, metavar="SHARE", above=0, most=1
+    )
+    per_class: int | None = option(
+        "training images per class (few-shot), from as many patients as possible; validation and test stay complete",
+        section=DATA,
+        metavar="N",
+        shown="all",
+        least=1,
+        most=1_000_000,
+    )
+    draw: int | None = option(
+        "number of the random part that --per-class or --fraction takes; equal for all checkpoints and seeds",
+        section=DATA,
+        metavar="N",
+        shown="the first",
+        least=0,
+        most=SEEDS,
     )
     label_policy: str | None = option(
         "how to treat uncertain labels, where a task has them: mask, zero, one, soft or soft:LOW:HIGH",
@@ -124,6 +138,7 @@ class SharedOptions:
                 code="task-missing",
             )
         check_values(self)
+        check_part(self.fraction, self.per_class, self.draw)
         check_device(self.device)
         check_folder(self.root, "--root")
         check_folder(self.hub, "--hub")
@@ -235,6 +250,8 @@ def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
         split_file=options.split_file,
         fold=options.fold,
         fraction=options.fraction,
+        per_class=options.per_class,
+        draw=options.draw,
         seed=0,  # all seeds of a cell use the same patients of a fraction or of a new split
         label_policy=options.label_policy,
         groups=options.groups,
@@ -253,38 +270,16 @@ def task_identity(task: TaskLike, options: SharedOptions, size: int) -> dict[str
         "fraction": options.fraction,
         "label_policy": task.label_policy,
         "size": size,
+        **part_identity(options),
     }
 
 
-def slug(text: str) -> str:
-    """A word for a checkpoint's name: small letters, digits and `_`.
-
-    >>> slug("parquet:some/BUSI-224")
-    'busi_224'
-    """
-    last = re.split(r"[/\\:]", text.rstrip("/\\"))[-1]
-    return re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_") or "data"
-
-
-def trained_name(base: str, methods: list[str], method: str, data: str) -> str:
-    """The name of a trained checkpoint: the tokens of its base, the method if it is new, and the data.
+def part_identity(options: SharedOptions) -> dict[str, int]:
+    """The part of the training images as keys of an identity; only those that are used, so that other identities stay.
 
     Args:
-        base: name of the base checkpoint.
-        methods: methods of its lineage, oldest first.
-        method: of the new step; supervised adds no token.
-        data: the new data set.
-
-    >>> trained_name("resnet18-random", [], "simclr", "phantom_ct")
-    'resnet18-simclr-phantom_ct'
-    >>> trained_name("resnet18-simclr-phantom_ct", ["simclr"], "simclr", "oct")
-    'resnet18-simclr-phantom_ct-oct'
+        options: of a recipe.
     """
-    tokens = [token for token in base.rstrip("/").split("/")[-1].split("-") if token != "random"]
-    if method != "supervised" and (not methods or methods[-1] != method):
-        tokens.append(method)
-    name = "-".join([*tokens, slug(data)])
-    if len(name) <= LONGEST_NAME:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]  # a long name is cut, and its hash makes it unique
-    return f"{name[: LONGEST_NAME - 9]}_{digest}"
+    if options.per_class is None:
+        return {} if options.draw is None else {"draw": options.draw}
+    return {"per_class": options.per_class, "draw": options.draw or 0}

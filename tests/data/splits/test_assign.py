@@ -7,7 +7,8 @@ from expect import raises
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medzoo.data.splits.assign import arrange, take_fraction
+from medzoo.data.splits.assign import arrange
+from medzoo.data.splits.reduce_training import take_fraction
 from medzoo.errors import DataContractError, UsageError
 
 
