@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medzoo import progress
+from medzoo import progress, store
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.run_steps import Trained, decoded_split, score_text, validation_score
 from medzoo.data.decode_cache.decoded import Decoded
@@ -23,6 +25,7 @@ from medzoo.training.options.shared import open_task
 if TYPE_CHECKING:
     import torch
 
+    from medzoo.training.probe import Probe
     from medzoo.training.tokens.token_file import TokenRows
 
 
@@ -139,21 +142,47 @@ def _shared(frozen: Frozen) -> dict[str, Any]:
     return {"kind": task.kind, "classes": len(task.classes), "score": validation_score(task)}
 
 
-def _pooled(frozen: Frozen) -> Trained:
-    from medzoo.training.probe import fit_neighbours, fit_probe, fit_ridge_probe
+# Probes of pooled features that this process has fitted. Nothing in them is random, so the seeds of a suite share one solution.
+_FITTED: OrderedDict[str, Probe[np.ndarray]] = OrderedDict()
+_KEPT = 16
 
+
+def _pooled(frozen: Frozen) -> Trained:
     protocol = frozen.protocol
     # Features are cached on the disk, so that another seed or fraction of the task does not compute them again.
     train, validation = frozen.rows("train"), frozen.rows("validation")
     splits = (frozen.features(train), train.labels), (frozen.features(validation), validation.labels)
     started = time.monotonic()
-    if protocol.mode == "knn":
-        probe = fit_neighbours(*splits, counts=protocol.neighbours, temperature=protocol.temperature, **_shared(frozen))
-    else:
-        fit = fit_probe if protocol.mode == "linear" else fit_ridge_probe
-        probe = fit(*splits, regularisation=protocol.regularisation, **_shared(frozen))
+    # everything that decides the solution
+    shared = _shared(frozen)
+    task = frozen.task
+    what = [
+        frozen.weights,
+        protocol.hash(),
+        frozen.size,
+        task.metric,
+        task.kind,
+        list(task.classes),
+        repr(task.info.scored),
+    ]
+    arrays = [hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for split in splits for part in split]
+    key = store.sha256_of([*what, *arrays])
+    probe = _FITTED.get(key)
+    if probe is None:
+        probe = _FITTED[key] = _fit_pooled(protocol, splits, shared)
+    while len(_FITTED) > _KEPT:
+        _FITTED.popitem(last=False)
     shape = f"{splits[0][0].shape[0]:,} x {splits[0][0].shape[1]:,} features"
     return _trained(frozen, probe, shape, started, lambda rows: probe.predict(frozen.features(rows)))
+
+
+def _fit_pooled(protocol: protocol_options.Protocol, splits: Any, shared: dict[str, Any]) -> Probe[np.ndarray]:  # noqa: ANN401
+    from medzoo.training.probe import fit_neighbours, fit_probe, fit_ridge_probe
+
+    if protocol.mode == "knn":
+        return fit_neighbours(*splits, counts=protocol.neighbours, temperature=protocol.temperature, **shared)
+    fit = fit_probe if protocol.mode == "linear" else fit_ridge_probe
+    return fit(*splits, regularisation=protocol.regularisation, **shared)
 
 
 def _attentive(frozen: Frozen) -> Trained:

@@ -140,3 +140,29 @@ def test_a_protocol_without_values_is_refused(options, tmp_path):
 def test_too_many_tokens_are_refused(options):
     with raises(UsageError, "tokens-too-large"):
         run_cell(options(token_gb=1e-9), "attentive")
+
+
+@pytest.mark.parametrize("mode", ["linear", "knn"])
+def test_seeds_share_the_solution_of_a_probe_and_give_the_numbers_of_a_run_alone(options, tmp_path, monkeypatch, mode):
+    from medzoo.bench.probing import steps
+
+    solved, original = [], steps._fit_pooled
+    monkeypatch.setattr(steps, "_fit_pooled", lambda *a: (solved.append(1), original(*a))[1])
+    steps._FITTED.clear()
+
+    def run(name, **changes):
+        own = {"out": str(tmp_path / name), "results": str(tmp_path / f"{name} results")}
+        return stored(run_cell(options(**own, **changes), mode))["predictions"]["sha256"]
+
+    together = [run(f"seed {seed}", seed=seed) for seed in (0, 1)]
+    assert len(solved) == 1
+    part = run("part", fraction=0.5)
+    assert len(solved) == 2 and part not in together
+    steps._FITTED.clear()
+    assert run("alone", seed=1) == together[1]
+    for name, change in {
+        "other values": {"set": "regularisation=[3.0]" if mode == "linear" else "neighbours=[3]"}
+    }.items():
+        run(name, **change)
+    run("random", checkpoint="resnet10t-random")
+    assert len(solved) == 5
