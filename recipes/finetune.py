@@ -15,7 +15,7 @@ medzoo.segmenter(RUN_FOLDER) gives the trained network, and medzoo.load(RUN_FOLD
 weights in the same table: --checkpoint unet-scratch.
 """
 
-from medzoo.bench.cell_options import PROTOCOL_ONLY, CellOptions, cell_defaults
+from medzoo.bench.cell_options import IN_A_PROBE_ONLY, PROTOCOL_ONLY, CellOptions, cell_defaults
 from medzoo.bench.run import CellRun
 from medzoo.bench.suites.repeats import RepeatOptions, repeated, summary
 from medzoo.recipe_args import parse, run_main
@@ -27,7 +27,7 @@ def main() -> None:
         [CellOptions, RepeatOptions],
         __doc__,
         mode="finetune",
-        without=PROTOCOL_ONLY,
+        without=PROTOCOL_ONLY | IN_A_PROBE_ONLY,
         defaults=lambda typed: cell_defaults("finetune", typed("protocol"), typed("task")),
     )
     outcomes = []

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions, ProbeOptions
+from medzoo.bench.cell_options import IN_A_PROBE_ONLY, NOT_IN_A_PROBE, CellOptions, ProbeOptions
 from medzoo.bench.suites.repeats import RepeatOptions
 from medzoo.errors import UsageError
 from medzoo.paths import data_dir
@@ -19,7 +19,7 @@ from medzoo.training.pretrain import DEFAULTS
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 
 RECIPES = {
-    "finetune": (CellOptions, {}),
+    "finetune": (CellOptions, IN_A_PROBE_ONLY),
     "probe": (CellOptions, NOT_IN_A_PROBE),  # and ProbeOptions, RepeatOptions
     "pretrain": (PretrainOptions, NOT_FROM_RANDOM),
     "continue_pretrain": (PretrainOptions, NOT_FROM_CHECKPOINT),

@@ -13,14 +13,14 @@ from medzoo.precision import PrecisionChoice, checked
 from medzoo.training import compute
 from medzoo.training.options.fields import flag, option, worded
 from medzoo.training.options.protocol import chosen_precision, load_protocol, parse_overrides
-from medzoo.training.options.protocol_options import Mode, Protocol
+from medzoo.training.options.protocol_options import PROBES, Mode, Protocol
 from medzoo.training.options.shared import DEVICE, OUTPUT, RUN, SharedOptions, check_place, check_terms
 from medzoo.training.options.trainer import TrainerOptions
 
 # Options that a probe on frozen features does not use, and why.
 NOT_IN_A_PROBE = {
-    "epochs": "a probe is fitted to convergence on frozen features; it has no epochs",
-    "learning_rate": "a probe has no learning rate; its solver is L-BFGS",
+    "epochs": 'a probe has no epochs; heads that are trained have --set "steps=N"',
+    "learning_rate": 'a probe tries all learning rates of its protocol; --set "learning_rates=[...]" changes them',
     "data_on_device": "a probe reads every image once",
     "num_workers": "a probe makes no training batches",
     "micro_batch_size": "a probe computes no gradients of the network",
@@ -30,7 +30,7 @@ NOT_IN_A_PROBE = {
     "keep_weights": "a probe does not change the network",
     "license": "a probe writes no weights that would need a licence",
 }
-PROBES: tuple[Mode, ...] = ("linear", "knn", "ridge")
+IN_A_PROBE_ONLY = {"token_gb": "a fine-tuning stores no tokens"}
 RESOLVABLE = {one.name for one in fields(Protocol)} - {"name", "mode"}
 FROM_PROTOCOL = ("epochs", "size", "batch_size", "learning_rate", "precision")
 # Options of a protocol that are not options of their own: all checkpoints of a table share them.
@@ -61,6 +61,13 @@ class CellOptions(SharedOptions, TrainerOptions):
         shown="the whole batch; halved if the memory is too small",
         least=1,
         most=1_000_000,
+    )
+    token_gb: float = option(
+        "largest file of tokens that a probe may write for a split, 10^9 bytes",
+        50.0,
+        section=DEVICE,
+        metavar="GB",
+        above=0,
     )
     replay: bool = option("repeat the step at which this run diverged, and report every layer", False, section=RUN)
     out: str | None = option("folder of the run", section=OUTPUT, metavar="DIR", shown="runs/TASK/CHECKPOINT/ID")
@@ -95,10 +102,11 @@ class CellOptions(SharedOptions, TrainerOptions):
 
 @dataclass(kw_only=True)
 class ProbeOptions:
-    """Which head is fitted on frozen features."""
+    """Which head is fitted on the frozen network."""
 
-    probe: Literal["linear", "knn", "ridge"] = option(
-        "logistic regression, vote of the nearest neighbours, or ridge regression (also for numbers)",
+    probe: Literal["linear", "knn", "ridge", "attentive", "head_grid", "dense", "dense_knn"] = option(
+        "linear: logistic regression; knn: vote of the nearest neighbours; ridge: ridge regression, also for numbers; attentive: "
+        "learned pooling of tokens; head_grid: DINOv2's grid of linear heads; dense, dense_knn: masks from patch tokens",
         "linear",
         section=RUN,
     )

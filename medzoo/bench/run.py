@@ -15,6 +15,8 @@ from medzoo.bench.cell_options import CellOptions, precision_choice_of, protocol
 from medzoo.bench.identity import FINISHED, KINDS, identity_of, loaded_weights
 from medzoo.bench.label_checks import check_labels
 from medzoo.bench.plot_predictions import draw_predictions
+from medzoo.bench.probing.checks import check_probe
+from medzoo.bench.probing.steps import train_probe
 from medzoo.bench.results.completeness import missing_parts, refuse_difference
 from medzoo.bench.results.folds import draw_facts, fold_facts
 from medzoo.bench.results.outcome import Outcome
@@ -29,10 +31,9 @@ from medzoo.bench.results.store import (
 from medzoo.bench.run_steps import (
     check_finite,
     decoded_split,
-    outputs_of,
+    load_network,
     replay_step,
     train_network,
-    train_probe,
 )
 from medzoo.bench.segmentation import steps as segmentation
 from medzoo.bench.suite import short_task
@@ -44,6 +45,7 @@ from medzoo.training import compute
 from medzoo.training.options.names import slug
 from medzoo.training.options.protocol_options import Mode, Protocol
 from medzoo.training.options.shared import open_task, task_identity
+from medzoo.training.segmentation.protocol_checks import check_protocol
 
 
 class CellRun:
@@ -53,7 +55,7 @@ class CellRun:
 
     Args:
         options: checkpoint, task, protocol, seed, ...
-        mode: "finetune" (all layers) or "linear" (a probe on frozen features).
+        mode: "finetune" (all layers), or the name of a probe (the network stays frozen).
 
     Raises:
         UsageError: for options that cannot work, before anything is loaded.
@@ -74,8 +76,10 @@ class CellRun:
                 "For your own loop, load_task reads the images and labels.",
                 code="task-kind-not-supported",
             )
-        if self.task.kind == "segmentation":
-            segmentation.check_segmentation(self.task, mode, self.protocol)
+        if self.protocol.is_probe:
+            check_probe(self.task, self.protocol)
+        elif self.task.kind == "segmentation":
+            check_protocol(self.protocol)
         self._label_warnings = check_labels(self.task, selects=self.protocol.uses_metric)
 
     def load(self) -> None:
@@ -86,24 +90,11 @@ class CellRun:
             RunFolderError: if the run folder cannot be read.
         """
         from medzoo.training.inputs.evaluation_views import stored_side
-        from medzoo.training.inputs.input_transform import load_at_size
         from medzoo.training.run_state.run_folder import RunFolder
         from medzoo.training.run_state.tracker import Tracker
 
         options, task = self.options, self.task
-        classes = len(outputs_of(task)) if self.mode == "finetune" else 0
-        if task.kind == "segmentation":
-            self.model, self.size = segmentation.load_network(options, self.protocol, task)
-        else:
-            self.model, self.size = load_at_size(
-                options.checkpoint,
-                num_classes=classes,
-                size=self.protocol.size or None,
-                seed=options.seed,
-                hub=options.hub,
-                accept_license=options.accept_license,
-                drop_path=self.protocol.drop_path,
-            )
+        self.model, self.size = load_network(options, self.mode, self.protocol, task)
         self.side = stored_side(self.size, self.protocol.crop_share)
         weights = loaded_weights(self.model, self.size)
         self.identity = identity_of(options, self.mode, self.protocol, task, weights)
@@ -255,7 +246,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
 
     Args:
         options: checkpoint, task, protocol, seed, ...
-        mode: "finetune" (all layers) or "linear" (a probe on frozen features).
+        mode: "finetune" (all layers), or the name of a probe (the network stays frozen).
         stored_is_enough: whether a result in the store is sufficient, as for a table. Otherwise the run is repeated if its
             run folder or its trained checkpoint is missing.
 

@@ -1,8 +1,7 @@
-"""The steps of a run: fine-tune or fit a linear probe, check the predictions, and save the checkpoint."""
+"""The steps of a run: load the network, decode a split, fine-tune, repeat a diverged step, and check the predictions."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,7 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.split_counts import data_counts
 from medzoo.data.task import Task
 from medzoo.errors import DivergedError
-from medzoo.progress import counted
-from medzoo.training.options.protocol_options import Protocol
+from medzoo.training.options.protocol_options import Mode, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +33,7 @@ class Trained:
         predict: decoded images → probabilities (N, classes).
         selection: how the epoch or the penalty was selected on validation; goes into the result.
         facts: of the training; go into the result.
-        tuner: of a fine-tuning; a segmentation predicts with it.
+        tuner: of a fine-tuning or a dense probe; a segmentation predicts with it.
     """
 
     predict: Callable[[Decoded], np.ndarray]
@@ -47,6 +45,32 @@ class Trained:
 def outputs_of(task: Task) -> list[str]:
     """The names of the network's outputs: the classes, or the one number of a regression."""
     return ["value"] if task.kind == "regression" else list(task.classes)
+
+
+def load_network(options: CellOptions, mode: Mode, protocol: Protocol, task: Task) -> tuple[Any, int]:
+    """The checkpoint of a run as the network that its mode needs, and the side of its input in pixels.
+
+    Args:
+        options: of the run.
+        mode: "finetune" gives a network with a fresh head, or for masks with a decoder; a probe gives one without a head.
+        protocol: with every option resolved.
+        task: gives the outputs.
+    """
+    if mode == "finetune" and task.kind == "segmentation":
+        from medzoo.bench.segmentation.steps import load_network as load_segmenter
+
+        return load_segmenter(options, protocol, task)
+    from medzoo.training.inputs.input_transform import load_at_size
+
+    return load_at_size(
+        options.checkpoint,
+        num_classes=len(outputs_of(task)) if mode == "finetune" else 0,
+        size=protocol.size or None,
+        seed=options.seed,
+        hub=options.hub,
+        accept_license=options.accept_license,
+        drop_path=protocol.drop_path,
+    )
 
 
 def decoded_split(task: Task, split: str, size: int) -> Decoded:
@@ -188,63 +212,3 @@ def _tuner(
         "score": validation_score(task) if scored else None,
         "worded": lambda score: score_text(task, score),
     }
-
-
-def train_probe(options: CellOptions, protocol: Protocol, task: Task, model: torch.nn.Module, size: int) -> Trained:
-    """Extract features, fit the probe of the protocol's mode, and select its one setting on validation.
-
-    Args:
-        options: of the run.
-        protocol: with every option resolved.
-        task: the data; its test split is not read here.
-        model: the loaded checkpoint, which stays frozen.
-        size: side of the images, pixels.
-
-    Raises:
-        DivergedError: if the predictions are not finite.
-    """
-    from medzoo.training.accelerator import make_accelerator
-    from medzoo.training.features import embed, weights_hash
-    from medzoo.training.probe import fit_neighbours, fit_probe, fit_ridge_probe
-
-    accelerator = make_accelerator(protocol.precision, options.device)
-
-    def features(rows: Decoded) -> np.ndarray:
-        with accelerator.autocast():
-            return embed(model, rows, size=size, batch_size=protocol.batch_size, device=accelerator.device).array
-
-    # Features are cached on the disk, so that another seed or fraction of the task does not compute them again.
-    train, validation = (decoded_split(task, split, size) for split in ("train", "validation"))
-    train_rows, validation_rows = (features(train), train.labels), (features(validation), validation.labels)
-    started = time.monotonic()
-    shared: dict[str, Any] = {"kind": task.kind, "classes": len(task.classes), "score": validation_score(task)}
-    setting, key = {
-        "linear": ("C", "regularisation"),
-        "ridge": ("alpha", "regularisation"),
-        "knn": ("k", "neighbours"),
-    }[protocol.mode]
-    if protocol.mode == "knn":
-        counts, temperature = protocol.neighbours, protocol.temperature
-        probe = fit_neighbours(train_rows, validation_rows, counts=counts, temperature=temperature, **shared)
-    else:
-        fit = fit_probe if protocol.mode == "linear" else fit_ridge_probe
-        probe = fit(train_rows, validation_rows, regularisation=protocol.regularisation, **shared)
-    progress.say_part(
-        f"{counted(probe.candidates, 'value')} of {setting} on {len(train_rows[0]):,} x {train_rows[0].shape[1]:,} features: "
-        f"{setting} = {probe.regularisation:g}, {score_text(task, probe.score)} on validation, "
-        f"{progress.duration(time.monotonic() - started)}"
-    )
-    selection = {
-        "split": "validation",
-        "metric": task.metric,
-        "n_candidates": probe.candidates,
-        "test_evaluations": 1,
-        "value": probe.score,
-        key: probe.regularisation,
-    }
-    facts: dict[str, Any] = {
-        "converged": probe.converged,
-        "state_sha256": weights_hash(model),
-        "counts": data_counts(task),
-    }
-    return Trained(lambda rows: probe.predict(features(rows)), selection, facts)

@@ -16,7 +16,7 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
 from medzoo.errors import UsageError
 from medzoo.training.inputs.batches import evaluate_rows
-from medzoo.training.inputs.input_transform import convention_of, input_size
+from medzoo.training.inputs.input_transform import InputConvention, convention_of, input_size
 
 
 @dataclass(frozen=True)
@@ -88,28 +88,63 @@ def embed(
         )
     side = size or input_size(model)
     data = task_split if isinstance(task_split, Decoded) else decoded(*task_split, size=side)
-    convention = convention_of(model)
     where = torch.device(device) if device is not None else next(model.parameters()).device
+    array = frozen_outputs(
+        model, data, convention_of(model), weights=weights_hash(model), size=side, device=where, batch_size=batch_size,
+        cache=cache,
+    )  # fmt: skip
+    return Features(array, np.asarray(data.labels), list(data.ids), list(data.groups))
+
+
+def frozen_outputs(
+    network: torch.nn.Module,
+    data: Decoded,
+    convention: InputConvention,
+    *,
+    weights: str,
+    size: int,
+    device: torch.device,
+    batch_size: int,
+    readout: str | None = None,
+    cache: bool = True,
+) -> np.ndarray:
+    """(N, D) float32: one vector of a frozen network for every row of a split, from the disk if it was computed before.
+
+    Args:
+        network: gives (B, D); used in eval mode.
+        data: the decoded rows.
+        convention: of the network's input.
+        weights: `weights_hash` of the network.
+        size: side of the input, pixels.
+        device: where to compute.
+        batch_size: images per forward pass.
+        readout: which vector, if it is not the network's pooled output.
+        cache: keep and reuse the vectors.
+
+    Raises:
+        UsageError: if the network does not give one vector per image.
+    """
     # the cache key: everything that can change the features
-    key = {"weights": weights_hash(model), "data": data.sha256, "size": side, "input": repr(convention)}
-    if torch.is_autocast_enabled(where.type):  # its numbers differ from those of full precision
-        key["precision"] = str(torch.get_autocast_dtype(where.type))
+    key = {"weights": weights, "data": data.sha256, "size": size, "input": repr(convention)}
+    if torch.is_autocast_enabled(device.type):  # its numbers differ from those of full precision
+        key["precision"] = str(torch.get_autocast_dtype(device.type))
+    if readout is not None:
+        key["readout"] = readout
     file = paths.home() / "features" / f"{store.sha256_of(key)}.safetensors"
     if cache and file.is_file():
-        array = load(file.read_bytes())["features"]
-    else:
-        model = model.to(where).eval()
-        with progress.Steps("features", len(data.ids), "image") as steps:
-            array = evaluate_rows(
-                model, data, convention, size=side, device=where, batch_size=batch_size, progress=steps.update
-            )
-            steps.line(f"features: {progress.counted(steps.done, 'image')}, {progress.duration(steps.seconds)}")
-        if array.ndim != 2:
-            raise UsageError(
-                f"The model gives {array.shape[1:]} per image; embed needs pooled features (num_classes=0).",
-                code="features-not-pooled",
-            )
-        if cache:
-            with store.atomic_path(file) as temporary:
-                save_file({"features": array}, temporary)
-    return Features(array, np.asarray(data.labels), list(data.ids), list(data.groups))
+        return load(file.read_bytes())["features"]
+    network = network.to(device).eval()
+    with progress.Steps("features", len(data.ids), "image") as steps:
+        array = evaluate_rows(
+            network, data, convention, size=size, device=device, batch_size=batch_size, progress=steps.update
+        )
+        steps.line(f"features: {progress.counted(steps.done, 'image')}, {progress.duration(steps.seconds)}")
+    if array.ndim != 2:
+        raise UsageError(
+            f"The model gives {array.shape[1:]} per image; embed needs pooled features (num_classes=0).",
+            code="features-not-pooled",
+        )
+    if cache:
+        with store.atomic_path(file) as temporary:
+            save_file({"features": array}, temporary)
+    return array

@@ -275,7 +275,6 @@ class _PretrainJob:
 
         if not is_main_process():
             return
-        # the new step is added to the lineage of the base
         step = {
             "method": self.options.method,
             "data": self.options.data_name or slug(self.task.name),

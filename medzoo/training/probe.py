@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,30 +18,35 @@ Split = tuple[np.ndarray, np.ndarray]
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 
-@dataclass
-class Probe:
+Rows = TypeVar("Rows")  # what a probe predicts from: arrays of features, or tokens on the disk
+
+
+@dataclass(frozen=True)
+class Probe(Generic[Rows]):
     """A fitted probe and how it was selected.
 
     Args:
-        regularisation: the selected value: C, the number of neighbours, or alpha.
-        score: of the selected value, on validation.
-        candidates: how many values were tried.
-        converged: whether the solver reached its accuracy; always for a closed form.
+        setting: what was selected on validation, by the names of a result: {"regularisation": C}, {"neighbours": k}, ...
+        chosen: the same in words, such as "C = 0.01".
+        score: of the selected setting, on validation.
+        candidates: how many settings were tried.
+        converged: whether the solver reached its accuracy; always for a closed form and for a fixed number of steps.
+        predict: features (N, D) or tokens → probabilities (N, classes), or numbers (N, 1) of a regression.
         model: the logistic regression, if it is one.
-        predict: features (N, D) → probabilities (N, classes), or numbers (N, 1) of a regression.
     """
 
-    regularisation: float
+    setting: dict[str, Any]
+    chosen: str
     score: float
     candidates: int
     converged: bool
-    model: LogisticModel | None
-    predict: Callable[[np.ndarray], np.ndarray]
+    predict: Callable[[Rows], np.ndarray]
+    model: LogisticModel | None = None
 
 
 def fit_probe(
     train: Split, validation: Split, *, kind: str, classes: int, regularisation: Sequence[float], score: Score
-) -> Probe:
+) -> Probe[np.ndarray]:
     """Fit one logistic regression for every penalty and keep the best on validation.
 
     All penalties are solved together in float32. The selected one is then solved to seven digits in float64, and its score
@@ -71,7 +77,13 @@ def fit_probe(
     final = polish([models[best]], *train, [problems[best]], kind=kind, classes=classes)[0]
     value = score(validation[1], final.from_standardised(rows).numpy())
     return Probe(
-        final.strength, value, len(problems), final.converged, final, lambda given: final.probabilities(given).numpy()
+        {"regularisation": final.strength},
+        f"C = {final.strength:g}",
+        value,
+        len(problems),
+        final.converged,
+        lambda given: final.probabilities(given).numpy(),
+        final,
     )
 
 
@@ -84,7 +96,7 @@ def fit_neighbours(
     counts: Sequence[int],
     temperature: float,
     score: Score,
-) -> Probe:
+) -> Probe[np.ndarray]:
     """The weighted vote of the nearest training images by cosine similarity; the number of neighbours is selected on validation.
 
     Args:
@@ -116,12 +128,19 @@ def fit_neighbours(
 
     scores = {count: score(validation[1], values) for count, values in probabilities(validation[0], usable).items()}
     best = max(usable, key=scores.__getitem__)  # of equals, the first
-    return Probe(best, scores[best], len(usable), True, None, lambda rows: probabilities(rows, [best])[best])
+    return Probe(
+        {"neighbours": best},
+        f"k = {best}",
+        scores[best],
+        len(usable),
+        True,
+        lambda rows: probabilities(rows, [best])[best],
+    )
 
 
 def fit_ridge_probe(
     train: Split, validation: Split, *, kind: str, classes: int, regularisation: Sequence[float], score: Score
-) -> Probe:
+) -> Probe[np.ndarray]:
     """Ridge regression on numbers or on one-hot classes; alpha is selected on validation.
 
     The outputs for classes are clipped to [0, 1] and, for one class per image, divided by their sum.
@@ -154,4 +173,11 @@ def fit_ridge_probe(
     scores = [score(validation[1], outputs(model, validation[0])) for model in models]
     best = max(range(len(scores)), key=scores.__getitem__)
     chosen = models[best]
-    return Probe(chosen.penalty, scores[best], len(models), True, None, lambda rows: outputs(chosen, rows))
+    return Probe(
+        {"regularisation": chosen.penalty},
+        f"alpha = {chosen.penalty:g}",
+        scores[best],
+        len(models),
+        True,
+        lambda rows: outputs(chosen, rows),
+    )

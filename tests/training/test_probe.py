@@ -41,7 +41,8 @@ def test_it_learns_and_chooses_on_validation(kind):
         return accuracy(labels if labels.ndim == 1 else labels.argmax(1), probabilities)
 
     probe = fit_probe(train, validation, kind=kind, classes=3, regularisation=[1e-6, 1.0], score=score)
-    assert probe.regularisation == 1.0 and probe.score > 0.75 and probe.candidates == 2 and probe.converged
+    assert probe.setting == {"regularisation": 1.0} and probe.chosen == "C = 1"
+    assert probe.score > 0.75 and probe.candidates == 2 and probe.converged
 
 
 def test_a_class_absent_from_train_gets_no_probability():
@@ -99,7 +100,7 @@ def test_the_penalty_is_chosen_on_validation_and_the_first_of_equals_is_kept():
 
     strengths = [1e-4, 1e-2, 1.0, 100.0]
     probe = fit_probe(train, validation, kind="multiclass", classes=3, regularisation=strengths, score=score)
-    assert asked == [25] * 5 and (probe.regularisation, probe.score, probe.candidates) == (1e-2, 0.8, 4)
+    assert asked == [25] * 5 and (probe.setting["regularisation"], probe.score, probe.candidates) == (1e-2, 0.8, 4)
     oracle = make_pipeline(StandardScaler(), exact(1e-2)).fit(train[0].astype(float), train[1])
     assert np.abs(probe.predict(validation[0]) - oracle.predict_proba(validation[0])).max() < 1e-6
 
@@ -133,7 +134,7 @@ def test_the_nearest_neighbours():
     probe = fit_neighbours(
         train, validation, kind="multiclass", classes=3, counts=[1, 5, 500], temperature=0.07, score=accuracy
     )
-    assert probe.candidates == 2 and probe.regularisation in (1, 5)  # 500 neighbours do not exist
+    assert probe.candidates == 2 and probe.setting["neighbours"] in (1, 5)  # 500 neighbours do not exist
     assert accuracy(validation[1], probe.predict(validation[0])) == probe.score > 0.9
     with raises(UsageError, "neighbours-not-usable", match="40 training images"):
         fit_neighbours(train, validation, kind="multiclass", classes=3, counts=[500], temperature=1, score=accuracy)
@@ -150,7 +151,7 @@ def test_ridge_fits_numbers_and_classes():
         *halves, kind="regression", classes=0, regularisation=[1e-6, 1e3],
         score=lambda truth, predicted: -float(np.abs(truth - predicted[:, 0]).mean()),
     )  # fmt: skip
-    assert probe.regularisation == 1e-6 and probe.score > -1e-4 and probe.predict(rows).shape == (80, 1)
+    assert probe.setting == {"regularisation": 1e-6} and probe.score > -1e-4 and probe.predict(rows).shape == (80, 1)
     labels = (numbers > 30).astype(int)
     halves = ((rows[:50], labels[:50]), (rows[50:], labels[50:]))
     probe = fit_ridge_probe(*halves, kind="binary", classes=2, regularisation=[1.0], score=accuracy)

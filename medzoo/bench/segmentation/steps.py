@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import typing
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,39 +14,16 @@ from medzoo.bench.results.record import mask_predictions
 from medzoo.bench.segmentation.scores import MaskRows, mask_scores
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
-from medzoo.errors import UsageError
-from medzoo.training.options.protocol_options import Mode, Protocol
+from medzoo.training.options.protocol_options import Protocol
 
 if TYPE_CHECKING:
     import torch
 
     from medzoo.training.segmentation.network import Segmenter
-    from medzoo.training.segmentation.tune import SegmentationTuner
+    from medzoo.training.segmentation.tune import Segmented
     from medzoo.zoo.folder.facts import TrainedDecoder
 
 FIELD = "fov"  # the column with the mask of the field of view, where a task has one
-
-
-def check_segmentation(task: Task, mode: Mode, protocol: Protocol) -> None:
-    """Refuse a run that cannot work, before anything is loaded.
-
-    Args:
-        task: of segmentation.
-        mode: "finetune" or "linear".
-        protocol: resolved.
-
-    Raises:
-        UsageError: for a probe, and for options that a segmentation cannot use.
-    """
-    from medzoo.training.segmentation.protocol_checks import check_protocol
-
-    if mode != "finetune":
-        raise UsageError(
-            f"Task {task.name} is segmentation; a probe fits one label per image. Run recipes/finetune.py. A protocol with "
-            'train_blocks = 0 and decoder = "linear" trains a linear head on frozen features.',
-            code="task-kind-not-supported",
-        )
-    check_protocol(protocol)
 
 
 def load_network(options: CellOptions, protocol: Protocol, task: Task) -> tuple[Segmenter, int]:
@@ -75,7 +53,14 @@ def load_network(options: CellOptions, protocol: Protocol, task: Task) -> tuple[
     return network, size
 
 
-def evaluate_masks(task: Task, data: Decoded, tuner: SegmentationTuner) -> tuple[list[dict[str, Any]], Any]:
+class MaskPredictor(typing.Protocol):
+    """A fitted segmentation: a fine-tuned network or a dense probe."""
+
+    def segment(self, data: Decoded) -> Iterator[Segmented]:
+        """The logits of a split, some images at a time."""
+
+
+def evaluate_masks(task: Task, data: Decoded, tuner: MaskPredictor) -> tuple[list[dict[str, Any]], Any]:
     """The metrics of the test split and the table of its rows.
 
     Args:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 
 from medzoo.bench.table.model import Column
 
-MODES = {"linear": "linear probe", "knn": "kNN probe", "ridge": "ridge probe"}  # longer names for modes
+MODES = {  # longer names for modes
+    "linear": "linear probe", "knn": "kNN probe", "ridge": "ridge probe", "attentive": "attentive probe",
+    "head_grid": "grid of linear heads", "dense": "dense probe", "dense_knn": "dense kNN probe",
+}  # fmt: skip
 
 
 def _folds(column: Column) -> str:

@@ -195,7 +195,39 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     return {key: move(value) for key, value in batch.items()}
 
 
-@torch.inference_mode()
+def evaluate_batches(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    data: Decoded,
+    convention: InputConvention,
+    *,
+    size: int,
+    device: torch.device,
+    batch_size: int = 256,
+    view: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Iterator[torch.Tensor]:
+    """The network's outputs for every row of a split in order, as float32 on the CPU, one batch at a time.
+
+    Args:
+        model: the network.
+        data: the decoded rows.
+        convention: of the network's input.
+        size: side of the input, pixels.
+        device: where to compute.
+        batch_size: images per forward pass.
+        view: from rows (N, C, H, W) in [0, 1] to the network's side; by default the whole image is resized.
+    """
+    for first in range(0, len(data.ids), batch_size):
+        images = data.images[first : first + batch_size]
+        if isinstance(images, np.ndarray) and device.type != "cpu":
+            images = to_tensor(images, device)  # copy bytes and convert them to floats on the device
+        with torch.inference_mode():
+            unit = to_unit(images, data.scale, convention.rule)
+            unit = whole(unit, size) if view is None else view(unit)
+            batch = to_device({"image": normalise(unit, convention)}, device)
+            outputs = model(batch["image"]).float().cpu()
+        yield outputs
+
+
 def evaluate_rows(
     model: Callable[[torch.Tensor], torch.Tensor],
     data: Decoded,
@@ -223,14 +255,8 @@ def evaluate_rows(
         (N, outputs) float32.
     """
     outputs = []
-    for first in range(0, len(data.ids), batch_size):
-        images = data.images[first : first + batch_size]
-        if isinstance(images, np.ndarray) and device.type != "cpu":
-            images = to_tensor(images, device)  # copy bytes and convert them to floats on the device
-        unit = to_unit(images, data.scale, convention.rule)
-        unit = whole(unit, size) if view is None else view(unit)
-        batch = to_device({"image": normalise(unit, convention)}, device)
-        outputs.append(model(batch["image"]).float().cpu())
+    for batch in evaluate_batches(model, data, convention, size=size, device=device, batch_size=batch_size, view=view):
+        outputs.append(batch)
         if progress is not None:
-            progress(len(unit))
+            progress(len(batch))
     return torch.cat(outputs).numpy()

@@ -75,7 +75,7 @@ def solve_head(
     with torch.no_grad():
         head.weight.copy_(weights)
         head.bias.copy_(bias)
-    return probe.regularisation
+    return probe.setting["regularisation"]
 
 
 def linear_layer(model: LogisticModel, outputs: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from medzoo.errors import UsageError
 from medzoo.training.options.fields import flag, options_of
+from medzoo.training.options.protocol_options import PROBES
 from medzoo.training.options.toml_files import read_toml
 
 RESOLVED = "protocol_"  # prefix of the keys of options.toml for a protocol's options as a run resolved them
@@ -80,8 +81,10 @@ def read_config(
 
 
 def _check_mode(value: object, mode: str | Sequence[str], where: str) -> None:
-    recipes = {"finetune": "recipes/finetune.py", "linear": "recipes/probe.py --probe linear"}
-    recipes |= {mode: f"recipes/probe.py --probe {mode}" for mode in ("knn", "ridge")}
+    recipes: dict[str, str] = {
+        "finetune": "recipes/finetune.py",
+        **{one: f"recipes/probe.py --probe {one}" for one in PROBES},
+    }
     modes = (mode,) if isinstance(mode, str) else tuple(mode)
     if value not in modes:
         other = recipes.get(str(value))

@@ -13,12 +13,11 @@ from medzoo import paths
 from medzoo.closed_schema import parse
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision, PrecisionChoice, checked, resolve
-from medzoo.training.options.protocol_options import Mode, Protocol
+from medzoo.training.options.protocol_options import OF_PROBES, Mode, Protocol
 from medzoo.training.options.toml_files import read_toml
 
 OPTIONS = tuple(one.name for one in fields(Protocol) if one.name not in ("name", "mode"))
-ONLY_IN_A_PROBE = ("regularisation", "neighbours", "temperature")
-IN_A_PROBE = ("batch_size", "size", "precision", *ONLY_IN_A_PROBE)
+IN_A_PROBE = ("batch_size", "size", "precision")  # and those of its own, in OF_PROBES
 # a word as a value in --set
 _WORD = re.compile(r"=\s*(?!(?:true|false|inf|nan)\s*(?:,|$))([A-Za-z_][\w.-]*)\s*(?=,|$)")
 
@@ -37,14 +36,20 @@ def _table(name: str, mode: Mode, task: str | None = None) -> tuple[Path, dict[s
         )
     tables = read_toml(path, "The protocol")
     if mode not in tables:
+        others = [one for one in list_protocols() if _has_table(one, mode)]
+        hint = f" --protocol {' or '.join(others)} has one." if others else ""
         raise UsageError(
-            f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.", code="protocol-table-missing"
+            f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.{hint}", code="protocol-table-missing"
         )
     table = _mapping(tables[mode], f"{path} [{mode}]")
     rows = _mapping(table.pop("tasks", {}), f"{path} [{mode}.tasks]")
     for key, row in rows.items():
         _check_row(key, row, {"name": path.stem, "mode": mode, **table}, f"Protocol {path} [{mode}.tasks.{key}]")
     return path, table | rows.get((task or "").partition(",")[0], {})
+
+
+def _has_table(name: str, mode: Mode) -> bool:
+    return mode in read_toml(paths.data_dir("recipes") / "protocols" / f"{name}.toml", "The protocol")
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def load_protocol(
 
     Args:
         name: of a file in recipes/protocols, or a path of a TOML file.
-        mode: which table of the file: "finetune" or "linear".
+        mode: which table of the file: "finetune", or that of a probe.
         task: name of the task; its row [finetune.tasks.NAME], if the file has one, overrides the table.
         device: the device for which "auto" chooses a precision: "auto" or "cpu".
         began: the precision of a run that continues; "auto" keeps it.
@@ -130,7 +135,7 @@ def parse_overrides(text: str, mode: Mode = "finetune") -> dict[str, Any]:
 
     Args:
         text: values are written as in TOML; a word needs no quotes.
-        mode: "finetune", or "linear", which uses few of the options.
+        mode: "finetune", or a probe, which uses few of the options.
 
     Raises:
         UsageError: for an option that a protocol does not have or that the mode does not use, and for a wrong value.
@@ -145,12 +150,13 @@ def parse_overrides(text: str, mode: Mode = "finetune") -> dict[str, Any]:
     for key in values:
         if key not in OPTIONS:
             raise UnknownNameError("protocol option", key, OPTIONS, f"It is in --set. Known: {', '.join(OPTIONS)}.")
-        if mode != "finetune" and key not in IN_A_PROBE:
+        used = [*IN_A_PROBE, *(name for name, modes in OF_PROBES.items() if mode in modes)]
+        if mode != "finetune" and key not in used:
             raise UsageError(
-                f"--set gives {key}, which a probe does not use. It uses {', '.join(IN_A_PROBE)}.",
+                f"--set gives {key}, which the {mode} probe does not use. It uses {', '.join(used)}.",
                 code="option-not-used",
             )
-        if mode == "finetune" and key in ONLY_IN_A_PROBE:
+        if mode == "finetune" and key in OF_PROBES:
             raise UsageError(f"--set gives {key}, which only a probe uses.", code="option-not-used")
     if "precision" in values:
         checked(values["precision"], "--set: precision")

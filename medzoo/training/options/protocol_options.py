@@ -10,7 +10,22 @@ from medzoo.errors import UsageError
 from medzoo.precision import Precision
 from medzoo.training.options.fields import option
 
-Mode = Literal["finetune", "linear", "knn", "ridge"]  # all but the first are probes on frozen features
+# all but the first are probes on a frozen network
+Mode = Literal["finetune", "linear", "knn", "ridge", "attentive", "head_grid", "dense", "dense_knn"]
+PROBES: tuple[Mode, ...] = ("linear", "knn", "ridge", "attentive", "head_grid", "dense", "dense_knn")
+DENSE: tuple[Mode, ...] = ("dense", "dense_knn")  # probes of a segmentation
+# The options of a protocol that belong to one or several probes, and to no fine-tuning.
+OF_PROBES: dict[str, tuple[Mode, ...]] = {
+    "regularisation": ("linear", "ridge", "dense"),
+    "neighbours": ("knn", "dense_knn"),
+    "temperature": ("knn",),
+    "steps": ("attentive", "head_grid"),
+    "learning_rates": ("attentive", "head_grid"),
+    "weight_decays": ("attentive",),
+    "queries": ("attentive",),
+    "last_layers": ("head_grid",),
+    "tokens": ("dense", "dense_knn"),
+}
 # The first options. Every hash contains them; later options are hashed only where they differ from their default.
 FIRST = (
     "mode", "epochs", "batch_size", "optimizer", "learning_rate", "weight_decay", "warmup_epochs", "gradient_clip",
@@ -101,10 +116,20 @@ class Protocol:
         "share of a window that the next one repeats, where stored images exceed the input", 0.5, least=0, most=0.9
     )
 
-    # a probe on frozen features
-    regularisation: tuple[float, ...] = option("values that a probe tries: C (linear) or alpha (ridge)", (), least=0)
+    # a probe on a frozen network
+    regularisation: tuple[float, ...] = option(
+        "values that a probe tries: C (linear, dense) or alpha (ridge)", (), least=0
+    )
     neighbours: tuple[int, ...] = option("numbers of neighbours that a kNN probe tries", (), least=1)
     temperature: float = option("of a kNN probe: the weight of a neighbour is exp(cosine / temperature)", 0.07, above=0)
+    steps: int = option("of the optimizer, for heads that are trained (attentive, head_grid)", 1000, least=1)
+    learning_rates: tuple[float, ...] = option("of trained heads: one head for each", (), above=0)
+    weight_decays: tuple[float, ...] = option("of an attentive probe: one head for each", (0.0,), least=0)
+    queries: int = option("learned queries of an attentive probe", 32, least=1)
+    last_layers: tuple[int, ...] = option(
+        "how many last layers a head of a grid reads: one input for each", (), least=1
+    )
+    tokens: int = option("patch tokens that a dense probe is fitted on, at most", 20_000, least=1)
 
     @property
     def is_probe(self) -> bool:

@@ -81,6 +81,7 @@ class SegmentationTuner(FineTuner):
         device: "auto" or "cpu".
         data_on_device: whether rows are kept on the device: "auto", "never" or "always".
         micro_batch_size: images of one forward pass; 0 computes a batch in one.
+        compiled: whether the network is compiled (torch.compile).
 
     Raises:
         UsageError: for options of the protocol that a segmentation cannot use.
@@ -96,11 +97,12 @@ class SegmentationTuner(FineTuner):
         device: str,
         data_on_device: Placing = "auto",
         micro_batch_size: int = 0,
+        compiled: bool = False,
     ) -> None:
         check_protocol(protocol)
         super().__init__(
             model, "segmentation", classes, protocol, size=size, device=device, data_on_device=data_on_device,
-            micro_batch_size=micro_batch_size,
+            micro_batch_size=micro_batch_size, compiled=compiled,
         )  # fmt: skip
         self.mask_loss = SegmentationLoss(len(classes), protocol.segmentation_loss, protocol.dice_over)
 
@@ -123,7 +125,7 @@ class SegmentationTuner(FineTuner):
             DivergedError: if logits are not finite.
         """
         flipped = self.protocol.augmented_test == "flip" if flipped is None else flipped
-        masks = _masks_of(data)
+        masks = masks_of(data)
         self.model.eval()
         for first in range(0, len(data.ids), IMAGES):
             rows = range(first, min(first + IMAGES, len(data.ids)))
@@ -190,7 +192,7 @@ def check_masks(data: Decoded, classes: list[str], split: str) -> None:
     Raises:
         DataContractError: if the rows have no masks, or with the images whose masks have other values.
     """
-    masks = _masks_of(data)
+    masks = masks_of(data)
     wrong = []
     for first in range(0, len(data.ids), 256):
         block = _tensor(masks[first : first + 256])
@@ -207,7 +209,15 @@ def check_masks(data: Decoded, classes: list[str], split: str) -> None:
         )
 
 
-def _masks_of(data: Decoded) -> Any:  # noqa: ANN401 - a RowArray
+def masks_of(data: Decoded) -> Any:  # noqa: ANN401 - a RowArray
+    """The masks of decoded rows.
+
+    Args:
+        data: decoded rows.
+
+    Raises:
+        DataContractError: if the rows have no masks.
+    """
     if data.masks is None:
         raise DataContractError(
             f"The images ({listed(data.ids, 3)}) have no masks. A segmentation needs a mask of every image.",

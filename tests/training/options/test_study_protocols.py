@@ -87,7 +87,28 @@ def values_of(protocol, names):
 
 
 def test_every_study_has_a_protocol():
-    assert set(list_protocols()) == {"medzoo", *STUDIES}
+    assert set(list_protocols()) == {"medzoo", "dinov2_linear", *STUDIES}
+
+
+def test_the_grid_of_dinov2():
+    """dinov2/eval/linear.py: 13 rates, 1 and 4 blocks, 10 epochs of 1250 steps with 128 images; the rates are for 256."""
+    from medzoo.training.probes.head_grid import LEARNING_RATES
+    from medzoo.training.tokens.head_grid_probe import LR_BATCH
+
+    rates = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1]
+    expected = {
+        "learning_rates": tuple(rates),
+        "last_layers": (1, 4),
+        "steps": 10 * 1250,
+        "batch_size": 128,
+        "size": 224,
+    }
+    assert values_of(load_protocol("dinov2_linear", "head_grid"), expected) == expected
+    assert list(LEARNING_RATES) == rates and LR_BATCH == 256
+
+
+def test_the_attentive_probe_has_the_papers_queries():
+    assert load_protocol("medzoo", "attentive").queries == 32  # notes on newer work, 3.2
 
 
 @pytest.mark.parametrize("name", STUDIES)
