@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional
 
 from medzoo.data.decode_cache.decoded import Decoded
-from medzoo.errors import UsageError
-from medzoo.progress import Steps
+from medzoo.errors import DataContractError, UsageError, listed
+from medzoo.progress import Steps, warn
 from medzoo.training.probes.dense import (
     DenseProbe,
     chosen_tokens,
@@ -90,13 +90,14 @@ def fit_dense_probe(
 
     Raises:
         UsageError: if no value can be used, or the patches are not a square grid.
-        DataContractError: if a mask has a value outside the classes.
+        DataContractError: if a mask has a value outside the classes, or no patch has mostly one of the classes.
     """
     (rows, data), (others, held) = train, validation
     for split, part in (("train", data), ("validation", held)):
         check_masks(part, list(classes), split)
     grid = square_grid(rows.shape[1])
     labels = mask_patches(data, grid, len(classes) + 1).flatten()
+    _check_patches(labels, classes, grid)
     chosen = chosen_tokens(labels, tokens, seed=seed)
     kept = gathered_tokens(rows, chosen.numpy())
     if method == "logistic":
@@ -121,6 +122,21 @@ def fit_dense_probe(
     key = "regularisation" if method == "logistic" else "neighbours"
     setting = {key: values[best]}
     return DenseSegmenter(probes[best], grid, read, scores[best], setting, probes[best].name, len(probes))
+
+
+def _check_patches(labels: torch.Tensor, classes: Sequence[str], grid: tuple[int, int]) -> None:
+    """Refuse, or name, classes that are too thin or small to fill half of any patch."""
+    absent = [name for number, name in enumerate(classes, start=1) if not bool((labels == number).any())]
+    if not absent:
+        return
+    text = f"No patch of the training images has mostly {listed(absent)}: the {grid[0]} x {grid[1]} patches are too coarse."
+    way = "Raise --size, or take a network with smaller patches"
+    if len(absent) == len(classes):
+        raise DataContractError(
+            f"{text} A dense probe would find nothing. {way}, or fine-tune with recipes/finetune.py.",
+            code="patches-too-coarse",
+        )
+    warn(f"{text} The probe cannot find them. {way}.")
 
 
 def square_grid(count: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from medzoo import paths
 from medzoo.bench.probing.checks import check_probe
 from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, CellRun, run_cell
-from medzoo.data.tasks import drive
+from medzoo.data.tasks import busi, drive
 from medzoo.errors import UsageError
 from medzoo.training.options.protocol import load_protocol
 
@@ -94,13 +94,13 @@ def test_a_dense_probe_gives_the_rows_of_a_segmentation(options, tmp_path, mode)
 
     from medzoo.bench.segmentation.scores import MaskRows, mask_scores
 
-    drive.fake(tmp_path / "drive", 10)
-    outcome = run_cell(options(task="drive", root=str(tmp_path / "drive")), mode)
+    busi.fake(tmp_path / "busi", 6)
+    outcome = run_cell(options(task="busi_seg", root=str(tmp_path / "busi"), size=256), mode)
     result = stored(outcome)
     assert result["metric"] == "dice" and result["selection"]["metric"] == "dice"
-    assert {row["name"] for row in result["metrics"]} >= {"dice", "dice_pooled", "iou", "pixel_auroc"}
+    assert {row["name"] for row in result["metrics"]} >= {"dice", "dice_pooled", "iou"}
     table = pq.read_table(results.predictions_path(outcome.path))
-    assert table.num_rows == 10 and mask_scores(MaskRows.from_table(table)) == result["metrics"]
+    assert table.num_rows > 2 and mask_scores(MaskRows.from_table(table)) == result["metrics"]
     assert ("neighbours" if mode == "dense_knn" else "regularisation") in result["selection"]
 
 

@@ -6,7 +6,7 @@ import torch
 from expect import raises
 from tiny import masked_rows
 
-from medzoo.errors import DivergedError, UsageError
+from medzoo.errors import DataContractError, DivergedError, UsageError
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
 from medzoo.training.tokens.attentive_probe import fit_attentive_probe
 from medzoo.training.tokens.dense_probe import fit_dense_probe, gathered_tokens, mask_patches, square_grid
@@ -140,6 +140,21 @@ def test_tokens_are_gathered_by_their_number():
     rows = token_split(40, 0)[0]
     chosen = np.array([0, 8, 9, 200, 359])
     assert torch.equal(gathered_tokens(rows, chosen), rows[slice(0, 40)].flatten(0, 1)[chosen])
+
+
+def test_structures_that_are_thinner_than_half_a_patch_are_said(recwarn):
+    data = masked_rows(6, 2)
+    rows = patch_means(data)
+
+    def fit(classes):
+        ask = {"classes": classes, "method": "knn", "values": [1], "tokens": 99, "seed": 0, "read": patch_means}
+        return fit_dense_probe((rows, data), (rows, data), **ask)
+
+    fit(["a", "b", "c"])
+    assert any("mostly c" in str(warning.message) for warning in recwarn)
+    data.masks[:] = np.where(np.arange(16) % 4 == 0, data.masks, 0)  # one column of every four
+    with raises(DataContractError, "patches-too-coarse"):
+        fit(["a", "b"])
 
 
 def test_neighbours_that_do_not_exist_are_refused():
