@@ -152,9 +152,8 @@ def _announce(path: Path, shape: tuple[int, ...], most_gb: float, split: str) ->
     words = f"{shape[0]:,} images x {shape[1]:,} tokens x {shape[2]:,}, {size / 1e9:.3g} GB"
     if size > most_gb * 1e9:
         raise UsageError(
-            f"The tokens of {split} need {words} on the disk, and --token-gb allows {most_gb:g}. Raise it, lower --size, or "
-            "use a part of the training data. A probe on pooled features (--probe linear) needs "
-            f"{shape[1]:,} times less.",
+            f"The tokens of {split} need {words} on the disk, and --token-gb allows {most_gb:g}. Raise it or lower --size. A probe "
+            f"on pooled features (--probe linear) needs {shape[1]:,} times less.",
             code="tokens-too-large",
         )
     if (free := shutil.disk_usage(path.parent).free) < size:
