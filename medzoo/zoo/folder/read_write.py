@@ -13,7 +13,7 @@ from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatch
 from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.card_input import folder_config
 from medzoo.zoo.folder.config import FolderConfig, read_config, to_json
-from medzoo.zoo.folder.facts import lowest_schema
+from medzoo.zoo.folder.facts import SCHEMA_2
 from medzoo.zoo.models import build
 from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
 from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
@@ -154,7 +154,7 @@ def save(
         directory: the folder to write.
         card: a Checkpoint, or a dict with at least name, license and data (and labels for a head). Optional keys: method,
             lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note, calibration (temperature,
-            thresholds, rule, split; `medzoo.predict` applies it).
+            thresholds, rule, split) and evaluation (crop_share, views); `medzoo.predict` applies both.
         decoder: of a segmentation network whose encoder is the model: its facts and tensors.
 
     Returns:
@@ -177,7 +177,7 @@ def save(
     if decoder is None:
         return write_folder(state, directory, config)
     assert config.facts is not None
-    config = replace(config, facts=replace(config.facts, decoder=decoder[0], schema=lowest_schema(None, decoder[0])))
+    config = replace(config, facts=replace(config.facts, decoder=decoder[0], schema=SCHEMA_2))
     return write_folder(state, directory, config, decoder[1])
 
 
