@@ -54,7 +54,7 @@ def _folder_evaluation(protocol: Protocol, task: Task) -> dict[str, Any] | None:
     facts = {"crop_share": protocol.crop_share, "views": protocol.augmented_test}
     if task.kind == "segmentation":
         return {**facts, "window_overlap": protocol.window_overlap}
-    facts["sigmoid"] = protocol.loss == "bce" and task.kind in ("binary", "multiclass")
+    facts["sigmoid"] = protocol.loss == "sigmoid" and task.kind in ("binary", "multiclass")
     return None if facts == {"crop_share": 1.0, "views": "none", "sigmoid": False} else facts
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TOLERANCE, SUM_TOLERANCE = 1e-6, 1e-3
+PIXELS = 2**40  # of one image
 COUNTS = ("n", "n_pos", "n_patients", "n_labels")
 
 
@@ -83,7 +84,9 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         return
     facts = known_task(result)
     if facts is not None:
-        if (facts.kind == "multilabel") != (kind == "multilabel") or classes != (facts.classes or classes):
+        separate = ("multilabel", "regression")  # kinds that the columns show
+        other_kind = any((facts.kind == one) != (kind == one) for one in (*separate, "segmentation"))
+        if other_kind or (kind != "regression" and classes != (facts.classes or classes)):
             yield (
                 "columns",
                 f"The classes of a {facts.kind} task should be {listed(facts.classes)}, not {listed(classes)}.",
@@ -109,6 +112,16 @@ def _masks(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
     if any(table[name].null_count for name in table.column_names if name != "pixel_auroc") or not table.num_rows:
         yield "range", "The predictions have no rows, or a row without a count."
         return
+    sizes = table["pixels"].cast("float64", safe=False).to_numpy()
+    if not (sizes.min() >= 1 and sizes.max() <= PIXELS):
+        yield "range", f"A case has fewer than 1 or more than {PIXELS:,} pixels."
+        return
+    if (
+        max(abs(table[name].cast("float64", safe=False).to_numpy()).max() for name in table.column_names if ":" in name)
+        > PIXELS
+    ):
+        yield "range", "A case has a count of pixels above those of any image."  # their sum could exceed 64 bits
+        return
     rows = MaskRows.from_table(table)
     facts = known_task(result)
     if facts is not None and (facts.kind != "segmentation" or rows.classes != facts.classes):
@@ -130,10 +143,10 @@ def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:
     if not len(scores):
         yield "range", "The predictions have no rows."
     elif not np.isfinite(scores).all():
-        yield (
-            "range",
-            f"{int((~np.isfinite(scores)).any(axis=1).sum())} cases have a probability that is NaN or infinite.",
-        )
+        what = "prediction" if kind == "regression" else "probability"
+        yield "range", f"{int((~np.isfinite(scores)).any(axis=1).sum())} cases have a {what} that is NaN or infinite."
+    elif kind == "regression":
+        return
     elif scores.min() < -TOLERANCE or scores.max() > 1 + TOLERANCE:
         yield "range", f"Probabilities range from {scores.min():.3g} to {scores.max():.3g}; expected 0 to 1."
     elif kind != "multilabel" and (off := float(np.abs(scores.sum(axis=1) - 1).max())) > SUM_TOLERANCE:

@@ -47,8 +47,8 @@ def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:
     return config
 
 
-def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]:
-    """The tensors of a trained decoder.
+def check_decoder(folder: Path, facts: TrainedDecoder) -> Path:
+    """The file of a trained decoder, with the right sha256.
 
     Args:
         folder: of the checkpoint.
@@ -68,7 +68,20 @@ def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]
             f"{path} has the sha256 {digest}, but config.json says {facts.sha256}: the file was changed or damaged.",
             code="decoder-hash-wrong",
         )
-    return read_weights(path)
+    return path
+
+
+def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]:
+    """The tensors of a trained decoder.
+
+    Args:
+        folder: of the checkpoint.
+        facts: of its config.json.
+
+    Raises:
+        IntegrityError: as `check_decoder`.
+    """
+    return read_weights(check_decoder(folder, facts))
 
 
 def write_folder(

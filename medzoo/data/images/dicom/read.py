@@ -16,14 +16,8 @@ from medzoo.data.images.dicom.lookup_tables import table_of
 from medzoo.data.images.dicom.slice_geometry import Plane, describe_gaps, heights, parallel, plane_of, steps, uneven
 from medzoo.data.images.dicom.tags import DicomFacts, Tags, facts_of
 from medzoo.data.images.pixels import (
-    DETECTOR,
-    FILM,
-    VOLUME_LIMIT,
-    Pixels,
-    apply_window,
-    check_size,
-    grey_if_equal,
-)
+    DETECTOR, FILM, VOLUME_LIMIT, Pixels, apply_window, check_size, grey_if_equal,
+)  # fmt: skip
 from medzoo.data.images.volume_window import cached_window
 from medzoo.data.images.window_rules import FittedWindow, parse_rule, refuse_series_rule
 from medzoo.errors import ImageError
