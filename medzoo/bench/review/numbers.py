@@ -100,7 +100,13 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
 
     # compute the metrics again and compare
     try:
-        computed = metrics.compute(kind, classes, labels, scores, patients, facts.scored if facts else ())
+        given = kind, classes, labels, scores, patients, facts.scored if facts else ()
+        computed = metrics.compute(*given)
+        chosen = result["selection"]
+        named = any(row["name"] in metrics.CALIBRATED_NAMES for row in result["metrics"])  # earlier results have none
+        if named and kind != "regression" and "temperature" in chosen:
+            thresholds = {label: row["value"] for label, row in chosen.get("thresholds", {}).items()}
+            computed += metrics.calibrated_rows(*given, chosen["temperature"], thresholds)
     except ResultError as error:
         yield "metrics", f"The metrics cannot be computed from the predictions: {error}"
         return
