@@ -180,7 +180,10 @@ class CellRun:
             return
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")
-        self.metrics = metrics.compute(task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored)
+        given = task.kind, task.classes, test.labels, predicted, test.groups, task.info.scored
+        self.metrics = metrics.compute(*given)
+        if self.calibration is not None:
+            self.metrics += metrics.calibrated_rows(*given, self.calibration.temperature, self.calibration.thresholds)
         if is_main_process() and not is_brief():
             draw_predictions(self.run.path, task.kind, task.classes, test.labels, predicted, self.run.title)
         self.predictions = predictions(task.classes, task.kind, test.ids, test.groups, test.labels, predicted)

@@ -49,6 +49,15 @@ def _folder_calibration(task: Task, calibration: Calibration) -> dict[str, Any]:
     return {**facts, "thresholds": thresholds}
 
 
+def _folder_evaluation(protocol: Protocol, task: Task) -> dict[str, Any] | None:
+    """How the test looked at an image; None for one view of the whole image, which folders without this key have."""
+    facts = {"crop_share": protocol.crop_share, "views": protocol.augmented_test}
+    if task.kind == "segmentation":
+        return {**facts, "window_overlap": protocol.window_overlap}
+    facts["sigmoid"] = protocol.loss == "sigmoid" and task.kind in ("binary", "multiclass")
+    return None if facts == {"crop_share": 1.0, "views": "none", "sigmoid": False} else facts
+
+
 def save_checkpoint(
     options: CellOptions,
     protocol: Protocol,
@@ -90,19 +99,22 @@ def save_checkpoint(
         "lineage": lineage,
         "labels": outputs_of(task),
         "hyperparameters": {"protocol": settings.pop("name"), **settings, "seed": options.seed},
-        "input": {"size": size, "crop_pct": 1.0, "interpolation": "bilinear"},
+        "input": {"size": size, "crop_pct": protocol.crop_share, "interpolation": "bilinear"},
         "results": [
             {"task": task.name, "metric": row["name"], "label": row["label"], "value": row["value"], "n": row["n"]}
             for row in rows
             if row["label"] is None and row["value"] is not None
         ],
     }
+    if (evaluation := _folder_evaluation(protocol, task)) is not None:
+        card["evaluation"] = evaluation
     if calibration is not None:
         card["calibration"] = _folder_calibration(task, calibration)
     if task.kind in PROBLEMS:
         card["problem_type"] = PROBLEMS[task.kind]
     if task.kind == "segmentation":
         del card["labels"]  # the encoder has no head; the classes are those of the decoder
+        card["input"]["crop_pct"] = 1.0  # windows cover the whole image
         encoder, decoder = saved_parts(options, model, task.classes, size)  # type: ignore[arg-type]
         save(encoder, run.checkpoint, card=card, decoder=decoder)
         return

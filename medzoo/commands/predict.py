@@ -49,6 +49,16 @@ def predict(
     explain_class: Annotated[
         str | None, typer.Option(help="class that the heat maps explain; by default the predicted one")
     ] = None,
+    masks_out: Annotated[
+        Path | None, typer.Option(help="of a segmentation: new folder for the masks (PNG); by default FILE_masks")
+    ] = None,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="of a segmentation: also draw each mask on its image")
+    ] = False,
+    views: Annotated[
+        Literal["as-tested", "one"],
+        typer.Option(help="average the views of the run's test (mirror images, ten crops), or use one view"),
+    ] = "as-tested",
     image_column: Annotated[
         str | None, typer.Option(help="column of the paths in a table, if it has another name")
     ] = None,
@@ -60,6 +70,7 @@ def predict(
 ) -> None:
     """Predict images with a fine-tuned checkpoint: a table with label, probabilities and decisions, one row an image.
 
+    The run of a segmentation gives a mask (PNG) an image, and a table with the area of each class.
     Images that cannot be read have no row: they are in FILE.errors.csv with the reason, and the command exits with 1.
 
     Example: medzoo predict runs/finetune scans/ --out scans.csv
@@ -75,7 +86,8 @@ def predict(
     options = PredictOptions(
         by=by, embeddings=embeddings, window=None if window is None else parse_window(window), batch_size=batch_size,
         device=device, num_workers=num_workers, precision=precision, explain=explain, explain_out=explain_out,
-        explain_class=explain_class, image_column=image_column, patient_column=patient_column, hub=hub,
+        explain_class=explain_class, masks_out=None if masks_out is None else masks_out.expanduser(), overlay=overlay,
+        views=views, image_column=image_column, patient_column=patient_column, hub=hub,
         accept_license=accept_license,
     )  # fmt: skip
     out = out.expanduser()

@@ -71,8 +71,8 @@ def test_an_interruption_leaves_no_half_file(run, place, monkeypatch, ending):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    real = job.Job._write
-    monkeypatch.setattr(job.Job, "_write", stop)
+    real = job.LabelRows.rows
+    monkeypatch.setattr(job.LabelRows, "rows", stop)
     out = place / f"t.{ending}"
     code, _, err = run("predict", place / "net", place / "films", "--out", out, "--batch-size", 2, "--device", "cpu")
     assert code == 130 and "Stopped" in err and out.read_text() == "older"

@@ -7,6 +7,8 @@ from PIL import Image
 from zoo_samples import small_model
 
 import medzoo
+from medzoo.data.decode_cache.rows import to_row
+from medzoo.data.images.read import apply_window, to_pixels
 
 LABELS = {
     "binary": ["normal", "pneumonia"],
@@ -53,9 +55,22 @@ def cells(column):
     return column.astype(object).where(column.notna(), None).tolist()
 
 
+def as_stored(folder, image, window=None):
+    """The input of a network, from the pixels that a training run stores: 8 bit images stay 8 bit when they are resized."""
+    change = medzoo.transform(str(folder), window=window)
+    pixels = to_pixels(image, window=window)
+    if window is None and change.clip and pixels.unit == "HU":
+        pixels = apply_window(pixels, change.clip)
+    row = to_row(pixels, change.size)
+    values = torch.from_numpy(row / np.float32(np.iinfo(row.dtype).max))
+    colour = values[None].expand(3, -1, -1) if values.ndim == 2 else values.permute(2, 0, 1)
+    mean, std = (torch.tensor(one)[:, None, None] for one in (change.mean, change.std))
+    return (colour - mean) / std
+
+
 def by_hand(folder, images, problem="softmax"):
-    """Probabilities by a plain loop: load, transform, network, one image after the other."""
-    model, change = medzoo.load(str(folder), num_classes="pretrained"), medzoo.transform(str(folder))
+    """Probabilities by a plain loop: load, read, network, one image after the other."""
+    model = medzoo.load(str(folder), num_classes="pretrained")
     with torch.inference_mode():
-        logits = torch.cat([model(change(one)[None]) for one in images]).double()
+        logits = torch.cat([model(as_stored(folder, one)[None]) for one in images]).double()
     return {"softmax": logits.softmax(1), "sigmoid": logits.sigmoid(), "value": logits}[problem].numpy()

@@ -1,5 +1,6 @@
 """Metrics as functions on numpy arrays, and as result rows: `compute` for a split, `SegmentationMetrics` for masks."""
 
+from medzoo.bench.metrics.calibrated_rows import CALIBRATED_NAMES, calibrated_rows
 from medzoo.bench.metrics.classification_rows import THRESHOLD
 from medzoo.bench.metrics.compute import compute, headline, validation_score
 from medzoo.bench.metrics.decisions import (
@@ -28,6 +29,7 @@ from medzoo.bench.metrics.thresholds import (
 )
 
 __all__ = [
+    "CALIBRATED_NAMES",
     "CONTEXT",
     "METRICS",
     "NAMES_0_1_0",
@@ -45,6 +47,7 @@ __all__ = [
     "boundary",
     "brier",
     "calibrate",
+    "calibrated_rows",
     "choose_thresholds",
     "compute",
     "confusion_matrix",

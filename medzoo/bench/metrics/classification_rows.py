@@ -58,6 +58,7 @@ STORED: dict[str, Function] = {
     "sensitivity_at_threshold": lambda one: decisions.sensitivity(one.truth, one.above()),
     "specificity_at_threshold": lambda one: decisions.specificity(one.truth, one.above()),
     "f1_at_threshold": lambda one: decisions.f1(one.truth, one.above()),
+    "accuracy_at_threshold": lambda one: decisions.accuracy(one.truth, one.above()),
 }
 
 

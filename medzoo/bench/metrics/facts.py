@@ -36,9 +36,12 @@ METRICS: dict[str, Metric] = {
     "sensitivity_at_threshold": Metric("sensitivity at the validation threshold"),
     "specificity_at_threshold": Metric("specificity at the validation threshold"),
     "f1_at_threshold": Metric("F1 at the validation threshold"),
+    "accuracy_at_threshold": Metric("accuracy at the validation threshold"),
     # classification: probabilities
     "brier": Metric("Brier score", higher_is_better=False),
     "ece": Metric(f"ECE ({BINS} equal-mass bins)", higher_is_better=False),
+    "brier_calibrated": Metric("Brier score, calibrated", higher_is_better=False),
+    "ece_calibrated": Metric(f"ECE ({BINS} equal-mass bins), calibrated", higher_is_better=False),
     # segmentation
     "dice": Metric("Dice"),
     "dice_per_case": Metric("Dice per case"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TOLERANCE, SUM_TOLERANCE = 1e-6, 1e-3
+PIXELS = 2**40  # of one image
 COUNTS = ("n", "n_pos", "n_patients", "n_labels")
 
 
@@ -83,7 +84,9 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         return
     facts = known_task(result)
     if facts is not None:
-        if (facts.kind == "multilabel") != (kind == "multilabel") or classes != (facts.classes or classes):
+        separate = ("multilabel", "regression")  # kinds that the columns show
+        other_kind = any((facts.kind == one) != (kind == one) for one in (*separate, "segmentation"))
+        if other_kind or (kind != "regression" and classes != (facts.classes or classes)):
             yield (
                 "columns",
                 f"The classes of a {facts.kind} task should be {listed(facts.classes)}, not {listed(classes)}.",
@@ -97,7 +100,13 @@ def _table(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
 
     # compute the metrics again and compare
     try:
-        computed = metrics.compute(kind, classes, labels, scores, patients, facts.scored if facts else ())
+        given = kind, classes, labels, scores, patients, facts.scored if facts else ()
+        computed = metrics.compute(*given)
+        chosen = result["selection"]
+        named = any(row["name"] in metrics.CALIBRATED_NAMES for row in result["metrics"])  # earlier results have none
+        if named and kind != "regression" and "temperature" in chosen:
+            thresholds = {label: row["value"] for label, row in chosen.get("thresholds", {}).items()}
+            computed += metrics.calibrated_rows(*given, chosen["temperature"], thresholds)
     except ResultError as error:
         yield "metrics", f"The metrics cannot be computed from the predictions: {error}"
         return
@@ -108,6 +117,16 @@ def _masks(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
     """The problems of the numbers of a segmentation."""
     if any(table[name].null_count for name in table.column_names if name != "pixel_auroc") or not table.num_rows:
         yield "range", "The predictions have no rows, or a row without a count."
+        return
+    sizes = table["pixels"].cast("float64", safe=False).to_numpy()
+    if not (sizes.min() >= 1 and sizes.max() <= PIXELS):
+        yield "range", f"A case has fewer than 1 or more than {PIXELS:,} pixels."
+        return
+    if (
+        max(abs(table[name].cast("float64", safe=False).to_numpy()).max() for name in table.column_names if ":" in name)
+        > PIXELS
+    ):
+        yield "range", "A case has a count of pixels above those of any image."  # their sum could exceed 64 bits
         return
     rows = MaskRows.from_table(table)
     facts = known_task(result)
@@ -130,10 +149,10 @@ def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:
     if not len(scores):
         yield "range", "The predictions have no rows."
     elif not np.isfinite(scores).all():
-        yield (
-            "range",
-            f"{int((~np.isfinite(scores)).any(axis=1).sum())} cases have a probability that is NaN or infinite.",
-        )
+        what = "prediction" if kind == "regression" else "probability"
+        yield "range", f"{int((~np.isfinite(scores)).any(axis=1).sum())} cases have a {what} that is NaN or infinite."
+    elif kind == "regression":
+        return
     elif scores.min() < -TOLERANCE or scores.max() > 1 + TOLERANCE:
         yield "range", f"Probabilities range from {scores.min():.3g} to {scores.max():.3g}; expected 0 to 1."
     elif kind != "multilabel" and (off := float(np.abs(scores.sum(axis=1) - 1).max())) > SUM_TOLERANCE:

@@ -180,6 +180,8 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
     expected = ["sample", "patient", *labels, *masks, *(f"probability:{name}" for name in classes)]
     if "pixels" in names:  # a segmentation
         expected = mask_columns(names)
+    elif "prediction" in names:  # a regression
+        expected = ["sample", "patient", *(["label", "mask"] if labels else []), "prediction"]
 
     # names, order, types and metadata
     wrong = [f"{name!r:.80} is not allowed" for name in names if name not in expected]
@@ -187,7 +189,7 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
     wrong += [f"{name!r:.80} occurs twice" for name in sorted(set(names)) if names.count(name) > 1]
     if not wrong and names != expected:
         wrong.append(f"the order should be {listed(expected, 8)}")
-    if not classes and "pixels" not in names:
+    if not classes and not {"pixels", "prediction"} & set(names):
         wrong.append("there is no probability:CLASS")
     for field in schema:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
@@ -196,7 +198,8 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
             "sample": pa.types.is_string(kind),
             "patient": pa.types.is_string(kind),
             "mask": pa.types.is_boolean(kind),
-            "label": pa.types.is_integer(kind),
+            "label": pa.types.is_floating(kind) if "prediction" in names else pa.types.is_integer(kind),
+            "prediction": pa.types.is_floating(kind),
             "probability": pa.types.is_floating(kind),
             **dict.fromkeys(("pixels", *PARTS), pa.types.is_integer(kind)),
             "pixel_auroc": pa.types.is_floating(kind),
@@ -211,14 +214,16 @@ def unpacked(table: pa.Table) -> tuple[str, tuple[str, ...], np.ndarray, np.ndar
     """The arguments of `metrics.compute` from a table of predictions.
 
     Returns:
-        The kind according to the columns ("multilabel", "binary" or "multiclass"), the classes, labels, probabilities
-        (N, K), and the patient of each row.
+        The kind according to the columns ("multilabel", "binary", "multiclass" or "regression"), the classes, labels,
+        probabilities (N, K) or predicted numbers (N, 1), and the patient of each row.
 
     Raises:
         ResultError: if labels and masks contradict each other.
     """
     classes = tuple(name.removeprefix("probability:") for name in table.column_names if name.startswith("probability:"))
-    scores = np.stack([_numbers(table, f"probability:{name}") for name in classes], axis=1)
+    regression = "prediction" in table.column_names
+    columns = ["prediction"] if regression else [f"probability:{name}" for name in classes]
+    scores = np.stack([_numbers(table, name) for name in columns], axis=1)
     patients = table["patient"].to_pylist()
     if "label" in table.column_names:
         if table["label"].null_count or not all(table["mask"].to_pylist()):
@@ -227,6 +232,8 @@ def unpacked(table: pa.Table) -> tuple[str, tuple[str, ...], np.ndarray, np.ndar
                 code="predictions-label-missing",
             )
         labels = table["label"].to_numpy()
+        if regression:
+            return "regression", (), labels, scores, patients
         return "binary" if len(classes) == 2 else "multiclass", classes, labels, scores, patients
     labels = np.stack([_numbers(table, f"label:{name}") for name in classes], axis=1)
     masks = np.stack([table[f"mask:{name}"].to_numpy() for name in classes], axis=1)

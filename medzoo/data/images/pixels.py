@@ -12,6 +12,8 @@ from medzoo.data.images.rescale import rescaled
 from medzoo.data.images.window_rules import FittedWindow, parse_rule, refuse_series_rule
 from medzoo.errors import ImageError
 
+# Notes on `spacing_mm` of projection radiographs, which is not a distance in the patient.
+SPACING_NOTES = ("spacing at the detector, not in the patient", "spacing of the scanned film")
 PIXEL_LIMIT = 89_478_485  # Pillow's limit before it warns of a decompression bomb
 VOLUME_LIMIT = 1 << 30  # voxels read at once: twice 2,000 slices of 512 x 512
 _RANGES: dict[tuple[str, int], Window] = {("u", 1): (0.0, 255.0), ("u", 2): (0.0, 65535.0)}  # by kind and bytes
@@ -30,6 +32,7 @@ class Pixels:
         patient_id: from the file's header, or None.
         series_id: from the file's header, or None.
         notes: what was applied or dropped, in order.
+        modality: from a DICOM header, such as "CT", or None.
     """
 
     array: np.ndarray
@@ -39,6 +42,14 @@ class Pixels:
     patient_id: str | None = None
     series_id: str | None = None
     notes: tuple[str, ...] = ()
+    modality: str | None = None
+
+    @property
+    def pixel_mm2(self) -> float | None:
+        """Area of a pixel of a slice in the patient, mm²; None where the file does not give it, as for projection radiographs."""
+        if self.spacing_mm is None or not set(SPACING_NOTES).isdisjoint(self.notes):
+            return None
+        return self.spacing_mm[-2] * self.spacing_mm[-1]
 
 
 def from_array(array: np.ndarray, where: str, *, window: WindowChoice | None = None, volume: bool = False) -> Pixels:

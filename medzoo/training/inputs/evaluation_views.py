@@ -49,6 +49,19 @@ def evaluation_views(size: int, crop_share: float = 1.0, augmented: AugmentedTes
     return [_view(size, side, corner, flip) for corner in corners for flip in flips]
 
 
+def centre_place(size: int, crop_share: float) -> float:
+    """The part of the side of the whole image that the centre crop covers, as it is in whole pixels.
+
+    Args:
+        size: side of the network's input, pixels.
+        crop_share: as for `evaluation_views`.
+
+    >>> centre_place(224, 0.875), centre_place(64, 1.0)
+    (0.875, 1.0)
+    """
+    return size / stored_side(size, crop_share)
+
+
 def _view(size: int, side: int, corner: tuple[int, int], flip: bool) -> View:
     top, left = corner
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     import torch
 
     from medzoo.data.images.ct_windows import WindowChoice
-    from medzoo.data.images.pixels import Pixels
-
-SIXTEEN_BITS = (0.0, 65535.0)
 
 
 def convention_of(model: torch.nn.Module) -> InputConvention:
@@ -169,19 +165,9 @@ class Transform:
         import numpy as np
         import torch
 
-        from medzoo.data.images.read import apply_window, to_pixels
+        from medzoo.training.inputs.input_pixels import input_pixels
 
-        # read the image and check its shape and range
-        pixels = to_pixels(image, window=self.window)
-        if self.window is None and self.rule == "unit" and (warning := _unused_bits_warning(pixels)):
-            warnings.warn(warning, UserWarning, stacklevel=2)
-        if pixels.array.ndim == 3 and pixels.array.shape[2] != 3:
-            raise ImageError(
-                f"A volume of shape {pixels.array.shape} is not an image; give one slice of it.",
-                code="volume-not-image",
-            )
-        if self.clip is not None and pixels.unit == "HU" and self.window is None:
-            pixels = apply_window(pixels, self.clip)
+        pixels = input_pixels(image, window=self.window, clip=self.clip, rule=self.rule)
         # scale to [0, 1], crop or resize, normalise
         low, high = pixels.range
         unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, self.rule)
@@ -254,20 +240,6 @@ def _window(window: WindowChoice | None) -> WindowChoice | None:
             "as 'percentile:1,99'.",
             code="window-invalid",
         ) from error
-
-
-def _unused_bits_warning(pixels: Pixels) -> str:
-    """A warning for uint16 whose values need only 9 to 14 bits; else empty."""
-    if pixels.array.dtype.name != "uint16" or pixels.range != SIXTEEN_BITS:
-        return ""
-    top = int(pixels.array.max())
-    if not 255 < top < 2**14:
-        return ""
-    high = next(2**bits - 1 for bits in (12, 13, 14) if top < 2**bits)
-    return (
-        f"A uint16 image uses at most {100 * (high + 1) / 2**16:.3g} % of its range, so the result is nearly black. It seems "
-        f"to have {high.bit_length()} bits or fewer in 16. Give their range: medzoo.transform(..., window=(0, {high}))."
-    )
 
 
 def _facts(

@@ -15,17 +15,21 @@ import numpy as np
 import torch
 
 from medzoo.data.decode_cache.malloc import keep_memory
+from medzoo.data.decode_cache.rows import to_row
 from medzoo.data.images.frame_count import frame_keys
 from medzoo.data.images.frame_key import split_key
 from medzoo.data.images.read import Pixels, to_pixels
 from medzoo.data.images.sniff import kind_of
 from medzoo.data.images.volume_cache import read_cached
 from medzoo.data.patient_ids import same_form
+from medzoo.data.transforms.apply import normalise, to_unit
 from medzoo.errors import ImageError, MedzooError, MissingExtraError
+from medzoo.training.inputs.input_pixels import input_pixels
 from medzoo.training.inputs.input_transform import Transform
 from medzoo.training.predict.inputs import ImageItem
 from medzoo.training.predict.overlay import displayed
 
+SEGMENTATION = "SEG"  # the modality of a DICOM object whose pixels are labels
 NOT_IMAGES = ("dicom-without-pixels", "dicom-segmentation")  # DICOM objects that a folder of images may contain
 
 
@@ -35,14 +39,18 @@ class Ready:
 
     Args:
         item: what was read.
-        tensor: (channels, size, size).
+        tensor: (channels, side, side), normalised.
         patient_id: from the table or the header; None if unknown.
-        picture: uint8 RGB for people, where a heat map is drawn on it.
+        shape: height and width of the image in its file, pixels.
+        pixel_mm2: area of one of its pixels; None if unknown.
+        picture: uint8 RGB for people, where something is drawn on it.
     """
 
     item: ImageItem
     tensor: torch.Tensor
     patient_id: str | None
+    shape: tuple[int, int] = (0, 0)
+    pixel_mm2: float | None = None
     picture: np.ndarray | None = None
 
 
@@ -79,14 +87,16 @@ class Several:
 
 @dataclass(frozen=True)
 class Decoder:
-    """ImageItem → input of the network.
+    """ImageItem → input of the network, with the pixels that a training run stores: its test gives the same numbers.
 
     Args:
         transform: of the checkpoint, with the user's window.
+        side: of the result, pixels.
         pictures: whether to keep a picture for people.
     """
 
     transform: Transform
+    side: int
     pictures: bool = False
 
     def __call__(self, item: ImageItem) -> Ready | Failed | Several:
@@ -103,22 +113,29 @@ class Decoder:
         if item.source is None:
             raise ImageError(f"{item.key or item.path}: the cell of the image is empty.", code="image-cell-empty")
         if isinstance(item.source, Path):
-            if item.frame is None:
-                _refuse_segmentation(item.source)
             try:
                 pixels = read_cached(item.source, window=window, frame=item.frame)
             except ImageError as error:
+                if item.frame is None:
+                    _refuse_segmentation(item.source)
                 if error.code != "frame-required" or item.frame is not None:
                     raise
                 return Several([_frame_of(item, end) for end in frame_keys(item.source)])
+            if item.frame is None and pixels.modality == SEGMENTATION:
+                raise _is_segmentation(item.source)
         else:
             pixels = to_pixels(item.source, window=window)
         _refuse_other_unit(pixels, self.transform, item.key or item.path)
         # the window is applied already; a rule must not be fitted a second time
         plain = self.transform if window is None else replace(self.transform, window=None, clip=None)
+        ready = input_pixels(pixels, clip=plain.clip, rule=plain.rule)
+        row = to_row(ready, self.side)
+        unit = to_unit(row[None], 255 if row.dtype == np.uint8 else 65535, plain.rule)
         patient = item.patient_id or (same_form(pixels.patient_id) if pixels.patient_id else None)
         picture = displayed(pixels, plain.clip) if self.pictures else None
-        return Ready(item, plain(pixels), patient, picture)
+        height, width = pixels.array.shape[:2]
+        tensor = normalise(unit, plain.convention)[0]
+        return Ready(item, tensor, patient, (height, width), pixels.pixel_mm2, picture)
 
 
 def _frame_of(item: ImageItem, end: str) -> ImageItem:
@@ -126,7 +143,7 @@ def _frame_of(item: ImageItem, end: str) -> ImageItem:
 
 
 def _refuse_segmentation(path: Path) -> None:
-    """Refuse a DICOM segmentation, whose pixels are labels. Other errors are reported by the reader."""
+    """Refuse a DICOM segmentation that could not be read as one image. Other errors are reported by the reader."""
     try:
         with path.open("rb") as file:
             if kind_of(file.read(512)) != "DICOM":
@@ -138,8 +155,12 @@ def _refuse_segmentation(path: Path) -> None:
             modality = header.get("Modality")
     except Exception:  # a damaged header raises anything
         return
-    if modality == "SEG":
-        raise ImageError(f"{path}: is a segmentation (labels of pixels), not an image.", code="dicom-segmentation")
+    if modality == SEGMENTATION:
+        raise _is_segmentation(path)
+
+
+def _is_segmentation(path: Path) -> ImageError:
+    return ImageError(f"{path}: is a segmentation (labels of pixels), not an image.", code="dicom-segmentation")
 
 
 def _refuse_other_unit(pixels: Pixels, transform: Transform, where: str) -> None:

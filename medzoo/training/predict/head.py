@@ -29,6 +29,7 @@ class PredictionHead:
         temperature: the logits are divided by it.
         thresholds: a probability of at least this value is a positive decision; one per label, or one for the second of two
             classes.
+        sigmoid: whether the probabilities of classes that exclude each other are sigmoids divided by their sum, not a softmax.
 
     >>> head = PredictionHead("binary", ("normal", "pneumonia"), thresholds=(0.3,))
     >>> head.cells(head.probabilities(np.array([[1.0, 0.5]]))[0])[0]
@@ -39,6 +40,7 @@ class PredictionHead:
     classes: tuple[str, ...]
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
+    sigmoid: bool = False
 
     @property
     def columns(self) -> Columns:
@@ -55,17 +57,36 @@ class PredictionHead:
         """The classes with a decision."""
         return {"binary": self.classes[1:], "multilabel": self.classes}.get(self.kind, ())
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Probabilities of the classes, or values of a regression: (N, K) float64.
+    def probabilities(self, *views: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes, or values of a regression: (N, K) float64, the mean over views of the same images.
+
+        The temperature is applied after the mean, because it was chosen for the mean.
 
         Args:
-            logits: (N, K).
+            views: logits (N, K) of each view.
         """
-        rows = torch.from_numpy(logits).double()
+        rows = [torch.from_numpy(logits).double() for logits in views]
         if self.kind == "regression":
-            return rows.numpy()
-        rows = rows / self.temperature
-        return (rows.sigmoid() if self.kind == "multilabel" else rows.softmax(1)).numpy()
+            return torch.stack(rows).mean(0).numpy()
+        if len(rows) == 1 and not self.sigmoid:
+            scaled = rows[0] / self.temperature
+            return (scaled.sigmoid() if self.kind == "multilabel" else scaled.softmax(1)).numpy()
+        mean = torch.stack([self._outputs(logits) for logits in rows]).mean(0)
+        if self.temperature == 1:
+            return mean.numpy()
+        powers = mean ** (1 / self.temperature)
+        others = (1 - mean) ** (1 / self.temperature) if self.kind == "multilabel" else None
+        total = powers.sum(1, keepdim=True) if others is None else powers + others
+        return (powers / total).numpy()
+
+    def _outputs(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities of logits (N, K) without a temperature."""
+        if self.kind == "multilabel":
+            return logits.sigmoid()
+        if not self.sigmoid:
+            return logits.softmax(1)
+        separate = logits.sigmoid()
+        return separate / separate.sum(1, keepdim=True).clamp_min(1e-30)
 
     def cells(self, row: np.ndarray) -> list[Any]:
         """The cells of one image, in the order of `columns`.
@@ -140,4 +161,6 @@ def read_head(config: FolderConfig) -> PredictionHead:
     repeated = {name for name, times in Counter(named).items() if times > 1}  # ImageNet has two classes "crane"
     names = tuple(f"{name}_{k}" if name in repeated else name for k, name in enumerate(named))
     calibration = (config.facts.calibration if config.facts else None) or FolderCalibration()
-    return PredictionHead(kind, names, calibration.temperature, calibration.thresholds)
+    evaluation = config.facts.evaluation if config.facts else None
+    sigmoid = evaluation is not None and evaluation.sigmoid
+    return PredictionHead(kind, names, calibration.temperature, calibration.thresholds, sigmoid)

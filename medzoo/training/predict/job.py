@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-import torch
-
-from medzoo import progress
+from medzoo import progress, store
 from medzoo.cores import usable_cores
 from medzoo.errors import ImageError, UsageError
-from medzoo.training.inputs.input_transform import transform
+from medzoo.training.inputs.input_transform import Transform
 from medzoo.training.predict.decode import Decoder, Failed, Ready, decoded, worker_pool
 from medzoo.training.predict.head import Columns
 from medzoo.training.predict.inputs import Inputs
-from medzoo.training.predict.network import Network, NetworkOutputs
+from medzoo.training.predict.label_rows import LabelRows
+from medzoo.training.predict.mask_rows import AreaRows
 from medzoo.training.predict.options import NAMED, PredictOptions, Summary, failed_text
-from medzoo.training.predict.overlay import write_png
-from medzoo.training.predict.patients import PatientMeans
 from medzoo.training.predict.table_writer import ERROR_COLUMNS, Sink
+
+
+class RowMaker(Protocol):
+    """What turns images into rows of the table: `LabelRows` or `AreaRows`."""
+
+    transform: Transform
+    side: int
+    pictures: bool
+    batch_size: int
+
+    @property
+    def columns(self) -> Columns:
+        """Names and types of the table's columns."""
+
+    def rows(self, batch: list[Ready], number: int) -> Iterator[list[Any] | Failed | None]:
+        """The row of each image, or why it has none; None where its row comes at the end."""
+
+    def last_rows(self) -> Iterator[list[Any]]:
+        """The rows that need all images."""
 
 
 class Job:
@@ -37,27 +52,39 @@ class Job:
         self.options = options
         self.inputs = Inputs(images, options.image_column, options.patient_column)
         if options.explain_out is not None:
-            _refuse_inside(options.explain_out, self.inputs.folders())
-        self.network = Network(
-            name, embeddings=options.embeddings, explain=options.explain, explain_class=options.explain_class,
-            device=options.device, precision_choice=options.precision, hub=options.hub,
-            accept_license=options.accept_license,
-        )  # fmt: skip
-        self.transform = transform(self.network.model, window=options.window)
+            self._refuse_inside(options.explain_out)
+        self.maker: RowMaker = _maker(name, options)
         self.total = self.inputs.count()
-        if options.by == "patient" and self.network.head is None:
-            raise UsageError("Rows of patients need a head.", code="not-by-patient")
-        self.means = PatientMeans(self.network.head) if options.by == "patient" and self.network.head else None
 
     @property
     def columns(self) -> Columns:
         """Names and types of the table's columns."""
-        if self.means is not None:
-            return self.means.columns
-        columns: Columns = {"path": "text", "key": "text", "patient_id": "text"}
-        columns |= self.network.head.columns if self.network.head else {}
-        columns |= {"embedding": "floats"} if self.options.embeddings else {}
-        return columns | ({"explanation": "text"} if self.options.explain else {})
+        return self.maker.columns
+
+    @contextmanager
+    def masks_in(self, folder: Path | None, named: Path | None = None) -> Iterator[None]:
+        """Write the masks of a segmentation into a folder that gets its name if the block ends without an error.
+
+        Args:
+            folder: new or empty; None writes no masks. Without masks in the job, it is not used.
+            named: the folder as the table names it; by default `folder`.
+
+        Raises:
+            UsageError: if the folder has files, or is inside a folder of images.
+        """
+        if folder is None or not isinstance(self.maker, AreaRows):
+            yield
+            return
+        self._refuse_inside(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(
+                f"{folder} exists, and masks of another prediction must not be mixed with these. Remove it, or give a new folder: "
+                "--masks-out DIR (masks_out=DIR).",
+                code="masks-out-not-empty",
+            )
+        with store.atomic_folder(folder) as temporary:
+            self.maker.folder, self.maker.named = temporary, folder if named is None else named
+            yield
 
     def run(self, sink: Sink, errors: Sink, *, keep_errors: bool = False) -> Summary:
         """Read all images once, and write their rows.
@@ -71,9 +98,9 @@ class Job:
             ImageError: if no image has a prediction.
         """
         options, summary = self.options, Summary()
-        size = options.batch_size or (16 if options.explain else 64)
+        size = options.batch_size or self.maker.batch_size
         workers = usable_cores() if options.num_workers is None else options.num_workers
-        decode = Decoder(self.transform, pictures=options.explain is not None)
+        decode = Decoder(self.maker.transform, self.maker.side, self.maker.pictures)
         batch: list[Ready] = []
 
         def fail(failed: Failed) -> None:
@@ -85,7 +112,14 @@ class Job:
 
         def flush() -> None:
             if batch:
-                self._write(batch, sink, summary, fail)
+                for row in self.maker.rows(batch, summary.rows + 1):
+                    if isinstance(row, Failed):
+                        fail(row)
+                        continue
+                    summary.images += 1
+                    if row is not None:
+                        sink.write(row)
+                        summary.rows += 1
                 batch.clear()
 
         with ExitStack() as stack:
@@ -106,10 +140,9 @@ class Job:
                 steps.update(1, lambda: f"{steps.done / max(steps.seconds, 1e-9):.1f} images/s")
             flush()
             summary.seconds = steps.seconds
-        if self.means is not None:
-            for row in self.means.rows():
-                sink.write(row)
-                summary.rows += 1
+        for row in self.maker.last_rows():
+            sink.write(row)
+            summary.rows += 1
         if not summary.rows:
             raise ImageError(
                 f"No image has a prediction. {failed_text(summary) if summary.failed else 'There was none to read.'}"
@@ -118,48 +151,26 @@ class Job:
             )
         return summary
 
-    def _write(self, batch: list[Ready], sink: Sink, summary: Summary, fail: Callable[[Failed], None]) -> None:
-        """Compute a batch, and write its rows."""
-        outputs = self.network(torch.stack([one.tensor for one in batch]))
-        main = outputs.embeddings if outputs.probabilities is None else outputs.probabilities
-        assert main is not None
-        for place, one in enumerate(batch):
-            name = one.item.key or one.item.path
-            if not np.isfinite(main[place]).all():
-                reason = f"{name}: the network's output is NaN or infinite."
-                fail(Failed(one.item, "prediction-not-finite", reason))
-                continue
-            if self.means is None:
-                sink.write(self._row(one, place, outputs, summary.rows + 1))
-                summary.rows += 1
-            elif one.patient_id is None:
-                reason = f"{name}: the patient is not known. Give a table with a column patient_id, or leave out --by patient."
-                fail(Failed(one.item, "patient-unknown", reason))
-                continue
-            else:
-                self.means.add(one.patient_id, main[place])
-            summary.images += 1
-
-    def _row(self, one: Ready, place: int, outputs: NetworkOutputs, number: int) -> list[Any]:
-        row = [one.item.path, one.item.key, one.patient_id]
-        head = self.network.head
-        if head is not None and outputs.probabilities is not None:
-            row += head.cells(outputs.probabilities[place])
-        if self.options.embeddings and outputs.embeddings is not None:
-            row.append(outputs.embeddings[place])
-        if outputs.heat is not None and head is not None and self.options.explain_out is not None:
-            assert one.picture is not None
-            label, name = head.classes[outputs.explained[place]], one.item.key or one.item.path
-            png = write_png(self.options.explain_out, number, name, label, one.picture, outputs.heat[place])
-            row.append(str(png))
-        return row
+    def _refuse_inside(self, out: Path) -> None:
+        """Refuse a folder of pictures that is inside a folder of images: the next prediction would read them."""
+        for folder in self.inputs.folders():
+            if out.expanduser().resolve().is_relative_to(folder.resolve()):
+                raise UsageError(
+                    f"{out} is inside the folder of images {folder}, so its pictures would be read as images. Give another folder.",
+                    code="explain-out-inside-images",
+                )
 
 
-def _refuse_inside(out: Path, folders: list[Path]) -> None:
-    """Refuse a folder of heat maps that is inside a folder of images: the next prediction would read them."""
-    for folder in folders:
-        if out.expanduser().resolve().is_relative_to(folder.resolve()):
-            raise UsageError(
-                f"{out} is inside the folder of images {folder}, so heat maps would be read as images. Give another folder.",
-                code="explain-out-inside-images",
-            )
+def _maker(name: Any, options: PredictOptions) -> RowMaker:  # noqa: ANN401
+    """The rows of a checkpoint with a head, or with a trained decoder."""
+    try:
+        return LabelRows(name, options)
+    except UsageError as error:
+        if error.code not in ("no-stored-head", "masks-need-segmentation"):
+            raise
+        try:
+            return AreaRows(name, options)
+        except UsageError as other:
+            if other.code == "classes-missing":  # neither a head nor a decoder
+                raise error from None
+            raise

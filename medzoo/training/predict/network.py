@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,12 +12,16 @@ from torch import nn
 
 from medzoo import precision
 from medzoo.errors import UsageError
+from medzoo.training.inputs.evaluation_views import centre_place, evaluation_views, stored_side
 from medzoo.training.inputs.input_transform import convention_of, input_size
 from medzoo.training.predict.explain import Method, attention_rollout, check_method, grad_cam
 from medzoo.training.predict.head import PredictionHead, read_head
 from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.folder.facts import FolderEvaluation
 from medzoo.zoo.loading.load import load
 from medzoo.zoo.registry.registry import text_of
+
+Views = Literal["as-tested", "one"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class NetworkOutputs:
 
     Args:
         probabilities: (N, K), or values of a regression; None without a head.
-        embeddings: (N, D) float32, if requested.
-        heat: (N, h, w) in [0, 1], if requested.
+        embeddings: (N, D) float32, if requested; of the centre crop where several views are averaged.
+        heat: (N, h, w) in [0, 1], if requested; of the centre crop.
         explained: the output that each heat map explains.
     """
 
@@ -45,6 +49,7 @@ class Network:
         embeddings: whether to give the pooled features too; a checkpoint without a stored head gives nothing else.
         explain: "gradcam" or "attention" for heat maps.
         explain_class: the class to explain; by default the predicted one.
+        views: "as-tested" averages the views that the folder names, "one" uses only the centre crop.
         device: "auto" or "cpu".
         precision_choice: "fp32", "bf16" or "auto".
         hub: directory hub.
@@ -61,6 +66,7 @@ class Network:
         embeddings: bool = False,
         explain: Method | None = None,
         explain_class: str | None = None,
+        views: Views = "as-tested",
         device: str = "auto",
         precision_choice: precision.PrecisionChoice = "fp32",
         hub: Any = None,  # noqa: ANN401
@@ -85,9 +91,17 @@ class Network:
                 ) from None
             self.model = load(name, **loading)
         receipt: Any = self.model.load_receipt
-        if receipt.head == "stored":
-            self.head = read_head(read_config(Path(receipt.folder)))
+        evaluation = FolderEvaluation()
+        if receipt.folder is not None:
+            config = read_config(Path(receipt.folder))
+            self.head = read_head(config) if receipt.head == "stored" else None
+            evaluation = (config.facts.evaluation if config.facts else None) or evaluation
         self.name, self.size = str(receipt.name), input_size(self.model)
+        self.side, self.centre = (
+            stored_side(self.size, evaluation.crop_share),
+            centre_place(self.size, evaluation.crop_share),
+        )
+        self.views = evaluation_views(self.size, evaluation.crop_share, "none" if views == "one" else evaluation.views)
         self.model.to(self.device)
         if explain is not None and self.head is None:
             raise UsageError(
@@ -113,38 +127,47 @@ class Network:
         """The outputs for normalised images.
 
         Args:
-            batch: (N, channels, size, size) float32 on the CPU.
+            batch: (N, channels, side, side) float32 on the CPU.
         """
-        batch = batch.to(self.device)
+        first, *others = (view(batch.to(self.device)).contiguous() for view in self.views)
         caught: list[torch.Tensor] = []
         handle = self._classifier and self._classifier.register_forward_pre_hook(
             lambda _, inputs: caught.append(inputs[0].detach().float().cpu())
         )
         try:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                logits, heat, explained = self._forward(batch)
+                logits, heat, explained = self._forward(first, others)
         finally:
             if handle:
                 handle.remove()
-        raw = logits.float().cpu()
         if self.head is None:
-            return NetworkOutputs(None, raw.numpy())
-        vectors = caught[-1].numpy() if caught else None
-        return NetworkOutputs(self.head.probabilities(raw.numpy()), vectors, heat, explained)
+            return NetworkOutputs(None, logits[0])
+        vectors = caught[-1 if self.explain else 0].numpy() if caught else None
+        return NetworkOutputs(self.head.probabilities(*logits), vectors, heat, explained)
 
-    def _forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, np.ndarray | None, tuple[int, ...]]:
-        if self.explain is None:
-            with torch.inference_mode():
-                return self.model(batch), None, ()
+    def _forward(
+        self, first: torch.Tensor, others: list[torch.Tensor]
+    ) -> tuple[list[np.ndarray], np.ndarray | None, tuple[int, ...]]:
+        """The logits of each view; the heat maps of the first one, and the outputs that they explain."""
+        wanted = others if self.explain and self.head else [first, *others] if self.head else [first]
+        with torch.inference_mode():
+            logits = [_numbers(self.model(view)) for view in wanted]
+        if self.explain is None or self.head is None:
+            return logits, None, ()
+
+        def choose(raw: torch.Tensor) -> list[int]:
+            """The output to explain for each image, by the mean of all views."""
+            assert self.head is not None
+            if self._chosen is not None:
+                return [self._chosen] * len(raw)
+            return [self.head.explained(row) for row in self.head.probabilities(_numbers(raw), *logits)]
+
         if self.explain == "attention":
-            logits, heat = attention_rollout(self.model, batch)
+            raw, heat = attention_rollout(self.model, first)
         else:
-            logits, heat = grad_cam(self.model, batch, self._choose)
-        return logits, heat.numpy(), tuple(self._choose(logits))
+            raw, heat = grad_cam(self.model, first, choose)
+        return [_numbers(raw), *logits], heat.numpy(), tuple(choose(raw))
 
-    def _choose(self, logits: torch.Tensor) -> list[int]:
-        """The output to explain for each image."""
-        assert self.head is not None
-        if self._chosen is not None:
-            return [self._chosen] * len(logits)
-        return [self.head.explained(row) for row in self.head.probabilities(logits.float().cpu().numpy())]
+
+def _numbers(logits: torch.Tensor) -> np.ndarray:
+    return logits.float().cpu().numpy()

@@ -11,6 +11,7 @@ from medzoo import progress
 from medzoo.errors import UsageError, listed
 from medzoo.precision import PrecisionChoice
 from medzoo.training.predict.explain import Method
+from medzoo.training.predict.network import Views
 
 if TYPE_CHECKING:
     from medzoo.data.images.ct_windows import WindowChoice
@@ -32,6 +33,9 @@ class PredictOptions:
     explain: Method | None = None
     explain_out: Path | None = None
     explain_class: str | None = None
+    masks_out: Path | None = None
+    overlay: bool = False
+    views: Views = "as-tested"
     image_column: str | None = None
     patient_column: str | None = None
     hub: str | os.PathLike[str] | None = None
@@ -42,6 +46,8 @@ class PredictOptions:
             raise UsageError(f"by is {self.by!r}. Choose image or patient.", code="by-unknown")
         if self.device not in ("auto", "cpu"):
             raise UsageError(f"device is {self.device!r}. Choose auto or cpu.", code="device-unknown")
+        if self.views not in ("as-tested", "one"):
+            raise UsageError(f"views is {self.views!r}. Choose as-tested or one.", code="views-unknown")
         if self.by == "patient" and (self.embeddings or self.explain):
             raise UsageError(
                 "Embeddings and heat maps belong to single images. Leave out by='patient' (--by patient).",

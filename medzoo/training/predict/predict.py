@@ -1,4 +1,4 @@
-"""Predict: images → one row each, with label, probabilities and decisions of a fine-tuned checkpoint."""
+"""Predict: images → one row each, with label, probabilities and decisions of a fine-tuned checkpoint, or with masks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo import progress
+from medzoo.errors import UsageError
 from medzoo.precision import PrecisionChoice
 from medzoo.training.predict.explain import Method
 from medzoo.training.predict.job import Job
+from medzoo.training.predict.network import Views
 from medzoo.training.predict.options import PredictOptions, Summary, failed_text
 from medzoo.training.predict.table_writer import (
     ERROR_COLUMNS,
@@ -40,6 +42,9 @@ def predict(
     explain: Method | None = None,
     explain_out: str | os.PathLike[str] | None = None,
     explain_class: str | None = None,
+    masks_out: str | os.PathLike[str] | None = None,
+    overlay: bool = False,
+    views: Views = "as-tested",
     image_column: str | None = None,
     patient_column: str | None = None,
     hub: str | os.PathLike[str] | None = None,
@@ -54,9 +59,12 @@ def predict(
       one, by the folder's threshold, which decides the label.
     * several labels at once: the names of all positive labels with `|` between them, `probability_LABEL`, `decision_LABEL`.
     * regression: `value`.
+    * segmentation: `mask` and `overlay`, the PNG files in `masks_out`; for each class `pixels_CLASS`, its `share_CLASS` of the
+      image, and `mm2_CLASS`, the area where the header has the spacing in the patient.
 
-    Probabilities are calibrated where the folder has a calibration (temperature, thresholds); otherwise the temperature is 1 and
-    the thresholds are 0.5. Unknown cells are missing values.
+    Images are resized, cropped and averaged over views as in the test of the training run. Probabilities are calibrated where the
+    folder has a calibration (temperature, thresholds); otherwise the temperature is 1 and the thresholds are 0.5. Unknown cells
+    are missing values.
 
     Args:
         folder_or_name: a run folder (its checkpoint is used), a checkpoint folder, or a name as for `medzoo.load`.
@@ -73,6 +81,10 @@ def predict(
         explain: "gradcam" or "attention" writes heat maps as PNG; the column `explanation` has their paths.
         explain_out: the folder of the heat maps.
         explain_class: the class that the heat maps explain; by default the predicted one.
+        masks_out: of a segmentation: a new folder for the masks, one PNG an image at its own size. A pixel is the number of its
+            class, from 1 in the order of the columns; 0 is the background. Without a folder, only the areas are computed.
+        overlay: of a segmentation: also draw each mask on its image.
+        views: "as-tested" averages the views of the run's test (mirror images, ten crops); "one" is faster.
         image_column: of tables: the paths; by default found by its name (image, path, file, ...).
         patient_column: of tables: the patients; by default found by its name (patient_id, ...); "none" uses no column.
         hub: directory that replaces the Hub; by default MEDZOO_HUB.
@@ -103,11 +115,15 @@ def predict(
         by=by, embeddings=bool(embeddings), window=window, batch_size=batch_size, device=device,
         num_workers=num_workers, precision=precision, explain=explain,
         explain_out=None if explain_out is None else Path(explain_out), explain_class=explain_class,
+        masks_out=None if masks_out is None else Path(masks_out).expanduser(), overlay=bool(overlay), views=views,
         image_column=image_column, patient_column=patient_column, hub=hub, accept_license=accept_license,
     )  # fmt: skip
-    job = Job(folder_or_name, images, options)
-    sink, errors = FrameSink(job.columns), FrameSink(dict.fromkeys(ERROR_COLUMNS, "text"))
-    summary = job.run(sink, errors, keep_errors=True)
+    if options.overlay and options.masks_out is None:
+        raise UsageError("overlay draws masks into a folder: give masks_out=DIR.", code="overlay-needs-folder")
+    job, errors = Job(folder_or_name, images, options), FrameSink(dict.fromkeys(ERROR_COLUMNS, "text"))
+    with job.masks_in(options.masks_out):
+        sink = FrameSink(job.columns)
+        summary = job.run(sink, errors, keep_errors=True)
     frame = sink.frame()
     if summary.failed:
         frame.attrs["errors"] = summary.errors
@@ -123,7 +139,8 @@ def predict_to_file(
 ) -> Summary:
     """As `predict`, into a CSV or Parquet file that appears when it is complete; memory does not grow with the number of images.
 
-    Images that cannot be read are in `FILE.errors.csv`, next to the table.
+    Images that cannot be read are in `FILE.errors.csv`, next to the table. Masks of a segmentation are in the folder `FILE_masks`
+    next to it, or in `masks_out`; the table names them by their path from its folder.
 
     Args:
         folder_or_name: as for `predict`.
@@ -137,5 +154,7 @@ def predict_to_file(
     options = options or PredictOptions()
     check_out(out, embeddings=options.embeddings)
     job = Job(folder_or_name, images, options)
-    with errors_table(out) as errors, table_file(out, job.columns) as sink:
-        return job.run(sink, errors)
+    masks = options.masks_out or out.with_name(f"{out.stem}_masks")
+    with errors_table(out) as errors, job.masks_in(masks, Path(os.path.relpath(masks, out.parent))):
+        with table_file(out, job.columns) as sink:
+            return job.run(sink, errors)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from medzoo.training.segmentation.losses import NOT_ANNOTATED
+from medzoo.training.segmentation.masks import classes_of
 
 BOTH_EMPTY = 1.0  # the Dice of an image without the class in which the network also finds none
 
@@ -24,7 +25,7 @@ def pixel_counts(logits: torch.Tensor, masks: torch.Tensor, classes: int) -> np.
     >>> pixel_counts(torch.ones(1, 1, 2, 2), torch.tensor([[[1, 1], [0, 255]]], dtype=torch.uint8), 1).tolist()
     [[[2, 1, 0]]]
     """
-    predicted = (logits[:, 0] > 0).to(torch.uint8) if classes == 1 else logits.argmax(1).to(torch.uint8)
+    predicted = classes_of(logits)
     known = masks != NOT_ANNOTATED
     rows = []
     for number in range(1, classes + 1):

@@ -11,8 +11,8 @@ from typing import Any
 from medzoo import store
 from medzoo.errors import IntegrityError, UsageError, WeightsUnavailableError
 from medzoo.zoo.download.resolved_revisions import read_note
-from medzoo.zoo.folder.read_write import FILES, read_folder
-from medzoo.zoo.registry.locations import ORIGIN, TERMS, hub_address, is_spelled
+from medzoo.zoo.folder.read_write import FILES, read_decoder, read_folder
+from medzoo.zoo.registry.locations import DECODER, ORIGIN, TERMS, hub_address, is_spelled
 from medzoo.zoo.registry.registry import HEX40
 
 
@@ -88,7 +88,7 @@ def copy_folder(
     with store.atomic_folder(target) as folder:
         if onto_itself:  # keep the folder's other files too
             shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
-        for file in (*FILES, *TERMS):
+        for file in (*FILES, DECODER, *TERMS):
             if (source / file).is_file() and not onto_itself:
                 shutil.copyfile(source / file, folder / file)
         for name, text in (texts or {}).items():
@@ -101,6 +101,8 @@ def copy_folder(
                 f"{source} changed during the copy, or the disk failed. {target} was not written. Try again.",
                 code="changed-during-copy",
             )
+        if config.facts is not None and config.facts.decoder is not None:
+            read_decoder(folder, config.facts.decoder)
     with suppress(OSError):
         store.sweep(target.parent)
     return target

@@ -23,6 +23,7 @@ from medzoo.zoo.download.resolved_revisions import describe_cached, note_commit,
 from medzoo.zoo.registry.locations import (
     CARD,
     CONFIG,
+    DECODER,
     TERMS,
     WEIGHTS,
     cache_root,
@@ -81,7 +82,7 @@ def snapshot(
         IntegrityError: if a file differs from the Hub's description.
     """
     return _download_files(
-        repo, (WEIGHTS, CONFIG), (CARD, *TERMS), revision, token=token, offline=offline, cache_dir=cache_dir
+        repo, (WEIGHTS, CONFIG), (CARD, DECODER, *TERMS), revision, token=token, offline=offline, cache_dir=cache_dir
     )
 
 

@@ -250,7 +250,8 @@ def _front_matter(subject: Subject) -> str:
             )
         rows |= {"license_name": _license_name(facts.license), "license_link": facts.license.url}
     rows["library_name"] = "timm"
-    rows["pipeline_tag"] = "image-classification" if subject.num_classes else "image-feature-extraction"
+    headless = "image-segmentation" if facts.decoder else "image-feature-extraction"
+    rows["pipeline_tag"] = "image-classification" if subject.num_classes else headless
     rows["tags"] = ["timm", "transformers", "medzoo", "medical-imaging", subject.architecture]
     sets = data_facts()
     if known := [sets[step.data].hub for step in facts.lineage if step.data in sets and sets[step.data].hub]:

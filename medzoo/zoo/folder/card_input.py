@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +13,18 @@ from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
 from medzoo.zoo.folder.card_results import ResultRow, check_rows
 from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
-from medzoo.zoo.folder.facts import FolderCalibration, FolderFacts, Rule, Source, Step, lowest_schema, wrong_calibration
+from medzoo.zoo.folder.facts import (
+    FolderCalibration,
+    FolderEvaluation,
+    FolderFacts,
+    Rule,
+    Source,
+    Step,
+    lowest_schema,
+    written_with,
+    wrong_calibration,
+    wrong_evaluation,
+)
 from medzoo.zoo.models import build
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
@@ -67,6 +76,7 @@ class Card:
     citation: Citation | None = None
     note: str | None = None
     calibration: FolderCalibration | None = None
+    evaluation: FolderEvaluation | None = None
 
 
 def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
@@ -138,29 +148,15 @@ def _json_value(value: Any, where: str) -> Any:  # noqa: ANN401
     )
 
 
-def written_with() -> dict[str, str]:
-    """Versions of Python and the packages that write a folder, without names of machines or users.
-
-    >>> sorted(written_with())
-    ['medzoo', 'python', 'safetensors', 'timm', 'torch']
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    rows = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in ("medzoo", "torch", "timm", "safetensors"):
-        with suppress(PackageNotFoundError):
-            rows[package] = version(package)
-    return rows
-
-
 def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> FolderFacts:
     """The `medzoo` block of a card; `write_folder` fills in sha256 and golden features."""
     assert isinstance(card.license, License)
     return FolderFacts(
-        schema=lowest_schema(card.calibration), name=card.name, sha256="0" * 64, license=card.license, lineage=lineage,
+        schema=lowest_schema(card.calibration, None, card.evaluation), name=card.name, sha256="0" * 64, license=card.license,
+        lineage=lineage,
         input=Rule(shape.rule, shape.clip, shape.note), hyperparameters=dict(card.hyperparameters), results=card.results,
         environment=dict(card.environment) or written_with(), source=source, citation=card.citation, note=card.note,
-        calibration=card.calibration,
+        calibration=card.calibration, evaluation=card.evaluation,
     )  # fmt: skip
 
 
@@ -208,6 +204,8 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
         )
     if wrong := wrong_calibration(read.calibration, classes, read.problem_type):
         raise CardError(f"The card's calibration: {wrong}", code="calibration-invalid")
+    if wrong := wrong_evaluation(read.evaluation, shape.size):
+        raise CardError(f"The card's evaluation: {wrong}", code="evaluation-invalid")
     # only a full licence, not a bare id, can forbid redistribution
     given = card.license if isinstance(card, Checkpoint) else card["license"]
     forbidden = not isinstance(given, str) and not read.license.redistributable  # type: ignore[union-attr]

@@ -10,7 +10,16 @@ from typing import Any
 
 from medzoo.closed_schema import parse, plain
 from medzoo.errors import IntegrityError
-from medzoo.zoo.folder.facts import SCHEMA, SCHEMA_2, SCHEMAS, FolderFacts, Rule, lowest_schema, wrong_calibration
+from medzoo.zoo.folder.facts import (
+    SCHEMA,
+    SCHEMA_2,
+    SCHEMAS,
+    FolderFacts,
+    Rule,
+    lowest_schema,
+    wrong_calibration,
+    wrong_evaluation,
+)
 from medzoo.zoo.folder.strict_json import strict_json
 from medzoo.zoo.models.input_notes import from_notes
 from medzoo.zoo.registry.checkpoint import Input, number_problems
@@ -209,13 +218,20 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
     config = FolderConfig(folder, architecture, classes, arguments, cfg, tuple(map(str, labels)), problem, facts)
     for problem in number_problems(config.input) if facts is not None else ():
         raise IntegrityError(f"{path}: {problem}", code="input-invalid")
-    calibration = facts.calibration if facts is not None else None
-    wrong = wrong_calibration(calibration, classes, config.problem_type)
-    if facts is not None and facts.schema == SCHEMA and lowest_schema(calibration, facts.decoder) != SCHEMA:
-        wrong = f"the schema {SCHEMA} has no keys 'calibration' and 'decoder'; {SCHEMA_2} has them."
+    if facts is not None:
+        _check_second_schema(facts, config, path)
+    return config
+
+
+def _check_second_schema(facts: FolderFacts, config: FolderConfig, path: Path) -> None:
+    """Check the keys of the second schema."""
+    wrong = wrong_calibration(facts.calibration, config.num_classes, config.problem_type)
+    if facts.schema == SCHEMA and lowest_schema(facts.calibration, facts.decoder, facts.evaluation) != SCHEMA:
+        wrong = f"the schema {SCHEMA} has no keys 'calibration', 'decoder' and 'evaluation'; {SCHEMA_2} has them."
     if wrong:
         raise IntegrityError(f"{path}: calibration: {wrong}", code="calibration-invalid")
-    return config
+    if wrong := wrong_evaluation(facts.evaluation, config.input.size, masks=facts.decoder is not None):
+        raise IntegrityError(f"{path}: evaluation: {wrong}", code="evaluation-invalid")
 
 
 def _timm_config(values: Mapping[str, Any], path: Path, strict: bool) -> dict[str, Any]:

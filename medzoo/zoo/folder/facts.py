@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,10 +15,11 @@ from medzoo.zoo.registry.licenses import License
 
 Schema = Literal["medzoo.folder/1", "medzoo.folder/2"]
 SCHEMA: Schema = "medzoo.folder/1"
-# Version 2 adds `calibration` and `decoder`. A folder gets the lowest version that has its keys: earlier versions of medzoo read
-# every folder without them, and ask for an update where they would not know the key.
+# Version 2 adds `calibration`, `decoder` and `evaluation`. A folder gets the lowest version that has its keys: earlier versions of
+# medzoo read every folder without them, and ask for an update where they would not know the key.
 SCHEMA_2: Schema = "medzoo.folder/2"
 SCHEMAS: tuple[str, ...] = (SCHEMA, SCHEMA_2)
+LARGEST_SIDE = 16_384  # pixels, of the images of an evaluation
 
 
 @dataclass(frozen=True)
@@ -131,17 +134,79 @@ class TrainedDecoder:
     sha256: str
 
 
-def lowest_schema(calibration: FolderCalibration | None, decoder: TrainedDecoder | None = None) -> Schema:
+@dataclass(frozen=True)
+class FolderEvaluation:
+    """How the test of the training run looked at an image; `medzoo.predict` does the same.
+
+    Args:
+        crop_share: share of the side that the centre crop keeps. A segmentation does not crop: the image has the side
+            `size / crop_share`, and windows of `size` cover it.
+        views: whose outputs are averaged: one ("none"), also its mirror image ("flip"), or the crops of the four corners and the
+            centre, each with its mirror image ("ten_crop").
+        window_overlap: of a segmentation, the smallest share of a window that the next one covers again.
+        sigmoid: whether the probabilities of classes that exclude each other are sigmoids divided by their sum, not a softmax.
+    """
+
+    crop_share: float = 1.0
+    views: Literal["none", "flip", "ten_crop"] = "none"
+    window_overlap: float = 0.5
+    sigmoid: bool = False
+
+
+def wrong_evaluation(evaluation: FolderEvaluation | None, size: int, *, masks: bool = False) -> str | None:
+    """What is wrong with an evaluation, as a sentence; None if it fits the network.
+
+    Args:
+        evaluation: to check.
+        size: side of the network's input, pixels.
+        masks: whether the network is a segmentation.
+
+    >>> wrong_evaluation(FolderEvaluation(0.875), 224), wrong_evaluation(FolderEvaluation(0.0), 224)
+    (None, 'crop_share is 0.0; it must be above 0 and at most 1, and size / crop_share at most 16384.')
+    """
+    if evaluation is None:
+        return None
+    share = evaluation.crop_share
+    if not (0 < share <= 1 and size / share <= LARGEST_SIDE):
+        return f"crop_share is {share}; it must be above 0 and at most 1, and size / crop_share at most {LARGEST_SIDE}."
+    if not 0 <= evaluation.window_overlap < 0.95:
+        return f"window_overlap is {evaluation.window_overlap}; it must be at least 0 and below 0.95."
+    if masks and evaluation.views == "ten_crop":
+        return "views is 'ten_crop'; a segmentation takes 'none' or 'flip'."
+    return None
+
+
+def lowest_schema(
+    calibration: FolderCalibration | None,
+    decoder: TrainedDecoder | None = None,
+    evaluation: FolderEvaluation | None = None,
+) -> Schema:
     """The lowest version that has the keys of a folder.
 
     Args:
         calibration: of its head.
         decoder: next to its weights.
+        evaluation: of its test.
 
     >>> lowest_schema(None), lowest_schema(FolderCalibration())
     ('medzoo.folder/1', 'medzoo.folder/2')
     """
-    return SCHEMA if calibration is None and decoder is None else SCHEMA_2
+    return SCHEMA if calibration is None and decoder is None and evaluation is None else SCHEMA_2
+
+
+def written_with() -> dict[str, str]:
+    """Versions of Python and the packages that write a folder, without names of machines or users.
+
+    >>> sorted(written_with())
+    ['medzoo', 'python', 'safetensors', 'timm', 'torch']
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in ("medzoo", "torch", "timm", "safetensors"):
+        with suppress(PackageNotFoundError):
+            rows[package] = version(package)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -163,3 +228,4 @@ class FolderFacts:
     citation: Citation | None = None
     note: str | None = None
     calibration: FolderCalibration | None = None
+    evaluation: FolderEvaluation | None = None

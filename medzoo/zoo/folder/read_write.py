@@ -13,7 +13,7 @@ from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatch
 from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.card_input import folder_config
 from medzoo.zoo.folder.config import FolderConfig, read_config, to_json
-from medzoo.zoo.folder.facts import lowest_schema
+from medzoo.zoo.folder.facts import SCHEMA_2
 from medzoo.zoo.models import build
 from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
 from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
@@ -47,8 +47,8 @@ def read_folder(directory: str | os.PathLike[str]) -> FolderConfig:
     return config
 
 
-def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]:
-    """The tensors of a trained decoder.
+def check_decoder(folder: Path, facts: TrainedDecoder) -> Path:
+    """The file of a trained decoder, with the right sha256.
 
     Args:
         folder: of the checkpoint.
@@ -68,7 +68,20 @@ def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]
             f"{path} has the sha256 {digest}, but config.json says {facts.sha256}: the file was changed or damaged.",
             code="decoder-hash-wrong",
         )
-    return read_weights(path)
+    return path
+
+
+def read_decoder(folder: Path, facts: TrainedDecoder) -> dict[str, torch.Tensor]:
+    """The tensors of a trained decoder.
+
+    Args:
+        folder: of the checkpoint.
+        facts: of its config.json.
+
+    Raises:
+        IntegrityError: as `check_decoder`.
+    """
+    return read_weights(check_decoder(folder, facts))
 
 
 def write_folder(
@@ -154,7 +167,7 @@ def save(
         directory: the folder to write.
         card: a Checkpoint, or a dict with at least name, license and data (and labels for a head). Optional keys: method,
             lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note, calibration (temperature,
-            thresholds, rule, split; `medzoo.predict` applies it).
+            thresholds, rule, split) and evaluation (crop_share, views); `medzoo.predict` applies both.
         decoder: of a segmentation network whose encoder is the model: its facts and tensors.
 
     Returns:
@@ -177,7 +190,7 @@ def save(
     if decoder is None:
         return write_folder(state, directory, config)
     assert config.facts is not None
-    config = replace(config, facts=replace(config.facts, decoder=decoder[0], schema=lowest_schema(None, decoder[0])))
+    config = replace(config, facts=replace(config.facts, decoder=decoder[0], schema=SCHEMA_2))
     return write_folder(state, directory, config, decoder[1])
 
 

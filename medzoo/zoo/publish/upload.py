@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medzoo import store
 from medzoo.errors import PublishError, listed
 from medzoo.zoo.download.hub_client import Head, Kind, hub_api, look_up
-from medzoo.zoo.registry.locations import CARD, WEIGHTS
+from medzoo.zoo.registry.locations import CARD, DECODER, WEIGHTS
 
 COMMITTED_MEANWHILE = 412
 MAX_OPEN_FILES = 100
@@ -32,6 +33,7 @@ class Upload:
         sha256: of the weights.
         texts: all other files, by their path in the repository.
         left_out: the files of the folder that are not uploaded.
+        decoder: the file of a trained decoder, on this machine.
     """
 
     repo: str
@@ -39,10 +41,13 @@ class Upload:
     sha256: str
     texts: Mapping[str, bytes]
     left_out: tuple[str, ...] = ()
+    decoder: Path | None = None
 
     def describe(self) -> str:
         """The files with size and sha256, the files that are not uploaded, and the card, for a dry run."""
         rows = [(WEIGHTS, self.weights.stat().st_size, self.sha256)]
+        if self.decoder is not None:
+            rows.append((DECODER, self.decoder.stat().st_size, store.verified_sha256(self.decoder)))
         rows += [(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in self.texts.items()]
         width = max(len(name) for name, _, _ in rows)
         lines = [f"{name:<{width}}  {size:>13,} bytes  sha256 {digest}" for name, size, digest in rows]
@@ -89,6 +94,7 @@ def commit(
     """
     head = open_repository(upload.repo, private=private, revision=revision, token=token)
     files: dict[str, bytes | Path] = {WEIGHTS: upload.weights, **upload.texts}
+    files |= {DECODER: upload.decoder} if upload.decoder is not None else {}
     same = open_pull_request(files, head, token) if create_pr and _changed(files, head) else None
     return same or commit_files(head, files, message, create_pr=create_pr, token=token)
 

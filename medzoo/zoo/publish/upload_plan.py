@@ -13,12 +13,13 @@ from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.card_checks import problems, stated_license
 from medzoo.zoo.folder.card_results import check_rows, eval_results
 from medzoo.zoo.folder.config import KEYS
+from medzoo.zoo.folder.read_write import check_decoder, read_decoder
 from medzoo.zoo.models import build
 from medzoo.zoo.models.weights import compare_names, read_weights, refuse_impossible, shapes
 from medzoo.zoo.publish.privacy_scan import scan
 from medzoo.zoo.publish.relicense import config_bytes, relicensed_card
 from medzoo.zoo.publish.upload import Upload
-from medzoo.zoo.registry.locations import CARD, CONFIG, TERMS, WEIGHTS
+from medzoo.zoo.registry.locations import CARD, CONFIG, DECODER, TERMS, WEIGHTS
 
 if TYPE_CHECKING:
     from medzoo.zoo.folder.config import FolderConfig
@@ -53,7 +54,9 @@ def prepare(
     texts |= extra or {}
     # private data, in the texts and in the header of the weights
     findings = [str(row) for name, content in texts.items() for row in scan(_text(content, name), name)]
-    findings += [str(row) for row in scan(_metadata(folder / WEIGHTS), f"the metadata of {WEIGHTS}")]
+    decoder = _decoder(config)
+    for path in (folder / WEIGHTS, *([decoder] if decoder else [])):
+        findings += [str(row) for row in scan(_metadata(path), f"the metadata of {path.name}")]
     if findings:
         raise PublishError(
             f"{folder} has private data that must not be published: {listed(findings, 6)}. Save the model again without it, or "
@@ -63,13 +66,25 @@ def prepare(
     # the facts, and that the weights load
     _check_texts(config, texts)
     _check_weights(config)
-    return Upload(repo, folder / WEIGHTS, store.verified_sha256(folder / WEIGHTS), texts, _left_out(folder, texts))
+    if decoder is not None and config.facts.decoder is not None:
+        refuse_impossible(read_decoder(folder, config.facts.decoder), f"The decoder of {config.name}", IntegrityError)
+    digest = store.verified_sha256(folder / WEIGHTS)
+    return Upload(repo, folder / WEIGHTS, digest, texts, _left_out(folder, texts, decoder), decoder)
 
 
-def _left_out(folder: Path, texts: Mapping[str, bytes]) -> tuple[str, ...]:
+def _decoder(config: FolderConfig) -> Path | None:
+    """The file of the trained decoder that a configuration names, with the right sha256; None if it names none."""
+    if config.facts is None or config.facts.decoder is None:
+        return None
+    path = _inside(config.path, DECODER) if (config.path / DECODER).exists() else config.path / DECODER
+    check_decoder(config.path, config.facts.decoder)
+    return path
+
+
+def _left_out(folder: Path, texts: Mapping[str, bytes], decoder: Path | None) -> tuple[str, ...]:
     """The files of a folder that are not uploaded."""
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return tuple(sorted(names - {WEIGHTS, *texts}))
+    return tuple(sorted(names - {WEIGHTS, *texts, *([decoder.name] if decoder else [])}))
 
 
 def copied(config: FolderConfig, old: FolderConfig, repo: str) -> Upload:
@@ -84,7 +99,8 @@ def copied(config: FolderConfig, old: FolderConfig, repo: str) -> Upload:
     folder = config.path
     texts = {CONFIG: config_bytes(config, old), CARD: card_for(config, repo, old)}
     texts |= {name: (folder / name).read_bytes() for name in TERMS if (folder / name).is_file()}
-    return Upload(repo, folder / WEIGHTS, config.facts.sha256, texts, _left_out(folder, texts))
+    decoder = _decoder(config)
+    return Upload(repo, folder / WEIGHTS, config.facts.sha256, texts, _left_out(folder, texts, decoder), decoder)
 
 
 def card_for(config: FolderConfig, repo: str, old: FolderConfig) -> bytes:

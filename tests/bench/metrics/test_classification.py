@@ -240,6 +240,7 @@ def test_rows_at_stored_thresholds():
         "sensitivity_at_threshold": pytest.approx(2 / 3),
         "specificity_at_threshold": 0.5,
         "f1_at_threshold": pytest.approx(2 / 3),
+        "accuracy_at_threshold": 0.6,
     }
     several = metrics.compute(
         "multilabel", "ab", np.array([[0, 1], [1, 0]]), np.full((2, 2), 0.2), thresholds={"a": 0.2}

@@ -15,7 +15,7 @@ from medzoo.data.images.dicom.grayscale import grey_pixels, modality_values
 from medzoo.data.images.dicom.lookup_tables import table_of
 from medzoo.data.images.dicom.slice_geometry import Plane, describe_gaps, heights, parallel, plane_of, steps, uneven
 from medzoo.data.images.dicom.tags import DicomFacts, Tags, facts_of
-from medzoo.data.images.pixels import VOLUME_LIMIT, Pixels, apply_window, check_size, grey_if_equal
+from medzoo.data.images.pixels import SPACING_NOTES, VOLUME_LIMIT, Pixels, apply_window, check_size, grey_if_equal
 from medzoo.data.images.volume_window import cached_window
 from medzoo.data.images.window_rules import FittedWindow, parse_rule, refuse_series_rule
 from medzoo.errors import ImageError
@@ -182,6 +182,7 @@ def _read_frame(opened: DicomFile, facts: DicomFacts, index: int, window: Window
         patient_id=tags.text("PatientID") or None,
         series_id=tags.text("SeriesInstanceUID") or None,
         notes=(*notes, *pixels.notes),
+        modality=tags.text("Modality") or None,
     )
 
 
@@ -224,8 +225,8 @@ def _spacing(tags: Tags, notes: list[str]) -> tuple[float, float] | None:
     """(between rows, between columns), mm; for radiographs, the best of the header's values."""
     for keyword, note in (
         ("PixelSpacing", ""),
-        ("ImagerPixelSpacing", "spacing at the detector, not in the patient"),
-        ("NominalScannedPixelSpacing", "spacing of the scanned film"),
+        ("ImagerPixelSpacing", SPACING_NOTES[0]),
+        ("NominalScannedPixelSpacing", SPACING_NOTES[1]),
     ):
         spacing = tags.numbers(keyword, 2)
         if spacing is not None and min(spacing) > 0:
