@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from medzoo.errors import UsageError
+from medzoo.data.task_registry import task_info
+from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import PrecisionChoice, checked
 from medzoo.training import compute
 from medzoo.training.options.fields import flag, option, worded
@@ -136,15 +137,16 @@ def used_options(options: CellOptions, mode: Mode) -> CellOptions:
     return used
 
 
-def precision_choice_of(options: CellOptions, mode: Mode) -> PrecisionChoice:
+def precision_choice_of(options: CellOptions, mode: Mode, kind: str | None = None) -> PrecisionChoice:
     """The precision that an option, an earlier run or the protocol sets; it may be "auto".
 
     Args:
         options: of the run.
         mode: "finetune" or "linear".
+        kind: of the task.
     """
     requested = _chosen_values(options, mode).get("precision")
-    return chosen_precision(options.protocol, mode) if requested is None else checked(requested)
+    return chosen_precision(options.protocol, mode, kind=kind) if requested is None else checked(requested)
 
 
 def _chosen_values(options: CellOptions, mode: Mode) -> dict[str, Any]:
@@ -163,20 +165,21 @@ def _chosen_values(options: CellOptions, mode: Mode) -> dict[str, Any]:
     return options.resolved | given | typed
 
 
-def protocol_of(options: CellOptions, mode: Mode) -> Protocol:
+def protocol_of(options: CellOptions, mode: Mode, kind: str | None = None) -> Protocol:
     """The protocol with the options applied; options that an earlier run resolved override the protocol's file.
 
     Args:
         options: of the run.
         mode: "finetune" or "linear".
+        kind: of the task, which chooses the table of the protocol's file.
     """
     given = _chosen_values(options, mode)
-    given["precision"] = precision_choice_of(options, mode)
+    given["precision"] = precision_choice_of(options, mode, kind)
     name, stem = options.protocol, Path(options.protocol).stem
     if set(options.resolved) >= RESOLVABLE and name.endswith(".toml") and not Path(name).is_file():
         name = "medzoo"  # the earlier run resolved every value, so the file, which may have moved, is not needed
     began = compute.precision_to_keep(options.out, options.resume)
-    protocol = load_protocol(name, mode, task=options.task, device=options.device, began=began, **given)
+    protocol = load_protocol(name, mode, task=options.task, kind=kind, device=options.device, began=began, **given)
     if mode == "finetune":
         from medzoo.training.optimization.optimizer import check_optimizer
 
@@ -204,10 +207,22 @@ def cell_defaults(mode: Mode, protocol: str | None, task: str | None = None) -> 
     >>> cell_defaults("finetune", None)["learning_rate"]
     "the protocol's, 5e-4"
     """
+    kind = _kind_by_name(task)
     try:
-        chosen = load_protocol(protocol or "medzoo", mode, task=task)
+        chosen = load_protocol(protocol or "medzoo", mode, task=task, kind=kind)
     except UsageError:
         return dict.fromkeys(FROM_PROTOCOL, "the protocol's")
     defaults = {name: f"the protocol's, {worded(getattr(chosen, name))}" for name in FROM_PROTOCOL}
-    defaults["precision"] = f"the protocol's, {chosen_precision(protocol or 'medzoo', mode)}"
+    defaults["precision"] = f"the protocol's, {chosen_precision(protocol or 'medzoo', mode, kind=kind)}"
     return defaults | ({} if chosen.size else {"size": "the checkpoint's"})
+
+
+def _kind_by_name(task: str | None) -> str | None:
+    """The kind of a task that has a name; None for a folder or table of the user, whose kind its content decides."""
+    if not task:
+        return None
+    try:
+        info = task_info(task)
+    except MedzooError:
+        return None
+    return None if ":" in task else info.kind

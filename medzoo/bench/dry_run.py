@@ -9,6 +9,7 @@ from medzoo.bench.identity import known_result
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
+from medzoo.bench.suite_preflight import kinds_of, runs_of, with_baseline
 from medzoo.errors import MedzooError
 from medzoo.training.options.shared import open_task
 from medzoo.training.pretrain import is_done
@@ -58,6 +59,8 @@ def missing_of(suite: Suite, places: Places) -> Missing:
     """
     check_suite(suite, places)
     places = replace(places, precision=settle_precision(suite, places.runs, places.common, note=False)[0])
+    kinds = kinds_of(suite, places)
+    suite = with_baseline(suite, kinds)
     missing = Missing()
 
     # a step is missing if it is not done, or if it continues a missing step
@@ -81,7 +84,7 @@ def missing_of(suite: Suite, places: Places) -> Missing:
             raise task
         return task
 
-    for cell in suite.cells():
+    for cell in runs_of(suite, kinds):
         if cell.checkpoint in missing.steps:  # weights that do not exist have no results
             missing.cells.append(cell)
             continue

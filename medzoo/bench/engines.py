@@ -13,7 +13,15 @@ from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
-from medzoo.bench.suite_preflight import foreseen, say_first
+from medzoo.bench.suite_preflight import (
+    baseline_notes,
+    foreseen,
+    kinds_of,
+    runs_of,
+    say_added,
+    say_first,
+    with_baseline,
+)
 from medzoo.bench.table.table import Table, suite_table
 from medzoo.errors import MedzooError, listed
 from medzoo.training.pretrain import pretrain
@@ -37,6 +45,7 @@ def run_pretraining(suite: Suite, places: Places) -> None:
 def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """Run the missing parts of a suite: first pre-training, then every cell and seed that has no result.
 
+    A suite that fine-tunes on masks gets the plain U-Net from scratch as a row, if it does not name it.
     A failed run does not stop the others.
 
     Args:
@@ -47,20 +56,26 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]],
         Each run with its outcome, and one line for each cause of failure, with its runs.
     """
     check_suite(suite, places)
+    kinds = kinds_of(suite, places)
+    whole = with_baseline(suite, kinds)
+    added, suite = whole is not suite, whole
     precision, begun = settle_precision(suite, places.runs, places.common)
     places = replace(places, precision=precision)
-    say_first(suite, places, begun)
+    say_first(suite, places, kinds, begun)
+    if added:
+        say_added(kinds)
     for problem in foreseen(suite, places):
         progress.warn(problem)
     run_pretraining(suite, places)
-    return _fill_cells(suite, places)
+    return _fill_cells(suite, places, runs_of(suite, kinds))
 
 
-def _fill_cells(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
+def _fill_cells(
+    suite: Suite, places: Places, cells: Sequence[SuiteCell]
+) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """Run all cells without a result; print one line for each cell."""
     outcomes: list[tuple[SuiteCell, Outcome]] = []
     failed: dict[str, list[SuiteCell]] = {}
-    cells = suite.cells()
     with progress.Steps(suite.name, len(cells), "run") as steps:
         for number, cell in enumerate(cells, start=1):
             named, started = f"run {number} of {len(cells)}: {cell}", time.monotonic()
@@ -104,6 +119,10 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
     """
-    filled, failures = fill(suite, places_of(suite, out, device=device, hub=hub))
-    made = suite_table(suite, [(cell, outcome.path, outcome.result) for cell, outcome in filled])
+    places = places_of(suite, out, device=device, hub=hub)
+    filled, failures = fill(suite, places)
+    kinds = kinds_of(suite, places)
+    whole = with_baseline(suite, kinds)
+    results = [(cell, outcome.path, outcome.result) for cell, outcome in filled]
+    made = suite_table(whole, results, baseline_notes(whole, kinds))
     return Filled(made, made.write(out), [outcome for _, outcome in filled], failures)

@@ -130,9 +130,9 @@ def known_result(
     """
     options.check()
     options = used_options(options, mode)
-    protocol = protocol_of(options, mode)
-    weights = stored_weights(options.checkpoint, protocol.size or None, options.hub)
     with no_downloads():
         task = open_data(options)
+    protocol = protocol_of(options, mode, task.kind)
+    weights = stored_weights(options.checkpoint, protocol.size or None, options.hub)
     result = ResultStore(Path(options.results)).get(identity_of(options, mode, protocol, task, weights))
     return result if result is not None and result["status"] in FINISHED else None

@@ -35,7 +35,8 @@ from medzoo.bench.run_steps import (
     replay_step,
     train_network,
 )
-from medzoo.bench.segmentation import steps as segmentation
+from medzoo.bench.segmentation.draw_masks import draw_masks
+from medzoo.bench.segmentation.evaluate import evaluate_masks
 from medzoo.bench.suite import short_task
 from medzoo.bench.trained_folder import calibrate_on_validation, save_checkpoint
 from medzoo.data.task import Task
@@ -68,8 +69,8 @@ class CellRun:
     def __init__(self, options: CellOptions, mode: Mode = "finetune") -> None:
         options.check()
         self.mode, self.options = mode, used_options(options, mode)
-        self.protocol: Protocol = protocol_of(self.options, mode)
         self.task: Task = open_task(self.options)
+        self.protocol: Protocol = protocol_of(self.options, mode, self.task.kind)
         if self.task.kind not in KINDS:
             raise UsageError(
                 f"Task {self.task.name} is {self.task.kind}, but the recipes train classification and segmentation only. "
@@ -79,7 +80,7 @@ class CellRun:
         if self.protocol.is_probe:
             check_probe(self.task, self.protocol)
         elif self.task.kind == "segmentation":
-            check_protocol(self.protocol)
+            check_protocol(self.protocol, self.task.classes)
         self._label_warnings = check_labels(self.task, selects=self.protocol.uses_metric)
 
     def load(self) -> None:
@@ -98,7 +99,7 @@ class CellRun:
         self.side = stored_side(self.size, self.protocol.crop_share)
         weights = loaded_weights(self.model, self.size)
         self.identity = identity_of(options, self.mode, self.protocol, task, weights)
-        self._kept_precision = precision_choice_of(options, self.mode) == "auto"
+        self._kept_precision = precision_choice_of(options, self.mode, task.kind) == "auto"
         if options.out is None and self._kept_precision and options.resume != "never":
             self.protocol = _as_begun(self.protocol, task, self.identity)
         self.results = ResultStore(Path(options.results))
@@ -176,7 +177,9 @@ class CellRun:
         self.calibration = calibrate_on_validation(self.task, self.trained, self.side)
         task, test = self.task, decoded_split(self.task, "test", self.side)
         if task.kind == "segmentation":
-            self.metrics, self.predictions = segmentation.evaluate_masks(task, test, self.trained.tuner)
+            self.metrics, self.predictions = evaluate_masks(task, test, self.trained.tuner)
+            if is_main_process() and not is_brief():
+                draw_masks(self.run.path, test, self.trained.tuner)
             return
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")

@@ -197,7 +197,14 @@ def _tuner(
     if task.kind == "segmentation":
         from medzoo.training.segmentation.tune import SegmentationTuner
 
-        tuner: FineTuner = SegmentationTuner(model, list(task.classes), protocol, **places)  # type: ignore[arg-type]
+        structures = list(task.info.structures.values())
+        tuner: FineTuner = SegmentationTuner(
+            model,  # type: ignore[arg-type]
+            list(task.classes),
+            protocol,
+            structures=structures,
+            **places,
+        )
         scored = False  # the tuner computes the Dice itself
     else:
         tuner = FineTuner(model, task.kind, list(task.classes), protocol, **places)

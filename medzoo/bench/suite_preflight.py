@@ -1,17 +1,102 @@
-"""The output of a suite before its first run: its first line, and problems that can be predicted."""
+"""A suite before its first run: its baseline for segmentations, its first line, and problems that can be predicted."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from medzoo import cores, progress
 from medzoo.bench.cell_options import protocol_of
 from medzoo.bench.label_checks import check_labels
-from medzoo.bench.suite import Suite, repeats_of
+from medzoo.bench.segmentation.steps import PLAIN_UNET
+from medzoo.bench.suite import Suite, SuiteCell, repeats_of
 from medzoo.bench.suite_options import Places, cell_options
 from medzoo.bench.suites.axes import DRAWS
+from medzoo.data.task_registry import task_info
 from medzoo.errors import MedzooError, listed
 from medzoo.precision import device_kind, emulated
 from medzoo.training.options.protocol import chosen_precision
 from medzoo.training.options.shared import open_task
+
+UNET_LABEL = "plain U-Net from scratch"
+Kinds = Mapping[str, str | None]
+
+
+def kinds_of(suite: Suite, places: Places) -> Kinds:
+    """The kind of each task by its title; None where data of the user cannot be opened, so that its runs will fail.
+
+    Args:
+        suite: the suite.
+        places: its folders.
+    """
+    kinds: dict[str, str | None] = {}
+    for task in suite.tasks:
+        try:
+            if ":" in task["name"]:
+                cell = next(cell for cell in suite.cells() if cell.title == task["title"])
+                kinds[task["title"]] = open_task(cell_options(suite, cell, places)).kind
+            else:
+                kinds[task["title"]] = task_info(task["name"]).kind
+        except MedzooError:
+            kinds[task["title"]] = None
+    return kinds
+
+
+def with_baseline(suite: Suite, kinds: Kinds) -> Suite:
+    """The suite with the plain U-Net as its last row, if it fine-tunes on masks and does not name it itself.
+
+    Without this row, a table does not show what pre-training adds to a usual network with the same budget.
+
+    Args:
+        suite: the suite.
+        kinds: of its tasks.
+    """
+    named = [name for name, _ in suite.checkpoints]
+    if suite.mode != "finetune" or "segmentation" not in kinds.values() or set(named) & set(PLAIN_UNET):
+        return suite
+    return replace(suite, checkpoints=(*suite.checkpoints, (PLAIN_UNET[0], UNET_LABEL)))
+
+
+def say_added(kinds: Kinds) -> None:
+    """Print that `with_baseline` has added a row.
+
+    Args:
+        kinds: of the tasks.
+    """
+    masked = listed(title for title, kind in kinds.items() if kind == "segmentation")
+    progress.say(f"row {UNET_LABEL!r} ({PLAIN_UNET[0]}): added, as the baseline of {masked}, which have masks")
+
+
+def runs_of(suite: Suite, kinds: Kinds) -> list[SuiteCell]:
+    """The runs of a suite: beside segmentations, the plain U-Net has none on a task with labels.
+
+    Args:
+        suite: the suite.
+        kinds: of its tasks.
+    """
+    if "segmentation" not in kinds.values():
+        return suite.cells()
+    return [
+        cell
+        for cell in suite.cells()
+        if cell.checkpoint not in PLAIN_UNET or kinds[cell.title] in ("segmentation", None)
+    ]
+
+
+def baseline_notes(suite: Suite, kinds: Kinds) -> list[str]:
+    """Footnotes that explain the empty cells of the plain U-Net.
+
+    Args:
+        suite: the suite.
+        kinds: of its tasks.
+    """
+    left = {cell.title for cell in suite.cells()} - {
+        cell.title for cell in runs_of(suite, kinds) if cell.checkpoint in PLAIN_UNET
+    }
+    label = next((label for name, label in suite.checkpoints if name in PLAIN_UNET), None)
+    if label is None or not left or "segmentation" not in kinds.values():
+        return []
+    return [f"{label}: the baseline of segmentations only; it has no run on {listed(sorted(left))}."]
 
 
 def foreseen(suite: Suite, places: Places) -> list[str]:
@@ -28,7 +113,7 @@ def foreseen(suite: Suite, places: Places) -> list[str]:
         try:
             options = cell_options(suite, cell, places)
             opened = open_task(options)
-            problems += check_labels(opened, selects=protocol_of(options, cell.mode).uses_metric)
+            problems += check_labels(opened, selects=protocol_of(options, cell.mode, opened.kind).uses_metric)
             if opened.notes and opened.notes not in said:
                 said.add(opened.notes)
                 progress.say(f"data of {cell.title}: {'; '.join(opened.notes)}")
@@ -37,12 +122,13 @@ def foreseen(suite: Suite, places: Places) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def say_first(suite: Suite, places: Places, begun: bool) -> None:
+def say_first(suite: Suite, places: Places, kinds: Kinds, begun: bool) -> None:
     """Print the first line of a suite.
 
     Args:
         suite: the suite.
         places: its folders and its precision.
+        kinds: of its tasks.
         begun: whether the folder already had this precision.
     """
     threads, device = cores.choose_threads(), device_kind(str(places.common.get("device", "auto")))
@@ -56,7 +142,7 @@ def say_first(suite: Suite, places: Places, begun: bool) -> None:
     progress.say(
         f"suite {suite.name}: folder {places.runs.parent}; device {device}, precision {words}{' (as before)' * begun}, "
         f"{counted(threads.count, 'thread')} ({threads.why}); {counted(len(suite.pretrain), 'pre-training')}, "
-        f"{counted(len(suite.cells()), 'run')}: {' x '.join(counted(number, word) for word, number in parts)}"
+        f"{counted(len(runs_of(suite, kinds)), 'run')}: {' x '.join(counted(number, word) for word, number in parts)}"
     )
     few = [str(task["title"]) for task in suite.tasks if "draws" in task and task["draws"] < DRAWS]
     if few:

@@ -64,6 +64,11 @@ class TaskInfo:
     note: str = ""
     labels_stay: bool = False
 
+    @property
+    def structures(self) -> dict[str, tuple[int, ...]]:
+        """What a segmentation scores: name → the mask values that it combines; the regions, else each class."""
+        return dict(self.regions or {name: (place,) for place, name in enumerate(self.classes, start=1)})
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -15,11 +15,11 @@ from medzoo.bench.metrics.decisions import (
     specificity,
 )
 from medzoo.bench.metrics.facts import CONTEXT, METRICS, NAMES_0_1_0, Metric, Row, metric
-from medzoo.bench.metrics.overlap import dice, iou
+from medzoo.bench.metrics.masks.accumulate import SegmentationMetrics
+from medzoo.bench.metrics.masks.overlap import dice, iou
+from medzoo.bench.metrics.masks.surface_distance import boundary, hd95, nsd, surface_distances
 from medzoo.bench.metrics.probabilities import auprc, auroc, brier, ece, prevalence, reliability
 from medzoo.bench.metrics.regression import mae, pearson, r2, rmse
-from medzoo.bench.metrics.segmentation import SegmentationMetrics
-from medzoo.bench.metrics.surface_distance import boundary, hd95, nsd, surface_distances
 from medzoo.bench.metrics.temperature import Calibration, apply_temperature, calibrate, fit_temperature
 from medzoo.bench.metrics.thresholds import (
     choose_thresholds,

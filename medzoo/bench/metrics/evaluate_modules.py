@@ -11,7 +11,7 @@ import numpy as np
 from medzoo.bench.metrics.compute import compute, headline
 from medzoo.bench.metrics.facts import METRICS, metric
 from medzoo.bench.metrics.inputs import KINDS, check_kind
-from medzoo.bench.metrics.segmentation import SegmentationMetrics
+from medzoo.bench.metrics.masks.accumulate import SegmentationMetrics
 from medzoo.errors import MissingExtraError, ResultError
 
 _SEGMENTATION = ("dice", "iou", "hd95", "nsd")  # the beginnings of the names

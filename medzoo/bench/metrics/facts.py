@@ -49,9 +49,14 @@ METRICS: dict[str, Metric] = {
     "iou": Metric("IoU"),
     "iou_per_case": Metric("IoU per case"),
     "iou_pooled": Metric("pooled IoU"),
+    "dice_original": Metric("Dice at the masks' size"),
     "hd95": Metric("HD95 (mm)", higher_is_better=False, digits=2),
     "hd95_pooled": Metric("pooled HD95 (mm)", higher_is_better=False, digits=2),
-    "nsd": Metric("NSD"),
+    "nsd": Metric("NSD at 2 mm"),
+    "hd95_pixels": Metric("HD95 (pixels)", higher_is_better=False, digits=2),
+    "hd95_pooled_pixels": Metric("pooled HD95 (pixels)", higher_is_better=False, digits=2),
+    "nsd_pixels": Metric("NSD at 2 pixels"),
+    "pixel_auroc": Metric("AUROC of pixels"),
     # regression
     "mae": Metric("MAE", higher_is_better=False),
     "rmse": Metric("RMSE", higher_is_better=False),
@@ -94,6 +99,7 @@ def row(
     n_pos: int | None = None,
     n_labels: int | None = None,
     undefined: str | None = None,
+    definition: str | None = None,
 ) -> Row:
     """A result row, in the form of `medzoo.bench.results.schema`.
 
@@ -106,6 +112,7 @@ def row(
         n_pos: number of positive cases.
         n_labels: number of labels in a mean.
         undefined: why there is no value; ignored if there is one.
+        definition: of a metric that tools define differently; None for the others, whose rows have no such key.
 
     >>> row("auroc", None, None, n=3, n_patients=2, undefined="no positive case")["undefined"]
     'no positive case'
@@ -119,4 +126,5 @@ def row(
         "n_pos": n_pos,
         "n_patients": n_patients,
         "n_labels": n_labels,
+        **({} if definition is None else {"definition": definition}),
     }

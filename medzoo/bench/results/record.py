@@ -16,6 +16,7 @@ import numpy as np
 
 from medzoo import store
 from medzoo.bench.metrics import headline
+from medzoo.bench.metrics.masks.rows import ORIGINAL, PARTS, MaskRows
 from medzoo.bench.results.schema import SCHEMA, run_id, validate, without_paths
 from medzoo.errors import MissingExtraError, ResultError
 
@@ -150,37 +151,35 @@ def predictions(
     return pa.table(columns | {f"probability:{name}": scores[:, k] for k, name in enumerate(classes)})
 
 
-def mask_predictions(
-    classes: Sequence[str],
-    ids: Sequence[str],
-    groups: Sequence[str],
-    counts: np.ndarray,
-    pixels: np.ndarray,
-    areas: Sequence[float | None] | None = None,
-    *,
-    salt: str = "medzoo",
-) -> pa.Table:
-    """The table of predictions of a segmentation: one row per image, from which every Dice and IoU can be computed again.
+def mask_predictions(rows: MaskRows, ids: Sequence[str], *, salt: str = "medzoo") -> pa.Table:
+    """The table of predictions of a segmentation: one row per image, from which all metrics can be computed again.
 
     Args:
-        classes: names, without the background.
-        ids: of the N images.
-        groups: the patient of each image.
-        counts: (N, classes, 3) true positive, false positive and false negative pixels.
-        pixels: (N,) annotated pixels.
-        areas: AUROC of the pixels inside the field of view of each image, None where undefined; None without such fields.
+        rows: of the N images.
+        ids: of the images.
         salt: as for `predictions`.
 
     Returns:
-        Columns sample and patient (salted), pixels, tp:NAME, fp:NAME and fn:NAME of every class, and pixel_auroc.
+        Columns sample and patient (salted), pixels, tp:NAME, fp:NAME and fn:NAME of every structure; if measured, the same with
+        "original_" at the size of the masks, hd95:NAME and so on (or hd95_pixels:NAME), and pixel_auroc.
     """
     pa = _pyarrow()
-    columns: dict[str, Any] = {"sample": [_salted(salt, x) for x in ids], "patient": [_salted(salt, x) for x in groups]}
-    columns["pixels"] = np.asarray(pixels, dtype=np.int64)
-    for k, name in enumerate(classes):
-        columns |= {f"{part}:{name}": counts[:, k, place] for place, part in enumerate(("tp", "fp", "fn"))}
-    if areas is not None:
-        columns["pixel_auroc"] = pa.array(areas, pa.float64())
+    columns: dict[str, Any] = {
+        "sample": [_salted(salt, x) for x in ids],
+        "patient": [_salted(salt, x) for x in rows.groups],
+        "pixels": np.asarray(rows.pixels, dtype=np.int64),
+    }
+    parts = [("", rows.counts)]
+    if rows.original is not None:
+        columns[f"{ORIGINAL}pixels"] = np.asarray(rows.original[1], dtype=np.int64)
+        parts.append((ORIGINAL, rows.original[0]))
+    for k, name in enumerate(rows.structures):
+        for before, counts in parts:
+            columns |= {f"{before}{part}:{name}": counts[:, k, place] for place, part in enumerate(PARTS)}
+        if (found := rows.distances) is not None and (values := found.values) is not None:
+            columns |= {f"{one}:{name}": values[:, k, place] for place, one in enumerate(found.names)}
+    if rows.areas is not None:
+        columns["pixel_auroc"] = pa.array(rows.areas, pa.float64())
     return pa.table(columns)
 
 

@@ -51,6 +51,7 @@ METRIC: dict[str, Any] = {
     "n_pos": "int|null",
     "n_patients": "int",
     "n_labels?": "int|null",
+    "definition?": "str",  # of distances between masks, which tools define differently
 }
 RESULT: dict[str, Any] = {
     "schema": (SCHEMA,),

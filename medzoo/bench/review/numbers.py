@@ -11,7 +11,7 @@ import numpy as np
 
 from medzoo import store
 from medzoo.bench import metrics
-from medzoo.bench.segmentation.scores import MaskRows, mask_scores
+from medzoo.bench.metrics.masks.rows import MaskRows, mask_scores
 from medzoo.bench.sharing.identity_check import known_task
 from medzoo.bench.sharing.pseudonymize import has_labels, is_salted
 from medzoo.bench.sharing.untrusted import read_predictions, unpacked
@@ -130,19 +130,29 @@ def _masks(result: Mapping[str, Any], table: pa.Table) -> Iterator[tuple[str, st
         return
     rows = MaskRows.from_table(table)
     facts = known_task(result)
-    if facts is not None and (facts.kind != "segmentation" or rows.classes != facts.classes):
+    scored = None if facts is None else tuple(facts.structures)
+    if facts is not None and (facts.kind != "segmentation" or rows.structures != scored):
         yield (
             "columns",
-            f"The classes of a {facts.kind} task should be {listed(facts.classes)}, not {listed(rows.classes)}.",
+            f"A {facts.kind} task should have {listed(scored or facts.classes)}, not {listed(rows.structures)}.",
         )
         return
-    if rows.counts.min() < 0 or (rows.counts.sum(axis=2) > rows.pixels[:, None]).any():
+    sizes = [(rows.counts, rows.pixels), *([] if rows.original is None else [rows.original])]
+    if any(counts.min() < 0 or (counts.sum(axis=2) > pixels[:, None]).any() for counts, pixels in sizes):
         yield "range", "A case has a count of pixels below 0 or above the pixels of its image."
         return
     if any(value is not None and not 0 <= value <= 1 for value in rows.areas or ()):
         yield "range", "A pixel_auroc is outside 0 to 1."
         return
+    if rows.distances is not None and not _is_distance(rows.distances.values):
+        yield "range", "An HD95 is below 0 or not finite, or an NSD is outside 0 to 1."
+        return
     yield from _compared("segmentation", result["metrics"], mask_scores(rows))
+
+
+def _is_distance(values: np.ndarray | None) -> bool:
+    """Whether (..., 3) has two distances and a share."""
+    return values is None or bool(np.isfinite(values).all() and values.min() >= 0 and values[..., 2].max() <= 1)
 
 
 def _range(kind: str, scores: np.ndarray) -> Iterator[tuple[str, str]]:

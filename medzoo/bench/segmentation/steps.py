@@ -1,18 +1,11 @@
-"""The steps of a run that differ for a segmentation: load the network, compute the scores of masks, and save both parts."""
+"""The steps of a run that differ for a segmentation: load the network, and save both of its parts."""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions
-from medzoo.bench.results.record import mask_predictions
-from medzoo.bench.segmentation.scores import MaskRows, mask_scores
-from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
 from medzoo.training.options.protocol_options import Protocol
 
@@ -20,10 +13,10 @@ if TYPE_CHECKING:
     import torch
 
     from medzoo.training.segmentation.network import Segmenter
-    from medzoo.training.segmentation.tune import Segmented
     from medzoo.zoo.folder.facts import TrainedDecoder
 
-FIELD = "fov"  # the column with the mask of the field of view, where a task has one
+
+PLAIN_UNET = ("unet-scratch", "unet-random")  # two names of one checkpoint
 
 
 def load_network(options: CellOptions, protocol: Protocol, task: Task) -> tuple[Segmenter, int]:
@@ -45,80 +38,14 @@ def load_network(options: CellOptions, protocol: Protocol, task: Task) -> tuple[
 
     torch.manual_seed(options.seed)  # of the decoder, and of all weights of a random checkpoint
     size = protocol.size or describe(options.checkpoint, hub=options.hub).size
+    # the baseline stays a plain U-Net where a protocol gives pre-trained encoders another decoder
+    decoder = "unet" if options.checkpoint in PLAIN_UNET else protocol.decoder
     network = segmenter(
-        options.checkpoint, outputs_of(len(task.classes)), decoder=protocol.decoder, size=size, hub=options.hub,
+        options.checkpoint, outputs_of(len(task.classes)), decoder=decoder, size=size, hub=options.hub,
         accept_license=options.accept_license,
     )  # fmt: skip
     network.classes = tuple(task.classes)
     return network, size
-
-
-class MaskPredictor(typing.Protocol):
-    """A fitted segmentation: a fine-tuned network or a dense probe."""
-
-    def segment(self, data: Decoded) -> Iterator[Segmented]:
-        """The logits of a split, some images at a time."""
-
-
-def evaluate_masks(task: Task, data: Decoded, tuner: MaskPredictor) -> tuple[list[dict[str, Any]], Any]:
-    """The metrics of the test split and the table of its rows.
-
-    Args:
-        task: of segmentation.
-        data: the decoded test split.
-        tuner: after its training.
-
-    Returns:
-        Rows of metrics, and an Arrow table.
-    """
-    from medzoo.training.segmentation.counts import pixel_counts
-    from medzoo.training.segmentation.losses import NOT_ANNOTATED
-    from medzoo.training.segmentation.tune import check_masks
-
-    check_masks(data, list(task.classes), "test")
-    fields = field_masks(task, "test", data.images[:1].shape[1]) if len(task.classes) == 1 else None
-    counts: list[np.ndarray] = []
-    areas: list[float | None] = []
-    pixels: list[int] = []
-    for part in tuner.segment(data):
-        counts.append(pixel_counts(part.logits, part.masks, len(task.classes)))
-        pixels += (part.masks != NOT_ANNOTATED).sum((1, 2)).tolist()
-        if fields is not None:
-            areas += [_pixel_auroc(part.masks[k], part.logits[k, 0], fields[row]) for k, row in enumerate(part.rows)]
-    rows = MaskRows(
-        tuple(task.classes),
-        np.concatenate(counts),
-        np.array(pixels),
-        tuple(data.groups),
-        tuple(areas) if areas else None,
-    )
-    table = mask_predictions(rows.classes, data.ids, data.groups, rows.counts, rows.pixels, rows.areas)
-    return mask_scores(rows), table
-
-
-def field_masks(task: Task, split: str, side: int) -> np.ndarray | None:
-    """The field of view of every image at the side of the stored rows: (N, side, side) bool; None where the task has none.
-
-    Args:
-        task: with a column `fov` of mask files.
-        split: of the images.
-        side: pixels.
-    """
-    from medzoo.data.decode_cache.rows import to_mask_row
-
-    if FIELD not in task.tables[split].column_names:
-        return None
-    return np.stack([to_mask_row(task.reader.read_mask(key), side) for key in task.column(split, FIELD)]).astype(bool)
-
-
-def _pixel_auroc(mask: torch.Tensor, logits: torch.Tensor, field: np.ndarray) -> float | None:
-    """The AUROC of the pixels of one image inside its field of view; None if they have one class."""
-    from medzoo.training.segmentation.losses import NOT_ANNOTATED
-
-    truth = mask.cpu().numpy()
-    inside = field & (truth != NOT_ANNOTATED)
-    labels = (truth[inside] == 1).astype(int)
-    return metrics.auroc(labels, logits.cpu().numpy()[inside]) if 0 < labels.sum() < len(labels) else None
 
 
 def saved_parts(

@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medzoo.bench.metrics.masks.rows import CASE_COLUMNS
 from medzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MARK = (b"medzoo", b"predictions/1 salted")  # metadata of a file of predictions that may be published
 SHORTEST = 16  # characters
 SALTED = ("sample", "patient")
-LABELS = ("label", "mask", "tp", "fp", "fn", "pixel_auroc")  # columns that contain the label or the area of a case
+LABELS = ("label", "mask", *CASE_COLUMNS)  # columns that contain the label or the area of a case
 
 
 def check_salt(salt: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.bench.metrics.masks.rows import CASE_COLUMNS, PARTS, mask_columns
 from medzoo.bench.results.schema import validate
-from medzoo.bench.segmentation.scores import PARTS, mask_columns
 from medzoo.bench.sharing.pseudonymize import MARK
 from medzoo.errors import ResultError, listed
 
@@ -201,8 +201,9 @@ def _wrong_columns(schema: pa.Schema) -> list[str]:
             "label": pa.types.is_floating(kind) if "prediction" in names else pa.types.is_integer(kind),
             "prediction": pa.types.is_floating(kind),
             "probability": pa.types.is_floating(kind),
-            **dict.fromkeys(("pixels", *PARTS), pa.types.is_integer(kind)),
-            "pixel_auroc": pa.types.is_floating(kind),
+            **dict.fromkeys(CASE_COLUMNS, pa.types.is_floating(kind)),
+            **dict.fromkeys(("pixels", "original_pixels"), pa.types.is_integer(kind)),
+            **dict.fromkeys((*PARTS, *(f"original_{part}" for part in PARTS)), pa.types.is_integer(kind)),
         }.get(first, True)
         wrong += [] if valid else [f"{field.name} has the type {kind}"]
         wrong += [f"{field.name} has metadata"] if field.metadata else []

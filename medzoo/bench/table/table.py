@@ -184,12 +184,15 @@ def table(
     return made
 
 
-def suite_table(suite: Suite, results: Iterable[tuple[SuiteCell, Path, Mapping[str, Any]]]) -> Table:
+def suite_table(
+    suite: Suite, results: Iterable[tuple[SuiteCell, Path, Mapping[str, Any]]], footnotes: Sequence[str] = ()
+) -> Table:
     """The table of a suite: the row and column of a result are those of its run in the suite, not those of its names.
 
     Args:
         suite: all its rows and columns appear.
         results: the runs that have a result, with its file.
+        footnotes: below the table, after those about the cells.
     """
     titles = [str(task["title"]) for task in suite.tasks]
     placed = [
@@ -206,7 +209,7 @@ def suite_table(suite: Suite, results: Iterable[tuple[SuiteCell, Path, Mapping[s
     ]
     tasks = [(str(task["name"]), title) for task, title in zip(suite.tasks, titles, strict=True)]
     root = rows_columns.common_folder([item.path for item in placed if item.path])
-    return Table(*build(placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root))
+    return Table(*build(placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root, notes=footnotes))
 
 
 def _place(name: str, order: Sequence[str]) -> int:

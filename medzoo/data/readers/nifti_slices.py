@@ -39,22 +39,24 @@ class SliceReader(FileReader):
         """The slice of a key; for several volumes (H, W, 3), where the range is the lowest and the highest value."""
         paths, _, number = key.partition("#")
         if "|" in paths:
-            return stack_channels([self._slice(path, int(number)) for path in paths.split("|")], paths, str(self.root))
+            slices = [self._slice(path, int(number)) for path in paths.split("|")]
+            stacked = stack_channels([one.array for one in slices], paths, str(self.root))
+            return replace(stacked, spacing_mm=slices[0].spacing_mm)
         pixels = super().read(key)
         return replace(pixels, unit=self.unit)
 
     def labels(self, key: str) -> np.ndarray:
         """(H, W): the values of a slice of a segmentation."""
         path, _, number = key.partition("#")
-        return self._slice(path, int(number))
+        return self._slice(path, int(number)).array
 
     def raw(self, key: str) -> bytes | None:
         """None: a slice is not a separate file."""
         return None
 
-    def _slice(self, path: str, number: int) -> np.ndarray:
+    def _slice(self, path: str, number: int) -> Pixels:
         """A slice without a window."""
-        return read_cached(self.root / path, frame=number, window=ANY).array
+        return read_cached(self.root / path, frame=number, window=ANY)
 
 
 def stack_channels(channels: Sequence[np.ndarray], key: str, where: str) -> Pixels:

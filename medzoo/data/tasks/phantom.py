@@ -1,4 +1,4 @@
-"""Phantoms: four kinds of images drawn by code, with labels, masks and patients; unlimited, offline, deterministic.
+"""Phantoms: four kinds of images drawn by code, with labels or masks, and patients; unlimited, offline, deterministic.
 
 An image depends only on (task, data seed, split, number). So a larger training set contains the smaller one, and the
 test set never changes. Each patient has three images, which share the anatomy and usually the label.
@@ -42,17 +42,21 @@ _DRAW: dict[str, Callable[[str, str, int, int, int], tuple[np.ndarray, np.ndarra
     "phantom_natural": natural.natural,
     "phantom_chest": medical.chest,
     "phantom_ct": medical.ct,
+    "phantom_lesions": medical.ct,
     "phantom_oct": medical.oct_scan,
 }
+_DRAWN = {"phantom_lesions": medical.CT}  # kinds of drawings, where they are not the classes of the task
+FIELD_MM = 384.0  # side of a drawn CT slice
 
 
 def _info(name: str, title: str, classes: tuple[str, ...], channels: int, window: Window | None = None) -> TaskInfo:
+    masks = len(classes) == 1
     return TaskInfo(
         name=name,
         title=title,
-        kind="binary" if len(classes) == 2 else "multiclass",
+        kind="segmentation" if masks else "binary" if len(classes) == 2 else "multiclass",
         classes=classes,
-        metric="auroc",
+        metric="dice" if masks else "auroc",
         unit="image",
         groups="patient_id",
         channels=channels,
@@ -71,6 +75,7 @@ TASKS: dict[str, TaskInfo] = {
         _info("phantom_natural", "Ten colour textures on cluttered backgrounds, drawn", natural.CLASSES, 3),
         _info("phantom_chest", "Chest radiographs with or without an opacity, drawn", medical.CHEST, 1),
         _info("phantom_ct", "Liver lesions of three kinds in abdominal CT (HU), drawn", medical.CT, 1, SOFT_TISSUE),
+        _info("phantom_lesions", "Masks of the liver lesions of phantom_ct, drawn", ("lesion",), 1, SOFT_TISSUE),
         _info("phantom_oct", "Retinal OCT scans: normal, drusen, fluid, atrophy, drawn", medical.OCT, 1),
     )
 }
@@ -89,7 +94,7 @@ def load(
     """A task of drawn images; an image is drawn when it is read.
 
     Args:
-        name: one of the four.
+        name: one of the five.
         root: not needed.
         n: training images.
         n_validation: validation images.
@@ -102,14 +107,17 @@ def load(
 
     >>> load("phantom_ct", n=6).read("train", 0)[0].range
     (-160.0, 240.0)
+    >>> load("phantom_lesions", n=6).read_mask("train", 0).max()
+    np.uint8(1)
     """
     # The number of images in each split.
     info = TASKS[name]
     usual = _SIZES.get(name, _MEDICAL_SIZES)
     sizes = [usual[place] if given is None else given for place, given in enumerate((n, n_validation, n_test))]
-    if min(sizes) < len(info.classes) or image_size < 16:
+    kinds = len(_DRAWN.get(name, info.classes))
+    if min(sizes) < kinds or image_size < 16:
         raise UsageError(
-            f"Task {name} needs at least {len(info.classes)} images per split and an image_size of at least 16 pixels.",
+            f"Task {name} needs at least {kinds} images per split and an image_size of at least 16 pixels.",
             code="phantom-too-small",
         )
     reader = PhantomReader(name, image_size, data_seed)
@@ -145,20 +153,17 @@ class PhantomReader:
     def rows(self, split: str, count: int) -> dict[str, list[Any]]:
         """The columns of a split."""
         keys = [f"{split}/{index}" for index in range(count)]
-        return {
-            "id": keys,
-            "image": keys,
-            "mask": keys,
-            "label": [self.label(split, index) for index in range(count)],
-            "patient_id": [self._patient(split, index) for index in range(count)],
-        }
+        columns: dict[str, list[Any]] = {"id": keys, "image": keys, "mask": keys}
+        if self.name not in _DRAWN:
+            columns["label"] = [self.label(split, index) for index in range(count)]
+        return columns | {"patient_id": [self._patient(split, index) for index in range(count)]}
 
     def _patient(self, split: str, index: int) -> str:
         return f"{split}-p{index // IMAGES_PER_PATIENT:05d}"
 
     def label(self, split: str, index: int) -> int:
         """The class of an image, usually that of its patient; patients get the classes in turn, so classes are balanced."""
-        classes = len(TASKS[self.name].classes)
+        classes = len(_DRAWN.get(self.name, TASKS[self.name].classes))
         if index < classes:  # the first images have all classes, even in the smallest data set
             return index
         rng = generator(self._stream, split, index, "label")
@@ -176,7 +181,8 @@ class PhantomReader:
         array, _ = self._draw(key)
         window = TASKS[self.name].window
         if window is not None:
-            pixels = Pixels(array, (float(medical.CT_RANGE[0]), float(medical.CT_RANGE[1])), "HU")
+            spacing = (FIELD_MM / self.image_size,) * 2 if self.name in _DRAWN else None
+            pixels = Pixels(array, (float(medical.CT_RANGE[0]), float(medical.CT_RANGE[1])), "HU", spacing)
             return apply_window(pixels, window)
         return Pixels(array, (0.0, 255.0), "rgb" if array.ndim == 3 else "grey")
 

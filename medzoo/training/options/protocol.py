@@ -17,6 +17,7 @@ from medzoo.training.options.protocol_options import OF_PROBES, Mode, Protocol
 from medzoo.training.options.toml_files import read_toml
 
 OPTIONS = tuple(one.name for one in fields(Protocol) if one.name not in ("name", "mode"))
+FINETUNE, SEGMENTATION = "finetune", "segmentation"  # the two tables of a file for fine-tuning
 IN_A_PROBE = ("batch_size", "size", "precision")  # and those of its own, in OF_PROBES
 # a word as a value in --set
 _WORD = re.compile(r"=\s*(?!(?:true|false|inf|nan)\s*(?:,|$))([A-Za-z_][\w.-]*)\s*(?=,|$)")
@@ -27,29 +28,60 @@ def list_protocols() -> list[str]:
     return sorted(path.stem for path in (paths.data_dir("recipes") / "protocols").glob("*.toml"))
 
 
-def _table(name: str, mode: Mode, task: str | None = None) -> tuple[Path, dict[str, Any]]:
-    """The file of a protocol, and its table for a mode, with the row of a task if it has one."""
+def _table(name: str, mode: Mode, task: str | None = None, kind: str | None = None) -> tuple[Path, str, dict[str, Any]]:
+    """The file of a protocol, and the name and content of its table for a run, with the row of a task if it has one."""
     path = Path(name) if name.endswith(".toml") else paths.data_dir("recipes") / "protocols" / f"{name}.toml"
     if not path.is_file():
         raise UnknownNameError(
             "protocol", name, list_protocols(), f"Known: {', '.join(list_protocols())}, or a .toml file."
         )
     tables = read_toml(path, "The protocol")
-    if mode not in tables:
-        others = [one for one in list_protocols() if _has_table(one, mode)]
-        hint = f" --protocol {' or '.join(others)} has one." if others else ""
-        raise UsageError(
-            f"{path} has no table [{mode}]; it has {', '.join(tables) or 'none'}.{hint}", code="protocol-table-missing"
-        )
-    table = _mapping(tables[mode], f"{path} [{mode}]")
-    rows = _mapping(table.pop("tasks", {}), f"{path} [{mode}.tasks]")
+    chosen = _table_name(path, tables, mode, kind)
+    table = _mapping(tables[chosen], f"{path} [{chosen}]")
+    rows = _mapping(table.pop("tasks", {}), f"{path} [{chosen}.tasks]")
     for key, row in rows.items():
-        _check_row(key, row, {"name": path.stem, "mode": mode, **table}, f"Protocol {path} [{mode}.tasks.{key}]")
-    return path, table | rows.get((task or "").partition(",")[0], {})
+        _check_row(key, row, {"name": path.stem, "mode": mode, **table}, f"Protocol {path} [{chosen}.tasks.{key}]")
+    return path, chosen, table | rows.get((task or "").partition(",")[0], {})
 
 
-def _has_table(name: str, mode: Mode) -> bool:
-    return mode in read_toml(paths.data_dir("recipes") / "protocols" / f"{name}.toml", "The protocol")
+def _table_name(path: Path, tables: Mapping[str, Any], mode: Mode, kind: str | None) -> str:
+    """The table for a run: [segmentation] is the fine-tuning of tasks with masks; its options and hash have the same mode."""
+    if mode != "finetune":
+        chosen: str = mode
+    elif kind is None:  # no task is known yet: a file for segmentations only has one table for both
+        chosen = FINETUNE if FINETUNE in tables or SEGMENTATION not in tables else SEGMENTATION
+    else:
+        chosen = SEGMENTATION if kind == SEGMENTATION else FINETUNE
+    if chosen not in tables:
+        why = {
+            SEGMENTATION: "The task has masks, and the options of a classification do not fit it. In your own "
+            "file, add a table [segmentation] (you can copy [finetune] to start).",
+            FINETUNE: "The task has labels, and this protocol is for tasks with masks only."
+            if SEGMENTATION in tables
+            else "",
+        }.get(chosen, "")
+        others = [one for one in list_protocols() if _has_table(one, chosen)]
+        why += f" --protocol {' or '.join(others)} has one." if others else ""
+        raise UsageError(
+            f"{path} has no table [{chosen}]; it has {', '.join(tables) or 'none'}. {why.strip()}".strip(),
+            code="protocol-table-missing",
+        )
+    _check_one_precision(path, tables)
+    return chosen
+
+
+def _check_one_precision(path: Path, tables: Mapping[str, Any]) -> None:
+    """A suite chooses one precision for all its tasks, so the two tables of a fine-tuning may not differ in it."""
+    both = [tables[name] for name in (FINETUNE, SEGMENTATION) if isinstance(tables.get(name), Mapping)]
+    if len({table.get("precision", "auto") for table in both}) > 1:
+        raise UsageError(
+            f"{path}: precision differs between [{FINETUNE}] and [{SEGMENTATION}]. Give both the same.",
+            code="precision-of-a-table",
+        )
+
+
+def _has_table(name: str, table: str) -> bool:
+    return table in read_toml(paths.data_dir("recipes") / "protocols" / f"{name}.toml", "The protocol")
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:
@@ -70,29 +102,31 @@ def _check_row(key: str, row: object, table: Mapping[str, Any], where: str) -> N
     parse(Protocol, {**table, **row, "precision": "fp32"}, where, UsageError)
 
 
-def list_rows(name: str, mode: Mode) -> list[str]:
-    """The tasks for which a protocol has own values, `[finetune.tasks.NAME]` in its file.
+def list_rows(name: str, mode: Mode, kind: str | None = None) -> list[str]:
+    """The tasks for which a protocol has own values, `[finetune.tasks.NAME]` or `[segmentation.tasks.NAME]` in its file.
 
     Args:
         name: as for `load_protocol`.
         mode: as for `load_protocol`.
+        kind: as for `load_protocol`.
 
     >>> list_rows("medzoo", "finetune")
     []
     """
-    path, _ = _table(name, mode)
-    return sorted(read_toml(path, "The protocol")[mode].get("tasks", {}))
+    path, chosen, _ = _table(name, mode, kind=kind)
+    return sorted(read_toml(path, "The protocol")[chosen].get("tasks", {}))
 
 
-def chosen_precision(name: str, mode: Mode, typed: str | None = None) -> PrecisionChoice:
+def chosen_precision(name: str, mode: Mode, typed: str | None = None, kind: str | None = None) -> PrecisionChoice:
     """The precision of the option, else of the protocol, else the default: "auto" to fine-tune and "fp32" to probe.
 
     Args:
         name: as for `load_protocol`.
         mode: as for `load_protocol`.
         typed: value of the option, if it was given.
+        kind: as for `load_protocol`.
     """
-    path, table = _table(name, mode)
+    path, _, table = _table(name, mode, kind=kind)
     if typed is not None:
         return checked(typed)
     default = "auto" if mode == "finetune" else "fp32"  # features are kept for later probes on any machine
@@ -104,6 +138,7 @@ def load_protocol(
     mode: Mode,
     *,
     task: str | None = None,
+    kind: str | None = None,
     device: str | None = "auto",
     began: Precision | None = None,
     **overrides: Any,  # noqa: ANN401
@@ -112,8 +147,10 @@ def load_protocol(
 
     Args:
         name: of a file in recipes/protocols, or a path of a TOML file.
-        mode: which table of the file: "finetune", or that of a probe.
+        mode: "finetune", or that of a probe.
         task: name of the task; its row [finetune.tasks.NAME], if the file has one, overrides the table.
+        kind: of the task: a "segmentation" is fine-tuned with the table [segmentation], any other task with [finetune]. None:
+            not known; this takes [finetune], if the file has it.
         device: the device for which "auto" chooses a precision: "auto" or "cpu".
         began: the precision of a run that continues; "auto" keeps it.
         overrides: options by name; None keeps the protocol's value.
@@ -122,10 +159,10 @@ def load_protocol(
         UnknownNameError: for a name without a file.
         UsageError: for an unknown option, a value that a protocol cannot have, or options that exclude each other.
     """
-    path, table = _table(name, mode, task)
+    path, where, table = _table(name, mode, task, kind)
     chosen: dict[str, Any] = {**table, **{key: value for key, value in overrides.items() if value is not None}}
-    chosen["precision"] = resolve(chosen_precision(name, mode, overrides.get("precision")), device, began=began)
-    protocol = parse(Protocol, {"name": path.stem, "mode": mode, **chosen}, f"Protocol {path} [{mode}]", UsageError)
+    chosen["precision"] = resolve(chosen_precision(name, mode, overrides.get("precision"), kind), device, began=began)
+    protocol = parse(Protocol, {"name": path.stem, "mode": mode, **chosen}, f"Protocol {path} [{where}]", UsageError)
     protocol.check()
     return protocol
 

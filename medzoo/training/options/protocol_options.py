@@ -106,7 +106,7 @@ class Protocol:
 
     # segmentation
     decoder: Literal["auto", "unet", "upernet", "dpt", "linear"] = option(
-        "auto: unet, or dpt for plain transformers", "auto"
+        "auto: unet, or dpt for plain transformers; unet-scratch always has unet", "auto"
     )
     segmentation_loss: Literal["dice_ce", "dice", "ce", "dice_focal", "focal"] = option(
         "ce is binary cross-entropy for one class", "dice_ce"

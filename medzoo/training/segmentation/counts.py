@@ -1,38 +1,55 @@
-"""True positive, false positive and false negative pixels of each image and class, and the Dice that selects the epoch."""
+"""True positive, false positive and false negative pixels of each image and structure, and the Dice that selects the epoch."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from medzoo.training.segmentation.losses import NOT_ANNOTATED
-from medzoo.training.segmentation.masks import classes_of
 
 BOTH_EMPTY = 1.0  # the Dice of an image without the class in which the network also finds none
 
 
-def pixel_counts(logits: torch.Tensor, masks: torch.Tensor, classes: int) -> np.ndarray:
-    """Count the pixels of a batch; one class is predicted where its probability is above 0.5, several by the highest one.
+def pixel_counts(predicted: torch.Tensor, masks: torch.Tensor, structures: Sequence[Sequence[int]]) -> np.ndarray:
+    """Count the pixels of a batch.
 
     Args:
-        logits: (N, 1, H, W) or (N, classes + 1, H, W).
+        predicted: (N, H, W) uint8, from `masks.classes_of`.
         masks: (N, H, W) uint8, as for `SegmentationLoss`.
-        classes: of the task, without the background.
+        structures: the mask values that each structure combines.
 
     Returns:
-        (N, classes, 3) int64: true positives, false positives, false negatives.
+        (N, structures, 3) int64: true positives, false positives, false negatives.
 
-    >>> pixel_counts(torch.ones(1, 1, 2, 2), torch.tensor([[[1, 1], [0, 255]]], dtype=torch.uint8), 1).tolist()
+    >>> masks = torch.tensor([[[1, 1], [0, 255]]], dtype=torch.uint8)
+    >>> pixel_counts(torch.ones_like(masks), masks, [(1,)]).tolist()
     [[[2, 1, 0]]]
     """
-    predicted = classes_of(logits)
     known = masks != NOT_ANNOTATED
     rows = []
-    for number in range(1, classes + 1):
-        found, true = (predicted == number) & known, (masks == number) & known
+    for values in structures:
+        found, true = is_one_of(predicted, values) & known, is_one_of(masks, values) & known
         both = (found & true).sum((1, 2))
         rows.append(torch.stack([both, found.sum((1, 2)) - both, true.sum((1, 2)) - both], dim=1))
     return torch.stack(rows, dim=1).cpu().numpy().astype(np.int64)
+
+
+def is_one_of(masks: torch.Tensor, values: Sequence[int]) -> torch.Tensor:
+    """Where a mask has one of some values.
+
+    Args:
+        masks: of any shape.
+        values: of a structure.
+
+    >>> is_one_of(torch.tensor([0, 1, 2]), (1, 2)).tolist()
+    [False, True, True]
+    """
+    found = masks == values[0]
+    for value in values[1:]:
+        found = found | (masks == value)
+    return found
 
 
 def dice_of(counts: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ class SegmentationLoss:
             are already right; "dice" is 1 - soft Dice, the mean over the classes; "dice_ce" and "dice_focal" are the sums.
         over: the pixels of a soft Dice: those of each image, or of the whole batch.
         gamma: of the focal loss.
+        weights: of the background and of each class in the cross-entropy, which is a weighted mean; all 1 if empty.
 
     Source: https://arxiv.org/abs/1606.04797 (Dice), https://arxiv.org/abs/1708.02002 (focal)
 
@@ -54,6 +55,7 @@ class SegmentationLoss:
     name: LossName = "dice_ce"
     over: DiceOver = "image"
     gamma: float = 2.0
+    weights: tuple[float, ...] = ()
 
     @property
     def is_sum_over_images(self) -> bool:
@@ -61,12 +63,12 @@ class SegmentationLoss:
         return self.over == "image" or "dice" not in self.name
 
     def terms(self, masks: torch.Tensor) -> torch.Tensor:
-        """The number of annotated pixels and of images: what the two sums are divided by.
+        """The number (or weight) of annotated pixels and the number of images: what the two sums are divided by.
 
         Args:
             masks: (N, H, W) uint8.
         """
-        known = (masks != NOT_ANNOTATED).sum()
+        known = self._weight(masks).sum()
         return torch.stack([known, torch.tensor(len(masks), device=masks.device)]).float()
 
     def __call__(self, logits: torch.Tensor, masks: torch.Tensor, terms: torch.Tensor | None = None) -> torch.Tensor:
@@ -92,7 +94,7 @@ class SegmentationLoss:
         return torch.stack([pixels, self._dice_sum(logits, masks) if "dice" in self.name else zero])
 
     def _pixel_sum(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        known = masks != NOT_ANNOTATED
+        weight = self._weight(masks)
         if self.classes == 1:
             target = (masks == 1).to(logits.dtype)
             each = F.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
@@ -100,7 +102,15 @@ class SegmentationLoss:
             each = F.cross_entropy(logits, masks.long(), ignore_index=NOT_ANNOTATED, reduction="none")
         if "focal" in self.name:  # exp(-each) is the probability of the true class
             each = each * (1 - torch.exp(-each)) ** self.gamma
-        return (each * known).sum()
+        return (each * weight).sum()
+
+    def _weight(self, masks: torch.Tensor) -> torch.Tensor:
+        """The weight of each pixel: 0 without annotation."""
+        known = masks != NOT_ANNOTATED
+        if not self.weights:
+            return known
+        table = torch.tensor(self.weights, device=masks.device)
+        return table[masks.long().clamp_max(self.classes)] * known
 
     def _dice_sum(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         known = (masks != NOT_ANNOTATED)[:, None]

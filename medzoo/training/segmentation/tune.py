@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
 from medzoo.training.segmentation.crops import CropBatches
 from medzoo.training.segmentation.losses import NOT_ANNOTATED, SegmentationLoss
+from medzoo.training.segmentation.masks import classes_of
 from medzoo.training.segmentation.network import Segmenter
 from medzoo.training.segmentation.protocol_checks import check_protocol
 from medzoo.training.segmentation.sliding_window import slide
@@ -81,6 +82,7 @@ class SegmentationTuner(FineTuner):
         device: "auto" or "cpu".
         data_on_device: whether rows are kept on the device: "auto", "never" or "always".
         micro_batch_size: images of one forward pass; 0 computes a batch in one.
+        structures: the mask values that each scored structure combines; by default each class is one.
         compiled: whether the network is compiled (torch.compile).
 
     Raises:
@@ -97,14 +99,17 @@ class SegmentationTuner(FineTuner):
         device: str,
         data_on_device: Placing = "auto",
         micro_batch_size: int = 0,
+        structures: Sequence[Sequence[int]] | None = None,
         compiled: bool = False,
     ) -> None:
-        check_protocol(protocol)
+        check_protocol(protocol, classes)
         super().__init__(
             model, "segmentation", classes, protocol, size=size, device=device, data_on_device=data_on_device,
             micro_batch_size=micro_batch_size, compiled=compiled,
         )  # fmt: skip
-        self.mask_loss = SegmentationLoss(len(classes), protocol.segmentation_loss, protocol.dice_over)
+        self.structures = [(number,) for number in range(1, len(classes) + 1)] if structures is None else structures
+        weights = () if isinstance(protocol.class_weights, str) else protocol.class_weights
+        self.mask_loss = SegmentationLoss(len(classes), protocol.segmentation_loss, protocol.dice_over, weights=weights)
 
     def _objective(
         self, train: Decoded, validation: Decoded, score: Score | None, seed: int
@@ -145,21 +150,24 @@ class SegmentationTuner(FineTuner):
             yield Segmented(rows, logits, _tensor(masks[rows.start : rows.stop]).to(logits.device))
 
     def counts(self, data: Decoded, *, flipped: bool | None = None) -> np.ndarray:
-        """The pixels (N, classes, 3) of a split, as in `pixel_counts`.
+        """The pixels (N, structures, 3) of a split, as in `pixel_counts`.
 
         Args:
             data: as for `segment`.
             flipped: as for `segment`.
         """
         parts = self.segment(data, flipped=flipped)
-        return np.concatenate([pixel_counts(part.logits, part.masks, len(self.classes)) for part in parts])
+        return np.concatenate([self._counts(part) for part in parts])
+
+    def _counts(self, part: Segmented) -> np.ndarray:
+        return pixel_counts(classes_of(part.logits), part.masks, self.structures)
 
     def _validate(self, data: Decoded) -> tuple[float, float]:
         """The mean Dice per image, and the loss."""
         loss = replace(self.mask_loss, over="image")  # the batches of an evaluation are not those of the training
         counts, sums, terms = [], torch.zeros(2), torch.zeros(2)
         for part in self.segment(data, flipped=False):
-            counts.append(pixel_counts(part.logits, part.masks, len(self.classes)))
+            counts.append(self._counts(part))
             sums += loss.sums(part.logits, part.masks).cpu()
             terms += loss.terms(part.masks).cpu()
         return float(dice_of(np.concatenate(counts)).mean()), float((sums / terms.clamp_min(1)).sum())

@@ -22,6 +22,7 @@ from medzoo.training.probes.dense import (
 )
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
 from medzoo.training.segmentation.losses import NOT_ANNOTATED
+from medzoo.training.segmentation.masks import classes_of
 from medzoo.training.segmentation.tune import Segmented, check_masks, masks_of
 from medzoo.training.tokens.token_file import TokenRows
 
@@ -115,7 +116,8 @@ def fit_dense_probe(
     with Steps("dense probe", len(probes), "value") as bar:
         for probe in probes:
             parts = _segmented(probe, others, held, grid)
-            counted = [pixel_counts(part.logits, part.masks, len(classes)) for part in parts]
+            each = [(number,) for number in range(1, len(classes) + 1)]
+            counted = [pixel_counts(classes_of(part.logits), part.masks, each) for part in parts]
             scores.append(float(dice_of(np.concatenate(counted)).mean()))
             bar.update()
     best = max(range(len(scores)), key=scores.__getitem__)  # of equals, the first

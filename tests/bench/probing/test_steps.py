@@ -92,7 +92,7 @@ def test_the_grid_of_heads_runs_with_its_protocol(options):
 def test_a_dense_probe_gives_the_rows_of_a_segmentation(options, tmp_path, mode):
     import pyarrow.parquet as pq
 
-    from medzoo.bench.segmentation.scores import MaskRows, mask_scores
+    from medzoo.bench.metrics.masks.rows import MaskRows, mask_scores
 
     busi.fake(tmp_path / "busi", 6)
     outcome = run_cell(options(task="busi_seg", root=str(tmp_path / "busi"), size=256), mode)

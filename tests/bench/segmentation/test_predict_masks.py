@@ -12,9 +12,9 @@ from expect import raises
 from PIL import Image
 
 import medzoo
+from medzoo.bench.metrics.masks.rows import MaskRows
 from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, run_cell
-from medzoo.bench.segmentation.scores import MaskRows
 from medzoo.data.tasks import drive
 from medzoo.errors import ImageError, IntegrityError, UsageError
 from medzoo.training.segmentation.masks import classes_at, classes_of
@@ -28,7 +28,7 @@ def trained(tiny_hub, tmp_path):
     drive.fake(tmp_path / "drive", 3)
     protocol = tmp_path / "own.toml"
     protocol.write_text(
-        '[finetune]\ncrop_share = 0.5\nmin_area = 1.0\naugmented_test = "flip"\nwindow_overlap = 0.25\n'
+        '[segmentation]\ncrop_share = 0.5\nmin_area = 1.0\naugmented_test = "flip"\nwindow_overlap = 0.25\n'
     )
     return run_cell(
         CellOptions(

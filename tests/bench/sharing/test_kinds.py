@@ -9,11 +9,11 @@ import pytest
 from expect import raises
 
 from medzoo.bench import metrics
+from medzoo.bench.metrics.masks.rows import MaskRows, mask_scores
 from medzoo.bench.results import store as results
 from medzoo.bench.results.record import mask_predictions, parquet_bytes
 from medzoo.bench.review.numbers import check_numbers
 from medzoo.bench.review.review import review
-from medzoo.bench.segmentation.scores import MaskRows, mask_scores
 from medzoo.bench.sharing.import_runs import import_results
 from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.bench.sharing.untrusted import read_predictions
@@ -28,7 +28,7 @@ def parts(kind):
     """Task, metric, rows and predictions of a run."""
     if kind == "segmentation":
         rows = MaskRows(("vessel",), COUNTS, np.full(6, 64), tuple(GROUPS), (0.5, None, 1.0, 0.2, 0.3, 0.4))
-        table = mask_predictions(rows.classes, IDS, GROUPS, rows.counts, rows.pixels, rows.areas)
+        table = mask_predictions(rows, IDS)
         return "drive", "dice", mask_scores(rows), table
     truth, found = np.array([40.0, 55, 61, 70, 82, 33]), np.array([[42.0], [50], [66], [70], [80], [30]])
     rows = metrics.compute("regression", (), truth, found, GROUPS)

@@ -21,10 +21,12 @@ def modes(name):
 
 @pytest.mark.parametrize(("name", "mode"), [(name, mode) for name in list_protocols() for mode in modes(name)])
 def test_every_protocol_loads_in_each_of_its_modes(name, mode):
-    protocol = load_protocol(name, mode)
-    assert protocol.name == name and protocol.mode == mode and len(protocol.hash()) == 64
-    for task in list_rows(name, mode):
-        assert load_protocol(name, mode, task=task).hash() != protocol.hash()
+    kind = "segmentation" if mode == "segmentation" else "binary"
+    run = "finetune" if mode == "segmentation" else mode  # a table of its own, but no mode of its own
+    protocol = load_protocol(name, run, kind=kind)
+    assert protocol.name == name and protocol.mode == run and len(protocol.hash()) == 64
+    for task in list_rows(name, run, kind):
+        assert load_protocol(name, run, task=task, kind=kind).hash() != protocol.hash()
 
 
 @pytest.mark.parametrize("name", list_protocols())
@@ -32,7 +34,7 @@ def test_every_protocol_can_fine_tune_and_says_so_if_it_has_no_probe(name):
     if name == "dinov2_linear":  # a study of probes only
         assert modes(name) == ["head_grid"]
         return
-    assert modes(name)[0] == "finetune" and set(modes(name)[1:]) <= set(PROBES)
+    assert modes(name)[0] in ("finetune", "segmentation") and set(modes(name)[1:]) <= {"segmentation", *PROBES}
     if "linear" not in modes(name):
         with raises(UsageError, "protocol-table-missing"):
             load_protocol(name, "linear")
@@ -46,6 +48,35 @@ def test_a_task_has_its_own_values(tmp_path):
     for task in (None, "isic", "folder:knee"):
         assert load_protocol(str(path), "finetune", task=task).epochs == 3
     assert load_protocol(str(path), "finetune", task="knee", epochs=9).epochs == 9  # a typed option wins
+
+
+def test_a_segmentation_has_its_own_table(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "[finetune]\nepochs = 3\nmixup = 0.2\n[segmentation]\nepochs = 7\n[segmentation.tasks.drive]\nsize = 64\n"
+    )
+    both = {kind: load_protocol(str(path), "finetune", kind=kind) for kind in ("binary", "segmentation", None)}
+    assert [one.epochs for one in both.values()] == [3, 7, 3] and both["segmentation"].mixup == 0
+    assert load_protocol(str(path), "finetune", task="drive", kind="segmentation").size == 64
+    same = tmp_path / "same.toml"
+    same.write_text("[finetune]\nepochs = 7")
+    assert load_protocol(str(same), "finetune", kind="binary").hash() == both["segmentation"].hash()
+
+
+@pytest.mark.parametrize(("table", "kind"), [("finetune", "segmentation"), ("segmentation", "multilabel")])
+def test_a_file_without_the_table_of_the_task_is_refused(tmp_path, table, kind):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[{table}]\nepochs = 3")
+    assert load_protocol(str(path), "finetune").epochs == 3
+    with raises(UsageError, "protocol-table-missing"):
+        load_protocol(str(path), "finetune", kind=kind)
+
+
+def test_the_two_tables_of_a_file_have_one_precision(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[finetune]\nprecision = "fp32"\n[segmentation]\nepochs = 7')
+    with raises(UsageError, "precision-of-a-table"):
+        load_protocol(str(path), "finetune", kind="segmentation")
 
 
 def test_typed_options_win_and_change_the_hash():

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from medzoo.data.task_registry import list_tasks
+from medzoo.data.task_registry import list_tasks, task_info
 from medzoo.paths import data_dir
 from medzoo.training.optimization.optimizer import check_optimizer
 from medzoo.training.options.protocol import list_protocols, list_rows, load_protocol, parse_overrides
+from medzoo.training.segmentation.protocol_checks import check_protocol
 
 # Section numbers are those of the notes on the studies' code; `patience` counts epochs without improvement until the stop.
 # 3.1: RandomResizedCrop(224), flip, 7 degrees; validation Resize 256 + CenterCrop 224; test TenCrop
@@ -65,13 +66,41 @@ ROWS_OF_JU = {  # 2.0 for the sizes, 3.6 for the flip
 ROWS_OF_JO = {  # 3.7; the colours of BraTS do not change
     "cx8": {"class_weights": (1.0, 1.0, 1.0, 0.001, *[1.0] * 11)},
     "imagenet": {"optimizer": "lars", "learning_rate": 4.8, "batch_size": 4096, "epochs": 100},
-    "brats2020": {
-        "learning_rate": 1e-3, "weight_decay": 1e-5, "decay": 0.95, "class_weights": (1.0, 5.0, 5.0, 5.0),
-        "brightness": 0.0, "contrast": 0.0, "saturation": 0.0,
-    },
-    "lits": {"learning_rate": 2e-4, "class_weights": (1.0, 3.0, 10.0)},
 }  # fmt: skip
 ROWS = {"jonske2023": ROWS_OF_JO, "juodelyte2023": ROWS_OF_JU, "juodelyte2023_frozen": ROWS_OF_JU}
+# 3.2: smp's U-Net; Dice over the batch; RandomSizedCrop with a side of 156 to 224 of 224 pixels and p .25; tones are one of two
+# transforms with p .3; the counter of bad epochs must exceed 20
+HT_MASKS = STOP_OF_HT | {
+    "optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "cosine", "warmup_epochs": 0.0,
+    "final_learning_rate": 0.0, "epochs": 200, "patience": 20 + 1, "batch_size": 32, "size": 224, "gradient_clip": 0.0,
+    "decoder": "unet", "segmentation_loss": "dice", "dice_over": "batch", "crop": 0.25, "flip": 0.0, "rotation": 0.0,
+    "brightness": 0.2, "contrast": 0.2, "tone": 0.3 / 2, "augmented_test": "none", "crop_share": 1.0, "precision": "fp32",
+}  # fmt: skip
+SEGMENTATIONS = {
+    "hosseinzadeh2021_segmentation": HT_MASKS,
+    "hosseinzadeh2025": HT_MASKS | {  # 3.3; its code warms up from 0 and ends at 0
+        "optimizer": "adamw", "learning_rate": 2e-4, "weight_decay": 0.01, "warmup_epochs": 20.0, "epochs": 500,
+        "warmup_learning_rate": 0.0, "patience": 50 + 1, "decoder": "upernet", "precision": "fp32",
+    },
+    "jonske2023": {  # 3.7: the line of LiTS
+        "optimizer": "adamw", "learning_rate": 2e-4, "weight_decay": 1e-6, "schedule": "exponential", "decay": 0.97,
+        "batch_size": 128, "epochs": 50, "selection": "last", "patience": 0, "warmup_epochs": 0.0, "gradient_clip": 0.0,
+        "crop": 0.2, "min_area": 0.08, "flip": 0.2, "tone": 0.2, "brightness": 0.1, "contrast": 0.1, "saturation": 0.1,
+        "blur": 0.2, "size": 256, "decoder": "unet", "segmentation_loss": "ce", "class_weights": "none",
+    },
+}  # fmt: skip
+DRIVE_OF_HT = {"size": 512, "segmentation_loss": "ce", "min_area": 1.0, "brightness": 0.0, "contrast": 0.0}
+ROWS_OF_MASKS = {
+    "hosseinzadeh2021_segmentation": {"drive": DRIVE_OF_HT},
+    "hosseinzadeh2025": {"drive": DRIVE_OF_HT},
+    "jonske2023": {  # 3.7; the colours of BraTS do not change
+        "brats2020": {
+            "learning_rate": 1e-3, "weight_decay": 1e-5, "decay": 0.95, "class_weights": (1.0, 5.0, 5.0, 5.0),
+            "brightness": 0.0, "contrast": 0.0, "saturation": 0.0,
+        },
+        "lits": {"learning_rate": 2e-4, "class_weights": (1.0, 3.0, 10.0)},
+    },
+}  # fmt: skip
 # 3.7: rows of the table that are in the text of the file, as a value of --set
 SETTINGS_OF_JO = {
     "R (body region in CT)": ("lars", 0.01, 1e-4, 4096, 100),
@@ -87,7 +116,22 @@ def values_of(protocol, names):
 
 
 def test_every_study_has_a_protocol():
-    assert set(list_protocols()) == {"medzoo", "dinov2_linear", *STUDIES}
+    assert set(list_protocols()) == {"medzoo", "dinov2_linear", *STUDIES, *SEGMENTATIONS}
+
+
+@pytest.mark.parametrize("name", SEGMENTATIONS)
+def test_a_segmentation_has_the_numbers_of_its_study(name):
+    protocol = load_protocol(name, "finetune", kind="segmentation", device="cpu", precision="fp32")
+    assert values_of(protocol, SEGMENTATIONS[name]) == SEGMENTATIONS[name]
+    if "hosseinzadeh" in name:
+        assert protocol.min_area == pytest.approx((156 / 224) ** 2, abs=1e-3)
+    check_protocol(protocol, ["structure"])
+    assert list_rows(name, "finetune", "segmentation") == sorted(ROWS_OF_MASKS[name])
+    for task, row in ROWS_OF_MASKS[name].items():
+        own = load_protocol(name, "finetune", task=task, kind="segmentation", device="cpu", precision="fp32")
+        expected = SEGMENTATIONS[name] | row
+        assert values_of(own, expected) == expected
+        check_protocol(own, task_info(task).classes)
 
 
 def test_the_grid_of_dinov2():

@@ -8,6 +8,7 @@ from tiny import masked_rows
 
 from medzoo.errors import DataContractError, DivergedError, UsageError
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
+from medzoo.training.segmentation.masks import classes_of
 from medzoo.training.tokens.attentive_probe import fit_attentive_probe
 from medzoo.training.tokens.dense_probe import fit_dense_probe, gathered_tokens, mask_patches, square_grid
 from medzoo.training.tokens.head_grid_probe import fit_head_grid_probe
@@ -116,7 +117,10 @@ def test_the_dense_probe_finds_what_patches_show(classes, method):
     )  # fmt: skip
     assert probe.candidates == 2 and probe.probe.rows == 1500 and probe.score > 0.5
     assert set(probe.setting) == {"regularisation" if method == "logistic" else "neighbours"}
-    counts = np.concatenate([pixel_counts(part.logits, part.masks, classes) for part in probe.segment(data)])
+    structures = [(number,) for number in range(1, classes + 1)]
+    counts = np.concatenate(
+        [pixel_counts(classes_of(part.logits), part.masks, structures) for part in probe.segment(data)]
+    )
     assert dice_of(counts).mean() == pytest.approx(probe.score)
     again = fit_dense_probe(
         (rows, data), (rows, data), classes=["a", "b"][:classes], method=method, values=values, tokens=1500, seed=0,

@@ -1,4 +1,4 @@
-"""Overlap of masks: Dice and IoU of one image; `medzoo.bench.metrics.segmentation` averages them over a test set."""
+"""Overlap of masks: Dice and IoU of one image; `medzoo.bench.metrics.masks.accumulate` averages them over a test set."""
 
 from __future__ import annotations
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medzoo.bench.metrics.facts import Row, row
-from medzoo.bench.metrics.overlap import (
-    BOTH_EMPTY,
+from medzoo.bench.metrics.facts import Row
+from medzoo.bench.metrics.masks.distances import definitions, measured_distances
+from medzoo.bench.metrics.masks.overlap import (
     EMPTY,
     check_rule,
     dice_of_counts,
@@ -17,19 +17,14 @@ from medzoo.bench.metrics.overlap import (
     mask_pair,
     overlap_counts,
 )
-from medzoo.bench.metrics.surface_distance import (
-    DEFINITIONS,
+from medzoo.bench.metrics.masks.rows import MM, Distances, MaskRows, mask_scores
+from medzoo.bench.metrics.masks.surface_distance import (
     ONE_EMPTY,
     TOLERANCE_MM,
     check_spacing,
     check_tolerance,
-    hd95_of_distances,
-    nsd_of_distances,
-    surface_distances,
 )
-from medzoo.errors import ResultError, UndefinedMetricError
-
-DISTANCES = ("hd95", "hd95_pooled", "nsd")
+from medzoo.errors import ResultError
 
 
 @dataclass(frozen=True)
@@ -38,6 +33,7 @@ class _Image:
 
     case: str
     counts: np.ndarray
+    pixels: int
     distances: np.ndarray | None  # None without spacing
 
 
@@ -49,7 +45,7 @@ class SegmentationMetrics:
     - `dice`, `iou`: mean over images; `dice_per_case`, `iou_per_case`: the slices of a case are summed first, then the mean
       over cases; `dice_pooled`, `iou_pooled`: all pixels of the test set as one array.
     - `hd95` (larger directed percentile), `hd95_pooled`, `nsd`: mean over images, in the definitions of
-      `medzoo.bench.metrics.surface_distance`. They have no value if the spacing of an image is not known.
+      `medzoo.bench.metrics.masks.surface_distance`. They have no value if the spacing of an image is not known.
 
     With several structures, the rows without label are means over structures. `n` counts the images with a value (cases for
     `_per_case`), `n_pos` the images that show the structure, `n_patients` the cases.
@@ -115,27 +111,34 @@ class SegmentationMetrics:
         counts = np.array([overlap_counts(*pair) for pair in pairs])
         measured = None
         if self.distances and spacing is not None:
-            measured = np.array([self._measured(*pair, check_spacing(spacing, pair[0].ndim)) for pair in pairs])
+            sides = check_spacing(spacing, pairs[0][0].ndim)
+            measured = np.array(
+                [
+                    measured_distances(one, two, sides, self.tolerance_mm, empty=self.empty, one_empty=self.one_empty)
+                    for one, two in pairs
+                ]
+            )
         name = f"image {len(self._images)}" if case is None else str(case)
-        self._images.append(_Image(name, counts, measured))
+        self._images.append(_Image(name, counts, pairs[0][1].size, measured))
 
     def rows(self) -> list[Row]:
-        """The result rows of all images.
+        """The result rows of all images, from `mask_scores`, which also makes those of a run.
 
         Raises:
             ResultError: if no image was added.
         """
         if not self._images:
             raise ResultError("The split is empty: there are no images to evaluate.", code="split-empty")
-        counts = np.stack([image.counts for image in self._images])
-        names, case = np.unique([image.case for image in self._images], return_inverse=True)
-        single = len(self.structures) == 1
-        each = [
-            made
-            for k, name in enumerate(self.structures)
-            for made in self._structure_rows(None if single else name, k, counts[:, k], case, len(names))
-        ]
-        return each if single else [*self._means(each, len(names)), *each]
+        both = np.stack([image.counts for image in self._images])
+        counts = np.stack([both[..., 0], both[..., 1] - both[..., 0], both[..., 2] - both[..., 0]], axis=-1)
+        distances = None
+        if self.distances:
+            measured = [image.distances for image in self._images if image.distances is not None]
+            values = np.stack(measured) if len(measured) == len(self._images) else None
+            distances = Distances(values, "mm", self.describe())
+        cases = tuple(image.case for image in self._images)
+        pixels = np.array([image.pixels for image in self._images])
+        return mask_scores(MaskRows(self.structures, counts, pixels, cases, distances=distances), self.empty)
 
     def per_image(self) -> list[dict[str, str | float | None]]:
         """One row for each image and structure, for confidence intervals over cases; None where undefined."""
@@ -145,7 +148,7 @@ class SegmentationMetrics:
                 values = {
                     "dice": dice_of_counts(image.counts[k], self.empty),
                     "iou": iou_of_counts(image.counts[k], self.empty),
-                    **({} if image.distances is None else dict(zip(DISTANCES, image.distances[k], strict=True))),
+                    **({} if image.distances is None else dict(zip(MM, image.distances[k], strict=True))),
                 }
                 numbers = {key: None if np.isnan(value) else float(value) for key, value in values.items()}
                 found.append({"case": image.case, "structure": name, **numbers})
@@ -154,16 +157,13 @@ class SegmentationMetrics:
     def describe(self) -> dict[str, str]:
         """The definitions behind the rows, to be stored with them.
 
-        >>> SegmentationMetrics(tolerance_mm=1).describe()["nsd"]
-        'share of boundary pixels within 1 mm; one empty mask: 0'
+        >>> SegmentationMetrics(tolerance_mm=1).describe()["two empty masks"]
+        'Dice, IoU, NSD 1, HD95 0'
         """
-        far = "diagonal of the image" if self.one_empty == "diagonal" else "left out"
         both = "Dice, IoU, NSD 1, HD95 0" if self.empty == "one" else "left out"
         return {
             "boundary": "foreground pixels removed by one erosion (4 neighbours in 2-D, 6 in 3-D)",
-            "hd95": f"larger of the two directed 95th percentiles, mm; one empty mask: {far}",
-            "hd95_pooled": f"95th percentile of the distances of both directions, mm; one empty mask: {far}",
-            "nsd": f"share of boundary pixels within {self.tolerance_mm:g} mm; one empty mask: 0",
+            **definitions(tolerance=self.tolerance_mm, empty=self.empty, one_empty=self.one_empty),
             "two empty masks": both,
         }
 
@@ -181,67 +181,3 @@ class SegmentationMetrics:
             text = f"A label map of {count} structures should have whole numbers from 0 to {count}."
             raise ResultError(text, code="mask-values-wrong")
         return [values == k + 1 for k in range(count)]
-
-    def _measured(self, prediction: np.ndarray, truth: np.ndarray, spacing: tuple[float, ...]) -> list[float]:
-        """HD95 in both definitions, and NSD; NaN where undefined."""
-        found = surface_distances(prediction, truth, spacing)
-        diagonal = float(np.linalg.norm(np.array(truth.shape) * spacing))
-        return [
-            *(_or_nan(hd95_of_distances, *found, diagonal, name, self.empty, self.one_empty) for name in DEFINITIONS),
-            _or_nan(nsd_of_distances, *found, self.tolerance_mm, self.empty),
-        ]
-
-    def _structure_rows(
-        self, label: str | None, k: int, counts: np.ndarray, case: np.ndarray, n_cases: int
-    ) -> list[Row]:
-        sums = np.zeros((n_cases, 3), dtype=np.int64)
-        np.add.at(sums, case, counts)
-        n_pos = int((counts[:, 2] > 0).sum())
-
-        def mean(name: str, values: np.ndarray, cases: np.ndarray, undefined: str) -> Row:
-            known = ~np.isnan(values)
-            value = float(values[known].mean()) if known.any() else None
-            patients = len(np.unique(cases[known]))
-            return row(name, label, value, n=int(known.sum()), n_patients=patients, n_pos=n_pos, undefined=undefined)
-
-        made = []
-        for name, function in (("dice", dice_of_counts), ("iou", iou_of_counts)):
-            made.append(mean(name, function(counts, self.empty), case, BOTH_EMPTY))
-            made.append(mean(f"{name}_per_case", function(sums, self.empty), np.arange(n_cases), BOTH_EMPTY))
-            pooled = function(counts.sum(axis=0), self.empty)
-            made.append(
-                row(
-                    f"{name}_pooled", label, None if np.isnan(pooled) else float(pooled),
-                    n=len(counts), n_patients=n_cases, n_pos=n_pos, undefined=BOTH_EMPTY,
-                )
-            )  # fmt: skip
-        if not self.distances:
-            return made
-        measured = [image.distances[k] for image in self._images if image.distances is not None]
-        if unknown := len(counts) - len(measured):
-            reason = f"{unknown} of {len(counts)} images have no pixel spacing"
-            n = len(counts)
-            return made + [
-                row(name, label, None, n=n, n_patients=n_cases, n_pos=n_pos, undefined=reason) for name in DISTANCES
-            ]
-        reason = "a mask is empty in every image"
-        return made + [mean(name, np.array(measured)[:, i], case, reason) for i, name in enumerate(DISTANCES)]
-
-    def _means(self, each: Sequence[Row], n_cases: int) -> list[Row]:
-        """Means over structures."""
-        made = []
-        for name in dict.fromkeys(one["name"] for one in each):
-            of_name = [one for one in each if one["name"] == name]
-            values = [one["value"] for one in of_name if one["value"] is not None]
-            n = n_cases if name.endswith("_per_case") else len(self._images)
-            reason = of_name[0]["undefined"] if name in DISTANCES else "it is undefined for every structure"
-            value = float(np.mean(values)) if values else None
-            made.append(row(name, None, value, n=n, n_patients=n_cases, n_labels=len(values), undefined=reason))
-        return made
-
-
-def _or_nan(function: Callable[..., float], *arguments: object) -> float:
-    try:
-        return function(*arguments)
-    except UndefinedMetricError:
-        return float("nan")

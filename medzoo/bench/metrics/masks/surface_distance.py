@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.bench.metrics.overlap import BOTH_EMPTY, EMPTY, check_rule, mask_pair
+from medzoo.bench.metrics.masks.overlap import BOTH_EMPTY, EMPTY, check_rule, mask_pair
 from medzoo.errors import MissingExtraError, ResultError, UndefinedMetricError
 
 DEFINITIONS = ("max_of_directed", "pooled")
@@ -119,7 +119,7 @@ def hd95(
     """
     check_rule(definition, DEFINITIONS, "HD95")
     distances = surface_distances(prediction, truth, spacing)
-    return hd95_of_distances(*distances, _diagonal(np.shape(truth), spacing), definition, empty, one_empty)
+    return hd95_of_distances(*distances, diagonal_of(np.shape(truth), spacing), definition, empty, one_empty)
 
 
 def nsd(
@@ -241,7 +241,16 @@ def check_tolerance(tolerance_mm: float) -> None:
         raise ResultError(f"The tolerance should be a distance in mm, not {tolerance_mm}.", code="tolerance-wrong")
 
 
-def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
+def diagonal_of(shape: Sequence[int], spacing: Sequence[float]) -> float:
+    """The length of the diagonal of an image.
+
+    Args:
+        shape: of the image.
+        spacing: mm between two pixels, for each axis.
+
+    >>> diagonal_of((3, 4), (1.0, 1.0))
+    5.0
+    """
     return float(np.linalg.norm(np.asarray(shape) * np.asarray(spacing)))
 
 

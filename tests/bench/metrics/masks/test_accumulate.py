@@ -86,7 +86,7 @@ def test_distances_without_spacing_are_undefined_and_never_pixels():
     made.add(mask(1), mask(1), "c")
     rows = by_name(made.rows())
     for name in ("hd95", "hd95_pooled", "nsd"):
-        assert rows[name]["value"] is None and rows[name]["undefined"] == "1 of 5 images have no pixel spacing"
+        assert rows[name]["value"] is None and rows[name]["undefined"] == "not every image has a pixel spacing"
     assert rows["dice"]["value"] is not None
 
 
