@@ -1,8 +1,7 @@
 """Metrics as functions on numpy arrays, and as result rows: `compute` for a split, `SegmentationMetrics` for masks."""
 
-from medzoo.bench.metrics.calibrated_rows import CALIBRATED_NAMES, calibrated_rows
 from medzoo.bench.metrics.classification_rows import THRESHOLD
-from medzoo.bench.metrics.compute import compute, headline, validation_score
+from medzoo.bench.metrics.compute import CALIBRATED_NAMES, calibrated_rows, compute, headline, validation_score
 from medzoo.bench.metrics.decisions import (
     ONE_CLASS,
     accuracy,
