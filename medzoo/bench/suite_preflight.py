@@ -68,7 +68,7 @@ def say_added(kinds: Kinds) -> None:
 
 
 def runs_of(suite: Suite, kinds: Kinds) -> list[SuiteCell]:
-    """The runs of a suite: beside segmentations, the plain U-Net has none on a task with labels.
+    """The runs of a suite; where it also has tasks with masks, the plain U-Net has no run on those with labels.
 
     Args:
         suite: the suite.

@@ -1,4 +1,4 @@
-"""A picture of predicted masks beside the true ones."""
+"""A picture of predicted masks next to the true ones."""
 
 from __future__ import annotations
 
