@@ -64,7 +64,7 @@ def say_added(kinds: Kinds) -> None:
         kinds: of the tasks.
     """
     masked = listed(title for title, kind in kinds.items() if kind == "segmentation")
-    progress.say(f"row {UNET_LABEL!r} ({PLAIN_UNET[0]}): added, as the baseline of {masked}, which have masks")
+    progress.say(f"row {UNET_LABEL!r} ({PLAIN_UNET[0]}): added, as the baseline of {masked}: tasks with masks need one")
 
 
 def runs_of(suite: Suite, kinds: Kinds) -> list[SuiteCell]:
