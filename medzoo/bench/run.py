@@ -179,7 +179,7 @@ class CellRun:
         if task.kind == "segmentation":
             self.metrics, self.predictions = evaluate_masks(task, test, self.trained.tuner)
             if is_main_process() and not is_brief():
-                draw_masks(self.run.path, test, self.trained.tuner)
+                draw_masks(self.run.path, test, self.trained.tuner, self.run.title)
             return
         predicted = self.trained.predict(test)
         check_finite(predicted, "test")

@@ -37,31 +37,37 @@ def overlay(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.n
     return drawn
 
 
-def draw_masks(folder: Path, data: Decoded, tuner: MaskPredictor) -> Path:
+def draw_masks(folder: Path, data: Decoded, tuner: MaskPredictor, title: str = "") -> Path:
     """Write the first images of a split with their masks: the image above, and below its true and predicted pixels.
 
     Args:
         folder: of the run.
         data: the decoded split.
         tuner: a fine-tuned network or a dense probe.
+        title: above the picture.
 
     Returns:
         The file.
     """
-    import io
-
-    from PIL import Image
+    from matplotlib.figure import Figure  # not pyplot, which has global state and needs a display
+    from matplotlib.patches import Patch
 
     from medzoo.training.segmentation.masks import classes_of
 
     part = next(tuner.segment(data))
     predicted, truth = classes_of(part.logits).cpu().numpy(), part.masks.cpu().numpy()
     images = np.asarray(data.images[: min(MOST, len(part.rows))]) / data.scale
-    columns = []
-    for image, true, found in zip(images, truth, predicted, strict=False):
+    figure = Figure(figsize=(2.2 * len(images) + 0.4, 5.2), layout="constrained")
+    axes = figure.subplots(2, len(images), squeeze=False)
+    for column, (image, true, found) in enumerate(zip(images, truth, predicted, strict=False)):
         empty = np.zeros_like(true)
-        columns.append(np.concatenate([overlay(image, empty, empty), overlay(image * 0.6, true, found)]))
-    content = io.BytesIO()
-    Image.fromarray(np.concatenate(columns, axis=1)).save(content, "PNG")
-    store.write_bytes(folder / NAME, content.getvalue())
+        for row, picture in enumerate((overlay(image, empty, empty), overlay(image * 0.6, true, found))):
+            axes[row, column].imshow(picture, interpolation="nearest")
+            axes[row, column].set_axis_off()
+    figure.suptitle(f"{title}: the first test images, and the masks on them".removeprefix(": "), fontsize=10)
+    names = {"found": RIGHT, "found, but not there": WRONG, "missed": MISSED}
+    patches = [Patch(facecolor=np.array(colour) / 255, edgecolor="grey", label=name) for name, colour in names.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
+    with store.atomic_path(folder / NAME) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     return folder / NAME

@@ -14,6 +14,7 @@ from medzoo.bench import metrics
 from medzoo.bench.metrics.masks.rows import MM, PIXELS, MaskRows, mask_scores
 from medzoo.bench.results import store as results
 from medzoo.bench.run import CellOptions, CellRun, run_cell
+from medzoo.bench.segmentation.draw_masks import MISSED, RIGHT, WRONG
 from medzoo.data.task_registry import load_task
 from medzoo.data.tasks import brats, drive, lits
 from medzoo.errors import DataContractError, IntegrityError, UsageError
@@ -61,7 +62,10 @@ def test_a_run_leaves_a_result_whose_numbers_follow_from_its_table(options):
     true = [table[f"{part}:vessel"].to_numpy() for part in ("tp", "fn")]
     assert (true[0] + true[1] > 0).all() and (table["pixels"].to_numpy() == 32 * 32).all()
     with Image.open(outcome.run / "masks.png") as picture:
-        assert picture.size == (6 * 32, 2 * 32)
+        drawn = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+        assert picture.width > 1000  # six images, large enough to see whatever the size of the input
+        for colour in (RIGHT, WRONG, MISSED):  # in the legend at least
+            assert (drawn == colour).all(axis=1).sum() > 50
     again = run_cell(options())
     assert again.cached and again.headline == outcome.headline
 
