@@ -140,6 +140,7 @@ def test_the_headline_is_of_the_whole_task_wherever_it_stands():
 def test_directions_titles_and_names():
     """Written down: what is better higher, and what lower."""
     lower = {"brier", "brier_calibrated", "ece", "ece_calibrated", "mae", "rmse", "hd95", "hd95_pooled"}
+    lower |= {"hd95_pixels", "hd95_pooled_pixels"}
     assert {name for name, row in metrics.METRICS.items() if not row.higher_is_better} == lower
     assert {"auroc", "auprc", "accuracy", "balanced_accuracy", "dice"} <= set(metrics.METRICS)
 

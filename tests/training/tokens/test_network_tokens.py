@@ -37,6 +37,9 @@ def test_the_registry_fixes_for_every_checkpoint_whether_the_class_token_counts(
     empty = {}
     for name in names():
         entry = info(name)
+        if "resnet" in entry.architecture or "densenet" in entry.architecture:
+            assert name not in WITH_CLASS_TOKEN  # they have no class token; building each takes long
+            continue
         build = entry.architecture, str(entry.model.kwargs)
         if build not in empty:
             with torch.device("meta"):

@@ -207,7 +207,11 @@ def test_the_examples_of_a_folder_run(anew, tmp_path, private_home, architecture
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("resnet18-imagenet", marks=pytest.mark.long), "resnet50-byol-imagenet", "vit_small-mocov3-imagenet"],
+    [
+        pytest.param("resnet18-imagenet", marks=pytest.mark.long),
+        pytest.param("resnet50-byol-imagenet", marks=pytest.mark.long),  # convolutional: the example of a folder, above
+        "vit_small-mocov3-imagenet",
+    ],
 )
 def test_the_examples_of_a_name_run(anew, private_home, name):
     entry = medzoo.info(name)

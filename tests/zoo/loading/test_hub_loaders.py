@@ -34,7 +34,11 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize(("architecture", "xet"), [("test_resnet", False), ("resnet18_cifar", True)])
+@pytest.mark.parametrize(
+    ("architecture", "xet"),
+    # plain downloads by the three libraries: tests/test_hub_libraries.py
+    [pytest.param("test_resnet", False, marks=pytest.mark.long), ("resnet18_cifar", True)],
+)
 def test_three_loaders_from_the_hub(hub_server, private_home, tmp_path, architecture, xet):
     if xet:
         hub_server.use_xet()
