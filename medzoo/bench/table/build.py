@@ -105,8 +105,12 @@ def _same_runs(rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequen
     by_row = [(row.label, cells) for row, cells in zip(rows, grid, strict=True)]
     by_column = [(column.title, cells) for column, cells in zip(columns, zip(*grid, strict=True), strict=bool(rows))]
     for what, named in (("checkpoints have the same weights", by_row), ("tasks have the same data", by_column)):
+        told: set[str] = set()  # a third name of the same runs is in the footnote of the first
         for number, (name, cells) in enumerate(named):
+            if name in told:
+                continue
             same = [other for other, theirs in named[number + 1 :] if other != name and _share(cells, theirs)]
+            told.update(same)
             if same:
                 notes.append(f"{', '.join([name, *same])}: these {what}, so the same runs are shown for each name.")
     return notes

@@ -1,12 +1,14 @@
 """What stands in a cell: the mean of runs that may be averaged, of the whole task, and nothing of a run that failed."""
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from medzoo.bench import metrics
 from medzoo.bench.results.store import ResultStore
+from medzoo.bench.table.build import _same_runs
 from medzoo.bench.table.table import table
 
 
@@ -49,6 +51,13 @@ def test_one_seed_twice_has_no_mean(make_run):
     made = table(runs)
     (cell,) = [cell for cells in made.grid for cell in cells if len(cell.runs) == 2]
     assert cell.mixed and cell.mean is None
+
+
+def test_three_columns_of_the_same_runs_have_one_footnote(make_run):
+    made = table([make_run()[0]])
+    columns = [replace(made.columns[0], title=title) for title in ("Dice", "HD95", "NSD")]
+    (note,) = _same_runs(made.rows, columns, [[made.grid[0][0]] * 3])
+    assert note.startswith("Dice, HD95, NSD:")
 
 
 def test_folds_of_one_seed_are_different_runs(kept, make_run):
