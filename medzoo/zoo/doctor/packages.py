@@ -19,8 +19,10 @@ EXTRAS = {
     "medical": "DICOM and NIfTI images",
     "pretrain": "more pre-training methods",
     "lora": "fine-tuning by low-rank changes (LoRA)",
+    "trackers": "sending the log of a training to TensorBoard, trackio or Weights & Biases",
     "slurm": "tables on a Slurm cluster",
 }
+ONE_IS_ENOUGH = {"trackers"}  # extras whose packages are alternatives
 TORCH, FIRST = "torch>=2.10", ("torch", "torchvision", "timm", "huggingface-hub")
 
 
@@ -94,7 +96,10 @@ def extras() -> Iterator[DoctorRow]:
     known = metadata.metadata("medzoo").get_all("Provides-Extra") or () if version("medzoo") else ()
     for extra in sorted(set(known) - {"dev"}):
         needs, purpose = _requirements("medzoo", extra), EXTRAS.get(extra, "an optional part")
-        if wrong := [problem for need in needs if (problem := _problem(need))]:
+        wrong = [problem for need in needs if (problem := _problem(need))]
+        if extra in ONE_IS_ENOUGH and len(wrong) < len(needs):
+            wrong, needs = [], [need for need in needs if not _problem(need)]
+        if wrong:
             detail = f"{', '.join(wrong)}; needed for {purpose}."
             yield DoctorRow(f"[{extra}]", "WARN", detail, f'pip install "medzoo[{extra}]"')
         else:

@@ -73,6 +73,14 @@ def test_extras_that_are_missing(installed, versions, extra, says):
     assert rows and all(other.result == "PASS" for other in rows.values()) and "[dev]" not in rows
 
 
+def test_one_tracker_is_enough(installed):
+    installed(tensorboard=None, trackio="0.43.0", wandb=None)
+    row = rows_of(packages.extras)["[trackers]"]
+    assert row.result == "PASS" and "trackio" in row.detail and "wandb" not in row.detail
+    installed(tensorboard=None, trackio=None, wandb=None)
+    assert rows_of(packages.extras)["[trackers]"].result == "WARN"
+
+
 def test_every_extra_says_what_it_is_for():
     assert set(metadata.metadata("medzoo").get_all("Provides-Extra")) - {"dev"} <= set(packages.EXTRAS)
 
