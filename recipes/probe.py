@@ -3,7 +3,7 @@
     accelerate launch recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist
     python recipes/probe.py --checkpoint vit_base-mae-imagenet --task pneumoniamnist --probe attentive
     python recipes/probe.py --checkpoint resnet50-radimagenet --task knee --probe ridge
-    python recipes/probe.py --checkpoint vit_small-imagenet --task drive --root DRIVE --probe dense
+    python recipes/probe.py --checkpoint vit_small-imagenet --task busi_seg --root BUSI --probe dense
     python recipes/probe.py --checkpoint vit_base-dinov2-lvd142m --task isic --probe head_grid --protocol dinov2_linear
     python recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist --per-class 5 --draws 10
 

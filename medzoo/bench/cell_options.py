@@ -17,6 +17,7 @@ from medzoo.training.options.protocol import chosen_precision, load_protocol, pa
 from medzoo.training.options.protocol_options import PROBES, Mode, Protocol
 from medzoo.training.options.shared import DEVICE, OUTPUT, RUN, SharedOptions, check_place, check_terms
 from medzoo.training.options.trainer import TrainerOptions
+from medzoo.training.run_state.tracker import check_tracker
 
 # Options that a probe on frozen features does not use, and why.
 NOT_IN_A_PROBE = {
@@ -85,8 +86,6 @@ class CellOptions(SharedOptions, TrainerOptions):
 
     def check(self) -> None:
         """Refuse options that cannot run, before anything is loaded."""
-        from medzoo.training.run_state.tracker import check_tracker
-
         super().check()
         if not self.checkpoint:
             raise UsageError(
@@ -219,10 +218,9 @@ def cell_defaults(mode: Mode, protocol: str | None, task: str | None = None) -> 
 
 def _kind_by_name(task: str | None) -> str | None:
     """The kind of a task that has a name; None for a folder or table of the user, whose kind its content decides."""
-    if not task:
+    if not task or ":" in task:
         return None
     try:
-        info = task_info(task)
+        return task_info(task).kind
     except MedzooError:
         return None
-    return None if ":" in task else info.kind

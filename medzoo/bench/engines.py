@@ -14,6 +14,7 @@ from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
 from medzoo.bench.suite_precision import settle_precision
 from medzoo.bench.suite_preflight import (
+    Kinds,
     baseline_notes,
     foreseen,
     kinds_of,
@@ -42,7 +43,7 @@ def run_pretraining(suite: Suite, places: Places) -> None:
         push(folder / "checkpoint", hub_name(suite, str(step["name"])), hub=places.hub)
 
 
-def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
+def fill(suite: Suite, places: Places, kinds: Kinds | None = None) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """Run the missing parts of a suite: first pre-training, then every cell and seed that has no result.
 
     A suite that fine-tunes on masks gets the plain U-Net from scratch as a row, if it does not name it.
@@ -51,12 +52,13 @@ def fill(suite: Suite, places: Places) -> tuple[list[tuple[SuiteCell, Outcome]],
     Args:
         suite: the suite.
         places: its folders.
+        kinds: of its tasks, if they are known.
 
     Returns:
         Each run with its outcome, and one line for each cause of failure, with its runs.
     """
     check_suite(suite, places)
-    kinds = kinds_of(suite, places)
+    kinds = kinds_of(suite, places) if kinds is None else kinds
     whole = with_baseline(suite, kinds)
     added, suite = whole is not suite, whole
     precision, begun = settle_precision(suite, places.runs, places.common)
@@ -120,8 +122,8 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
     """
     places = places_of(suite, out, device=device, hub=hub)
-    filled, failures = fill(suite, places)
     kinds = kinds_of(suite, places)
+    filled, failures = fill(suite, places, kinds)
     whole = with_baseline(suite, kinds)
     results = [(cell, outcome.path, outcome.result) for cell, outcome in filled]
     made = suite_table(whole, results, baseline_notes(whole, kinds))

@@ -13,14 +13,8 @@ from medzoo.training.options.protocol_options import Mode
 
 SEEDS, PROTOCOLS = (0, 1, 2), ("medzoo",)  # of a suite that does not name any
 
-_NOT_OF_A_RUN = (
-    "name",
-    "title",
-    "metric",
-    "folds",
-    "draws",
-    "precision",
-)  # all other keys of a task are options of its runs
+# all other keys of a task are options of its runs
+_NOT_OF_A_RUN = ("name", "title", "metric", "folds", "draws", "precision")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from medzoo.training.layers.lora import add_lora, merge_lora
 from medzoo.training.layers.solved_head import PooledFeatures, solve_head
 from medzoo.training.layers.trained_layers import is_transformer
 from medzoo.training.loop import Loop, Validate
-from medzoo.training.losses import TaskLoss, class_weights, mix
+from medzoo.training.losses import TaskLoss, class_weights, mix, probabilities_of
 from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
@@ -123,12 +123,7 @@ class FineTuner:
         tensor = torch.from_numpy(logits).double()
         if self.kind == "regression":
             return tensor.numpy()
-        if not self.loss.is_sigmoid:
-            return tensor.softmax(1).numpy()
-        separate = tensor.sigmoid()
-        if self.kind != "multilabel":  # one class per image: the outputs of all classes sum to 1
-            separate = separate / separate.sum(1, keepdim=True).clamp_min(1e-30)
-        return separate.numpy()
+        return probabilities_of(tensor, self.kind, sigmoid=self.loss.is_sigmoid).numpy()
 
     def _logits(self, data: Decoded, view: View, network: nn.Module | None = None) -> np.ndarray:
         """The outputs of the model, or of another network, for one view of every row."""

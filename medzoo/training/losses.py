@@ -92,6 +92,24 @@ class TaskLoss:
         return torch.tensor(self.weights, dtype=torch.float32, device=device)
 
 
+def probabilities_of(logits: torch.Tensor, kind: str, *, sigmoid: bool) -> torch.Tensor:
+    """Probabilities of the classes (N, K).
+
+    Args:
+        logits: (N, K).
+        kind: "binary", "multiclass" or "multilabel".
+        sigmoid: whether each output is a separate yes or no, as `TaskLoss.is_sigmoid`. Those of classes that exclude each other
+            are divided by their sum.
+
+    >>> probabilities_of(torch.zeros(1, 2), "binary", sigmoid=True).tolist()
+    [[0.5, 0.5]]
+    """
+    if not sigmoid:
+        return logits.softmax(1)
+    separate = logits.sigmoid()
+    return separate if kind == "multilabel" else separate / separate.sum(1, keepdim=True).clamp_min(1e-30)
+
+
 @dataclass(frozen=True)
 class Mixed:
     """How the images of a batch were mixed: image i is `share` of itself and the rest of image `partner[i]`."""

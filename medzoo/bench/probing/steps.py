@@ -156,15 +156,7 @@ def _pooled(frozen: Frozen) -> Trained:
     # everything that decides the solution
     shared = _shared(frozen)
     task = frozen.task
-    what = [
-        frozen.weights,
-        protocol.hash(),
-        frozen.size,
-        task.metric,
-        task.kind,
-        list(task.classes),
-        repr(task.info.scored),
-    ]
+    what = [protocol.hash(), task.metric, task.kind, list(task.classes), repr(task.info.scored)]
     arrays = [hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest() for split in splits for part in split]
     key = store.sha256_of([*what, *arrays])
     probe = _FITTED.get(key)

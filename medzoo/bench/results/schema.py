@@ -36,10 +36,7 @@ IDENTITY: dict[str, Any] = {
     "protocol": {"id": "str", "hash": "str", "label_fraction": "number", "mode": "str", "size?": "int|null"},
     "seed": "int",
     "fold": "int|null",
-    "training_part?": {
-        "per_class?": "int",
-        "draw?": "int",
-    },  # of the training images, if it is not a plain label_fraction
+    "training_part?": {"per_class?": "int", "draw?": "int"},  # if it is not a plain label_fraction
     "processes?": "int",  # of the launch, if more than one: the training differs from that of one process
 }
 METRIC: dict[str, Any] = {

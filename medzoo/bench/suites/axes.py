@@ -31,9 +31,8 @@ def columns_of(task: Mapping[str, Any], common: Mapping[str, Any], where: str) -
     ['BUSI, 1 per class', 'BUSI, 5 per class']
     """
     given = {key: value for key, value in common.items() if key not in task and _ONE_OF.get(key, "") not in task}
-    if (
-        "fraction" in task or "per_class" in task or "fractions" in task
-    ):  # the task sets its own part of the training images
+    # a task may set its own part of the training images
+    if {"fraction", "per_class", "fractions"} & task.keys():
         given = {key: value for key, value in given.items() if key not in ("per_class", "fractions")}
     axes = {**given, **{key: task[key] for key in AXES if key in task}}
     if isinstance(axes.get("per_class"), int):

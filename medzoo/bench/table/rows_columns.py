@@ -11,10 +11,10 @@ from typing import Any
 
 from medzoo.bench.results.store import ResultStore, read_result, validate
 from medzoo.bench.suite import short_task
+from medzoo.bench.suites.axes import DRAWS
 from medzoo.bench.table.model import Column, Run, TableCell, TableRow
 from medzoo.errors import UsageError, listed
 
-DRAWS = 10  # fewer are too few for the mean of a few-shot column
 Results = Path | str | Iterable[Path | str | Mapping[str, Any]]
 
 

@@ -8,8 +8,6 @@ from typing import Literal
 from medzoo.training.options.fields import option
 from medzoo.training.options.shared import DEVICE, OUTPUT
 
-TrackerName = Literal["none", "tensorboard", "trackio", "wandb"]
-
 
 @dataclass(kw_only=True)
 class TrainerOptions:

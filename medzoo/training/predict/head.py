@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from medzoo.errors import UsageError, listed
+from medzoo.training.losses import probabilities_of
 from medzoo.zoo.folder.config import FolderConfig
 from medzoo.zoo.folder.facts import FolderCalibration
 
@@ -69,8 +70,7 @@ class PredictionHead:
         if self.kind == "regression":
             return torch.stack(rows).mean(0).numpy()
         if len(rows) == 1 and not self.sigmoid:
-            scaled = rows[0] / self.temperature
-            return (scaled.sigmoid() if self.kind == "multilabel" else scaled.softmax(1)).numpy()
+            return self._outputs(rows[0] / self.temperature).numpy()
         mean = torch.stack([self._outputs(logits) for logits in rows]).mean(0)
         if self.temperature == 1:
             return mean.numpy()
@@ -81,12 +81,7 @@ class PredictionHead:
 
     def _outputs(self, logits: torch.Tensor) -> torch.Tensor:
         """Probabilities of logits (N, K) without a temperature."""
-        if self.kind == "multilabel":
-            return logits.sigmoid()
-        if not self.sigmoid:
-            return logits.softmax(1)
-        separate = logits.sigmoid()
-        return separate / separate.sum(1, keepdim=True).clamp_min(1e-30)
+        return probabilities_of(logits, self.kind, sigmoid=self.sigmoid or self.kind == "multilabel")
 
     def cells(self, row: np.ndarray) -> list[Any]:
         """The cells of one image, in the order of `columns`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import io
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ def overlay(picture: np.ndarray, heat: np.ndarray, centre: float = 1.0) -> np.nd
     return (picture * (1 - alpha) + colour * alpha).round().astype(np.uint8)
 
 
+@cache
 def mask_colours() -> np.ndarray:
     """The colours of 256 classes, uint8 (256, 3): black for the background, then hues that differ much between neighbours.
 

@@ -212,7 +212,7 @@ class RunFolder:
             store.write_text(self.path / _OPTIONS, to_toml(self.options))
             self.note("running")
             stack.enter_context(self._signals())
-            stack.callback(lambda: self.tracker.close())
+            stack.callback(self.tracker.close)
             try:
                 yield self
             except (Interrupted, KeyboardInterrupt):

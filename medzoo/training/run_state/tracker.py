@@ -11,12 +11,11 @@ from typing import Any
 
 from medzoo.errors import MissingExtraError
 from medzoo.progress import warn
-from medzoo.training.options.trainer import TrackerName
 
 PROJECT = "medzoo"
 
 
-def check_tracker(name: TrackerName) -> None:
+def check_tracker(name: str) -> None:
     """Refuse a tracker whose package is not installed, before anything is loaded.
 
     Args:
@@ -38,13 +37,13 @@ class Tracker:
     uploads it later). trackio keeps all runs in its own folder (TRACKIO_DIR).
 
     Args:
-        name: of the tracker.
+        name: of the tracker, as for `--tracker`; "none" sends nothing.
         folder: of the run.
         title: of the run.
         options: of the run, shown by the tracker.
     """
 
-    def __init__(self, name: TrackerName, folder: Path, title: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, folder: Path, title: str, options: Mapping[str, Any]) -> None:
         self.name, self.folder, self.title, self.options = name, folder, title, options
         self._started: Any = None
 
