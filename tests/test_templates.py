@@ -137,8 +137,7 @@ def test_the_objective_trains_two_steps(copied, tmp_path, tiny_hub):
     module = method(name)
 
     def batches(views):
-        chosen = {"size": 16, "batch_size": 5, "seed": 0, "views": views}
-        return Batches(decoded_rows(), module.views(module.Options()), InputConvention(), **chosen)
+        return Batches(decoded_rows(), views, InputConvention(), size=16, batch_size=5, seed=0)
 
     check_objective(module, TinyNet, batches)
     assert [field.name for field, _, _ in options_of(module.Options)] == ["projection", "min_area", "flip"]

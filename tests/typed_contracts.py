@@ -43,8 +43,9 @@ from medzoo.data.tasks import (
     thyroid,
     vindr_cxr,
 )
-from medzoo.training.objectives import Objective, Trainable, simclr, supervised
+from medzoo.training.objectives import Objective, simclr, supervised
 from medzoo.training.objectives import _template as objective_template
+from medzoo.training.trainable import Trainable
 
 FAMILIES: list[TaskFamily] = [
     task_template,

@@ -30,11 +30,12 @@ from medzoo.training.losses import TaskLoss, class_weights, mix, probabilities_o
 from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
+from medzoo.training.trainable import Trainable
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 
-class FineTuneObjective(nn.Module):
+class FineTuneObjective(Trainable):
     """The loss of a task on the outputs of a network.
 
     Args:
@@ -53,8 +54,8 @@ class FineTuneObjective(nn.Module):
         cutmix: float = 0.0,
         target: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        super().__init__()
-        self.backbone, self.loss, self.mixup, self.cutmix, self.target = backbone, loss, mixup, cutmix, target
+        super().__init__(backbone)
+        self.loss, self.mixup, self.cutmix, self.target = loss, mixup, cutmix, target
 
     def terms(self, batch: dict[str, Any]) -> torch.Tensor:
         """What the summed loss of this process is divided by, so that the mean over the processes is that of the whole batch."""
@@ -182,7 +183,7 @@ class FineTuner:
 
     def _objective(
         self, train: Decoded, validation: Decoded, score: Score | None, seed: int
-    ) -> tuple[nn.Module, Validate]:
+    ) -> tuple[Trainable, Validate]:
         """The loss, with the head and the trained layers prepared, and the function that validates an epoch."""
         protocol = self.protocol
         # the loss, with weights and targets from the training labels

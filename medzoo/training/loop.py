@@ -18,12 +18,13 @@ from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.layers.trained_layers import freeze_modes, set_trained
 from medzoo.training.optimization.ema import Ema
 from medzoo.training.optimization.micro_batches import MicroBatches
-from medzoo.training.optimization.optimizer import make_optimizer, set_rate
+from medzoo.training.optimization.optimizer import make_optimizer, set_rate, set_weight_decay
 from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.optimization.stopping import History
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.progress import TrainingProgress
 from medzoo.training.run_state.run_folder import DIVERGED, RunFolder, other_processes
+from medzoo.training.trainable import Trainable, half_cosine
 
 LOG_EVERY = 10
 Validate = Callable[[], tuple[float | None, float | None]]
@@ -33,7 +34,7 @@ class Loop:
     """One training: its network, optimizer and history, and the step that it has reached; `fit` runs it.
 
     Args:
-        objective: `forward(batch, step)` gives {"loss": ..., logged values}; its `.backbone` is the result.
+        objective: gives the loss of a batch; its `.backbone` is the result.
         batches: the training split.
         plan: epochs, optimizer, layers.
         run: the open run folder.
@@ -46,7 +47,7 @@ class Loop:
 
     def __init__(
         self,
-        objective: torch.nn.Module,
+        objective: Trainable,
         batches: Batches,
         plan: TrainingPlan,
         run: RunFolder,
@@ -62,13 +63,14 @@ class Loop:
         self.epoch_steps = len(batches)
         self.schedule = plan.schedule_of(self.epoch_steps)
         self.steps, self.step = self.epoch_steps * plan.epochs, 0
+        objective.start(steps=self.steps, epoch_steps=self.epoch_steps, seed=plan.seed)
         self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.micro = MicroBatches(plan.micro_batch_size, objective, accelerator)
         if plan.compiled:
             # the compiler would draw the noise of dropout in its own way, and so train another network
-            objective.backbone.compile(options={"fallback_random": True})  # type: ignore[union-attr]
-        self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None  # type: ignore[arg-type]
+            objective.backbone.compile(options={"fallback_random": True})
+        self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None
 
     def fit(self) -> Fitted:
         """Train from the last saved state of the run folder to the end of the plan.
@@ -103,7 +105,7 @@ class Loop:
                 self._stop_or_save()
         progress.close()
         if self.ema is not None:  # the averaged weights are the result
-            self.objective.backbone.load_state_dict(self.ema.tensors)  # type: ignore[union-attr]
+            self.objective.backbone.load_state_dict(self.ema.tensors)
         share_buffers(self.objective)
         self.fitted.steps, self.fitted.micro_batch_size = self.step, self.micro.size
         return self.fitted
@@ -124,7 +126,7 @@ class Loop:
         self.batches.set_epoch(epoch)
         self.objective.train()
         if self.frozen or self.plan.train_blocks >= 0:
-            freeze_modes(self.objective.backbone)  # type: ignore[arg-type]
+            freeze_modes(self.objective.backbone)
         return epoch
 
     def _enter(self, *, frozen: bool) -> None:
@@ -160,15 +162,20 @@ class Loop:
         """One step of the optimizer; returns the loss of the batch."""
         rate = self._rate()
         set_rate(self.optimizer, rate)
+        if self.plan.final_weight_decay is not None:
+            decay = half_cosine(self.plan.weight_decay, self.plan.final_weight_decay, self.step, self.steps)
+            set_weight_decay(self.optimizer, decay)
         # noise is a function of (seed, step), so no generator needs to be saved
         seed = noise_seed(self.plan.seed, self.step, self.accelerator.process_index)
         batch = to_device(batch, self.accelerator.device)
         values = self.micro.backward(self.model, batch, self.step, seed)
         self._log(values, batch, epoch, rate)
+        self.objective.before_update(self.step)
         if self.plan.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.objective.after_update(self.step)
         if self.ema is not None:
             self.ema.update()
         self.step += 1

@@ -132,12 +132,15 @@ class _PretrainJob:
             accept_license=options.accept_license,
         )  # fmt: skip
         self.receipt: Any = self.model.load_receipt
+        module.check(self.model, chosen, self.size, self._batch_size)
 
     @property
     def training(self) -> dict[str, Any]:
         """Every resolved option that can change the weights, except the seed and the data."""
         names = ("method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip")
         own = {name: getattr(self.options, name) for name in names}
+        # options that came later are part of the identity only where they are used, so that older runs stay the same runs
+        own |= {name: value for name, value in self.options.later().items() if value}
         return {**own, **self.settings, **asdict(self.chosen), "size": self.size}
 
     @property
@@ -197,7 +200,7 @@ class _PretrainJob:
     def _rows(self, task: Task) -> Decoded:
         from medzoo.data.decode_cache.cache import decoded
 
-        return decoded(task, "train", size=self.size)
+        return decoded(task, "train", size=self.options.stored_size or self.size)
 
     def _batches(self, accelerator: Accelerator, run: RunFolder) -> Batches:
         """The batches of this process, from decoded rows or from a stream."""
@@ -206,21 +209,22 @@ class _PretrainJob:
         from medzoo.training.inputs.input_transform import convention_of
 
         options = self.options
-        augmentation, convention = self.module.views(self.chosen), convention_of(self.model)
+        views, convention = self.module.views(self.chosen), convention_of(self.model)
         shared: dict[str, Any] = {
-            "size": self.size, "batch_size": self.settings["batch_size"], "seed": options.seed, "views": self.module.VIEWS,
+            "size": self.size, "batch_size": self.settings["batch_size"], "seed": options.seed,
             "rank": accelerator.process_index, "world": accelerator.num_processes,
         }  # fmt: skip
         if not isinstance(self.task, Task):
             from medzoo.training.inputs.shard_batches import StreamBatches
 
-            return StreamBatches(self.task, augmentation, convention, **shared)
+            return StreamBatches(self.task, views, convention, stored_size=options.stored_size, **shared)
         rows = place_rows(self._rows(self.task), accelerator.device, options.data_on_device, run)
-        return Batches(rows, augmentation, convention, **shared)
+        return Batches(rows, views, convention, **shared)
 
     def train(self, run: RunFolder) -> None:
         """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
         from medzoo.training.accelerator import make_accelerator
+        from medzoo.training.layers.joint_batch_norm import joint_batch_norm
         from medzoo.training.loop import Loop
         from medzoo.training.optimization.plan import TrainingPlan
 
@@ -234,11 +238,13 @@ class _PretrainJob:
             weight_decay=options.weight_decay,
             warmup_epochs=options.warmup_epochs,
             gradient_clip=options.gradient_clip,
+            final_learning_rate=options.final_learning_rate,
+            final_weight_decay=options.final_weight_decay,
             seed=options.seed,
             num_workers=options.num_workers,
             compiled=options.compile,
         )
-        objective = self.module.Objective(self.model, self.chosen, self.task.kind)
+        objective = joint_batch_norm(self.module.Objective(self.model, self.chosen, self.task.kind))
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
         Loop(objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded).fit()
 
@@ -265,36 +271,30 @@ class _PretrainJob:
         return accuracy
 
     @property
+    def _batch_size(self) -> int:
+        """Images per step over all processes: a batch is never larger than the data."""
+        return min(self.settings["batch_size"], self._images)
+
+    @property
     def _images(self) -> int:
         return len(self.task.splits["train"]) if isinstance(self.task, Task) else self.task.images
 
     def save(self, run: RunFolder) -> None:
-        """Write the folder of the trained checkpoint, with its card and its lineage, and the curves of the run."""
-        from medzoo.training.run_state.plot_curves import draw_curves
-        from medzoo.zoo.folder.read_write import save
-
+        """Write the checkpoint folder and the curves of the run."""
         if not is_main_process():
             return
+        from medzoo.training.pretraining.result import save_checkpoint
+        from medzoo.training.run_state.plot_curves import draw_curves
+
         step = {
             "method": self.options.method,
             "data": self.options.data_name or slug(self.task.name),
             "images": self._images,
             "epochs": self.settings["epochs"],
         }
-        lineage = [*self.receipt.lineage, step]
-        # the facts of the card
-        card: dict[str, Any] = {
-            "name": self.name,
-            "license": self.options.license,
-            "data": [str(row["data"]) for row in lineage],
-            "method": self.options.method,
-            "lineage": lineage,
-            "hyperparameters": {**self.training, "seed": self.options.seed},
-            "input": {"size": self.size, "crop_pct": 1.0, "interpolation": "bilinear"},
-        }
-        if self.module.SUPERVISED:
-            card["labels"] = list(self.task.classes)
-            if self.task.kind == "multilabel":
-                card["problem_type"] = "multi_label_classification"
-        save(self.model.cpu().eval(), run.checkpoint, card=card)
+        classes = list(self.task.classes) if self.module.SUPERVISED else []
+        save_checkpoint(
+            self.model, run.checkpoint, name=self.name, license=self.options.license, size=self.size, step=step,
+            hyperparameters={**self.training, "seed": self.options.seed}, classes=classes, kind=self.task.kind,
+        )  # fmt: skip
         draw_curves(run)

@@ -9,6 +9,7 @@ from medzoo.training.objectives import list_methods
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options.names import LONGEST_NAME
 from medzoo.training.options.shared import (
+    DATA,
     OUTPUT,
     RUN,
     TRAINING,
@@ -62,11 +63,34 @@ class PretrainOptions(SharedOptions, TrainerOptions):
     weight_decay: float = option(
         "weight decay, not applied to biases and norms", 0.05, section=TRAINING, metavar="X", least=0
     )
+    final_weight_decay: float | None = option(
+        "weight decay of the last step, reached along half a cosine",
+        section=TRAINING,
+        metavar="X",
+        least=0,
+        shown="constant",
+    )
+    final_learning_rate: float = option(
+        "learning rate at the end of the cosine", 0.0, section=TRAINING, metavar="LR", least=0
+    )
+    stored_size: int | None = option(
+        "side to which the images are resized once, before views are cropped from them; larger keeps more detail",
+        section=DATA,
+        metavar="PX",
+        least=8,
+        most=4096,
+        shown="--size",
+    )
     warmup_epochs: float = option("epochs of linear warm-up", 1.0, section=TRAINING, metavar="N", least=0)
     gradient_clip: float = option(
         "largest norm of the gradient, 0 for none", 1.0, section=TRAINING, metavar="X", least=0
     )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
+
+    def later(self) -> dict[str, float | int | None]:
+        """The options that can change the weights and were added after the first version; unset ones are None or 0."""
+        names = ("final_weight_decay", "final_learning_rate", "stored_size")
+        return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:
         """Refuse options that cannot run, before anything is loaded."""

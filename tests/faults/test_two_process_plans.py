@@ -25,6 +25,7 @@ from tiny import TinyNet, decoded_rows
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.inputs.batches import Batches
+from medzoo.training.inputs.views import View
 from medzoo.training.loop import Loop
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -36,7 +37,9 @@ def train(name, plan, stop=None):
     accelerator = make_accelerator("fp32", None)
     objective, views = objective_of("supervised", net)
     law = Augmentation(min_area=0.5, flip=0.5, brightness=0.2)
-    batches = Batches(decoded_rows(24), law, InputConvention(), size=16, batch_size=6, seed=0, views=views, rank=int(rank), world=2)
+    batches = Batches(
+        decoded_rows(24), [View(law)] * len(views), InputConvention(), size=16, batch_size=6, seed=0, rank=int(rank), world=2
+    )
     run = RunFolder(Path(folder) / name, "finetune", {}, {})
     run.stop_at_step = stop
     def validate():

@@ -4,7 +4,11 @@ import dataclasses
 import inspect
 
 import torch
-from torch import nn
+from tiny import TinyNet, tiny_swin, tiny_vit
+
+from medzoo.errors import UsageError
+from medzoo.training.pretraining.teacher import Teacher
+from medzoo.training.trainable import Trainable
 
 TEST_ONLY = {"medzoo.data.tasks.medmnist": {"check_md5"}}  # keyword arguments that no user reaches
 
@@ -39,21 +43,53 @@ def check_options(kind):
     return kind()
 
 
+def small_options(module):
+    """The default options with small layers."""
+    options = module.Options()
+    wide = {
+        one.name: 16
+        for one in dataclasses.fields(options)
+        if isinstance(getattr(options, one.name), int) and getattr(options, one.name) > 64
+    }
+    return dataclasses.replace(options, **wide)
+
+
+def net_for(module, outputs=8, net=TinyNet):
+    """The smallest network that an objective can train: a CNN, else a vision transformer with 16 patches, else a Swin."""
+    for make in (net, tiny_vit, tiny_swin):
+        backbone = make(3 if module.SUPERVISED else outputs)
+        try:
+            module.check(backbone, module.Options(), 16, 64)
+        except UsageError as error:
+            if error.code != "architecture-not-for-method":
+                raise
+        else:
+            return backbone
+    raise AssertionError("no tiny network can be trained; add one here")
+
+
 def check_objective(module, net, make_batches):
     """Its loss has a gradient for the backbone, which stays the one it was given; all other values are scalars."""
     options = check_options(module.Options)
-    assert module.VIEWS >= 1 and module.views(options).min_area <= 1
-    backbone = net(3 if module.SUPERVISED else 8)
-    objective = module.Objective(backbone, options, "multiclass").train()
-    assert isinstance(objective, nn.Module) and objective.backbone is backbone
-    assert list(inspect.signature(objective.forward).parameters) == [
-        "batch",
-        "step",
-    ]  # nn.Module has a forward of its own
-    values = objective(make_batches(module.VIEWS)[0], 0)
+    views = module.views(options)
+    assert views and all(one.augmentation.min_area <= 1 and 0 < one.share <= 1 for one in views)
+    backbone = net_for(module, net=net)
+    objective = module.Objective(backbone, small_options(module), "multiclass").train()
+    assert isinstance(objective, Trainable) and objective.backbone is backbone
+    assert list(inspect.signature(objective.forward).parameters) == ["batch", "step"]
+    objective.start(steps=20, epoch_steps=4, seed=0)
+    batch = make_batches(views)[0]
+    values = objective(batch, 0)
     values["loss"].backward()
     assert all(isinstance(value, torch.Tensor) and value.ndim == 0 for value in values.values())
-    assert all(parameter.grad is not None for parameter in objective.backbone.conv.parameters())
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in backbone.parameters())
+    teachers = {id(value) for part in objective.modules() if isinstance(part, Teacher) for value in part.parameters()}
+    for name, value in objective.named_parameters():
+        assert (id(value) in teachers) <= (not value.requires_grad), f"the optimizer would change the teacher's {name}"
+    objective.before_update(0)
+    objective.after_update(0)
+    pictures = objective.pictures(batch, 0)
+    assert pictures and all(images.ndim == 4 and images.shape[1] == 3 for images in pictures.values())
 
 
 def check_analysis(module):

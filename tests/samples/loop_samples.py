@@ -1,9 +1,10 @@
 """A short training plan and what tests of the loop compare."""
 
 import torch
+from contract_samples import net_for, small_options
 
 from medzoo.training.loop import Loop
-from medzoo.training.objectives import simclr, supervised
+from medzoo.training.objectives import method
 from medzoo.training.optimization.plan import TrainingPlan
 
 PLAN = TrainingPlan(
@@ -36,9 +37,11 @@ def fit(*given, **options):
 
 
 def objective_of(name, net):
-    if name == "simclr":
-        return simclr.Objective(net(8), simclr.Options(projection=8), "multiclass"), 2
-    return supervised.Objective(net(), supervised.Options(), "multiclass"), 1
+    """An objective of a tiny network and its views; `net(outputs)` makes the network where the method takes any."""
+    module = method(name)
+    options = small_options(module)
+    torch.manual_seed(0)
+    return module.Objective(net_for(module, net=net), options, "multiclass"), module.views(options)
 
 
 def same_weights(one, two):

@@ -28,6 +28,24 @@ class TinyNet(nn.Module):
         return self.head(self.drop(self.norm(self.conv(x)).relu().mean((2, 3))))
 
 
+def tiny_vit(outputs: int = 0, **options) -> nn.Module:
+    """A vision transformer with 16 patches, dropout and 16 features; no head unless `outputs` is 3."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    usual = {"img_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2, "drop_path_rate": 0.1}
+    return VisionTransformer(**{**usual, "num_classes": outputs if outputs == 3 else 0, **options})
+
+
+def tiny_swin(outputs: int = 0) -> nn.Module:
+    """A Swin transformer with 16 patches; no head unless `outputs` is 3."""
+    from timm.models.swin_transformer import SwinTransformer
+
+    return SwinTransformer(
+        img_size=16, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=2,
+        num_classes=outputs if outputs == 3 else 0,
+    )  # fmt: skip
+
+
 class TinySegmenter(nn.Module):
     """A segmentation network with what the tuner asks of one, and with everything that makes exact resume hard."""
 

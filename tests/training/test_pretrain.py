@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from contract_samples import small_options
 from expect import raises
 from safetensors.torch import load_file
 
@@ -33,9 +34,29 @@ def equal(one, two) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.fixture(scope="session")
+def tiny_vit_folder(tmp_path_factory):
+    """A checkpoint of timm's test_vit at 32 px, for methods that train no CNN."""
+    import timm
+
+    folder = tmp_path_factory.mktemp("vit") / "folder"
+    card = {
+        "name": "test_vit-noise",
+        "license": "apache-2.0",
+        "data": ["noise"],
+        "input": {"size": 32, "crop_pct": 1.0},
+    }
+    return medzoo.save(timm.create_model("test_vit", num_classes=0, img_size=32), folder, card=card)
+
+
 @pytest.mark.parametrize("name", list_methods())
-def test_every_method_leaves_a_folder_that_loads(tiny_hub, tmp_path, name):
-    folder = pretrain(options(tiny_hub, tmp_path / "run", method=name))
+def test_every_method_leaves_a_folder_that_loads(tiny_hub, tmp_path, name, tiny_vit_folder):
+    module, small = method(name), {}
+    try:
+        module.check(medzoo.load("lab/tiny", hub=str(tiny_hub)), module.Options(), 32, 64)
+    except UsageError:
+        small = {"checkpoint": str(tiny_vit_folder)}
+    folder = pretrain(options(tiny_hub, tmp_path / "run", method=name, **small), small_options(module))
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
         "options.toml", "status.json", "log.jsonl", "curves.png", "checkpoint",
     }  # fmt: skip
@@ -259,8 +280,14 @@ def test_every_option_arrives(tiny_hub, tmp_path, monkeypatch):
     views = {"min_area": 0.5, "flip": 0.1, "tone": 0.3, "blur": 0.4, "grey": 0.2}
     pretrain(made, Options(temperature=0.3, **views))
     assert {key: getattr(seen["plan"], key) for key in plan} == plan
-    batches, law = seen["batches"], seen["batches"].augmentation
-    assert (batches.seed, batches.batch_size, batches.size, batches.views, len(batches.data.ids)) == (4, 12, 32, 2, 24)
+    batches, law = seen["batches"], seen["batches"].views[0].augmentation
+    assert (batches.seed, batches.batch_size, batches.size, len(batches.views), len(batches.data.ids)) == (
+        4,
+        12,
+        32,
+        2,
+        24,
+    )
     assert (law.min_area, law.flip, law.blur, law.grey, law.tone) == (0.5, 0.1, 0.4, 0.2, 0.8)
     assert (law.brightness, law.contrast, law.saturation) == (0.3, 0.3, 0.3)
     assert seen["objective"].options.temperature == 0.3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from medzoo.data.rng import balanced_order, order
 from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
 from medzoo.data.transforms.random_params import draw
 from medzoo.errors import UsageError, WorkerError
+from medzoo.training.inputs.views import View
 
 Batch = dict[str, Any]
 AT_ONCE = 16  # images that are processed together, so that they fit into a core's cache; results do not depend on it
@@ -28,12 +29,12 @@ class Batches(Dataset):
 
     Args:
         data: decoded rows of the training split; batches of rows on a device are made there.
-        augmentation: the random changes of an image.
+        views: how the views of an image are made; an augmentation makes one. With one view, a batch has "image", with
+            more, "views".
         convention: the network's input convention.
         size: side of a view, pixels.
         batch_size: images per step over all processes.
         seed: the run's seed.
-        views: random views per image; with one, a batch has "image", with more, "views".
         rank: this process.
         world: processes of the launch; each gets an equal share of every batch.
         balanced: whether an epoch draws every class equally often, with repetition; one label per image only.
@@ -42,19 +43,18 @@ class Batches(Dataset):
     def __init__(
         self,
         data: Decoded,
-        augmentation: Augmentation,
+        views: Augmentation | Sequence[View],
         convention: InputConvention,
         *,
         size: int,
         batch_size: int,
         seed: int,
-        views: int = 1,
         rank: int = 0,
         world: int = 1,
         balanced: bool = False,
     ) -> None:
-        self.data, self.augmentation, self.convention = data, augmentation, convention
-        self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
+        self.data, self.views, self.convention = data, as_views(views), convention
+        self.size, self.seed, self.rank, self.world = size, seed, rank, world
         self.batch_size = min(batch_size, len(data.ids))
         if self.batch_size % world:
             raise UsageError(
@@ -91,18 +91,18 @@ class Batches(Dataset):
         """
         # memory for all views and masks, on the device of the rows
         device = on_device(data)
-        channels, square = self.convention.channels, (self.size, self.size)
-        views = [torch.empty((len(chosen), channels, *square), device=device) for _ in range(self.views)]
-        masked = self.views if data.masks is not None else 0
-        masks = [torch.empty((len(chosen), *square), dtype=torch.uint8, device=device) for _ in range(masked)]
+        shapes = [(len(chosen), self.convention.channels, *[one.side(self.size)] * 2) for one in self.views]
+        views = [torch.empty(shape, device=device) for shape in shapes]
+        masked = [] if data.masks is None else shapes
+        masks = [torch.empty((shape[0], *shape[2:]), dtype=torch.uint8, device=device) for shape in masked]
         # the CPU works in small groups of images, a device on the whole batch
         step = AT_ONCE if device is None or device.type == "cpu" else max(1, len(chosen))
         for first in range(0, len(chosen), step):
             part = slice(first, first + step)
             self._fill(data, chosen[part], indices[part], [out[part] for out in views], [out[part] for out in masks])
-        batch: Batch = {"image": views[0]} if self.views == 1 else {"views": views}
+        batch: Batch = {"image": views[0]} if len(views) == 1 else {"views": views}
         if masks:
-            batch |= {"mask": masks[0]} if self.views == 1 else {"masks": masks}
+            batch |= {"mask": masks[0]} if len(views) == 1 else {"masks": masks}
         labels = data.labels_of(chosen, seed=self.seed, epoch=self.epoch)
         return {**batch, "label": torch.from_numpy(labels), "index": indices}
 
@@ -115,24 +115,24 @@ class Batches(Dataset):
         masks: list[torch.Tensor],
     ) -> None:
         """Write the views of some rows, and their masks if they have any."""
-        augmentation = self.augmentation
         unit = to_unit(data.images[chosen], data.scale, self.convention.rule)
         row_masks = None if data.masks is None else _tensor(data.masks[chosen])
         shape = unit.shape[-2], unit.shape[-1]
-        for number, out in enumerate(views):
+        for number, (one, out) in enumerate(zip(self.views, views, strict=True)):
+            augmentation, size = one.augmentation, one.side(self.size)
             drawn = draw(
                 augmentation,
                 shape,
-                self.size,
+                size,
                 seed=self.seed,
                 epoch=self.epoch,
                 indices=indices,
                 stream=f"view{number}",
                 device=on_device(data),
             )
-            normalise(view(unit, augmentation, drawn, self.size), self.convention, out)
+            normalise(view(unit, augmentation, drawn, size), self.convention, out)
             if row_masks is not None:
-                masks[number].copy_(view_of_masks(row_masks, augmentation, drawn, self.size))
+                masks[number].copy_(view_of_masks(row_masks, augmentation, drawn, size))
 
     def from_step(self, first: int, workers: int) -> Iterator[Batch]:
         """The batches of the epoch from number `first` on.
@@ -164,6 +164,15 @@ class Batches(Dataset):
                 "memory. Saved states are kept: run the same command again with a smaller --num-workers (0 starts none).",
                 code="batch-worker-failed",
             ) from error
+
+
+def as_views(views: Augmentation | Sequence[View]) -> list[View]:
+    """The views of an image; an augmentation makes one.
+
+    Args:
+        views: one augmentation, or all views.
+    """
+    return [View(views)] if isinstance(views, Augmentation) else list(views)
 
 
 def worker_start() -> Literal["fork", "spawn"]:

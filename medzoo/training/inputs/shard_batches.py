@@ -21,7 +21,8 @@ from medzoo.data.shards.stream import ShardRow, ShardStream
 from medzoo.data.tasks.shards import policy_of
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import UsageError
-from medzoo.training.inputs.batches import Batch, Batches
+from medzoo.training.inputs.batches import Batch, Batches, as_views
+from medzoo.training.inputs.views import View
 from medzoo.training.options.shared import SharedOptions
 
 PREFIX = "shards:"
@@ -88,12 +89,12 @@ class StreamBatches(Batches):
 
     Args:
         task: the shards.
-        augmentation: the random changes of an image.
+        views: how the views of an image are made; an augmentation makes one.
         convention: the network's input convention.
-        size: side of a view, and of the rows that images are first resized to, pixels.
+        size: side of a view, pixels.
+        stored_size: side that images are first resized to, pixels; None takes `size`.
         batch_size: images per step over all processes.
         seed: the run's seed.
-        views: random views per image.
         rank: this process.
         world: processes of the launch.
     """
@@ -101,18 +102,19 @@ class StreamBatches(Batches):
     def __init__(
         self,
         task: StreamTask,
-        augmentation: Augmentation,
+        views: Augmentation | Sequence[View],
         convention: InputConvention,
         *,
         size: int,
         batch_size: int,
         seed: int,
-        views: int = 1,
         rank: int = 0,
         world: int = 1,
+        stored_size: int | None = None,
     ) -> None:
-        self.task, self.augmentation, self.convention = task, augmentation, convention
-        self.size, self.seed, self.views, self.rank, self.world = size, seed, views, rank, world
+        self.task, self.views, self.convention = task, as_views(views), convention
+        self.size, self.seed, self.rank, self.world = size, seed, rank, world
+        self._stored_size = stored_size or size
         self.stream = ShardStream(task.folder, seed=seed, batch_size=batch_size, rank=rank, world=world)
         self.batch_size, self.epoch = self.stream.batch_size, 0
         self.data = Decoded(np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64), [], [], 255.0, task.fingerprint)
@@ -153,7 +155,7 @@ class StreamBatches(Batches):
 
     def _decoded(self, row: ShardRow) -> np.ndarray:
         pixels = with_channels(decode_bytes(row.image, row.where), self.task.index.info.channels)
-        return to_row(pixels, self.size)
+        return to_row(pixels, self._stored_size)
 
     def _labels(self, rows: Sequence[ShardRow], numbers: np.ndarray) -> np.ndarray:
         """The labels, with the policy applied to uncertain ones."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from medzoo.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
-    from medzoo.data.transforms.apply import Augmentation
+    from medzoo.training.inputs.views import View
+    from medzoo.training.trainable import Trainable
 
 _FOLDER = Path(__file__).parent
 
@@ -22,44 +22,37 @@ class Objective(Protocol):
 
     Args:
         SUPERVISED: whether `forward` needs labels; then the backbone has one output for each class, else none.
-        VIEWS: 1: a batch has "image", a tensor (N,C,H,W); 2 or more: "views", a list of such tensors.
     """
 
     SUPERVISED: bool
-    VIEWS: int
 
     @property
     def Options(self) -> type[Any]:  # noqa: N802 - a class of the file
         """A frozen dataclass of `option(...)` fields with usable defaults; they become command-line options."""
 
-    def views(self, options: Any) -> Augmentation:  # noqa: ANN401 - the Options of the file
-        """The random changes of an image that make a view."""
+    def views(self, options: Any) -> list[View]:  # noqa: ANN401 - the Options of the file
+        """How the views of an image are made: with one, a batch has "image", with more, "views" in this order."""
 
-    def Objective(self, backbone: nn.Module, options: Any, kind: str) -> nn.Module:  # noqa: N802, ANN401
-        """The class of what is trained; its instances are Trainable.
+    def check(self, backbone: nn.Module, options: Any, size: int, batch_size: int) -> None:  # noqa: ANN401
+        """Refuse a training that this objective cannot do, before images are decoded.
+
+        Args:
+            backbone: a timm model.
+            options: Options of the file.
+            size: side of a view, pixels.
+            batch_size: images per step over all processes.
+
+        Raises:
+            UsageError: with the reason.
+        """
+
+    def Objective(self, backbone: nn.Module, options: Any, kind: str) -> Trainable:  # noqa: N802, ANN401
+        """The class of what is trained.
 
         Args:
             backbone: a timm model.
             options: Options of the file.
             kind: of the task, as in `TaskInfo`.
-        """
-
-
-class Trainable(Protocol):
-    """What the training loop calls: an `nn.Module` that holds the backbone and computes the loss.
-
-    Args:
-        backbone: the network that the checkpoint keeps; all else is dropped after training.
-    """
-
-    backbone: nn.Module
-
-    def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
-        """{"loss": a scalar with a gradient, and further scalars that are logged}.
-
-        Args:
-            batch: "image" or "views", and "label" where the objective is SUPERVISED.
-            step: of the optimizer, from 0.
         """
 
 
@@ -73,7 +66,7 @@ def list_methods() -> list[str]:
 
 
 def method(name: str) -> Objective:
-    """The module of a method: Options, Objective, views, SUPERVISED and VIEWS.
+    """The module of a method: Options, Objective, views, check and SUPERVISED.
 
     Raises:
         UnknownNameError: with the nearest names.

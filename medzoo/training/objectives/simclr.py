@@ -15,10 +15,12 @@ from torch import nn
 
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import gathered
+from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images
+from medzoo.training.trainable import Trainable, in_full
 
 SUPERVISED = False
-VIEWS = 2
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,10 @@ class Options:
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
 
 
-def views(options: Options) -> Augmentation:
+def views(options: Options) -> list[View]:
     """The paper's views; brightness, contrast and saturation change in four of five images."""
     strength = options.tone
-    return Augmentation(
+    augmentation = Augmentation(
         min_area=options.min_area,
         flip=options.flip,
         brightness=strength,
@@ -47,6 +49,13 @@ def views(options: Options) -> Augmentation:
         grey=options.grey,
         blur=options.blur,
     )
+    return [View(augmentation)] * 2
+
+
+def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
+    """An image is compared with the other images, so it needs at least one."""
+    needs_feature_vector("simclr", backbone)
+    needs_images("simclr", batch_size, 2, "each image is compared with the others")
 
 
 def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -61,7 +70,7 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
     >>> round(float(nt_xent(pair, pair, 1.0)), 4)
     0.5514
     """
-    both = F.normalize(torch.cat([first, second]).float(), dim=1)
+    both = F.normalize(in_full(torch.cat([first, second])), dim=1)
     similarity = both @ both.T / temperature
     similarity.fill_diagonal_(float("-inf"))
     count = len(first)
@@ -69,7 +78,7 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
     return F.cross_entropy(similarity, partner)
 
 
-class Objective(nn.Module):
+class Objective(Trainable):
     """A headless backbone with a two-layer projection head.
 
     Args:
@@ -79,8 +88,8 @@ class Objective(nn.Module):
     """
 
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
-        super().__init__()
-        self.backbone, self.options = backbone, options
+        super().__init__(backbone)
+        self.options = options
         width = int(backbone.num_features)  # type: ignore[arg-type]
         self.projector = nn.Sequential(
             nn.Linear(width, width, bias=False),
@@ -94,5 +103,5 @@ class Objective(nn.Module):
         first, second = batch["views"]
         # one pass over both views: they share batch statistics, as in most implementations on one device
         projected = self.projector(self.backbone(torch.cat([first, second])))
-        one, two = (gathered(part.float()) for part in projected.chunk(2))
+        one, two = (gathered(in_full(part)) for part in projected.chunk(2))
         return {"loss": nt_xent(one, two, self.options.temperature)}

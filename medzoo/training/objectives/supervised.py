@@ -10,11 +10,12 @@ from torch import nn
 
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import mean_over_processes
+from medzoo.training.inputs.views import View
 from medzoo.training.losses import TaskLoss
 from medzoo.training.options.fields import option
+from medzoo.training.trainable import Trainable, in_full
 
 SUPERVISED = True
-VIEWS = 1
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,16 @@ class Options:
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
 
 
-def views(options: Options) -> Augmentation:
+def views(options: Options) -> list[View]:
     """Random resized crop and flip, as ImageNet training has used since Szegedy et al. 2014."""
-    return Augmentation(min_area=options.min_area, flip=options.flip)
+    return [View(Augmentation(min_area=options.min_area, flip=options.flip))]
 
 
-class Objective(nn.Module):
+def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
+    """Every network with a head can be trained with labels."""
+
+
+class Objective(Trainable):
     """A loss between the outputs of the backbone's head and the labels.
 
     Args:
@@ -43,8 +48,8 @@ class Objective(nn.Module):
     """
 
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
-        super().__init__()
-        self.backbone, self.options, self.kind = backbone, options, kind
+        super().__init__(backbone)
+        self.options, self.kind = options, kind
         self.loss = TaskLoss(kind, label_smoothing=0.0 if kind == "multilabel" else options.label_smoothing)
 
     def terms(self, batch: dict[str, Any]) -> torch.Tensor:
@@ -53,7 +58,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with "image" (N,C,H,W) and "label" ((N,) int, or (N,K) float with NaN for unknown)."""
-        logits, label = self.backbone(batch["image"]).float(), batch["label"]
+        logits, label = in_full(self.backbone(batch["image"])), batch["label"]
         values = {"loss": self.loss(logits, label, batch["terms"] if "terms" in batch else self.terms(batch))}
         if self.kind != "multilabel":
             values["accuracy"] = (logits.argmax(1) == label).float().mean()

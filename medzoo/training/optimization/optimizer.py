@@ -91,6 +91,18 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("lr_scale", 1.0)
 
 
+def set_weight_decay(optimizer: torch.optim.Optimizer, weight_decay: float) -> None:
+    """Set the weight decay of a step in all groups that have any.
+
+    Args:
+        optimizer: from `make_optimizer`.
+        weight_decay: of weights of two or more dimensions.
+    """
+    for group in optimizer.param_groups:
+        if group["weight_decay"]:
+            group["weight_decay"] = weight_decay
+
+
 def check_optimizer(name: str) -> None:
     """Refuse an optimizer that cannot be created: the name is unknown, or a package that it needs is not installed.
 

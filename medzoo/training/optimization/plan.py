@@ -39,6 +39,7 @@ class TrainingPlan:
         ema: decay of a moving average of the weights, which is what validation sees; 0 is off.
         micro_batch_size: images of one forward pass; 0 computes the whole batch in one.
         compiled: whether the network is compiled (torch.compile).
+        final_weight_decay: at the last step, reached along half a cosine; None keeps it constant.
     """
 
     epochs: int
@@ -64,6 +65,7 @@ class TrainingPlan:
     ema: float = 0.0
     micro_batch_size: int = 0
     compiled: bool = False
+    final_weight_decay: float | None = None
 
     def schedule_of(self, epoch_steps: int) -> Schedule:
         """The learning rate of the steps after the frozen epochs.

@@ -27,7 +27,7 @@ class CropBatches(Batches):
             batches: of whole images.
         """
         return cls(
-            batches.data, batches.augmentation, batches.convention, size=batches.size, batch_size=batches.batch_size,
+            batches.data, batches.views, batches.convention, size=batches.size, batch_size=batches.batch_size,
             seed=batches.seed, rank=batches.rank, world=batches.world,
         )  # fmt: skip
 

@@ -26,11 +26,12 @@ from medzoo.training.segmentation.masks import classes_of
 from medzoo.training.segmentation.network import Segmenter
 from medzoo.training.segmentation.protocol_checks import check_protocol
 from medzoo.training.segmentation.sliding_window import slide
+from medzoo.training.trainable import Trainable
 
 IMAGES = 16  # that are segmented together in an evaluation
 
 
-class SegmentationObjective(nn.Module):
+class SegmentationObjective(Trainable):
     """The loss of a task on the masks that a network predicts.
 
     Args:
@@ -39,8 +40,8 @@ class SegmentationObjective(nn.Module):
     """
 
     def __init__(self, backbone: nn.Module, loss: SegmentationLoss) -> None:
-        super().__init__()
-        self.backbone, self.loss = backbone, loss
+        super().__init__(backbone)
+        self.loss = loss
         if loss.is_sum_over_images:  # the loop computes a batch in pieces only if the objective has `terms`
             self.terms = self._terms
 
@@ -113,7 +114,7 @@ class SegmentationTuner(FineTuner):
 
     def _objective(
         self, train: Decoded, validation: Decoded, score: Score | None, seed: int
-    ) -> tuple[nn.Module, Validate]:
+    ) -> tuple[Trainable, Validate]:
         """The loss of masks; the mean Dice per image on validation selects the epoch, so `score` is not used."""
         for split, rows in (("train", train), ("validation", validation)):
             check_masks(rows, self.classes, split)

@@ -18,6 +18,7 @@ EXTRAS = {
     "convert": "reading Keras (HDF5) weights",
     "medical": "DICOM and NIfTI images",
     "pretrain": "more pre-training methods",
+    "pretrain": "the pre-training methods whose losses are in lightly",
     "lora": "fine-tuning by low-rank changes (LoRA)",
     "trackers": "sending the log of a training to TensorBoard, trackio or Weights & Biases",
     "slurm": "tables on a Slurm cluster",

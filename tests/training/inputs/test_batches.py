@@ -72,7 +72,7 @@ def test_a_view_is_drawn_by_seed_epoch_and_row(rows, make_batches, epoch, rule):
         if rule == "per_image_minmax":
             unit = (unit - unit.min()) / (unit.max() - unit.min())
         drawn = views.augment(
-            unit, batches.augmentation, 16, seed=7, epoch=epoch, indices=np.array([row]), stream="view0"
+            unit, batches.views[0].augmentation, 16, seed=7, epoch=epoch, indices=np.array([row]), stream="view0"
         )
         assert (image - (drawn[0] - mean) / std).abs().max() < 1e-5
 
@@ -139,7 +139,7 @@ def test_a_batch_larger_than_the_data_is_the_data(rows, make_batches):
     assert len(batches) == 4 and batches.batch_size == 5
     from medzoo.training.inputs.batches import Batches
 
-    big = Batches(rows, batches.augmentation, batches.convention, size=16, batch_size=500, seed=0)
+    big = Batches(rows, batches.views, batches.convention, size=16, batch_size=500, seed=0)
     assert len(big) == 1 and len(big[0]["label"]) == len(rows.ids)
 
 

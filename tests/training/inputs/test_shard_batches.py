@@ -14,6 +14,7 @@ from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import DataContractError, UsageError
 from medzoo.training.inputs.batches import Batches
 from medzoo.training.inputs.shard_batches import StreamBatches, StreamTask
+from medzoo.training.inputs.views import View
 from medzoo.training.pretrain import PretrainOptions, pretrain
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
@@ -36,15 +37,16 @@ def folders(tmp_path_factory):
 
 def batches(folder, **options):
     task = StreamTask(str(folder))
-    usual = {"size": 20, "batch_size": 12, "seed": 0, "views": 2}
-    return StreamBatches(task, LAW, InputConvention(), **{**usual, **options})
+    usual = {"size": 20, "batch_size": 12, "seed": 0}
+    views = [View(LAW)] * options.pop("views", 2)
+    return StreamBatches(task, views, InputConvention(), **{**usual, **options})
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_batch_is_that_of_decoded_rows(folders, name):
     stream = batches(folders / name)
     rows = decoded(load_task(f"shards:{folders / name}"), "train", size=20)
-    made = Batches(rows, LAW, InputConvention(), size=20, batch_size=12, seed=0, views=2)
+    made = Batches(rows, [View(LAW)] * 2, InputConvention(), size=20, batch_size=12, seed=0)
     for epoch in (0, 4):
         stream.set_epoch(epoch)
         made.set_epoch(epoch)

@@ -77,8 +77,11 @@ def test_supervised_loss_by_hand(smoothing):
 
 def test_views_of_the_methods():
     """What each method may do to an image, written down."""
-    law = simclr.views(simclr.Options())
+    laws = [one.augmentation for one in simclr.views(simclr.Options())]
+    assert len(laws) == 2 and laws[0] == laws[1]
+    law = laws[0]
     assert (law.min_area, law.flip, law.tone, law.grey, law.blur) == (0.2, 0.5, 0.8, 0.2, 0.5)
     assert law.brightness == law.contrast == law.saturation == 0.4 and law.rotation == 0
-    law = method("supervised").views(Options(min_area=0.3, flip=0.25))
+    (one,) = method("supervised").views(Options(min_area=0.3, flip=0.25))
+    law = one.augmentation
     assert (law.min_area, law.flip, law.brightness, law.blur, law.rotation) == (0.3, 0.25, 0, 0, 0)

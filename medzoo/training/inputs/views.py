@@ -1,0 +1,31 @@
+"""The views of a training image: how each is changed at random, and its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medzoo.data.transforms.random_params import Augmentation
+
+
+@dataclass(frozen=True)
+class View:
+    """One random view of every training image.
+
+    Args:
+        augmentation: the random changes.
+        share: side of the view as a share of the training's size; small views of a part are cheaper.
+
+    >>> View(Augmentation(flip=0.5), share=96 / 224).side(224)
+    96
+    """
+
+    augmentation: Augmentation
+    share: float = 1.0
+
+    def side(self, size: int) -> int:
+        """Side of the view, pixels.
+
+        Args:
+            size: of the training, pixels.
+        """
+        return max(1, round(self.share * size))

@@ -1,0 +1,1 @@
+"""Parts that pre-training objectives share, and what is watched while they train."""

@@ -1,0 +1,53 @@
+"""A teacher: a copy of a network that follows it as a moving average and gets no gradient."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+
+class Teacher(nn.Module):
+    """A copy of a network whose weights are t = momentum * t + (1 - momentum) * w after each step.
+
+    Buffers are the copy's own: BatchNorm layers keep the running statistics of what the teacher sees. The copy is a part of the
+    objective, so saved states contain it.
+
+    Args:
+        student: the network; it is copied as it is.
+
+    >>> student = nn.Linear(1, 1)
+    >>> teacher = Teacher(student)
+    >>> before, _ = teacher.net.weight.clone(), student.weight.data.add_(1.0)
+    >>> teacher.follow(student, momentum=0.75)
+    >>> bool(torch.equal(teacher.net.weight, 0.75 * before + 0.25 * student.weight))
+    True
+    """
+
+    def __init__(self, student: nn.Module) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(student).requires_grad_(False)
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The outputs of the copy, without a gradient.
+
+        Args:
+            images: (N,C,H,W).
+        """
+        outputs: torch.Tensor = self.net(images)
+        return outputs
+
+    @torch.no_grad()
+    def follow(self, student: nn.Module, momentum: float) -> None:
+        """Move the weights towards those of the student.
+
+        Args:
+            student: the network, with the same parameters.
+            momentum: share of the old weights.
+        """
+        mine: Iterable[nn.Parameter] = self.net.parameters()
+        for own, value in zip(mine, student.parameters(), strict=True):
+            own.mul_(momentum).add_(value, alpha=1 - momentum)
