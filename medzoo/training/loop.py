@@ -199,8 +199,7 @@ class Loop:
 
     def _diverged(self, loss: float, batch: dict[str, Any], epoch: int, rate: float) -> None:
         """Write down the step and its images, keep a state for --replay, and stop."""
-        rows = [int(index) for index in batch["index"]]
-        ids = [str(self.batches.data.ids[row]) for row in rows] if hasattr(self.batches, "data") else rows
+        ids = self.batches.ids_of(batch["index"])
         if self.main:
             # on the CPU every loss is checked before it changes the weights: this state replays the very step
             if all(bool(value.isfinite().all()) for value in self.objective.parameters()):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.files.downloads import no_downloads
-from medzoo.data.task import Task
 from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
@@ -15,8 +14,8 @@ from medzoo.training import compute
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options.fields import check_values, worded
 from medzoo.training.options.names import slug, trained_name
-from medzoo.training.options.shared import open_task, task_identity
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.pretrain_run.images import TrainingImages, open_images
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.run_state.tracker import Tracker
 
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
-    from medzoo.data.decode_cache.decoded import Decoded
-    from medzoo.training.inputs.batches import Batches
-    from medzoo.training.inputs.shard_batches import StreamTask
     from medzoo.training.objectives import Objective
 
 
@@ -61,12 +57,13 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     options.check()
     module = find_method(options.method)
     check_values(method_options if method_options is not None else module.Options())
-    task = _open(options, labels=module.SUPERVISED)
-    if module.SUPERVISED and task.kind not in ("binary", "multiclass", "multilabel"):
+    images = open_images(options, labels=module.SUPERVISED)
+    if module.SUPERVISED and images.kind not in ("binary", "multiclass", "multilabel"):
         raise UsageError(
-            f"Method {options.method} needs class labels; task {task.name} is {task.kind}.", code="task-without-classes"
+            f"Method {options.method} needs class labels; task {images.name} is {images.kind}.",
+            code="task-without-classes",
         )
-    job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), task)
+    job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), images)
     run = job.run_folder()
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
@@ -97,28 +94,19 @@ def is_done(options: PretrainOptions, method_options: Any = None) -> bool:  # no
         with no_downloads():
             if options.checkpoint is not None:
                 identify(options.checkpoint, hub=options.hub)  # raises if the checkpoint is not on this machine
-            task = _open(options, labels=module.SUPERVISED)
-            return _PretrainJob(options, module, method_options or module.Options(), task).run_folder().done
+            images = open_images(options, labels=module.SUPERVISED)
+            return _PretrainJob(options, module, method_options or module.Options(), images).run_folder().done
     except MedzooError:
         return False
-
-
-def _open(options: PretrainOptions, *, labels: bool) -> Task | StreamTask:
-    """The task, or a stream of shards; without labels, all images of the user's own data are for training."""
-    if not options.task.startswith("shards:"):
-        return open_task(options, unlabelled=not labels)
-    from medzoo.training.inputs.shard_batches import open_stream
-
-    return open_stream(options)
 
 
 class _PretrainJob:
     """One pre-training: its base model, its resolved options, and its output."""
 
-    def __init__(self, options: PretrainOptions, module: Objective, chosen: Any, task: Task | StreamTask) -> None:  # noqa: ANN401
+    def __init__(self, options: PretrainOptions, module: Objective, chosen: Any, images: TrainingImages) -> None:  # noqa: ANN401
         from medzoo.training.inputs.input_transform import load_at_size
 
-        self.options, self.module, self.chosen, self.task = options, module, chosen, task
+        self.options, self.module, self.chosen, self.images = options, module, chosen, images
         given = {key: getattr(options, key) for key in DEFAULTS}
         self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
         self.precision_choice = checked(self.settings["precision"])
@@ -126,7 +114,7 @@ class _PretrainJob:
             self.precision_choice, options.device, began=compute.precision_to_keep(options.out, options.resume)
         )
         self.base = options.checkpoint or f"{options.architecture}-random"
-        classes = len(task.classes) if module.SUPERVISED else 0
+        classes = len(images.classes) if module.SUPERVISED else 0
         self.model, self.size = load_at_size(
             self.base, num_classes=classes, size=options.size, seed=options.seed, hub=options.hub,
             accept_license=options.accept_license,
@@ -139,15 +127,13 @@ class _PretrainJob:
         """Every resolved option that can change the weights, except the seed and the data."""
         names = ("method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip")
         own = {name: getattr(self.options, name) for name in names}
-        # options that came later are part of the identity only where they are used, so that older runs stay the same runs
-        own |= {name: value for name, value in self.options.later().items() if value}
-        return {**own, **self.settings, **asdict(self.chosen), "size": self.size}
+        return {**own, **self.options.later(), **self.settings, **asdict(self.chosen), "size": self.size}
 
     @property
     def name(self) -> str:
         """The result's name: --name, or base, method and data joined."""
         methods = [str(step["method"]) for step in self.receipt.lineage if step.get("method")]
-        data = self.options.data_name or self.task.name
+        data = self.options.data_name or self.images.name
         return self.options.name or trained_name(self.receipt.name, methods, self.options.method, data)
 
     def run_folder(self) -> RunFolder:
@@ -156,7 +142,7 @@ class _PretrainJob:
             "name": self.name,
             "base": self.receipt.sha256 or self.base,
             "seed": self.options.seed,
-            "task": task_identity(self.task, self.options, self.size),
+            "task": self.images.identity(self.size),
             **self.training,
             **compute.identity_of_processes(),
             **self.options.compiled(),
@@ -178,59 +164,30 @@ class _PretrainJob:
         settings = self.settings
         epochs = f"{settings['epochs']} epoch{'s' * (settings['epochs'] != 1)}"
         compute.announce(
-            run, site, checkpoint=compute.checkpoint_label(self.receipt), counts={"train": self._images}, notes=self._notes,
-            how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
+            run, site, checkpoint=compute.checkpoint_label(self.receipt), counts={"train": self.images.count},
+            notes=self.images.notes, how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
         )  # fmt: skip
         for text in compute.precision_warnings(site, kept=self.precision_choice == "auto"):
             warn(text)
 
-    @property
-    def _notes(self) -> list[str]:
-        """How the data were read, and the images that are not used for training."""
-        if not isinstance(self.task, Task):
-            return []
-        rest = [f"{table.num_rows:,} {split}" for split, table in self.task.tables.items() if split != "train"]
-        return [*self.task.notes, *([f"not trained on: {' + '.join(rest)} images"] if rest else [])]
-
     def decode(self) -> None:
         """Decode the training images, unless they are streamed."""
-        if isinstance(self.task, Task):
-            self._rows(self.task)
-
-    def _rows(self, task: Task) -> Decoded:
-        from medzoo.data.decode_cache.cache import decoded
-
-        return decoded(task, "train", size=self.options.stored_size or self.size)
-
-    def _batches(self, accelerator: Accelerator, run: RunFolder) -> Batches:
-        """The batches of this process, from decoded rows or from a stream."""
-        from medzoo.training.inputs.batches import Batches
-        from medzoo.training.inputs.device_placement import place_rows
-        from medzoo.training.inputs.input_transform import convention_of
-
-        options = self.options
-        views, convention = self.module.views(self.chosen), convention_of(self.model)
-        shared: dict[str, Any] = {
-            "size": self.size, "batch_size": self.settings["batch_size"], "seed": options.seed,
-            "rank": accelerator.process_index, "world": accelerator.num_processes,
-        }  # fmt: skip
-        if not isinstance(self.task, Task):
-            from medzoo.training.inputs.shard_batches import StreamBatches
-
-            return StreamBatches(self.task, views, convention, stored_size=options.stored_size, **shared)
-        rows = place_rows(self._rows(self.task), accelerator.device, options.data_on_device, run)
-        return Batches(rows, views, convention, **shared)
+        self.images.decode(self.options.stored_size or self.size)
 
     def train(self, run: RunFolder) -> None:
         """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
         from medzoo.training.accelerator import make_accelerator
+        from medzoo.training.inputs.input_transform import convention_of
         from medzoo.training.layers.joint_batch_norm import joint_batch_norm
         from medzoo.training.loop import Loop
         from medzoo.training.optimization.plan import TrainingPlan
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
-        batches = self._batches(accelerator, run)
+        views, convention = self.module.views(self.chosen), convention_of(self.model)
+        batches = self.images.batches(
+            views, convention, accelerator, run, size=self.size, batch_size=settings["batch_size"]
+        )
         plan = TrainingPlan(
             epochs=settings["epochs"],
             optimizer=options.optimizer,
@@ -244,22 +201,21 @@ class _PretrainJob:
             num_workers=options.num_workers,
             compiled=options.compile,
         )
-        objective = joint_batch_norm(self.module.Objective(self.model, self.chosen, self.task.kind))
+        objective = joint_batch_norm(self.module.Objective(self.model, self.chosen, self.images.kind))
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
         Loop(objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded).fit()
 
     def _score(self, accelerator: Accelerator) -> Callable[[], tuple[float, None]] | None:
-        if not self.module.SUPERVISED or self.task.kind == "multilabel" or not isinstance(self.task, Task):
-            return None  # a stream has no separate validation rows
-        if "validation" not in self.task.splits:
+        if not self.module.SUPERVISED or self.images.kind == "multilabel":
             return None
-        from medzoo.data.decode_cache.cache import decoded
+        validation = self.images.validation(self.size)
+        if validation is None:
+            return None
         from medzoo.data.decode_cache.device import place
         from medzoo.training.inputs.batches import evaluate_rows
         from medzoo.training.inputs.input_transform import convention_of
 
-        rows = decoded(self.task, "validation", size=self.size)
-        rows = place(rows, accelerator.device, self.options.data_on_device)
+        rows = place(validation, accelerator.device, self.options.data_on_device)
 
         def accuracy() -> tuple[float, None]:
             self.model.eval()
@@ -273,28 +229,24 @@ class _PretrainJob:
     @property
     def _batch_size(self) -> int:
         """Images per step over all processes: a batch is never larger than the data."""
-        return min(self.settings["batch_size"], self._images)
-
-    @property
-    def _images(self) -> int:
-        return len(self.task.splits["train"]) if isinstance(self.task, Task) else self.task.images
+        return min(self.settings["batch_size"], self.images.count)
 
     def save(self, run: RunFolder) -> None:
         """Write the checkpoint folder and the curves of the run."""
         if not is_main_process():
             return
-        from medzoo.training.pretraining.result import save_checkpoint
+        from medzoo.training.pretrain_run.result import save_checkpoint
         from medzoo.training.run_state.plot_curves import draw_curves
 
         step = {
             "method": self.options.method,
-            "data": self.options.data_name or slug(self.task.name),
-            "images": self._images,
+            "data": self.options.data_name or slug(self.images.name),
+            "images": self.images.count,
             "epochs": self.settings["epochs"],
         }
-        classes = list(self.task.classes) if self.module.SUPERVISED else []
+        classes = list(self.images.classes) if self.module.SUPERVISED else []
         save_checkpoint(
             self.model, run.checkpoint, name=self.name, license=self.options.license, size=self.size, step=step,
-            hyperparameters={**self.training, "seed": self.options.seed}, classes=classes, kind=self.task.kind,
+            hyperparameters={**self.training, "seed": self.options.seed}, classes=classes, kind=self.images.kind,
         )  # fmt: skip
         draw_curves(run)

@@ -87,10 +87,13 @@ class PretrainOptions(SharedOptions, TrainerOptions):
     )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
 
-    def later(self) -> dict[str, float | int | None]:
-        """The options that can change the weights and were added after the first version; unset ones are None or 0."""
-        names = ("final_weight_decay", "final_learning_rate", "stored_size")
-        return {name: getattr(self, name) for name in names}
+    def later(self) -> dict[str, float | int]:
+        """The used ones of the options that can change the weights and were added after the first version.
+
+        Unused ones are not part of a run's identity, so that older runs stay the same runs.
+        """
+        unused = {"final_weight_decay": None, "final_learning_rate": 0.0, "stored_size": None}
+        return {name: getattr(self, name) for name, value in unused.items() if getattr(self, name) != value}
 
     def check(self) -> None:
         """Refuse options that cannot run, before anything is loaded."""

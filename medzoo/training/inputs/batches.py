@@ -81,6 +81,14 @@ class Batches(Dataset):
         chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
         return self.batch_of(self.data, chosen, chosen)
 
+    def ids_of(self, indices: np.ndarray) -> list[str]:
+        """The ids of the images of a batch.
+
+        Args:
+            indices: the batch's "index".
+        """
+        return [str(self.data.ids[int(row)]) for row in indices]
+
     def batch_of(self, data: Decoded, chosen: np.ndarray, indices: np.ndarray) -> Batch:
         """Some rows as a batch.
 

@@ -149,6 +149,14 @@ class StreamBatches(Batches):
         )
         return self.batch_of(data, np.arange(len(rows)), numbers)
 
+    def ids_of(self, indices: np.ndarray) -> list[str]:
+        """The numbers of the images of a batch, in the order of the index of the shards: ids are in the shards only.
+
+        Args:
+            indices: the batch's "index".
+        """
+        return [str(int(row)) for row in indices]
+
     @cached_property
     def _colour(self) -> bool:
         return self.task.index.colour("train")

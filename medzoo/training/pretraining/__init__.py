@@ -1,1 +1,1 @@
-"""Parts that pre-training objectives share, and what is watched while they train."""
+"""Parts that pre-training objectives share: teachers, masks, checks of what they need."""

@@ -17,7 +17,6 @@ EXTRAS = {
     "recipes": "pre-training, fine-tuning, probing, tables",
     "convert": "reading Keras (HDF5) weights",
     "medical": "DICOM and NIfTI images",
-    "pretrain": "more pre-training methods",
     "pretrain": "the pre-training methods whose losses are in lightly",
     "lora": "fine-tuning by low-rank changes (LoRA)",
     "trackers": "sending the log of a training to TensorBoard, trackio or Weights & Biases",

@@ -1,0 +1,79 @@
+"""A pre-training on several data sets: the file, what it refuses, and the folder that comes out."""
+
+import pytest
+from expect import raises
+
+import medzoo
+from medzoo.errors import UsageError
+from medzoo.training.pretrain import PretrainOptions, pretrain
+
+OCT, CT = (
+    "phantom_oct,n=12,n_validation=4,n_test=4,image_size=32",
+    "phantom_ct,n=12,n_validation=4,n_test=4,image_size=32",
+)
+
+
+def options(tiny_hub, tmp_path, text, **changes):
+    file = tmp_path / "mix.toml"
+    file.write_text(text)
+    usual = {
+        "method": "simclr", "checkpoint": "lab/tiny", "hub": str(tiny_hub), "task": f"mix:{file}", "size": 32, "epochs": 1,
+        "batch_size": 8, "precision": "fp32", "out": str(tmp_path / "run"), "license": "apache-2.0", "device": "cpu",
+    }  # fmt: skip
+    return PretrainOptions(**{**usual, **changes})
+
+
+def mix(*weights):
+    rows = [f'[[source]]\ntask = "{task}"\n' for task in (OCT, CT)]
+    return "\n".join(
+        row + (f"weight = {weight}\n" if weight else "") for row, weight in zip(rows, weights, strict=True)
+    )
+
+
+def test_the_folder_names_both_data_sets(tiny_hub, tmp_path):
+    folder = pretrain(options(tiny_hub, tmp_path, mix(1, 3), data_name="both"))
+    step = dict(medzoo.load(str(folder)).load_receipt.lineage[-1])
+    assert step["data"] == "both" and step["images"] == 2 * len(medzoo.load_task(OCT).splits["train"])
+    assert "mix.toml" in (folder / "options.toml").read_text()
+
+
+def test_other_weights_are_another_run(tiny_hub, tmp_path):
+    from medzoo.errors import RunFolderError
+
+    pretrain(options(tiny_hub, tmp_path, mix(1, 3)))
+    with raises(RunFolderError, "folder-of-other-run"):
+        pretrain(options(tiny_hub, tmp_path, mix(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (mix(1, -1), "mix-weight"), (mix(1, 0.0001).replace("0.0001", "0"), "mix-weight"), (mix(1, "nan"), "mix-weight"),
+        (mix(1, "true"), "mix-weight"), (mix(1, None), "mix-weight"), (mix(1, '"much"'), "mix-weight"),
+        ("", "mix-without-sources"), (f'[[source]]\ntask = "{OCT}"', "mix-without-sources"), ("source = 3", "mix-without-sources"),
+        (mix(1, 1) + "\nseed = 3", "mix-key-unknown"), (mix(1, 1).replace(OCT, "shards:x"), "mix-source"),
+        (mix(1, 1).replace("task", "tasks"), "mix-key-unknown"), ("[[source", "toml-invalid"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_says_what_is_wrong(tiny_hub, tmp_path, text, code):
+    with raises(UsageError, code):
+        pretrain(options(tiny_hub, tmp_path, text))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"fraction": 0.5}, {"root": "."}, {"fold": 1}, {"groups": "none"}])
+def test_options_of_one_data_set_are_refused(tiny_hub, tmp_path, changes):
+    with raises(UsageError, "option-not-for-mix"):
+        pretrain(options(tiny_hub, tmp_path, mix(1, 1), **changes))
+
+
+def test_one_head_cannot_learn_two_sets_of_classes(tiny_hub, tmp_path):
+    with raises(UsageError, "mix-of-other-classes"):
+        pretrain(options(tiny_hub, tmp_path, mix(1, 1), method="supervised"))
+
+
+def test_supervised_on_two_parts_of_the_same_classes(tiny_hub, tmp_path):
+    folder = pretrain(
+        options(tiny_hub, tmp_path, mix(1, 1).replace(CT, OCT.replace("n=12", "n=16")), method="supervised")
+    )
+    assert medzoo.load(str(folder), num_classes="pretrained").num_classes == 4
