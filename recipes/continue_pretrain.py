@@ -14,15 +14,19 @@ import sys
 from medzoo.errors import UsageError
 from medzoo.recipe_args import parse, peek, run_main
 from medzoo.training.objectives import method
+from medzoo.training.options.pretrain_protocol import with_protocol
 from medzoo.training.pretrain import default_words, pretrain
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, PretrainOptions
 
 
 def main() -> None:
     """Parse the options (including those of the method), train, print where the checkpoint is."""
-    chosen = peek(sys.argv[1:], "method")
+    given = with_protocol(sys.argv[1:], peek(sys.argv[1:], "protocol"))
+    chosen = peek(given, "method")
     types = [PretrainOptions, method(chosen).Options] if chosen else [PretrainOptions]
-    options, *method_options = parse(types, __doc__, without=NOT_FROM_CHECKPOINT, defaults=lambda _: default_words())
+    options, *method_options = parse(
+        types, __doc__, given, without=NOT_FROM_CHECKPOINT, defaults=lambda _: default_words()
+    )
     if not options.checkpoint:
         raise UsageError(
             "--checkpoint is missing. To start from random weights, use recipes/pretrain.py.", code="checkpoint-missing"

@@ -13,6 +13,7 @@ from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.errors import UnknownNameError, UsageError
 from medzoo.precision import Precision
 from medzoo.training.options.fields import check_values
+from medzoo.training.options.pretrain_protocol import read_pretrain_protocol
 from medzoo.training.options.protocol import chosen_precision
 from medzoo.training.pretrain_options import PretrainOptions
 
@@ -67,6 +68,10 @@ def pretrain_options(suite: Suite, step: Mapping[str, Any], places: Places) -> t
     # "auto" was resolved once for the whole suite
     if step.get("precision") == "auto":
         step = {key: value for key, value in step.items() if key != "precision"}
+
+    # the settings of a protocol, which the step's own options override
+    if step.get("protocol") is not None:
+        step = {**read_pretrain_protocol(str(step["protocol"])), **step}
 
     # each key is an option of pre-training, of the method, or of both
     name = str(step["name"])

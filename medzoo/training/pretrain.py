@@ -181,6 +181,7 @@ class _PretrainJob:
         from medzoo.training.layers.joint_batch_norm import joint_batch_norm
         from medzoo.training.loop import Loop
         from medzoo.training.optimization.plan import TrainingPlan
+        from medzoo.training.pretrain_run.gram import GramAnchored
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
@@ -201,7 +202,10 @@ class _PretrainJob:
             num_workers=options.num_workers,
             compiled=options.compile,
         )
-        objective = joint_batch_norm(self.module.Objective(self.model, self.chosen, self.images.kind))
+        objective = self.module.Objective(self.model, self.chosen, self.images.kind)
+        if options.gram_weight:
+            objective = GramAnchored(objective, options.gram_weight, options.gram_start)
+        joint_batch_norm(objective)
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
         Loop(objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded).fit()
 

@@ -8,6 +8,7 @@ from medzoo.errors import UsageError
 from medzoo.training.objectives import list_methods
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options.names import LONGEST_NAME
+from medzoo.training.options.pretrain_protocol import list_pretrain_protocols, pretrain_protocol_file
 from medzoo.training.options.shared import (
     DATA,
     OUTPUT,
@@ -25,6 +26,8 @@ from medzoo.training.run_state.tracker import check_tracker
 NOT_FROM_RANDOM = {
     "checkpoint": "it starts from random weights; recipes/continue_pretrain.py continues from a checkpoint",
     "hub": "it starts from random weights, which are not in a hub",
+    "gram_weight": "it starts from random weights, which cannot be an anchor",
+    "gram_start": "it starts from random weights, which cannot be an anchor",
     "accept_license": "it starts from random weights, which have no licence",
 }
 NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain.py starts from random weights"}
@@ -40,6 +43,12 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         section=RUN,
         metavar="NAME",
         required=True,
+    )
+    protocol: str | None = option(
+        "settings of a study, or defaults for a method; typed options win: "
+        f"{', '.join(list_pretrain_protocols())}, or a .toml file",
+        section=RUN,
+        metavar="NAME",
     )
     architecture: str | None = option(
         "architecture to start with random weights, for example resnet50", section=RUN, metavar="NAME", required=True
@@ -85,6 +94,21 @@ class PretrainOptions(SharedOptions, TrainerOptions):
     gradient_clip: float = option(
         "largest norm of the gradient, 0 for none", 1.0, section=TRAINING, metavar="X", least=0
     )
+    gram_weight: float = option(
+        "weight of Gram anchoring: keeps the similarities between patches near those of the checkpoint; 0 is off",
+        0.0,
+        section=TRAINING,
+        metavar="X",
+        least=0,
+    )
+    gram_start: float = option(
+        "share of the training after which Gram anchoring begins",
+        0.0,
+        section=TRAINING,
+        metavar="SHARE",
+        least=0,
+        most=0.99,
+    )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
 
     def later(self) -> dict[str, float | int]:
@@ -92,7 +116,8 @@ class PretrainOptions(SharedOptions, TrainerOptions):
 
         Unused ones are not part of a run's identity, so that older runs stay the same runs.
         """
-        unused = {"final_weight_decay": None, "final_learning_rate": 0.0, "stored_size": None}
+        unused: dict[str, float | None] = {"final_weight_decay": None, "final_learning_rate": 0.0, "stored_size": None}
+        unused |= {"gram_weight": 0.0, "gram_start": 0.0}
         return {name: getattr(self, name) for name, value in unused.items() if getattr(self, name) != value}
 
     def check(self) -> None:
@@ -101,10 +126,19 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         if not self.method:
             raise UsageError(f"--method is missing: {' or '.join(list_methods())}.", code="method-missing")
         find_method(self.method)
+        if self.protocol is not None:
+            pretrain_protocol_file(self.protocol)
         if bool(self.architecture) == bool(self.checkpoint):
             raise UsageError(
                 "Give either --architecture (random weights) or --checkpoint (continue from it).",
                 code="architecture-or-checkpoint",
+            )
+        if self.gram_start and not self.gram_weight:
+            raise UsageError("--gram-start without --gram-weight has no effect.", code="gram-start-without-weight")
+        if self.architecture and self.gram_weight:
+            raise UsageError(
+                "--gram-weight keeps a network near the checkpoint that it continues from; recipes/pretrain.py starts from random weights.",
+                code="gram-without-checkpoint",
             )
         if not self.out:
             raise UsageError("--out is missing: the folder of the run.", code="out-missing")

@@ -24,8 +24,9 @@ _WORD = re.compile(r"=\s*(?!(?:true|false|inf|nan)\s*(?:,|$))([A-Za-z_][\w.-]*)\
 
 
 def list_protocols() -> list[str]:
-    """Protocols that ship with medzoo."""
-    return sorted(path.stem for path in (paths.data_dir("recipes") / "protocols").glob("*.toml"))
+    """Protocols of evaluations that ship with medzoo; those of pre-trainings are in `pretrain_protocol`."""
+    names = (path.stem for path in (paths.data_dir("recipes") / "protocols").glob("*.toml"))
+    return sorted(name for name in names if not name.startswith("pretrain_"))
 
 
 def _table(name: str, mode: Mode, task: str | None = None, kind: str | None = None) -> tuple[Path, str, dict[str, Any]]:

@@ -45,14 +45,30 @@ class TokenNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, T, D) tokens of normalised images (B, channels, H, W); patches row by row."""
         given = self.network.forward_features(images)
-        if not isinstance(given, torch.Tensor) or given.ndim not in (3, 4):
-            shape = tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
-            raise _without_tokens(self.network, f"its features are {shape}")
-        if given.ndim == 4:
-            last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
-            return given.flatten(1, 2) if last else given.flatten(2).transpose(1, 2)
-        patches = given[:, self.prefix :]
+        patches = patch_tokens(self.network, given)
         return torch.cat([given[:, :1], patches], 1) if self.has_class_token else patches
+
+
+def patch_tokens(network: nn.Module, features: object) -> torch.Tensor:
+    """The patch tokens of a transformer, or the positions of a feature map, row by row.
+
+    Args:
+        network: a timm model.
+        features: from its `forward_features`.
+
+    Returns:
+        (B, T, D).
+
+    Raises:
+        UsageError: if the features are neither tokens nor maps.
+    """
+    if not isinstance(features, torch.Tensor) or features.ndim not in (3, 4):
+        shape = tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
+        raise _without_tokens(network, f"its features are {shape}")
+    if features.ndim == 4:
+        last = getattr(network, "output_fmt", "NCHW") == "NHWC"
+        return features.flatten(1, 2) if last else features.flatten(2).transpose(1, 2)
+    return features[:, int(getattr(network, "num_prefix_tokens", 0) or 0) :]
 
 
 class LayerNetwork(nn.Module):
