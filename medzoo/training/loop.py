@@ -43,6 +43,7 @@ class Loop:
             or None.
         keep_best: keep the best epoch's backbone in `Fitted.best`; without it the values are only logged.
         worded: formats a score, with the name of its metric.
+        watch: called in the main process with the number of a finished epoch; gives values to log, which change nothing.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class Loop:
         validate: Validate | None = None,
         keep_best: bool = True,
         worded: Callable[[float], str] = "score {:.4f}".format,
+        watch: Callable[[int], dict[str, float]] | None = None,
     ) -> None:
         self.objective, self.batches, self.plan, self.run = objective, batches, plan, run
         self.accelerator, self.validate, self.keep_best, self.worded = accelerator, validate, keep_best, worded
-        self.main = accelerator.is_main_process
+        self.main, self.watch = accelerator.is_main_process, watch
         self.epoch_steps = len(batches)
         self.schedule = plan.schedule_of(self.epoch_steps)
         self.steps, self.step = self.epoch_steps * plan.epochs, 0
@@ -93,7 +95,8 @@ class Loop:
         while self.step < self.steps and not self.fitted.history.stops:
             epoch = self._start_epoch()
             # a resumed epoch continues at the batch after the saved step
-            for batch in self.batches.from_step(self.step - epoch * self.epoch_steps, self.plan.num_workers):
+            first = self.step - epoch * self.epoch_steps
+            for batch in progress.batches(self.batches.from_step(first, self.plan.num_workers)):
                 progress.step(self._train(batch, epoch))
                 if self.step % self.epoch_steps == 0:
                     break  # validate the epoch before a stop, so that no epoch is validated twice
@@ -214,6 +217,10 @@ class Loop:
 
     def _validate(self, epoch: int) -> None:
         """Validate after an epoch, and of the best epoch so far, copy the backbone's weights."""
+        if self.watch is not None:
+            share_buffers(self.objective)
+            if self.main and (measured := self.watch(epoch)):
+                self.run.log({"step": self.step, "epoch": epoch, **measured})
         if self.validate is None:
             return
         backbone: Any = self.objective.backbone

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.files.downloads import no_downloads
+from medzoo.data.task_registry import load_task
 from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
+    from medzoo.data.task import Task
     from medzoo.training.objectives import Objective
 
 
@@ -65,6 +67,8 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
         )
     job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), images)
     run = job.run_folder()
+    if options.watch is not None:
+        job.watched = load_task(options.watch, root=options.watch_root)
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
         site = compute.settle(run, job.settings["precision"], options.device)
@@ -120,6 +124,7 @@ class _PretrainJob:
             accept_license=options.accept_license,
         )  # fmt: skip
         self.receipt: Any = self.model.load_receipt
+        self.watched: Task | None = None
         module.check(self.model, chosen, self.size, self._batch_size)
 
     @property
@@ -182,6 +187,7 @@ class _PretrainJob:
         from medzoo.training.loop import Loop
         from medzoo.training.optimization.plan import TrainingPlan
         from medzoo.training.pretrain_run.gram import GramAnchored
+        from medzoo.training.pretrain_run.observe import draw_what_was_seen, make_watch
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
@@ -207,7 +213,15 @@ class _PretrainJob:
             objective = GramAnchored(objective, options.gram_weight, options.gram_start)
         joint_batch_norm(objective)
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
-        Loop(objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded).fit()
+        watch = make_watch(
+            self.model, batches, options, self.watched, size=self.size, images=self.images.count, epochs=plan.epochs
+        )
+        loop = Loop(
+            objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded, watch=watch
+        )
+        loop.fit()
+        if accelerator.is_main_process:
+            draw_what_was_seen(objective, batches, run.path / "pictures.png")
 
     def _score(self, accelerator: Accelerator) -> Callable[[], tuple[float, None]] | None:
         if not self.module.SUPERVISED or self.images.kind == "multilabel":
@@ -249,8 +263,10 @@ class _PretrainJob:
             "epochs": self.settings["epochs"],
         }
         classes = list(self.images.classes) if self.module.SUPERVISED else []
+        last = {key: value for row in run.rows() for key, value in row.items() if key in ("feature_spread", "rank_me")}
         save_checkpoint(
             self.model, run.checkpoint, name=self.name, license=self.options.license, size=self.size, step=step,
             hyperparameters={**self.training, "seed": self.options.seed}, classes=classes, kind=self.images.kind,
+            measured=last,
         )  # fmt: skip
         draw_curves(run)

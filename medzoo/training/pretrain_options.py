@@ -94,6 +94,21 @@ class PretrainOptions(SharedOptions, TrainerOptions):
     gradient_clip: float = option(
         "largest norm of the gradient, 0 for none", 1.0, section=TRAINING, metavar="X", least=0
     )
+    watch: str | None = option(
+        "task whose kNN and linear probes are logged while the network trains (their macro AUROC on its validation split)",
+        section=OUTPUT,
+        metavar="TASK",
+        shown="none",
+    )
+    watch_root: str | None = option("folder of that data set, where the task needs one", section=OUTPUT, metavar="DIR")
+    watch_every: int = option(
+        "epochs between two measurements of the features; 0: so many that they take about 5 % of the time",
+        0,
+        section=OUTPUT,
+        metavar="N",
+        least=0,
+        most=100_000,
+    )
     gram_weight: float = option(
         "weight of Gram anchoring: keeps the similarities between patches near those of the checkpoint; 0 is off",
         0.0,
@@ -137,7 +152,8 @@ class PretrainOptions(SharedOptions, TrainerOptions):
             raise UsageError("--gram-start without --gram-weight has no effect.", code="gram-start-without-weight")
         if self.architecture and self.gram_weight:
             raise UsageError(
-                "--gram-weight keeps a network near the checkpoint that it continues from; recipes/pretrain.py starts from random weights.",
+                "--gram-weight keeps a network near the checkpoint that it continues from, and this training starts from "
+                "random weights.",
                 code="gram-without-checkpoint",
             )
         if not self.out:

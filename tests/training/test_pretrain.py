@@ -58,7 +58,7 @@ def test_every_method_leaves_a_folder_that_loads(tiny_hub, tmp_path, name, tiny_
         small = {"checkpoint": str(tiny_vit_folder)}
     folder = pretrain(options(tiny_hub, tmp_path / "run", method=name, **small), small_options(module))
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
-        "options.toml", "status.json", "log.jsonl", "curves.png", "checkpoint",
+        "options.toml", "status.json", "log.jsonl", "curves.png", "pictures.png", "checkpoint",
     }  # fmt: skip
     model = medzoo.load(str(folder))
     assert model(torch.rand(2, 3, 32, 32)).ndim == 2

@@ -8,6 +8,7 @@ import numpy as np
 
 from medzoo.data.decode_cache.rows import RowArray
 from medzoo.data.label_policy import LabelPolicy, draw_soft
+from medzoo.data.rng import permutation
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,21 @@ class Decoded:
         if self.policy is None or self.uncertain is None:
             return labels
         return draw_soft(labels, self.uncertain[rows], self.policy, seed=seed, epoch=epoch, indices=rows)
+
+    def some(self, count: int, seed: int) -> Decoded:
+        """A random part of the rows, in memory, in their order; labels without a policy, and no masks.
+
+        Args:
+            count: the most rows of the part.
+            seed: of the draw.
+        """
+        chosen = np.sort(permutation("some", seed, 0, len(self.ids))[:count])
+        ids, groups = ([names[row] for row in chosen] for names in (self.ids, self.groups))
+        return Decoded(
+            self.images[chosen],
+            np.asarray(self.labels)[chosen],
+            ids,
+            groups,
+            self.scale,
+            f"{self.sha256}-some-{count}-{seed}",
+        )

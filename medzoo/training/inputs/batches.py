@@ -81,6 +81,14 @@ class Batches(Dataset):
         chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
         return self.batch_of(self.data, chosen, chosen)
 
+    def sample(self, count: int) -> list[Decoded]:
+        """Some images of the data, the same in every process and in a resumed run, for measurements.
+
+        Args:
+            count: the most images.
+        """
+        return [self.data.some(count, self.seed)]
+
     def ids_of(self, indices: np.ndarray) -> list[str]:
         """The ids of the images of a batch.
 

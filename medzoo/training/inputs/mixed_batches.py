@@ -100,6 +100,15 @@ class MixedBatches(Batches):
         views = zip(*(part["views"] for part in made), strict=True)
         return {**batch, "views": [torch.cat(view)[back] for view in views]}
 
+    def sample(self, count: int) -> list[Decoded]:
+        """Some images of every data set, in its share of an epoch.
+
+        Args:
+            count: the most images.
+        """
+        wanted = shares(self.counts, count)
+        return [source.some(max(2, part), self.seed) for source, part in zip(self.sources, wanted, strict=True)]
+
     def ids_of(self, indices: np.ndarray) -> list[str]:
         """The ids of the images of a batch.
 

@@ -129,6 +129,21 @@ class StreamBatches(Batches):
         return len(self.stream)
 
     def __getitem__(self, number: int) -> Batch:
+        data, numbers = self._rows(number)
+        return self.batch_of(data, np.arange(len(numbers)), numbers)
+
+    def sample(self, count: int) -> list[Decoded]:
+        """The images of the first batches of an epoch, of this process.
+
+        Args:
+            count: the most images.
+        """
+        self.set_epoch(0)
+        batches = min(len(self), -(-count * self.world // self.batch_size))
+        return [self._rows(number)[0] for number in range(batches)]
+
+    def _rows(self, number: int) -> tuple[Decoded, np.ndarray]:
+        """The decoded images of a batch, and their numbers in the index."""
         rows = self.stream.rows(number)
         if get_worker_info() is None:  # only this process makes batches; decoders release the GIL, so threads help
             with ThreadPoolExecutor(usable_cores()) as pool:
@@ -147,7 +162,7 @@ class StreamBatches(Batches):
             float(np.iinfo(dtype).max),
             self.task.fingerprint,
         )
-        return self.batch_of(data, np.arange(len(rows)), numbers)
+        return data, numbers
 
     def ids_of(self, indices: np.ndarray) -> list[str]:
         """The numbers of the images of a batch, in the order of the index of the shards: ids are in the shards only.

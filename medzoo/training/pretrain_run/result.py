@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medzoo.progress import warn
+from medzoo.training.pretrain_run.health import is_collapsed
+from medzoo.zoo.folder.facts import COLLAPSED, COLLAPSED_NOTE
+
 
 def save_checkpoint(
     model: Any,  # noqa: ANN401 - a timm model with its receipt
@@ -18,6 +22,7 @@ def save_checkpoint(
     hyperparameters: Mapping[str, Any],
     classes: Sequence[str] = (),
     kind: str = "",
+    measured: Mapping[str, float] | None = None,
 ) -> Path:
     """Write a trained network as a folder that `medzoo.load` reads.
 
@@ -31,6 +36,7 @@ def save_checkpoint(
         hyperparameters: every resolved option.
         classes: labels of the head; none without a head.
         kind: of the task.
+        measured: the last values of the features, by which a collapsed network is marked.
     """
     from medzoo.zoo.folder.read_write import save
 
@@ -44,6 +50,10 @@ def save_checkpoint(
         "hyperparameters": dict(hyperparameters),
         "input": {"size": size, "crop_pct": 1.0, "interpolation": "bilinear"},
     }
+    if is_collapsed(measured or {}):
+        card["hyperparameters"][COLLAPSED] = True
+        card["note"] = COLLAPSED_NOTE
+        warn(f"{name}: {COLLAPSED_NOTE} Another learning rate, batch size or method may prevent it.")
     if classes:
         card["labels"] = list(classes)
         if kind == "multilabel":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from medzoo import progress
 
 if TYPE_CHECKING:
     import torch
+
+
+Batch = TypeVar("Batch")
 
 
 class TrainingProgress:
@@ -38,7 +42,7 @@ class TrainingProgress:
         self.epochs, self.batch_size, self.scores, self.worded = epochs, batch_size, scores, worded
         self._steps = progress.Steps(title, epoch_steps * epochs, "step", done=step)
         self._total: torch.Tensor | None = None  # sum of the epoch's losses, on the device
-        self._counted, self._since = 0, 0.0
+        self._counted, self._since, self._waited = 0, 0.0, 0.0
         if step:
             total = f"{epoch_steps * epochs:,} steps (epoch {min(step // epoch_steps + 1, epochs)} of {epochs})"
             self._steps.line(f"continues after {step:,} of {total}{self._score()}")
@@ -54,7 +58,24 @@ class TrainingProgress:
 
     def _speed(self) -> str:
         seconds = self._steps.seconds - self._since
-        return f", {self._counted * self.batch_size / seconds:,.0f} images/s" if seconds > 0 else ""
+        if seconds <= 0:
+            return ""
+        waited = f", {self._waited / seconds:.0%} waiting for images" if self._waited > 0.05 * seconds else ""
+        return f", {self._counted * self.batch_size / seconds:,.0f} images/s{waited}"
+
+    def batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches; the time until each arrives is counted as waiting.
+
+        Args:
+            batches: of an epoch.
+        """
+        while True:
+            began = time.monotonic()
+            batch = next(batches, None)
+            self._waited += time.monotonic() - began
+            if batch is None:
+                return
+            yield batch
 
     def step(self, loss: torch.Tensor) -> None:
         """Count a step.
@@ -72,10 +93,11 @@ class TrainingProgress:
         Args:
             number: of the epoch, from 0.
         """
+        speed = self._speed()
         seconds, self._since = self._steps.seconds - self._since, self._steps.seconds
-        values = f"{self._values()}, {progress.duration(seconds)}".removeprefix(", ")
+        values = f"{self._values()}, {progress.duration(seconds)}{speed}".removeprefix(", ")
         self._steps.line(f"epoch {number + 1} of {self.epochs}: {values}{self._steps.ends()}")
-        self._total, self._counted = None, 0
+        self._total, self._counted, self._waited = None, 0, 0.0
 
     def close(self) -> None:
         """Close the bar."""

@@ -19,6 +19,8 @@ SCHEMA: Schema = "medzoo.folder/1"
 # medzoo read every folder without them, and ask for an update where they would not know the key.
 SCHEMA_2: Schema = "medzoo.folder/2"
 SCHEMAS: tuple[str, ...] = (SCHEMA, SCHEMA_2)
+# the key in the hyperparameters of a pre-training whose features collapsed, and the sentence for its card and for `load`
+COLLAPSED, COLLAPSED_NOTE = "collapsed", "The features collapsed in training: they are nearly the same for all images."
 LARGEST_SIDE = 16_384  # pixels, of the images of an evaluation
 
 

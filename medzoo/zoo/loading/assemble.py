@@ -12,6 +12,7 @@ from medzoo import store
 from medzoo.closed_schema import plain
 from medzoo.errors import UsageError, WeightsMismatchError, listed
 from medzoo.zoo.folder.config import RESERVED, FolderConfig
+from medzoo.zoo.folder.facts import COLLAPSED, COLLAPSED_NOTE
 from medzoo.zoo.loading.request import LoadRequest
 from medzoo.zoo.loading.stem import adapt_stem
 from medzoo.zoo.loading.timm_fallback import through_timm
@@ -107,6 +108,9 @@ def assemble(
     if config.num_classes and classes and not stored_head:
         notes += _report_fresh_head(config, labels, classes, request)
         labels = ()
+    if config.facts and config.facts.hyperparameters.get(COLLAPSED):
+        notes.append(COLLAPSED_NOTE)
+        warnings.warn(f"{config.name}: {COLLAPSED_NOTE}", UserWarning, stacklevel=3)
     if config.facts and config.facts.source and config.facts.source.as_published is False:
         notes.append(FOREIGN_HASH.format(file=config.facts.source.file))
     if channels != config.in_chans and not _same_on_grey(config, channels):
