@@ -191,4 +191,4 @@ def _resolved(path: str, root: Path | str | None) -> str:
 
 def _resolved_task(name: str, root: Path | str | None) -> str:
     kind, colon, place = name.partition(":")
-    return f"{kind}:{_resolved(place, root)}" if colon and kind in ("folder", "parquet") else name
+    return f"{kind}:{_resolved(place, root)}" if colon and kind in ("folder", "parquet", "mix", "shards") else name

@@ -21,16 +21,18 @@ class MixSource:
     """One data set of a mix.
 
     Args:
-        task: a task, or the user's own data, as for --task.
+        task: a task, or the user's own data, as for --task; a relative path begins at the folder of the file.
         weight: its share of the images of an epoch, relative to the others; None takes its number of images.
         root: folder of the data set, where the task needs one; a relative path begins at the folder of the file.
         fraction: share of its training patients.
+        groups: column with the patient of each image, or "none" (the user's own data only).
     """
 
     task: str
     weight: float | None = None
     root: str | None = None
     fraction: float = 1.0
+    groups: str | None = None
 
 
 def read_mix(options: PretrainOptions) -> list[MixSource]:
@@ -96,8 +98,13 @@ def _source(row: Any, number: int, file: Path) -> MixSource:  # noqa: ANN401 - a
         usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
         if value is not None and not usable:
             raise UsageError(f"{where}: {name} is {value!r:.40}; use a number above 0.", code="mix-weight")
-    if root is not None and not isinstance(root, str):
-        raise UsageError(f"{where}: root is {root!r:.40}; use a path.", code="mix-key-unknown")
+    for name in ("root", "groups"):
+        if not isinstance(row.get(name, ""), str):
+            raise UsageError(f"{where}: {name} is {row[name]!r:.40}; use text.", code="mix-key-unknown")
     if root is not None:
         root = str(file.parent / Path(root).expanduser())
-    return MixSource(row["task"], None if weight is None else float(weight), root, float(fraction))
+    kind, colon, place = str(row["task"]).partition(":")
+    if colon and root is None:
+        place = str(file.parent / Path(place).expanduser())
+    weight = None if weight is None else float(weight)
+    return MixSource(f"{kind}{colon}{place}", weight, root, float(fraction), row.get("groups"))

@@ -37,7 +37,7 @@ class MixedImages:
         self.options, self.sources = options, sources
         self.parts = []
         for source in sources:
-            own = replace(options, task=source.task, root=source.root, fraction=source.fraction)
+            own = replace(options, task=source.task, root=source.root, fraction=source.fraction, groups=source.groups)
             self.parts.append(TaskImages(own, open_task(own, unlabelled=not labels)))
         first = self.parts[0]
         if labels:

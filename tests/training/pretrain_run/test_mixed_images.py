@@ -37,6 +37,19 @@ def test_the_folder_names_both_data_sets(tiny_hub, tmp_path):
     assert "mix.toml" in (folder / "options.toml").read_text()
 
 
+def test_paths_begin_at_the_folder_of_the_file(tiny_hub, tmp_path):
+    from PIL import Image
+
+    for name, shade in (("dark", 30), ("light", 200)):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            Image.new("L", (20, 20), shade + number).save(tmp_path / name / f"{number}.png")
+    text = '[[source]]\ntask = "folder:dark"\ngroups = "none"\n[[source]]\ntask = "folder:light"\ngroups = "none"\n'
+    folder = pretrain(options(tiny_hub, tmp_path, text, batch_size=4))
+    step = dict(medzoo.load(str(folder)).load_receipt.lineage[-1])
+    assert step["images"] == 12
+
+
 def test_other_weights_are_another_run(tiny_hub, tmp_path):
     from medzoo.errors import RunFolderError
 
