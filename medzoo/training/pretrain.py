@@ -65,10 +65,10 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
             f"Method {options.method} needs class labels; task {images.name} is {images.kind}.",
             code="task-without-classes",
         )
+    watched = None if options.watch is None else load_task(options.watch, root=options.watch_root)
     job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), images)
+    job.watched = watched
     run = job.run_folder()
-    if options.watch is not None:
-        job.watched = load_task(options.watch, root=options.watch_root)
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
         site = compute.settle(run, job.settings["precision"], options.device)

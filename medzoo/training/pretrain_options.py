@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medzoo.data.task_registry import task_info
 from medzoo.errors import UsageError
 from medzoo.training.objectives import list_methods
 from medzoo.training.objectives import method as find_method
@@ -15,6 +16,7 @@ from medzoo.training.options.shared import (
     RUN,
     TRAINING,
     SharedOptions,
+    check_folder,
     check_place,
     check_terms,
     option,
@@ -148,6 +150,11 @@ class PretrainOptions(SharedOptions, TrainerOptions):
                 "Give either --architecture (random weights) or --checkpoint (continue from it).",
                 code="architecture-or-checkpoint",
             )
+        if self.watch is not None:
+            task_info(self.watch)
+            check_folder(self.watch_root, "--watch-root")
+        elif self.watch_root is not None:
+            raise UsageError("--watch-root without --watch has no effect.", code="watch-root-without-watch")
         if self.gram_start and not self.gram_weight:
             raise UsageError("--gram-start without --gram-weight has no effect.", code="gram-start-without-weight")
         if self.architecture and self.gram_weight:
