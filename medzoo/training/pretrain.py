@@ -208,6 +208,7 @@ class _PretrainJob:
         joint_batch_norm(objective)
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
         Loop(objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded).fit()
+        objective.finish()
 
     def _score(self, accelerator: Accelerator) -> Callable[[], tuple[float, None]] | None:
         if not self.module.SUPERVISED or self.images.kind == "multilabel":
