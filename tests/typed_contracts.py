@@ -43,7 +43,7 @@ from medzoo.data.tasks import (
     thyroid,
     vindr_cxr,
 )
-from medzoo.training.objectives import Objective, simclr, supervised
+from medzoo.training.objectives import Objective, barlowtwins, dino, dinov2, lejepa, simclr, supervised, vicreg
 from medzoo.training.objectives import _template as objective_template
 from medzoo.training.trainable import Trainable
 
@@ -83,6 +83,24 @@ FAMILIES: list[TaskFamily] = [
     thyroid,
     vindr_cxr,
 ]
-OBJECTIVES: list[Objective] = [objective_template, simclr, supervised]
-TRAINABLE: list[type[Trainable]] = [objective_template.Objective, simclr.Objective, supervised.Objective]
+OBJECTIVES: list[Objective] = [
+    objective_template,
+    barlowtwins,
+    dino,
+    dinov2,
+    lejepa,
+    simclr,
+    supervised,
+    vicreg,
+]
+TRAINABLE: list[type[Trainable]] = [
+    objective_template.Objective,
+    barlowtwins.Objective,
+    dino.Objective,
+    dinov2.Objective,
+    lejepa.Objective,
+    simclr.Objective,
+    supervised.Objective,
+    vicreg.Objective,
+]
 ANALYSES: list[Analysis] = [analysis_template]

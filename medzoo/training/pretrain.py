@@ -222,6 +222,7 @@ class _PretrainJob:
         loop.fit()
         if accelerator.is_main_process:
             draw_what_was_seen(objective, batches, run.path / "pictures.png")
+        objective.finish()
 
     def _score(self, accelerator: Accelerator) -> Callable[[], tuple[float, None]] | None:
         if not self.module.SUPERVISED or self.images.kind == "multilabel":

@@ -63,6 +63,9 @@ class Trainable(nn.Module):
             step: of the optimizer, from 0.
         """
 
+    def finish(self) -> None:
+        """Put the weights that the checkpoint keeps into the backbone, once, after the last step; by default it has them."""
+
     def pictures(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """Images that show what the network is trained on, each (N,C,H,W) and normalised as the input: by default, the views.
 

@@ -37,6 +37,7 @@ class Augmentation:
         shift: distances to the right and down, each drawn from [-s, s], as a share of the side.
         shear: angle drawn from [-s, s] degrees; it moves rows to the left or right.
         zoom: factor drawn from [1 - z, 1 + z].
+        max_area: largest share of the area in a crop.
 
     Rotation, shift, shear and zoom are one affine map after the crop and the flip; pixels from outside are black.
     """
@@ -55,6 +56,7 @@ class Augmentation:
     shift: float = 0.0
     shear: float = 0.0
     zoom: float = 0.0
+    max_area: float = 1.0
 
     @property
     def is_affine(self) -> bool:
@@ -132,7 +134,8 @@ def draw(
     ].T
     boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
     if augmentation.min_area < 1:
-        crops = crop_boxes(drawn[:, :_BOX], height, width, augmentation.min_area, augmentation.aspect)
+        areas = augmentation.min_area, augmentation.max_area
+        crops = crop_boxes(drawn[:, :_BOX], height, width, areas[0], augmentation.aspect, max_area=areas[1])
         boxes = np.where((crop < augmentation.crop)[:, None], crops, boxes)
     toned = tone < augmentation.tone
 
@@ -166,7 +169,9 @@ def blur_radius(size: int) -> int:
     return round(3 * (0.1 + size / 32))
 
 
-def crop_boxes(draws: np.ndarray, height: int, width: int, min_area: float, aspect: float) -> np.ndarray:
+def crop_boxes(
+    draws: np.ndarray, height: int, width: int, min_area: float, aspect: float, *, max_area: float = 1.0
+) -> np.ndarray:
     """Boxes (top, left, height, width) with the distribution of torchvision's RandomResizedCrop.
 
     Args:
@@ -175,10 +180,11 @@ def crop_boxes(draws: np.ndarray, height: int, width: int, min_area: float, aspe
         width: of the stored image, pixels.
         min_area: smallest share of the area.
         aspect: largest aspect ratio.
+        max_area: largest share of the area.
 
     Source: https://arxiv.org/abs/1409.4842 (the distribution), torchvision (ten tries, then the largest centred box)
     """
-    area = height * width * (min_area + (1 - min_area) * draws[:, :CROP_TRIES])
+    area = height * width * (min_area + (max_area - min_area) * draws[:, :CROP_TRIES])
     ratio = np.exp(np.log(aspect) * (2 * draws[:, CROP_TRIES : 2 * CROP_TRIES] - 1))
     widths, heights = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)

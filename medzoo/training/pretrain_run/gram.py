@@ -93,6 +93,10 @@ class GramAnchored(Trainable):
         """See Trainable."""
         self.objective.after_update(step)
 
+    def finish(self) -> None:
+        """See Trainable."""
+        self.objective.finish()
+
     def pictures(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """See Trainable."""
         return self.objective.pictures(batch, step)

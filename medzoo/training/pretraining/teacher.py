@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Self
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Teacher(nn.Module):
     """A copy of a network whose weights are t = momentum * t + (1 - momentum) * w after each step.
 
-    Buffers are the copy's own: BatchNorm layers keep the running statistics of what the teacher sees. The copy is a part of the
-    objective, so saved states contain it.
+    Buffers are the copy's own: BatchNorm layers keep the running statistics of what the teacher sees. Its other layers stay in
+    evaluation mode, so a teacher has no dropout. The copy is a part of the objective, so saved states contain it.
 
     Args:
         student: the network; it is copied as it is.
@@ -29,6 +31,19 @@ class Teacher(nn.Module):
     def __init__(self, student: nn.Module) -> None:
         super().__init__()
         self.net = copy.deepcopy(student).requires_grad_(False)
+        self.train(student.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the BatchNorm layers; all others stay in evaluation mode.
+
+        Args:
+            mode: whether BatchNorm layers use the statistics of the batch.
+        """
+        super().train(False)
+        for module in self.net.modules():
+            if isinstance(module, _BatchNorm):
+                module.train(mode)
+        return self
 
     @torch.no_grad()
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -39,6 +54,10 @@ class Teacher(nn.Module):
         """
         outputs: torch.Tensor = self.net(images)
         return outputs
+
+    def parts(self) -> list[nn.Module]:
+        """The modules of a copied nn.ModuleList or nn.Sequential, in their order."""
+        return list(self.net.children())
 
     @torch.no_grad()
     def follow(self, student: nn.Module, momentum: float) -> None:

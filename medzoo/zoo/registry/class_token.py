@@ -22,8 +22,8 @@ LOSS_ON: Mapping[str, LossOn] = MappingProxyType(
         "dino": "class token", "dinov2": "class token", "sit": "class token",
         **dict.fromkeys(
             (
-                "barlowtwins", "byol", "deepclusterv2", "infomin", "insdis", "mocov1", "mocov2", "mocov3", "pclv1", "pclv2",
-                "pirl", "selav2", "simclr", "simclrv1", "simclrv2", "supervised", "swav",
+                "barlowtwins", "byol", "deepclusterv2", "infomin", "insdis", "lejepa", "mocov1", "mocov2", "mocov3", "pclv1",
+                "pclv2", "pirl", "selav2", "simclr", "simclrv1", "simclrv2", "supervised", "swav", "vicreg",
             ),
             "output",
         ),

@@ -88,3 +88,13 @@ def test_boxes_reach_every_border():
             assert near((chosen == 0).mean(), share, len(chosen)) and near(
                 (chosen == 12 - length_of).mean(), share, len(chosen)
             )
+
+
+def test_a_crop_has_at_most_the_largest_share():
+    draws = np.random.default_rng(0).random((2000, 2 * CROP_TRIES + 2))
+    boxes = crop_boxes(draws, 200, 200, 0.05, 4 / 3, max_area=0.3)
+    shares = boxes[:, 2] * boxes[:, 3] / 200**2
+    assert shares.min() > 0.045 and 0.28 < shares.max() < 0.31 and abs(shares.mean() - 0.175) < 0.01
+    law = Augmentation(min_area=0.05, max_area=0.3)
+    drawn = draw(law, (200, 200), 32, seed=0, epoch=0, indices=np.arange(500), stream="view")
+    assert float((drawn.height * drawn.width).max()) < 0.31 * 200**2

@@ -16,4 +16,9 @@ CHANGES = {
 def test_every_option_keeps_its_name_and_value():
     made = augmentation_of(replace(load_protocol("medzoo", "finetune"), **CHANGES))
     assert made == Augmentation(**CHANGES)
-    assert {one.name for one in fields(Augmentation)} == {*CHANGES, "aspect", "grey"}  # these two no protocol sets
+    assert {one.name for one in fields(Augmentation)} == {
+        *CHANGES,
+        "aspect",
+        "grey",
+        "max_area",
+    }  # these no protocol sets
