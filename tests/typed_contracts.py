@@ -43,7 +43,7 @@ from medzoo.data.tasks import (
     thyroid,
     vindr_cxr,
 )
-from medzoo.training.objectives import Objective, simclr, supervised
+from medzoo.training.objectives import Objective, byol, mocov3, simclr, supervised, swav
 from medzoo.training.objectives import _template as objective_template
 from medzoo.training.trainable import Trainable
 
@@ -83,6 +83,13 @@ FAMILIES: list[TaskFamily] = [
     thyroid,
     vindr_cxr,
 ]
-OBJECTIVES: list[Objective] = [objective_template, simclr, supervised]
-TRAINABLE: list[type[Trainable]] = [objective_template.Objective, simclr.Objective, supervised.Objective]
+OBJECTIVES: list[Objective] = [objective_template, byol, mocov3, simclr, supervised, swav]
+TRAINABLE: list[type[Trainable]] = [
+    objective_template.Objective,
+    byol.Objective,
+    mocov3.Objective,
+    simclr.Objective,
+    supervised.Objective,
+    swav.Objective,
+]
 ANALYSES: list[Analysis] = [analysis_template]
