@@ -43,7 +43,19 @@ from medzoo.data.tasks import (
     thyroid,
     vindr_cxr,
 )
-from medzoo.training.objectives import Objective, barlowtwins, dino, dinov2, lejepa, simclr, supervised, vicreg
+from medzoo.training.objectives import (
+    Objective,
+    barlowtwins,
+    byol,
+    dino,
+    dinov2,
+    lejepa,
+    mocov3,
+    simclr,
+    supervised,
+    swav,
+    vicreg,
+)
 from medzoo.training.objectives import _template as objective_template
 from medzoo.training.trainable import Trainable
 
@@ -86,21 +98,27 @@ FAMILIES: list[TaskFamily] = [
 OBJECTIVES: list[Objective] = [
     objective_template,
     barlowtwins,
+    byol,
     dino,
     dinov2,
     lejepa,
+    mocov3,
     simclr,
     supervised,
+    swav,
     vicreg,
 ]
 TRAINABLE: list[type[Trainable]] = [
     objective_template.Objective,
     barlowtwins.Objective,
+    byol.Objective,
     dino.Objective,
     dinov2.Objective,
     lejepa.Objective,
+    mocov3.Objective,
     simclr.Objective,
     supervised.Objective,
+    swav.Objective,
     vicreg.Objective,
 ]
 ANALYSES: list[Analysis] = [analysis_template]

@@ -7,9 +7,15 @@ import torch
 from tiny import TinyNet, tiny_swin, tiny_vit
 
 from medzoo.errors import UsageError
+from medzoo.training.objectives import method
 from medzoo.training.pretraining.teacher import Teacher
 from medzoo.training.trainable import Trainable
 
+# options of methods that must resume exactly and compute the same over processes, in addition to the defaults
+VARIANTS = {
+    "swav-queue": ("swav", {"queue": 24, "queue_epoch": 0, "frozen_prototype_epochs": 0}),
+    "simclr-radnet": ("simclr", {"projection_layers": 3, "projection_norm": False, "last_activation": "sigmoid"}),
+}
 TEST_ONLY = {"medzoo.data.tasks.medmnist": {"check_md5"}}  # keyword arguments that no user reaches
 
 
@@ -54,12 +60,19 @@ def small_options(module):
     return dataclasses.replace(options, **wide)
 
 
+def case_of(name):
+    """The module and the small options of a method or of one of VARIANTS."""
+    base, changes = VARIANTS.get(name, (name, {}))
+    module = method(base)
+    return module, dataclasses.replace(small_options(module), **changes)
+
+
 def net_for(module, outputs=8, net=TinyNet):
     """The smallest network that an objective can train: a CNN, else a vision transformer with 16 patches, else a Swin."""
     for make in (net, tiny_vit, tiny_swin):
         backbone = make(3 if module.SUPERVISED else outputs)
         try:
-            module.check(backbone, module.Options(), 16, 64)
+            module.check(backbone, small_options(module), 16, 64)
         except UsageError as error:
             if error.code != "architecture-not-for-method":
                 raise

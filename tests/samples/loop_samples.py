@@ -1,10 +1,9 @@
 """A short training plan and what tests of the loop compare."""
 
 import torch
-from contract_samples import net_for, small_options
+from contract_samples import case_of, net_for
 
 from medzoo.training.loop import Loop
-from medzoo.training.objectives import method
 from medzoo.training.optimization.plan import TrainingPlan
 
 PLAN = TrainingPlan(
@@ -37,9 +36,11 @@ def fit(*given, **options):
 
 
 def objective_of(name, net):
-    """An objective of a tiny network and its views; `net(outputs)` makes the network where the method takes any."""
-    module = method(name)
-    options = small_options(module)
+    """An objective of a tiny network and its views, by the name of a method or of a variant.
+
+    `net(outputs)` makes the network where the method takes any.
+    """
+    module, options = case_of(name)
     torch.manual_seed(0)
     return module.Objective(net_for(module, net=net), options, "multiclass"), module.views(options)
 

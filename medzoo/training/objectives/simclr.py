@@ -2,12 +2,16 @@
 
 Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. The negatives are all other images of the batch, over all processes; hue
 is not jittered.
+
+The models of RadNet (Jonske et al. 2023, https://arxiv.org/abs/2306.17555) were trained with: --temperature 0.5 --projection 256
+--projection-layers 3 --no-projection-norm --last-activation sigmoid --separate-views --min-area 0.08 --tone 0.8 --blur 0. They also
+jitter hue, and take negatives from one GPU only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +21,7 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images
 from medzoo.training.trainable import Trainable, in_full
 
@@ -29,6 +34,13 @@ class Options:
 
     temperature: float = option("temperature of the similarities", 0.2, metavar="T", above=0)
     projection: int = option("output width of the projection head", 128, metavar="N", least=1, most=65_536)
+    projection_layers: int = option("layers of the projection head", 2, metavar="N", least=2, most=8)
+    projection_norm: bool = option("BatchNorm after the hidden layers of the projection head", True)
+    projection_bias: bool = option("biases in the layers of the projection head that have no BatchNorm", False)
+    last_activation: Literal["relu", "sigmoid"] = option(
+        "activation before the last layer of the projection head; the others are relu", "relu"
+    )
+    separate_views: bool = option("one pass for each view, so that BatchNorm sees one view at a time", False)
     min_area: float = option("smallest share of the image in a view", 0.2, metavar="SHARE", above=0, most=1)
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
     tone: float = option("strength of brightness, contrast and saturation changes", 0.4, metavar="X", least=0, most=1)
@@ -71,15 +83,37 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
     0.5514
     """
     both = F.normalize(in_full(torch.cat([first, second])), dim=1)
-    similarity = both @ both.T / temperature
+    with torch.autocast(both.device.type, enabled=False):  # autocast would round the similarities
+        similarity = both @ both.T / temperature
     similarity.fill_diagonal_(float("-inf"))
     count = len(first)
     partner = torch.arange(2 * count, device=both.device).roll(count)
     return F.cross_entropy(similarity, partner)
 
 
+def projection_head(width: int, options: Options) -> nn.Sequential:
+    """The projection head: linear layers with activations, and BatchNorm unless it is switched off.
+
+    Args:
+        width: of the features and of the hidden layers.
+        options: see Options.
+
+    >>> [type(layer).__name__ for layer in projection_head(8, Options())]
+    ['Linear', 'BatchNorm1d', 'ReLU', 'Linear']
+    """
+    layers: list[nn.Module] = []
+    hidden = options.projection_layers - 1
+    for number in range(hidden):
+        layers.append(nn.Linear(width, width, bias=options.projection_bias and not options.projection_norm))
+        if options.projection_norm:
+            layers.append(nn.BatchNorm1d(width))
+        last = number == hidden - 1
+        layers.append(nn.Sigmoid() if last and options.last_activation == "sigmoid" else nn.ReLU(inplace=True))
+    return nn.Sequential(*layers, nn.Linear(width, options.projection, bias=options.projection_bias))
+
+
 class Objective(Trainable):
-    """A headless backbone with a two-layer projection head.
+    """A headless backbone with a projection head.
 
     Args:
         backbone: a timm model that gives pooled features.
@@ -91,17 +125,14 @@ class Objective(Trainable):
         super().__init__(backbone)
         self.options = options
         width = int(backbone.num_features)  # type: ignore[arg-type]
-        self.projector = nn.Sequential(
-            nn.Linear(width, width, bias=False),
-            nn.BatchNorm1d(width),
-            nn.ReLU(inplace=True),
-            nn.Linear(width, options.projection, bias=False),
-        )
+        self.projector = projection_head(width, options)
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with two "views", each (N,C,H,W)."""
-        first, second = batch["views"]
-        # one pass over both views: they share batch statistics, as in most implementations on one device
-        projected = self.projector(self.backbone(torch.cat([first, second])))
-        one, two = (gathered(in_full(part)) for part in projected.chunk(2))
-        return {"loss": nt_xent(one, two, self.options.temperature)}
+        if self.options.separate_views:
+            parts = [self.projector(self.backbone(view)) for view in batch["views"]]
+        else:
+            # one pass over both views: they share batch statistics, as in most implementations on one device
+            parts = list(self.projector(self.backbone(torch.cat(batch["views"]))).chunk(2))
+        one, two = (gathered(in_full(part)) for part in parts)
+        return {"loss": nt_xent(one, two, self.options.temperature), "feature_std": feature_std(one)}

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from contract_samples import VARIANTS
 from loop_samples import PLAN, fit, objective_of, same_weights
 
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.objectives import list_methods
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
+CASES = [*list_methods(), *VARIANTS]
 SHORT = replace(PLAN, epochs=2, final_weight_decay=0.2, final_learning_rate=1e-4)
 
 
@@ -25,7 +27,7 @@ def train(folder, name, net, make_batches, stop=None):
     return objective, run
 
 
-@pytest.mark.parametrize("name", list_methods())
+@pytest.mark.parametrize("name", CASES)
 def test_every_objective_resumes_bit_for_bit(tmp_path, tiny_net, make_batches, name):
     """Weights of the network, of heads, of teachers and queues, and what is logged."""
     straight, run = train(tmp_path / "straight", name, tiny_net, make_batches)
@@ -48,16 +50,15 @@ torch.set_num_threads(1)
 if world > 1:
     distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=world)
 import numpy as np
-from contract_samples import net_for, small_options
+from contract_samples import VARIANTS, case_of, net_for
 from tiny import TinyNet
 from medzoo.training.layers.joint_batch_norm import joint_batch_norm
-from medzoo.training.objectives import list_methods, method
+from medzoo.training.objectives import list_methods
 
 ROWS, STEPS = 16, 3
 made = {}
-for name in list_methods():
-    module = method(name)
-    options = small_options(module)
+for name in [*list_methods(), *VARIANTS]:
+    module, options = case_of(name)
     torch.manual_seed(0)
     backbone = net_for(module, net=TinyNet)
     for part in backbone.modules():  # noise is a process's own
@@ -108,7 +109,7 @@ def both(warm):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_methods())
+@pytest.mark.parametrize("name", CASES)
 def test_two_processes_learn_what_one_learns(both, name):
     """Loss and gradient of three steps: what follows the weights (teachers, centres) is equal too."""
     alone, together = both
