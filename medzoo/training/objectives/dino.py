@@ -15,7 +15,8 @@ from torch import nn
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.distillation import entropies, scalars
-from medzoo.training.pretraining.loss_precision import feature_std, no_autocast
+from medzoo.training.pretraining.loss_precision import no_autocast
+from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
 from medzoo.training.pretraining.self_distillation import SelfDistillation
 from medzoo.training.pretraining.small_views import LARGE_VIEWS, crops, cut, in_groups, needs_small_views

@@ -17,7 +17,8 @@ from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.optimization.micro_batches import seed_noise
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.loss_precision import feature_std, no_autocast
+from medzoo.training.pretraining.loss_precision import no_autocast
+from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
 from medzoo.training.pretraining.small_views import (
     LARGE_VIEWS,

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.info_nce import info_nce
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.paired_views import paired_views
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
@@ -62,22 +62,6 @@ def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> 
     needs_lightly("mocov3")
     needs_feature_vector("mocov3", backbone)
     needs_images("mocov3", batch_size, 2, "each image is compared with the others")
-
-
-def info_nce(queries: torch.Tensor, keys: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Cross-entropy of finding each query's own key among all keys, times 2 * temperature.
-
-    Args:
-        queries: (N, D).
-        keys: (N, D), of another view of the same images.
-        temperature: divides the cosine similarities.
-
-    >>> round(float(info_nce(torch.eye(2), torch.eye(2), 1.0)), 4)
-    0.6265
-    """
-    with torch.autocast(queries.device.type, enabled=False):  # autocast would round the similarities
-        similarity = F.normalize(in_full(queries), dim=1) @ F.normalize(in_full(keys), dim=1).T / temperature
-    return 2 * temperature * F.cross_entropy(similarity, torch.arange(len(queries), device=queries.device))
 
 
 class Objective(Trainable):

@@ -17,7 +17,8 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.loss_precision import feature_std, no_autocast
+from medzoo.training.pretraining.loss_precision import no_autocast
+from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
 from medzoo.training.trainable import Trainable, in_full
 

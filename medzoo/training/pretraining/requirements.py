@@ -50,6 +50,23 @@ def needs_images(method: str, batch_size: int, least: int, why: str) -> None:
         )
 
 
+def needs_ordered_shares(least: float, most: float) -> None:
+    """Refuse a smallest share of corrupted patches above the largest one.
+
+    Args:
+        least: share of the patches.
+        most: share of the patches.
+
+    Raises:
+        UsageError: if they are in the wrong order.
+    """
+    if least > most:
+        raise UsageError(
+            f"--least-share is {least:g} and --most-share {most:g}; the first may not be larger.",
+            code="mask-share-impossible",
+        )
+
+
 def plain_vit(method: str, backbone: nn.Module) -> VisionTransformer:
     """The backbone as a plain vision transformer, whose patch tokens can be left out or replaced.
 

@@ -13,7 +13,7 @@ from medzoo.errors import UsageError
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.loop import Loop
 from medzoo.training.objectives import dinov2
-from medzoo.training.pretraining.patch_loss import MaskedPatches, patch_loss
+from medzoo.training.pretraining.masking.patch_loss import MaskedPatches, patch_loss
 from medzoo.training.run_state.run_folder import RunFolder
 
 OPTIONS = dinov2.Options(

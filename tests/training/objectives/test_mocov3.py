@@ -10,8 +10,8 @@ from torch import nn
 import medzoo
 from medzoo.training import loop
 from medzoo.training.objectives import byol, mocov3
-from medzoo.training.objectives.mocov3 import info_nce
 from medzoo.training.pretrain import PretrainOptions, pretrain
+from medzoo.training.pretraining.info_nce import info_nce
 
 
 def test_the_loss_is_the_papers(tiny_net):

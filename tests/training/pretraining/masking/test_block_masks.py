@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medzoo.training.pretraining.block_masks import NUMBERS, block_masks
+from medzoo.training.pretraining.masking.block_masks import NUMBERS, block_masks
 
 
 def numbers(count=400):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from medzoo.training.pretraining.masking.mask_tokens import replaced_patches
 from medzoo.training.tokens.network_tokens import patch_tokens
 
 
@@ -22,18 +23,6 @@ def masked_tokens(
         token: (D,).
     """
     network: Any = backbone
-    handle = None
-
-    if mask is not None and token is not None:
-        masked, replacement = mask[..., None], token
-
-        def replace(module: nn.Module, given: Any, patches: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-            return torch.where(masked, replacement.to(patches.dtype), patches)
-
-        handle = network.patch_embed.register_forward_hook(replace)
-    try:
+    with replaced_patches(network, mask, token):
         features = network.forward_features(images)
-    finally:
-        if handle is not None:
-            handle.remove()
     return network.forward_head(features, pre_logits=True), patch_tokens(network, features)

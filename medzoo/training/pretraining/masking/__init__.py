@@ -1,0 +1,1 @@
+"""Masked patches: masks, networks that see them, and what reconstructs them."""
