@@ -1,8 +1,8 @@
 """DINOv2: DINO on class tokens, the loss of iBOT on masked patches, and a term that spreads the features of a batch.
 
 Source: Oquab et al. 2023, https://arxiv.org/abs/2304.07193, with centering instead of Sinkhorn-Knopp. The spread (KoLeo) is over
-the images of all processes; the paper computes it in each process. An image is masked with a probability, not exactly half of a batch.
-The temperature of the teacher rises in each step; hue and solarization do not change.
+the images of all processes; the paper computes it in each process. An image is masked with a probability, not exactly half of a
+batch. The temperature of the teacher rises in each step; hue and solarization do not change.
 """
 
 from __future__ import annotations

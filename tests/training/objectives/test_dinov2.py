@@ -67,7 +67,7 @@ def test_losses_gradient_and_centers_are_those_of_lightly():
     for step, temperature in enumerate([0.04, 0.04 + 0.03 / 8]):
         batch = batch_of(SIDES, seed=step)
         mask = objective.masks(batch, step)
-        assert 0 < mask.sum() and len(mask.sum((1, 2)).unique()) > 1, "uneven masks"
+        assert mask.sum() > 0 and len(mask.sum((1, 2)).unique()) > 1, "uneven masks"
         values = objective(batch, step)
         (classes, patches, spread), centres = by_hand(objective, batch, step, mask, centres, temperature)
         for name, expected in (("class_loss", classes), ("patch_loss", patches), ("spread_loss", spread)):
