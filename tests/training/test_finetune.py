@@ -99,6 +99,7 @@ def test_every_epoch_trains_in_training_mode(tmp_path, net):
 AUGMENTATION = {
     "min_area": 0.5, "flip": 0.25, "brightness": 0.1, "contrast": 0.2, "rotation": 15.0, "crop": 0.7, "shift": 0.1, "shear": 5.0,
     "zoom": 0.2, "saturation": 0.3, "tone": 0.6, "blur": 0.4,
+    "hue": 0.1, "gamma": 0.3, "gamma_chance": 0.3, "sharpen": 0.3, "distort": 0.4, "grey": 0.1,
 }  # fmt: skip
 PLAN = {
     "epochs": 2,

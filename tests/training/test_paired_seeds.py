@@ -8,7 +8,7 @@ import torch
 import medzoo
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.task_registry import load_task
-from medzoo.data.transforms.random_params import Augmentation
+from medzoo.data.transforms.augmentation_law import Augmentation
 from medzoo.training.inputs.batches import Batches
 from medzoo.training.inputs.input_transform import convention_of, load_at_size
 from medzoo.training.layers.head import classifier_of

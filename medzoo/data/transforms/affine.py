@@ -35,6 +35,7 @@ def affine(
     shear: torch.Tensor,
     zoom: torch.Tensor,
     mode: Interpolation = "bilinear",
+    at: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Zoom, shear and rotate every image around its middle, then shift it; pixels from outside are 0.
 
@@ -48,6 +49,8 @@ def affine(
         shear: (N,) degrees; above 0, the upper rows move to the right.
         zoom: (N,) factor, above 0; above 1, the image becomes larger.
         mode: "nearest" preserves the values of masks.
+        at: x and y, each (N, H, W), of the moved image that the pixels of the result take, relative to its middle; by default
+            each pixel takes its own.
 
     >>> image, zero = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.zeros(1)
     >>> affine(image, zero, zero + 1, zero, zero, zero + 1, "nearest")[0, 0].tolist()
@@ -64,8 +67,9 @@ def affine(
     # the inverse map: from a pixel of the result to its place in the image, both relative to the middle
     along_x = ((cosine + sine * tangent) / factor).float(), ((cosine * tangent - sine) / factor).float()
     along_y = (sine / factor).float(), (cosine / factor).float()
-    x = _middles(width, batch.device)[None, None, :] - right.float()[:, None, None]
-    y = _middles(height, batch.device)[None, :, None] - down.float()[:, None, None]
+    if at is None:
+        at = _middles(width, batch.device)[None, None, :], _middles(height, batch.device)[None, :, None]
+    x, y = at[0] - right.float()[:, None, None], at[1] - down.float()[:, None, None]
     # elementwise, because the rounding of a matrix product may depend on the number of images
     source_x, source_y = (first * x + second * y for first, second in (along_x, along_y))
     grid = torch.stack([source_x * (2 / width), source_y * (2 / height)], dim=-1)

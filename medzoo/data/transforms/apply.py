@@ -1,31 +1,32 @@
-"""Convert stored images to the input of a network: random crops, flips, affine maps, tones and blur, then the input convention.
+"""Convert stored images to the input of a network: the random changes of `augmentation_law`, then the input convention.
 
 All random numbers depend only on (seed, epoch, index): see `random_params`. Module `resample` computes crops and blurs: by sums
-of a few rows on the CPU, by matrix products on other devices. Module `affine` rotates, shifts, shears and zooms. Masks get the
-same boxes, flips and affine maps, by the nearest pixel.
+of a few rows on the CPU, by matrix products on other devices. Module `affine` rotates, shifts, shears and zooms; module
+`distortion` says from where distorted images take their pixels, and both are one resampling. Masks get the same boxes, flips and
+maps, by the nearest pixel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import torch
 
 from medzoo.data.transforms.affine import Interpolation, affine
-from medzoo.data.transforms.random_params import CROP_TRIES, Augmentation, Draws, blur_radius, crop_boxes, draw
+from medzoo.data.transforms.augmentation_law import Augmentation
+from medzoo.data.transforms.random_params import CROP_TRIES, Draws, blur_radius, crop_boxes, draw
 from medzoo.data.transforms.resample import (
     Form,
     apply_taps,
     blur_taps,
-    exact_type,
     nearest,
     nearest_positions,
     resize_taps,
 )
+from medzoo.data.transforms.tones import adjust_tones, constants, luminance, sharpened
 
 __all__ = [
     "CROP_TRIES",
@@ -40,9 +41,6 @@ __all__ = [
     "whole",
     "whole_masks",
 ]
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to L
-
 
 Rule = Literal["unit", "per_image_minmax"]
 
@@ -118,11 +116,11 @@ def normalise(batch: torch.Tensor, convention: InputConvention, out: torch.Tenso
         (N, channels, H, W), contiguous.
     """
     if batch.shape[1] != convention.channels and convention.channels == 1:
-        batch = _luminance(batch)
+        batch = luminance(batch)
     shape = (len(batch), convention.channels, *batch.shape[2:])
     result = torch.empty(shape, device=batch.device) if out is None else out
-    torch.sub(batch, _constants(convention.mean, batch.device), out=result)
-    return result.div_(_constants(convention.std, batch.device))
+    torch.sub(batch, constants(convention.mean, batch.device), out=result)
+    return result.div_(constants(convention.std, batch.device))
 
 
 def augment(
@@ -183,17 +181,18 @@ def view(
     if augmentation.flip:
         columns = columns.flipped(drawn.flip)
     batch = apply_taps(batch, resize_taps(drawn.top, drawn.height, height, size), columns, form)
-    if augmentation.is_affine:
-        batch = _moved(batch, drawn)
-    batch = _adjust_tones(batch, augmentation, drawn)
+    batch = _moved(batch, augmentation, drawn)
+    batch = adjust_tones(batch, augmentation, drawn)
     if len(drawn.blurred):
         taps = blur_taps(drawn.sigma, size, blur_radius(size))
         batch[drawn.blurred] = apply_taps(batch[drawn.blurred], taps, taps, form)
+    if len(drawn.sharpened):
+        batch[drawn.sharpened] = sharpened(batch[drawn.sharpened], augmentation.sharpness)
     return batch
 
 
 def view_of_masks(masks: torch.Tensor, augmentation: Augmentation, drawn: Draws, size: int) -> torch.Tensor:
-    """The masks of the views: same boxes, flips and affine maps, by the nearest pixel, 0 outside.
+    """The masks of the views: same boxes, flips and maps, by the nearest pixel, 0 outside of an affine map.
 
     Args:
         masks: (N, H, W) uint8.
@@ -209,8 +208,8 @@ def view_of_masks(masks: torch.Tensor, augmentation: Augmentation, drawn: Draws,
     if augmentation.flip:
         columns = torch.where(drawn.flip[:, None], columns.flip(1), columns)
     masks = nearest(masks, rows, columns)
-    if augmentation.is_affine:
-        masks = _moved(masks[:, None].float(), drawn, "nearest")[:, 0].to(torch.uint8)
+    if augmentation.is_affine or drawn.distortion is not None:
+        masks = _moved(masks[:, None].float(), augmentation, drawn, "nearest")[:, 0].to(torch.uint8)
     return masks
 
 
@@ -248,36 +247,17 @@ def _default_form(device: torch.device) -> Form:
     return "taps" if device.type == "cpu" else "matmul"
 
 
-def _moved(batch: torch.Tensor, drawn: Draws, mode: Interpolation = "bilinear") -> torch.Tensor:
-    """Images or masks after the affine map that was drawn for them."""
-    return affine(batch, drawn.angle, drawn.right, drawn.down, drawn.shear, drawn.zoom, mode)
-
-
-def _adjust_tones(batch: torch.Tensor, augmentation: Augmentation, drawn: Draws) -> torch.Tensor:
-    """Change brightness, contrast and saturation (0 makes it grey); clip to [0, 1] after each step."""
-
-    def factor(values: torch.Tensor) -> torch.Tensor:
-        return values.float().view(-1, 1, 1, 1)
-
-    if augmentation.brightness:
-        batch = batch.mul_(factor(drawn.brightness)).clamp_(0, 1)
-    if augmentation.contrast:
-        # float64, because float32 sums depend on the number of images in the batch
-        middle = _luminance(batch).mean((1, 2, 3), keepdim=True, dtype=exact_type(batch.device)).float()
-        batch = batch.sub_(middle).mul_(factor(drawn.contrast)).add_(middle).clamp_(0, 1)
-    if batch.shape[1] == 3 and (augmentation.saturation or augmentation.grey):
-        luma = _luminance(batch)
-        batch = batch.sub_(luma).mul_(factor(drawn.saturation)).add_(luma).clamp_(0, 1)
-    return batch
-
-
-def _luminance(batch: torch.Tensor) -> torch.Tensor:
-    """(N, 1, H, W)."""
-    return batch if batch.shape[1] == 1 else (batch * _constants(_LUMA, batch.device)).sum(1, keepdim=True)
-
-
-@lru_cache(maxsize=64)
-def _constants(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """Values as (1, C, 1, 1); cached, because each transfer would wait for the device."""
-    with torch.inference_mode(False):  # the first call may be in an evaluation, a later one in training
-        return torch.tensor(values, device=device).view(1, -1, 1, 1)
+def _moved(
+    batch: torch.Tensor, augmentation: Augmentation, drawn: Draws, mode: Interpolation = "bilinear"
+) -> torch.Tensor:
+    """Images or masks after the affine map and the distortion that were drawn for them: one resampling for both."""
+    moved = batch
+    if augmentation.is_affine:
+        moved = affine(batch, drawn.angle, drawn.right, drawn.down, drawn.shear, drawn.zoom, mode)
+    if drawn.distortion is not None:
+        rows = drawn.distortion.rows
+        angle, right, down, shear, zoom = (
+            values[rows] for values in (drawn.angle, drawn.right, drawn.down, drawn.shear, drawn.zoom)
+        )
+        moved[rows] = affine(batch[rows], angle, right, down, shear, zoom, mode, drawn.distortion.positions)
+    return moved

@@ -1,4 +1,4 @@
-"""Random parameters of a view: box, flip, affine map, tones and blur. They depend only on (seed, epoch, index).
+"""Random parameters of a view: its box, maps and tones, for example. They depend only on (seed, epoch, index).
 
 They are drawn on the host, so the numbers are the same for every device.
 """
@@ -11,57 +11,15 @@ import numpy as np
 import torch
 
 from medzoo.data.rng import uniform
+from medzoo.data.transforms.augmentation_law import Augmentation
+from medzoo.data.transforms.distortion import Distortion, draw_distortion
+from medzoo.data.transforms.resample import to_device
 
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
 _BOX = 2 * CROP_TRIES + 2
-_OTHERS = 14  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
-# flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """The possible changes of a training image, in the order of the arguments; the default changes nothing.
-
-    Args:
-        min_area: smallest share of the area in a crop; 1 means no crop.
-        aspect: largest aspect ratio of a crop, w/h in [1/aspect, aspect].
-        flip: probability of a left-right flip.
-        brightness: factor drawn from [1 - b, 1 + b].
-        contrast: factor drawn from [1 - c, 1 + c], around the image's mean luminance.
-        saturation: factor drawn from [1 - s, 1 + s], for colour images.
-        tone: probability that brightness, contrast and saturation change.
-        grey: probability of a conversion to grey.
-        blur: probability of a Gaussian blur with sigma up to `size`/32 pixels.
-        rotation: angle drawn from [-r, r] degrees.
-        crop: probability of a crop.
-        shift: distances to the right and down, each drawn from [-s, s], as a share of the side.
-        shear: angle drawn from [-s, s] degrees; it moves rows to the left or right.
-        zoom: factor drawn from [1 - z, 1 + z].
-        max_area: largest share of the area in a crop.
-
-    Rotation, shift, shear and zoom are one affine map after the crop and the flip; pixels from outside are black.
-    """
-
-    min_area: float = 1.0
-    aspect: float = 4 / 3
-    flip: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    tone: float = 1.0
-    grey: float = 0.0
-    blur: float = 0.0
-    rotation: float = 0.0
-    crop: float = 1.0
-    shift: float = 0.0
-    shear: float = 0.0
-    zoom: float = 0.0
-    max_area: float = 1.0
-
-    @property
-    def is_affine(self) -> bool:
-        """Whether views are rotated, shifted, sheared or zoomed."""
-        return bool(self.rotation or self.shift or self.shear or self.zoom)
+_OTHERS = 18  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
+# flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom, hue, gamma, sharpen,
+# distort
 
 
 @dataclass(frozen=True)
@@ -84,6 +42,12 @@ class Draws:
         down: (N,) shift, pixels.
         shear: (N,) degrees.
         zoom: (N,) factor.
+        hued: positions of the images with another hue.
+        hue: of each of them, turns.
+        bent: positions of the images with another gamma.
+        gamma: exponent of each of them.
+        sharpened: positions of the sharpened images.
+        distortion: of the distorted images; None if there are none.
     """
 
     top: torch.Tensor
@@ -101,6 +65,12 @@ class Draws:
     down: torch.Tensor
     shear: torch.Tensor
     zoom: torch.Tensor
+    hued: torch.Tensor
+    hue: torch.Tensor
+    bent: torch.Tensor
+    gamma: torch.Tensor
+    sharpened: torch.Tensor
+    distortion: Distortion | None
 
 
 def draw(
@@ -129,9 +99,10 @@ def draw(
     # One row of uniform numbers per image: first the box, then the other parameters.
     height, width = shape
     drawn = uniform(stream, seed, epoch, indices, _BOX + _OTHERS)
-    flip, bright, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom = drawn[
-        :, _BOX:
-    ].T
+    (
+        flip, bright, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom, hue, gamma, sharpen,
+        distort,
+    ) = drawn[:, _BOX:].T  # fmt: skip
     boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
     if augmentation.min_area < 1:
         areas = augmentation.min_area, augmentation.max_area
@@ -156,12 +127,27 @@ def draw(
         "contrast": factor(contrast, augmentation.contrast),
         "saturation": saturations,
     }
-    table = _move(np.column_stack(list(columns.values())), device)
+    table = to_device(np.column_stack(list(columns.values())), device)
     blurred = np.flatnonzero(blur < augmentation.blur)
     named = dict(zip(columns, table.unbind(1), strict=True))
     named["flip"] = named["flip"] > 0
-    sigmas = _move(0.1 + sigma[blurred] * size / 32, device)
-    return Draws(**named, blurred=_move(blurred, device), sigma=sigmas)
+    sigmas = to_device(0.1 + sigma[blurred] * size / 32, device)
+    hued = np.flatnonzero(toned) if augmentation.hue else blurred[:0]
+    # from the other end of the same number, so that an image gets both only where one of the two would be too rare
+    bent = np.flatnonzero(tone >= 1 - augmentation.gamma_chance) if augmentation.gamma else blurred[:0]
+    return Draws(
+        **named,
+        blurred=to_device(blurred, device),
+        sigma=sigmas,
+        hued=to_device(hued, device),
+        hue=to_device(augmentation.hue * (2 * hue[hued] - 1), device),
+        bent=to_device(bent, device),
+        gamma=to_device(1 + augmentation.gamma * (2 * gamma[bent] - 1), device),
+        sharpened=to_device(np.flatnonzero(sharpen < augmentation.sharpen), device),
+        distortion=draw_distortion(
+            augmentation, distort, size, seed=seed, epoch=epoch, indices=indices, stream=stream, device=device
+        ),
+    )
 
 
 def blur_radius(size: int) -> int:
@@ -196,13 +182,3 @@ def crop_boxes(
     top = np.where(none, (height - box_h) // 2, np.floor(position[:, 0] * (height - box_h + 1))).astype(int)
     left = np.where(none, (width - box_w) // 2, np.floor(position[:, 1] * (width - box_w + 1))).astype(int)
     return np.stack([top, left, box_h, box_w], axis=1)
-
-
-def _move(values: np.ndarray, device: torch.device | None) -> torch.Tensor:
-    """Copy to the device without waiting for it."""
-    tensor = torch.from_numpy(values)
-    if device is None or device.type == "cpu":
-        return tensor
-    if device.type == "mps" and tensor.dtype == torch.float64:
-        tensor = tensor.float()
-    return tensor.to(device, non_blocking=True)

@@ -198,6 +198,16 @@ def full_precision(device: torch.device) -> Iterator[None]:
             matmul.fp32_precision = before
 
 
+def to_device(values: np.ndarray, device: torch.device | None) -> torch.Tensor:
+    """Copy to a device without waiting for it; None is the CPU."""
+    tensor = torch.from_numpy(values)
+    if device is None or device.type == "cpu":
+        return tensor
+    if device.type == "mps" and tensor.dtype == torch.float64:
+        tensor = tensor.float()
+    return tensor.to(device, non_blocking=True)
+
+
 def exact_type(device: torch.device) -> torch.dtype:
     """The most precise float type of a device."""
     return torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs have no float64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from medzoo.data.transforms.random_params import Augmentation
+from medzoo.data.transforms.augmentation_law import Augmentation
 from medzoo.training.options.protocol_options import Protocol
 
 

@@ -17,15 +17,15 @@ from medzoo.errors import UsageError
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.masking.block_masks import NUMBERS, block_masks
 from medzoo.training.pretraining.distillation import TokenCentre, entropies, scalars
 from medzoo.training.pretraining.loss_precision import no_autocast
-from medzoo.training.pretraining.measures import feature_std
+from medzoo.training.pretraining.masking.block_masks import NUMBERS, block_masks
 from medzoo.training.pretraining.masking.patch_loss import MaskedPatches, patch_loss
+from medzoo.training.pretraining.masking.vit_tokens import masked_tokens
+from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_images, needs_lightly, plain_vit
 from medzoo.training.pretraining.self_distillation import SelfDistillation
 from medzoo.training.pretraining.small_views import LARGE_VIEWS, crops, cut, in_groups, needs_small_views, patch_side
-from medzoo.training.pretraining.masking.vit_tokens import masked_tokens
 from medzoo.training.trainable import in_full
 
 SUPERVISED = False

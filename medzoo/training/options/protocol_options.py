@@ -69,6 +69,7 @@ class Protocol:
 
     # random changes of a training image
     min_area: float = option("smallest share of the area in a crop; 1 does not crop", 1.0, above=0, most=1)
+    aspect: float = option("largest ratio of a crop's sides; 1 is square", 4 / 3, least=1)
     crop: float = option("probability of a crop", 1.0, least=0, most=1)
     flip: float = option("probability of a left-right flip", 0.0, least=0, most=1)
     rotation: float = option("degrees; the angle is drawn from [-r, r]", 0.0, least=0, most=180)
@@ -78,8 +79,29 @@ class Protocol:
     brightness: float = option("factor drawn from [1 - b, 1 + b]", 0.0, least=0)
     contrast: float = option("factor drawn from [1 - c, 1 + c]", 0.0, least=0)
     saturation: float = option("factor drawn from [1 - s, 1 + s]; no effect on grey images", 0.0, least=0)
-    tone: float = option("probability that brightness, contrast and saturation change", 1.0, least=0, most=1)
+    hue: float = option(
+        "turn drawn from [-h, h], 1 is the whole circle; no effect on grey images", 0.0, least=0, most=0.5
+    )
+    tone: float = option("probability that brightness, contrast, saturation and hue change", 1.0, least=0, most=1)
+    gamma: float = option("exponent drawn from [1 - g, 1 + g]", 0.0, least=0, most=0.99)
+    gamma_chance: float = option(
+        "probability that the gamma changes; as far as possible, of images without a change of tones",
+        1.0,
+        least=0,
+        most=1,
+    )
+    grey: float = option("probability of a conversion to grey", 0.0, least=0, most=1)
     blur: float = option("probability of a Gaussian blur", 0.0, least=0, most=1)
+    sharpen: float = option("probability of sharpening", 0.0, least=0, most=1)
+    sharpness: float = option("of sharpened images; 1 changes nothing, below 1 smooths", 2.0, least=0)
+    distort: float = option(
+        "probability of a distortion: elastic, grid or optical, equally often", 0.0, least=0, most=1
+    )
+    elastic_alpha: float = option("amplitude: factor of smoothed noise in [-1, 1], pixels", 120.0, least=0)
+    elastic_sigma: float = option("of the Gaussian that smooths this noise, pixels", 6.0, least=1)
+    elastic_affine: float = option("largest shift of three points before an elastic distortion, pixels", 0.0, least=0)
+    grid_limit: float = option("widths of a grid's five columns and rows: from [1 - g, 1 + g]", 0.3, least=0, most=0.9)
+    optical_limit: float = option("coefficient of a lens drawn from [-o, o]", 0.5, least=0)
 
     # input, and evaluation
     size: int = option("side of the input, pixels; 0 takes the checkpoint's", 0, least=0)

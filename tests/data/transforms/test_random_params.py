@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from medzoo.data.rng import uniform
-from medzoo.data.transforms.random_params import CROP_TRIES, Augmentation, crop_boxes, draw
+from medzoo.data.transforms.augmentation_law import Augmentation
+from medzoo.data.transforms.random_params import CROP_TRIES, crop_boxes, draw
 
 COUNT = 4000
 LAW = Augmentation(

@@ -14,7 +14,8 @@ from medzoo.training.segmentation.protocol_checks import check_protocol
 # 3.1: RandomResizedCrop(224), flip, 7 degrees; validation Resize 256 + CenterCrop 224; test TenCrop
 VIEWS_OF_HT = {
     "min_area": 0.08, "crop": 1.0, "flip": 0.5, "rotation": 7.0, "shift": 0.0, "shear": 0.0, "zoom": 0.0, "brightness": 0.0,
-    "contrast": 0.0, "saturation": 0.0, "blur": 0.0, "size": 224, "crop_share": 224 / 256, "augmented_test": "ten_crop",
+    "contrast": 0.0, "saturation": 0.0, "hue": 0.0, "gamma": 0.0, "grey": 0.0, "sharpen": 0.0, "distort": 0.0, "blur": 0.0,
+    "size": 224, "crop_share": 224 / 256, "augmented_test": "ten_crop",
 }  # fmt: skip
 # 3.1: stop when the counter of bad epochs is above 10; only the best validation loss is kept
 STOP_OF_HT = {"selection": "best", "monitor": "loss", "patience": 10 + 1}
@@ -36,8 +37,9 @@ JU = {  # 3.6; patience of Keras' EarlyStopping; no cropping; shear is in degree
 JO = {  # 3.7, the line of CX8; the augmentation below the table
     "optimizer": "adamw", "learning_rate": 5e-4, "weight_decay": 1e-6, "schedule": "exponential", "decay": 0.97,
     "batch_size": 128, "epochs": 50, "selection": "last", "patience": 0, "warmup_epochs": 0.0, "gradient_clip": 0.0,
-    "crop": 0.2, "min_area": 0.08, "flip": 0.2, "tone": 0.2, "brightness": 0.1, "contrast": 0.1, "saturation": 0.1,
-    "blur": 0.2, "rotation": 0.0, "size": 256, "head_bias": False, "class_weights": "none",
+    "crop": 0.2, "min_area": 0.08, "flip": 0.2, "tone": 0.2, "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.2,
+    "grey": 0.0, "blur": 0.2, "sharpen": 0.2, "sharpness": 2.0, "rotation": 0.0, "gamma": 0.0, "distort": 0.0, "size": 256,
+    "head_bias": False, "class_weights": "none",
 }  # fmt: skip
 STUDIES = {
     "hosseinzadeh2021": HT2021,
@@ -63,18 +65,21 @@ ROWS_OF_JU = {  # 2.0 for the sizes, 3.6 for the flip
     "chest_pneumonia": {"size": 112, "flip": 0.0}, "isic": {"size": 112}, "knee": {"size": 112}, "pcam": {"size": 96},
     "breast": {"size": 256}, "thyroid": {"size": 256},
 }  # fmt: skip
-ROWS_OF_JO = {  # 3.7; the colours of BraTS do not change
+ROWS_OF_JO = {  # 3.7; grey for ImageNet only
     "cx8": {"class_weights": (1.0, 1.0, 1.0, 0.001, *[1.0] * 11)},
-    "imagenet": {"optimizer": "lars", "learning_rate": 4.8, "batch_size": 4096, "epochs": 100},
+    "imagenet": {"optimizer": "lars", "learning_rate": 4.8, "batch_size": 4096, "epochs": 100, "grey": 0.2},
 }  # fmt: skip
 ROWS = {"jonske2023": ROWS_OF_JO, "juodelyte2023": ROWS_OF_JU, "juodelyte2023_frozen": ROWS_OF_JU}
 # 3.2: smp's U-Net; Dice over the batch; RandomSizedCrop with a side of 156 to 224 of 224 pixels and p .25; tones are one of two
-# transforms with p .3; the counter of bad epochs must exceed 20
+# transforms with p .3, the other is gamma (80 to 120 %); distortions are one of three with p .3: elastic (120, 6, 3.6), grid
+# (a limit of 0.3) and optical (a limit of 2); the counter of bad epochs must exceed 20
 HT_MASKS = STOP_OF_HT | {
     "optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "cosine", "warmup_epochs": 0.0,
     "final_learning_rate": 0.0, "epochs": 200, "patience": 20 + 1, "batch_size": 32, "size": 224, "gradient_clip": 0.0,
     "decoder": "unet", "segmentation_loss": "dice", "dice_over": "batch", "crop": 0.25, "flip": 0.0, "rotation": 0.0,
-    "brightness": 0.2, "contrast": 0.2, "tone": 0.3 / 2, "augmented_test": "none", "crop_share": 1.0, "precision": "fp32",
+    "brightness": 0.2, "contrast": 0.2, "tone": 0.3 / 2, "gamma": 0.2, "gamma_chance": 0.3 / 2, "aspect": 1.0, "saturation": 0.0,
+    "distort": 0.3, "elastic_alpha": 120.0, "elastic_sigma": 6.0, "elastic_affine": 3.6, "grid_limit": 0.3, "optical_limit": 2.0,
+    "hue": 0.0, "grey": 0.0, "blur": 0.0, "sharpen": 0.0, "augmented_test": "none", "crop_share": 1.0, "precision": "fp32",
 }  # fmt: skip
 SEGMENTATIONS = {
     "hosseinzadeh2021_segmentation": HT_MASKS,
@@ -86,17 +91,20 @@ SEGMENTATIONS = {
         "optimizer": "adamw", "learning_rate": 2e-4, "weight_decay": 1e-6, "schedule": "exponential", "decay": 0.97,
         "batch_size": 128, "epochs": 50, "selection": "last", "patience": 0, "warmup_epochs": 0.0, "gradient_clip": 0.0,
         "crop": 0.2, "min_area": 0.08, "flip": 0.2, "tone": 0.2, "brightness": 0.1, "contrast": 0.1, "saturation": 0.1,
-        "blur": 0.2, "size": 256, "decoder": "unet", "segmentation_loss": "ce", "class_weights": "none",
+        "hue": 0.2, "grey": 0.0, "blur": 0.2, "sharpen": 0.0, "gamma": 0.0, "distort": 0.0, "size": 256,
+        "decoder": "unet", "segmentation_loss": "ce", "class_weights": "none",
     },
 }  # fmt: skip
-DRIVE_OF_HT = {"size": 512, "segmentation_loss": "ce", "min_area": 1.0, "brightness": 0.0, "contrast": 0.0}
+DRIVE_OF_HT = {
+    "size": 512, "segmentation_loss": "ce", "min_area": 1.0, "brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "distort": 0.0,
+}  # fmt: skip
 ROWS_OF_MASKS = {
     "hosseinzadeh2021_segmentation": {"drive": DRIVE_OF_HT},
     "hosseinzadeh2025": {"drive": DRIVE_OF_HT},
     "jonske2023": {  # 3.7; the colours of BraTS do not change
         "brats2020": {
             "learning_rate": 1e-3, "weight_decay": 1e-5, "decay": 0.95, "class_weights": (1.0, 5.0, 5.0, 5.0),
-            "brightness": 0.0, "contrast": 0.0, "saturation": 0.0,
+            "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0,
         },
         "lits": {"learning_rate": 2e-4, "class_weights": (1.0, 3.0, 10.0)},
     },
