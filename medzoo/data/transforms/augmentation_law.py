@@ -35,6 +35,7 @@ class Augmentation:
         elastic_affine: largest movement of three points, pixels, in the affine map before an elastic distortion.
         grid_limit: the five columns and the five rows of a grid get a width drawn from [1 - g, 1 + g] of their own.
         optical_limit: coefficient of a lens drawn from [-o, o].
+        max_area: largest share of the area in a crop.
 
     The order is: crop, flip, one map, tones, gamma, blur, sharpening. The map consists of rotation, shift, shear and zoom (pixels
     from outside are black), and of the distortion (pixels from outside are reflected).
@@ -65,6 +66,7 @@ class Augmentation:
     elastic_affine: float = 0.0
     grid_limit: float = 0.3
     optical_limit: float = 0.5
+    max_area: float = 1.0
 
     @property
     def is_affine(self) -> bool:
