@@ -14,8 +14,9 @@ Which probe to use:
 - attentive: 32 learned queries pool the tokens of the last layer before a linear classifier. Use it in addition to linear
   where a checkpoint comes from masked images (MAE, SimMIM, GMML): their pooled features hide what their tokens know.
 - head_grid: DINOv2's linear evaluation, to compare with its published numbers.
-- dense, dense_knn: for masks: logistic regression or neighbours on patch tokens. Their masks are as coarse as the patches, so
-  use them to compare encoders, and recipes/finetune.py for good masks.
+- dense, dense_knn: for masks: logistic regression on pixels, with tokens enlarged to the mask, or neighbours of patch tokens.
+  Their masks are nearly as coarse as the patches, so use them to compare encoders, and recipes/finetune.py for good masks.
+  Where structures are thinner than a patch (vessels), give a larger --size, and compare the pixel AUROC rather than Dice.
 
 Settings (penalty, neighbours, learning rate) are selected on validation, and the test split is used once. --per-class 5
 trains on five images of each class (few-shot); --draws 10 repeats that with ten random parts, the same for every

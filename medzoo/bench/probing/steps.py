@@ -230,10 +230,10 @@ def _dense(frozen: Frozen) -> Trained:
     logistic = protocol.mode == "dense"
     segmenter = fit_dense_probe(
         *splits, classes=frozen.task.classes, method="logistic" if logistic else "knn",
-        values=protocol.regularisation if logistic else protocol.neighbours, tokens=protocol.tokens,
+        values=protocol.regularisation if logistic else protocol.neighbours, samples=protocol.samples,
         seed=frozen.options.seed, read=read,
     )  # fmt: skip
-    shape = f"{segmenter.probe.rows:,} x {splits[0][0].shape[2]:,} tokens"
+    shape = f"{segmenter.probe.rows:,} {'pixels' if logistic else 'tokens'} x {splits[0][0].shape[2]:,}"
     trained = _trained(frozen, segmenter, shape, started, _no_labels)
     return replace(trained, tuner=segmenter)
 

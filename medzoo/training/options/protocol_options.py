@@ -24,7 +24,7 @@ OF_PROBES: dict[str, tuple[Mode, ...]] = {
     "weight_decays": ("attentive",),
     "queries": ("attentive",),
     "last_layers": ("head_grid",),
-    "tokens": ("dense", "dense_knn"),
+    "samples": ("dense", "dense_knn"),
 }
 # The first options. Every hash contains them; later options are hashed only where they differ from their default.
 FIRST = (
@@ -151,7 +151,9 @@ class Protocol:
     last_layers: tuple[int, ...] = option(
         "how many last layers a head of a grid reads: one input for each", (), least=1
     )
-    tokens: int = option("patch tokens that a dense probe is fitted on, at most", 20_000, least=1)
+    samples: int = option(
+        "training pixels (dense) or tokens (dense_knn) that a probe of masks is fitted on, at most", 20_000, least=1
+    )
 
     @property
     def is_probe(self) -> bool:
@@ -171,7 +173,9 @@ class Protocol:
         """
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "name"}
         later = {one.name: one.default for one in fields(self) if one.name not in FIRST}
-        return store.sha256_of({key: value for key, value in values.items() if key in FIRST or value != later[key]})
+        # `samples` took the place of `tokens`: results of the former probe have another hash
+        always = {*FIRST, "samples"} if self.mode in DENSE else set(FIRST)
+        return store.sha256_of({key: value for key, value in values.items() if key in always or value != later[key]})
 
     def check(self) -> None:
         """Refuse options that exclude each other.

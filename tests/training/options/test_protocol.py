@@ -98,6 +98,14 @@ def test_an_option_that_came_later_leaves_the_hash_of_who_does_not_use_it(mode):
     assert plain.hash() == sha256_of(earlier) != load_protocol("medzoo", mode, **later, rotation=5.0).hash()
 
 
+@pytest.mark.parametrize("mode", ["dense", "dense_knn"])
+def test_the_hash_of_a_dense_probe_is_not_that_of_its_former_form(mode):
+    """Results of the probe that labelled whole patches stay apart, although `samples` has its default value."""
+    plain = load_protocol("medzoo", mode)
+    former = {key: value for key, value in asdict(plain).items() if key in FIRST or (key == "neighbours" and value)}
+    assert plain.hash() == sha256_of({**former, "samples": 20_000}) != sha256_of(former)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,37 +1,66 @@
-"""Dense probes on patch tokens: majority labels, the draw of tokens, and predictions by token."""
+"""Dense probes on patch tokens: the draw of pixels, tokens at pixels, and enlarged scores."""
 
 import numpy as np
 import pytest
 import torch
-from expect import raises
+from torch.nn import functional
 
-from medzoo.errors import DataContractError, UsageError
-from medzoo.training.probes.dense import IGNORED, chosen_tokens, fit_dense_knn, fit_dense_logistic, patch_labels
-
-
-def test_the_label_of_a_patch_is_its_majority():
-    mask = np.array([[0, 0, 1, 1], [0, 1, 1, 255], [2, 2, 255, 255], [0, 0, 255, 1]])
-    assert patch_labels(mask[None], (2, 2), 3).tolist() == [[0, 1, 0, IGNORED]]
-    wide = np.repeat(np.arange(6), 4).reshape(1, 2, 12) % 3
-    expected = [np.bincount(wide[0, :1, 4 * c : 4 * c + 4].ravel()).argmax() for c in range(3)]
-    assert patch_labels(wide, (2, 3), 3)[0, :3].tolist() == expected
-    with raises(UsageError, "masks-grid"):
-        patch_labels(mask[None], (3, 2), 3)
-    with raises(DataContractError, "probe-labels-outside"):
-        patch_labels(mask[None], (2, 2), 2)
+from medzoo.training.probes.dense import drawn_pixels, fit_dense_knn, fit_dense_logistic, pixel_shares, tokens_at
 
 
-def test_tokens_are_drawn_by_seed():
-    labels = np.array([0] * 900 + [1] * 90 + [2] * 10 + [IGNORED] * 50)
-    drawn = chosen_tokens(labels, 100, seed=0)
-    assert len(drawn) == 100 and drawn.tolist() == sorted({*drawn.tolist()}) and drawn.max() < 1000
-    assert torch.equal(drawn, chosen_tokens(labels, 100, seed=0))
-    assert not torch.equal(drawn, chosen_tokens(labels, 100, seed=1))
-    balanced = np.bincount(labels[chosen_tokens(labels, 100, seed=0, balanced=True)])
-    assert balanced.tolist() == [45, 45, 10]
-    assert len(chosen_tokens(labels, 10**6, seed=0, balanced=True)) == 1000
-    with raises(UsageError, "tokens-below-one"):
-        chosen_tokens(labels, 0, seed=0)
+def test_pixels_are_drawn_by_seed_evenly_and_once():
+    masks = np.zeros((3, 8, 10), np.uint8)
+    masks[1, :4] = 255
+    masks[2] = 255
+    shares = pixel_shares(3, 100, seed=0)
+    assert shares.sum() == 100 and set(shares.tolist()) == {33, 34}
+
+    def draw(seed, ask=shares):
+        return list(drawn_pixels(masks, 0, ask, seed=seed, ignored=255))
+
+    first, second, third = draw(0)
+    assert len(set(first.tolist())) == len(first) in (33, 34) and (np.diff(first) > 0).all() and first.max() < 80
+    assert len(second) in (33, 34) and second.min() >= 40 and len(third) == 0  # never where nothing is annotated
+    assert np.bincount(first // 20, minlength=4).min() >= 7  # spread over the image
+    assert all(np.array_equal(one, other) for one, other in zip(draw(0), draw(0), strict=True))
+    assert not np.array_equal(first, draw(1)[0])
+    alone = next(drawn_pixels(masks[1:2], 1, shares, seed=0, ignored=255))
+    assert np.array_equal(alone, second)  # the images that are read together do not matter
+    assert [len(part) for part in draw(0, np.array([99, 99, 99]))] == [80, 40, 0]
+
+
+def test_tokens_at_pixels_are_those_of_the_enlarged_map():
+    tokens = torch.randn(2, 12, 5)
+    whole = functional.interpolate(
+        tokens.transpose(1, 2).unflatten(2, (3, 4)), (16, 10), mode="bilinear", align_corners=False
+    )
+    images, pixels = np.repeat([0, 1], 160), np.tile(np.arange(160), 2)
+    found = tokens_at(tokens, images, pixels, (16, 10), (3, 4))
+    assert torch.allclose(found, whole.flatten(2).transpose(1, 2).flatten(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_enlarged_logits_are_the_logits_of_enlarged_tokens(classes):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 5)).astype(np.float32)
+    probe = fit_dense_logistic(rows, rng.integers(0, classes, 200), classes, [1.0])[0]
+    tokens = torch.from_numpy(rng.normal(size=(1, 9, 5)).astype(np.float32))
+    maps = probe.maps(tokens, (3, 3), (12, 12))
+    at = tokens_at(tokens, np.zeros(144, int), np.arange(144), (12, 12), (3, 3))
+    logits = probe.predict(at).float()
+    expected = logits if classes == 3 else logits[:, 1:] - logits[:, :1]
+    assert torch.allclose(maps[0].flatten(1).T, expected, atol=1e-4)
+    assert torch.allclose(probe.chances(maps).sum(1), torch.ones(1, 12, 12))
+
+
+def test_a_class_without_pixels_never_wins():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(90, 5)).astype(np.float32)
+    probe = fit_dense_logistic(rows, rng.integers(0, 2, 90), 3, [1.0])[0]
+    maps = probe.maps(rows[None, :81], (9, 9), (18, 18))
+    assert maps.isfinite().all() and set(maps.argmax(1).unique().tolist()) == {0, 1}
+    only = fit_dense_logistic(rows, np.zeros(90, int), 2, [1.0])[0]
+    assert (only.maps(rows[None, :81], (9, 9), (18, 18)) < 0).all()
 
 
 @pytest.mark.parametrize("head", ["knn", "logistic"])
@@ -40,10 +69,12 @@ def test_tokens_get_the_class_that_they_show(head):
     labels = rng.integers(0, 3, (20, 16))
     tokens = (rng.normal(size=(20, 16, 8)) + 4 * np.eye(3, 8)[labels]).astype(np.float32)
     rows, numbers = tokens[:15].reshape(-1, 8), labels[:15].ravel()
-    fit, values = (fit_dense_knn, [1, 10]) if head == "knn" else (fit_dense_logistic, [0.01, 1.0])
-    probes = fit(rows, numbers, 3, values)
+    if head == "knn":
+        probes = fit_dense_knn(rows, np.eye(3)[numbers], [1, 10])
+    else:
+        probes = fit_dense_logistic(rows, numbers, 3, [0.01, 1.0])
     assert [probe.name for probe in probes] == (["k=1", "k=10"] if head == "knn" else ["C=0.01", "C=1"])
     for probe in probes:
-        chances = probe.probabilities(tokens[15:])
-        assert chances.shape == (5, 16, 3) and torch.allclose(chances.sum(2), torch.ones(5, 16).double())
-        assert (chances.argmax(2).numpy() == labels[15:]).mean() > 0.95 and probe.converged
+        maps = probe.maps(tokens[15:], (4, 4), (4, 4))
+        assert maps.shape == (5, 3, 4, 4) and torch.allclose(probe.chances(maps).sum(1), torch.ones(5, 4, 4))
+        assert (maps.argmax(1).flatten(1).numpy() == labels[15:]).mean() > 0.95 and probe.converged

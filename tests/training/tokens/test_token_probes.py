@@ -6,11 +6,13 @@ import torch
 from expect import raises
 from tiny import masked_rows
 
+from medzoo.bench.metrics.probabilities import auroc
 from medzoo.errors import DataContractError, DivergedError, UsageError
+from medzoo.training.probes.dense import drawn_pixels, pixel_shares
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
 from medzoo.training.segmentation.masks import classes_of
 from medzoo.training.tokens.attentive_probe import fit_attentive_probe
-from medzoo.training.tokens.dense_probe import fit_dense_probe, gathered_tokens, mask_patches, square_grid
+from medzoo.training.tokens.dense_probe import fit_dense_probe, square_grid, training_pixels, training_tokens
 from medzoo.training.tokens.head_grid_probe import fit_head_grid_probe
 from medzoo.training.tokens.token_file import TokenRows
 
@@ -112,7 +114,7 @@ def test_the_dense_probe_finds_what_patches_show(classes, method):
     rows = patch_means(data)
     values = [1e-6, 100.0] if method == "logistic" else [1, 5, 10**6]
     probe = fit_dense_probe(
-        (rows, data), (rows, data), classes=["a", "b"][:classes], method=method, values=values, tokens=1500, seed=0,
+        (rows, data), (rows, data), classes=["a", "b"][:classes], method=method, values=values, samples=1500, seed=0,
         read=patch_means,
     )  # fmt: skip
     assert probe.candidates == 2 and probe.probe.rows == 1500 and probe.score > 0.5
@@ -123,41 +125,93 @@ def test_the_dense_probe_finds_what_patches_show(classes, method):
     )
     assert dice_of(counts).mean() == pytest.approx(probe.score)
     again = fit_dense_probe(
-        (rows, data), (rows, data), classes=["a", "b"][:classes], method=method, values=values, tokens=1500, seed=0,
+        (rows, data), (rows, data), classes=["a", "b"][:classes], method=method, values=values, samples=1500, seed=0,
         read=patch_means,
     )  # fmt: skip
     same = zip(probe.segment(data), again.segment(data), strict=True)
     assert all(torch.equal(one.logits, other.logits) for one, other in same)
 
 
-def test_patches_of_a_side_that_is_not_a_multiple_and_pixels_without_annotation():
-    data = masked_rows(3, side=15)
-    labels = mask_patches(data, (4, 4), 2)
-    assert labels.shape == (3, 16) and set(labels.unique().tolist()) == {0, 1}
-    data.masks[:, :8, :8] = 255
-    assert (mask_patches(data, (2, 2), 2)[:, 0] == -1).all()
+def test_training_pixels_have_the_label_of_the_pixel():
+    data = masked_rows(40, 2)  # more than are read together
+    data.masks[:, :8] = 255
+    rows = patch_means(data)
+    kept, labels = training_pixels(rows, data, (8, 8), 4000, seed=3)
+    assert kept.shape == (4000, 2) and set(labels.unique().tolist()) == {0, 1, 2}
+    enlarged = torch.nn.functional.interpolate(
+        rows[slice(0, 40)].transpose(1, 2).unflatten(2, (8, 8)), (16, 16), mode="bilinear", align_corners=False
+    )
+    drawn = list(drawn_pixels(data.masks, 0, pixel_shares(40, 4000, seed=3), seed=3, ignored=255))
+    places = np.concatenate([number * 256 + part for number, part in enumerate(drawn)])
+    assert np.array_equal(labels.numpy(), np.asarray(data.masks).ravel()[places])
+    assert torch.allclose(kept, enlarged.permute(0, 2, 3, 1).reshape(-1, 2)[places], atol=1e-6)
     with raises(UsageError, "tokens-not-square"):
         square_grid(12)
 
 
-def test_tokens_are_gathered_by_their_number():
-    rows = token_split(40, 0)[0]
-    chosen = np.array([0, 8, 9, 200, 359])
-    assert torch.equal(gathered_tokens(rows, chosen), rows[slice(0, 40)].flatten(0, 1)[chosen])
+def test_training_tokens_have_the_shares_of_their_patch():
+    data = masked_rows(40, 2)
+    data.masks[:, :8] = 255
+    named = np.stack(np.meshgrid(np.arange(40), np.arange(64), indexing="ij"), 2)  # tokens that say where they are
+    rows = TokenRows(named.astype(np.float16), False, False)
+    kept, shares = training_tokens(rows, data, (8, 8), 3, 800, seed=3)
+    image, place = kept.long().numpy().T
+    assert (
+        np.bincount(image).tolist() == [20] * 40
+        and place.min() >= 32
+        and len(set(zip(image, place, strict=True))) == 800
+    )
+    patches = np.asarray(data.masks).reshape(40, 8, 2, 8, 2).swapaxes(2, 3).reshape(40, 64, 4)
+    found = [np.bincount(patch, minlength=3) / 4 for patch in patches[image, place]]
+    assert np.allclose(shares.numpy(), found)
 
 
-def test_structures_that_are_thinner_than_half_a_patch_are_said(recwarn):
+def lines(count, seed, patch=8, side=64):
+    """Images of dark tissue with a bright line of two pixels, a quarter of a patch, and tokens that show where it is."""
+    data = masked_rows(count, side=side)
+    data.masks[:] = 0
+    rng = np.random.default_rng(seed)
+    grid = side // patch
+    tokens = rng.normal(0, 0.05, (count, grid, grid, 6)).astype(np.float32)
+    tokens[..., 5] += 1  # so that directions tell tokens apart
+    centres = (np.arange(grid) + 0.5) * patch
+    for image in range(count):
+        top = int(rng.integers(patch, side - patch))
+        data.masks[image, top : top + 2] = 1
+        # the distance to the line, in a form whose interpolation has its maximum there
+        tokens[image, ..., 0] += np.exp(-(((centres - top - 1) / patch) ** 2))[:, None]
+        tokens[image, ..., 1] += np.abs(centres - top - 1)[:, None] / side
+    return data, TokenRows(tokens.reshape(count, -1, 6).astype(np.float16), False, False)
+
+
+@pytest.mark.parametrize(("method", "least"), [("logistic", 0.95), ("knn", 0.9)])
+def test_structures_that_are_thinner_than_half_a_patch_are_found(method, least, recwarn):
+    (data, rows), (others, tokens) = lines(40, 0), lines(20, 1)
+    values = [1e-2, 1.0, 100.0] if method == "logistic" else [1, 30]
+    probe = fit_dense_probe(
+        (rows, data), (tokens, others), classes=["line"], method=method, values=values, samples=8000, seed=0,
+        read=lambda _: tokens,
+    )  # fmt: skip
+    parts = list(probe.segment(others))
+    scores, truth = torch.cat([part.logits[:, 0] for part in parts]), torch.cat([part.masks for part in parts])
+    areas = [auroc(mask.flatten().numpy(), score.flatten().numpy()) for mask, score in zip(truth, scores, strict=True)]
+    assert scores.shape[1:] == (64, 64) and np.mean(areas) > least
+    assert any("at least half line" in str(warning.message) for warning in recwarn)
+
+
+def test_classes_without_pixels_are_said(recwarn):
     data = masked_rows(6, 2)
     rows = patch_means(data)
 
     def fit(classes):
-        ask = {"classes": classes, "method": "knn", "values": [1], "tokens": 99, "seed": 0, "read": patch_means}
+        ask = {"classes": classes, "method": "knn", "values": [1], "samples": 99, "seed": 0, "read": patch_means}
         return fit_dense_probe((rows, data), (rows, data), **ask)
 
     fit(["a", "b", "c"])
-    assert any("mostly c" in str(warning.message) for warning in recwarn)
-    data.masks[:] = np.where(np.arange(16) % 4 == 0, data.masks, 0)  # one column of every four
-    with raises(DataContractError, "patches-too-coarse"):
+    assert any("shows c" in str(warning.message) for warning in recwarn)
+    assert not any("at least half" in str(warning.message) for warning in recwarn)
+    data.masks[:] = 0
+    with raises(DataContractError, "samples-without-classes"):
         fit(["a", "b"])
 
 
@@ -166,5 +220,5 @@ def test_neighbours_that_do_not_exist_are_refused():
     rows = patch_means(data)
     with raises(UsageError, "neighbours-not-usable"):
         fit_dense_probe(
-            (rows, data), (rows, data), classes=["a"], method="knn", values=[300], tokens=20, seed=0, read=patch_means
+            (rows, data), (rows, data), classes=["a"], method="knn", values=[300], samples=20, seed=0, read=patch_means
         )
