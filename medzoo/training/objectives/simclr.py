@@ -1,11 +1,10 @@
 """SimCLR: a contrastive loss that pulls two random views of an image together and pushes other images away.
 
-Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. The negatives are all other images of the batch, over all processes; hue
-is not jittered.
+Source: Chen et al. 2020, https://arxiv.org/abs/2002.05709. The negatives are all other images of the batch, over all processes.
 
 The models of RadNet (Jonske et al. 2023, https://arxiv.org/abs/2306.17555) were trained with: --temperature 0.5 --projection 256
---projection-layers 3 --no-projection-norm --last-activation sigmoid --separate-views --min-area 0.08 --tone 0.8 --blur 0. They also
-jitter hue, and take negatives from one GPU only.
+--projection-layers 3 --no-projection-norm --last-activation sigmoid --separate-views --min-area 0.08 --tone 0.8 --hue 0.2 --blur 0,
+and with negatives from one GPU only: recipes/protocols/pretrain_jonske_simclr.toml.
 """
 
 from __future__ import annotations
@@ -44,6 +43,9 @@ class Options:
     min_area: float = option("smallest share of the image in a view", 0.2, metavar="SHARE", above=0, most=1)
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
     tone: float = option("strength of brightness, contrast and saturation changes", 0.4, metavar="X", least=0, most=1)
+    hue: float = option(
+        "largest turn of the hue, as a share of the circle; for colour images", 0.0, metavar="SHARE", least=0, most=0.5
+    )
     blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
 
@@ -57,6 +59,7 @@ def views(options: Options) -> list[View]:
         brightness=strength,
         contrast=strength,
         saturation=strength,
+        hue=options.hue,
         tone=0.8,
         grey=options.grey,
         blur=options.blur,

@@ -1,4 +1,4 @@
-"""Numbers that tell whether the features of a network carry information, without labels."""
+"""Measures of whether the features of a network carry information, without labels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rank_me(features: np.ndarray) -> float:
 
 
 def lidar(views: np.ndarray, *, ridge: float = 1e-4) -> float:
-    """The effective rank of what tells images apart, relative to how their views differ.
+    """The effective rank of the differences between images, relative to those between views of one image.
 
     Args:
         views: (images, views of each, D).
@@ -70,7 +70,7 @@ def lidar(views: np.ndarray, *, ridge: float = 1e-4) -> float:
 
 
 def is_collapsed(values: Mapping[str, float]) -> bool:
-    """Whether features no longer tell images apart.
+    """Whether the features are nearly the same for all images.
 
     Args:
         values: "feature_spread" and "rank_me"; without them nothing is known, and the answer is no.

@@ -41,6 +41,7 @@ def test_every_file_can_be_used_and_typed_options_win(name):
 def test_every_file_begins_with_what_it_reproduces(name):
     text = pretrain_protocol_file(name).read_text(encoding="utf-8")
     header = text.partition("\nmethod")[0]
+    assert max(map(len, text.splitlines())) <= 132
     assert all(line.startswith("#") for line in header.splitlines() if line)
     assert "https://" in header and ("differs here" in header or "evidence" in header.lower())
 
