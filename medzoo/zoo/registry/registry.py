@@ -16,6 +16,7 @@ from medzoo.closed_schema import parse
 from medzoo.errors import RegistryError, UnknownNameError, UsageError
 from medzoo.zoo.registry.checkpoint import Checkpoint, Pretraining, input_problems
 from medzoo.zoo.registry.licenses import known_license
+from medzoo.zoo.registry.random_weights import random_checkpoint
 
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
 HEX40 = re.compile(r"[0-9a-f]{40}")
@@ -165,6 +166,8 @@ def info(name: str) -> Checkpoint:
     for entry in entries:
         if name in entry.alias:
             return entry
+    if NAME.fullmatch(name) and (drawn := random_checkpoint(name)):
+        return drawn
     known = [known for entry in entries for known in (entry.name, *entry.alias)]
     raise UnknownNameError("checkpoint", name, known, HOW)
 

@@ -1,0 +1,40 @@
+"""Random weights of any architecture of timm, by the name `<architecture>-random`, where the registry has no file for it."""
+
+from __future__ import annotations
+
+from medzoo.zoo.registry.checkpoint import Checkpoint, Input, License
+
+SUFFIX = "-random"
+
+
+def random_checkpoint(name: str) -> Checkpoint | None:
+    """The facts about random weights; None if the name does not end in -random or timm has no such architecture.
+
+    The input convention is timm's for the architecture.
+
+    Args:
+        name: of a checkpoint.
+
+    >>> random_checkpoint("resnet34-random").input.size
+    224
+    >>> random_checkpoint("no_such_net-random") is None
+    True
+    """
+    architecture = name.removesuffix(SUFFIX)
+    if architecture == name:
+        return None
+    import timm  # here, since names of the registry need no torch
+
+    if not timm.is_model(architecture):
+        return None
+    cfg = timm.create_model(architecture, pretrained=False, num_classes=0, device="meta").pretrained_cfg
+    channels, size, _ = cfg["input_size"]
+    usable = channels in (1, 3)
+    shape = Input(
+        size, tuple(cfg["mean"]), tuple(cfg["std"]), channels, rule="unit",
+        note="Random weights imply no statistics; those of timm's configuration are used.",
+    )  # fmt: skip
+    free = License(
+        "Apache-2.0", redistributable=True, note="Nothing is distributed: the weights are drawn on your machine."
+    )
+    return Checkpoint(name, architecture, shape, free) if usable else None
