@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from PIL import Image
 from warm import WarmPython
 
 pytest_plugins = ["hub_fixture"]
@@ -50,6 +51,28 @@ def quick_flushes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         )
 
 
+@pytest.fixture(autouse=True)
+def quick_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of runs are made, and not painted: that took longer than the run. `painted` gives the real way back."""
+    if "painted" not in request.fixturenames:
+        from matplotlib.figure import Figure
+
+        paint = Figure.savefig
+
+        def note(figure: Figure, target: object, **options: object) -> None:
+            if isinstance(target, Path):
+                Image.new("L", (1, 1)).save(target, format="png")
+            else:
+                paint(figure, target, **options)
+
+        monkeypatch.setattr(Figure, "savefig", note)
+
+
+@pytest.fixture
+def painted() -> None:
+    """The pictures of runs are painted, as users' are."""
+
+
 @pytest.fixture(scope="session")
 def warm() -> Iterator[WarmPython]:
     """Starts child processes that have imported torch and medzoo already."""
@@ -63,10 +86,24 @@ def apart() -> None:
     """Foreign files are read in a process of their own, as users' are."""
 
 
+@pytest.fixture(scope="session")
+def commands() -> Callable[..., object]:
+    """The commands of `medzoo`, built once: typer builds them anew for each call, which takes longer than most commands."""
+    from typer.main import get_command
+
+    from medzoo.cli import app
+
+    return get_command(app)
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def run(
+    commands: Callable[..., object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     """Call `medzoo` with arguments, in this process; gives exit code, stdout and stderr."""
     from medzoo.cli import main
+
+    monkeypatch.setattr("medzoo.cli.app", commands)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["medzoo", *map(str, arguments)])

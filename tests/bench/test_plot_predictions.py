@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from medzoo.bench.plot_predictions import draw_predictions, prediction_figure
 
+pytestmark = pytest.mark.usefixtures("painted")
 rng = np.random.default_rng(0)
 MANY = np.array([[1.0, 0.0, np.nan], [0.0, 1.0, 1.0]] * 20)
 
@@ -53,6 +55,9 @@ def test_the_confusion_matrix_counts():
     assert [text.get_text() for text in figure.axes[0].texts] == ["1", "1", "0", "1"]
 
 
-def test_numbers_are_a_scatter_plot():
+def test_numbers_are_a_scatter_plot(tmp_path):
     figure = prediction_figure("regression", [], np.arange(5.0), np.arange(5.0)[:, None])
     assert len(figure.axes) == 1 and len(figure.axes[0].collections[0].get_offsets()) == 5
+    path = draw_predictions(tmp_path, "regression", [], np.arange(5.0), np.arange(5.0)[:, None])
+    with Image.open(path) as picture:
+        assert picture.width > 400

@@ -28,7 +28,7 @@ def options(tiny_hub, tmp_path):
     return make
 
 
-def test_finetune_leaves_everything(options, tmp_path):
+def test_finetune_leaves_everything(options, tmp_path, painted):
     outcome = run_cell(options())
     assert 0 <= outcome.headline <= 1 and not outcome.cached
     stored = json.loads(outcome.path.read_text())
@@ -43,6 +43,9 @@ def test_finetune_leaves_everything(options, tmp_path):
     assert {path.name for path in outcome.run.iterdir() if not path.name.startswith(".")} == {
         "options.toml", "status.json", "log.jsonl", "curves.png", "test.png", "checkpoint", "result.json",
     }  # fmt: skip
+    for name in ("curves.png", "test.png"):
+        with Image.open(outcome.run / name) as picture:
+            assert picture.width > 800
     model = medzoo.load(str(outcome.run), num_classes="pretrained")
     assert model(torch.rand(2, 3, 32, 32)).shape == (2, 4)
 

@@ -83,27 +83,24 @@ def names(folder: Path) -> list[str]:
     return [name for name in here if not RECEIPTS.fullmatch(name)]
 
 
-def digest(folder: Path, inside: bool = True) -> str:
-    """The state of a folder: points between which nothing changed are judged once.
-
-    Args:
-        folder: the folder.
-        inside: whether what is inside of temporary files and folders counts, and not only that they are there.
-    """
-    rows = []
+def digest(folder: Path) -> tuple[str, str]:
+    """The state of a folder, whole and without what is inside of temporary files and folders (that they are there counts)."""
+    rows, outside = [], []
     for path in folder.rglob("*"):
         name = str(path.relative_to(folder))
-        if not inside and name.find("/", name.find(".tmp-")) > name.find(".tmp-") >= 0:
-            continue
+        below = name.find("/", name.find(".tmp-")) > name.find(".tmp-") >= 0
         for pattern in RANDOM_NAMES:
             name = pattern.sub("X", name)
         content = b""
-        if path.is_file() and (inside or ".tmp-" not in name):
+        if path.is_file():
             content = path.read_bytes()
             if len(content) < 10_000:
                 content = PART if _is_part(content) else RANDOM_FACTS.sub(b"", content)
         rows.append([name, path.lstat().st_mode, hashlib.sha256(content).hexdigest()])
-    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
+        if not below:
+            outside.append(rows[-1][:2] if ".tmp-" in name else rows[-1])
+    whole, without = (hashlib.sha256(json.dumps(sorted(each)).encode()).hexdigest() for each in (rows, outside))
+    return whole, without
 
 
 def _is_part(content: bytes) -> bool:

@@ -38,6 +38,8 @@ from medzoo.zoo.registry.locations import cached_folder
 
 
 class Save(Swept):
+    brief = True
+
     def write(self, folder: Path, seed: int) -> None:
         medzoo.save(model(seed), folder / "net", card=CARD)
 
@@ -51,6 +53,8 @@ class Save(Swept):
 
 class Fetch(Swept):
     """From this machine's cache into a directory hub."""
+
+    brief = True
 
     place = "stick/medzoo"
 
@@ -68,6 +72,8 @@ class Fetch(Swept):
 
 class Push(Swept):
     """Into a directory hub."""
+
+    brief = True
 
     place = "hub/org"
 

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,9 +30,9 @@ class Scenario:
     """Something older on the disk, an act that writes the newer, and how medzoo reads it.
 
     `absent` says that nothing was there before, so that an error that says so is right until the act is done. `optional`
-    names files that may lie there in the end, or not. With `brief`, points that differ only inside of a temporary file or
-    folder are judged once; atomic_folder, save and others are judged in full. The folder that is given is watched, and put
-    back for each point; what an act reads may lie elsewhere.
+    names files that may lie there in the end, or not. With `brief`, of the points that differ only inside of a temporary file
+    or folder the first and the last are judged; atomic_folder and others are judged in full. The folder that is given is
+    watched, and put back for each point; what an act reads may lie elsewhere.
     """
 
     absent = False
@@ -72,6 +73,7 @@ class Point:
     k: int
     call: str
     state: str
+    outside: str  # the state without what is inside of temporary files and folders
     half: bool
     killed: bool
 
@@ -92,6 +94,18 @@ class Case:
         if name in ("read", "prove"):
             return lambda: json.loads(json.dumps(value(self.folder)))
         return partial(value, self.folder) if name in ("act", "clean") else value
+
+
+def representatives(points: Sequence[Point]) -> dict[str, str]:
+    """For each state the one that is judged: its own, if it is the last of those that look alike outside; else their first."""
+    first: dict[str, str] = {}
+    last: dict[str, str] = {}
+    for point in points:
+        first.setdefault(point.outside, point.state)
+        last[point.outside] = point.state
+    return {
+        point.state: point.state if point.state == last[point.outside] else first[point.outside] for point in points
+    }
 
 
 class Harness:
@@ -132,13 +146,15 @@ class Harness:
         stopped = self._stopped(case)
         points = stopped + (self._killed(case, kept) if kills else [])
         ends, failures, verdicts = Counter[str](), [], {}
+        judged = representatives(points) if scenario.brief else {}
         for point in points:
-            if point.state not in verdicts:
-                self._restore(now, self._photo(case, point.state))
+            state = judged.get(point.state, point.state)
+            if state not in verdicts:
+                self._restore(now, self._photo(case, state))
                 told, error = in_child(lambda: self._judge(case))
-                verdicts[point.state], proven = (f"error: {error}", None) if error else told
+                verdicts[state], proven = (f"error: {error}", None) if error else told
                 case.proven |= {proven}
-            end = verdicts[point.state]
+            end = verdicts[state]
             ends[end if end in ENDS else "wrong"] += 1
             if end not in ENDS:
                 failures.append({**asdict(point), "problem": end})
@@ -228,9 +244,9 @@ class Harness:
         return code, log.read_text(errors="replace").splitlines()[-1] if code == KILLED else "the end"
 
     def _point(self, case: Case, line: str, k: int, half: bool = False, killed: bool = False) -> Point:
-        state = digest(case.folder, inside=not case.brief)
+        state, outside = digest(case.folder)
         self._photo(case, state)
-        return Point(k, line.rstrip("\n").replace(f"{case.folder}", ""), state, half, killed)
+        return Point(k, line.rstrip("\n").replace(f"{case.folder}", ""), state, outside, half, killed)
 
     def _judge(self, case: Case) -> tuple[str, str | None]:
         """What is left after a kill: a word of ENDS or a story; and a state that was found to be the new one."""
@@ -246,7 +262,7 @@ class Harness:
             verdict = "refused" if case.refused(error) else "absent" if case.absent else f"nothing can be read: {error}"
         try:
             case.act()
-            state = digest(case.folder)
+            state, _ = digest(case.folder)
             if state not in case.proven and (seen := case.read()) != case.new:
                 return f"{verdict}; done again, it is not the new: {json.dumps(seen)}", None
         except Exception:

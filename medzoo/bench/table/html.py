@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench.table.model import Column, TableCell
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from medzoo.bench.table.model import TableData
 
 STRIP = 96  # width of the small plot in a cell, CSS pixels
@@ -16,9 +19,6 @@ TEMPLATE = Path(__file__).with_name("table.html.j2")
 
 def html(table: TableData, folder: Path | None) -> str:
     """One HTML page; links are relative to `folder`."""
-    from jinja2 import Environment, StrictUndefined
-
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
     scales = [_scale(cells) for cells in zip(*table.grid, strict=True)]
     body = [
         (
@@ -34,7 +34,15 @@ def html(table: TableData, folder: Path | None) -> str:
     )
     first = [_first(c) for c in table.columns]
     count = sum(len(cell.runs) for cells in table.grid for cell in cells)
-    return page.render(table=table, body=body, protocols=list(protocols), first=first, count=count)
+    return _page().render(table=table, body=body, protocols=list(protocols), first=first, count=count)
+
+
+@cache
+def _page() -> Template:
+    """The template, compiled."""
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _titles(table: TableData, column: Column) -> list[str]:

@@ -135,10 +135,10 @@ def plan(keys: Iterable[str], rules: Format) -> KeyPlan:
     keys = list(keys)
     kept, dropped, foreign = {}, {}, []
     for stored in keys:
-        key = _renamed(stored, rules.prepare, keys)
-        if drop := next((drop for drop in rules.drop if re.match(drop.pattern, key)), None):
+        drop, new = _sorted(stored, rules, keys)
+        if drop is not None:
             dropped[stored] = drop.why
-        elif (new := _new_name(key, rules.keep)) is not None:
+        elif new is not None:
             kept[stored] = new
         else:
             foreign.append(stored)
@@ -181,8 +181,11 @@ def apply(tensors: Mapping[str, Tensor], rules: Format) -> State:
 
 def fits(shapes: Mapping[str, tuple[int, ...]], rules: Format) -> bool:
     """Whether the keys and shapes of a file match a format; tensors that the network needs are not checked."""
+    keys = list(shapes)
+    if any(_sorted(key, rules, keys) == (None, None) for key in keys):  # most formats differ in the first key
+        return False
     try:
-        return plan(shapes, rules).fits and not _difference(shapes, rules)
+        return plan(keys, rules).fits and not _difference(shapes, rules)
     except ConversionError:
         return False
 
@@ -203,6 +206,14 @@ def _same(shape: Sequence[int], expected: Sequence[int]) -> bool:
     return len(shape) == len(expected) and all(
         need in (0, have) or have <= -need for have, need in zip(shape, expected, strict=True)
     )
+
+
+def _sorted(stored: str, rules: Format, keys: Sequence[str]) -> tuple[Drop | None, str | None]:
+    """The rule that drops a key, or else the name under which it is kept, if a rule keeps it."""
+    key = _renamed(stored, rules.prepare, keys)
+    if drop := next((drop for drop in rules.drop if re.match(drop.pattern, key)), None):
+        return drop, None
+    return None, _new_name(key, rules.keep)
 
 
 def _new_name(key: str, keep: tuple[Keep, ...]) -> str | None:

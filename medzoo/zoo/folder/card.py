@@ -25,6 +25,8 @@ from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step
 from medzoo.zoo.registry.registry import info, is_known
 
 if TYPE_CHECKING:
+    import jinja2
+
     from medzoo.zoo.folder.config import FolderConfig
     from medzoo.zoo.folder.facts import FolderFacts
     from medzoo.zoo.registry.checkpoint import Input
@@ -103,7 +105,6 @@ def render_entry(entry: Checkpoint) -> str:
     >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
     '---'
     """
-
     lineage = tuple(parse(Step, plain(step), f"{entry.name}: lineage") for step in entry.lineage())
     # random weights have no pre-training; a card of trained weights must name its data
     facts = facts_of(
@@ -132,7 +133,6 @@ def card_of(folder_or_name: str, *, hub: str | os.PathLike[str] | None = None) -
     Raises:
         UnknownNameError: for an unknown name.
     """
-
     if is_known(folder_or_name):  # the name comes before a folder of the same name
         folder = hub_folder(info(folder_or_name).name, hub)
     else:
@@ -160,7 +160,6 @@ def committed_cards() -> dict[str, Path]:
 
 def write_card(entry: Checkpoint) -> Path:
     """Write the card of a named checkpoint into model_cards."""
-
     path = paths.data_dir("model_cards") / f"{entry.name}.md"
     store.write_text(path, render_entry(entry))
     return path
@@ -172,7 +171,6 @@ def untrue_cards() -> list[str]:
     >>> untrue_cards()
     []
     """
-
     wrong = []
     for name, path in committed_cards().items():
         try:
@@ -190,21 +188,10 @@ def untrue_cards() -> list[str]:
 
 
 def _render(subject: Subject) -> str:
-    import jinja2
-
     facts = subject.facts
     check_license(facts.license.id, f"The card of {facts.name}")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(paths.data_dir("model_cards")),
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = _cell
     known = architecture_facts().get(subject.architecture, {})
-    text: str = environment.get_template("template.md").render(
+    text: str = _environment(paths.data_dir("model_cards")).get_template("template.md").render(
         front=_front_matter(subject), card=subject, facts=facts, input=subject.input, unknown=UNKNOWN,
         variant=known.get("variant", False) or (not known and _is_variant(subject.architecture)),
         parameters=known.get("parameters"), features=known.get("features"), data=data_facts(),
@@ -213,6 +200,19 @@ def _render(subject: Subject) -> str:
         binding=[step for step in facts.lineage if _is_binding(step.license) and step.name != facts.name],
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", text)
+
+
+@cache
+def _environment(folder: Path) -> jinja2.Environment:
+    """The reader of the template in a folder. It compiles a template once, and again when the file has changed."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=False, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["cell"] = _cell
+    return environment
 
 
 def _extra_rule(shape: Input) -> str:
@@ -232,7 +232,6 @@ def _head(subject: Subject) -> str:
 @cache
 def data_facts() -> dict[str, DataFacts]:
     """Title, address and terms of the pre-training data sets, by medzoo's name of them."""
-
     path = Path(__file__).parent / "data_sets.toml"
     return {name: parse(DataFacts, row, str(path)) for name, row in tomllib.loads(path.read_text()).items()}
 

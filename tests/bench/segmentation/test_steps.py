@@ -36,7 +36,7 @@ def options(tiny_hub, tmp_path):
     return make
 
 
-def test_a_run_leaves_a_result_whose_numbers_follow_from_its_table(options):
+def test_a_run_leaves_a_result_whose_numbers_follow_from_its_table(options, painted):
     import pyarrow.parquet as pq
 
     outcome = run_cell(options())

@@ -7,6 +7,8 @@ from PIL import Image
 from medzoo.training.run_state.plot_curves import curves, draw_curves
 from medzoo.training.run_state.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("painted")
+
 
 def run_of(folder, losses, scores):
     run = RunFolder(folder, "finetune", {}, {})
@@ -43,9 +45,9 @@ def test_the_point_of_one_epoch_stands_in_the_picture(tmp_path):
         blue, orange = (np.abs(inside - colour).sum(-1) < 90 for colour in ((31, 119, 180), (255, 127, 14)))
         return blue.sum(), orange.sum()
 
-    for name in ("one", "none"):
+    for name in ("one $_$", "none"):  # no formula in the title
         (tmp_path / name).mkdir()
-    blue, orange = inked([(1, 0.7)], [(1, 0.6)], "one")
+    blue, orange = inked([(1, 0.7)], [(1, 0.6)], "one $_$")
     assert blue > 10 and orange > 10  # neither hides the other
     assert inked([], [], "none") == (0, 0)
 
