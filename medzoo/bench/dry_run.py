@@ -73,7 +73,18 @@ def missing_of(suite: Suite, places: Places) -> Missing:
     tasks: dict[tuple[object, ...], Task | MedzooError] = {}
 
     def opened(options: CellOptions) -> Task:
-        names = ("task", "root", "split_file", "fold", "fraction", "per_class", "draw", "label_policy", "groups")
+        names = (
+            "task",
+            "root",
+            "split_file",
+            "fold",
+            "fold_count",
+            "fraction",
+            "per_class",
+            "draw",
+            "label_policy",
+            "groups",
+        )
         key = tuple(getattr(options, name) for name in names)
         if key not in tasks:
             try:

@@ -212,6 +212,7 @@ def load_task(
     root: str | os.PathLike[str] | None = None,
     split_file: str | os.PathLike[str] | None = None,
     fold: int | None = None,
+    fold_count: int | None = None,
     fraction: float = 1.0,
     per_class: int | None = None,
     draw: int | None = None,
@@ -233,6 +234,7 @@ def load_task(
             (train.txt, val.csv, ...), as the studies publish them.
         fold: 0 to 4: of five group folds over all data, this fold is the test set and the next one is validation. With a folder
             of lists for several folds (train_fold1.csv), the fold to use.
+        fold_count: another number of group folds, 2 or more, for data without folds. With 2, validation is 10 % of the other fold.
         fraction: fraction of the training groups to use, stratified by class; a smaller fraction is a part of every larger one.
         per_class: number of training images per class, from as many patients as possible (few-shot); validation and test stay
             complete, and a smaller number is a part of every larger one of the same draw.
@@ -258,5 +260,5 @@ def load_task(
     task = load_from_family(
         name, root=root, label_policy=label_policy, groups=groups, pooled=pooled, unlabelled=unlabelled
     )
-    task = arrange(task, split_file=split_file, fold=fold, seed=seed)
+    task = arrange(task, split_file=split_file, fold=fold, seed=seed, fold_count=fold_count)
     return reduce_training(task, fraction=fraction, per_class=per_class, draw=draw, seed=seed)

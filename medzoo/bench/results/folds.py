@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo import store
-from medzoo.data.splits.assign import FOLDS, fold_count
+from medzoo.data.splits.assign import FOLDS, number_of_folds
 from medzoo.training.options.shared import SharedOptions, part_identity
 
 if TYPE_CHECKING:
@@ -32,9 +32,14 @@ def fold_facts(task: Task, options: SharedOptions) -> dict[str, Any]:
     if options.fold is None:
         return {}
     if options.split_file is None:
-        # the hash has the constant for all folds, so that stored results keep their column
-        made = {"folds": FOLDS, "groups": task.info.groups, "version": task.version, "data": task.fingerprint}
-        return {"folds": {"count": fold_count(task), "sha256": store.sha256_of(made)}}
+        # folds of the data are hashed with the usual number too, so that stored results keep their column
+        made = {
+            "folds": options.fold_count or FOLDS,
+            "groups": task.info.groups,
+            "version": task.version,
+            "data": task.fingerprint,
+        }
+        return {"folds": {"count": number_of_folds(task, options.fold_count), "sha256": store.sha256_of(made)}}
     lists: dict[str, str] = {}
     numbers = set()
     for file in sorted(Path(options.split_file).expanduser().iterdir()):

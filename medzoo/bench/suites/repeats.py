@@ -12,6 +12,7 @@ from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.results.folds import fold_facts
 from medzoo.bench.results.outcome import Outcome
+from medzoo.data.splits.assign import FOLDS
 from medzoo.errors import UsageError
 from medzoo.training.options.fields import check_values, option
 from medzoo.training.options.shared import DATA, open_task
@@ -22,9 +23,9 @@ class RepeatOptions:
     """Options that repeat a run with other data."""
 
     folds: str | None = option(
-        "run several folds one after another and print their mean: all, or numbers such as 0,2,4",
+        "run several folds one after another and print their mean: all, numbers such as 0,2,4, or how many folds to make, as in 10",
         section=DATA,
-        metavar="all|N,N,...",
+        metavar="all|K|N,N,...",
         shown="one run",
     )
     draws: int | None = option(
@@ -58,7 +59,11 @@ def repeated(options: CellOptions, repeats: RepeatOptions) -> list[CellOptions]:
             "--folds and --draws cannot be averaged together. Remove one of them (--fold N chooses one fold).",
             code="folds-with-draws",
         )
-    word, numbers = ("draw", range(repeats.draws)) if repeats.draws else ("fold", _folds(options, str(repeats.folds)))
+    word: str = "draw"
+    numbers: Sequence[int] = range(repeats.draws or 0)
+    if repeats.folds is not None:
+        options = _counted(options, repeats.folds)
+        word, numbers = "fold", _folds(options, repeats.folds)
     if getattr(options, word) is not None and len(numbers) > 1:
         raise UsageError(
             f"--{word} (one) and --{word}s (several) exclude each other. Remove one.", code="one-and-several"
@@ -82,6 +87,27 @@ def _with(options: CellOptions, word: str, number: int) -> CellOptions:
     run = replace(options, **changed)
     run.resolved = dict(options.resolved)
     return run
+
+
+def _counted(options: CellOptions, text: str) -> CellOptions:
+    """The options with the number of folds of "10", where folds are made."""
+    if not text.strip().isdecimal() or options.split_file is not None or options.fold_count is not None:
+        return options
+    if (count := int(text)) < 2 or count == FOLDS:
+        return options
+    changed = replace(options, fold_count=count)
+    changed.resolved = dict(options.resolved)
+    first = replace(changed, fold=0)
+    first.check()
+    try:
+        open_task(first)
+    except UsageError as error:
+        if (
+            error.code == "fold-count-of-data"
+        ):  # the folds of the data are counted, and the number is compared with theirs
+            return options
+        raise
+    return changed
 
 
 def _folds(options: CellOptions, text: str) -> Sequence[int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from medzoo.data.task import Task
 
-FOLDS = 5
+FOLDS = 5  # that are made, unless another number is asked for
 STATED_FOLD = "stated_fold"  # a column of fold numbers in a user's own data
 VALIDATION_SHARE = {"train": 0.9, "validation": 0.1}
 ALL_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
@@ -33,30 +33,53 @@ Strata = list[list[str]]
 
 
 def arrange(
-    task: Task, *, split_file: str | os.PathLike[str] | None = None, fold: int | None = None, seed: int = 0
+    task: Task,
+    *,
+    split_file: str | os.PathLike[str] | None = None,
+    fold: int | None = None,
+    seed: int = 0,
+    fold_count: int | None = None,
 ) -> Task:
     """Give a task the splits train, validation and (where it has or can have one) test.
 
     Args:
         task: as its family built it.
         split_file: ids → splits, or a folder of lists (split_file.py); replaces the task's splits.
-        fold: 0 to 4: this fifth of all groups is the test set, the next one is validation; with a folder of lists, its fold.
+        fold: this part of all groups is the test set, the next one is validation; with a folder of lists, its fold.
         seed: of made splits.
+        fold_count: how many folds are made (5); with two, the other fold is for training, and 10 % of it become validation.
 
     Raises:
-        UsageError: if both a split file and a fold are given, or the fold does not exist.
+        UsageError: if both a split file and a fold are given, the fold does not exist, or the data have another number of folds.
         DataContractError: if there are too few groups to split.
     """
+    if fold_count is not None and fold is None:
+        raise UsageError("The number of folds needs a fold: add --fold N.", code="fold-not-given")
+    stated = STATED_FOLD in next(iter(task.tables.values())).column_names
+    if fold_count is not None and (split_file is not None or stated):
+        where = "the folder of lists" if split_file is not None else f"task {task.name}"
+        raise UsageError(
+            f"The folds are those of {where}; their number cannot be chosen. Leave out --fold-count.",
+            code="fold-count-of-data",
+        )
     # A split file, a fold of the data, or a fold made by group.
     if split_file is not None:
         task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold), f"splits: from {split_file}")
-    elif fold is not None and STATED_FOLD in next(iter(task.tables.values())).column_names:
+    elif fold is not None and stated:
         task = _stated_fold(task, fold)
     elif fold is not None:
-        if not 0 <= fold < FOLDS:
-            raise UsageError(f"There is no fold {fold}; folds are 0 to {FOLDS - 1}.", code="fold-out-of-range")
-        note = f"splits: fold {fold} of {FOLDS}, made here by patient (or group) with seed {seed}"
-        return _regroup(task, _fold(task, fold, seed), "a fold", note)
+        count = FOLDS if fold_count is None else fold_count
+        if count < 2:
+            raise UsageError(f"The number of folds is {count}; it must be at least 2.", code="fold-count-too-small")
+        if not 0 <= fold < count:
+            raise UsageError(f"There is no fold {fold}; folds are 0 to {count - 1}.", code="fold-out-of-range")
+        note = f"splits: fold {fold} of {count}, made here by patient (or group) with seed {seed}"
+        chosen = _fold(task, fold, count, seed)
+        if count > 2:
+            return _regroup(task, chosen, "a fold", note)
+        task = task.with_tables(
+            _divide(_pool(task), "all", chosen), note
+        )  # validation comes from the training half below
     if task.kind == "unlabelled":
         return task
     # The data have folds, and the user must choose one.
@@ -88,14 +111,15 @@ def arrange(
     return task
 
 
-def fold_count(task: Task) -> int:
+def number_of_folds(task: Task, fold_count: int | None = None) -> int:
     """The number of folds of a task that was opened with a fold: those of a column in the data, or those made here.
 
     Args:
         task: opened with a fold, and without a split file.
+        fold_count: how many were asked for.
     """
     if STATED_FOLD not in task.tables["train"].column_names:
-        return FOLDS
+        return FOLDS if fold_count is None else fold_count
     numbers = {number for split in task.tables for number in task.column(split, STATED_FOLD)}
     return len(numbers - {None})
 
@@ -198,19 +222,20 @@ def _cut(strata: Strata, shares: dict[str, float]) -> dict[str, str]:
     return chosen
 
 
-def _fold(task: Task, fold: int, seed: int) -> dict[str, str]:
+def _fold(task: Task, fold: int, folds: int, seed: int) -> dict[str, str]:
     strata = ranked_strata(_pool(task), "all", seed, "fold")
-    if (count := sum(map(len, strata))) < FOLDS:
+    if (count := sum(map(len, strata))) < folds:
         raise DataContractError(
-            f"Task {task.name} has {count} patients (or groups); {FOLDS} folds need at least {FOLDS}. Leave out --fold, or give "
+            f"Task {task.name} has {count} patients (or groups); {folds} folds need at least {folds}. Leave out --fold, or give "
             "the split of every image in a file (--split-file).",
             code="fewer-groups-than-folds",
         )
     chosen, dealt = {}, 0
     for ranked in strata:
         for group in ranked:  # the count continues from class to class, so that the folds have equal sizes
-            place = dealt % FOLDS
-            chosen[group] = "test" if place == fold else "validation" if place == (fold + 1) % FOLDS else "train"
+            place = dealt % folds
+            validates = folds > 2 and place == (fold + 1) % folds
+            chosen[group] = "test" if place == fold else "validation" if validates else "train"
             dealt += 1
     return chosen
 

@@ -70,6 +70,7 @@ def open_stream(options: SharedOptions) -> StreamTask:
     selections = {
         "--split-file": options.split_file,
         "--fold": options.fold,
+        "--fold-count": options.fold_count,
         "--groups": options.groups,
         "--fraction": None if options.fraction == 1 else options.fraction,
         "--per-class": options.per_class,

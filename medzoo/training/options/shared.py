@@ -51,6 +51,13 @@ class SharedOptions:
         shown="no cross-validation",
         least=0,
     )
+    fold_count: int | None = option(
+        "number of folds that are made for --fold, where the data have none",
+        section=DATA,
+        metavar="K",
+        shown="5",
+        least=2,
+    )
     fraction: float = option(
         "share of the training patients to use, such as 0.1", 1.0, section=DATA, metavar="SHARE", above=0, most=1
     )
@@ -249,6 +256,7 @@ def open_task(options: SharedOptions, *, unlabelled: bool = False) -> Task:
         root=options.root,
         split_file=options.split_file,
         fold=options.fold,
+        fold_count=options.fold_count,
         fraction=options.fraction,
         per_class=options.per_class,
         draw=options.draw,

@@ -8,10 +8,12 @@ import pytest
 from expect import raises
 
 from medzoo.bench.cell_options import CellOptions
+from medzoo.bench.results.folds import fold_facts
 from medzoo.bench.suites.repeats import RepeatOptions, repeated, summary
 from medzoo.errors import UsageError
 from medzoo.paths import data_dir
 from medzoo.recipe_args import parse
+from medzoo.training.options.shared import open_task
 
 TASK = "phantom_oct,n=40,n_validation=20,n_test=20"
 
@@ -42,6 +44,17 @@ def test_the_values_of_an_earlier_run_are_kept():
     assert {run.resolved["learning_rate"] for run in repeated(given, RepeatOptions(folds="all"))} == {0.5}
 
 
+@pytest.mark.parametrize("text", ["2", "7"])
+def test_a_number_is_how_many_folds_are_made(text):
+    runs = repeated(options(), RepeatOptions(folds=text))
+    assert [run.fold for run in runs] == list(range(int(text))) and {run.fold_count for run in runs} == {int(text)}
+    facts = [fold_facts(open_task(run), run)["folds"] for run in (*runs, options(fold=0))]
+    assert {fact["count"] for fact in facts[:-1]} == {int(text)} and len({fact["sha256"] for fact in facts[:-1]}) == 1
+    assert facts[0]["sha256"] != facts[-1]["sha256"]  # they have no mean with the folds of another number
+    (one,) = repeated(options(fold=1), RepeatOptions(folds=text))
+    assert (one.fold, one.fold_count) == (1, int(text))
+
+
 def test_one_of_five_folds():
     (run,) = repeated(options(fold=2), RepeatOptions(folds="5"))
     assert run.fold == 2
@@ -56,7 +69,6 @@ def test_fold_all_is_a_command_too():
 @pytest.mark.parametrize(
     ("changes", "repeats", "code"),
     [
-        ({}, {"folds": "7"}, "fold-out-of-range"),
         ({}, {"folds": "0,9"}, "fold-out-of-range"),
         ({}, {"folds": "1"}, "fold-out-of-range"),
         ({}, {"folds": "first"}, "folds-not-numbers"),

@@ -50,6 +50,35 @@ def test_folds_are_five_and_cover_everything_once():
         arrange(many(), fold=0, split_file="x.json")
 
 
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_another_number_of_folds(count):
+    folds = [arrange(many(), fold=fold, fold_count=count) for fold in range(count)]
+    tested = [patients(task, "test") for task in folds]
+    assert set.union(*tested) == patients(many(), "all") and sum(map(len, tested)) == 67
+    assert max(map(len, tested)) - min(map(len, tested)) <= 1
+    for number, task in enumerate(folds):
+        parts = [patients(task, split) for split in ("train", "validation", "test")]
+        assert set.union(*parts) == patients(many(), "all") and sum(map(len, parts)) == 67 and all(parts)
+        if count > 2:
+            assert parts[1] == tested[(number + 1) % count]
+    hashes = {task.split_hash for task in (*folds, *(arrange(many(), fold=fold) for fold in range(5)))}
+    assert len(hashes) == count + 5
+    assert arrange(many(), fold=1, fold_count=5).split_hash == arrange(many(), fold=1).split_hash
+    with raises(UsageError, "fold-out-of-range"):
+        arrange(many(), fold=count, fold_count=count)
+
+
+def test_numbers_of_folds_that_cannot_be_made():
+    with raises(UsageError, "fold-count-too-small"):
+        arrange(many(), fold=0, fold_count=1)
+    with raises(UsageError, "fold-not-given"):
+        arrange(many(), fold_count=3)
+    with raises(UsageError, "fold-count-of-data"):
+        arrange(many(), fold=0, fold_count=3, split_file="x.json")
+    with raises(DataContractError, "fewer-groups-than-folds"):
+        arrange(many(), fold=0, fold_count=68)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(30, 150), st.integers(1, 4), st.integers(0, 9), st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)))
 def test_fractions_are_nested_by_group_and_keep_every_class(count, per_patient, seed, fractions):
