@@ -58,7 +58,7 @@ def imports(path: Path, modules: set[str], root: Path = ROOT) -> list[tuple[str,
             for alias in node.names:
                 full = f"{base}.{alias.name}"
                 rows.append((full if full in modules or base == "medzoo" else base, node.lineno))
-        elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+        elif isinstance(node, ast.Call) and node.args and _last_word(node.func) in BY_NAME:
             name = node.args[0]
             if isinstance(name, ast.Constant):
                 rows.append((str(name.value), node.lineno))
@@ -68,13 +68,20 @@ def imports(path: Path, modules: set[str], root: Path = ROOT) -> list[tuple[str,
     return rows
 
 
+def _last_word(function: ast.expr) -> str:
+    """import_module of `importlib.import_module`."""
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
 def graph_of(files: list[Path], root: Path = ROOT) -> Graph:
     """Module → the modules among these files that it imports."""
     modules = {name_of(path, root) for path in files}
     found = {}
     for path in files:
         name = name_of(path, root)
-        found[name] = {module: line for module, line in imports(path, modules, root) if module in modules - {name}}
+        found[name] = {
+            module: line for module, line in imports(path, modules, root) if module in modules and module != name
+        }
     return found
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from expect import raises
+from PIL import Image
 
 import medzoo
 from medzoo.bench.results import store as results
@@ -201,7 +202,6 @@ def test_damaged_weights_stop_the_run_before_it_starts(options, tiny_hub, tmp_pa
 
 
 def test_f31_an_unreadable_image_is_named_and_nothing_is_begun(options, tmp_path):
-    from PIL import Image
 
     from medzoo.errors import ImageError
 

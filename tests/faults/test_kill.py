@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -29,6 +27,7 @@ def slow(self, batch, step):
 finetune.FineTuneObjective.forward = slow
 runpy.run_path({str(RECIPE)!r}, run_name="__main__")
 """
+LAUNCH = "from accelerate.commands.launch import main; main()"
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def arguments(tiny_hub, tmp_path):
     return make
 
 
-def wait_for_step(run: Path, step: int, process: subprocess.Popen | WarmChild) -> None:
+def wait_for_step(run: Path, step: int, process: WarmChild) -> None:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         states = list((run / "resume").glob("step-*"))
@@ -107,13 +106,10 @@ def test_f38_a_signal_saves_and_says_how_to_go_on(start, arguments, tmp_path, nu
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "resumable"
 
 
-def test_f38_a_dead_launcher_leaves_a_resumable_run(arguments, tmp_path):
+def test_f38_a_dead_launcher_leaves_a_resumable_run(warm, arguments, tmp_path):
     child = tmp_path / "child.py"
     child.write_text(CHILD)
-    accelerate = Path(sys.executable).with_name("accelerate")
-    launcher = subprocess.Popen(
-        [accelerate, "launch", "--cpu", str(child), *arguments("run")], stderr=subprocess.PIPE, text=True
-    )
+    launcher = warm.start(LAUNCH, "--cpu", str(child), *arguments("run"))  # as `accelerate launch`
     wait_for_step(tmp_path / "run", 3, launcher)
     pid = json.loads((tmp_path / "run" / "status.json").read_text())["pid"]
     assert pid != launcher.pid

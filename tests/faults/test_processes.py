@@ -3,10 +3,7 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from warm import WarmChild
@@ -20,9 +17,10 @@ pytestmark = pytest.mark.slow
 
 
 TASK = "phantom_oct,n=60,n_validation=24,n_test=40"
-ACCELERATE = str(Path(sys.executable).with_name("accelerate"))
-TWO = (ACCELERATE, "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no")
-TWO = (*TWO, "--dynamo_backend", "no")
+LAUNCH = "from accelerate.commands.launch import main; main()"  # as `accelerate launch`
+TWO = (
+    "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+)  # fmt: skip
 
 
 def command_line(tiny_hub, tmp_path) -> list[str]:
@@ -33,11 +31,6 @@ def command_line(tiny_hub, tmp_path) -> list[str]:
     ]  # fmt: skip
 
 
-def launch(tiny_hub, tmp_path, *flags: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [*flags, *command_line(tiny_hub, tmp_path)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=600)
-
-
 def start(warm, tiny_hub, tmp_path, **environment: str) -> WarmChild:
     """One process of those that a launcher starts."""
     recipe, *arguments = command_line(tiny_hub, tmp_path)
@@ -45,8 +38,9 @@ def start(warm, tiny_hub, tmp_path, **environment: str) -> WarmChild:
     return warm.start(program, *arguments, env={**os.environ, **environment})
 
 
-def test_two_processes_make_one_result(tiny_hub, tmp_path):
-    done = launch(tiny_hub, tmp_path, *TWO, ACCELERATE_USE_CPU="1")
+def test_two_processes_make_one_result(warm, tiny_hub, tmp_path):
+    arguments = (*TWO, *command_line(tiny_hub, tmp_path))
+    done = warm.run(LAUNCH, *arguments, env={**os.environ, "ACCELERATE_USE_CPU": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
     (result,) = (tmp_path / "results").glob("*@*/**/*.json")
     assert json.loads(result.read_text())["status"] == "ok"
