@@ -53,7 +53,7 @@ def tiny_vit_folder(tmp_path_factory):
 def test_every_method_leaves_a_folder_that_loads(tiny_hub, tmp_path, name, tiny_vit_folder):
     module, small = method(name), {}
     try:
-        module.check(medzoo.load("lab/tiny", hub=str(tiny_hub)), module.Options(), 32, 64)
+        module.check(medzoo.load("lab/tiny", hub=str(tiny_hub)), small_options(module), 32, 64)
     except UsageError:
         small = {"checkpoint": str(tiny_vit_folder)}
     folder = pretrain(options(tiny_hub, tmp_path / "run", method=name, **small), small_options(module))
