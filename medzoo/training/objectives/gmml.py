@@ -17,7 +17,7 @@ from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.masking.corruption import Reconstruction
 from medzoo.training.pretraining.masking.mask_tokens import patch_map
-from medzoo.training.pretraining.requirements import needs_ordered_shares, plain_vit
+from medzoo.training.pretraining.requirements import needs_masked_patches, needs_ordered_shares, plain_vit
 from medzoo.training.trainable import Trainable
 
 SUPERVISED = False
@@ -52,6 +52,7 @@ def views(options: Options) -> list[View]:
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
     """Patches are restored from the tokens of a plain vision transformer."""
     plain_vit("gmml", backbone)
+    needs_masked_patches("gmml", backbone, size)
     needs_ordered_shares(options.least_share, options.most_share)
 
 

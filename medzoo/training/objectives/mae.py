@@ -15,7 +15,7 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.masking.masks import masked_count, patchify, random_masks, unpatchify
-from medzoo.training.pretraining.requirements import plain_vit
+from medzoo.training.pretraining.requirements import needs_masked_patches, plain_vit
 from medzoo.training.trainable import Trainable, in_full
 
 SUPERVISED = False
@@ -46,6 +46,7 @@ def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> 
     from medzoo.errors import UsageError
 
     embed: Any = plain_vit("mae", backbone).patch_embed
+    needs_masked_patches("mae", backbone, size)
     masked_count("mae", options.mask_share, embed.num_patches)
     if options.decoder_width % options.decoder_heads or options.decoder_width % 4:
         raise UsageError(

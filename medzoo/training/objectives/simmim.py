@@ -17,6 +17,7 @@ from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.masking.mask_tokens import PixelDecoder, last_stride, needs_patch_map, patch_map
 from medzoo.training.pretraining.masking.masks import block_side, masked_count, random_masks, spread
+from medzoo.training.pretraining.requirements import needs_masked_patches
 from medzoo.training.trainable import Trainable, in_full
 
 SUPERVISED = False
@@ -39,7 +40,9 @@ def views(options: Options) -> list[View]:
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
     """Patches can be replaced in plain vision transformers and Swin transformers."""
-    _blocks(needs_patch_map("simmim", backbone), options)
+    network = needs_patch_map("simmim", backbone)
+    needs_masked_patches("simmim", backbone, size)
+    _blocks(network, options)
 
 
 def _blocks(network: Any, options: Options) -> tuple[tuple[int, int], int]:  # noqa: ANN401 - a timm model

@@ -21,7 +21,7 @@ from medzoo.training.pretraining.masking.corruption import Reconstruction
 from medzoo.training.pretraining.masking.vit_tokens import masked_tokens
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.paired_views import paired_views
-from medzoo.training.pretraining.requirements import needs_images, needs_ordered_shares, plain_vit
+from medzoo.training.pretraining.requirements import needs_images, needs_masked_patches, needs_ordered_shares, plain_vit
 from medzoo.training.pretraining.teacher import Teacher
 from medzoo.training.trainable import Trainable, half_cosine, in_full
 
@@ -63,6 +63,7 @@ def views(options: Options) -> list[View]:
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
     """Patches are restored from tokens, and an image is compared with the others."""
     plain_vit("sit", backbone)
+    needs_masked_patches("sit", backbone, size)
     needs_ordered_shares(options.least_share, options.most_share)
     needs_images("sit", batch_size, 2, "each image is compared with the others")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import MissingExtraError, UsageError
 from medzoo.training.distributed import processes
@@ -77,15 +77,43 @@ def plain_vit(method: str, backbone: nn.Module) -> VisionTransformer:
     Raises:
         UsageError: if it is another kind of network.
     """
+    from timm.layers import PatchEmbed
     from timm.models.vision_transformer import VisionTransformer
 
-    if not isinstance(backbone, VisionTransformer):
+    # a hybrid has a CNN in front, through which neighbours see a masked patch
+    if not isinstance(backbone, VisionTransformer) or not isinstance(backbone.patch_embed, PatchEmbed):
         raise UsageError(
             f"Method {method} needs a plain vision transformer (such as vit_small_patch16_224), and this network is a "
             f"{type(backbone).__name__}. Choose another architecture, or a method that trains any network (simclr, byol, swav).",
             code="architecture-not-for-method",
         )
     return backbone
+
+
+def needs_masked_patches(method: str, backbone: nn.Module, size: int) -> None:
+    """Refuse a network whose pooled features a loss on patches would not train, and images that patches do not cover.
+
+    Args:
+        method: name of the objective.
+        backbone: a transformer of timm with a patch embedding.
+        size: side of the image, pixels.
+
+    Raises:
+        UsageError: with the reason.
+    """
+    network: Any = backbone
+    if getattr(network, "attn_pool", None) is not None:
+        raise UsageError(
+            f"Method {method} trains patches only, and the attention pooling of this {type(backbone).__name__} would stay as it "
+            "is. Choose another architecture (such as vit_small_patch16_224).",
+            code="architecture-not-for-method",
+        )
+    patch = int(network.patch_embed.patch_size[0])
+    if size % patch:
+        raise UsageError(
+            f"--size is {size}; method {method} needs a multiple of the patches' side, {patch} px.",
+            code="size-not-in-patches",
+        )
 
 
 def needs_feature_vector(method: str, backbone: nn.Module) -> int:

@@ -172,6 +172,20 @@ def test_other_networks_are_refused(module):
             module.check(net, module.Options(), 16, 8)
 
 
+@pytest.mark.parametrize("module", [mae, simmim, gmml, sit])
+def test_networks_whose_features_it_would_not_train_are_refused(module):
+    """A CNN before the patches mixes masked ones with the others; attention pooling has no part in a loss on patches."""
+    import timm
+
+    hybrid = timm.create_model("vit_tiny_r_s16_p8_224", num_classes=0, img_size=64)
+    with raises(UsageError, "architecture-not-for-method"):
+        module.check(hybrid, module.Options(), 64, 8)
+    with raises(UsageError, "architecture-not-for-method"):
+        module.check(tiny_vit(global_pool="map"), module.Options(), 16, 8)
+    with raises(UsageError, "size-not-in-patches"):
+        module.check(tiny_vit(), module.Options(), 18, 8)
+
+
 @pytest.mark.parametrize(
     ("module", "changes", "code"),
     [

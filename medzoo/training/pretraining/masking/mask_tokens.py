@@ -23,11 +23,13 @@ def needs_patch_map(method: str, backbone: nn.Module) -> Any:  # noqa: ANN401 - 
     Raises:
         UsageError: if it is another one.
     """
+    from timm.layers import PatchEmbed
     from timm.models.swin_transformer import SwinTransformer
     from timm.models.swin_transformer_v2 import SwinTransformerV2
     from timm.models.vision_transformer import VisionTransformer
 
-    if not isinstance(backbone, VisionTransformer | SwinTransformer | SwinTransformerV2):
+    kinds = VisionTransformer | SwinTransformer | SwinTransformerV2
+    if not isinstance(backbone, kinds) or not isinstance(backbone.patch_embed, PatchEmbed):
         raise UsageError(
             f"Method {method} needs a plain vision transformer or a Swin transformer, and this network is a "
             f"{type(backbone).__name__}. Choose another architecture, or a method that trains any network (simclr, byol, swav).",
