@@ -2,6 +2,7 @@
 
     python benchmarks/train.py                      a small network, where the loop shows; one minute on two cores
     python benchmarks/train.py --network resnet18 --size 64 --steps 20
+    python benchmarks/train.py --network resnet10t --size 64 --steps 4 --files FOLDER      with images read from PNG files
 
 All three train the same network with the same optimizer on the same batches, which are in memory, in turns and with one thread.
 "raw" is forward, backward, clip, step, with the optimizer of the loop (fused AdamW). "timm" is what train.py does at each step: its
@@ -36,6 +37,57 @@ PLAN = TrainingPlan(
     epochs=1, optimizer="adamw", learning_rate=1e-3, weight_decay=0.05, warmup_epochs=0.0, gradient_clip=1.0, seed=0
 )
 TARGET_MS = 0.3  # above the raw loop, per step
+
+
+class FromFiles:
+    """Batches of image files as timm's train.py makes them (its data set, its transform), or as the recipes do from epoch 2 on."""
+
+    def __init__(self, folder: str, given: argparse.Namespace, *, decoded: bool) -> None:
+        self.batch_size, self.steps = given.batch, given.steps
+        files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".png", ".jpg"))
+        if not files:
+            raise SystemExit(f"{folder} holds no PNG or JPEG files.")
+        self.files = [files[number % len(files)] for number in range(given.batch * 4)]
+        self.make = self._decoded(given.size) if decoded else self._read(given.size)
+
+    def _read(self, size: int) -> Callable[[int], dict[str, Any]]:
+        from PIL import Image
+        from timm.data import create_transform
+
+        transform = create_transform(size, is_training=True, interpolation="bilinear", color_jitter=0.0)
+
+        def make(number: int) -> dict[str, Any]:
+            chosen = [self.files[(number * self.batch_size + row) % len(self.files)] for row in range(self.batch_size)]
+            images = torch.stack([transform(Image.open(file).convert("RGB")) for file in chosen])
+            return {"image": images, "label": torch.arange(self.batch_size) % 2, "index": range(self.batch_size)}
+
+        return make
+
+    def _decoded(self, size: int) -> Callable[[int], dict[str, Any]]:
+        import numpy as np
+        from PIL import Image
+
+        from medzoo.data.decode_cache.decoded import Decoded
+        from medzoo.data.transforms.apply import Augmentation, InputConvention
+        from medzoo.training.inputs.batches import Batches
+
+        images = np.stack([np.asarray(Image.open(file).convert("L").resize((size, size))) for file in self.files])
+        names = [file.name for file in self.files]
+        rows = Decoded(images, np.arange(len(names)) % 2, names, names, 255.0, "0" * 64)
+        law = Augmentation(min_area=0.08, flip=0.5)
+        batches = Batches(rows, law, InputConvention(), size=size, batch_size=self.batch_size, seed=0)
+        return lambda number: batches[number % len(batches)]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def set_epoch(self, epoch: int) -> None:
+        """Every epoch is the same."""
+
+    def from_step(self, first: int, workers: int) -> Iterator[dict[str, Any]]:
+        """The batches from number `first` on."""
+        for number in range(first, self.steps):
+            yield self.make(number)
 
 
 class Ready:
@@ -126,9 +178,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="images per step")
     parser.add_argument("--steps", type=int, default=400, help="steps of one run")
     parser.add_argument("--runs", type=int, default=7, help="runs of each way, in turns")
+    parser.add_argument(
+        "--files", help="folder of image files: timm reads them at each step, medzoo has decoded them once"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     batches = Ready(given.steps, given.batch, given.size)
+    of: dict[str, Any] = dict.fromkeys(WAYS, batches)
+    if given.files:
+        of |= {
+            "timm": FromFiles(given.files, given, decoded=False),
+            "medzoo": FromFiles(given.files, given, decoded=True),
+        }
     network(given.network)(batches.batch["image"])  # imports and first calls are not measured
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +198,7 @@ def main() -> None:
                 model = network(given.network)
                 model(batches.batch["image"])  # a lazy layer gets its shape
                 started = time.process_time()
-                train(model, batches, Path(folder) / f"{way}-{number}")
+                train(model, of[way], Path(folder) / f"{way}-{number}")
                 if number:  # the first round warms up
                     times[way].append((time.process_time() - started) / given.steps * 1e3)
     fastest = {way: min(values) for way, values in times.items()}
@@ -149,7 +210,8 @@ def main() -> None:
             f"{way:>7}: {value:.3f} ms a step at the fastest (median {median:.3f}, quartiles {low:.3f} to {high:.3f})"
         )
     added, ratio = fastest["medzoo"] - fastest["raw"], fastest["timm"] / fastest["medzoo"]
-    print(f"medzoo adds {added:.3f} ms to a raw step (target: at most {TARGET_MS})")
+    if not given.files:
+        print(f"medzoo adds {added:.3f} ms to a raw step (target: at most {TARGET_MS})")
     print(f"medzoo takes {ratio:.2f} x as many steps as timm's form in the same time (target: at least 1.0)")
 
 
