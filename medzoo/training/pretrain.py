@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from medzoo.data.files.downloads import no_downloads
 from medzoo.data.task_registry import load_task
+from medzoo.data.transforms.apply import InputConvention
 from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from medzoo.data.task import Task
     from medzoo.training.objectives import Objective
+    from medzoo.zoo.models.receipt import LoadReceipt
 
 
 # values for small experiments; a study should choose its own
@@ -124,6 +126,9 @@ class _PretrainJob:
             accept_license=options.accept_license,
         )  # fmt: skip
         self.receipt: Any = self.model.load_receipt
+        if options.architecture and options.input_rule:  # training and checkpoint read the rule from the receipt
+            self.receipt = replace(cast("LoadReceipt", self.receipt), input_rule=options.input_rule)
+            self.model.load_receipt = self.receipt
         self.watched: Task | None = None
         module.check(self.model, chosen, self.size, self._batch_size)
 
@@ -170,10 +175,24 @@ class _PretrainJob:
         epochs = f"{settings['epochs']} epoch{'s' * (settings['epochs'] != 1)}"
         compute.announce(
             run, site, checkpoint=compute.checkpoint_label(self.receipt), counts={"train": self.images.count},
-            notes=self.images.notes, how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
+            notes=[*self.images.notes, *self._input_note()],
+            how=f"method {self.options.method} ({epochs}, batch {settings['batch_size']}, {self.size} px)",
         )  # fmt: skip
         for text in compute.precision_warnings(site, kept=self.precision_choice == "auto"):
             warn(text)
+
+    def _input_note(self) -> list[str]:
+        """The input convention, where it comes from a checkpoint and is not the usual one: images are prepared by it."""
+        from medzoo.training.inputs.input_transform import convention_of
+
+        convention, given = convention_of(self.model), self.options.input_rule
+        if self.options.architecture or (convention == InputConvention() and given in (None, convention.rule)):
+            return []
+        wins = f" (not --input-rule {given})" if given not in (None, convention.rule) else ""
+        return [
+            f"input convention of the checkpoint, which training keeps{wins}: mean {list(convention.mean)}, "
+            f"std {list(convention.std)}, rule {convention.rule}"
+        ]
 
     def decode(self) -> None:
         """Decode the training images, unless they are streamed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from medzoo.data.task_registry import task_info
 from medzoo.errors import UsageError
@@ -96,6 +97,11 @@ class PretrainOptions(SharedOptions, TrainerOptions):
     gradient_clip: float = option(
         "largest norm of the gradient, 0 for none", 1.0, section=TRAINING, metavar="X", least=0
     )
+    input_rule: Literal["unit", "per_image_minmax"] | None = option(
+        "what is scaled to [0, 1]: the range of the pixels' type (unit), or that of each image, as RadNet does",
+        section=TRAINING,
+        shown="unit; that of the checkpoint, if there is one",
+    )
     watch: str | None = option(
         "task whose kNN and linear probes are logged while the network trains (their macro AUROC on its validation split)",
         section=OUTPUT,
@@ -128,13 +134,17 @@ class PretrainOptions(SharedOptions, TrainerOptions):
     )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
 
-    def later(self) -> dict[str, float | int]:
+    def later(self) -> dict[str, float | int | str]:
         """The used ones of the options that can change the weights and were added after the first version.
 
         Unused ones are not part of a run's identity, so that older runs stay the same runs.
         """
-        unused: dict[str, float | None] = {"final_weight_decay": None, "final_learning_rate": 0.0, "stored_size": None}
-        unused |= {"gram_weight": 0.0, "gram_start": 0.0}
+        unused: dict[str, float | str | None] = {
+            "final_weight_decay": None,
+            "final_learning_rate": 0.0,
+            "stored_size": None,
+        }
+        unused |= {"gram_weight": 0.0, "gram_start": 0.0, "input_rule": None}
         return {name: getattr(self, name) for name, value in unused.items() if getattr(self, name) != value}
 
     def check(self) -> None:

@@ -71,6 +71,19 @@ def test_every_method_leaves_a_folder_that_loads(tiny_hub, tmp_path, name, tiny_
     assert 'license: "apache-2.0"' in card and "phantom_oct" in card
 
 
+def test_the_input_rule_is_that_of_the_option_then_that_of_the_checkpoint(tiny_hub, tmp_path, capsys):
+    task = "phantom_oct,n=8,n_validation=4,n_test=4,image_size=32"
+    shared = {"task": task, "batch_size": 8, "fraction": 1.0}
+    own = {"checkpoint": None, "hub": None, "architecture": "resnet10t", "input_rule": "per_image_minmax"}
+    first = pretrain(options(tiny_hub, tmp_path / "a", **own, **shared))
+    assert medzoo.load(str(first)).load_receipt.input_rule == "per_image_minmax"
+    capsys.readouterr()
+    second = pretrain(options(tiny_hub, tmp_path / "b", checkpoint=str(first), input_rule="unit", **shared))
+    assert medzoo.load(str(second)).load_receipt.input_rule == "per_image_minmax"
+    said = capsys.readouterr()
+    assert "(not --input-rule unit)" in said.out + said.err
+
+
 def test_lineage_and_name_grow(tiny_hub, tmp_path):
     first = pretrain(options(tiny_hub, tmp_path / "a", method="supervised"))
     second = pretrain(options(tiny_hub, tmp_path / "b", checkpoint=str(first), task="phantom_ct"))

@@ -43,7 +43,9 @@ class Options:
         "weight of the distribution's distance from a normal one, the rest is for invariance", 0.05,
         metavar="SHARE", least=0, most=1,
     )  # fmt: skip
-    directions: int = option("random directions in which the distribution is compared", 1024, metavar="N", least=1)
+    directions: int = option(
+        "random directions in which the distribution is compared", 1024, metavar="N", least=1, most=65_536
+    )
     hidden: int = option("width of the hidden layers of the projection head", 2048, metavar="N", least=1, most=65_536)
     projection: int = option("output width of the projection head", 64, metavar="N", least=1, most=65_536)
     small_views: int = option("number of small views", 6, metavar="N", least=1, most=64)

@@ -39,12 +39,12 @@ class Options:
         "number of clusters; at most the images of a batch and of the queue", 128, metavar="N", least=2, most=65_536
     )
     frozen_prototype_epochs: int = option(
-        "first epochs in which the clusters stay as they are", 1, metavar="N", least=0
+        "first epochs in which the clusters stay as they are", 1, metavar="N", least=0, most=100_000
     )
     queue: int = option(
         "images of earlier batches that also form clusters, 0 for none", 0, metavar="N", least=0, most=1_000_000
     )
-    queue_epoch: int = option("first epoch that fills the queue, from 0", 15, metavar="N", least=0)
+    queue_epoch: int = option("first epoch that fills the queue, from 0", 15, metavar="N", least=0, most=100_000)
     hidden: int = option("hidden width of the projection head", 2048, metavar="N", least=1, most=65_536)
     projection: int = option("output width of the projection head", 128, metavar="N", least=1, most=65_536)
     small_views: int = option("number of small views of an image", 6, metavar="N", least=0, most=32)

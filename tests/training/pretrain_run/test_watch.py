@@ -163,7 +163,7 @@ def test_a_task_that_probes_cannot_read(tiny_hub, tmp_path, changes, error, code
         pretrain(options(tiny_hub, tmp_path / "run", **changes))
 
 
-def test_pictures_show_the_views(tiny_hub, tmp_path):
+def test_pictures_show_the_views(tiny_hub, tmp_path, painted):
     folder = pretrain(options(tiny_hub, tmp_path / "run", epochs=1))
     picture = np.asarray(Image.open(folder / "pictures.png").convert("L"))
     assert min(picture.shape) > 200 and len(np.unique(picture)) > 20
