@@ -18,6 +18,7 @@ from medzoo.training.options.fields import check_values, worded
 from medzoo.training.options.names import slug, trained_name
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.pretrain_run.images import TrainingImages, open_images
+from medzoo.training.pretraining.requirements import recompute_layers
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.run_state.tracker import Tracker
 
@@ -129,6 +130,8 @@ class _PretrainJob:
         if options.architecture and options.input_rule:  # training and checkpoint read the rule from the receipt
             self.receipt = replace(cast("LoadReceipt", self.receipt), input_rule=options.input_rule)
             self.model.load_receipt = self.receipt
+        if options.recompute:
+            recompute_layers(self.model)
         self.watched: Task | None = None
         module.check(self.model, chosen, self.size, self._batch_size)
 

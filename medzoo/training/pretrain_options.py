@@ -13,6 +13,7 @@ from medzoo.training.options.names import LONGEST_NAME
 from medzoo.training.options.pretrain_protocol import list_pretrain_protocols, pretrain_protocol_file
 from medzoo.training.options.shared import (
     DATA,
+    DEVICE,
     OUTPUT,
     RUN,
     TRAINING,
@@ -132,6 +133,11 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         least=0,
         most=0.99,
     )
+    recompute: bool = option(
+        "compute the layers again in the backward pass (gradient checkpointing): less memory, about a third more time",
+        False,
+        section=DEVICE,
+    )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
 
     def later(self) -> dict[str, float | int | str]:
@@ -144,7 +150,7 @@ class PretrainOptions(SharedOptions, TrainerOptions):
             "final_learning_rate": 0.0,
             "stored_size": None,
         }
-        unused |= {"gram_weight": 0.0, "gram_start": 0.0, "input_rule": None}
+        unused |= {"gram_weight": 0.0, "gram_start": 0.0, "input_rule": None, "recompute": False}
         return {name: getattr(self, name) for name, value in unused.items() if getattr(self, name) != value}
 
     def check(self) -> None:

@@ -135,12 +135,16 @@ class Objective(Trainable):
             images: (N,C,H,W).
             mask: (N, patches) bool, with equally many masked patches in every image.
         """
+        from timm.models import checkpoint_seq
+
         network: Any = self.backbone
         tokens = network._pos_embed(network.patch_embed(images))  # with positions, and the prefix in front
         patches = tokens[:, self.prefix :]
         visible = patches[~mask].view(len(images), -1, patches.shape[-1])
         tokens = network.norm_pre(torch.cat([tokens[:, : self.prefix], visible], 1))
-        encoded: torch.Tensor = network.norm(network.blocks(tokens))
+        again = getattr(network, "grad_checkpointing", False) and torch.is_grad_enabled()
+        tokens = checkpoint_seq(network.blocks, tokens) if again else network.blocks(tokens)
+        encoded: torch.Tensor = network.norm(tokens)
         return encoded
 
     def _masks(self, batch: dict[str, Any], step: int) -> torch.Tensor:
