@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sharing_samples
 from expect import raises
 
 from medzoo.bench import metrics
@@ -16,6 +17,8 @@ from medzoo.bench.review.numbers import check_numbers
 from medzoo.bench.review.review import review
 from medzoo.bench.sharing.import_runs import import_results
 from medzoo.bench.sharing.prepare_upload import prepare_upload
+from medzoo.bench.sharing.pseudonymize import is_salted
+from medzoo.bench.sharing.push_pull import pull_results, push_results
 from medzoo.bench.sharing.untrusted import read_predictions
 from medzoo.errors import ResultError
 
@@ -70,6 +73,20 @@ def test_uploaded_imported_and_computed_again(uploaded):
     again = read_predictions(results.predictions_path(path))
     assert ("prediction" in again.column_names) == (kind == "regression") and again.num_rows == 6
     assert import_results(place / "upload", place / "other").known == 1
+
+
+def test_to_the_hub_and_back(hub_server, uploaded, monkeypatch):
+    """Over HTTP by the real client; what comes back has the same numbers, salted predictions, and passes the review."""
+    sharing_samples.read_here(monkeypatch)
+    place, kind, one = uploaded
+    push_results(results.ResultStore(place / "results"), "lab/results", salt=SALT)
+    taken = pull_results("lab/results", place / "pulled")
+    assert len(taken.added) == 1 and not taken.left_out
+    [(path, stored)] = results.ResultStore(place / "pulled").all()
+    assert stored["metrics"] == one.result["metrics"] and stored["identity"]["task"] == one.result["identity"]["task"]
+    table = read_predictions(results.predictions_path(path))
+    assert is_salted(table) and ("prediction" in table.column_names) == (kind == "regression") and table.num_rows == 6
+    assert not list(check_numbers(stored, results.predictions_path(path)))
 
 
 def test_numbers_that_do_not_follow_from_the_predictions(uploaded):
