@@ -14,7 +14,7 @@ from torch import nn
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.masking.masks import masked_count, patchify, random_masks, unpatchify
+from medzoo.training.pretraining.masking.masks import masked_count, patchify, random_masks, unpatchify, visible_cells
 from medzoo.training.pretraining.requirements import needs_masked_patches, plain_vit
 from medzoo.training.trainable import Trainable, in_full
 
@@ -92,8 +92,9 @@ class Decoder(nn.Module):
             mask: (N, patches) bool.
         """
         known = self.embed(tokens)
+        visible = visible_cells(mask, tokens.shape[1] - self.prefix)[..., None].expand(-1, -1, known.shape[-1])
         every = self.mask_token.to(known.dtype).expand(*mask.shape, -1)
-        every = every.masked_scatter(~mask[..., None], known[:, self.prefix :]) + self.positions.to(known.dtype)
+        every = every.scatter(1, visible, known[:, self.prefix :]) + self.positions.to(known.dtype)
         decoded = self.norm(self.blocks(torch.cat([known[:, : self.prefix], every], 1)))
         pixels: torch.Tensor = self.head(decoded[:, self.prefix :])
         return pixels
@@ -140,8 +141,8 @@ class Objective(Trainable):
         network: Any = self.backbone
         tokens = network._pos_embed(network.patch_embed(images))  # with positions, and the prefix in front
         patches = tokens[:, self.prefix :]
-        visible = patches[~mask].view(len(images), -1, patches.shape[-1])
-        tokens = network.norm_pre(torch.cat([tokens[:, : self.prefix], visible], 1))
+        where = visible_cells(mask, self.cells - self.count)[..., None].expand(-1, -1, patches.shape[-1])
+        tokens = network.norm_pre(torch.cat([tokens[:, : self.prefix], patches.gather(1, where)], 1))
         again = getattr(network, "grad_checkpointing", False) and torch.is_grad_enabled()
         tokens = checkpoint_seq(network.blocks, tokens) if again else network.blocks(tokens)
         encoded: torch.Tensor = network.norm(tokens)

@@ -48,6 +48,22 @@ def random_masks(numbers: torch.Tensor, count: int) -> torch.Tensor:
     return torch.zeros(numbers.shape, dtype=torch.bool).scatter_(1, masked, True)
 
 
+def visible_cells(masks: torch.Tensor, count: int) -> torch.Tensor:
+    """The numbers of the visible cells of every image, in their order; the host does not wait for the device.
+
+    Args:
+        masks: (N, cells) bool.
+        count: visible cells of an image.
+
+    Returns:
+        (N, count) int64.
+
+    >>> visible_cells(torch.tensor([[True, False, True, False]]), 2)
+    tensor([[1, 3]])
+    """
+    return masks.byte().argsort(dim=1, stable=True)[:, :count]
+
+
 def block_side(grid: tuple[int, int], most: int) -> int:
     """The side of square blocks that cover a grid exactly: the largest one that leaves at least 4 blocks in each direction, or 1.
 
