@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-LossOn = Literal["patches", "class token", "output"]
+LossOn = Literal["patches", "output"]
 
 # Where the loss of each objective is computed. "output": on the pooled output of the network, whatever it pools.
 LOSS_ON: Mapping[str, LossOn] = MappingProxyType(
     {
         # the pixels of masked patches are predicted; nothing trains the class token
         "gmml": "patches", "mae": "patches", "simmim": "patches",
-        # self-distillation, or a contrast, between class tokens; some also have a loss on patches
-        "dino": "class token", "dinov2": "class token", "sit": "class token",
+        # of DINO, DINOv2 and SiT it is the class token as published, and the mean of patches for a network that pools so
         **dict.fromkeys(
             (
-                "barlowtwins", "byol", "deepclusterv2", "infomin", "insdis", "lejepa", "mocov1", "mocov2", "mocov3", "pclv1",
-                "pclv2", "pirl", "selav2", "simclr", "simclrv1", "simclrv2", "supervised", "swav", "vicreg",
+                "barlowtwins", "byol", "deepclusterv2", "dino", "dinov2", "infomin", "insdis", "lejepa", "mocov1", "mocov2",
+                "mocov3", "pclv1",
+                "pclv2", "pirl", "selav2", "simclr", "simclrv1", "simclrv2", "sit", "supervised", "swav", "vicreg",
             ),
             "output",
         ),
@@ -50,4 +50,4 @@ def class_token_counts(lineage: Sequence[Mapping[str, Any]], *, output_is_class_
         return False
     methods = [str(step["method"]) for step in lineage if step.get("method")]
     loss_on = LOSS_ON.get(methods[-1], "output") if methods else "output"
-    return loss_on == "class token" or (loss_on == "output" and output_is_class_token)
+    return loss_on == "output" and output_is_class_token
