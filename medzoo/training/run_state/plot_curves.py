@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FEW = 40  # up to this number of points each has a marker
 LOSS, SCORE = "tab:blue", "tab:orange"
+# the keys of what a pre-training measures of its features
+RANKS, SPREAD, PROBES = ("rank_me", "lidar"), "feature_spread", ("_knn", "_linear")
 
 
 def curves(run: RunFolder) -> Figure:
@@ -22,9 +24,12 @@ def curves(run: RunFolder) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     rows = run.rows()
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    measured = [key for key in RANKS if _points(rows, key)]
+    figure = Figure(figsize=(7, 3.2 * (1 + bool(measured))), layout="constrained")
     # the loss on the left axis, the score on the right one
-    loss = figure.subplots()
+    loss, *below = figure.subplots(1 + bool(measured), squeeze=False)[:, 0]
+    if measured:
+        _draw_measured(below[0], rows)
     points = _points(rows, "loss")
     if points:
         marker = "o" if len(points) <= FEW else ""
@@ -45,6 +50,34 @@ def curves(run: RunFolder) -> Figure:
     if not points and not scores:
         loss.text(0.5, 0.5, "nothing was logged", transform=loss.transAxes, ha="center", va="center", color="grey")
     return figure
+
+
+def _draw_measured(axis: Axes, rows: list[dict[str, float]]) -> None:
+    """What a pre-training measured after its epochs: shares on the left axis, effective ranks on the right one."""
+    from matplotlib.ticker import MaxNLocator
+
+    names = dict.fromkeys(key for row in rows if RANKS[0] in row for key in row if key.endswith(PROBES))
+    for key in [SPREAD, *names]:
+        label = key.replace("$", r"\$") if len(key) < 40 else f"...{key[-37:]}"
+        axis.plot(*zip(*_points(rows, key), strict=True), marker="o", markersize=4, linewidth=1, label=label)
+    axis.set(xlabel="step", ylabel="spread of features, AUROC of probes")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    other = axis.twinx()
+    for key, colour in zip(RANKS, ("black", "grey"), strict=True):
+        points = _points(rows, key)
+        if points:
+            other.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                linestyle="--",
+                marker="s",
+                markersize=3,
+                linewidth=1,
+                label=key,
+            )
+    other.set_ylabel("effective rank (dashed)")
+    lines = [*axis.get_lines(), *other.get_lines()]
+    axis.legend(lines, [str(line.get_label()) for line in lines], fontsize=7, loc="best")
 
 
 def _set_off_centre(axis: Axes, points: list[tuple[float, float]], below: float, above: float) -> None:

@@ -55,3 +55,18 @@ def test_the_point_of_one_epoch_stands_in_the_picture(tmp_path):
 def test_long_runs_are_lines(tmp_path):
     (loss,) = curves(run_of(tmp_path, [(step, 1 / step) for step in range(1, 200)], [])).axes[0].lines
     assert loss.get_marker() in ("", "None")
+
+
+def test_what_a_pre_training_measures_has_a_panel(tmp_path):
+    run = run_of(tmp_path, [(10, 0.7)], [])
+    for step, rank in ((10, 3.0), (20, 5.0)):
+        probes = {"named_knn": 0.6 + step / 100, "named_linear": float("nan")}
+        run.log({"step": step, "epoch": 0, "feature_spread": 0.2, "rank_me": rank, "lidar": 2 * rank, **probes})
+    figure = curves(run)
+    lines = {line.get_label(): line.get_data() for axis in figure.axes[1:] for line in axis.lines}
+    assert list(lines["rank_me"][1]) == [3.0, 5.0] and list(lines["lidar"][1]) == [6.0, 10.0]
+    assert list(lines["feature_spread"][1]) == [0.2, 0.2] and lines["named_knn"][1][1] == pytest.approx(0.8)
+    (tmp_path / "plain").mkdir()
+    assert len(curves(run_of(tmp_path / "plain", [(10, 0.7)], [])).axes) == 1
+    draw_curves(run)
+    assert np.asarray(Image.open(run.path / "curves.png").convert("L")).shape[0] > 600
