@@ -82,6 +82,12 @@ class GramAnchored(Trainable):
         with torch.no_grad():
             anchor: Any = self._anchor[0].to(images.device)
             fixed = patch_tokens(anchor, anchor.forward_features(images))
+        if fixed.shape[1] < 2:
+            raise UsageError(
+                f"--gram-weight compares the patches of an image, and at {images.shape[-1]} px the last map of this "
+                f"{type(anchor).__name__} has one position. Choose a larger --size, or a transformer.",
+                code="gram-one-position",
+            )
         gram = gram_loss(patch_tokens(backbone, backbone.forward_features(images)), fixed)
         return {**values, "loss": values["loss"] + self.weight * gram, "gram": gram.detach()}
 

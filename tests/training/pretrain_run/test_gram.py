@@ -112,6 +112,16 @@ def test_a_network_without_a_map_is_refused(tiny_net):
         GramAnchored(objective, 1.0)
 
 
+def test_a_map_of_one_position_has_no_similarities():
+    """A ResNet at 32 px: the term would be 0 whatever the network learns."""
+    import timm
+
+    objective = anchored(timm.create_model("test_resnet", num_classes=0))
+    with raises(UsageError, "gram-one-position"):
+        objective({"views": [torch.randn(2, 3, 16, 16)] * 2}, 0)
+    assert "gram" in objective({"views": [torch.randn(2, 3, 96, 96)] * 2}, 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
