@@ -18,7 +18,6 @@ from medzoo.training.options.fields import check_values, worded
 from medzoo.training.options.names import slug, trained_name
 from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.pretrain_run.images import TrainingImages, open_images
-from medzoo.training.pretraining.requirements import recompute_layers
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.run_state.tracker import Tracker
 
@@ -70,7 +69,6 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
         )
     watched = None if options.watch is None else load_task(options.watch, root=options.watch_root)
     job = _PretrainJob(options, module, method_options if method_options is not None else module.Options(), images)
-    job.watched = watched
     run = job.run_folder()
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
@@ -78,7 +76,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
         job.announce(run, site)
         job.decode()  # an unreadable image raises before the run folder is claimed
         with run.open(), site.applied(run):
-            job.train(run)
+            job.train(run, watched)
             job.save(run)
     return run.path
 
@@ -131,8 +129,9 @@ class _PretrainJob:
             self.receipt = replace(cast("LoadReceipt", self.receipt), input_rule=options.input_rule)
             self.model.load_receipt = self.receipt
         if options.recompute:
+            from medzoo.training.layers.recompute import recompute_layers
+
             recompute_layers(self.model)
-        self.watched: Task | None = None
         module.check(self.model, chosen, self.size, self._batch_size)
 
     @property
@@ -201,8 +200,13 @@ class _PretrainJob:
         """Decode the training images, unless they are streamed."""
         self.images.decode(self.options.stored_size or self.size)
 
-    def train(self, run: RunFolder) -> None:
-        """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy."""
+    def train(self, run: RunFolder, watched: Task | None) -> None:
+        """Run the loop and keep the last epoch; a supervised method also logs its validation accuracy.
+
+        Args:
+            run: its folder.
+            watched: the task that probes read, if there is one.
+        """
         from medzoo.training.accelerator import make_accelerator
         from medzoo.training.inputs.input_transform import convention_of
         from medzoo.training.layers.joint_batch_norm import joint_batch_norm
@@ -236,7 +240,7 @@ class _PretrainJob:
         joint_batch_norm(objective)
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
         watch = make_watch(
-            self.model, batches, options, self.watched, size=self.size, images=self.images.count, epochs=plan.epochs
+            self.model, batches, options, watched, size=self.size, images=self.images.count, epochs=plan.epochs
         )
         loop = Loop(
             objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded, watch=watch

@@ -76,7 +76,7 @@ def check_teacher(loop, student, momenta):
     for step in range(loop.steps):
         before = values_of(teacher)
         loop.train_next()
-        momentum = loop.objective._momentum(step)
+        momentum = loop.objective.momentum_at(step)
         assert abs(logged[step] - momentum) < 1e-6 and not any(value.requires_grad for value in teacher.parameters())
         if step in momenta:
             assert abs(momentum - momenta[step]) < 1e-12

@@ -62,8 +62,8 @@ def repeated(options: CellOptions, repeats: RepeatOptions) -> list[CellOptions]:
     word: str = "draw"
     numbers: Sequence[int] = range(repeats.draws or 0)
     if repeats.folds is not None:
-        options = _counted(options, repeats.folds)
-        word, numbers = "fold", _folds(options, repeats.folds)
+        options, count = _counted(options, repeats.folds)
+        word, numbers = "fold", _folds(options, repeats.folds, count)
     if getattr(options, word) is not None and len(numbers) > 1:
         raise UsageError(
             f"--{word} (one) and --{word}s (several) exclude each other. Remove one.", code="one-and-several"
@@ -89,32 +89,31 @@ def _with(options: CellOptions, word: str, number: int) -> CellOptions:
     return run
 
 
-def _counted(options: CellOptions, text: str) -> CellOptions:
-    """The options with the number of folds of "10", where folds are made."""
-    if not text.strip().isdecimal() or options.split_file is not None or options.fold_count is not None:
-        return options
-    if (count := int(text)) < 2 or count == FOLDS:
-        return options
-    changed = replace(options, fold_count=count)
+def _opened(options: CellOptions, fold_count: int | None) -> tuple[CellOptions, int]:
+    """The options with a number of folds, and the number that the task has."""
+    changed = replace(options, fold_count=fold_count)
     changed.resolved = dict(options.resolved)
     first = replace(changed, fold=0)
     first.check()
-    try:
-        open_task(first)
-    except UsageError as error:
-        if (
-            error.code == "fold-count-of-data"
-        ):  # the folds of the data are counted, and the number is compared with theirs
-            return options
-        raise
-    return changed
+    return changed, fold_facts(open_task(first), first)["folds"]["count"]
 
 
-def _folds(options: CellOptions, text: str) -> Sequence[int]:
-    """The folds of "all", "5" (the number of folds) or "0,2,4"."""
-    first = replace(options, fold=0)
-    first.check()
-    count = fold_facts(open_task(first), first)["folds"]["count"]
+def _counted(options: CellOptions, text: str) -> tuple[CellOptions, int]:
+    """The options with the number of folds of "10", where folds are made, and the number that the task has."""
+    wanted = int(text) if text.strip().isdecimal() else 0
+    if wanted >= 2 and wanted != FOLDS and options.split_file is None and options.fold_count is None:
+        try:
+            return _opened(options, wanted)
+        except UsageError as error:
+            if (
+                error.code != "fold-count-of-data"
+            ):  # then the folds of the data are counted, and compared with the number
+                raise
+    return _opened(options, options.fold_count)
+
+
+def _folds(options: CellOptions, text: str, count: int) -> Sequence[int]:
+    """The folds of "all", "5" (the number of folds) or "0,2,4", of `count`."""
     if text == "all":
         return range(count)
     parts = [part.strip() for part in text.split(",")]

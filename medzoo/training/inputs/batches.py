@@ -17,7 +17,7 @@ from medzoo.data.rng import balanced_order, order
 from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
 from medzoo.data.transforms.random_params import draw
 from medzoo.errors import UsageError, WorkerError
-from medzoo.training.inputs.views import View
+from medzoo.training.inputs.views import View, as_views
 
 Batch = dict[str, Any]
 AT_ONCE = 16  # images that are processed together, so that they fit into a core's cache; results do not depend on it
@@ -55,13 +55,7 @@ class Batches(Dataset):
     ) -> None:
         self.data, self.views, self.convention = data, as_views(views), convention
         self.size, self.seed, self.rank, self.world = size, seed, rank, world
-        self.batch_size = min(batch_size, len(data.ids))
-        if self.batch_size % world:
-            raise UsageError(
-                f"A batch of {self.batch_size} images cannot be divided equally among {world} processes; choose a "
-                f"--batch-size that is a multiple of {world}.",
-                code="batch-not-divisible",
-            )
+        self.batch_size = possible_batch(batch_size, len(data.ids), world)
         self._classes = np.asarray(data.labels) if balanced else None
         self.set_epoch(0)
 
@@ -182,13 +176,25 @@ class Batches(Dataset):
             ) from error
 
 
-def as_views(views: Augmentation | Sequence[View]) -> list[View]:
-    """The views of an image; an augmentation makes one.
+def possible_batch(batch_size: int, images: int, world: int) -> int:
+    """The images of a step over all processes: never more than there are.
 
     Args:
-        views: one augmentation, or all views.
+        batch_size: that was chosen.
+        images: of the data.
+        world: processes of the launch.
+
+    Raises:
+        UsageError: if the processes cannot share a batch equally.
     """
-    return [View(views)] if isinstance(views, Augmentation) else list(views)
+    possible = min(batch_size, images)
+    if possible % world:
+        raise UsageError(
+            f"A batch of {possible} images cannot be divided equally among {world} processes; choose a --batch-size that is a "
+            f"multiple of {world}.",
+            code="batch-not-divisible",
+        )
+    return possible
 
 
 def worker_start() -> Literal["fork", "spawn"]:

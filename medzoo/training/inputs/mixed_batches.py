@@ -10,9 +10,8 @@ import torch
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.rng import permutation
 from medzoo.data.transforms.apply import Augmentation, InputConvention
-from medzoo.errors import UsageError
-from medzoo.training.inputs.batches import Batch, Batches, as_views
-from medzoo.training.inputs.views import View
+from medzoo.training.inputs.batches import Batch, Batches, possible_batch
+from medzoo.training.inputs.views import View, as_views
 
 
 class MixedBatches(Batches):
@@ -48,16 +47,10 @@ class MixedBatches(Batches):
     ) -> None:
         self.sources, self.views, self.convention = list(sources), as_views(views), convention
         self.size, self.seed, self.rank, self.world = size, seed, rank, world
-        self.data, self._classes = self.sources[0], None
+        self.data = self.sources[0]  # all rows are on the same device as these
         self._starts = np.cumsum([0, *(len(source.ids) for source in self.sources)])
         self.counts = shares(weights, int(self._starts[-1]))
-        self.batch_size = min(batch_size, int(self._starts[-1]))
-        if self.batch_size % world:
-            raise UsageError(
-                f"A batch of {self.batch_size} images cannot be divided equally among {world} processes; choose a "
-                f"--batch-size that is a multiple of {world}.",
-                code="batch-not-divisible",
-            )
+        self.batch_size = possible_batch(batch_size, int(self._starts[-1]), world)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -85,11 +78,10 @@ class MixedBatches(Batches):
 
     def __getitem__(self, number: int) -> Batch:
         chosen = self._order[number * self.batch_size : (number + 1) * self.batch_size][self.rank :: self.world]
-        rows = chosen % self._starts[-1]
-        of = np.searchsorted(self._starts, rows, side="right") - 1
+        of, rows = self._located(chosen)
         parts = [np.flatnonzero(of == source) for source in range(len(self.sources))]
         made = [
-            self.batch_of(self.sources[source], rows[part] - self._starts[source], chosen[part])
+            self.batch_of(self.sources[source], rows[part], chosen[part])
             for source, part in enumerate(parts)
             if len(part)
         ]
@@ -115,9 +107,13 @@ class MixedBatches(Batches):
         Args:
             indices: the batch's "index".
         """
-        rows = np.asarray(indices) % self._starts[-1]
-        of = np.searchsorted(self._starts, rows, side="right") - 1
-        return [self.sources[source].ids[row - self._starts[source]] for source, row in zip(of, rows, strict=True)]
+        return [self.sources[source].ids[row] for source, row in zip(*self._located(indices), strict=True)]
+
+    def _located(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The data set of each image, and its row there."""
+        numbers = np.asarray(indices) % self._starts[-1]
+        of = np.searchsorted(self._starts, numbers, side="right") - 1
+        return of, numbers - self._starts[of]
 
 
 def shares(weights: Sequence[float], total: int) -> list[int]:

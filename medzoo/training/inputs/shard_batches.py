@@ -21,8 +21,8 @@ from medzoo.data.shards.stream import ShardRow, ShardStream
 from medzoo.data.tasks.shards import policy_of
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.errors import UsageError
-from medzoo.training.inputs.batches import Batch, Batches, as_views
-from medzoo.training.inputs.views import View
+from medzoo.training.inputs.batches import Batch, Batches
+from medzoo.training.inputs.views import View, as_views
 from medzoo.training.options.shared import SharedOptions
 
 PREFIX = "shards:"

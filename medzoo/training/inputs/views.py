@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medzoo.data.transforms.random_params import Augmentation
+from medzoo.data.transforms.augmentation_law import Augmentation
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,12 @@ class View:
             size: of the training, pixels.
         """
         return max(1, round(self.share * size))
+
+
+def as_views(views: Augmentation | Sequence[View]) -> list[View]:
+    """The views of an image; an augmentation makes one.
+
+    Args:
+        views: one augmentation, or all views.
+    """
+    return [View(views)] if isinstance(views, Augmentation) else list(views)

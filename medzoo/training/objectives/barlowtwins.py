@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
+from medzoo.training.pretraining.paired_views import paired_views
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
 from medzoo.training.trainable import Trainable, in_full
 
@@ -39,15 +39,9 @@ class Options:
 
 def views(options: Options) -> list[View]:
     """Two views, of which the first is always blurred and the second seldom."""
-
-    def view(blur: float) -> View:
-        strengths = {"brightness": options.tone, "contrast": options.tone, "saturation": options.tone / 2}
-        law = Augmentation(
-            min_area=options.min_area, flip=options.flip, tone=0.8, grey=options.grey, blur=blur, **strengths
-        )
-        return View(law)
-
-    return [view(1.0), view(0.1)]
+    return paired_views(
+        min_area=options.min_area, flip=options.flip, tone=options.tone, grey=options.grey, blur=1.0, second_blur=0.1
+    )
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:

@@ -8,7 +8,7 @@ batch. The temperature of the teacher rises in each step; hue and solarization d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,19 +20,27 @@ from medzoo.training.options.fields import option
 from medzoo.training.pretraining.distillation import TokenCentre, entropies, scalars
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.masking.block_masks import NUMBERS, block_masks
+from medzoo.training.pretraining.masking.masks import spread
 from medzoo.training.pretraining.masking.patch_loss import MaskedPatches, patch_loss
 from medzoo.training.pretraining.masking.vit_tokens import masked_tokens
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_images, needs_lightly, plain_vit
-from medzoo.training.pretraining.self_distillation import SelfDistillation
-from medzoo.training.pretraining.small_views import LARGE_VIEWS, crops, cut, in_groups, needs_small_views, patch_side
+from medzoo.training.pretraining.self_distillation import DistillationOptions, SelfDistillation
+from medzoo.training.pretraining.small_views import (
+    LARGE_VIEWS,
+    SmallViewOptions,
+    cut,
+    in_groups,
+    needs_small_views,
+    patch_side,
+)
 from medzoo.training.trainable import in_full
 
 SUPERVISED = False
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(SmallViewOptions, DistillationOptions):
     """Options of DINOv2."""
 
     patch_weight: float = option("weight of the loss on masked patches", 1.0, metavar="X", least=0)
@@ -45,19 +53,8 @@ class Options:
     )
     hidden: int = option("width of the hidden layers of the heads", 2048, metavar="N", least=1, most=65_536)
     bottleneck: int = option("width of the heads before the prototypes", 256, metavar="N", least=1, most=65_536)
-    temperature: float = option("temperature of the student", 0.1, metavar="T", above=0)
-    first_teacher_temperature: float = option("temperature of the teacher at the start", 0.04, metavar="T", above=0)
-    teacher_temperature: float = option("temperature of the teacher after its warm-up", 0.07, metavar="T", above=0)
-    temperature_epochs: float = option("length of this warm-up", 30.0, metavar="EPOCHS", least=0)
     momentum: float = option("momentum of the teacher at the start; it rises to 1", 0.992, metavar="M", least=0, most=1)
     center_momentum: float = option("momentum of the centers", 0.9, metavar="M", least=0, most=1)
-    frozen_prototype_epochs: float = option(
-        "first epochs that leave the prototypes fixed", 1.0, metavar="EPOCHS", least=0
-    )
-    keep: Literal["teacher", "student"] = option(
-        "the network in the checkpoint; after few steps, the teacher is still close to the start", "teacher"
-    )
-    small_views: int = option("number of small views", 8, metavar="N", least=0, most=64)
     small_side: float = option(
         "side of a small view as a share of --size (112 of 224 px; the paper has 98)",
         0.5,
@@ -67,17 +64,11 @@ class Options:
     )
     min_area: float = option("smallest share of the image in a large view", 0.32, metavar="SHARE", above=0, most=1)
     small_area: float = option("largest share of the image in a small view", 0.32, metavar="SHARE", above=0.05, most=1)
-    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
-    tone: float = option("strength of brightness and contrast changes", 0.4, metavar="X", least=0, most=1)
-    grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> list[View]:
     """Two large views and the small ones."""
-    return crops(
-        area=options.min_area, small_area=options.small_area, small_views=options.small_views,
-        small_side=options.small_side, flip=options.flip, tone=options.tone, grey=options.grey,
-    )  # fmt: skip
+    return options.views()
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
@@ -170,6 +161,6 @@ class Objective(SelfDistillation):
         shown = super().pictures(batch, step)
         for number, mask in enumerate(self.masks(batch, step).chunk(LARGE_VIEWS)):
             images = cut(shown[f"view {number}"], self.patch)
-            pixels = mask.to(images.device).repeat_interleave(self.patch, 1).repeat_interleave(self.patch, 2)
+            pixels = spread(mask.to(images.device), images.shape[-2], images.shape[-1])
             shown[f"view {number}"] = images.masked_fill(pixels[:, None], 0.0)
         return shown

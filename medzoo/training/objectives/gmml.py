@@ -16,7 +16,7 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.masking.corruption import Reconstruction
-from medzoo.training.pretraining.masking.mask_tokens import patch_map
+from medzoo.training.pretraining.masking.mask_tokens import keep_unused_layers
 from medzoo.training.pretraining.requirements import needs_masked_patches, needs_ordered_shares, plain_vit
 from medzoo.training.trainable import Trainable
 
@@ -70,17 +70,13 @@ class Objective(Trainable):
         self.restore = Reconstruction(
             backbone, least=options.least_share, most=options.most_share, hidden=options.hidden
         )
-        # layers after the tokens are not used here; they stay as they are
-        for name in ("fc_norm", "attn_pool", "head"):
-            if (layer := getattr(backbone, name, None)) is not None:
-                layer.requires_grad_(False)
+        keep_unused_layers(backbone)
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The error in the corrupted blocks of a batch with "image" (N,C,H,W)."""
         images = batch["image"]
         corrupted, where = self.restore.corrupted(self, batch, images, step, 0)
-        tokens = patch_map(self.backbone, corrupted).flatten(2).transpose(1, 2)
-        return {"loss": self.restore.error(self.restore(tokens), images, where)}
+        return {"loss": self.restore.error(self.restore.seen(self.backbone, corrupted), images, where)}
 
     def pictures(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The images, their corruption, and what the network makes of it."""

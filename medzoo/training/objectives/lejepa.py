@@ -22,8 +22,8 @@ from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
 from medzoo.training.pretraining.small_views import (
     LARGE_VIEWS,
+    SmallViewOptions,
     allow_sizes,
-    crops,
     cut,
     in_groups,
     needs_small_views,
@@ -36,7 +36,7 @@ ALL_PROCESSES = -1  # in place of a process's number: the numbers are the same i
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(SmallViewOptions):
     """Options of LeJEPA."""
 
     sigreg: float = option(
@@ -54,17 +54,11 @@ class Options:
     )
     min_area: float = option("smallest share of the image in a large view", 0.3, metavar="SHARE", above=0, most=1)
     small_area: float = option("largest share of the image in a small view", 0.3, metavar="SHARE", above=0.05, most=1)
-    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
-    tone: float = option("strength of brightness and contrast changes", 0.4, metavar="X", least=0, most=1)
-    grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> list[View]:
     """Two large views and the small ones."""
-    return crops(
-        area=options.min_area, small_area=options.small_area, small_views=options.small_views,
-        small_side=options.small_side, flip=options.flip, tone=options.tone, grey=options.grey,
-    )  # fmt: skip
+    return options.views()
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.masking.mask_tokens import keep_unused_layers
 from medzoo.training.pretraining.masking.masks import masked_count, patchify, random_masks, unpatchify, visible_cells
 from medzoo.training.pretraining.requirements import needs_masked_patches, plain_vit
 from medzoo.training.trainable import Trainable, in_full
@@ -124,10 +125,7 @@ class Objective(Trainable):
         self.count = masked_count("mae", options.mask_share, self.cells)
         channels = embed.proj.in_channels
         self.decoder = Decoder(network.embed_dim, channels * self.side**2, embed.grid_size, self.prefix, options)
-        # layers after the tokens are not used here; they stay as they are
-        for name in ("fc_norm", "attn_pool", "head"):
-            if (layer := getattr(network, name, None)) is not None:
-                layer.requires_grad_(False)
+        keep_unused_layers(backbone)
 
     def encoded(self, images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The tokens of the visible patches (N, prefix + visible, D).

@@ -20,6 +20,7 @@ from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images
 from medzoo.training.trainable import Trainable, in_full
@@ -86,7 +87,7 @@ def nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> to
     0.5514
     """
     both = F.normalize(in_full(torch.cat([first, second])), dim=1)
-    with torch.autocast(both.device.type, enabled=False):  # autocast would round the similarities
+    with no_autocast(both):  # which would round the similarities
         similarity = both @ both.T / temperature
     similarity.fill_diagonal_(float("-inf"))
     count = len(first)

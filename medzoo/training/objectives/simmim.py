@@ -15,7 +15,13 @@ from torch import nn
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.masking.mask_tokens import PixelDecoder, last_stride, needs_patch_map, patch_map
+from medzoo.training.pretraining.masking.mask_tokens import (
+    PixelDecoder,
+    keep_unused_layers,
+    last_stride,
+    needs_patch_map,
+    patch_map,
+)
 from medzoo.training.pretraining.masking.masks import block_side, masked_count, random_masks, spread
 from medzoo.training.pretraining.requirements import needs_masked_patches
 from medzoo.training.trainable import Trainable, in_full
@@ -71,10 +77,7 @@ class Objective(Trainable):
         self.mask_token = nn.Parameter(torch.empty(convolution.out_channels))
         nn.init.trunc_normal_(self.mask_token, std=0.02)
         self.decoder = PixelDecoder(network.num_features, convolution.in_channels, last_stride(network))
-        # layers after the map are not used here; they stay as they are
-        for name in ("fc_norm", "attn_pool", "head"):
-            if (layer := getattr(network, name, None)) is not None:
-                layer.requires_grad_(False)
+        keep_unused_layers(backbone)
 
     def _masks(self, batch: dict[str, Any], step: int) -> torch.Tensor:
         """(N, rows, columns) on the grid of blocks."""

@@ -16,20 +16,21 @@ from torch import nn
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.distillation import scalars
 from medzoo.training.pretraining.info_nce import info_nce
 from medzoo.training.pretraining.masking.corruption import Reconstruction
 from medzoo.training.pretraining.masking.vit_tokens import masked_tokens
 from medzoo.training.pretraining.measures import feature_std
-from medzoo.training.pretraining.paired_views import paired_views
+from medzoo.training.pretraining.paired_views import PairedViewOptions
 from medzoo.training.pretraining.requirements import needs_images, needs_masked_patches, needs_ordered_shares, plain_vit
-from medzoo.training.pretraining.teacher import Teacher
-from medzoo.training.trainable import Trainable, half_cosine, in_full
+from medzoo.training.pretraining.teacher import Taught, Teacher
+from medzoo.training.trainable import in_full
 
 SUPERVISED = False
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(PairedViewOptions):
     """Options of SiT."""
 
     temperature: float = option("temperature of the similarities", 0.2, metavar="T", above=0)
@@ -43,21 +44,11 @@ class Options:
     hidden: int = option("hidden width of the projection head", 4096, metavar="N", least=1, most=65_536)
     projection: int = option("output width of the projection head", 256, metavar="N", least=1, most=65_536)
     min_area: float = option("smallest share of the image in a view", 0.25, metavar="SHARE", above=0, most=1)
-    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
-    tone: float = option(
-        "strength of brightness and contrast changes; half of it for saturation", 0.4, metavar="X", least=0, most=1
-    )
-    grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
-    blur: float = option("probability of a Gaussian blur of the first view", 1.0, metavar="P", least=0, most=1)
-    second_blur: float = option("probability of a Gaussian blur of the second view", 0.1, metavar="P", least=0, most=1)
 
 
 def views(options: Options) -> list[View]:
     """The views of BYOL, which differ in the blur."""
-    return paired_views(
-        min_area=options.min_area, flip=options.flip, tone=options.tone, grey=options.grey, blur=options.blur,
-        second_blur=options.second_blur,
-    )  # fmt: skip
+    return options.views()
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
@@ -77,7 +68,7 @@ def _head(width: int, hidden: int, out: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-class Objective(Trainable):
+class Objective(Taught):
     """A headless vision transformer with a decoder of pixels and a projection head, and a teacher.
 
     Args:
@@ -87,19 +78,13 @@ class Objective(Trainable):
     """
 
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
-        super().__init__(backbone)
+        super().__init__(backbone, options.momentum)
         self.options = options
         self.restore = Reconstruction(
             backbone, least=options.least_share, most=options.most_share, hidden=options.decoder_hidden
         )
         self.projector = _head(int(backbone.num_features), options.hidden, options.projection)  # type: ignore[arg-type]
-        self.teacher = Teacher(self._student())
-
-    def _student(self) -> nn.Sequential:
-        return nn.Sequential(self.backbone, self.projector)
-
-    def _momentum(self, step: int) -> float:
-        return half_cosine(self.options.momentum, 1.0, step, self.steps)
+        self.teacher = Teacher(self.student())
 
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with two "views", each (N,C,H,W)."""
@@ -117,13 +102,9 @@ class Objective(Trainable):
             "loss": contrast + self.options.reconstruction_weight * error,
             "contrast": contrast.detach(),
             "reconstruction": error.detach(),
-            "teacher_momentum": error.detach().new_full((), self._momentum(step)),
+            **scalars(error, teacher_momentum=self.momentum_at(step)),
             "feature_std": feature_std(queries[0]),
         }
-
-    def after_update(self, step: int) -> None:
-        """Move the teacher."""
-        self.teacher.follow(self._student(), self._momentum(step))
 
     def pictures(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The first view, its corruption, and what the network makes of it."""

@@ -19,6 +19,7 @@ from medzoo.errors import UsageError
 from medzoo.training.distributed import gathered, processes
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
 from medzoo.training.pretraining.small_views import allow_sizes, cut, in_groups, needs_small_views, patch_side
@@ -127,7 +128,7 @@ class Objective(Trainable):
         rows = F.normalize(gathered(torch.stack(chunks, dim=1)), dim=2)
         # in the order of the batch, of which the processes take turns: so a queue keeps the same rows for any number of them
         rows = rows.unflatten(0, (processes(), -1)).transpose(0, 1).flatten(0, 1)
-        with torch.autocast(rows.device.type, enabled=False):  # autocast would round the similarities
+        with no_autocast(rows):  # which would round the similarities
             similar = self.prototypes(rows).unbind(1)
             loss = self.loss(list(similar[:2]), list(similar[2:]), self._similar_in_queue(len(rows), step)).sum()
         self.newest = rows[:, :2].detach().transpose(0, 1)

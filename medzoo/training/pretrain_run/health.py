@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
+
+from medzoo.training.pretraining.measures import feature_std
 
 COLLAPSED_SPREAD = (
     0.01  # features of all images are one point, up to a hundredth of the spread of independent directions
@@ -13,20 +16,15 @@ COLLAPSED_RANK = 1.05
 
 
 def feature_spread(features: np.ndarray) -> float:
-    """The mean standard deviation of L2-normalised features, times the root of their number: near 1 for directions that are spread
-    evenly, 0 where all images have the same features.
+    """The spread of features, as `feature_std`, of arrays and in float64.
 
     Args:
         features: (N, D).
 
-    Source: Chen and He 2021, SimSiam, https://arxiv.org/abs/2011.10566, section 4.1
-
     >>> feature_spread(np.ones((4, 3)))
     0.0
     """
-    rows = features.astype(np.float64)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return float(rows.std(axis=0).mean() * np.sqrt(rows.shape[1]))
+    return float(feature_std(torch.from_numpy(features).double()))
 
 
 def rank_me(features: np.ndarray) -> float:

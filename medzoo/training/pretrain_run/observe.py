@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def make_watch(
     watched = None if task is None else watched_task(task, size, options.seed)
     return Watch(
         network,
-        batches.sample(SAMPLE),
+        partial(batches.sample, SAMPLE),
         batches.convention,
         batches.views[0].augmentation,
         size=size,

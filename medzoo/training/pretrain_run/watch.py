@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Watch:
 
     Args:
         network: the backbone that is trained.
-        sample: some training images.
+        sample: gives some training images; called before the first measurement, in the main process only.
         convention: of its input.
         augmentation: of the first view, for LiDAR.
         size: side of the input, pixels.
@@ -63,7 +64,7 @@ class Watch:
     def __init__(
         self,
         network: Any,  # noqa: ANN401 - a timm model
-        sample: Sequence[Decoded],
+        sample: Callable[[], Sequence[Decoded]],
         convention: InputConvention,
         augmentation: Augmentation,
         *,
@@ -73,10 +74,15 @@ class Watch:
         epochs: int,
         watched: Watched | None = None,
     ) -> None:
-        self.network, self.sample, self.convention, self.augmentation = network, sample, convention, augmentation
+        self.network, self._sample, self.convention, self.augmentation = network, sample, convention, augmentation
         self.size, self.seed = size, seed
         self.device = torch.device("cpu")  # the loop moves the network after this is made
         self.every, self.epochs, self.watched = every, epochs, watched
+
+    @cached_property
+    def sample(self) -> Sequence[Decoded]:
+        """The training images that are measured."""
+        return self._sample()
 
     def __call__(self, epoch: int) -> dict[str, float]:
         """The values after an epoch; empty if it is not measured.
@@ -96,9 +102,16 @@ class Watch:
         }
         return values if self.watched is None else values | self._probes(self.watched)
 
+    def _pooled(self, images: torch.Tensor) -> torch.Tensor:
+        """The pooled features, also of a network with a head."""
+        if not hasattr(self.network, "forward_head"):
+            outputs: torch.Tensor = self.network(images)
+        else:
+            outputs = self.network.forward_head(self.network.forward_features(images), pre_logits=True)
+        return outputs
+
     def _features(self, rows: Decoded) -> np.ndarray:
-        pooled = _Pooled(self.network)
-        return evaluate_rows(pooled, rows, self.convention, size=self.size, device=self.device)
+        return evaluate_rows(self._pooled, rows, self.convention, size=self.size, device=self.device)
 
     def _views(self) -> np.ndarray:
         """(images, views, D): features of random views of some images."""
@@ -114,7 +127,7 @@ class Watch:
                 )  # fmt: skip
                 images = to_device({"image": normalise(view, self.convention)}, self.device)["image"]
                 with torch.inference_mode():
-                    views.append(_Pooled(self.network)(images).float().cpu())
+                    views.append(self._pooled(images).float().cpu())
             made.append(torch.stack(views, 1).numpy())
         return np.concatenate(made)
 
@@ -128,20 +141,6 @@ class Watch:
         linear = model.probabilities(validation).numpy()
         labels = np.asarray(task.validation.labels)
         return {f"{task.name}_knn": macro_auroc(labels, near), f"{task.name}_linear": macro_auroc(labels, linear)}
-
-
-class _Pooled:
-    """The pooled features of a network, also of one with a head."""
-
-    def __init__(self, network: Any) -> None:  # noqa: ANN401 - a timm model
-        self.network = network
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        if not hasattr(self.network, "forward_head"):
-            outputs: torch.Tensor = self.network(images)
-        else:
-            outputs = self.network.forward_head(self.network.forward_features(images), pre_logits=True)
-        return outputs
 
 
 def epochs_between(images: int, views: int, watched: Watched | None, sample: int) -> int:

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
+from medzoo.training.options.fields import option
+
+
+@dataclass(frozen=True)
+class PairedViewOptions:
+    """Options of these views, to which a method adds its own."""
+
+    min_area: float = option("smallest share of the image in a view", 0.08, metavar="SHARE", above=0, most=1)
+    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
+    tone: float = option(
+        "strength of brightness and contrast changes; half of it for saturation", 0.4, metavar="X", least=0, most=1
+    )
+    grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
+    blur: float = option("probability of a Gaussian blur of the first view", 1.0, metavar="P", least=0, most=1)
+    second_blur: float = option("probability of a Gaussian blur of the second view", 0.1, metavar="P", least=0, most=1)
+
+    def views(self) -> list[View]:
+        """The two views."""
+        return paired_views(
+            min_area=self.min_area, flip=self.flip, tone=self.tone, grey=self.grey, blur=self.blur,
+            second_blur=self.second_blur,
+        )  # fmt: skip
 
 
 def paired_views(

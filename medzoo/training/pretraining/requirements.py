@@ -116,32 +116,6 @@ def needs_masked_patches(method: str, backbone: nn.Module, size: int) -> None:
         )
 
 
-def recompute_layers(backbone: nn.Module) -> None:
-    """Let a network keep fewer activations: its blocks are computed again in the backward pass, with the same noise.
-
-    Args:
-        backbone: a timm model; it is changed in place.
-
-    Raises:
-        UsageError: if it has BatchNorm layers, whose running statistics would move twice in a step, or cannot recompute.
-    """
-    from medzoo.training.layers.trained_layers import has_batch_norm
-
-    network: Any = backbone
-    why = ""
-    if has_batch_norm(backbone):
-        why = "its BatchNorm layers would see every batch twice"
-    elif not callable(getattr(backbone, "set_grad_checkpointing", None)):
-        why = "timm has no such form of it"
-    if why:
-        raise UsageError(
-            f"--recompute is not possible for {type(backbone).__name__}: {why}. Choose a smaller "
-            "--batch-size, or --precision bf16.",
-            code="recompute-not-possible",
-        )
-    network.set_grad_checkpointing(True)
-
-
 def needs_feature_vector(method: str, backbone: nn.Module) -> int:
     """The number of pooled features of a network.
 

@@ -2,58 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from torch import nn
 
+from medzoo.training.options.fields import option
 from medzoo.training.pretraining.distillation import linear_warmup
 from medzoo.training.pretraining.prototype_head import PrototypeHead
 from medzoo.training.pretraining.small_views import allow_sizes, patch_side
-from medzoo.training.pretraining.teacher import Teacher
-from medzoo.training.trainable import Trainable, half_cosine
+from medzoo.training.pretraining.teacher import Taught, Teacher
 
 
-class DistillationOptions(Protocol):
-    """The options of the heads and of the teacher."""
+@dataclass(frozen=True)
+class DistillationOptions:
+    """Options of the heads and of the teacher."""
 
-    @property
-    def prototypes(self) -> int:
-        """Their number in a head."""
-
-    @property
-    def hidden(self) -> int:
-        """Width of the hidden layers of a head."""
-
-    @property
-    def bottleneck(self) -> int:
-        """Width of a head before the prototypes."""
-
-    @property
-    def first_teacher_temperature(self) -> float:
-        """At the start."""
-
-    @property
-    def teacher_temperature(self) -> float:
-        """After the warm-up."""
-
-    @property
-    def temperature_epochs(self) -> float:
-        """Length of the warm-up."""
-
-    @property
-    def momentum(self) -> float:
-        """Of the teacher, at the start."""
-
-    @property
-    def frozen_prototype_epochs(self) -> float:
-        """First epochs that leave the prototypes fixed."""
-
-    @property
-    def keep(self) -> Literal["teacher", "student"]:
-        """The network in the checkpoint."""
+    prototypes: int = option("number of prototypes", 65_536, metavar="N", least=2, most=1_048_576)
+    hidden: int = option("width of the hidden layers of the head", 2048, metavar="N", least=1, most=65_536)
+    bottleneck: int = option("width of the head before the prototypes", 256, metavar="N", least=1, most=65_536)
+    temperature: float = option("temperature of the student", 0.1, metavar="T", above=0)
+    first_teacher_temperature: float = option("temperature of the teacher at the start", 0.04, metavar="T", above=0)
+    teacher_temperature: float = option("temperature of the teacher after its warm-up", 0.07, metavar="T", above=0)
+    temperature_epochs: float = option("length of this warm-up", 30.0, metavar="EPOCHS", least=0)
+    momentum: float = option("momentum of the teacher at the start; it rises to 1", 0.996, metavar="M", least=0, most=1)
+    center_momentum: float = option("momentum of the center", 0.9, metavar="M", least=0, most=1)
+    frozen_prototype_epochs: float = option(
+        "first epochs that leave the prototypes fixed", 1.0, metavar="EPOCHS", least=0
+    )
+    keep: Literal["teacher", "student"] = option(
+        "the network in the checkpoint; after few steps, the teacher is still close to the start", "teacher"
+    )
 
 
-class SelfDistillation(Trainable):
+class SelfDistillation(Taught):
     """A headless backbone with heads of prototypes, and the teacher of all.
 
     Args:
@@ -63,24 +45,16 @@ class SelfDistillation(Trainable):
     """
 
     def __init__(self, backbone: nn.Module, options: DistillationOptions, heads: int) -> None:
-        super().__init__(allow_sizes(backbone))
+        super().__init__(allow_sizes(backbone), options.momentum)
         self.schedule, self.patch = options, patch_side(backbone)
         width = int(backbone.num_features)  # type: ignore[arg-type]
         made = [PrototypeHead(width, options.hidden, options.bottleneck, options.prototypes) for _ in range(heads)]
         self.heads = nn.ModuleList(made)
-        self.teacher = Teacher(self._student())
+        self.teacher = Teacher(self.student())
 
-    def _student(self) -> nn.ModuleList:
+    def student(self) -> nn.ModuleList:
         """What the teacher follows; the teacher's `net` has the same order."""
         return nn.ModuleList([self.backbone, *self.heads])
-
-    def momentum_at(self, step: int) -> float:
-        """The momentum of the teacher after a step: from its start to 1 along half a cosine.
-
-        Args:
-            step: of the optimizer, from 0.
-        """
-        return half_cosine(self.schedule.momentum, 1.0, step, self.steps)
 
     def temperature_at(self, step: int) -> float:
         """The temperature of the teacher in a step.
@@ -97,10 +71,6 @@ class SelfDistillation(Trainable):
             for head in self.heads:
                 prototypes: Any = head.prototypes
                 prototypes.weight.grad = None
-
-    def after_update(self, step: int) -> None:
-        """The teacher follows the student."""
-        self.teacher.follow(self._student(), self.momentum_at(step))
 
     def finish(self) -> None:
         """Put the weights of the teacher into the backbone, if the checkpoint keeps the teacher."""

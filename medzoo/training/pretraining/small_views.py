@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -11,8 +12,31 @@ from torch import nn
 from medzoo.data.transforms.apply import Augmentation
 from medzoo.errors import UsageError
 from medzoo.training.inputs.views import View
+from medzoo.training.options.fields import option
 
 LARGE_VIEWS = 2
+
+
+@dataclass(frozen=True)
+class SmallViewOptions:
+    """Options of DINO's views, to which a method adds its own."""
+
+    small_views: int = option("number of small views", 8, metavar="N", least=0, most=64)
+    small_side: float = option(
+        "side of a small view as a share of --size (96 of 224 px)", 0.43, metavar="SHARE", above=0, most=1
+    )
+    min_area: float = option("smallest share of the image in a large view", 0.4, metavar="SHARE", above=0, most=1)
+    small_area: float = option("largest share of the image in a small view", 0.4, metavar="SHARE", above=0.05, most=1)
+    flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
+    tone: float = option("strength of brightness and contrast changes", 0.4, metavar="X", least=0, most=1)
+    grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
+
+    def views(self) -> list[View]:
+        """Two large views, then the small ones."""
+        return crops(
+            area=self.min_area, small_area=self.small_area, small_views=self.small_views, small_side=self.small_side,
+            flip=self.flip, tone=self.tone, grey=self.grey,
+        )  # fmt: skip
 
 
 def crops(

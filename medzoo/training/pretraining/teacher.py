@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from medzoo.training.trainable import Trainable, half_cosine
+
 
 class Teacher(nn.Module):
     """A copy of a network whose weights are t = momentum * t + (1 - momentum) * w after each step.
@@ -70,3 +72,35 @@ class Teacher(nn.Module):
         mine: Iterable[nn.Parameter] = self.net.parameters()
         for own, value in zip(mine, student.parameters(), strict=True):
             own.mul_(momentum).add_(value, alpha=1 - momentum)
+
+
+class Taught(Trainable):
+    """The base of objectives with a teacher. Subclasses make `teacher` of `student()`, after the layers that it follows.
+
+    Args:
+        backbone: a timm model.
+        momentum: of the teacher at the start; it goes to 1 along half a cosine.
+    """
+
+    projector: nn.Module
+    teacher: Teacher
+
+    def __init__(self, backbone: nn.Module, momentum: float) -> None:
+        super().__init__(backbone)
+        self.first_momentum = momentum
+
+    def student(self) -> nn.Module:
+        """What the teacher follows; the checkpoint keeps the backbone of the student."""
+        return nn.Sequential(self.backbone, self.projector)
+
+    def momentum_at(self, step: int) -> float:
+        """The momentum of the teacher after a step.
+
+        Args:
+            step: of the optimizer, from 0.
+        """
+        return half_cosine(self.first_momentum, 1.0, step, self.steps)
+
+    def after_update(self, step: int) -> None:
+        """The teacher follows the student."""
+        self.teacher.follow(self.student(), self.momentum_at(step))

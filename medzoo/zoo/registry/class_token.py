@@ -22,8 +22,8 @@ LOSS_ON: Mapping[str, LossOn] = MappingProxyType(
         **dict.fromkeys(
             (
                 "barlowtwins", "byol", "deepclusterv2", "dino", "dinov2", "infomin", "insdis", "lejepa", "mocov1", "mocov2",
-                "mocov3", "pclv1",
-                "pclv2", "pirl", "selav2", "simclr", "simclrv1", "simclrv2", "sit", "supervised", "swav", "vicreg",
+                "mocov3", "pclv1", "pclv2", "pirl", "selav2", "simclr", "simclrv1", "simclrv2", "sit", "supervised", "swav",
+                "vicreg",
             ),
             "output",
         ),

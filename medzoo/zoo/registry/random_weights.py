@@ -27,14 +27,14 @@ def random_checkpoint(name: str) -> Checkpoint | None:
 
     if not timm.is_model(architecture):
         return None
-    cfg = timm.create_model(architecture, pretrained=False, num_classes=0, device="meta").pretrained_cfg
-    channels, size, _ = cfg["input_size"]
-    usable = channels in (1, 3)
+    cfg = timm.get_pretrained_cfg(architecture)
+    if cfg is None or cfg.input_size[0] not in (1, 3):
+        return None
     shape = Input(
-        size, tuple(cfg["mean"]), tuple(cfg["std"]), channels, rule="unit",
+        cfg.input_size[1], tuple(cfg.mean), tuple(cfg.std), cfg.input_size[0], rule="unit",
         note="Random weights imply no statistics; those of timm's configuration are used.",
     )  # fmt: skip
     free = License(
         "Apache-2.0", redistributable=True, note="Nothing is distributed: the weights are drawn on your machine."
     )
-    return Checkpoint(name, architecture, shape, free) if usable else None
+    return Checkpoint(name, architecture, shape, free)

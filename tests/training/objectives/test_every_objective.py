@@ -1,5 +1,8 @@
 """Objectives, found by file name, keep the contract; their losses equal plain definitions."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from contract_samples import check_objective
@@ -85,3 +88,12 @@ def test_views_of_the_methods():
     (one,) = method("supervised").views(Options(min_area=0.3, flip=0.25))
     law = one.augmentation
     assert (law.min_area, law.flip, law.brightness, law.blur, law.rotation) == (0.3, 0.25, 0, 0, 0)
+
+
+def test_the_readme_names_every_method():
+    readme = Path(__file__).resolve().parents[3] / "README.md"
+    if not readme.is_file():
+        pytest.skip("a checkout is needed")
+    rows = [line for line in readme.read_text().splitlines() if line.startswith("| `")]
+    named = {word for row in rows for word in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert set(list_methods()) <= named

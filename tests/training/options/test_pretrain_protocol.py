@@ -58,3 +58,33 @@ def test_a_file_of_ones_own(tmp_path):
 def test_an_unknown_name_has_a_hint(name):
     with raises(UnknownNameError, "unknown-protocol"):
         pretrain_protocol_file(name)
+
+
+# typed from the studies, and not from the files
+STUDIES = {
+    "pretrain_jonske_simclr": {
+        "method": "simclr", "batch_size": 4096, "epochs": 100, "optimizer": "lars", "learning_rate": 4.8, "weight_decay": 1e-6,
+        "temperature": 0.5, "projection": 256, "projection_layers": 3, "last_activation": "sigmoid", "size": 256, "tone": 0.8,
+        "hue": 0.2, "grey": 0.2, "blur": 0.0, "input_rule": "per_image_minmax",
+    },
+    "pretrain_krones_mocov3": {
+        "method": "mocov3", "batch_size": 256, "epochs": 100, "optimizer": "adamw", "learning_rate": 5e-4, "weight_decay": 0.04,
+        "warmup_epochs": 10.0, "momentum": 0.99, "temperature": 1.0, "projection": 256, "hidden": 4096, "min_area": 0.08,
+    },
+    "pretrain_krones_sit": {
+        "method": "sit", "batch_size": 64, "epochs": 800, "learning_rate": 5e-4, "weight_decay": 0.04, "final_weight_decay": 0.1,
+        "warmup_epochs": 10.0, "gradient_clip": 3.0, "temperature": 0.2, "momentum": 0.996, "reconstruction_weight": 5.0,
+    },
+    "pretrain_krones_gmml": {"method": "gmml", "epochs": 1000},
+    "pretrain_radimagenet": {"method": "supervised", "batch_size": 256, "epochs": 30, "size": 256},
+    "pretrain_hosseinzadeh_supervised": {
+        "method": "supervised", "optimizer": "adam", "learning_rate": 2e-4, "batch_size": 32, "size": 224, "flip": 0.5,
+    },
+    "pretrain_lejepa": {"method": "lejepa", "learning_rate": 5e-4, "weight_decay": 0.05, "final_learning_rate": 5e-7},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_numbers_are_those_of_the_study(name):
+    values = read_pretrain_protocol(name)
+    assert {key: values[key] for key in STUDIES[name]} == STUDIES[name]

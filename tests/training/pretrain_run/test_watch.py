@@ -76,7 +76,7 @@ def watch_of(net, **changes):
     watched = Watched("named", "multiclass", 3, rows.some(30, 0), rows.some(20, 1))
     usual = {"size": 16, "seed": 0, "every": 2, "epochs": 5, "watched": watched}
     law = Augmentation(min_area=0.5, flip=0.5)
-    return Watch(net, [rows.some(16, 0)], InputConvention(), law, **{**usual, **changes})
+    return Watch(net, lambda: [rows.some(16, 0)], InputConvention(), law, **{**usual, **changes})
 
 
 def test_every_second_epoch_and_the_last_are_measured_without_a_trace():

@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from medzoo.training.pretraining.masking.block_masks import NUMBERS, block_masks
-from medzoo.training.pretraining.masking.mask_tokens import PixelDecoder, patch_map
+from medzoo.training.pretraining.masking.mask_tokens import PixelDecoder
 from medzoo.training.pretraining.masking.masks import shifted_noise, spread
 from medzoo.training.pretraining.requirements import plain_vit
+from medzoo.training.tokens.network_tokens import patch_tokens
 from medzoo.training.trainable import Trainable, in_full
 
 
@@ -54,6 +55,16 @@ class Reconstruction(nn.Module):
         pixels: torch.Tensor = in_full(self.decoder(tokens.transpose(1, 2).unflatten(2, self.grid)))
         return pixels
 
+    def seen(self, network: nn.Module, corrupted: torch.Tensor) -> torch.Tensor:
+        """The images that a network makes of corrupted ones (N,C,H,W).
+
+        Args:
+            network: the vision transformer.
+            corrupted: images with noise.
+        """
+        vit: Any = network
+        return self(patch_tokens(vit, vit.forward_features(corrupted)))
+
     @staticmethod
     def error(predicted: torch.Tensor, images: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
         """The mean absolute error inside the corrupted blocks: the mean of each image, then over the images.
@@ -75,5 +86,5 @@ class Reconstruction(nn.Module):
             images: (N,C,H,W).
             corrupted: the same with noise.
         """
-        tokens = patch_map(network, corrupted).flatten(2).transpose(1, 2)
-        return {"image": images, "corrupted": corrupted, "reconstruction": self(tokens).to(images.dtype)}
+        again = self.seen(network, corrupted).to(images.dtype)
+        return {"image": images, "corrupted": corrupted, "reconstruction": again}

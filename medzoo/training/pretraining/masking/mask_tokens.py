@@ -38,6 +38,17 @@ def needs_patch_map(method: str, backbone: nn.Module) -> Any:  # noqa: ANN401 - 
     return backbone
 
 
+def keep_unused_layers(backbone: nn.Module) -> None:
+    """Leave the layers after the tokens as they are: a loss on patches gives them no gradient.
+
+    Args:
+        backbone: a timm model; it is changed in place.
+    """
+    for name in ("fc_norm", "head"):
+        if (layer := getattr(backbone, name, None)) is not None:
+            layer.requires_grad_(False)
+
+
 @contextmanager
 def replaced_patches(network: Any, mask: torch.Tensor | None, token: torch.Tensor | None) -> Iterator[None]:  # noqa: ANN401
     """A block in which a network sees a token in place of masked patches, before positions are added.
@@ -89,10 +100,7 @@ def last_stride(network: Any) -> int:  # noqa: ANN401 - a timm model
     Args:
         network: a plain vision transformer or a Swin transformer.
     """
-    stages = getattr(network, "feature_info", None)
-    if hasattr(network, "layers"):  # Swin halves its map in each stage
-        return int(stages[-1]["reduction"]) if stages else 32
-    return int(network.patch_embed.patch_size[0])
+    return int(network.feature_info[-1]["reduction"])
 
 
 class PixelDecoder(nn.Module):

@@ -7,8 +7,8 @@ from expect import raises
 from tiny import TinyNet, tiny_swin, tiny_vit
 
 from medzoo.errors import UsageError
+from medzoo.training.layers.recompute import recompute_layers
 from medzoo.training.objectives import method
-from medzoo.training.pretraining.requirements import recompute_layers
 
 
 @pytest.mark.parametrize(
