@@ -14,9 +14,9 @@ from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
 from medzoo.training import compute
 from medzoo.training.objectives import method as find_method
-from medzoo.training.options.fields import check_values, worded
+from medzoo.training.options.fields import check_values, options_in_use, worded
 from medzoo.training.options.names import slug, trained_name
-from medzoo.training.pretrain_options import NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.pretrain_options import CHANGE_WEIGHTS, NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
 from medzoo.training.pretrain_run.images import TrainingImages, open_images
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.run_state.tracker import Tracker
@@ -137,9 +137,8 @@ class _PretrainJob:
     @property
     def training(self) -> dict[str, Any]:
         """Every resolved option that can change the weights, except the seed and the data."""
-        names = ("method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip")
-        own = {name: getattr(self.options, name) for name in names}
-        return {**own, **self.options.later(), **self.settings, **asdict(self.chosen), "size": self.size}
+        own = {name: value for name, value in options_in_use(self.options).items() if name in CHANGE_WEIGHTS}
+        return {**own, **self.settings, **options_in_use(self.chosen), "size": self.size}
 
     @property
     def name(self) -> str:

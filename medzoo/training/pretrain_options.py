@@ -34,6 +34,11 @@ NOT_FROM_RANDOM = {
     "gram_start": "it starts from random weights, which cannot be an anchor",
     "accept_license": "it starts from random weights, which have no licence",
 }
+# Options that can change the weights, except the seed, the data and those with a default of the recipe's own.
+CHANGE_WEIGHTS = (
+    "method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip", "final_weight_decay", "final_learning_rate",
+    "stored_size", "gram_weight", "gram_start", "input_rule", "recompute",
+)  # fmt: skip
 NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain.py starts from random weights"}
 
 
@@ -82,9 +87,10 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         metavar="X",
         least=0,
         shown="constant",
+        unused=None,
     )
     final_learning_rate: float = option(
-        "learning rate at the end of the cosine", 0.0, section=TRAINING, metavar="LR", least=0
+        "learning rate at the end of the cosine", 0.0, section=TRAINING, metavar="LR", least=0, unused=0.0
     )
     stored_size: int | None = option(
         "side to which the images are resized once, before views are cropped from them; larger keeps more detail",
@@ -93,6 +99,7 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         least=8,
         most=4096,
         shown="--size",
+        unused=None,
     )
     warmup_epochs: float = option("epochs of linear warm-up", 1.0, section=TRAINING, metavar="N", least=0)
     gradient_clip: float = option(
@@ -102,6 +109,7 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         "what is scaled to [0, 1]: the range of the pixels' type (unit), or that of each image, as RadNet does",
         section=TRAINING,
         shown="unit; that of the checkpoint, if there is one",
+        unused=None,
     )
     watch: str | None = option(
         "task whose kNN and linear probes are logged while the network trains (their macro AUROC on its validation split)",
@@ -124,6 +132,7 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         section=TRAINING,
         metavar="X",
         least=0,
+        unused=0.0,
     )
     gram_start: float = option(
         "share of the training after which Gram anchoring begins",
@@ -132,26 +141,15 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         metavar="SHARE",
         least=0,
         most=0.99,
+        unused=0.0,
     )
     recompute: bool = option(
         "compute the layers again in the backward pass (gradient checkpointing): less memory, about a third more time",
         False,
         section=DEVICE,
+        unused=False,
     )
     out: str = option("folder of the run", "", section=OUTPUT, metavar="DIR", required=True)
-
-    def later(self) -> dict[str, float | int | str]:
-        """The used ones of the options that can change the weights and were added after the first version.
-
-        Unused ones are not part of a run's identity, so that older runs stay the same runs.
-        """
-        unused: dict[str, float | str | None] = {
-            "final_weight_decay": None,
-            "final_learning_rate": 0.0,
-            "stored_size": None,
-        }
-        unused |= {"gram_weight": 0.0, "gram_start": 0.0, "input_rule": None, "recompute": False}
-        return {name: getattr(self, name) for name, value in unused.items() if getattr(self, name) != value}
 
     def check(self) -> None:
         """Refuse options that cannot run, before anything is loaded."""

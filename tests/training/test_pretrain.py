@@ -243,12 +243,20 @@ def identity_of(tiny_hub, tmp_path, monkeypatch):
     [
         {"seed": 1}, {"task": SMALL}, {"fraction": 1.0}, {"size": 40}, {"epochs": 2}, {"batch_size": 32}, {"learning_rate": 0.1},
         {"optimizer": "sgd"}, {"weight_decay": 0.5}, {"warmup_epochs": 0.0}, {"gradient_clip": 0.0}, {"method": "supervised"},
-        {"precision": "bf16"},
+        {"precision": "bf16"}, {"final_weight_decay": 0.1}, {"final_learning_rate": 1e-5}, {"stored_size": 48},
+        {"gram_weight": 1.0}, {"recompute": True},
     ],
     ids=str,
 )  # fmt: skip
 def test_what_may_change_the_weights_is_another_run(identity_of, change):
     assert identity_of(**change) != identity_of()
+
+
+def test_later_options_that_are_not_used_leave_older_runs_the_same(identity_of):
+    """A run of the first version, which had only these options, is resumed and not refused."""
+    identity = set(identity_of())
+    assert identity >= {"temperature", "projection", "min_area", "flip", "tone", "blur", "grey", "optimizer"}
+    assert not identity & {"hue", "projection_layers", "separate_views", "gram_weight", "recompute", "stored_size"}
 
 
 def test_other_weights_to_start_from_are_another_run(identity_of, tiny_hub, tmp_path):

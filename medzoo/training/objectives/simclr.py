@@ -34,18 +34,27 @@ class Options:
 
     temperature: float = option("temperature of the similarities", 0.2, metavar="T", above=0)
     projection: int = option("output width of the projection head", 128, metavar="N", least=1, most=65_536)
-    projection_layers: int = option("layers of the projection head", 2, metavar="N", least=2, most=8)
-    projection_norm: bool = option("BatchNorm after the hidden layers of the projection head", True)
-    projection_bias: bool = option("biases in the layers of the projection head that have no BatchNorm", False)
-    last_activation: Literal["relu", "sigmoid"] = option(
-        "activation before the last layer of the projection head; the others are relu", "relu"
+    projection_layers: int = option("layers of the projection head", 2, unused=2, metavar="N", least=2, most=8)
+    projection_norm: bool = option("BatchNorm after the hidden layers of the projection head", True, unused=True)
+    projection_bias: bool = option(
+        "biases in the layers of the projection head that have no BatchNorm", False, unused=False
     )
-    separate_views: bool = option("one pass for each view, so that BatchNorm sees one view at a time", False)
+    last_activation: Literal["relu", "sigmoid"] = option(
+        "activation before the last layer of the projection head; the others are relu", "relu", unused="relu"
+    )
+    separate_views: bool = option(
+        "one pass for each view, so that BatchNorm sees one view at a time", False, unused=False
+    )
     min_area: float = option("smallest share of the image in a view", 0.2, metavar="SHARE", above=0, most=1)
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
     tone: float = option("strength of brightness, contrast and saturation changes", 0.4, metavar="X", least=0, most=1)
     hue: float = option(
-        "largest turn of the hue, as a share of the circle; for colour images", 0.0, metavar="SHARE", least=0, most=0.5
+        "largest turn of the hue, as a share of the circle; for colour images",
+        0.0,
+        unused=0.0,
+        metavar="SHARE",
+        least=0,
+        most=0.5,
     )
     blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, field, fields
+from dataclasses import MISSING, Field, asdict, field, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -24,6 +24,7 @@ def option(
     least: float | None = None,
     above: float | None = None,
     most: float | None = None,
+    unused: Any = MISSING,  # noqa: ANN401 - any option type
 ) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A dataclass field that becomes an option of a command line.
 
@@ -37,6 +38,8 @@ def option(
         least: smallest allowed value.
         above: values must be larger than this.
         most: largest allowed value.
+        unused: for an option that was added later, the value with which runs are what they were without it; see
+            `options_in_use`.
     """
     metadata = {
         "help": help,
@@ -47,6 +50,7 @@ def option(
         "least": least,
         "above": above,
         "most": most,
+        "unused": unused,
     }
     return field(default=default, metadata=metadata)
 
@@ -100,6 +104,23 @@ def options_of(kind: type) -> Iterator[tuple[Field[Any], type, tuple[Any, ...] |
             hint = next(part for part in get_args(hint) if part is not type(None))
         words = get_args(hint) if get_origin(hint) is Literal else None
         yield one, (type(words[0]) if words else hint), words
+
+
+def options_in_use(options: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+    """The options by name that belong to a run's identity: all but later ones that change nothing.
+
+    A run from before such an option existed stays the same run, so that it can be resumed.
+
+    Args:
+        options: a dataclass instance whose fields are options.
+
+    >>> from dataclasses import make_dataclass
+    >>> Made = make_dataclass("Made", [("rate", float, option("", 0.1)), ("hue", float, option("", 0.0, unused=0.0))])
+    >>> options_in_use(Made()), options_in_use(Made(hue=0.2))
+    ({'rate': 0.1}, {'rate': 0.1, 'hue': 0.2})
+    """
+    unused = {one.name: one.metadata.get("unused", MISSING) for one in fields(options)}
+    return {name: value for name, value in asdict(options).items() if unused[name] is MISSING or value != unused[name]}
 
 
 def check_values(options: Any) -> None:  # noqa: ANN401 - any dataclass
