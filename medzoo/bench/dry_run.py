@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from medzoo.bench.identity import known_result
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
-from medzoo.bench.suite_precision import settle_precision
-from medzoo.bench.suite_preflight import kinds_of, runs_of, with_baseline
+from medzoo.bench.suites.precision import settle_precision
+from medzoo.bench.suites.preflight import kinds_of, runs_of, with_baseline
 from medzoo.errors import MedzooError
 from medzoo.training.options.shared import open_task
 from medzoo.training.pretrain import is_done

@@ -12,8 +12,8 @@ from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
-from medzoo.bench.suite_precision import settle_precision
-from medzoo.bench.suite_preflight import (
+from medzoo.bench.suites.precision import settle_precision
+from medzoo.bench.suites.preflight import (
     Kinds,
     baseline_notes,
     foreseen,

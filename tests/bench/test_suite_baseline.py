@@ -8,7 +8,7 @@ from expect import raises
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite_options import places_of
-from medzoo.bench.suite_preflight import PLAIN_UNET, UNET_LABEL, baseline_notes, kinds_of, runs_of, with_baseline
+from medzoo.bench.suites.preflight import PLAIN_UNET, UNET_LABEL, baseline_notes, kinds_of, runs_of, with_baseline
 from medzoo.bench.suites.read import load_suite
 from medzoo.errors import UnknownNameError
 
