@@ -79,6 +79,8 @@ class Suite:
         pretrain: options by name of pre-training steps, in order.
         results: folder of results, if the suite names one.
         precision: of all its runs: "auto", "fp32" or "bf16"; None uses that of each protocol.
+        control: name or label of the checkpoint that all others are compared with.
+        margin: the largest difference that does not matter.
     """
 
     name: str
@@ -91,6 +93,8 @@ class Suite:
     pretrain: tuple[Mapping[str, Any], ...] = ()
     results: str | None = None
     precision: PrecisionChoice | None = None
+    control: str | None = None
+    margin: float | None = None
 
     def cells(self) -> list[SuiteCell]:
         """All runs, ordered by seed and then by fold or draw: if the work stops early, every cell of the table has a value."""

@@ -38,11 +38,26 @@ def table(
     metric: Annotated[
         str | None, typer.Option(help="shown instead of the tasks' own: auroc, auprc, accuracy, brier, ...")
     ] = None,
+    control: Annotated[
+        str | None, typer.Option(help="a row: all others are compared with it, on the same patients")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="largest difference that does not matter, chosen before the runs: smaller ones are equivalent"
+        ),
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics/--no-statistics", help="read the predictions, for intervals and comparisons")
+    ] = True,
     hub: Hub = None,
 ) -> None:
     """Build a table from stored results: one row for each checkpoint, one column for each task.
 
-    Example: medzoo table results --out tables --checkpoints resnet50-imagenet --checkpoints runs/mine
+    Each value is the mean over seeds with a 95 % interval for other patients and other seeds. With --control, ▲ and ▼ mark
+    checkpoints that are better or worse, with Holm's correction for all comparisons of the table.
+
+    Example: medzoo table results --control resnet50-imagenet --margin 0.01 --out tables
     """
     from medzoo.bench.table.table import table as build
 
@@ -50,7 +65,10 @@ def table(
         raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
     if out is not None:
         check_place(str(out), "--out")
-    made = build(results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub)
+    made = build(
+        results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub, control=control, margin=margin,
+        statistics=statistics,
+    )  # fmt: skip
     print(made.to_text())
     if out is not None:
         for path in made.write(out).values():

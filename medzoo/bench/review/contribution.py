@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from medzoo import store
+from medzoo.bench.results.untrusted import JSON_LIMIT, PARQUET_LIMIT
 from medzoo.bench.sharing.layout import DERIVED, PREDICTION, PREDICTIONS, RUN, RUNS
 from medzoo.bench.sharing.repository import KIND, download_files, fork_of, repository
-from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT
 from medzoo.errors import UsageError
 from medzoo.zoo.registry.hub_names import check_repo
 

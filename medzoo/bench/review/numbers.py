@@ -12,9 +12,9 @@ import numpy as np
 from medzoo import store
 from medzoo.bench import metrics
 from medzoo.bench.metrics.masks.rows import MaskRows, mask_scores
-from medzoo.bench.sharing.identity_check import known_task
+from medzoo.bench.results.known_task import known_task
+from medzoo.bench.results.untrusted import read_predictions, unpacked
 from medzoo.bench.sharing.pseudonymize import has_labels, is_salted
-from medzoo.bench.sharing.untrusted import read_predictions, unpacked
 from medzoo.errors import ResultError, listed
 
 if TYPE_CHECKING:

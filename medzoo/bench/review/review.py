@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from medzoo.bench.results.untrusted import parse_result
 from medzoo.bench.review.contribution import Contribution, ReviewFinding, by_folder, of_folder, of_pull_request
 from medzoo.bench.review.numbers import check_numbers
 from medzoo.bench.sharing.identity_check import check_checkpoint, check_task
@@ -15,7 +16,6 @@ from medzoo.bench.sharing.layout import RUN, predictions_file, replicate_of, run
 from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
 from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.bench.sharing.result_privacy import find_private
-from medzoo.bench.sharing.untrusted import parse_result
 from medzoo.errors import ResultError, UsageError
 from medzoo.store import canonical_json
 

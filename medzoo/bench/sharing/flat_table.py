@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo import store
 from medzoo.bench.results.record import parquet_bytes
+from medzoo.bench.results.untrusted import open_parquet, parse_result
 from medzoo.bench.sharing.layout import predictions_file, replicate_of, run_file
-from medzoo.bench.sharing.untrusted import open_parquet, parse_result
 from medzoo.errors import ResultError, UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medzoo.data.task_info import TaskInfo
+from medzoo.bench.results.known_task import known_task
 from medzoo.data.task_registry import task_info
 from medzoo.errors import MedzooError, UnknownNameError, UsageError
 from medzoo.zoo.registry.hub_names import REPO
@@ -14,17 +14,6 @@ from medzoo.zoo.registry.locations import CONFIG
 from medzoo.zoo.registry.registry import HEX40, info, is_known
 
 CONFIG_LIMIT = 4 * 1024 * 1024  # bytes
-
-
-def known_task(result: Mapping[str, Any]) -> TaskInfo | None:
-    """The facts of a result's task; None if it is not a registered task."""
-    name = result["identity"]["task"]["id"]
-    if ":" in name:
-        return None
-    try:
-        return task_info(name)
-    except UsageError:
-        return None
 
 
 def check_task(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

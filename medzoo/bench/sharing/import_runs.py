@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.bench.results.record import parquet_bytes, read_result
 from medzoo.bench.results.store import ResultStore, predictions_path
+from medzoo.bench.results.untrusted import parse_result, read_predictions
 from medzoo.bench.sharing.flat_table import read_flat
 from medzoo.bench.sharing.layout import PREDICTION, RUN, STORED, predictions_file, replicate_of, run_file, same_run
 from medzoo.bench.sharing.parquet_sandbox import check_in_sandbox
-from medzoo.bench.sharing.untrusted import parse_result, read_predictions
 from medzoo.errors import ResultError, UsageError
 
 if TYPE_CHECKING:

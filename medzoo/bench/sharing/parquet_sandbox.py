@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from medzoo.bench.sharing.untrusted import open_parquet, read_predictions
+from medzoo.bench.results.untrusted import open_parquet, read_predictions
 from medzoo.child_process import last_line, limit, run_module
 from medzoo.errors import ResultError
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from medzoo import store
+from medzoo.bench.results.known_task import known_task
 from medzoo.bench.results.record import parquet_bytes, read_result
 from medzoo.bench.results.store import predictions_path
-from medzoo.bench.sharing.identity_check import known_task
+from medzoo.bench.results.untrusted import read_predictions
 from medzoo.bench.sharing.layout import STORED, predictions_file, replicate_of, run_file
 from medzoo.bench.sharing.pseudonymize import check_salt, has_labels, is_salted, salted, without_labels
 from medzoo.bench.sharing.result_privacy import find_private
-from medzoo.bench.sharing.untrusted import read_predictions
 from medzoo.errors import PublishError, ResultError, UsageError, listed
 
 

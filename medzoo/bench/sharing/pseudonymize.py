@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medzoo.bench.metrics.masks.rows import CASE_COLUMNS
+from medzoo.bench.results.untrusted import MARK
 from medzoo.errors import UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MARK = (b"medzoo", b"predictions/1 salted")  # metadata of a file of predictions that may be published
 SHORTEST = 16  # characters
 SALTED = ("sample", "patient")
 LABELS = ("label", "mask", *CASE_COLUMNS)  # columns that contain the label or the area of a case

@@ -13,6 +13,7 @@ from typing import Any
 
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.store import ResultStore
+from medzoo.bench.results.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.bench.sharing.card import card_of, eval_file, new_card
 from medzoo.bench.sharing.flat_table import flat_table
 from medzoo.bench.sharing.identity_check import check_address, check_task
@@ -31,7 +32,6 @@ from medzoo.bench.sharing.layout import (
 )
 from medzoo.bench.sharing.prepare_upload import Outgoing, prepare_upload
 from medzoo.bench.sharing.repository import KIND, download_files, repository
-from medzoo.bench.sharing.untrusted import JSON_LIMIT, PARQUET_LIMIT, parse_result
 from medzoo.errors import PublishError, ResultError
 from medzoo.zoo.download.hub_client import Head
 from medzoo.zoo.publish.upload import Pushed, commit_files, open_pull_request, open_repository

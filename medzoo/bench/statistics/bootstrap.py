@@ -54,19 +54,49 @@ def draw_values(
     Raises:
         ResultError: for an unknown metric or other shapes.
     """
+    parts, count = prepared_parts(labels, scores, patients, metric, threshold)
+    return np.concatenate([values_of(parts, weights) for weights in _draws(count, draws, seed)], axis=1)
+
+
+def prepared_parts(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    patients: Sequence[object] | np.ndarray,
+    metric: str,
+    threshold: float = 0.5,
+) -> tuple[list[list[Part]], int]:
+    """The functions of each run whose mean is the metric, and the number of patients.
+
+    Args:
+        labels: as for `draw_values`.
+        scores: as for `draw_values`.
+        patients: as for `draw_values`.
+        metric: as for `draw_values`.
+        threshold: as for `draw_values`.
+
+    Raises:
+        ResultError: for an unknown metric or other shapes.
+    """
     if metric not in METRICS:
         raise ResultError(f"{metric!r} has no bootstrap. Metrics with one: {listed(METRICS)}.", code="metric-unknown")
     truth, runs, codes = checked(labels, scores, patients, metric)
-    count = int(codes.max()) + 1
-    values: list[list[np.ndarray]] = [[] for _ in runs]
-    prepared = [list(_parts(truth, run, metric, codes, threshold)) for run in runs]
-    for weights in _draws(count, draws, seed):
-        for run, parts in enumerate(prepared):
-            with np.errstate(invalid="ignore", divide="ignore"):
-                found = np.stack([part(weights) for part in parts] or [np.full(weights.shape[1], np.nan)])
-                known = ~np.isnan(found)
-                values[run].append(np.where(known, found, 0).sum(axis=0) / known.sum(axis=0))
-    return np.stack([np.concatenate(run) for run in values])
+    return [list(_parts(truth, run, metric, codes, threshold)) for run in runs], int(codes.max()) + 1
+
+
+def values_of(parts: Sequence[Sequence[Part]], weights: np.ndarray) -> np.ndarray:
+    """The metric of each run in each draw, (S, D); NaN where a draw has only one class.
+
+    Args:
+        parts: of `prepared_parts`.
+        weights: (P, D) float32, how often each patient occurs.
+    """
+    values = np.empty((len(parts), weights.shape[1]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for run, some in enumerate(parts):
+            found = np.stack([part(weights) for part in some] or [np.full(weights.shape[1], np.nan)])
+            known = ~np.isnan(found)
+            values[run] = np.where(known, found, 0).sum(axis=0) / known.sum(axis=0)
+    return values
 
 
 def combine_runs(values: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -67,6 +67,30 @@ def contributions(
     return CLOSED_FORM[metric](truth, runs, codes)
 
 
+def contributions_of_values(values: np.ndarray, patients: Sequence[object] | np.ndarray) -> Contributions:
+    """The contributions of values of images, such as Dice: the mean over images, then over structures.
+
+    Args:
+        values: (S, N, structures) of S runs; NaN where undefined.
+        patients: (N,) the patient of each image.
+
+    >>> contributions_of_values(np.array([[[0.5], [1.0]]]), ["a", "b"]).vectors
+    array([[-0.125,  0.125]])
+    """
+    codes = np.unique(np.asarray(patients), return_inverse=True)[1]
+    known = ~np.isnan(values)
+    counts = known.sum(axis=1)
+    used = counts.min(axis=0) > 0
+    if not used.any():
+        return Contributions(
+            np.full(len(values), np.nan), np.zeros((len(values), int(codes.max()) + 1)), 0.0, lacking="undefined"
+        )
+    means = np.where(known, values, 0).sum(axis=1) / np.maximum(counts, 1)
+    cases = np.where(known, values - means[:, None], 0.0)[..., used] / counts[:, None, used]
+    vectors = np.stack([per_patient(run, codes, int(codes.max()) + 1) for run in cases.mean(axis=2)])
+    return Contributions(means[:, used].mean(axis=1), vectors, float(codes.max()), int(used.sum()))
+
+
 def checked(
     labels: np.ndarray, scores: np.ndarray, patients: Sequence[object] | np.ndarray, metric: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -39,6 +39,14 @@ def permuted_values(
     True
     """
     truth, runs, codes = checked(labels, np.asarray(scores)[None], patients, metric)
+
+    # an order that does not depend on the names of images and patients, so that salted copies give the same values
+    columns = np.concatenate([runs[0].reshape(len(truth), -1), truth.reshape(len(truth), -1)], axis=1)
+    sorting = np.lexsort(columns.T)
+    truth, runs, codes = truth[sorting], runs[:, sorting], codes[sorting]
+    first = np.unique(codes, return_index=True)[1]
+    codes = np.argsort(np.argsort(first))[codes]
+
     order = np.argsort(codes, kind="stable")
     blocks = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     rng = np.random.default_rng(seed)

@@ -63,6 +63,8 @@ class _SuiteFile:
     title: str | None = None
     results: str | None = None
     mode: Mode = "finetune"
+    control: str | None = None
+    margin: float | None = option("the largest difference that does not matter", None, above=0, most=1000)
     seeds: tuple[int, ...] = option("one run for each", SEEDS, least=0)
     protocols: tuple[str, ...] = PROTOCOLS
     checkpoints: tuple[str | _CheckpointRow, ...] = ()
@@ -128,8 +130,11 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
         pretrain=tuple(steps),
         results=content.results,
         precision=_precision(content, where),
+        control=content.control,
+        margin=content.margin,
     )
     _check_distinct(suite, where)
+    _check_control(suite, where)
     return suite
 
 
@@ -148,6 +153,19 @@ def _check_distinct(suite: Suite, where: str) -> None:
             raise UsageError(f"{where}: {what} contain {twice[0]!r} twice.", code="suite-value-twice")
         if not values and not what.startswith("names"):
             raise UsageError(f"{where}: {what} are missing.", code="suite-value-missing")
+
+
+def _check_control(suite: Suite, where: str) -> None:
+    """The control is one of the checkpoints, and a margin needs one."""
+    if suite.margin is not None and suite.control is None:
+        raise UsageError(f"{where}: margin needs control, a checkpoint of the suite.", code="margin-invalid")
+    names = [one for row in suite.checkpoints for one in row]
+    if suite.control is not None and suite.control not in names:
+        known = ", ".join(name for name, _ in suite.checkpoints)
+        raise UsageError(
+            f"{where}: the control {suite.control!r} is not a checkpoint of the suite ({known}).",
+            code="control-not-a-row",
+        )
 
 
 def _precision(content: _SuiteFile, where: str) -> PrecisionChoice | None:

@@ -10,6 +10,8 @@ from typing import Any
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.headings import details
 from medzoo.bench.table.model import Column, Run, TableCell, TableRow
+from medzoo.bench.table.statistics_notes import statistics_notes
+from medzoo.errors import UsageError, listed
 
 # title, rows, columns, grid, footnotes, and the folder that links are relative to
 Parts = tuple[str, tuple[TableRow, ...], tuple[Column, ...], tuple[tuple[TableCell, ...], ...], tuple[str, ...], Path]
@@ -47,6 +49,9 @@ def build(
     root: Path,
     notes: Sequence[str] = (),
     outside: Iterable[str] = (),
+    control: str | None = None,
+    margin: float | None = None,
+    statistics: bool = True,
 ) -> Parts:
     """The parts of a table of placed results.
 
@@ -58,6 +63,12 @@ def build(
         root: links are relative to it.
         notes: footnotes after those about the cells.
         outside: results that were not requested, in words.
+        control: name or label of the row that the others are compared with.
+        margin: the largest difference that does not matter, chosen before the runs.
+        statistics: whether to read the predictions for intervals and comparisons.
+
+    Raises:
+        UsageError: for a control that is not a row, and for a margin without a control or that is not positive.
     """
     # the runs of each row and column
     runs: dict[tuple[str, str | None, Column], list[Run]] = {}
@@ -83,6 +94,14 @@ def build(
         for row in made_rows
     )
 
+    place = control_place(control, margin, made_rows)
+    if statistics:
+        from medzoo.bench.table.column_statistics import with_statistics
+
+        by_id = {item.result["run_id"]: item.result for item in placed}
+        made_columns, made_cells = with_statistics(made_columns, grid, by_id, control=place, margin=margin)
+        grid = tuple(map(tuple, made_cells))
+
     # the texts of the headings and footnotes depend on the cells
     below = list(zip(*grid, strict=True)) or [()] * len(made_columns)
     sized = [
@@ -91,8 +110,33 @@ def build(
     ]
     detailed = [replace(column, detail=text) for column, text in zip(sized, details(sized), strict=True)]
     of_cells = rows_columns.notes_of(made_rows, detailed, grid, outside)
-    footnotes = (*of_cells, *_same_runs(made_rows, detailed, grid), *notes)
+    label = None if place is None else made_rows[place].label
+    of_statistics = statistics_notes(made_rows, detailed, grid, label)
+    footnotes = (*of_statistics, *of_cells, *_same_runs(made_rows, detailed, grid), *notes)
     return title, tuple(made_rows), tuple(detailed), grid, footnotes, root
+
+
+def control_place(control: str | None, margin: float | None, rows: Sequence[TableRow]) -> int | None:
+    """The position of the control's row.
+
+    Args:
+        control: name or label of a row, or None.
+        margin: of equivalence, or None.
+        rows: of the table.
+
+    Raises:
+        UsageError: for a control that is not a row, and for a margin without a control or that is not positive.
+    """
+    if margin is not None and (control is None or not 0 < margin < float("inf")):
+        why = "needs a control (--control NAME)" if control is None else "should be a positive number"
+        raise UsageError(f"The margin {margin:g} {why}.", code="margin-invalid")
+    if control is None:
+        return None
+    found = [place for place, row in enumerate(rows) if control in (row.label, row.checkpoint)]
+    if len(found) != 1:
+        known = listed([row.label for row in rows])
+        raise UsageError(f"The control {control!r} should be one row of the table: {known}.", code="control-not-a-row")
+    return found[0]
 
 
 def _cell(runs: Iterable[Run], column: Column) -> TableCell:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import quote
 
 from medzoo.bench import metrics
+from medzoo.bench.statistics.intervals import Interval
+from medzoo.bench.table.statistics import MARKS, CellStatistics, ColumnStatistics, digits_of
 
 MISSING = "—"
 
@@ -77,6 +79,7 @@ class Column:
     size: str = ""  # such as "1,560 images, 780 patients"
     pixels: str = ""  # such as "224 px"
     detail: str = ""  # the facts in which the column differs from others of its table
+    statistics: ColumnStatistics | None = field(default=None, compare=False)
 
     @property
     def heading(self) -> str:
@@ -117,6 +120,7 @@ class TableCell:
     reported: bool = False
     folds: int | None = None  # number of folds of the cross-validation; None without one
     drawn: bool = False  # its runs have numbered draws of the training images
+    statistics: CellStatistics | None = None
 
     @property
     def values(self) -> list[float]:
@@ -150,13 +154,33 @@ class TableCell:
 
     @property
     def mean(self) -> float | None:
-        """The mean over runs, or over folds or draws; None without values and for mixed runs."""
+        """The mean over runs, or over folds or draws; None without values and for mixed runs.
+
+        Labels with too few patients for an interval are not in it.
+        """
+        if self.interval is not None and self.interval.left_out and self.interval.labels:
+            return self.interval.mean
         return statistics.fmean(self.averaged) if self.values and not self.mixed else None
 
     @property
     def sd(self) -> float | None:
         """The sample standard deviation (n - 1) over runs, or over folds or draws; None for fewer than two values."""
         return statistics.stdev(self.averaged) if len(self.averaged) > 1 and not self.mixed else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """For other patients and other seeds, if the predictions are stored."""
+        return None if self.statistics is None else self.statistics.interval
+
+    @property
+    def shows_interval(self) -> bool:
+        """Whether its text has an interval."""
+        return self.interval is not None and self.interval.low is not None and self.mean is not None
+
+    @property
+    def shows_sd(self) -> bool:
+        """Whether its text has a standard deviation."""
+        return self.sd is not None and not self.shows_interval
 
     @property
     def missing_folds(self) -> list[int]:
@@ -197,8 +221,21 @@ class TableCell:
             return f"{', '.join(sorted({run.worded(digits) for run in self.runs}))} ({count}){mark}"
         if self.reported:
             return f"{self.mean:.{digits}f}"
-        spread = "" if self.sd is None else f" ± {self.sd:.{digits}f}"
-        return f"{self.mean:.{digits}f}{spread} ({count}){mark}"
+        found = self.interval
+        if found is not None and found.low is not None and found.high is not None:
+            digits = digits_of(found.high - found.low)
+            spread = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+        else:
+            spread = "" if self.sd is None else f" ± {self.sd:.{digits}f}"
+        return f"{self.mean:.{digits}f}{spread} ({count}){mark}{self._verdict}"
+
+    @property
+    def _verdict(self) -> str:
+        """The marks of the statistics: the verdict against the control, and ~ for a value that permuted labels reach."""
+        if self.statistics is None:
+            return ""
+        against = self.statistics.difference
+        return ("" if against is None else MARKS[against.verdict]) + (" ~" if self.statistics.within_noise else "")
 
 
 @dataclass(frozen=True)

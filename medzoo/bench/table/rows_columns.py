@@ -220,7 +220,7 @@ def notes_of(
     notes = []
 
     # how to read the numbers
-    if any(cell.sd is not None and cell.folds is not None for *_, cell in placed):
+    if any(cell.shows_sd and cell.folds is not None for *_, cell in placed):
         notes.append(
             "(n folds): mean ± sample standard deviation over the n folds of a cross-validation; (n folds x k seeds): each fold "
             "is the mean of its k seeds. This is not a confidence interval for other patients: folds share training data."
@@ -234,7 +234,7 @@ def notes_of(
         )
         if any(len(cell.by_repeat) < DRAWS for cell in drawn):
             notes.append(f"With fewer than {DRAWS} draws, mean and deviation depend much on the draws.")
-    if any(cell.sd is not None and not cell.repeated for *_, cell in placed):
+    if any(cell.shows_sd and not cell.repeated for *_, cell in placed):
         notes.append(
             "mean ± sample standard deviation (n) over n runs with different seeds. The deviation is the spread between runs; it "
             "is not a confidence interval for other patients."

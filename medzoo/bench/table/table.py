@@ -14,7 +14,7 @@ from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
 from medzoo.bench.table.html import html
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
-from medzoo.bench.table.model import TableData
+from medzoo.bench.table.model import TableCell, TableData
 from medzoo.bench.table.text import markdown, text
 from medzoo.errors import MissingExtraError, ResultError, listed
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from medzoo.bench.suite import Suite, SuiteCell
+
+
+WIDE = ("mean", "sd", "low", "high", "n")  # of each cell
 
 
 class Table(TableData):
@@ -52,7 +55,7 @@ class Table(TableData):
         """The table as a pandas frame.
 
         Args:
-            form: "long" has one row for each run; "wide" has mean, sd and n for each cell.
+            form: "long" has one row for each run; "wide" has mean, sd, the interval and n for each cell.
         """
         try:
             import pandas as pd
@@ -60,10 +63,10 @@ class Table(TableData):
             raise MissingExtraError("pandas", "recipes", "A data frame") from error
         if form == "wide":
             names = pd.MultiIndex.from_tuples(
-                [(f"{c.title} {c.heading}", c.how, part) for c in self.columns for part in ("mean", "sd", "n")],
+                [(f"{c.title} {c.heading}", c.how, part) for c in self.columns for part in WIDE],
                 names=["task", "protocol", "statistic"],
             )
-            data = [[x for cell in cells for x in (cell.mean, cell.sd, len(cell.values))] for cells in self.grid]
+            data = [[x for cell in cells for x in _wide(cell)] for cells in self.grid]
             return pd.DataFrame(data, index=pd.Index([r.label for r in self.rows], name="checkpoint"), columns=names)
         names = [
             "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction",
@@ -120,8 +123,14 @@ def table(
     title: str | None = None,
     footnotes: Sequence[str] = (),
     hub: str | os.PathLike[str] | None = None,
+    control: str | None = None,
+    margin: float | None = None,
+    statistics: bool = True,
 ) -> Table:
-    """Compare results in a table: mean ± sample standard deviation over seeds, for each checkpoint and task.
+    """Compare results in a table: the mean over seeds with its 95 % interval, for each checkpoint and task.
+
+    The interval includes other patients and other seeds; it needs the stored predictions. Without them, the sample standard
+    deviation over seeds is shown.
 
     Folds of one cross-validation are averaged. Results belong to a checkpoint by their weights, not by its name; so a folder, a
     name on the Hub and an alias of one checkpoint give the same row.
@@ -134,6 +143,9 @@ def table(
         title: above the table.
         footnotes: below the table, after those about the cells.
         hub: directory used instead of the Hub, for checkpoints in it; by default MEDZOO_HUB.
+        control: name or label of a row; all others are compared with it, on the same patients.
+        margin: the largest difference that does not matter, chosen before the runs: smaller ones are called equivalent.
+        statistics: False reads no predictions; intervals and comparisons are left out.
 
     Raises:
         ResultError: if there is nothing to show, or a given file breaks the schema.
@@ -177,6 +189,9 @@ def table(
         root=root,
         notes=[*rows.notes, *footnotes],
         outside=outside,
+        control=control,
+        margin=margin,
+        statistics=statistics,
     )
     made = Table(*parts)
     if metric and not any(run.n for cells in made.grid for cell in cells for run in cell.runs):
@@ -209,7 +224,16 @@ def suite_table(
     ]
     tasks = [(str(task["name"]), title) for task, title in zip(suite.tasks, titles, strict=True)]
     root = rows_columns.common_folder([item.path for item in placed if item.path])
-    return Table(*build(placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root, notes=footnotes))
+    made = build(
+        placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root, notes=footnotes, control=suite.control,
+        margin=suite.margin,
+    )  # fmt: skip
+    return Table(*made)
+
+
+def _wide(cell: TableCell) -> tuple[float | None, ...]:
+    low, high = (None, None) if cell.interval is None else (cell.interval.low, cell.interval.high)
+    return cell.mean, cell.sd, low, high, len(cell.values)
 
 
 def _place(name: str, order: Sequence[str]) -> int:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medzoo.bench.table.model import Column, Run, TableCell
+from medzoo.bench.table.statistics_notes import column_lines, differences
 
 if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData
+
+MOST_LINES = 40  # of differences in a terminal
 
 
 def text(table: TableData) -> str:
@@ -20,8 +24,18 @@ def text(table: TableData) -> str:
         head += [["", *((_parts(c) + [""] * rows)[row] for c in table.columns)] for row in range(rows)]
     lines = _aligned([*head, *_body(table)])
     lines.insert(len(head), "─" * max(map(len, lines)))
-    sizes = dict.fromkeys(f"{c.title}: {c.size}; {c.how}" for c in table.columns if c.size)
-    return "\n".join([table.title, "", *lines, "", *sizes, *table.footnotes]) + "\n"
+    sizes = []
+    for place, c in enumerate(table.columns):
+        cells = [row[place] for row in table.grid]
+        parts = [*([f"{c.size}; {c.how}"] if c.size else []), *column_lines(c, table.rows, cells)]
+        sizes += [f"{c.title}: {'; '.join(parts)}"] if parts else []
+    compared = (
+        _aligned([("checkpoint", "task", "difference", "p", "verdict"), *found])
+        if (found := _differences(table))
+        else []
+    )
+    compared = ["", *compared] if compared else []
+    return "\n".join([table.title, "", *lines, *compared, "", *dict.fromkeys(sizes), *table.footnotes]) + "\n"
 
 
 def markdown(table: TableData, folder: Path | None) -> str:
@@ -38,7 +52,12 @@ def markdown(table: TableData, folder: Path | None) -> str:
 
     # the table and its footnotes
     lines += ["| " + " | ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    lines += ["", *(f"- {_escaped(note)}" for note in table.footnotes), "", "## Columns", ""]
+    lines += ["", *(f"- {_escaped(note)}" for note in table.footnotes)]
+    if found := _differences(table):
+        lines += ["", "## Differences to the control", "", "| checkpoint | task | difference | p (Holm) | verdict |"]
+        lines += ["| --- | --- | ---: | ---: | --- |"]
+        lines += ["| " + " | ".join(map(_escaped, line)) + " |" for line in found]
+    lines += ["", "## Columns", ""]
 
     # details of each column
     lines += [
@@ -49,7 +68,8 @@ def markdown(table: TableData, folder: Path | None) -> str:
         + ("" if c.folds is None else f", {c.folds} folds")
         + ("" if c.fold is None else f", fold {c.fold}")
         + f"), hash `{c.protocol_hash}`"
-        for c in table.columns
+        + "".join(f"\n  - {_escaped(line)}" for line in column_lines(c, table.rows, [row[place] for row in table.grid]))
+        for place, c in enumerate(table.columns)
         if c.metric
     ]
 
@@ -71,6 +91,10 @@ def _body(table: TableData) -> list[list[str]]:
     ]
 
 
+def _differences(table: TableData) -> list[tuple[str, ...]]:
+    return [tuple(line) for line in differences(table.rows, table.columns, table.grid)]
+
+
 def _parts(column: Column) -> list[str]:
     """The details of a column, one for each line."""
     return [part for part in column.detail.split(", ") if part]
@@ -85,7 +109,7 @@ def _runs(table: TableData, column: Column, cell: TableCell, folder: Path | None
     return f"{head}: {', '.join(one(run) for run in cell.runs)}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join([row[0].ljust(widths[0]), *(x.rjust(w) for x, w in zip(row[1:], widths[1:], strict=True))]).rstrip()

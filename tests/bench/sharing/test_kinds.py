@@ -13,13 +13,13 @@ from medzoo.bench import metrics
 from medzoo.bench.metrics.masks.rows import MaskRows, mask_scores
 from medzoo.bench.results import store as results
 from medzoo.bench.results.record import mask_predictions, parquet_bytes
+from medzoo.bench.results.untrusted import read_predictions
 from medzoo.bench.review.numbers import check_numbers
 from medzoo.bench.review.review import review
 from medzoo.bench.sharing.import_runs import import_results
 from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.bench.sharing.pseudonymize import is_salted
 from medzoo.bench.sharing.push_pull import pull_results, push_results
-from medzoo.bench.sharing.untrusted import read_predictions
 from medzoo.errors import ResultError
 
 SALT = "a secret of sixteen"

@@ -22,6 +22,7 @@ from sharing_samples import SALT
 import medzoo
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.store import ResultStore, predictions_path
+from medzoo.bench.results.untrusted import read_predictions
 from medzoo.bench.review.review import review_store
 from medzoo.bench.sharing import push_pull
 from medzoo.bench.sharing.flat_table import ORDER, export, flat_table, read_flat, results_of
@@ -29,7 +30,6 @@ from medzoo.bench.sharing.import_runs import import_results
 from medzoo.bench.sharing.layout import predictions_file, run_file
 from medzoo.bench.sharing.pseudonymize import is_salted, read_salt, salt_path, salted, store_salt
 from medzoo.bench.sharing.push_pull import pull_results, push_results
-from medzoo.bench.sharing.untrusted import read_predictions
 from medzoo.data.task_registry import task_info
 from medzoo.errors import IntegrityError, PublishError, ResultError, UsageError
 from medzoo.zoo.publish import upload

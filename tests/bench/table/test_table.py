@@ -229,7 +229,7 @@ def test_frames(store):
     means = long.groupby(["checkpoint", "task"]).value.mean()
     assert means["resnet18-random", "phantom_chest"] == pytest.approx(0.71)
     wide = made.to_frame("wide")
-    assert wide.shape == (2, 6)
+    assert wide.shape == (2, 10)
     assert wide.loc["resnet18-imagenet"].xs("mean", level="statistic").iloc[0] == pytest.approx(0.83)
 
 

@@ -121,8 +121,8 @@ def test_a_reviewer_expects_the_regions_of_a_task():
 def test_only_the_columns_of_masks_are_read_and_published(tmp_path):
     import pyarrow.parquet as pq
 
+    from medzoo.bench.results.untrusted import read_predictions
     from medzoo.bench.sharing.pseudonymize import has_labels, without_labels
-    from medzoo.bench.sharing.untrusted import read_predictions
     from medzoo.errors import ResultError
 
     table = mask_predictions(measured("mm"), ["x", "y", "z"])

@@ -11,12 +11,12 @@ import numpy as np
 
 from medzoo.bench.metrics.masks.rows import CASE_COLUMNS, PARTS, mask_columns
 from medzoo.bench.results.schema import validate
-from medzoo.bench.sharing.pseudonymize import MARK
 from medzoo.errors import ResultError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MARK = (b"medzoo", b"predictions/1 salted")  # metadata of a file of predictions that may be published
 JSON_LIMIT, PARQUET_LIMIT = 1024 * 1024, 200 * 1024 * 1024  # bytes on the disk
 FOOTER_LIMIT, UNPACKED_LIMIT = 8 * 1024 * 1024, 1024 * 1024 * 1024  # bytes
 ROWS, COLUMNS, CELLS = 5_000_000, 3_000, 100_000_000

@@ -1,0 +1,228 @@
+"""The statistics of a table's columns, from the stored predictions of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from medzoo.bench import metrics
+from medzoo.bench.statistics.comparison import Comparison, Verdict, compare_cells, difference
+from medzoo.bench.statistics.hypothesis_tests import TTest, holm, nadeau_bengio
+from medzoo.bench.statistics.influence import Contributions
+from medzoo.bench.statistics.intervals import Interval, interval_of
+from medzoo.bench.statistics.noise_floor import permuted_values
+from medzoo.bench.statistics.ranking import ranking
+from medzoo.bench.statistics.resolution import resolution
+from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
+from medzoo.bench.table.model import Column, Run, TableCell
+from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics
+from medzoo.errors import ResultError
+
+LEVEL = 0.95
+PERMUTATIONS = 200
+Results = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell with the contributions of its patients; without them, the reason.
+
+    Args:
+        cell: its contributions; None without an interval.
+        samples: of the test split.
+        first: one of its runs, for the noise floor.
+        why: there are no contributions.
+        folds: the mean of each fold over its seeds; empty without folds.
+    """
+
+    cell: Contributions | None
+    samples: tuple[str, ...] = ()
+    first: StoredRun | None = None
+    why: str = ""
+    folds: tuple[float, ...] = ()
+
+
+def with_statistics(
+    columns: Sequence[Column],
+    grid: Sequence[Sequence[TableCell]],
+    results: Results,
+    *,
+    control: int | None = None,
+    margin: float | None = None,
+) -> tuple[list[Column], list[list[TableCell]]]:
+    """The columns and cells with their statistics.
+
+    Args:
+        columns: of the table.
+        grid: of the table, a row for each checkpoint.
+        results: the results by run_id.
+        control: the row that all others are compared with; None compares none with it.
+        margin: the largest difference that does not matter, chosen before the runs.
+
+    Returns:
+        New columns and a new grid. The p-values of all comparisons with the control are adjusted together (Holm).
+    """
+    made_columns: list[Column] = []
+    made: list[list[TableCell]] = [list(cells) for cells in grid]
+    differences: dict[tuple[int, int], Comparison | TTest] = {}
+    for place, column in enumerate(columns):
+        below = [cells[place] for cells in grid]
+        measured = [_measured(cell, column, results) for cell in below]
+        cells, of_column = _column(measured, below, column)
+        if control is not None:
+            for row, one in enumerate(measured):
+                found = None if row == control else _against(one, measured[control], column, margin)
+                if found is not None:
+                    differences[row, place] = found
+        for row, statistics in enumerate(cells):
+            made[row][place] = replace(below[row], statistics=statistics)
+        made_columns.append(replace(column, statistics=of_column))
+
+    # one family of comparisons in the whole table
+    tested = [key for key, found in differences.items() if found.p is not None]
+    adjusted = dict(zip(tested, holm([differences[key].p or 0.0 for key in tested]), strict=True))
+    for (row, place), found in differences.items():
+        cell = made[row][place]
+        statistics = replace(
+            cell.statistics or CellStatistics(),
+            difference=_as_comparison(found, columns[place], margin, adjusted.get((row, place))),
+            p_adjusted=adjusted.get((row, place)),
+            family=len(tested),
+        )
+        made[row][place] = replace(cell, statistics=statistics)
+    return made_columns, made
+
+
+def _measured(cell: TableCell, column: Column, results: Results) -> Measured:
+    """The contributions of a cell's runs."""
+    runs = [run for run in cell.runs if run.value is not None and run.path is not None]
+    if not runs or cell.mixed or column.reported:
+        return Measured(None)
+    try:
+        stored = [read_run(run.path, results[run.run_id]) for run in runs if run.path is not None]
+        if cell.repeated == "fold":
+            folds = tuple(float(np.mean(values)) for _, values in sorted(cell.by_repeat.items()))
+            return Measured(None, (), stored[0], folds=folds)
+        joined = contributions_of_runs(stored, column.metric, [run.value for run in runs if run.value is not None])
+    except ResultError as error:
+        return Measured(None, why=str(error))
+    if cell.repeated == "draw":
+        joined = _mean_of_seeds(joined, runs)
+    return Measured(joined, stored[0].samples, stored[0])
+
+
+def _mean_of_seeds(cell: Contributions, runs: Sequence[Run]) -> Contributions:
+    """Draws of the training images are the runs of a few-shot cell; the seeds of a draw are averaged."""
+    draws = sorted({run.draw for run in runs if run.draw is not None})
+    members = [[place for place, run in enumerate(runs) if run.draw == draw] for draw in draws]
+    values = np.array([cell.values[rows].mean() for rows in members])
+    return replace(cell, values=values, vectors=np.stack([cell.vectors[rows].mean(axis=0) for rows in members]))
+
+
+def _column(
+    measured: Sequence[Measured], cells: Sequence[TableCell], column: Column
+) -> tuple[list[CellStatistics | None], ColumnStatistics | None]:
+    """The statistics of each cell of a column without a control, and those of the column."""
+    if not any(one.cell is not None or one.folds for one in measured):
+        reasons = tuple(dict.fromkeys(one.why for one in measured if one.why))
+        return [None] * len(measured), ColumnStatistics(notes=reasons) if reasons else None
+    intervals = [_interval(one, column) for one in measured]
+    statistics = [None if one is None else CellStatistics(interval=one) for one in intervals]
+    of_column = ColumnStatistics(
+        floor=_floor(measured, column), notes=tuple(dict.fromkeys(one.why for one in measured if one.why))
+    )
+
+    # ranks and resolution need cells with the same patients
+    samples = next((one.samples for one in measured if one.cell is not None), ())
+    places = [row for row, one in enumerate(measured) if _is_comparable(one, samples)]
+    if len(places) > 1:
+        some = [measured[row].cell for row in places]
+        known = [cell for cell in some if cell is not None]
+        higher = metrics.metric(column.metric).higher_is_better
+        pairs = list(combinations(range(len(known)), 2))
+        p = {(i, j): compare_cells(known[i], known[j], column.metric).p or 1.0 for i, j in pairs}
+        found = ranking(known, p, higher, LEVEL)
+        for number, row in enumerate(places):
+            statistics[row] = replace(
+                statistics[row] or CellStatistics(), ranks=found.ranks[number], may_be_best=number in found.best
+            )
+        of_column = replace(
+            of_column,
+            winner=places[found.winner],
+            winner_value=found.winner_value,
+            resolution=_resolution(known),
+        )
+    floor = of_column.floor
+    if floor is not None:
+        statistics = [
+            one if one is None else replace(one, within_noise=_is_noise(cell, floor, column))
+            for one, cell in zip(statistics, cells, strict=True)
+        ]
+    return statistics, of_column
+
+
+def _is_comparable(one: Measured, samples: tuple[str, ...]) -> bool:
+    return (
+        one.cell is not None and not one.cell.lacking and one.samples == samples and not np.isnan(one.cell.values).any()
+    )
+
+
+def _interval(one: Measured, column: Column) -> Interval | None:
+    if one.cell is not None:
+        return interval_of(one.cell, column.metric, LEVEL)
+    if len(one.folds) < 2:
+        return None
+    found = nadeau_bengio(one.folds, 1 / (len(one.folds) - 1), LEVEL)
+    return Interval(found.mean, found.low, found.high, found.df, len(one.folds), 0, found.name)
+
+
+def _floor(measured: Sequence[Measured], column: Column) -> float | None:
+    """What permuted labels reach in 39 of 40 cases; only for tasks with classes."""
+    first = next((one.first for one in measured if one.cell is not None), None)
+    if first is None or first.masks is not None or not column.metric:
+        return None
+    try:
+        values = permuted_values(first.labels, first.scores, first.patients, column.metric, draws=PERMUTATIONS)
+    except ResultError:
+        return None
+    higher = metrics.metric(column.metric).higher_is_better
+    return None if np.isnan(values).any() else float(np.quantile(values, 0.975 if higher else 0.025))
+
+
+def _is_noise(cell: TableCell, floor: float, column: Column) -> bool:
+    if cell.mean is None:
+        return False
+    return cell.mean <= floor if metrics.metric(column.metric).higher_is_better else cell.mean >= floor
+
+
+def _resolution(cells: Sequence[Contributions]) -> Any:  # noqa: ANN401 - Resolution
+    """Of a typical pair: the one with the median standard error."""
+    found = [(difference(a, b), min(len(a.values), len(b.values))) for a, b in combinations(cells, 2)]
+    middle = median(one.se for one, _ in found)
+    estimate, runs = min(found, key=lambda pair: abs(pair[0].se - middle))
+    return resolution(estimate, runs, cells[0].patients) if estimate.se else None
+
+
+def _against(one: Measured, control: Measured, column: Column, margin: float | None) -> Comparison | TTest | None:
+    if one.cell is not None and control.cell is not None and one.samples == control.samples:
+        return compare_cells(one.cell, control.cell, column.metric, margin, LEVEL)
+    if len(one.folds) > 1 and len(one.folds) == len(control.folds):
+        values = [a - b for a, b in zip(one.folds, control.folds, strict=True)]
+        return nadeau_bengio(values, 1 / (len(values) - 1), LEVEL)
+    return None
+
+
+def _as_comparison(found: Comparison | TTest, column: Column, margin: float | None, p: float | None) -> Comparison:
+    """The comparison with the verdict of its adjusted p-value."""
+    higher = metrics.metric(column.metric).higher_is_better
+    if isinstance(found, TTest):
+        found = Comparison(found.mean, found.low, found.high, found.p, "undecided", found.df, note=found.name)
+    if found.verdict == "equivalent" or p is None:
+        return found
+    verdict: Verdict = "undecided" if p >= 1 - LEVEL else "better" if (found.delta > 0) == higher else "worse"
+    return replace(found, verdict=verdict)

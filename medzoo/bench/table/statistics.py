@@ -1,0 +1,66 @@
+"""The statistics of a table's cells and columns, as the table shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, log10
+
+from medzoo.bench.statistics.comparison import Comparison
+from medzoo.bench.statistics.intervals import Interval
+from medzoo.bench.statistics.resolution import Resolution
+
+MARKS = {"better": " ▲", "worse": " ▼", "equivalent": " ≈", "undecided": ""}  # against the control
+
+
+@dataclass(frozen=True)
+class CellStatistics:
+    """What the predictions of a cell's runs say about its mean.
+
+    Args:
+        interval: for other patients and other seeds.
+        difference: to the control, with the verdict after Holm's correction.
+        p_adjusted: of the difference, in the family of the table.
+        family: number of comparisons in it.
+        ranks: first and last possible place in the column.
+        may_be_best: whether no checkpoint of the column is significantly better.
+        within_noise: whether permuted labels reach its mean.
+    """
+
+    interval: Interval | None = None
+    difference: Comparison | None = None
+    p_adjusted: float | None = None
+    family: int = 0
+    ranks: tuple[int, int] | None = None
+    may_be_best: bool = False
+    within_noise: bool = False
+
+
+@dataclass(frozen=True)
+class ColumnStatistics:
+    """What a column can show.
+
+    Args:
+        floor: the value that permuted labels reach in one of 40 cases.
+        winner: row of the best mean.
+        winner_value: its mean, corrected for having been chosen.
+        resolution: of a typical pair of checkpoints.
+        notes: why cells have no statistics.
+    """
+
+    floor: float | None = None
+    winner: int | None = None
+    winner_value: float | None = None
+    resolution: Resolution | None = None
+    notes: tuple[str, ...] = ()
+
+
+def digits_of(width: float) -> int:
+    """Digits after the point that an interval justifies: the first digit of its half width.
+
+    Args:
+        width: of the interval.
+
+    >>> digits_of(0.024), digits_of(0.008), digits_of(0.3)
+    (2, 3, 1)
+    """
+    return 4 if width <= 0 else min(4, max(0, ceil(-log10(width / 2))))

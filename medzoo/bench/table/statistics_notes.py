@@ -1,0 +1,153 @@
+"""The statistics of a table in words: footnotes, and the lines about each column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medzoo.bench.table.model import Column, TableCell, TableRow
+from medzoo.bench.table.statistics import CellStatistics, digits_of
+from medzoo.errors import listed
+
+LEAST_TASKS = 6  # with fewer, no test can separate two checkpoints across tasks
+
+
+def statistics_notes(
+    rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]], control: str | None
+) -> list[str]:
+    """Footnotes: how to read the intervals and marks, and what is missing.
+
+    Args:
+        rows: of the table.
+        columns: of the table.
+        grid: of the table.
+        control: label of the row that the others are compared with.
+    """
+    cells = [
+        (row, column, cell)
+        for row, of in zip(rows, grid, strict=True)
+        for column, cell in zip(columns, of, strict=True)
+    ]
+    found = [(row, column, cell.statistics) for row, column, cell in cells if cell.statistics is not None]
+    notes = []
+    if any(one.interval is not None and one.interval.low is not None for *_, one in found):
+        notes.append(
+            "[low, high]: 95 % interval of the mean for other patients and other seeds (n); with one run, for other patients "
+            "only. Digits follow its width."
+        )
+    compared = [one for *_, one in found if one.difference is not None]
+    if compared and control is not None:
+        family = max(one.family for one in compared)
+        notes.append(
+            f"▲ better, ▼ worse than {control} on the same patients; ≈ equivalent within the margin. No mark: undecided, which "
+            f"does not mean equal. The level of 5 % holds for all {family} comparisons together (Holm)."
+        )
+    if any(one.within_noise for *_, one in found):
+        notes.append("~: permuted labels reach this value in one of 40 cases.")
+    without = [
+        f"{row.label} on {column.title} ({one.interval.note})"
+        for row, column, one in found
+        if one.interval is not None and one.interval.low is None
+    ]
+    if without:
+        notes.append(f"Without an interval: {listed(without, 6)}.")
+    if left_out := [
+        f"{column.title} (mean of {one.interval.labels} of {one.interval.labels + len(one.interval.left_out)} labels)"
+        for _, column, one in found
+        if one.interval is not None and one.interval.left_out
+    ]:
+        notes.append(
+            f"Labels with fewer than 10 positive patients are not in the mean: {', '.join(dict.fromkeys(left_out))}."
+        )
+    notes += [
+        f"{column.title}: {listed(column.statistics.notes, 2)}"
+        for column in columns
+        if column.statistics is not None and column.statistics.notes
+    ]
+    ranked = [column for column in columns if column.statistics is not None and column.statistics.winner is not None]
+    tasks = len({column.task for column in ranked})
+    if ranked and len(rows) > 1 and tasks < LEAST_TASKS:
+        notes.append(
+            f"{tasks} task{'s' * (tasks > 1)}: too few to rank the checkpoints across tasks; see the ranks of each task."
+        )
+    return notes
+
+
+def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[TableCell]) -> list[str]:
+    """What a column shows: the best checkpoints, ranks, the smallest difference that it can show, and its noise floor.
+
+    Args:
+        column: of the table.
+        rows: of the table.
+        cells: of the column.
+    """
+    statistics = column.statistics
+    if statistics is None:
+        return []
+    lines = []
+    known = [(row, cell.statistics) for row, cell in zip(rows, cells, strict=True) if cell.statistics is not None]
+    ranked = [(row, one) for row, one in known if one.ranks is not None]
+    if ranked:
+        best = [row.label for row, one in ranked if one.may_be_best]
+        lines.append(
+            f"may be the best: {listed(best)}"
+            if len(best) < len(ranked)
+            else "each may be the best: no difference shown"
+        )
+        lines.append(f"ranks: {', '.join(f'{row.label} {_span(one)}' for row, one in ranked)}")
+    if statistics.winner is not None and statistics.winner_value is not None and len(ranked) > 1:
+        label = rows[statistics.winner].label
+        lines.append(f"best mean, corrected for having been chosen: {label} {statistics.winner_value:.3f}")
+    if statistics.resolution is not None:
+        lines.append(_resolution(column))
+    if statistics.floor is not None:
+        lines.append(f"permuted labels reach {statistics.floor:.3f} in one of 40 cases")
+    return lines
+
+
+def differences(
+    rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]]
+) -> list[tuple[str, str, str, str, str]]:
+    """The comparisons with the control: checkpoint, task, difference with interval, adjusted p, verdict.
+
+    Args:
+        rows: of the table.
+        columns: of the table.
+        grid: of the table.
+    """
+    lines = []
+    for row, cells in zip(rows, grid, strict=True):
+        for column, cell in zip(columns, cells, strict=True):
+            one = cell.statistics
+            if one is None or one.difference is None:
+                continue
+            found = one.difference
+            title = f"{column.title} ({column.detail})" if column.detail else column.title
+            if found.low is None or found.high is None:
+                lines.append((row.label, title, f"{found.delta:+.3f}", "—", f"{found.verdict}: {found.note}"))
+                continue
+            digits = digits_of(found.high - found.low)
+            span = f"{found.delta:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+            p = "—" if one.p_adjusted is None else "< 0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
+            lines.append((row.label, title, span, p, found.verdict))
+    return lines
+
+
+def _span(one: CellStatistics) -> str:
+    first, last = one.ranks or (0, 0)
+    return f"{first}" if first == last else f"{first}–{last}"
+
+
+def _resolution(column: Column) -> str:
+    found = column.statistics.resolution if column.statistics is not None else None
+    if found is None:
+        return ""
+    text = f"smallest difference that it can show (power 80 %): {found.detectable:.3f}"
+    if found.detectable <= found.target:
+        return text
+    ways = [f"{found.runs_needed:,} seeds"] if found.runs_needed is not None else []
+    ways += [f"{found.patients_needed:,} patients"] if found.patients_needed is not None else []
+    return text + (
+        f"; {found.target:g} would need {' or '.join(ways)}"
+        if ways
+        else f"; {found.target:g} is out of reach with more of either alone"
+    )

@@ -1,0 +1,222 @@
+"""Intervals and comparisons in a table: computed from the stored predictions, and only where these give the numbers."""
+
+import json
+
+import numpy as np
+import pytest
+from expect import raises
+
+from medzoo.bench import metrics, stats
+from medzoo.bench.results import store as results
+from medzoo.bench.results.store import ResultStore, predictions_path
+from medzoo.bench.statistics.hypothesis_tests import holm, nadeau_bengio
+from medzoo.bench.table.table import table
+from medzoo.errors import UsageError
+
+IMAGES, PATIENTS = 160, 80
+CLASSES = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c"), "multilabel": ("a", "b", "c"), "regression": ()}
+METRIC = {"binary": "auroc", "multiclass": "auroc", "multilabel": "auroc", "regression": "mae"}
+
+
+@pytest.fixture
+def put(tmp_path, make_run):
+    """Store a run whose numbers are those of its predictions."""
+    store = ResultStore(tmp_path / "results")
+
+    def one(
+        checkpoint="resnet18-imagenet", seed=0, quality=1.0, kind="binary", samples="", metric=None, split=0, **identity
+    ):
+        fixed = np.random.default_rng(split)
+        labels, shown = labels_of(kind, fixed), fixed.normal(size=(IMAGES, 3))
+        noise = np.random.default_rng([sum(checkpoint.encode()), seed, identity.get("draw", 0) or 0])
+        scores = scores_of(kind, labels, quality, shown + 0.4 * noise.normal(size=(IMAGES, 3)))
+        ids = [f"{samples}image{i}" for i in range(IMAGES)]
+        groups = [f"{samples}patient{i // 2}" for i in range(IMAGES)]
+        names, chosen = CLASSES[kind], metric or METRIC[kind]
+        predictions = results.predictions(names, kind, ids, groups, labels, scores)
+        part = {} if identity.get("draw") is None else {"training_part": {"per_class": 5, "draw": identity["draw"]}}
+        identity.pop("draw", None)
+        result, _ = make_run(checkpoint=checkpoint, seed=seed, draw=0, **identity)
+        made = results.make_result(
+            {**result["identity"], **part}, status="ok", metric=chosen, selection={}, environment=result["environment"],
+            metrics=metrics.compute(kind, names, labels, scores, groups), predictions=predictions,
+            train={"folds": {"count": 5, "sha256": "0" * 64}} if identity.get("fold") is not None else
+            {"draws": {"sha256": "0" * 64}} if part else {},
+        )  # fmt: skip
+        path = store.put(made, predictions)
+        return path, labels, scores, groups
+
+    one.store = store
+    return one
+
+
+def labels_of(kind, rng):
+    if kind == "multilabel":
+        return np.where(rng.random((IMAGES, 3)) < 0.1, np.nan, rng.integers(0, 2, (IMAGES, 3)))
+    return rng.normal(size=IMAGES) if kind == "regression" else rng.integers(0, len(CLASSES[kind]), IMAGES)
+
+
+def scores_of(kind, labels, quality, noise):
+    if kind == "regression":
+        return labels + noise[:, 0] / (1 + quality)
+    if kind == "multiclass":
+        raw = np.exp(quality * np.eye(3)[labels] + noise)
+        return raw / raw.sum(axis=1, keepdims=True)
+    truth = np.nan_to_num(labels) if kind == "multilabel" else labels
+    raw = quality * truth + (noise if kind == "multilabel" else noise[:, 0])
+    return 1 / (1 + np.exp(-raw))
+
+
+def cells(made):
+    """The cells by the labels of their row and column."""
+    titles = [column.title for column in made.columns]
+    return {
+        (row.label, title): cell
+        for row, of in zip(made.rows, made.grid, strict=True)
+        for title, cell in zip(titles, of, strict=True)
+    }
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_interval_is_that_of_the_predictions(put, kind):
+    runs = [put(seed=seed, kind=kind) for seed in range(3)]
+    ((cell,),) = table(put.store.root).grid
+    _, labels, _, groups = runs[0]
+    expected = stats.interval(labels, np.stack([scores for _, _, scores, _ in runs]), groups, metric=METRIC[kind])
+    found = cell.interval
+    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high), abs=1e-9)
+    assert cell.mean == pytest.approx(found.mean, abs=1e-9)
+    assert "[" in cell.worded(3) and "±" not in cell.worded(3)
+
+
+def test_a_metric_without_closed_form_has_an_interval(put):
+    for seed in range(3):
+        put(seed=seed)
+    ((cell,),) = table(put.store.root, metric="auprc").grid
+    assert cell.interval.low < cell.mean < cell.interval.high
+
+
+def test_the_control_gives_differences_with_one_family(put):
+    for seed in range(3):
+        for task in ("phantom_chest", "phantom_ct"):
+            put("resnet18-random", seed, 0.2, task=task)
+            put("resnet18-imagenet", seed, 2.5, task=task)
+            put("resnet18-inat2021", seed, 0.2, task=task)
+    made = table(put.store.root, control="resnet18-random")
+    found = cells(made)
+    assert found["resnet18-imagenet", "phantom_chest"].worded(3).endswith("▲")
+    assert found["resnet18-random", "phantom_ct"].statistics.difference is None
+    compared = [cell.statistics for cell in found.values() if cell.statistics.difference is not None]
+    assert len(compared) == 4 and {one.family for one in compared} == {4}
+    assert [one.p_adjusted for one in compared] == pytest.approx(holm([one.difference.p for one in compared]))
+    assert found["resnet18-imagenet", "phantom_ct"].statistics.ranks == (1, 1)
+    assert found["resnet18-inat2021", "phantom_ct"].statistics.ranks == (2, 3)
+    for text in (made.to_text(), made.to_markdown()):
+        assert "better" in text and "undecided" in text and "power 80" in text and "too few to rank" in text
+    assert made.to_html().count("▲") >= 2
+
+
+def test_worse_and_equivalent_have_marks(put):
+    for seed in range(3):
+        put("resnet18-imagenet", seed, 2.0)
+        put("resnet18-random", seed, 0.0)
+        put("resnet18-inat2021", seed, 2.0)
+    made = table(put.store.root, control="resnet18-imagenet", margin=0.1)
+    found = {label: cell.statistics.difference for (label, _), cell in cells(made).items()}
+    assert found["resnet18-random"].verdict == "worse"
+    assert found["resnet18-inat2021"].verdict == "equivalent"
+
+
+def test_a_value_that_permuted_labels_reach_is_marked(put):
+    put("resnet18-random", 0, 0.0)
+    put("resnet18-imagenet", 0, 3.0)
+    found = cells(table(put.store.root))
+    assert found["resnet18-random", "phantom_chest"].worded(3).endswith("~")
+    assert not found["resnet18-imagenet", "phantom_chest"].worded(3).endswith("~")
+
+
+def test_without_predictions_the_deviation_is_shown_and_the_reason(put):
+    paths = [put(seed=seed)[0] for seed in range(2)]
+    predictions_path(paths[0]).unlink()
+    made = table(put.store.root)
+    assert "±" in made.grid[0][0].worded(3)
+    assert any("has no predictions" in note and paths[0].name in note for note in made.footnotes)
+
+
+def test_predictions_that_give_another_number_have_no_interval(put):
+    """A result that was edited, or predictions of another run."""
+    paths = [put(seed=seed)[0] for seed in range(2)]
+    result = json.loads(paths[1].read_text())
+    for row in result["metrics"]:
+        if row["name"] == "auroc":
+            row["value"] = 0.99
+    paths[1].write_text(json.dumps(result))
+    made = table(put.store.root)
+    assert "±" in made.grid[0][0].worded(3)
+    assert any(paths[1].name in note and "0.990000" in note for note in made.footnotes)
+
+
+def test_runs_on_other_images_have_no_common_interval(put):
+    put(seed=0)
+    put(seed=1, samples="other-")
+    made = table(put.store.root)
+    assert "±" in made.grid[0][0].worded(3) and any("different test images" in note for note in made.footnotes)
+
+
+def test_checkpoints_on_other_images_are_not_compared(put):
+    for seed in range(2):
+        put("resnet18-random", seed)
+        put("resnet18-imagenet", seed, 3.0, samples="other-")
+    found = cells(table(put.store.root, control="resnet18-random"))
+    other = found["resnet18-imagenet", "phantom_chest"].statistics
+    assert other.interval is not None and other.difference is None
+
+
+def test_no_statistics_if_they_are_not_wanted(put):
+    for seed in range(2):
+        put(seed=seed)
+    made = table(put.store.root, statistics=False)
+    assert made.grid[0][0].statistics is None and "±" in made.grid[0][0].worded(3)
+
+
+def test_folds_use_the_corrected_test(put):
+    values = []
+    for fold in range(5):
+        _, labels, scores, _ = put(
+            seed=0, fold=fold, split=fold, samples=f"{fold}-", dataset__split_hash=f"split{fold}"
+        )
+        values.append(metrics.auroc(labels, scores))
+    ((cell,),) = table(put.store.root).grid
+    expected = nadeau_bengio(values, 1 / 4)
+    assert (cell.interval.low, cell.interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_draws_are_the_runs_of_a_few_shot_cell(put):
+    for draw in range(4):
+        for seed in range(2):
+            put(seed=seed, draw=draw)
+    ((cell,),) = table(put.store.root).grid
+    assert cell.interval.runs == 4 and cell.interval.low < cell.mean < cell.interval.high
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"control": "resnet50"}, "control-not-a-row"),
+        ({"margin": 0.01}, "margin-invalid"),
+        ({"control": "resnet18-imagenet", "margin": 0}, "margin-invalid"),
+        ({"control": "resnet18-imagenet", "margin": float("nan")}, "margin-invalid"),
+    ],
+)
+def test_wrong_options_are_errors(put, options, code):
+    put()
+    with raises(UsageError, code):
+        table(put.store.root, **options)
+
+
+def test_the_same_results_give_the_same_page(put):
+    for seed in range(2):
+        put(seed=seed)
+        put("resnet18-random", seed, 0.1)
+    pages = [table(put.store.root, control="resnet18-random").to_html() for _ in range(2)]
+    assert pages[0] == pages[1]
