@@ -17,12 +17,12 @@ from review_samples import Folder
 from sharing_samples import SALT
 
 from medzoo import store as files_store
+from medzoo.bench.results import untrusted
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.store import ResultStore, run_id
 from medzoo.bench.results.untrusted import read_predictions
 from medzoo.bench.review import contribution
 from medzoo.bench.review.review import ReviewFinding, review, review_pull_request, review_store
-from medzoo.bench.sharing import untrusted
 from medzoo.bench.sharing.layout import predictions_file, run_file
 from medzoo.bench.sharing.prepare_upload import prepare_upload
 from medzoo.bench.sharing.pseudonymize import MARK

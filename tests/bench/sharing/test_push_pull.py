@@ -626,7 +626,7 @@ def test_a_repository_that_cannot_be_named(store):
 
 def test_labels_that_may_not_be_published_stay_here(hub_server, store, tmp_path, monkeypatch):
     stay = lambda name: replace(task_info(name), labels_stay=True)  # noqa: E731
-    monkeypatch.setattr("medzoo.bench.sharing.identity_check.task_info", stay)
+    monkeypatch.setattr("medzoo.bench.results.known_task.task_info", stay)
     push_results(store, REPO, salt=SALT)
     target = ResultStore(tmp_path / "pulled")
     assert len(pull_results(REPO, target.root).added) == RUNS and told(target) == told(store)
