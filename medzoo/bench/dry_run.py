@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from medzoo.bench.identity import known_result
+from medzoo.bench.results.store import ResultStore
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
+from medzoo.bench.suites.plan import ASSUMED, resolution_line, time_line
 from medzoo.bench.suites.precision import settle_precision
 from medzoo.bench.suites.preflight import kinds_of, runs_of, with_baseline
 from medzoo.errors import MedzooError
@@ -15,6 +17,8 @@ from medzoo.training.options.shared import open_task
 from medzoo.training.pretrain import is_done
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from medzoo.bench.cell_options import CellOptions
     from medzoo.data.task import Task
 
@@ -28,17 +32,20 @@ class Missing:
         cells: runs without a result.
         finished: number of runs that have a result.
         unknown: reasons why runs could not be looked up, each with the number of its runs.
+        plan: what the columns can show, and how long the missing runs take.
     """
 
     steps: list[str] = field(default_factory=list)
     cells: list[SuiteCell] = field(default_factory=list)
     finished: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
+    plan: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [f"pre-train {name}" for name in self.steps]
         lines += [str(cell) for cell in self.cells]
         count = self.finished + len(self.cells)
+        lines += self.plan
         lines.append(f"{self.finished} of {count} runs have a result, {len(self.cells)} are missing")
         if self.steps:
             lines[-1] += f"; so {'is' if len(self.steps) == 1 else 'are'} {len(self.steps)} pre-training"
@@ -111,4 +118,24 @@ def missing_of(suite: Suite, places: Places) -> Missing:
             missing.cells.append(cell)
         else:
             missing.finished += 1
+    missing.plan = _plan(suite, places, missing.cells, opened)
     return missing
+
+
+def _plan(suite: Suite, places: Places, missing: list[SuiteCell], opened: Callable[[CellOptions], Task]) -> list[str]:
+    """What each column can show, and how long the missing runs take."""
+    lines: list[str | None] = []
+    done = set()
+    for cell in suite.cells():
+        if cell.title in done:
+            continue
+        done.add(cell.title)
+        try:
+            task = opened(cell_options(suite, cell, places))
+        except MedzooError:  # its runs are listed with the reason
+            continue
+        lines.append(resolution_line(cell.title, task, len(suite.seeds)))
+    lines = [line for line in lines if line is not None]
+    lines += [ASSUMED] * bool(lines)
+    results = [result for _, result in ResultStore(places.results).all()] if places.results.is_dir() else []
+    return [line for line in [*lines, time_line(missing, results)] if line is not None]

@@ -49,7 +49,10 @@ def suite(tmp_path):
 
 
 def words(table):
-    return {row.label: [cell.worded(3) for cell in cells] for row, cells in zip(table.rows, table.grid, strict=True)}
+    return {
+        row.label: [cell.worded(3).rstrip(" ~") for cell in cells]
+        for row, cells in zip(table.rows, table.grid, strict=True)
+    }
 
 
 def test_a_row_is_filled_however_its_checkpoint_is_called(suite, nets, tmp_path, monkeypatch):
@@ -170,7 +173,7 @@ def test_folds_are_runs_of_one_column(suite, nets, tmp_path):
     table = fill_table(suite(net, tasks), tmp_path / "out", device="cpu").table
     (column,) = table.columns
     (cell,) = table.grid[0]
-    assert column.folds == 5 and len(cell.runs) == 5 and cell.worded(3).endswith("(5 folds)")
+    assert column.folds == 5 and len(cell.runs) == 5 and cell.count == "5 folds"
     assert cell.mean == pytest.approx(sum(cell.values) / 5)
 
 
@@ -234,7 +237,7 @@ def test_draws_are_runs_of_one_column_with_the_same_images_for_every_checkpoint(
         False
     ]
     for cell in (cells[number] for cells in table.grid for number in range(3)):
-        assert cell.worded(3).endswith("(3 draws x 2 seeds)") and len(cell.runs) == 6 and not cell.mixed
+        assert cell.count == "3 draws x 2 seeds" and len(cell.runs) == 6 and not cell.mixed
         means = [sum(run.value for run in cell.runs if run.draw == draw) / 2 for draw in range(3)]
         assert cell.mean == pytest.approx(sum(means) / 3) and cell.sd == pytest.approx(
             torch.tensor(means).std().item(), abs=1e-6
@@ -274,4 +277,4 @@ def test_a_class_that_is_too_small_fails_only_its_column(suite, nets, tmp_path):
     with pytest.warns(UserWarning, match="The runs on OCT, 500 per class will fail"):
         filled = fill_table(suite({"net": str(nets / "own" / "net")}, tasks), tmp_path / "out", device="cpu")
     assert len(filled.failures) == 1 and "--per-class" in filled.failures[0] and len(filled.outcomes) == 10
-    assert [cell.worded(3)[-10:] for cell in filled.table.grid[0]] == ["(10 draws)", "—"]
+    assert [cell.worded(3).rstrip(" ~")[-10:] for cell in filled.table.grid[0]] == ["(10 draws)", "—"]

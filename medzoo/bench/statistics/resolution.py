@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from medzoo.bench.statistics.crossed import Estimate, t_quantile
+from medzoo.progress import counted
 
 POWER, LEVEL = 0.8, 0.95
 
@@ -25,6 +26,17 @@ class Resolution:
     runs_needed: int | None
     patients_needed: int | None
     target: float
+
+    @property
+    def worded(self) -> str:
+        """Such as "smallest difference that it can show (power 80 %): 0.040; 0.01 would need 9,915 patients"."""
+        text = f"smallest difference that it can show (power {100 * POWER:g} %): {self.detectable:.3f}"
+        if self.detectable <= self.target:
+            return text
+        ways = [counted(self.runs_needed, "seed")] if self.runs_needed is not None else []
+        ways += [counted(self.patients_needed, "patient")] if self.patients_needed is not None else []
+        needs = f"would need {' or '.join(ways)}" if ways else "is out of reach with more of either alone"
+        return f"{text}; {self.target:g} {needs}"
 
 
 def resolution(difference: Estimate, runs: int, patients: int, target: float = 0.01) -> Resolution:

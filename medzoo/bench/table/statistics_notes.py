@@ -98,7 +98,7 @@ def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[Table
         label = rows[statistics.winner].label
         lines.append(f"best mean, corrected for having been chosen: {label} {statistics.winner_value:.3f}")
     if statistics.resolution is not None:
-        lines.append(_resolution(column))
+        lines.append(statistics.resolution.worded)
     if statistics.floor is not None:
         lines.append(f"permuted labels reach {statistics.floor:.3f} in one of 40 cases")
     return lines
@@ -135,19 +135,3 @@ def differences(
 def _span(one: CellStatistics) -> str:
     first, last = one.ranks or (0, 0)
     return f"{first}" if first == last else f"{first}–{last}"
-
-
-def _resolution(column: Column) -> str:
-    found = column.statistics.resolution if column.statistics is not None else None
-    if found is None:
-        return ""
-    text = f"smallest difference that it can show (power 80 %): {found.detectable:.3f}"
-    if found.detectable <= found.target:
-        return text
-    ways = [f"{found.runs_needed:,} seeds"] if found.runs_needed is not None else []
-    ways += [f"{found.patients_needed:,} patients"] if found.patients_needed is not None else []
-    return text + (
-        f"; {found.target:g} would need {' or '.join(ways)}"
-        if ways
-        else f"; {found.target:g} is out of reach with more of either alone"
-    )
