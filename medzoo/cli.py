@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands import add, cache, checkpoints, doctor, predict, publish, results, shards, tasks
+from medzoo.commands import add, cache, checkpoints, doctor, predict, publish, results, shards, status, tasks
 
 app = typer.Typer(
     name="medzoo",
@@ -39,6 +39,7 @@ app.command()(publish.card)
 app.command()(publish.push)
 app.command()(publish.publish)
 app.command()(results.table)
+app.command()(status.status)
 app.add_typer(cache_app, name="cache")
 cache_app.command("list")(cache.list_)
 cache_app.command()(cache.verify)

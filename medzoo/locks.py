@@ -95,16 +95,30 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
         break
     else:
         raise RunFolderError(f"{path}: several processes try to lock it. Try again.", code="lock-contended")
-    # update the mtime in a thread; at the end remove the file, but only if it is still this claim
+    # at the end remove the file, but only if it is still this claim
+    try:
+        with keep_fresh(path, min(BEAT, lease / 5)):
+            yield
+    finally:
+        with suppress(OSError, ValueError):
+            if json.loads(path.read_text()).get("token") == mine["token"]:
+                path.unlink()
+
+
+@contextmanager
+def keep_fresh(path: Path, every: float = BEAT) -> Iterator[None]:
+    """Update the mtime of a file in a thread while the block runs: the heartbeat that others see.
+
+    Args:
+        path: the file.
+        every: seconds between two updates.
+    """
     stop = threading.Event()
-    threading.Thread(target=_beat, args=(path, stop, min(BEAT, lease / 5)), daemon=True).start()
+    threading.Thread(target=_beat, args=(path, stop, every), daemon=True).start()
     try:
         yield
     finally:
         stop.set()
-        with suppress(OSError, ValueError):
-            if json.loads(path.read_text()).get("token") == mine["token"]:
-                path.unlink()
 
 
 @contextmanager

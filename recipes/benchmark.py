@@ -5,8 +5,10 @@
 
 A suite names checkpoints, tasks, seeds and a protocol, and can pre-train its own checkpoints first (they are in
 OUT/hub, and load by name with --hub OUT/hub). Runs whose result is in the store are not repeated. You can stop at any
-time: the same command continues, in the precision of the first start. --dry-run lists the missing runs without
-training, decoding or downloading. The exit code is 1 if a run failed; the table is written in any case.
+time: the same command continues, in the precision of the first start. --workers N computes N runs at a time. Several
+machines with one disk can run the same command at the same time: each takes runs that no other has, and `medzoo status
+OUT` shows all of them. --dry-run lists the missing runs, and what the table will be able to show, without training,
+decoding or downloading. The exit code is 1 if a run failed; the table is written in any case.
 """
 
 from dataclasses import dataclass
@@ -42,6 +44,14 @@ class Options:
     )
     dry_run: bool = option("only list the missing runs", False, section=RUN)
     engine: Literal["local"] = option("where to run", "local", section=DEVICE)
+    workers: int = option(
+        "processes of this machine that compute runs, each with its share of the cores or with one GPU",
+        1,
+        section=DEVICE,
+        metavar="N",
+        least=1,
+        most=256,
+    )
     device: str = option("auto uses a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
     out: str | None = option(
         "folder of runs, results, hub and table", section=OUTPUT, metavar="DIR", shown="runs/SUITE"
@@ -73,7 +83,7 @@ def main() -> None:
     if options.dry_run:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
-    filled = fill_table(suite, out, device=options.device, hub=options.hub)
+    filled = fill_table(suite, out, device=options.device, hub=options.hub, workers=options.workers)
     print(filled.table.to_text())
     cached = sum(outcome.cached for outcome in filled.outcomes)
     print(f"{len(filled.outcomes)} results, {cached} of them from the store; table: {filled.files['html']}")

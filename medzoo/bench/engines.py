@@ -1,13 +1,17 @@
-"""Run the missing parts of a suite, one after another in this process."""
+"""Run the missing parts of a suite and write its table."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from medzoo import progress
+from medzoo.bench.campaign.local import fill_locally
+from medzoo.bench.campaign.record import Campaign
+from medzoo.bench.campaign.worker import PAUSE
 from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
@@ -24,7 +28,7 @@ from medzoo.bench.suites.preflight import (
     with_baseline,
 )
 from medzoo.bench.table.table import Table, suite_table
-from medzoo.errors import MedzooError, listed
+from medzoo.errors import DivergedError, RunFolderError, listed
 from medzoo.training.pretrain import pretrain
 
 
@@ -39,11 +43,28 @@ def run_pretraining(suite: Suite, places: Places) -> None:
 
     for number, step in enumerate(suite.pretrain, start=1):
         with progress.brief(f"pre-training {number} of {len(suite.pretrain)}: {step['name']}"):
-            folder = pretrain(*pretrain_options(suite, step, places))
+            folder = _when_free(partial(pretrain, *pretrain_options(suite, step, places)))
         push(folder / "checkpoint", hub_name(suite, str(step["name"])), hub=places.hub)
 
 
-def fill(suite: Suite, places: Places, kinds: Kinds | None = None) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
+def _when_free(call: Callable[[], Path]) -> Path:
+    """The result of a call; while another command of the same suite does the same work, wait for it."""
+    waited = False
+    while True:
+        try:
+            return call()
+        except RunFolderError as error:
+            if error.code != "lock-held":
+                raise
+            if not waited:
+                progress.say("another command does this pre-training; waiting for it")
+            waited = True
+            time.sleep(PAUSE)
+
+
+def fill(
+    suite: Suite, places: Places, kinds: Kinds | None = None, workers: int = 1
+) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """Run the missing parts of a suite: first pre-training, then every cell and seed that has no result.
 
     A suite that fine-tunes on masks gets the plain U-Net from scratch as a row, if it does not name it.
@@ -53,6 +74,7 @@ def fill(suite: Suite, places: Places, kinds: Kinds | None = None) -> tuple[list
         suite: the suite.
         places: its folders.
         kinds: of its tasks, if they are known.
+        workers: number of processes that compute runs.
 
     Returns:
         Each run with its outcome, and one line for each cause of failure, with its runs.
@@ -69,30 +91,26 @@ def fill(suite: Suite, places: Places, kinds: Kinds | None = None) -> tuple[list
     for problem in foreseen(suite, places):
         progress.warn(problem)
     run_pretraining(suite, places)
-    return _fill_cells(suite, places, runs_of(suite, kinds))
+    return _fill_cells(suite, places, runs_of(suite, kinds), workers)
 
 
 def _fill_cells(
-    suite: Suite, places: Places, cells: Sequence[SuiteCell]
+    suite: Suite, places: Places, cells: Sequence[SuiteCell], workers: int
 ) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
-    """Run all cells without a result; print one line for each cell."""
-    outcomes: list[tuple[SuiteCell, Outcome]] = []
-    failed: dict[str, list[SuiteCell]] = {}
-    with progress.Steps(suite.name, len(cells), "run") as steps:
-        for number, cell in enumerate(cells, start=1):
-            named, started = f"run {number} of {len(cells)}: {cell}", time.monotonic()
-            steps.postfix(str(cell))
-            try:
-                with progress.brief(named):
-                    outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
-                outcomes.append((cell, outcome))
-                summary = f"{outcome.result['metric']} {outcome.worded}{' (in the store)' * outcome.cached}"
-                outcome.raise_if_diverged()
-            except MedzooError as error:
-                summary = f"{type(error).__name__}: {error}"
-                failed.setdefault(summary, []).append(cell)
-            steps.update()
-            steps.line(f"{named}: {summary}, {progress.duration(time.monotonic() - started)}{steps.ends()}")
+    """Run all cells without a result, and collect the outcomes of all workers."""
+    campaign = Campaign(places.runs.parent / "campaign")
+    worker = fill_locally(suite, places, cells, campaign, workers=workers)
+    outcomes, failed = [], dict[str, list[SuiteCell]]()
+    for cell in cells:
+        if (why := worker.failed.get(cell)) is not None:
+            failed.setdefault(why, []).append(cell)
+        outcome = worker.outcomes.get(cell)
+        if outcome is None and (
+            why is None or why.startswith(DivergedError.__name__)
+        ):  # another worker has computed it
+            outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
+        if outcome is not None:
+            outcomes.append((cell, outcome))
     return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
 
 
@@ -112,7 +130,7 @@ class Filled:
     failures: list[str]
 
 
-def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None = None) -> Filled:
+def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None = None, workers: int = 1) -> Filled:
     """Fill a suite below `out` (runs/, results/, hub/) and write its table there.
 
     Args:
@@ -120,10 +138,11 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
         out: the parent folder.
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
+        workers: number of processes that compute runs.
     """
     places = places_of(suite, out, device=device, hub=hub)
     kinds = kinds_of(suite, places)
-    filled, failures = fill(suite, places, kinds)
+    filled, failures = fill(suite, places, kinds, workers)
     whole = with_baseline(suite, kinds)
     results = [(cell, outcome.path, outcome.result) for cell, outcome in filled]
     made = suite_table(whole, results, baseline_notes(whole, kinds))

@@ -1,0 +1,82 @@
+"""Several workers on this machine: the calling process and processes that it starts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from medzoo import cores, progress
+from medzoo.bench.campaign.record import Campaign
+from medzoo.bench.campaign.worker import SuiteWorker
+from medzoo.bench.suite import Suite, SuiteCell
+from medzoo.bench.suite_options import Places
+
+THREADS = "OMP_NUM_THREADS"
+
+
+def fill_locally(
+    suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, *, workers: int = 1
+) -> SuiteWorker:
+    """Compute all runs with some workers; returns that of the calling process.
+
+    A worker that dies is reported; its run becomes free, and the others compute it.
+
+    Args:
+        suite: the suite.
+        places: its folders.
+        cells: all runs.
+        campaign: its record.
+        workers: number of processes, with this one.
+    """
+    plan = campaign.start(suite.name, cells)
+    mine = SuiteWorker(suite, places, cells, campaign, plan)
+    if workers == 1:
+        mine.work()
+        return mine
+    with _threads_each(workers):
+        context = multiprocessing.get_context("spawn")
+        children = [
+            context.Process(target=_work, args=(suite, places, list(cells), campaign, plan, number), daemon=False)
+            for number in range(1, workers)
+        ]
+        for child in children:
+            child.start()
+        try:
+            mine.work()
+        except BaseException:
+            for child in children:  # each saves its run, which can then be resumed
+                with suppress(ProcessLookupError):
+                    child.terminate()
+            raise
+        finally:
+            for child in children:
+                child.join()
+    for number, child in enumerate(children, start=2):
+        if child.exitcode:
+            progress.warn(f"Worker {number} of {workers} ended with code {child.exitcode}; the others did its runs.")
+    return mine
+
+
+def _work(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str, number: int) -> None:
+    """The target of a started process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then terminates this process
+    devices = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
+    if len(devices) > 1:  # one device for each worker
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    SuiteWorker(suite, places, cells, campaign, plan).work()
+
+
+@contextmanager
+def _threads_each(workers: int) -> Iterator[None]:
+    """Divide the cores between the workers, unless the user has set the number of threads."""
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = str(max(1, cores.usable_cores() // workers))
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]

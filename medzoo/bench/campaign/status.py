@@ -1,0 +1,128 @@
+"""The state of a campaign, read from its record: runs that are done, running, stale, failed or waiting, and the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from medzoo import progress
+from medzoo.bench.campaign.record import Campaign, worker_state
+from medzoo.errors import UsageError
+from medzoo.locks import LEASE
+
+STATES = ("done", "running", "stale", "failed", "waiting")
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker as its file shows it.
+
+    Args:
+        name: host, process id and a random part.
+        state: "running", "stale" (no heartbeat, or the process is gone) or "ended".
+        run: that it computes; empty between runs.
+        done: number of runs that it ended.
+        seconds: since its last heartbeat.
+    """
+
+    name: str
+    state: str
+    run: str
+    done: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CampaignState:
+    """The state of all runs of the newest plan.
+
+    Args:
+        suite: its name.
+        runs: the state of each run by name.
+        reasons: why runs failed, by name.
+        workers: of the plan.
+        seconds_left: at the speed so far; None before the first run.
+    """
+
+    suite: str
+    runs: Mapping[str, str]
+    reasons: Mapping[str, str]
+    workers: Sequence[WorkerState]
+    seconds_left: float | None
+
+    def count(self, state: str) -> int:
+        """The number of runs in a state.
+
+        Args:
+            state: one of `STATES`.
+        """
+        return sum(one == state for one in self.runs.values())
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{self.count(state)} {state}" for state in STATES)
+        left = "" if self.seconds_left is None else f"; ETA {progress.duration(self.seconds_left)}"
+        lines = [f"{self.suite}: {progress.counted(len(self.runs), 'run')}: {counts}{left}"]
+        for worker in self.workers:
+            beat = f", last heartbeat {progress.duration(worker.seconds)} ago" if worker.state != "ended" else ""
+            run = f", {worker.run}" if worker.run else ""
+            lines.append(f"  {worker.name}: {worker.state}, {progress.counted(worker.done, 'run')}{run}{beat}")
+        lines += [f"  failed: {name}: {why}" for name, why in self.reasons.items()]
+        lines += [
+            f"  stale: {name}: its worker has ended or sends no heartbeat; the same command continues it"
+            for name, state in self.runs.items()
+            if state == "stale"
+        ]
+        return "\n".join(lines)
+
+
+def campaign_state(out: Path, *, lease: float = LEASE) -> CampaignState:
+    """Read the state of a campaign.
+
+    Args:
+        out: the folder of the suite, with campaign/ in it.
+        lease: seconds without a heartbeat after which a worker of another machine is stale.
+
+    Raises:
+        UsageError: if the folder has no campaign.
+        ResultError: if its plan cannot be read.
+    """
+    campaign = Campaign(out / "campaign")
+    plan = campaign.plan()
+    if plan is None:
+        raise UsageError(
+            f"{out} has no campaign. Give the folder --out of recipes/benchmark.py.", code="campaign-missing"
+        )
+    events = campaign.events(str(plan["plan"]))
+    workers = [_worker_state(name, lines, campaign.heartbeat(name), lease) for name, lines in events.items()]
+    ended = campaign.ended(str(plan["plan"]))
+    begun = {worker.run: worker.state for worker in workers if worker.run}
+
+    runs, reasons = {}, {}
+    for run in plan["runs"]:
+        end = ended.get(run["folder"])
+        if end is not None:
+            runs[run["name"]] = "failed" if end["status"] == "failed" else "done"
+            if "reason" in end:
+                reasons[run["name"]] = end["reason"]
+        else:
+            state = begun.get(run["name"])
+            runs[run["name"]] = "waiting" if state is None else "running" if state == "running" else "stale"
+    return CampaignState(str(plan["suite"]), runs, reasons, workers, _seconds_left(runs, ended.values(), workers))
+
+
+def _worker_state(name: str, lines: Sequence[Mapping[str, Any]], seconds: float, lease: float) -> WorkerState:
+    run = ""
+    for line in lines:
+        run = str(line["name"]) if line["event"] == "begin" else "" if line["event"] in ("end", "left") else run
+    done = sum(line["event"] == "end" for line in lines)
+    return WorkerState(name, worker_state(lines, seconds, lease), run, done, seconds)
+
+
+def _seconds_left(runs: Mapping[str, str], ends: Any, workers: Sequence[WorkerState]) -> float | None:  # noqa: ANN401
+    computed = [float(end["seconds"]) for end in ends if not end.get("cached") and end["status"] != "failed"]
+    left = sum(state in ("running", "waiting", "stale") for state in runs.values())
+    active = sum(worker.state == "running" for worker in workers)
+    return left * mean(computed) / active if computed and active and left else None

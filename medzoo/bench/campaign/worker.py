@@ -1,0 +1,87 @@
+"""A worker: it takes one run of a suite after another until none is left. Any number of workers can share one folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from medzoo import progress
+from medzoo.bench.campaign.record import Campaign, Worker
+from medzoo.bench.results.outcome import Outcome
+from medzoo.bench.run import run_cell
+from medzoo.bench.suite import Suite, SuiteCell
+from medzoo.bench.suite_options import Places, cell_options
+from medzoo.errors import MedzooError, RunFolderError
+
+PAUSE = 1.0  # seconds between two looks at runs that other workers have
+
+
+class SuiteWorker:
+    """Computes the runs of a suite that no other worker has.
+
+    Args:
+        suite: the suite.
+        places: its folders.
+        cells: all runs of the plan.
+        campaign: its record.
+        plan: id of the plan.
+    """
+
+    def __init__(self, suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str) -> None:
+        self.suite, self.places, self.cells, self.campaign, self.plan = suite, places, cells, campaign, plan
+        self.outcomes: dict[SuiteCell, Outcome] = {}
+        self.failed: dict[SuiteCell, str] = {}
+
+    def work(self) -> None:
+        """Compute runs until each has an outcome or has failed, here or at another worker."""
+        left = list(self.cells)
+        with (
+            self.campaign.worker(self.plan) as worker,
+            progress.Steps(self.suite.name, len(self.cells), "run") as steps,
+        ):
+            while left:
+                before = len(left)
+                left = [cell for cell in left if not self._is_over(cell, worker, steps)]
+                if len(left) == before:
+                    time.sleep(PAUSE)
+
+    def _is_over(self, cell: SuiteCell, worker: Worker, steps: progress.Steps) -> bool:
+        """Compute a run; False if another worker has it now."""
+        folder = cell.folder.as_posix()
+        if (end := self.campaign.ended(self.plan).get(folder)) is not None:
+            if "reason" in end:
+                self.failed[cell] = end["reason"]
+            steps.update()
+            return True
+        try:
+            with self.campaign.claim(cell):
+                if folder not in self.campaign.ended(self.plan):  # it may have ended before the claim
+                    self._run(cell, worker, steps)
+        except RunFolderError as error:
+            if error.code != "lock-held":
+                raise
+            return False
+        steps.update()
+        return True
+
+    def _run(self, cell: SuiteCell, worker: Worker, steps: progress.Steps) -> None:
+        number = self.cells.index(cell) + 1
+        named, started = f"run {number} of {len(self.cells)}: {cell}", time.monotonic()
+        steps.postfix(str(cell))
+        worker.note("begin", run=cell.folder.as_posix(), name=str(cell))
+        status, cached = "failed", False
+        try:
+            with progress.brief(named):
+                outcome = run_cell(cell_options(self.suite, cell, self.places), cell.mode, stored_is_enough=True)
+            self.outcomes[cell], status, cached = outcome, str(outcome.result["status"]), outcome.cached
+            summary = f"{outcome.result['metric']} {outcome.worded}{' (in the store)' * outcome.cached}"
+            outcome.raise_if_diverged()
+        except MedzooError as error:
+            if isinstance(error, RunFolderError) and error.code == "lock-held":
+                worker.note("left", run=cell.folder.as_posix())
+                raise  # another command computes it
+            summary = self.failed[cell] = f"{type(error).__name__}: {error}"
+        seconds = time.monotonic() - started
+        facts = {"reason": summary} if cell in self.failed else {}
+        worker.note("end", run=cell.folder.as_posix(), status=status, seconds=round(seconds, 2), cached=cached, **facts)
+        steps.line(f"{named}: {summary}, {progress.duration(seconds)}{steps.ends()}")
