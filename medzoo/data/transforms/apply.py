@@ -26,7 +26,7 @@ from medzoo.data.transforms.resample import (
     nearest_positions,
     resize_taps,
 )
-from medzoo.data.transforms.tones import adjust_tones, constants, luminance, sharpened
+from medzoo.data.transforms.tones import adjust_tones, constants, luminance, sharpened, solarized
 
 __all__ = [
     "CROP_TRIES",
@@ -186,6 +186,8 @@ def view(
     if len(drawn.blurred):
         taps = blur_taps(drawn.sigma, size, blur_radius(size))
         batch[drawn.blurred] = apply_taps(batch[drawn.blurred], taps, taps, form)
+    if len(drawn.solarized):
+        batch[drawn.solarized] = solarized(batch[drawn.solarized])
     if len(drawn.sharpened):
         batch[drawn.sharpened] = sharpened(batch[drawn.sharpened], augmentation.sharpness)
     return batch

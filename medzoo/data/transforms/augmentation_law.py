@@ -36,9 +36,10 @@ class Augmentation:
         grid_limit: the five columns and the five rows of a grid get a width drawn from [1 - g, 1 + g] of their own.
         optical_limit: coefficient of a lens drawn from [-o, o].
         max_area: largest share of the area in a crop.
+        solarize: probability of a solarization: pixels at or above half of the range are inverted, 1 - x.
 
-    The order is: crop, flip, one map, tones, gamma, blur, sharpening. The map consists of rotation, shift, shear and zoom (pixels
-    from outside are black), and of the distortion (pixels from outside are reflected).
+    The order is: crop, flip, one map, tones, gamma, blur, solarization, sharpening. The map consists of rotation, shift, shear and
+    zoom (pixels from outside are black), and of the distortion (pixels from outside are reflected).
     """
 
     min_area: float = 1.0
@@ -67,6 +68,7 @@ class Augmentation:
     grid_limit: float = 0.3
     optical_limit: float = 0.5
     max_area: float = 1.0
+    solarize: float = 0.0
 
     @property
     def is_affine(self) -> bool:

@@ -17,9 +17,9 @@ from medzoo.data.transforms.resample import to_device
 
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
 _BOX = 2 * CROP_TRIES + 2
-_OTHERS = 18  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
+_OTHERS = 19  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
 # flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom, hue, gamma, sharpen,
-# distort
+# distort, solarize
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Draws:
         bent: positions of the images with another gamma.
         gamma: exponent of each of them.
         sharpened: positions of the sharpened images.
+        solarized: positions of the solarized images.
         distortion: of the distorted images; None if there are none.
     """
 
@@ -70,6 +71,7 @@ class Draws:
     bent: torch.Tensor
     gamma: torch.Tensor
     sharpened: torch.Tensor
+    solarized: torch.Tensor
     distortion: Distortion | None
 
 
@@ -101,7 +103,7 @@ def draw(
     drawn = uniform(stream, seed, epoch, indices, _BOX + _OTHERS)
     (
         flip, bright, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom, hue, gamma, sharpen,
-        distort,
+        distort, solarize,
     ) = drawn[:, _BOX:].T  # fmt: skip
     boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
     if augmentation.min_area < 1:
@@ -144,6 +146,7 @@ def draw(
         bent=to_device(bent, device),
         gamma=to_device(1 + augmentation.gamma * (2 * gamma[bent] - 1), device),
         sharpened=to_device(np.flatnonzero(sharpen < augmentation.sharpen), device),
+        solarized=to_device(np.flatnonzero(solarize < augmentation.solarize), device),
         distortion=draw_distortion(
             augmentation, distort, size, seed=seed, epoch=epoch, indices=indices, stream=stream, device=device
         ),

@@ -1,4 +1,4 @@
-"""Tones of images: brightness, contrast, saturation, hue, gamma and sharpness, with the conventions of torchvision."""
+"""Tones of images (brightness, contrast, saturation, hue, gamma, solarization, sharpness) with the conventions of torchvision."""
 
 from __future__ import annotations
 
@@ -58,6 +58,18 @@ def turn_hue(batch: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
         place = torch.remainder(start + sixths, 6)
         channels.append(value - chroma * torch.minimum(place, 4 - place).clamp(0, 1))
     return torch.stack(channels, 1)
+
+
+def solarized(batch: torch.Tensor) -> torch.Tensor:
+    """Invert the pixels at or above half of the range; for stored bytes, these are 128 and more, as in Pillow.
+
+    Args:
+        batch: (N, C, H, W) float in [0, 1].
+
+    >>> solarized(torch.tensor([0.0, 0.25, 0.5, 1.0])).tolist()
+    [0.0, 0.25, 0.5, 0.0]
+    """
+    return torch.where(batch >= 0.5, 1 - batch, batch)
 
 
 def sharpened(batch: torch.Tensor, factor: float) -> torch.Tensor:
