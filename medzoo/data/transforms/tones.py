@@ -37,6 +37,20 @@ def adjust_tones(batch: torch.Tensor, augmentation: Augmentation, drawn: Draws) 
     return batch
 
 
+def windowed(batch: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+    """Stretch a window of each image to [0, 1]; what is below or above it becomes 0 or 1.
+
+    Args:
+        batch: (N, C, H, W) float in [0, 1].
+        windows: (N, 2), lowest value and width.
+
+    >>> windowed(torch.tensor([0.1, 0.4, 0.5, 0.9]).view(1, 1, 1, 4), torch.tensor([[0.25, 0.5]])).flatten().tolist()
+    [0.0, 0.30000001192092896, 0.5, 1.0]
+    """
+    low, width = windows.unbind(1)
+    return ((batch - _each(low)) / _each(width)).clamp_(0, 1)
+
+
 def turn_hue(batch: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Change the hue; value and saturation of HSV stay. Grey pixels stay as they are.
 

@@ -10,7 +10,7 @@ from medzoo.training.options.fields import option
 SHARE = 0.8  # of the images; the others keep their colours
 
 
-def colour_jitter(strength: float, *, saturation: float = 1.0, **others: float) -> Augmentation:
+def colour_jitter(strength: float, *, saturation: float = 1.0, **others: Any) -> Augmentation:  # noqa: ANN401
     """An augmentation that changes the colours in four of five images.
 
     Args:
