@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from medzoo.data.files.downloads import no_downloads
 from medzoo.data.task_registry import load_task
-from medzoo.data.transforms.apply import InputConvention
+from medzoo.data.transforms.apply import InputConvention, whole_in_window
 from medzoo.errors import MedzooError, UsageError
 from medzoo.precision import checked, resolve
 from medzoo.progress import is_main_process, warn
 from medzoo.training import compute
+from medzoo.training.inputs.input_transform import convention_of, load_at_size
 from medzoo.training.objectives import method as find_method
 from medzoo.training.options.fields import check_values, options_in_use, worded
 from medzoo.training.options.names import slug, trained_name
 from medzoo.training.pretrain_options import CHANGE_WEIGHTS, NOT_FROM_CHECKPOINT, NOT_FROM_RANDOM, PretrainOptions
+from medzoo.training.pretrain_run.ct_windows import in_ct_windows
 from medzoo.training.pretrain_run.images import TrainingImages, open_images
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.run_state.tracker import Tracker
@@ -109,8 +112,6 @@ class _PretrainJob:
     """One pre-training: its base model, its resolved options, and its output."""
 
     def __init__(self, options: PretrainOptions, module: Objective, chosen: Any, images: TrainingImages) -> None:  # noqa: ANN401
-        from medzoo.training.inputs.input_transform import load_at_size
-
         self.options, self.module, self.chosen, self.images = options, module, chosen, images
         given = {key: getattr(options, key) for key in DEFAULTS}
         self.settings = {key: DEFAULTS[key] if value is None else value for key, value in given.items()}
@@ -133,6 +134,7 @@ class _PretrainJob:
 
             recompute_layers(self.model)
         module.check(self.model, chosen, self.size, self._batch_size)
+        self.views = in_ct_windows(module.views(chosen), options, convention_of(self.model))
 
     @property
     def training(self) -> dict[str, Any]:
@@ -184,7 +186,6 @@ class _PretrainJob:
 
     def _input_note(self) -> list[str]:
         """The input convention, where it comes from a checkpoint and is not the usual one: images are prepared by it."""
-        from medzoo.training.inputs.input_transform import convention_of
 
         convention, given = convention_of(self.model), self.options.input_rule
         if self.options.architecture or (convention == InputConvention() and given in (None, convention.rule)):
@@ -207,7 +208,6 @@ class _PretrainJob:
             watched: the task that probes read, if there is one.
         """
         from medzoo.training.accelerator import make_accelerator
-        from medzoo.training.inputs.input_transform import convention_of
         from medzoo.training.layers.joint_batch_norm import joint_batch_norm
         from medzoo.training.loop import Loop
         from medzoo.training.optimization.plan import TrainingPlan
@@ -216,9 +216,9 @@ class _PretrainJob:
 
         options, settings = self.options, self.settings
         accelerator = make_accelerator(settings["precision"], options.device)
-        views, convention = self.module.views(self.chosen), convention_of(self.model)
+        convention = convention_of(self.model)
         batches = self.images.batches(
-            views, convention, accelerator, run, size=self.size, batch_size=settings["batch_size"]
+            self.views, convention, accelerator, run, size=self.size, batch_size=settings["batch_size"]
         )
         plan = TrainingPlan(
             epochs=settings["epochs"],
@@ -257,15 +257,16 @@ class _PretrainJob:
             return None
         from medzoo.data.decode_cache.device import place
         from medzoo.training.inputs.batches import evaluate_rows
-        from medzoo.training.inputs.input_transform import convention_of
 
         rows = place(validation, accelerator.device, self.options.data_on_device)
+        whole = partial(whole_in_window, size=self.size, augmentation=self.views[0].augmentation)
 
         def accuracy() -> tuple[float, None]:
             self.model.eval()
             with accelerator.autocast():
-                convention = convention_of(self.model)
-                logits = evaluate_rows(self.model, rows, convention, size=self.size, device=accelerator.device)
+                logits = evaluate_rows(
+                    self.model, rows, convention_of(self.model), size=self.size, device=accelerator.device, view=whole
+                )
             return float((logits.argmax(1) == rows.labels).mean()), None
 
         return accuracy

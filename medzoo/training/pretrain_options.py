@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from medzoo.data.images.ct_windows import parse_windows
 from medzoo.data.task_registry import task_info
 from medzoo.errors import UsageError
 from medzoo.training.objectives import list_methods
@@ -37,7 +38,7 @@ NOT_FROM_RANDOM = {
 # Options that can change the weights, except the seed, the data and those with a default of the recipe's own.
 CHANGE_WEIGHTS = (
     "method", "optimizer", "weight_decay", "warmup_epochs", "gradient_clip", "final_weight_decay", "final_learning_rate",
-    "stored_size", "gram_weight", "gram_start", "input_rule", "recompute",
+    "stored_size", "gram_weight", "gram_start", "input_rule", "recompute", "ct_windows", "ct_window_jitter",
 )  # fmt: skip
 NOT_FROM_CHECKPOINT = {"architecture": "the checkpoint has one; recipes/pretrain.py starts from random weights"}
 
@@ -111,6 +112,22 @@ class PretrainOptions(SharedOptions, TrainerOptions):
         shown="unit; that of the checkpoint, if there is one",
         unused=None,
     )
+    ct_windows: str | None = option(
+        "for CT in HU: windows of which one is drawn for each view, for example lung,mediastinum,bone or -160:240; measurements of "
+        "the features use the first one",
+        section=DATA,
+        metavar="NAMES",
+        unused=None,
+    )
+    ct_window_jitter: float | None = option(
+        "with --ct-windows: share by which the width of a window changes at random; its middle moves by half of it",
+        section=DATA,
+        metavar="SHARE",
+        least=0,
+        most=0.9,
+        shown="0.2",
+        unused=None,
+    )
     watch: str | None = option(
         "task whose kNN and linear probes are logged while the network trains (their macro AUROC on its validation split)",
         section=OUTPUT,
@@ -171,6 +188,10 @@ class PretrainOptions(SharedOptions, TrainerOptions):
             raise UsageError("--watch-root without --watch has no effect.", code="watch-root-without-watch")
         if self.gram_start and not self.gram_weight:
             raise UsageError("--gram-start without --gram-weight has no effect.", code="gram-start-without-weight")
+        if self.ct_windows is not None:
+            parse_windows(self.ct_windows)
+        elif self.ct_window_jitter is not None:
+            raise UsageError("--ct-window-jitter without --ct-windows has no effect.", code="jitter-without-ct-windows")
         if self.architecture and self.gram_weight:
             raise UsageError(
                 "--gram-weight keeps a network near the checkpoint that it continues from, and this training starts from "

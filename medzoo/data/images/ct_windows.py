@@ -137,6 +137,28 @@ def window_text(window: WindowChoice) -> str:
     return window if isinstance(window, str) else "{:.12g}:{:.12g}".format(*window)
 
 
+def parse_windows(text: str) -> tuple[Window, ...]:
+    """Parse several windows of HU, with commas between them.
+
+    Args:
+        text: names and LOW:HIGH, as in "lung,mediastinum,-500:1300".
+
+    Raises:
+        UsageError: for anything else, and for a window outside of the scale of CT.
+
+    >>> parse_windows("lung,-160:240")
+    ((-1350.0, 150.0), (-160.0, 240.0))
+    """
+    windows = tuple(limits_of(parse_window(part.strip())) for part in text.split(","))
+    for low, high in windows:
+        if high <= HU_SCALE[0] or low >= HU_SCALE[1]:
+            raise UsageError(
+                f"The window {low:g}:{high:g} is outside of the scale of CT, {HU_SCALE[0]:g} to {HU_SCALE[1]:g} HU.",
+                code="ct-window-outside-scale",
+            )
+    return windows
+
+
 def parse_window(text: str) -> WindowChoice:
     """Parse a window as users type it: a name, two numbers with a colon between them, or a rule.
 

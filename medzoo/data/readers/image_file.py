@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -25,6 +27,12 @@ class FileReader:
 
     def __init__(self, root: Path, window: WindowChoice | None = None) -> None:
         self.root, self.window = root, window
+
+    def with_window(self, window: WindowChoice) -> Self:
+        """The same images in another window."""
+        other = copy.copy(self)
+        other.window = window
+        return other
 
     def read(self, key: str) -> Pixels:
         """The image of a key."""

@@ -39,6 +39,10 @@ class ParquetReader:
         self._groups: OrderedDict[tuple[str, int], tuple[pa.Array, ...]] = OrderedDict()
         self._paths: dict[str, str] = {}
 
+    def with_window(self, window: WindowChoice) -> ParquetReader:
+        """The same images in another window."""
+        return ParquetReader(self.root, self.column, window)
+
     def read(self, key: str) -> Pixels:
         """The image of a key."""
         cell, where = self._content(key)

@@ -7,7 +7,7 @@ test set never changes. Each patient has three images, which share the anatomy a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from medzoo.errors import UsageError
 from medzoo.store import sha256_of
 
 if TYPE_CHECKING:
-    from medzoo.data.images.read import Window
+    from medzoo.data.images.read import Window, WindowChoice
 
 CHOICES = {
     "n": Choice(int),
@@ -145,6 +145,11 @@ class PhantomReader:
     name: str
     image_size: int
     data_seed: int
+    _window: WindowChoice | None = None  # private, because public attributes are part of the keys of decoded images
+
+    def with_window(self, window: WindowChoice) -> PhantomReader:
+        """The same drawings in another window; only CT is in HU."""
+        return replace(self, _window=window)
 
     @property
     def _stream(self) -> str:
@@ -179,11 +184,11 @@ class PhantomReader:
     def read(self, key: str) -> Pixels:
         """The drawn image; CT in Hounsfield units and windowed."""
         array, _ = self._draw(key)
-        window = TASKS[self.name].window
-        if window is not None:
+        usual = TASKS[self.name].window
+        if usual is not None:
             spacing = (FIELD_MM / self.image_size,) * 2 if self.name in _DRAWN else None
             pixels = Pixels(array, (float(medical.CT_RANGE[0]), float(medical.CT_RANGE[1])), "HU", spacing)
-            return apply_window(pixels, window)
+            return apply_window(pixels, usual if self._window is None else self._window)
         return Pixels(array, (0.0, 255.0), "rgb" if array.ndim == 3 else "grey")
 
     def read_mask(self, key: str) -> np.ndarray:

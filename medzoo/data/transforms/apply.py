@@ -26,7 +26,7 @@ from medzoo.data.transforms.resample import (
     nearest_positions,
     resize_taps,
 )
-from medzoo.data.transforms.tones import adjust_tones, constants, luminance, sharpened
+from medzoo.data.transforms.tones import adjust_tones, constants, luminance, sharpened, solarized, windowed
 
 __all__ = [
     "CROP_TRIES",
@@ -39,6 +39,7 @@ __all__ = [
     "view",
     "view_of_masks",
     "whole",
+    "whole_in_window",
     "whole_masks",
 ]
 
@@ -182,10 +183,14 @@ def view(
         columns = columns.flipped(drawn.flip)
     batch = apply_taps(batch, resize_taps(drawn.top, drawn.height, height, size), columns, form)
     batch = _moved(batch, augmentation, drawn)
+    if len(drawn.windows):
+        batch = windowed(batch, drawn.windows)
     batch = adjust_tones(batch, augmentation, drawn)
     if len(drawn.blurred):
         taps = blur_taps(drawn.sigma, size, blur_radius(size))
         batch[drawn.blurred] = apply_taps(batch[drawn.blurred], taps, taps, form)
+    if len(drawn.solarized):
+        batch[drawn.solarized] = solarized(batch[drawn.solarized])
     if len(drawn.sharpened):
         batch[drawn.sharpened] = sharpened(batch[drawn.sharpened], augmentation.sharpness)
     return batch
@@ -227,6 +232,21 @@ def whole(batch: torch.Tensor, size: int, form: Form | None = None) -> torch.Ten
     zero = torch.zeros(len(batch), device=batch.device)
     rows, columns = (resize_taps(zero, zero + side, side, size) for side in (height, width))
     return apply_taps(batch, rows, columns, form or _default_form(batch.device))
+
+
+def whole_in_window(batch: torch.Tensor, size: int, augmentation: Augmentation) -> torch.Tensor:
+    """The whole image as `whole` gives it, in the first window of an augmentation that has windows, without jitter.
+
+    Args:
+        batch: (N, C, H, W) float in [0, 1].
+        size: side of the result, pixels.
+        augmentation: of the training.
+    """
+    batch = whole(batch, size)
+    if not augmentation.windows:
+        return batch
+    low, high = augmentation.windows[0]
+    return ((batch - low) / (high - low)).clamp_(0, 1)
 
 
 def whole_masks(masks: torch.Tensor, size: int) -> torch.Tensor:

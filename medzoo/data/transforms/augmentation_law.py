@@ -36,9 +36,14 @@ class Augmentation:
         grid_limit: the five columns and the five rows of a grid get a width drawn from [1 - g, 1 + g] of their own.
         optical_limit: coefficient of a lens drawn from [-o, o].
         max_area: largest share of the area in a crop.
+        solarize: probability of a solarization: pixels at or above half of the range are inverted, 1 - x.
+        windows: (low, high) of each window, as positions in the image's range; one of them is drawn for each view, and what is
+            below or above it becomes 0 or 1. None leaves the range as it is.
+        window_jitter: the width of a window changes by a factor drawn from [1 - j, 1 + j], and its middle moves by a share of the
+            width drawn from [-j/2, j/2].
 
-    The order is: crop, flip, one map, tones, gamma, blur, sharpening. The map consists of rotation, shift, shear and zoom (pixels
-    from outside are black), and of the distortion (pixels from outside are reflected).
+    The order is: crop, flip, one map, window, tones, gamma, blur, solarization, sharpening. The map consists of rotation, shift,
+    shear and zoom (pixels from outside are black), and of the distortion (pixels from outside are reflected).
     """
 
     min_area: float = 1.0
@@ -67,6 +72,9 @@ class Augmentation:
     grid_limit: float = 0.3
     optical_limit: float = 0.5
     max_area: float = 1.0
+    solarize: float = 0.0
+    windows: tuple[tuple[float, float], ...] = ()
+    window_jitter: float = 0.0
 
     @property
     def is_affine(self) -> bool:

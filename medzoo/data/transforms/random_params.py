@@ -17,9 +17,9 @@ from medzoo.data.transforms.resample import to_device
 
 CROP_TRIES = 10  # as torchvision's RandomResizedCrop
 _BOX = 2 * CROP_TRIES + 2
-_OTHERS = 18  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
+_OTHERS = 22  # of these, in this order; append new ones at the end, so that the earlier ones keep their numbers:
 # flip, brightness, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom, hue, gamma, sharpen,
-# distort
+# distort, solarize, window, window's middle, window's width
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Draws:
         bent: positions of the images with another gamma.
         gamma: exponent of each of them.
         sharpened: positions of the sharpened images.
+        solarized: positions of the solarized images.
+        windows: (N, 2) lowest value and width of each image's window; (0, 2) without windows.
         distortion: of the distorted images; None if there are none.
     """
 
@@ -70,6 +72,8 @@ class Draws:
     bent: torch.Tensor
     gamma: torch.Tensor
     sharpened: torch.Tensor
+    solarized: torch.Tensor
+    windows: torch.Tensor
     distortion: Distortion | None
 
 
@@ -101,7 +105,7 @@ def draw(
     drawn = uniform(stream, seed, epoch, indices, _BOX + _OTHERS)
     (
         flip, bright, contrast, saturation, tone, grey, blur, sigma, angle, crop, right, down, shear, zoom, hue, gamma, sharpen,
-        distort,
+        distort, solarize, window, middle, widen,
     ) = drawn[:, _BOX:].T  # fmt: skip
     boxes = np.tile(np.array([0, 0, height, width]), (len(drawn), 1))
     if augmentation.min_area < 1:
@@ -144,10 +148,23 @@ def draw(
         bent=to_device(bent, device),
         gamma=to_device(1 + augmentation.gamma * (2 * gamma[bent] - 1), device),
         sharpened=to_device(np.flatnonzero(sharpen < augmentation.sharpen), device),
+        solarized=to_device(np.flatnonzero(solarize < augmentation.solarize), device),
+        windows=to_device(_windows(augmentation, window, middle, widen), device),
         distortion=draw_distortion(
             augmentation, distort, size, seed=seed, epoch=epoch, indices=indices, stream=stream, device=device
         ),
     )
+
+
+def _windows(augmentation: Augmentation, which: np.ndarray, middle: np.ndarray, widen: np.ndarray) -> np.ndarray:
+    """Lowest value and width of the window of each image, from uniform numbers (N,)."""
+    if not augmentation.windows:
+        return np.zeros((0, 2))
+    choices, jitter = np.array(augmentation.windows), augmentation.window_jitter
+    low, high = choices[(which * len(choices)).astype(int)].T
+    width = (high - low) * (1 + jitter * (2 * widen - 1))
+    centre = (low + high) / 2 + (high - low) * jitter / 2 * (2 * middle - 1)
+    return np.column_stack([centre - width / 2, width])
 
 
 def blur_radius(size: int) -> int:

@@ -1,4 +1,4 @@
-"""Tones of images: brightness, contrast, saturation, hue, gamma and sharpness, with the conventions of torchvision."""
+"""Tones of images (brightness, contrast, saturation, hue, gamma, solarization, sharpness) with the conventions of torchvision."""
 
 from __future__ import annotations
 
@@ -37,6 +37,20 @@ def adjust_tones(batch: torch.Tensor, augmentation: Augmentation, drawn: Draws) 
     return batch
 
 
+def windowed(batch: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+    """Stretch a window of each image to [0, 1]; what is below or above it becomes 0 or 1.
+
+    Args:
+        batch: (N, C, H, W) float in [0, 1].
+        windows: (N, 2), lowest value and width.
+
+    >>> windowed(torch.tensor([0.1, 0.4, 0.5, 0.9]).view(1, 1, 1, 4), torch.tensor([[0.25, 0.5]])).flatten().tolist()
+    [0.0, 0.30000001192092896, 0.5, 1.0]
+    """
+    low, width = windows.unbind(1)
+    return ((batch - _each(low)) / _each(width)).clamp_(0, 1)
+
+
 def turn_hue(batch: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Change the hue; value and saturation of HSV stay. Grey pixels stay as they are.
 
@@ -58,6 +72,18 @@ def turn_hue(batch: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
         place = torch.remainder(start + sixths, 6)
         channels.append(value - chroma * torch.minimum(place, 4 - place).clamp(0, 1))
     return torch.stack(channels, 1)
+
+
+def solarized(batch: torch.Tensor) -> torch.Tensor:
+    """Invert the pixels at or above half of the range; for stored bytes, these are 128 and more, as in Pillow.
+
+    Args:
+        batch: (N, C, H, W) float in [0, 1].
+
+    >>> solarized(torch.tensor([0.0, 0.25, 0.5, 1.0])).tolist()
+    [0.0, 0.25, 0.5, 0.0]
+    """
+    return torch.where(batch >= 0.5, 1 - batch, batch)
 
 
 def sharpened(batch: torch.Tensor, factor: float) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Barlow Twins: two views of an image give equal projections, and the values of a projection are independent of each other.
 
 Source: Zbontar et al. 2021, https://arxiv.org/abs/2103.03230. Statistics are those of the images of all processes, as on one device
-with the whole batch; hue and solarization do not change.
+with the whole batch.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import nn
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import hue_option, solarize_option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.paired_views import paired_views
@@ -35,13 +36,16 @@ class Options:
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
     tone: float = option("strength of brightness and contrast changes", 0.4, metavar="X", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
+    hue: float = hue_option(0.1)
+    solarize: float = solarize_option(0.2, "the second view")
 
 
 def views(options: Options) -> list[View]:
-    """Two views, of which the first is always blurred and the second seldom."""
+    """Two views, of which the first is always blurred and the second seldom; only the second may be solarized."""
     return paired_views(
-        min_area=options.min_area, flip=options.flip, tone=options.tone, grey=options.grey, blur=1.0, second_blur=0.1
-    )
+        min_area=options.min_area, flip=options.flip, tone=options.tone, grey=options.grey, blur=1.0, second_blur=0.1,
+        hue=options.hue, second_solarize=options.solarize,
+    )  # fmt: skip
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:

@@ -1,7 +1,7 @@
 """BYOL: the network predicts, from one view of an image, what a slow average of itself gives for the other view.
 
 Source: Grill et al. 2020, https://arxiv.org/abs/2006.07733. The loss is the mean of the two negative cosine similarities; the
-paper's is four times this, plus 4. Views are not solarized, and hue is not jittered.
+paper's is four times this, plus 4.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Options(PairedViewOptions):
 
 
 def views(options: Options) -> list[View]:
-    """The paper's two views, which differ in the blur."""
+    """The paper's two views, which differ in blur and solarization."""
     return options.views()
 
 

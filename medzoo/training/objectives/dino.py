@@ -1,7 +1,6 @@
 """DINO: a student learns the prototypes that a teacher, its moving average, gives to large views of the image.
 
-Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294. The temperature of the teacher rises in each step, not once per epoch;
-hue and solarization do not change.
+Source: Caron et al. 2021, https://arxiv.org/abs/2104.14294. The temperature of the teacher rises in each step, not once per epoch.
 """
 
 from __future__ import annotations

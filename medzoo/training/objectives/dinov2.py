@@ -2,7 +2,7 @@
 
 Source: Oquab et al. 2023, https://arxiv.org/abs/2304.07193, with centering instead of Sinkhorn-Knopp. The spread (KoLeo) is over
 the images of all processes; the paper computes it in each process. An image is masked with a probability, not exactly half of a
-batch. The temperature of the teacher rises in each step; hue and solarization do not change.
+batch. The temperature of the teacher rises in each step.
 """
 
 from __future__ import annotations

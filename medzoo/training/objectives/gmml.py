@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import colour_jitter
 from medzoo.training.pretraining.masking.corruption import Reconstruction
 from medzoo.training.pretraining.masking.mask_tokens import keep_unused_layers
 from medzoo.training.pretraining.requirements import needs_masked_patches, needs_ordered_shares, plain_vit
@@ -37,16 +37,7 @@ class Options:
 
 def views(options: Options) -> list[View]:
     """One view; the corruption does the rest."""
-    strength = options.tone
-    law = Augmentation(
-        min_area=options.min_area,
-        flip=options.flip,
-        brightness=strength,
-        contrast=strength,
-        saturation=strength,
-        tone=0.8,
-    )
-    return [View(law)]
+    return [View(colour_jitter(options.tone, min_area=options.min_area, flip=options.flip))]
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:

@@ -1,12 +1,13 @@
 """LeJEPA: all views of an image are close to the mean of its large views, and projections of a batch have a normal distribution.
 
 Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544. It has no teacher. The distribution is that of all
-processes; hue and solarization do not change.
+processes. Views are blurred as in DINO: the first large view always, the second seldom, and small views in half of the cases; the
+authors (https://github.com/rbalestr-lab/lejepa) blur every view with probability 0.5.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.optimization.micro_batches import seed_noise
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import solarize_option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
@@ -48,6 +50,7 @@ class Options(SmallViewOptions):
     )
     hidden: int = option("width of the hidden layers of the projection head", 2048, metavar="N", least=1, most=65_536)
     projection: int = option("output width of the projection head", 64, metavar="N", least=1, most=65_536)
+    solarize: float = solarize_option(0.2, "each view")
     small_views: int = option("number of small views", 6, metavar="N", least=1, most=64)
     small_side: float = option(
         "side of a small view as a share of --size (98 of 224 px)", 0.4375, metavar="SHARE", above=0, most=1
@@ -57,8 +60,8 @@ class Options(SmallViewOptions):
 
 
 def views(options: Options) -> list[View]:
-    """Two large views and the small ones."""
-    return options.views()
+    """Two large views and the small ones; each of them may be solarized."""
+    return [replace(one, augmentation=replace(one.augmentation, solarize=options.solarize)) for one in options.views()]
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:

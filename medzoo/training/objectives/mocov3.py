@@ -1,7 +1,7 @@
 """MoCo v3: a contrastive loss whose positives and negatives come from a slow average of the network.
 
 Source: Chen et al. 2021, https://arxiv.org/abs/2104.02057. The negatives are all other images of the batch, over all processes.
-The last BatchNorm of each head has a scale and a shift. Views are not solarized, and hue is not jittered.
+The last BatchNorm of each head has a scale and a shift.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Options(PairedViewOptions):
 
 
 def views(options: Options) -> list[View]:
-    """The views of BYOL, which differ in the blur."""
+    """The views of BYOL, which differ in blur and solarization."""
     return options.views()
 
 

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import colour_jitter
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images
@@ -62,15 +62,11 @@ class Options:
 
 def views(options: Options) -> list[View]:
     """The paper's views; brightness, contrast and saturation change in four of five images."""
-    strength = options.tone
-    augmentation = Augmentation(
+    augmentation = colour_jitter(
+        options.tone,
+        hue=options.hue,
         min_area=options.min_area,
         flip=options.flip,
-        brightness=strength,
-        contrast=strength,
-        saturation=strength,
-        hue=options.hue,
-        tone=0.8,
         grey=options.grey,
         blur=options.blur,
     )

@@ -16,6 +16,7 @@ from torch import nn
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import hue_option, solarize_option
 from medzoo.training.pretraining.distillation import scalars
 from medzoo.training.pretraining.info_nce import info_nce
 from medzoo.training.pretraining.masking.corruption import Reconstruction
@@ -43,11 +44,13 @@ class Options(PairedViewOptions):
     decoder_hidden: int = option("hidden width of the decoder", 2048, metavar="N", least=1, most=65_536)
     hidden: int = option("hidden width of the projection head", 4096, metavar="N", least=1, most=65_536)
     projection: int = option("output width of the projection head", 256, metavar="N", least=1, most=65_536)
+    hue: float = hue_option(0.0)
+    solarize: float = solarize_option(0.0, "the second view")
     min_area: float = option("smallest share of the image in a view", 0.25, metavar="SHARE", above=0, most=1)
 
 
 def views(options: Options) -> list[View]:
-    """The views of BYOL, which differ in the blur."""
+    """The views of BYOL, which differ in blur and, if asked for, solarization."""
     return options.views()
 
 

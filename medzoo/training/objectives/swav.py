@@ -1,7 +1,7 @@
 """SwAV: views of an image predict each other's cluster; the clusters share the images of a batch equally.
 
-Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882. Codes are computed from the rows of all processes. Small views keep a
-share of the image from `small_min_area` to 1, where the paper has 0.05 to 0.14. Hue is not jittered.
+Source: Caron et al. 2020, https://arxiv.org/abs/2006.09882. Codes are computed from the rows of all processes. Colours
+change half as much as in the authors' code, which has tone 0.8 and hue 0.2.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.errors import UsageError
 from medzoo.training.distributed import gathered, processes
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import colour_jitter, hue_option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
@@ -60,17 +60,16 @@ class Options:
     tone: float = option("strength of brightness, contrast and saturation changes", 0.4, metavar="X", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
     blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
+    hue: float = hue_option(0.1)
 
 
 def views(options: Options) -> list[View]:
     """Two large views, then the small ones."""
-    large = Augmentation(
+    large = colour_jitter(
+        options.tone,
+        hue=options.hue,
         min_area=options.min_area,
         flip=options.flip,
-        brightness=options.tone,
-        contrast=options.tone,
-        saturation=options.tone,
-        tone=0.8,
         grey=options.grey,
         blur=options.blur,
     )

@@ -1,7 +1,6 @@
 """VICReg: two views give equal projections; each value varies over the batch, and different values are not correlated.
 
-Source: Bardes et al. 2022, https://arxiv.org/abs/2105.04906. Variances and covariances are those of the images of all processes;
-hue and solarization do not change.
+Source: Bardes et al. 2022, https://arxiv.org/abs/2105.04906. Variances and covariances are those of the images of all processes.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from torch import nn
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import hue_option, solarize_option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.paired_views import paired_views
@@ -40,13 +40,15 @@ class Options:
     tone: float = option("strength of brightness and contrast changes", 0.4, metavar="X", least=0, most=1)
     blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
+    hue: float = hue_option(0.1)
+    solarize: float = solarize_option(0.1, "each view")
 
 
 def views(options: Options) -> list[View]:
     """Two views with the same random changes."""
     return paired_views(
         min_area=options.min_area, flip=options.flip, tone=options.tone, grey=options.grey, blur=options.blur,
-        second_blur=options.blur,
+        second_blur=options.blur, hue=options.hue, solarize=options.solarize, second_solarize=options.solarize,
     )  # fmt: skip
 
 

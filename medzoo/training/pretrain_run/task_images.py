@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.task import Task
+from medzoo.errors import UsageError
 from medzoo.training.options.shared import task_identity
+from medzoo.training.pretrain_run.ct_windows import for_ct_windows
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -29,6 +31,7 @@ class TaskImages:
     """
 
     def __init__(self, options: PretrainOptions, task: Task) -> None:
+        task = for_ct_windows(task, options)
         self.options, self.task = options, task
         self.name, self.kind, self.classes = task.name, task.kind, task.classes
         self.count = len(task.splits["train"])
@@ -83,6 +86,11 @@ class StreamedImages:
     """
 
     def __init__(self, options: PretrainOptions, task: StreamTask) -> None:
+        if options.ct_windows is not None:
+            raise UsageError(
+                "--ct-windows needs images in HU, but shards are streamed as images without a unit. Give the task itself.",
+                code="ct-windows-not-for-shards",
+            )
         self.options, self.task = options, task
         self.name, self.kind, self.classes, self.count = task.name, task.kind, task.classes, task.images
         self.notes: list[str] = []

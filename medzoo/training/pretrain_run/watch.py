@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
-from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, normalise, to_unit
+from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, normalise, to_unit, whole_in_window
 from medzoo.errors import UsageError
 from medzoo.training.inputs.batches import evaluate_rows, to_device
 from medzoo.training.pretrain_run.health import feature_spread, lidar, rank_me
@@ -53,7 +53,7 @@ class Watch:
         network: the backbone that is trained.
         sample: gives some training images; called before the first measurement, in the main process only.
         convention: of its input.
-        augmentation: of the first view, for LiDAR.
+        augmentation: of the first view, for LiDAR; the other values are of whole images, in its first CT window if it has some.
         size: side of the input, pixels.
         seed: of the run.
         every: epochs between two measurements.
@@ -94,7 +94,8 @@ class Watch:
             return {}
         self.network.eval()
         self.device = next(self.network.parameters()).device
-        features = np.concatenate([self._features(rows) for rows in self.sample])
+        whole = partial(whole_in_window, size=self.size, augmentation=self.augmentation)
+        features = np.concatenate([self._features(rows, whole) for rows in self.sample])
         values = {
             "feature_spread": feature_spread(features),
             "rank_me": rank_me(features),
@@ -110,8 +111,8 @@ class Watch:
             outputs = self.network.forward_head(self.network.forward_features(images), pre_logits=True)
         return outputs
 
-    def _features(self, rows: Decoded) -> np.ndarray:
-        return evaluate_rows(self._pooled, rows, self.convention, size=self.size, device=self.device)
+    def _features(self, rows: Decoded, view: Callable[[torch.Tensor], torch.Tensor] | None = None) -> np.ndarray:
+        return evaluate_rows(self._pooled, rows, self.convention, size=self.size, device=self.device, view=view)
 
     def _views(self) -> np.ndarray:
         """(images, views, D): features of random views of some images."""

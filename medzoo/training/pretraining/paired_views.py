@@ -1,12 +1,12 @@
-"""The two views of an image that BYOL introduced: the same changes, and a blur that is frequent in one of them only."""
+"""The two views of an image that BYOL introduced: one is blurred more often, the other may be solarized; all else is alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import colour_jitter, hue_option, solarize_option
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,28 @@ class PairedViewOptions:
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
     blur: float = option("probability of a Gaussian blur of the first view", 1.0, metavar="P", least=0, most=1)
     second_blur: float = option("probability of a Gaussian blur of the second view", 0.1, metavar="P", least=0, most=1)
+    hue: float = hue_option(0.1)
+    solarize: float = solarize_option(0.2, "the second view")
 
     def views(self) -> list[View]:
         """The two views."""
         return paired_views(
             min_area=self.min_area, flip=self.flip, tone=self.tone, grey=self.grey, blur=self.blur,
-            second_blur=self.second_blur,
+            second_blur=self.second_blur, hue=self.hue, second_solarize=self.solarize,
         )  # fmt: skip
 
 
 def paired_views(
-    *, min_area: float, flip: float, tone: float, grey: float, blur: float, second_blur: float
+    *,
+    min_area: float,
+    flip: float,
+    tone: float,
+    grey: float,
+    blur: float,
+    second_blur: float,
+    hue: float,
+    second_solarize: float,
+    solarize: float = 0.0,
 ) -> list[View]:
     """A view with much blur and one with little. Colours change in four of five images, saturation half as much as the rest.
 
@@ -44,18 +55,16 @@ def paired_views(
         grey: probability of a conversion to grey.
         blur: probability of a blur of the first view.
         second_blur: probability of a blur of the second view.
+        hue: largest turn of the hue.
+        second_solarize: probability of a solarization of the second view.
+        solarize: probability of a solarization of the first view.
 
-    >>> [one.augmentation.blur for one in paired_views(min_area=1, flip=0, tone=0, grey=0, blur=1.0, second_blur=0.1)]
-    [1.0, 0.1]
+    >>> usual = {"min_area": 1, "flip": 0, "tone": 0, "grey": 0, "hue": 0.1}
+    >>> made = paired_views(**usual, blur=1.0, second_blur=0.1, second_solarize=0.2)
+    >>> [(one.augmentation.blur, one.augmentation.solarize) for one in made]
+    [(1.0, 0.0), (0.1, 0.2)]
     """
-    first = Augmentation(
-        min_area=min_area,
-        flip=flip,
-        brightness=tone,
-        contrast=tone,
-        saturation=tone / 2,
-        tone=0.8,
-        grey=grey,
-        blur=blur,
+    first = colour_jitter(
+        tone, saturation=0.5, hue=hue, min_area=min_area, flip=flip, grey=grey, blur=blur, solarize=solarize
     )
-    return [View(first), View(replace(first, blur=second_blur))]
+    return [View(first), View(replace(first, blur=second_blur, solarize=second_solarize))]

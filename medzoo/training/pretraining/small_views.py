@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
 from torch import nn
 
-from medzoo.data.transforms.apply import Augmentation
 from medzoo.errors import UsageError
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
+from medzoo.training.pretraining.colour_jitter import colour_jitter, hue_option, solarize_option
 
 LARGE_VIEWS = 2
 
@@ -30,17 +30,28 @@ class SmallViewOptions:
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
     tone: float = option("strength of brightness and contrast changes", 0.4, metavar="X", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
+    hue: float = hue_option(0.1)
+    solarize: float = solarize_option(0.2, "the second large view")
 
     def views(self) -> list[View]:
         """Two large views, then the small ones."""
         return crops(
             area=self.min_area, small_area=self.small_area, small_views=self.small_views, small_side=self.small_side,
-            flip=self.flip, tone=self.tone, grey=self.grey,
+            flip=self.flip, tone=self.tone, grey=self.grey, hue=self.hue, solarize=self.solarize,
         )  # fmt: skip
 
 
 def crops(
-    *, area: float, small_area: float, small_views: int, small_side: float, flip: float, tone: float, grey: float
+    *,
+    area: float,
+    small_area: float,
+    small_views: int,
+    small_side: float,
+    flip: float,
+    tone: float,
+    grey: float,
+    hue: float,
+    solarize: float,
 ) -> list[View]:
     """The views of DINO: two large ones, of which the first is always blurred, and small ones.
 
@@ -52,20 +63,23 @@ def crops(
         flip: probability of a left-right flip.
         tone: strength of brightness and contrast changes, and twice that of saturation.
         grey: probability of a conversion to grey.
+        hue: largest turn of the hue.
+        solarize: probability of a solarization of the second large view.
 
-    Source: https://arxiv.org/abs/2104.14294, its appendix; without hue and solarization.
+    Source: https://arxiv.org/abs/2104.14294, its appendix.
 
-    >>> made = crops(area=0.4, small_area=0.4, small_views=8, small_side=0.43, flip=0.5, tone=0.4, grey=0.2)
+    >>> made = SmallViewOptions().views()
     >>> len(made), made[0].side(224), made[-1].side(224)
     (10, 224, 96)
+    >>> [one.augmentation.solarize for one in made[:3]]
+    [0.0, 0.2, 0.0]
     """
 
-    def view(least: float, most: float, blur: float, share: float = 1.0) -> View:
-        strengths = {"brightness": tone, "contrast": tone, "saturation": tone / 2}
-        law = Augmentation(min_area=least, max_area=most, flip=flip, tone=0.8, grey=grey, blur=blur, **strengths)
-        return View(law, share)
-
-    return [view(area, 1.0, 1.0), view(area, 1.0, 0.1), *[view(0.05, small_area, 0.5, small_side)] * small_views]
+    large = colour_jitter(tone, saturation=0.5, hue=hue, min_area=area, flip=flip, grey=grey, blur=1.0)
+    small = replace(large, min_area=0.05, max_area=small_area, blur=0.5)
+    return [
+        View(large), View(replace(large, blur=0.1, solarize=solarize)), *[View(small, small_side)] * small_views,
+    ]  # fmt: skip
 
 
 def needs_small_views(method: str, backbone: nn.Module, side: int) -> None:

@@ -1,22 +1,23 @@
-"""Hue, gamma, grey and sharpness equal Pillow, torchvision and the standard library, and change as many images as told."""
+"""Hue, gamma, grey, solarization, sharpness equal Pillow, torchvision and the standard library, in as many images as told."""
 
 import colorsys
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms.v2 import functional as tv
 
 from medzoo.data.transforms.apply import Augmentation, augment, to_unit
 from medzoo.data.transforms.random_params import blur_radius, draw
-from medzoo.data.transforms.tones import sharpened, turn_hue
+from medzoo.data.transforms.tones import sharpened, solarized, turn_hue
 
 EVERYTHING = Augmentation(
     brightness=0.4, contrast=0.4, saturation=0.4, hue=0.3, tone=0.6, grey=0.2, gamma=0.5, gamma_chance=0.6, blur=0.5,
-    sharpen=0.6, sharpness=3.0,
+    sharpen=0.6, sharpness=3.0, solarize=0.4,
 )  # fmt: skip
 
 
@@ -61,6 +62,42 @@ def test_sharpness_equals_pillow_and_torchvision(shape, factor):
         assert np.abs(found[0].permute(1, 2, 0).numpy() * 255 - theirs).max() <= 0.5 * abs(1 - factor) + 1.001
 
 
+@pytest.mark.parametrize("colour", [True, False])
+def test_solarization_equals_pillow_and_torchvision_exactly(colour):
+    every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    given_ = np.concatenate([np.stack([every] * 3, -1) if colour else every, images(3, colour=colour)])
+    bytes_ = torch.from_numpy(given_ if colour else given_[..., None]).permute(0, 3, 1, 2)
+    found = (solarized(to_unit(given_, 255.0)) * 255).round().to(torch.uint8)
+    assert torch.equal(found, tv.solarize(bytes_, 128))
+    for image, made in zip(given_, found, strict=True):
+        theirs = np.asarray(ImageOps.solarize(Image.fromarray(image), 128))
+        assert np.array_equal(theirs, made.permute(1, 2, 0).numpy() if colour else made[0].numpy())
+
+
+def test_a_share_of_the_images_is_solarized_and_all_other_numbers_stay():
+    with_, without = (drawn(replace(EVERYTHING, solarize=share), 8000) for share in (0.2, 0.0))
+    assert abs(len(with_.solarized) / 8000 - 0.2) < 0.02 and len(without.solarized) == 0
+    assert len(drawn(Augmentation(solarize=1.0), 50).solarized) == 50
+    for one in fields(with_):
+        if one.name not in ("solarized", "distortion"):
+            assert torch.equal(getattr(with_, one.name), getattr(without, one.name)), one.name
+    marks = torch.zeros(4, 8000)
+    for mark, rows in zip(marks, (with_.solarized, with_.blurred, with_.sharpened, with_.hued), strict=True):
+        mark[rows] = 1
+    assert np.abs(np.corrcoef(marks.numpy())[0, 1:]).max() < 0.05, "chosen independently of the other changes"
+
+
+def test_numbers_from_before_solarization_stay():
+    """Written down before it existed: a new random number comes after all others."""
+    found = drawn(EVERYTHING, 6)
+    assert [found.blurred.tolist(), found.sharpened.tolist(), found.bent.tolist()] == [[4, 5], [0, 1, 2], [3, 4, 5]]
+    sums = [float(values.sum()) for values in (found.brightness, found.sigma, found.hue, found.gamma)]
+    assert drawn(Augmentation(distort=0.5), 12).distortion.rows.tolist() == [5, 2, 3, 4, 6, 7, 1, 8]
+    assert sums == pytest.approx(
+        [6.382469509914517, 0.3151451929472387, -0.30094391726888714, 3.0550299799069762], rel=1e-14
+    )
+
+
 def test_grey_equals_pillow():
     given_ = images(3)
     for ours, image in zip(seen(Augmentation(grey=1.0), to_unit(given_, 255.0)), given_, strict=True):
@@ -79,7 +116,7 @@ def test_everything_equals_torchvision_in_this_order(colour):
     )
     sigmas = dict(zip(found.blurred.tolist(), found.sigma.tolist(), strict=True))
     kernel = [2 * blur_radius(16) + 1] * 2
-    assert all(5 < len(each) < 35 for each in (turns, exponents, sigmas, found.sharpened))
+    assert all(5 < len(each) < 35 for each in (turns, exponents, sigmas, found.sharpened, found.solarized))
     for row, (image, ours) in enumerate(zip(unit, seen(EVERYTHING, unit.clone()), strict=True)):
         image = tv.adjust_brightness(image, float(found.brightness[row]))
         image = tv.adjust_contrast(image, float(found.contrast[row]))
@@ -89,6 +126,8 @@ def test_everything_equals_torchvision_in_this_order(colour):
         image = tv.adjust_gamma(image, exponents.get(row, 1.0))
         if row in sigmas:
             image = tv.gaussian_blur(image, kernel, [sigmas[row]] * 2)
+        if row in found.solarized.tolist():
+            image = tv.solarize(image, 0.5)
         if row in found.sharpened.tolist():
             image = tv.adjust_sharpness(image, 3.0)
         assert (image - ours).abs().max() < 1e-3

@@ -42,6 +42,7 @@ def test_views_are_the_papers():
     assert (first.min_area, first.flip, first.tone, first.grey) == (0.08, 0.5, 0.8, 0.2)
     assert (first.brightness, first.contrast, first.saturation) == (0.4, 0.4, 0.2)
     assert (first.blur, second.blur) == (1.0, 0.1)
+    assert (first.solarize, second.solarize, first.hue, second.hue) == (0.0, 0.2, 0.1, 0.1)
 
 
 def test_what_it_cannot_train_is_refused():

@@ -31,13 +31,15 @@ def test_the_teacher_is_the_average_of_backbone_and_projection(tmp_path, tiny_ne
     check_teacher(loop, student, {0: 0.996, 4: float(middle), 11: 1.0})
 
 
-def test_the_views_differ_in_the_blur():
-    options = byol.Options(blur=0.9, second_blur=0.2, min_area=0.3, tone=0.2, grey=0.1, flip=0.4)
+def test_the_views_differ_in_blur_and_solarization():
+    options = byol.Options(
+        blur=0.9, second_blur=0.2, min_area=0.3, tone=0.2, grey=0.1, flip=0.4, hue=0.05, solarize=0.3
+    )
     one, two = (view.augmentation for view in byol.views(options))
-    assert (one.blur, two.blur) == (0.9, 0.2)
+    assert (one.blur, two.blur) == (0.9, 0.2) and (one.solarize, two.solarize) == (0.0, 0.3)
     for law in (one, two):
         assert (law.min_area, law.flip, law.grey, law.tone) == (0.3, 0.4, 0.1, 0.8)
-        assert (law.brightness, law.contrast, law.saturation) == (0.2, 0.2, 0.1)
+        assert (law.brightness, law.contrast, law.saturation, law.hue) == (0.2, 0.2, 0.1, 0.05)
 
 
 def test_a_collapse_is_seen_in_the_log(tiny_net):

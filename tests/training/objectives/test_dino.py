@@ -206,6 +206,8 @@ def test_views_and_defaults_are_the_papers():
     views = dino.views(dino.Options())
     areas = [(one.augmentation.min_area, one.augmentation.max_area) for one in views]
     assert areas == [(0.4, 1.0)] * 2 + [(0.05, 0.4)] * 8 and [one.side(224) for one in views] == [224] * 2 + [96] * 8
+    assert [one.augmentation.solarize for one in views] == [0.0, 0.2] + [0.0] * 8
+    assert {one.augmentation.hue for one in views} == {0.1}
     options = dino.Options()
     assert (options.momentum, options.temperature, options.prototypes, options.keep) == (0.996, 0.1, 65_536, "teacher")
 

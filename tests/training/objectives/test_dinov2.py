@@ -173,6 +173,8 @@ def test_views_are_the_papers_but_for_the_side_of_the_small_ones():
     views = dinov2.views(dinov2.Options())
     areas = [(one.augmentation.min_area, one.augmentation.max_area) for one in views]
     assert areas == [(0.32, 1.0)] * 2 + [(0.05, 0.32)] * 8 and [one.side(224) for one in views] == [224] * 2 + [112] * 8
+    assert [one.augmentation.solarize for one in views] == [0.0, 0.2] + [0.0] * 8
+    assert {one.augmentation.hue for one in views} == {0.1}
 
 
 def test_what_it_cannot_train_is_refused():

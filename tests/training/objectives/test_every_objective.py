@@ -12,6 +12,7 @@ from medzoo.errors import UnknownNameError
 from medzoo.training.objectives import list_methods, method, simclr
 from medzoo.training.objectives.simclr import nt_xent
 from medzoo.training.objectives.supervised import Objective, Options
+from medzoo.training.options.fields import options_in_use
 
 
 @pytest.mark.parametrize("name", list_methods())
@@ -76,6 +77,20 @@ def test_supervised_loss_by_hand(smoothing):
     target = torch.nn.functional.one_hot(torch.tensor([0, 1]), 3) * (1 - smoothing) + smoothing / 3
     assert torch.allclose(values["loss"], -(target * logits.log_softmax(1)).sum(1).mean())
     assert values["accuracy"] == 0.5
+
+
+LATER = {"byol", "mocov3", "barlowtwins", "vicreg", "dino", "dinov2", "lejepa", "swav", "sit"}
+
+
+def test_runs_without_hue_and_solarization_are_those_from_before_these_options():
+    for name in LATER:
+        options = method(name).Options
+        plain = options(**{key: 0.0 for key in ("hue", "solarize") if hasattr(options, key)})
+        assert not {"hue", "solarize"} & set(options_in_use(plain))
+        assert {view.augmentation.hue + view.augmentation.solarize for view in method(name).views(plain)} == {0.0}
+        assert set(options_in_use(options())) - set(options_in_use(plain)) <= {"hue", "solarize"}
+    assert {"hue", "solarize"} <= set(options_in_use(method("byol").Options()))
+    assert {view.augmentation.solarize for view in method("sit").views(method("sit").Options())} == {0.0}
 
 
 def test_views_of_the_methods():

@@ -76,9 +76,10 @@ def test_the_projection_head_has_the_chosen_layers(tiny_net):
             assert kinds.count(nn.ReLU) == count - 1 and kinds[-1] is nn.BatchNorm1d
 
 
-def test_the_views_differ_in_the_blur():
+def test_the_views_are_the_papers():
     one, two = (view.augmentation for view in mocov3.views(mocov3.Options()))
     assert (one.blur, two.blur, one.min_area, one.saturation) == (1.0, 0.1, 0.08, 0.2)
+    assert (one.solarize, two.solarize, one.hue, two.hue) == (0.0, 0.2, 0.1, 0.1)
 
 
 @pytest.mark.parametrize("method", ["byol", "mocov3"])

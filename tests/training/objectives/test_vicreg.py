@@ -43,6 +43,7 @@ def test_both_views_change_alike():
     first, second = vicreg.views(vicreg.Options())
     law = first.augmentation
     assert first == second and (law.min_area, law.flip, law.tone, law.grey, law.blur) == (0.08, 0.5, 0.8, 0.2, 0.5)
+    assert (law.hue, law.solarize) == (0.1, 0.1)
 
 
 def test_what_it_cannot_train_is_refused():

@@ -70,17 +70,23 @@ STUDIES = {
     "pretrain_krones_mocov3": {
         "method": "mocov3", "batch_size": 256, "epochs": 100, "optimizer": "adamw", "learning_rate": 5e-4, "weight_decay": 0.04,
         "warmup_epochs": 10.0, "momentum": 0.99, "temperature": 1.0, "projection": 256, "hidden": 4096, "min_area": 0.08,
+        "hue": 0.0, "solarize": 0.0,
     },
     "pretrain_krones_sit": {
         "method": "sit", "batch_size": 64, "epochs": 800, "learning_rate": 5e-4, "weight_decay": 0.04, "final_weight_decay": 0.1,
         "warmup_epochs": 10.0, "gradient_clip": 3.0, "temperature": 0.2, "momentum": 0.996, "reconstruction_weight": 5.0,
+        "hue": 0.0, "solarize": 0.0,
     },
     "pretrain_krones_gmml": {"method": "gmml", "epochs": 1000},
     "pretrain_radimagenet": {"method": "supervised", "batch_size": 256, "epochs": 30, "size": 256},
     "pretrain_hosseinzadeh_supervised": {
         "method": "supervised", "optimizer": "adam", "learning_rate": 2e-4, "batch_size": 32, "size": 224, "flip": 0.5,
     },
-    "pretrain_lejepa": {"method": "lejepa", "learning_rate": 5e-4, "weight_decay": 0.05, "final_learning_rate": 5e-7},
+    "pretrain_lejepa": {
+        "method": "lejepa", "learning_rate": 5e-4, "weight_decay": 0.05, "final_learning_rate": 5e-7, "grey": 0.0, "hue": 0.0,
+        "solarize": 0.0,
+    },
+    "pretrain_dino": {"method": "dino", "grey": 0.0, "hue": 0.0, "solarize": 0.0},
 }  # fmt: skip
 
 
