@@ -223,7 +223,7 @@ class TableCell:
             return f"{self.mean:.{digits}f}"
         found = self.interval
         if found is not None and found.low is not None and found.high is not None:
-            digits = digits_of(found.high - found.low)
+            digits = digits_of(found.high - found.low, digits)
             spread = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
         else:
             spread = "" if self.sd is None else f" ± {self.sd:.{digits}f}"

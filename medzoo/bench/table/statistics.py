@@ -54,13 +54,14 @@ class ColumnStatistics:
     notes: tuple[str, ...] = ()
 
 
-def digits_of(width: float) -> int:
-    """Digits after the point that an interval justifies: the first digit of its half width.
+def digits_of(width: float, usual: int = 3) -> int:
+    """Digits after the point that an interval justifies: the first digit of its half width, but at most one digit less than usual.
 
     Args:
         width: of the interval.
+        usual: digits of the metric.
 
     >>> digits_of(0.024), digits_of(0.008), digits_of(0.3)
-    (2, 3, 1)
+    (2, 3, 2)
     """
-    return 4 if width <= 0 else min(4, max(0, ceil(-log10(width / 2))))
+    return 4 if width <= 0 else min(4, max(usual - 1, ceil(-log10(width / 2))))

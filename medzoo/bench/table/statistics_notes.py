@@ -125,7 +125,7 @@ def differences(
             if found.low is None or found.high is None:
                 lines.append((row.label, title, f"{found.delta:+.3f}", "—", f"{found.verdict}: {found.note}"))
                 continue
-            digits = digits_of(found.high - found.low)
+            digits = digits_of(found.high - found.low, column.digits)
             span = f"{found.delta:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
             p = "—" if one.p_adjusted is None else "< 0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
             lines.append((row.label, title, span, p, found.verdict))

@@ -24,18 +24,21 @@ def text(table: TableData) -> str:
         head += [["", *((_parts(c) + [""] * rows)[row] for c in table.columns)] for row in range(rows)]
     lines = _aligned([*head, *_body(table)])
     lines.insert(len(head), "─" * max(map(len, lines)))
-    sizes = []
+    sizes: list[str] = []
     for place, c in enumerate(table.columns):
-        cells = [row[place] for row in table.grid]
-        parts = [*([f"{c.size}; {c.how}"] if c.size else []), *column_lines(c, table.rows, cells)]
-        sizes += [f"{c.title}: {'; '.join(parts)}"] if parts else []
-    compared = (
-        _aligned([("checkpoint", "task", "difference", "p", "verdict"), *found])
-        if (found := _differences(table))
-        else []
-    )
-    compared = ["", *compared] if compared else []
-    return "\n".join([table.title, "", *lines, *compared, "", *dict.fromkeys(sizes), *table.footnotes]) + "\n"
+        about = column_lines(c, table.rows, [row[place] for row in table.grid])
+        title = f"{c.title} ({c.detail})" if about and c.detail else c.title
+        sizes += [f"{title}: {c.size}; {c.how}"] * bool(c.size) + [f"  {line}" for line in about]
+    compared: list[str] = []
+    if found := _differences(table):
+        compared = ["", *_aligned([("checkpoint", "task", "difference", "p", "verdict"), *found[:MOST_LINES]])]
+        compared += [f"... and {len(found) - MOST_LINES} more in table.md"] * (len(found) > MOST_LINES)
+    return "\n".join([table.title, "", *lines, *compared, "", *_once(sizes), *table.footnotes]) + "\n"
+
+
+def _once(lines: Sequence[str]) -> list[str]:
+    """Columns with the same text are printed once; the indented lines about each column stay."""
+    return [line for place, line in enumerate(lines) if line.startswith("  ") or line not in lines[:place]]
 
 
 def markdown(table: TableData, folder: Path | None) -> str:
