@@ -54,10 +54,11 @@ class Objective(Trainable):
         kind: the task's kind; not used here.
     """
 
+    masks_images = False  # FILL IN: True if forward shows the network masked or corrupted images
+
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__(backbone)
         self.options = options
-        # FILL IN: `masks_images = True` above this method, if the network sees masked or corrupted images.
         # FILL IN: the layers that are dropped after training. Make them here, not in forward: the optimizer must know them.
         width = int(backbone.num_features)  # type: ignore[arg-type]
         self.projector = nn.Linear(width, options.projection)
