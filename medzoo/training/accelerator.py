@@ -8,6 +8,7 @@ from accelerate import Accelerator
 
 from medzoo.errors import UsageError
 from medzoo.precision import Precision
+from medzoo.training.launcher import check_launcher
 
 
 def make_accelerator(precision: Precision, device: str | None = None) -> Accelerator:
@@ -18,10 +19,12 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
         device: "cpu" uses no accelerator; None or "auto" uses the one of this machine.
 
     Raises:
-        UsageError: if fewer processes joined than the launcher started; they would train separate models.
+        UsageError: if fewer processes joined than the launcher started; they would train separate models; or for a plugin that
+            splits a network.
     """
     from accelerate.state import AcceleratorState
 
+    check_launcher()
     AcceleratorState._reset_state(reset_partial_state=device == "cpu")
     try:
         accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")

@@ -24,6 +24,8 @@ class Trainable(nn.Module):
     1.0
     """
 
+    masks_images = False  # whether the network sees masked or corrupted images in `forward`
+
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone

@@ -145,12 +145,19 @@ class StreamBatches(Batches):
 
     def _rows(self, number: int) -> tuple[Decoded, np.ndarray]:
         """The decoded images of a batch, and their numbers in the index."""
-        rows = self.stream.rows(number)
+        return self.decoded(self.stream.rows(number))
+
+    def decoded(self, rows: Sequence[ShardRow]) -> tuple[Decoded, np.ndarray]:
+        """The decoded images of some rows, and their numbers in the index.
+
+        Args:
+            rows: of the stream.
+        """
         if get_worker_info() is None:  # only this process makes batches; decoders release the GIL, so threads help
             with ThreadPoolExecutor(usable_cores()) as pool:
-                images = list(pool.map(self._decoded, rows))
+                images = list(pool.map(self._image, rows))
         else:
-            images = [self._decoded(row) for row in rows]
+            images = [self._image(row) for row in rows]
         dtype = np.result_type(*images)
         colour = self._colour
         array = np.stack([widened(image, colour and image.ndim == 2, dtype) for image in images])
@@ -177,7 +184,7 @@ class StreamBatches(Batches):
     def _colour(self) -> bool:
         return self.task.index.colour("train")
 
-    def _decoded(self, row: ShardRow) -> np.ndarray:
+    def _image(self, row: ShardRow) -> np.ndarray:
         pixels = with_channels(decode_bytes(row.image, row.where), self.task.index.info.channels)
         return to_row(pixels, self._stored_size)
 

@@ -54,6 +54,8 @@ class Objective(Trainable):
         kind: the task's kind; not used here.
     """
 
+    masks_images = False  # FILL IN: True if forward shows the network masked or corrupted images
+
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__(backbone)
         self.options = options

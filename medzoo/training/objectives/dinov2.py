@@ -98,6 +98,8 @@ class Objective(SelfDistillation):
         kind: not used, because DINOv2 uses no labels.
     """
 
+    masks_images = True
+
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         from lightly.loss import DINOLoss, KoLeoLoss
 

@@ -56,6 +56,8 @@ class Objective(Trainable):
         kind: not used, because GMML uses no labels.
     """
 
+    masks_images = True
+
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__(backbone)
         self.restore = Reconstruction(

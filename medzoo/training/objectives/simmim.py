@@ -68,6 +68,8 @@ class Objective(Trainable):
         kind: not used, because SimMIM uses no labels.
     """
 
+    masks_images = True
+
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__(backbone)
         network = needs_patch_map("simmim", backbone)

@@ -80,6 +80,8 @@ class Objective(Taught):
         kind: not used, because SiT uses no labels.
     """
 
+    masks_images = True
+
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__(backbone, options.momentum)
         self.options = options

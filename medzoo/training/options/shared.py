@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo.data.splits.reduce_training import check_part
 from medzoo.errors import UnknownNameError, UsageError
+from medzoo.training.launcher import check_launcher
 from medzoo.training.options.fields import check_values, option
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class SharedOptions:
                 "--task is missing. Give a name (`medzoo tasks list`), folder:PATH or parquet:PATH.",
                 code="task-missing",
             )
+        check_launcher()
         check_values(self)
         check_part(self.fraction, self.per_class, self.draw)
         check_device(self.device)

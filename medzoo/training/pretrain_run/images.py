@@ -1,14 +1,13 @@
-"""The images of a pre-training: of a task, of shards that are streamed, or of several tasks mixed by weights."""
+"""The images of a pre-training: of a task, of shards that are streamed, or of several of these mixed by weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from medzoo.training.options.shared import open_task
 from medzoo.training.pretrain_run.mix_file import MIX, read_mix
 from medzoo.training.pretrain_run.mixed_images import MixedImages
-from medzoo.training.pretrain_run.task_images import StreamedImages, TaskImages
+from medzoo.training.pretrain_run.task_images import open_images_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -92,8 +91,4 @@ def open_images(options: PretrainOptions, *, labels: bool) -> TrainingImages:
     """
     if options.task.startswith(MIX):
         return MixedImages(options, read_mix(options), labels=labels)
-    if options.task.startswith("shards:"):
-        from medzoo.training.inputs.shard_batches import open_stream
-
-        return StreamedImages(options, open_stream(options))
-    return TaskImages(options, open_task(options, unlabelled=not labels))
+    return open_images_of(options, labels=labels)

@@ -21,7 +21,7 @@ class MixSource:
     """One data set of a mix.
 
     Args:
-        task: a task, or the user's own data, as for --task; a relative path begins at the folder of the file.
+        task: a task, shards, or the user's own data, as for --task; a relative path begins at the folder of the file.
         weight: its share of the images of an epoch, relative to the others; None takes its number of images.
         root: folder of the data set, where the task needs one; a relative path begins at the folder of the file.
         fraction: share of its training patients.
@@ -88,10 +88,9 @@ def _source(row: Any, number: int, file: Path) -> MixSource:  # noqa: ANN401 - a
     where = f"{file}, [[source]] {number}"
     if not isinstance(row, dict) or set(row) - set(names) or not isinstance(row.get("task"), str):
         raise UsageError(f"{where}: the keys are {listed(names)}; task is required.", code="mix-key-unknown")
-    if row["task"].startswith((MIX, "shards:")):
+    if row["task"].startswith(MIX):
         raise UsageError(
-            f"{where}: {row['task']} cannot be a part of a mix. Use the data that the shards were made of.",
-            code="mix-source",
+            f"{where}: {row['task']} cannot be a part of a mix. Write its sources into this file.", code="mix-source"
         )
     weight, fraction, root = row.get("weight"), row.get("fraction", 1.0), row.get("root")
     for name, value in (("weight", weight), ("fraction", fraction)):

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medzoo.errors import UsageError
-from medzoo.training.options.shared import open_task
-from medzoo.training.pretrain_run.task_images import TaskImages
+from medzoo.training.pretrain_run.task_images import StreamedImages, open_images_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class MixedImages:
-    """The training splits of several tasks, each decoded once.
+    """The training splits of several data sets: of tasks, each decoded once, and of shards, which are streamed.
 
     Args:
         options: of the pre-training.
@@ -34,11 +33,11 @@ class MixedImages:
     def __init__(self, options: PretrainOptions, sources: Sequence[MixSource], *, labels: bool) -> None:
         from medzoo.training.inputs.mixed_batches import shares
 
-        self.options, self.sources = options, sources
+        self.options, self.sources, self.labels = options, sources, labels
         self.parts = []
         for source in sources:
             own = replace(options, task=source.task, root=source.root, fraction=source.fraction, groups=source.groups)
-            self.parts.append(TaskImages(own, open_task(own, unlabelled=not labels)))
+            self.parts.append(open_images_of(own, labels=labels))
         first = self.parts[0]
         if labels:
             for part in self.parts[1:]:
@@ -85,10 +84,14 @@ class MixedImages:
                 "--data-on-device is always, but the images of a mix stay in the memory of the host. Use auto or never.",
                 code="mix-not-on-device",
             )
-        rows = [place(part.rows(options.stored_size or size), accelerator.device, "never") for part in self.parts]
+        side = options.stored_size or size
+        rows = [
+            part.rows(side) if isinstance(part, StreamedImages) else place(part.rows(side), accelerator.device, "never")
+            for part in self.parts
+        ]
         return MixedBatches(
             rows, self.weights, views, convention, size=size, batch_size=batch_size, seed=options.seed,
-            rank=accelerator.process_index, world=accelerator.num_processes,
+            rank=accelerator.process_index, world=accelerator.num_processes, labels=self.labels,
         )  # fmt: skip
 
     def validation(self, size: int) -> Decoded | None:

@@ -1,4 +1,4 @@
-"""The images of one task, decoded once, or of shards that are streamed."""
+"""The images of one data set: of a task, decoded once, or of shards that are streamed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.data.task import Task
 from medzoo.errors import UsageError
-from medzoo.training.options.shared import task_identity
+from medzoo.training.options.shared import open_task, task_identity
 from medzoo.training.pretrain_run.ct_windows import for_ct_windows
 
 if TYPE_CHECKING:
@@ -17,9 +17,26 @@ if TYPE_CHECKING:
     from medzoo.data.transforms.apply import InputConvention
     from medzoo.training.inputs.batches import Batches
     from medzoo.training.inputs.shard_batches import StreamTask
+    from medzoo.training.inputs.streamed_rows import StreamedRows
     from medzoo.training.inputs.views import View
     from medzoo.training.pretrain_options import PretrainOptions
     from medzoo.training.run_state.run_folder import RunFolder
+
+SHARDS = "shards:"
+
+
+def open_images_of(options: PretrainOptions, *, labels: bool) -> TaskImages | StreamedImages:
+    """The data of a task or of `shards:FOLDER`.
+
+    Args:
+        options: of the pre-training.
+        labels: whether the method needs labels.
+    """
+    if options.task.startswith(SHARDS):
+        from medzoo.training.inputs.shard_batches import open_stream
+
+        return StreamedImages(options, open_stream(options))
+    return TaskImages(options, open_task(options, unlabelled=not labels))
 
 
 class TaskImages:
@@ -101,6 +118,16 @@ class StreamedImages:
 
     def decode(self, size: int) -> None:
         """Nothing is decoded before it is needed."""
+
+    def rows(self, size: int) -> StreamedRows:
+        """The training rows, for a mix.
+
+        Args:
+            size: side of the stored images, pixels.
+        """
+        from medzoo.training.inputs.streamed_rows import StreamedRows
+
+        return StreamedRows(self.task, size=size, seed=self.options.seed)
 
     def batches(
         self, views: Sequence[View], convention: InputConvention, accelerator: Accelerator, run: RunFolder, *, size: int,

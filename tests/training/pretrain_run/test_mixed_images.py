@@ -4,8 +4,10 @@ import pytest
 from expect import raises
 
 import medzoo
-from medzoo.errors import UsageError
+from medzoo.data.shards.write import write_shards
+from medzoo.errors import DataContractError, RunFolderError, UsageError
 from medzoo.training.pretrain import PretrainOptions, pretrain
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 OCT, CT = (
     "phantom_oct,n=12,n_validation=4,n_test=4,image_size=32",
@@ -51,8 +53,6 @@ def test_paths_begin_at_the_folder_of_the_file(tiny_hub, tmp_path):
 
 
 def test_other_weights_are_another_run(tiny_hub, tmp_path):
-    from medzoo.errors import RunFolderError
-
     pretrain(options(tiny_hub, tmp_path, mix(1, 3)))
     with raises(RunFolderError, "folder-of-other-run"):
         pretrain(options(tiny_hub, tmp_path, mix(1, 2)))
@@ -64,7 +64,7 @@ def test_other_weights_are_another_run(tiny_hub, tmp_path):
         (mix(1, -1), "mix-weight"), (mix(1, 0.0001).replace("0.0001", "0"), "mix-weight"), (mix(1, "nan"), "mix-weight"),
         (mix(1, "true"), "mix-weight"), (mix(1, None), "mix-weight"), (mix(1, '"much"'), "mix-weight"),
         ("", "mix-without-sources"), (f'[[source]]\ntask = "{OCT}"', "mix-without-sources"), ("source = 3", "mix-without-sources"),
-        (mix(1, 1) + "\nseed = 3", "mix-key-unknown"), (mix(1, 1).replace(OCT, "shards:x"), "mix-source"),
+        (mix(1, 1) + "\nseed = 3", "mix-key-unknown"), (mix(1, 1).replace(OCT, "mix:x"), "mix-source"),
         (mix(1, 1).replace("task", "tasks"), "mix-key-unknown"), ("[[source", "toml-invalid"),
     ],
 )  # fmt: skip
@@ -90,3 +90,68 @@ def test_supervised_on_two_parts_of_the_same_classes(tiny_hub, tmp_path):
         options(tiny_hub, tmp_path, mix(1, 1).replace(CT, OCT.replace("n=12", "n=16")), method="supervised")
     )
     assert medzoo.load(str(folder), num_classes="pretrained").num_classes == 4
+
+
+def with_shards(tmp_path, more=""):
+    """A mix of a task and of shards beside the file."""
+    if not (tmp_path / "ct").exists():
+        write_shards(medzoo.load_task(CT), tmp_path / "ct", images_per_shard=5, progress=False)
+    return mix(1, 3).replace(CT, "shards:ct") + more
+
+
+def test_shards_in_a_mix_resume_bit_for_bit(tiny_hub, tmp_path, monkeypatch):
+    text = with_shards(tmp_path)
+    straight = pretrain(options(tiny_hub, tmp_path, text, epochs=2, out=str(tmp_path / "straight")))
+    step = dict(medzoo.load(str(straight)).load_receipt.lineage[-1])
+    assert step["images"] == 24
+    init = RunFolder.__init__
+    for stop in (1, 4):
+
+        def stopped(self, *a, stop=stop, **k):
+            init(self, *a, **k)
+            self.stop_at_step = stop
+
+        out = str(tmp_path / f"cut{stop}")
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "__init__", stopped)
+            with pytest.raises(Interrupted):
+                pretrain(options(tiny_hub, tmp_path, text, epochs=2, out=out))
+        again = pretrain(options(tiny_hub, tmp_path, text, epochs=2, out=out, num_workers=2))
+        weights = [folder / "checkpoint" / "model.safetensors" for folder in (straight, again)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_other_shards_are_another_run(tiny_hub, tmp_path):
+    pretrain(options(tiny_hub, tmp_path, with_shards(tmp_path)))
+    other = medzoo.load_task(CT.replace("n=12", "n=14"))
+    write_shards(other, tmp_path / "other" / "ct", images_per_shard=5, progress=False)
+    with raises(RunFolderError, "folder-of-other-run"):
+        pretrain(options(tiny_hub, tmp_path, with_shards(tmp_path).replace("shards:ct", "shards:other/ct")))
+
+
+def test_shards_keep_their_own_refusals(tiny_hub, tmp_path):
+    with raises(UsageError, "option-not-for-shards"):
+        pretrain(options(tiny_hub, tmp_path, with_shards(tmp_path, "fraction = 0.5")))
+    with raises(DataContractError, "shard-index-missing"):
+        pretrain(options(tiny_hub, tmp_path, with_shards(tmp_path).replace("shards:ct", "shards:nowhere")))
+
+
+def test_supervised_on_shards_and_a_task_of_the_same_classes(tiny_hub, tmp_path):
+    write_shards(medzoo.load_task(OCT), tmp_path / "oct", images_per_shard=5, progress=False)
+    text = mix(1, 1).replace(CT, "shards:oct")
+    folder = pretrain(options(tiny_hub, tmp_path, text, method="supervised"))
+    assert medzoo.load(str(folder), num_classes="pretrained").num_classes == 4
+
+
+def test_data_sets_with_labels_of_other_shapes_mix_without_labels(tiny_hub, tmp_path):
+    """One class each, and a row of findings each."""
+    from medzoo.data.tasks import nih_cxr
+
+    nih_cxr.fake(tmp_path / "nih", 40)
+    for name in ("chestxray14", "shards:nih_shards"):
+        if name.startswith("shards"):
+            task = medzoo.load_task("chestxray14", root=tmp_path / "nih")
+            write_shards(task, tmp_path / "nih_shards", images_per_shard=9, progress=False)
+        root = "" if name.startswith("shards") else 'root = "nih"\n'
+        text = f'[[source]]\ntask = "{OCT}"\n[[source]]\ntask = "{name}"\n{root}'
+        pretrain(options(tiny_hub, tmp_path, text, out=str(tmp_path / name.partition(":")[0])))
