@@ -9,7 +9,7 @@ function commandOf(row, run) {
 }
 
 function factsOf(row, column, cell) {
-  const facts = [], number = value => value.toFixed(Math.min(6, column.digits + 1));
+  const facts = [], number = value => value.toFixed(column.digits);
   const add = (term, text) => { if (text) facts.push(el("dt", {}, term), el("dd", {}, text)); };
   if (column.reported) add("Source", "copied from a publication, not run here");
   if (cell.i && cell.i[0] !== null) {
@@ -20,8 +20,8 @@ function factsOf(row, column, cell) {
   if (cell.r) add("Possible ranks", `${span(cell.r)}${cell.t ? ", may be the best" : ""}`);
   if (cell.d) {
     const [delta, low, high, p, verdict] = cell.d;
-    const ends = low === null ? "" : ` [${signed(low, column.digits + 1)}, ${signed(high, column.digits + 1)}]`;
-    add("Difference to the control", `${signed(delta, column.digits + 1)}${ends}, ${VERDICTS[verdict]}` +
+    const ends = low === null ? "" : ` [${signed(low, column.digits)}, ${signed(high, column.digits)}]`;
+    add("Difference to the control", `${signed(delta, column.digits)}${ends}, ${VERDICTS[verdict]}` +
       (p === null ? "" : `, adjusted p ${p < .001 ? "< 0.001" : p.toFixed(3)}`));
   }
   if (cell.noise) add("Noise", "permuted labels reach this value in one of 40 cases");
@@ -31,7 +31,7 @@ function factsOf(row, column, cell) {
     add("Time of a run", `${duration(seconds)}${cell.gpu ? " of the device" : ""}${device ? `, ${device}` : ""}`);
   }
   if (row.parameters) add("Parameters", `${(row.parameters / 1e6).toFixed(1)} million`);
-  FACETS.forEach((facet, i) => add(facet.title, row.facets[i]));
+  FACETS.forEach((facet, i) => { if (facet.name === "method" || !EMPTY.includes(row.facets[i])) add(facet.title, row.facets[i]); });
   return facts;
 }
 

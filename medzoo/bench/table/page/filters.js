@@ -4,7 +4,9 @@ function counted(facet) {
   for (const row of ROWS) counts.set(row.facets[place], (counts.get(row.facets[place]) || 0) + 1);
   return [...counts].sort(([a], [b]) => a.localeCompare(b, "en", {numeric: true}));
 }
-const USED_FACETS = FACETS.filter(facet => counted(facet).length > 1);
+// a facet with one value, or of which nothing is known, chooses nothing
+const EMPTY = ["random weights", "not known"];
+const USED_FACETS = FACETS.filter(facet => counted(facet).length > 1 && counted(facet).some(([value]) => !EMPTY.includes(value)));
 
 function toggleFacet(name, value) {
   const now = state.only[name] || [], only = {...state.only};

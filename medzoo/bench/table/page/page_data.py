@@ -209,7 +209,7 @@ def _cell_data(row: TableRow, cell: TableCell, texts: _Texts, tied: bool, seen: 
     data["dev"] = texts.number(", ".join(sorted({run.device for run in cell.runs if run.device})))
     data["gpu"] = all(run.on_device for run in cell.runs)
     data["runs"] = [_run(row, run, texts) for run in cell.runs]
-    return {key: value for key, value in data.items() if value not in (None, False, "")}
+    return {key: value for key, value in data.items() if value is not None and value is not False and value != ""}
 
 
 def _run(row: TableRow, run: Run, texts: _Texts) -> list[Any]:

@@ -1,7 +1,8 @@
 // Plots of the shown rows and columns. A plot is drawn when its section is opened, and again after each change.
-const WIDTH = 460, LABEL = 150, LINE = 22, COLOURS = 7, SHAPES = ["●", "■", "▲", "◆", "▼", "✚", "★"];
+const WIDTH = 460, LABEL = 205, LINE = 22, COLOURS = 7, SHAPES = ["●", "■", "▲", "◆", "▼", "✚", "★"];
 
-const clipped = (text, most = 22) => text.length > most ? text.slice(0, most - 1) + "…" : text;
+// A long name without its middle, since names differ at their ends.
+const clipped = (text, most = 26) => text.length > most ? text.slice(0, Math.ceil(most * .6)) + "…" + text.slice(1 - Math.floor(most * .4)) : text;
 const titleOf = column => [column.title, ...column.detail].join(", ");
 
 function ticks(low, high, count = 4) {
@@ -37,7 +38,7 @@ function widthOf(section) { return Math.max(280, Math.min(WIDTH, section.clientW
 
 // Rows of labels with a scale below: the ground of the forest plot and of the ranks.
 function ground(width, members, low, high, name, whole) {
-  const left = Math.min(LABEL, width * .36), height = members.length * LINE + 38, right = width - 14;
+  const left = Math.min(LABEL, width * .42), height = members.length * LINE + 38, right = width - 14;
   const x = value => left + 10 + (high > low ? (value - low) / (high - low) : .5) * (right - left - 10);
   const drawing = draw("svg", {width, height});
   for (const tick of ticks(low, high).filter(one => !whole || Number.isInteger(one))) {

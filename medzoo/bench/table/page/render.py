@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,16 @@ def _parts() -> tuple[Template, str, str]:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breaks"] = _breaks
     template = environment.from_string(_read("page.html.j2"))
     return template, "".join(map(_read, STYLES)), "".join(map(_read, SCRIPTS))
+
+
+def _breaks(text: str) -> str:
+    """A name, escaped, that may be broken after its joints."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[\w.])([_/-])(?=\w)", r"\1<wbr>", str(escape(text))))
 
 
 def _read(name: str) -> str:

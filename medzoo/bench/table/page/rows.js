@@ -85,10 +85,10 @@ function addFacts(line) {
     if (!cell || summary.querySelector(".fact")) return;
     const facts = [];
     if (cell.r) facts.push(`rank ${span(cell.r)}`);
-    const seconds = meanSeconds(cell);
-    if (seconds !== null) facts.push(duration(seconds));
     if (cell.d) facts.push(`Δ ${signed(cell.d[0], COLUMNS[i].digits)}`);
-    if (facts.length) summary.append(el("small", {className: "fact"}, facts.join(" · ")));
+    const seconds = meanSeconds(cell), seeds = cell.runs.length;
+    const cost = [`${seeds} run${seeds > 1 ? "s" : ""}`, seconds === null ? "" : `× ${duration(seconds)}`].filter(Boolean).join(" ");
+    for (const text of [facts.join(" · "), cost]) if (text) summary.append(el("small", {className: "fact"}, text));
   });
 }
 
