@@ -82,7 +82,9 @@ class Browser:
 
     def open(self, address: str, width: int = 1440, height: int = 1000) -> None:
         """Open a page in a window of some size and wait until it is loaded."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.call("Page.navigate", url="about:blank")
         self.events.clear()
         self.call("Page.navigate", url=address)
@@ -91,7 +93,9 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression; errors are raised."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True)
+        found = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", "error"))
         return found["result"].get("value")
@@ -131,6 +135,8 @@ class Browser:
     @property
     def problems(self) -> list[str]:
         """Errors of scripts, and log entries such as blocked requests, since the page was opened."""
-        thrown = [event["params"]["exceptionDetails"] for event in self.events if event["method"] == "Runtime.exceptionThrown"]
+        thrown = [
+            event["params"]["exceptionDetails"] for event in self.events if event["method"] == "Runtime.exceptionThrown"
+        ]
         logged = [event["params"]["entry"] for event in self.events if event["method"] == "Log.entryAdded"]
         return [str(one.get("exception", one)) for one in thrown] + [str(one["text"]) for one in logged]

@@ -26,9 +26,9 @@ function factsOf(row, column, cell) {
   }
   if (cell.noise) add("Noise", "permuted labels reach this value in one of 40 cases");
   if (cell.seen) add("Seen data", `pre-trained on ${cell.seen}, which has images of this task`);
-  const seconds = meanSeconds(cell), device = DATA.texts[cell.dev];
+  const seconds = meanSeconds(cell), device = cell.dev === undefined ? "" : DATA.texts[cell.dev];
   if (seconds !== null) {
-    add("Time of a run", `${duration(seconds)}${cell.gpu ? " of the device" : ""}${device ? `, ${device}` : ""}`);
+    add("Time of a run", `${duration(seconds)}${device ? ` (${device})` : ""}`);
   }
   if (row.parameters) add("Parameters", `${(row.parameters / 1e6).toFixed(1)} million`);
   FACETS.forEach((facet, i) => { if (facet.name === "method" || !EMPTY.includes(row.facets[i])) add(facet.title, row.facets[i]); });
@@ -90,7 +90,7 @@ function commandPart(row, cell) {
 function fillDialog(at, place) {
   const row = ROWS[at], column = COLUMNS[place], cell = row.cells[place];
   const td = lines[at].cells[place + 1], [command, choose] = commandPart(row, cell);
-  const mean = cell.m === undefined ? td.querySelector("summary").firstChild.textContent : cell.m.toFixed(column.digits);
+  const mean = cell.m === undefined ? cell.w : cell.m.toFixed(column.digits);
   dialog.replaceChildren(
     el("button", {type: "button", className: "close", "aria-label": "Close", click: () => dialog.close()}, "×"),
     el("h2", {id: "cell-title"}, row.label),

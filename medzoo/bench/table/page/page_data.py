@@ -191,30 +191,32 @@ def _cell(
     )
     tied = separated and cell.statistics is not None and cell.statistics.may_be_best
     seen = seen_data(facts, column.task)
-    return PageCell(main, rest, marks.strip(), tied, seen, runs, _cell_data(row, cell, texts, tied, seen))
+    return PageCell(main, rest, marks.strip(), tied, seen, runs, _cell_data(row, cell, main, texts, tied, seen))
 
 
-def _cell_data(row: TableRow, cell: TableCell, texts: _Texts, tied: bool, seen: str) -> dict[str, Any]:
+def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: bool, seen: str) -> dict[str, Any]:
     """A cell for the script, with short keys and without what is absent."""
-    data: dict[str, Any] = {"m": _short(cell.mean, 9), "n": cell.count, "sd": _short(cell.sd, 6)}
+    data: dict[str, Any] = {"m": _short(cell.mean, 8), "n": cell.count, "sd": _short(cell.sd, 4)}
+    if cell.mean is None:
+        data["w"] = main
     if cell.interval is not None:
-        data["i"] = [_short(cell.interval.low, 6), _short(cell.interval.high, 6)]
+        data["i"] = [_short(cell.interval.low, 5), _short(cell.interval.high, 5)]
         data["why"] = texts.number(cell.interval.note) if cell.interval.note else None
     if (one := cell.statistics) is not None:
         data |= {"r": one.ranks, "t": tied, "noise": one.within_noise}
         if (found := one.difference) is not None:
             p = _short(one.p_adjusted, 4)
-            data["d"] = [_short(found.delta, 6), _short(found.low, 6), _short(found.high, 6), p, found.verdict[0]]
+            data["d"] = [_short(found.delta, 5), _short(found.low, 5), _short(found.high, 5), p, found.verdict[0]]
     data["seen"] = seen
-    data["dev"] = texts.number(", ".join(sorted({run.device for run in cell.runs if run.device})))
-    data["gpu"] = all(run.on_device for run in cell.runs)
+    clocks = {f"{run.device}{', time of the device' * run.on_device}" for run in cell.runs if run.device}
+    data["dev"] = texts.number("; ".join(sorted(clocks))) if clocks else None
     data["runs"] = [_run(row, run, texts) for run in cell.runs]
     return {key: value for key, value in data.items() if value is not None and value is not False and value != ""}
 
 
 def _run(row: TableRow, run: Run, texts: _Texts) -> list[Any]:
     """Value, seconds, predictions, and the numbers of both parts of the command; an inexact one has a third number."""
-    facts: list[Any] = [_short(run.value, 6), _short(run.seconds, 4), int(run.has_predictions)]
+    facts: list[Any] = [_short(run.value, 5), _short(run.seconds, 3), int(run.has_predictions)]
     if run.command is not None:
         shared = [CHECKPOINT if word == row.checkpoint else word for word in run.command.shared]
         words = " ".join(word if word == CHECKPOINT else shlex.quote(word) for word in shared)

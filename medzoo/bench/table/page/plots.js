@@ -1,5 +1,5 @@
 // Plots of the shown rows and columns. A plot is drawn when its section is opened, and again after each change.
-const WIDTH = 460, LABEL = 205, LINE = 22, COLOURS = 7, SHAPES = ["●", "■", "▲", "◆", "▼", "✚", "★"];
+const WIDTH = 460, LEAST = 420, GAP = 32, LABEL = 205, LINE = 22, COLOURS = 7, SHAPES = ["●", "■", "▲", "◆", "▼", "✚", "★"];
 
 // A long name without its middle, since names differ at their ends.
 const clipped = (text, most = 26) => text.length > most ? text.slice(0, Math.ceil(most * .6)) + "…" + text.slice(1 - Math.floor(most * .4)) : text;
@@ -34,7 +34,11 @@ function figure(title, drawing, description) {
   return el("figure", {}, el("figcaption", {}, title), drawing);
 }
 
-function widthOf(section) { return Math.max(280, Math.min(WIDTH, section.clientWidth - 12)); }
+// As many figures side by side as fit.
+function widthOf(area) {
+  const across = Math.max(1, Math.floor((area.clientWidth + GAP) / (LEAST + GAP)));
+  return Math.max(280, Math.min(560, Math.floor((area.clientWidth - GAP * (across - 1)) / across)));
+}
 
 // Rows of labels with a scale below: the ground of the forest plot and of the ranks.
 function ground(width, members, low, high, name, whole) {
@@ -164,7 +168,7 @@ function cost(column, place, width, kind) {
   const text = value => kind === "parameters" ? `${(value / 1e6).toPrecision(2)} M` : duration(value);
   let last = -Infinity;
   for (const value of costs) if (x(value) - last > 52) { tick(value, text(value)); last = x(value); }
-  const said = [];
+  const said = [], best = [];
   for (const one of points) {
     const cheaper = points.filter(other => other.cost <= one.cost && other !== one && (other.cost < one.cost || column.best * (other.m - one.m) > 0));
     const beaten = cheaper.some(other => column.best * (other.m - one.m) > 0);
@@ -173,12 +177,11 @@ function cost(column, place, width, kind) {
     const mark = draw("g", {class: surely ? "off" : beaten ? "maybe" : "front"});
     mark.append(draw("line", {x1: x(one.cost), x2: x(one.cost), y1: y(one.ends[0]), y2: y(one.ends[1]), class: "whisker"}));
     mark.append(surely ? draw("path", {d: `M${x(one.cost) - 4} ${y(one.m) - 4}l8 8m0 -8l-8 8`}) : draw("circle", {cx: x(one.cost), cy: y(one.m), r: 5}));
-    if (!beaten) {
-      const end = x(one.cost) > width * .6;
-      drawing.append(words(x(one.cost) + (end ? -9 : 9), y(one.m) - 7, clipped(ROWS[one.i].label), {anchor: end ? "end" : "start", kind: "scale"}));
-    }
+    if (!beaten) best.push(one);
     drawing.append(hint(mark, `${ROWS[one.i].label}: ${one.m.toFixed(column.digits)}, ${text(one.cost)}, ${front}`));
     said.push(`${ROWS[one.i].label} ${front}`);
   }
-  return figure(titleOf(column), drawing, said.join("; "));
+  const made = figure(titleOf(column), drawing, said.join("; "));
+  made.append(el("div", {className: "legend"}, `On the front: ${best.sort((a, b) => a.cost - b.cost).map(one => ROWS[one.i].label).join(", ")}`));
+  return made;
 }

@@ -13,7 +13,7 @@ function plotSection({id, title, make, text}) {
   const section = el("details", {id: `plot-${id}`}, el("summary", {}, title), tools, area);
   const redraw = () => {
     if (!section.open) return;
-    const made = make(widthOf(section));
+    const made = make(widthOf(area));
     area.replaceChildren(...(made.length ? made : [el("p", {}, "The shown rows and columns have no data for this plot.")]));
   };
   if (id === "cost" && kindsOfCost().length > 1) {
