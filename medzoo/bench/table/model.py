@@ -39,7 +39,7 @@ class Run:
     seconds: float | None = None  # of the device if it was measured, else of the clock
     on_device: bool = False  # whether `seconds` is of the device
     device: str = ""
-    has_predictions: bool = False  # in a file beside the result
+    has_predictions: bool = False  # in a file next to the result
     command: RunCommand | None = None  # makes the run again
 
     @property

@@ -62,7 +62,7 @@ class CheckpointFacts:
 def checkpoint_facts(name: str, architecture: str) -> CheckpointFacts:
     """The facts about a checkpoint.
 
-    A checkpoint that medzoo trained and the registry does not have tells its method and data by its name.
+    For a checkpoint that medzoo trained and that is not in the registry, its name gives the method and the data.
 
     Args:
         name: of the checkpoint.
