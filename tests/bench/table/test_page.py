@@ -28,7 +28,15 @@ def data_of(page):
 def with_statistics(made):
     """A table whose cells have all statistics."""
     against = Comparison(0.0123456, -0.0212345, 0.0312345, 0.0123, "better", 10.0)
-    found = CellStatistics(Interval(0.7, 0.6512345, 0.7512345, 9.0, 5, 80), against, 0.4321, 288, (3, 17), True)
+    found = CellStatistics(
+        Interval(0.7, 0.6512345, 0.7512345, 9.0, 5, 80),
+        against,
+        0.4321,
+        288,
+        (3, 17),
+        True,
+        reliability=((0.123456, 0.234567),) * 10,
+    )
     grid = tuple(tuple(replace(cell, statistics=found if cell.runs else None) for cell in cells) for cells in made.grid)
     return replace(made, grid=grid)
 

@@ -41,6 +41,7 @@ def compared(value, control=0.6):
         6,
         (1, 2) if value > 0.75 else (3, 4),
         value > 0.75,
+        reliability=((0.1, 0.2), (0.5, 0.45), (0.9, 0.8)),
     )
 
 
@@ -181,7 +182,7 @@ def test_the_view_is_saved_as_csv(page, made):
 def test_plots_follow_the_view_and_are_shown_only_with_data(page, browser, make_run, tmp_path):
     tab = page()
     assert tab.run("[...document.querySelectorAll('#plots > details')].map(one => one.id)") == [
-        "plot-forest", "plot-ranks", "plot-curves", "plot-cost",
+        "plot-forest", "plot-ranks", "plot-curves", "plot-reliability", "plot-cost",
     ]  # fmt: skip
     tab.run("document.querySelectorAll('#plots > details').forEach(one => { one.open = true; })")
     tab.wait("document.querySelectorAll('#plot-forest figure').length === 3")

@@ -106,7 +106,9 @@ def page_data(table: TableData, folder: Path | None) -> PageData:
         {
             "title": table.title,
             "facets": [{"name": name, "title": title} for name, title in FACETS.items()],
-            "columns": [{key: value for key, value in column.items() if key != "column"} for column in columns],
+            "columns": [
+                {key: value for key, value in column.items() if key not in ("column", "lines")} for column in columns
+            ],
             "rows": for_script,
             "texts": texts.known,
         },
@@ -204,6 +206,7 @@ def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: b
         data["why"] = texts.number(cell.interval.note) if cell.interval.note else None
     if (one := cell.statistics) is not None:
         data |= {"r": one.ranks, "t": tied, "noise": one.within_noise}
+        data["rel"] = [_short(x, 3) for pair in one.reliability for x in pair] or None
         if (found := one.difference) is not None:
             p = _short(one.p_adjusted, 4)
             data["d"] = [_short(found.delta, 5), _short(found.low, 5), _short(found.high, 5), p, found.verdict[0]]

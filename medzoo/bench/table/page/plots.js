@@ -150,9 +150,33 @@ function curves(places, width) {
   });
   const made = figure([first.task, first.metric, first.mode].filter(Boolean).join(", "), drawing, series.map(([i, points]) =>
     `${ROWS[i].label} ${points.map(place => value(i, place).toFixed(first.digits)).join(", ")}`).join("; "));
-  made.append(el("ol", {className: "legend"}, ...series.slice(0, COLOURS).map(([i], at) => el("li", {}, el("span", {className: `s${at}`, "aria-hidden": "true"}, SHAPES[at]), ROWS[i].label)),
-    series.length > COLOURS ? el("li", {}, `grey: ${series.length - COLOURS} more`) : ""));
+  made.append(legend(series.map(([i]) => i)));
   return made;
+}
+
+// Predicted probability against observed frequency: on the diagonal, the probabilities are right.
+function reliability(column, place, width) {
+  const members = shownRows().filter(i => ROWS[i].cells[place]?.rel);
+  if (!members.length) return null;
+  members.sort((a, b) => column.best * ((ROWS[b].cells[place].m ?? 0) - (ROWS[a].cells[place].m ?? 0)));
+  const {drawing, x, y, tick} = plane(Math.min(width, 380), [0, 1], [0, 1], "predicted probability", "observed frequency", false);
+  [0, .25, .5, .75, 1].forEach(value => tick(value, String(value)));
+  drawing.append(draw("line", {x1: x(0), y1: y(0), x2: x(1), y2: y(1), class: "zero"}));
+  members.map((i, at) => [i, at]).reverse().forEach(([i, at]) => {
+    const values = ROWS[i].cells[place].rel, points = values.filter((_, k) => k % 2 === 0).map((value, k) => [x(value), y(values[2 * k + 1])]);
+    const line = draw("g", {class: at < COLOURS ? `series s${at}` : "series rest"}, draw("polyline", {points: points.join(" ")}));
+    if (at < COLOURS) line.append(...points.map(([left, top]) => words(left, top + 4, SHAPES[at], {anchor: "middle", kind: "mark"})));
+    drawing.append(hint(line, ROWS[i].label));
+  });
+  const made = figure(titleOf(column), drawing, `Lines of ${members.map(i => ROWS[i].label).join(", ")}`);
+  made.append(legend(members));
+  return made;
+}
+
+function legend(members) {
+  return el("ol", {className: "legend"}, ...members.slice(0, COLOURS).map((i, at) =>
+    el("li", {}, el("span", {className: `s${at}`, "aria-hidden": "true"}, SHAPES[at]), ROWS[i].label)),
+  members.length > COLOURS ? el("li", {}, `grey: ${members.length - COLOURS} more`) : "");
 }
 
 // Cost against score. A checkpoint is off the front only if a cheaper one is better beyond both intervals.

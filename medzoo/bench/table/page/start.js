@@ -5,6 +5,7 @@ const PLOTS = [
   {id: "forest", title: "Differences to the control", make: eachColumn(forest), text: "With 95 % intervals, on the same patients. ▲ better, ▼ worse, ■ equivalent, ○ undecided; verdicts are corrected for all comparisons of the table (Holm)."},
   {id: "ranks", title: "Ranks", make: eachColumn(ranks), text: "All ranks that the results allow (95 %, all pairs of a column). Dark: may be the best."},
   {id: "curves", title: "Scores over training images", make: width => curveGroups().map(places => curves(places, width)).filter(Boolean), text: "Upright lines are the intervals of the cells (or ± one standard deviation)."},
+  {id: "reliability", title: "Reliability of the probabilities", make: eachColumn(reliability), text: "All runs of a cell together, in bins of equal mass. Below the diagonal, the probabilities are too high. Of several classes: the highest probability, and how often its class is right."},
   {id: "cost", title: "Cost and score", make: eachColumn((column, place, width) => cost(column, place, width, costKind)), text: "● on the front: no cheaper checkpoint has a better mean. ○ may be on it: the intervals overlap. × off it."},
 ];
 
