@@ -44,7 +44,7 @@ class Table(TableData):
         return markdown(self, folder)
 
     def to_html(self, folder: Path | None = None) -> str:
-        """One HTML page that needs no network: columns can be sorted, and cells open to show their runs.
+        """One HTML page that needs no network: to sort, filter and group; cells open to show their runs and commands.
 
         Args:
             folder: of the file; links are relative to it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 from medzoo.data.task_registry import split_name
 from medzoo.errors import MedzooError
@@ -58,7 +57,6 @@ class CheckpointFacts:
         return {name: " + ".join(several[name]) if name in several else getattr(self, name) for name in FACETS}
 
 
-@cache
 def checkpoint_facts(name: str, architecture: str) -> CheckpointFacts:
     """The facts about a checkpoint.
 

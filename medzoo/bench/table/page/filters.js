@@ -68,7 +68,7 @@ function opener(text, panel) {
 function activeBar() {
   const bar = el("div", {className: "bar"}), active = el("span", {className: "bar active"});
   const back = el("button", {type: "button", id: "undo", click: undo}, "Undo");
-  const reset = el("button", {type: "button", id: "reset", click: () => set(START())}, "Show everything");
+  const reset = el("button", {type: "button", id: "reset", click: () => set(START())}, "Reset view");
   bar.append(back, reset, active, el("span", {id: "count"}));
   onChange.push(() => {
     back.disabled = !past.length;

@@ -31,7 +31,9 @@ function hint(mark, text) {
 function figure(title, drawing, description) {
   drawing.setAttribute("role", "img");
   drawing.setAttribute("aria-label", `${title}. ${description}`);
-  return el("figure", {}, el("figcaption", {}, title), drawing);
+  const made = el("figure", {}, el("figcaption", {}, title), drawing);
+  made.style.width = `${drawing.getAttribute("width")}px`;
+  return made;
 }
 
 // As many figures side by side as fit.

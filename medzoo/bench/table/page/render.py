@@ -54,7 +54,13 @@ def _parts() -> tuple[Template, str, str]:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["breaks"] = _breaks
     template = environment.from_string(_read("page.html.j2"))
-    return template, "".join(map(_read, STYLES)), "".join(map(_read, SCRIPTS))
+    return template, _packed(STYLES), _packed(SCRIPTS)
+
+
+def _packed(names: tuple[str, ...]) -> str:
+    """Files as one text, without indents and without lines that are comments."""
+    lines = (line.strip() for name in names for line in _read(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 
 def _breaks(text: str) -> str:
