@@ -20,6 +20,7 @@ from medzoo.bench.statistics.ranking import ranking
 from medzoo.bench.statistics.resolution import resolution
 from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
 from medzoo.bench.table.model import Column, Run, TableCell
+from medzoo.bench.table.reliability import Reliability, reliability_of
 from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics
 from medzoo.errors import ResultError
 
@@ -38,6 +39,7 @@ class Measured:
         first: one of its runs, for the noise floor.
         why: there are no contributions.
         folds: the mean of each fold over its seeds; empty without folds.
+        reliability: of its runs together.
     """
 
     cell: Contributions | None
@@ -45,6 +47,7 @@ class Measured:
     first: StoredRun | None = None
     why: str = ""
     folds: tuple[float, ...] = ()
+    reliability: Reliability = ()
 
 
 def with_statistics(
@@ -80,6 +83,8 @@ def with_statistics(
                 if found is not None:
                     differences[row, place] = found
         for row, statistics in enumerate(cells):
+            if statistics is not None:
+                statistics = replace(statistics, reliability=measured[row].reliability)
             made[row][place] = replace(below[row], statistics=statistics)
         made_columns.append(replace(column, statistics=of_column))
 
@@ -113,7 +118,7 @@ def _measured(cell: TableCell, column: Column, results: Results) -> Measured:
         return Measured(None, why=str(error))
     if cell.repeated == "draw":
         joined = _mean_of_seeds(joined, runs)
-    return Measured(joined, stored[0].samples, stored[0])
+    return Measured(joined, stored[0].samples, stored[0], reliability=reliability_of(stored, results[runs[0].run_id]))
 
 
 def _mean_of_seeds(cell: Contributions, runs: Sequence[Run]) -> Contributions:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from medzoo.bench import metrics
 from medzoo.bench.statistics.intervals import Interval
+from medzoo.bench.table.run_command import RunCommand
 from medzoo.bench.table.statistics import MARKS, CellStatistics, ColumnStatistics, digits_of
 
 MISSING = "—"
@@ -34,6 +35,12 @@ class Run:
     of_labels: int | None = None
     pixels: int | None = None  # side of the input
     draw: int | None = None  # number of the random part of the training images
+    architecture: str = ""
+    seconds: float | None = None  # of the device if it was measured, else of the clock
+    on_device: bool = False  # whether `seconds` is of the device
+    device: str = ""
+    has_predictions: bool = False  # in a file next to the result
+    command: RunCommand | None = None  # makes the run again
 
     @property
     def name(self) -> str:
@@ -227,10 +234,10 @@ class TableCell:
             spread = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
         else:
             spread = "" if self.sd is None else f" ± {self.sd:.{digits}f}"
-        return f"{self.mean:.{digits}f}{spread} ({count}){mark}{self._verdict}"
+        return f"{self.mean:.{digits}f}{spread} ({count}){mark}{self.marks}"
 
     @property
-    def _verdict(self) -> str:
+    def marks(self) -> str:
         """The marks of the statistics: the verdict against the control, and ~ for a value that permuted labels reach."""
         if self.statistics is None:
             return ""

@@ -13,6 +13,7 @@ from medzoo.bench.results.store import ResultStore, read_result, validate
 from medzoo.bench.suite import short_task
 from medzoo.bench.suites.axes import DRAWS
 from medzoo.bench.table.model import Column, Run, TableCell, TableRow
+from medzoo.bench.table.run_command import run_command
 from medzoo.errors import UsageError, listed
 
 Results = Path | str | Iterable[Path | str | Mapping[str, Any]]
@@ -116,6 +117,8 @@ def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
     ok = result["status"] == "ok" and whole is not None
     checkpoint = identity["checkpoint"]
     reason = whole["undefined"] if whole else f"no {metric} in this result"
+    train, predictions = result["train"], result["predictions"]
+    on_device = train.get("gpu_s") is not None
     return Run(
         seed=identity["seed"],
         fold=identity["fold"],
@@ -139,6 +142,12 @@ def run_of(result: Mapping[str, Any], metric: str, path: Path | None) -> Run:
         of_labels=sum(row["label"] is not None for row in named) or None,
         pixels=identity["protocol"].get("size"),
         draw=identity.get("training_part", {}).get("draw"),
+        architecture=checkpoint["arch"],
+        seconds=train["gpu_s"] if on_device else train.get("wall_s"),
+        on_device=on_device,
+        device=result["environment"]["device"]["name"],
+        has_predictions=predictions["rows"] > 0 and predictions["sha256"] is not None,
+        command=run_command(result),
     )
 
 

@@ -24,6 +24,7 @@ class CellStatistics:
         ranks: first and last possible place in the column.
         may_be_best: whether no checkpoint of the column is significantly better.
         within_noise: whether permuted labels reach its mean.
+        reliability: mean probability and frequency of each bin; empty without probabilities.
     """
 
     interval: Interval | None = None
@@ -33,6 +34,7 @@ class CellStatistics:
     ranks: tuple[int, int] | None = None
     may_be_best: bool = False
     within_noise: bool = False
+    reliability: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)

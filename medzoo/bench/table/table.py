@@ -12,9 +12,9 @@ from medzoo.bench import metrics
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
-from medzoo.bench.table.html import html
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
 from medzoo.bench.table.model import TableCell, TableData
+from medzoo.bench.table.page.render import html
 from medzoo.bench.table.text import markdown, text
 from medzoo.errors import MissingExtraError, ResultError, listed
 
@@ -44,7 +44,7 @@ class Table(TableData):
         return markdown(self, folder)
 
     def to_html(self, folder: Path | None = None) -> str:
-        """One HTML page that needs no network: columns can be sorted, and cells open to show their runs.
+        """One HTML page that needs no network: to sort, filter and group; cells open to show their runs and commands.
 
         Args:
             folder: of the file; links are relative to it.

@@ -89,6 +89,27 @@ def test_the_interval_is_that_of_the_predictions(put, kind):
     assert "[" in cell.worded(3) and "±" not in cell.worded(3)
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_reliability_is_that_of_all_runs(put, kind):
+    runs = [put(seed=seed, kind=kind) for seed in range(2)]
+    found = table(put.store.root).grid[0][0].statistics.reliability
+    if kind == "regression":
+        assert found == ()
+        return
+    labels, scores = (np.concatenate(parts) for parts in zip(*[run[1:3] for run in runs], strict=True))
+    if kind == "multiclass":
+        labels, scores = (scores.argmax(axis=1) == labels).astype(int), scores.max(axis=1)
+    known = ~np.isnan(labels)
+    means, shares, _ = metrics.reliability(labels[known].astype(int), scores[known], 10)
+    assert found == pytest.approx(np.stack([means, shares], axis=1))
+
+
+def test_too_few_cases_have_no_reliability(put, monkeypatch):
+    monkeypatch.setattr("medzoo.bench.table.reliability.LEAST", 1 + IMAGES // 2)
+    put()
+    assert table(put.store.root).grid[0][0].statistics.reliability == ()
+
+
 def test_a_metric_without_closed_form_has_an_interval(put):
     for seed in range(3):
         put(seed=seed)
