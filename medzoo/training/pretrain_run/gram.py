@@ -46,7 +46,7 @@ class GramAnchored(Trainable):
     The tokens are those of the first pass that the objective makes through the network: of the first view, or of all views that go
     through it together. The anchor sees the same images in the same mode, with the same noise (dropout), and its BatchNorm layers
     use the statistics of the batch, too. So the term is 0 while the weights are those of the anchor, and a step costs one more pass
-    of the anchor.
+    of the anchor. Running statistics, which the network uses after the training, still follow the new images.
 
     An objective whose network sees masked images (`Trainable.masks_images`) has one more pass, forward and backward, in which
     network and anchor see the first view without a mask: the patches of whole images are what the anchor knows, and what is used
