@@ -185,6 +185,14 @@ class TableCell:
         return self.interval is not None and self.interval.low is not None and self.mean is not None
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """The ends of its bar in a plot: the interval, or one standard deviation to both sides; None without either."""
+        found = self.interval
+        if found is not None and found.low is not None and found.high is not None:
+            return found.low, found.high
+        return None if self.mean is None or self.sd is None else (self.mean - self.sd, self.mean + self.sd)
+
+    @property
     def shows_sd(self) -> bool:
         """Whether its text has a standard deviation."""
         return self.sd is not None and not self.shows_interval

@@ -46,10 +46,13 @@ def figure(table: TableData) -> Figure:
         axis.set_visible(False)
 
     # the legend
-    spread = [cell for cells in table.grid for cell in cells if cell.sd is not None]
-    legend = (
-        "Dots: runs. Bar and line: mean ± sample sd over n runs, shown as mean ± sd (n)." if spread else "Dots: runs."
-    )
+    cells = [cell for row in table.grid for cell in row]
+    legend = "Dots: runs."
+    if any(cell.shows_interval for cell in cells):
+        legend += " Bar and line: mean with its 95 % interval, shown as mean [low, high] (n)."
+    if any(cell.shows_sd for cell in cells):
+        other = "Others" if any(cell.shows_interval for cell in cells) else "Bar and line"
+        legend += f" {other}: mean ± sample sd over n runs, shown as mean ± sd (n)."
     if any(column.folds is not None for column in table.columns):
         legend = legend.replace("over n runs", "over n runs (or folds)")
     if any(column.drawn for column in table.columns):
@@ -79,12 +82,12 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
     axis.spines["bottom"].set_color("#b8c0c8")
     axis.locator_params(axis="x", nbins=4)
 
-    # each cell: a bar of mean ± sd, a dot for each run, a line for the mean, and the text
+    # each cell: a bar of its interval or of mean ± sd, a dot for each run, a line for the mean, and the text
     for y, cell in enumerate(cells):
         axis.axhline(y, color=FAINT, linewidth=1, zorder=0)
         values = cell.values
-        if cell.mean is not None and cell.sd is not None:
-            axis.plot([cell.mean - cell.sd, cell.mean + cell.sd], [y, y], color=DOT, alpha=0.45, linewidth=4, zorder=2)
+        if (ends := cell.ends) is not None:
+            axis.plot(ends, [y, y], color=DOT, alpha=0.45, linewidth=4, zorder=2)
         if values:
             axis.plot(values, [y] * len(values), "o", color=DOT, alpha=0.75, markersize=5, markeredgewidth=0, zorder=3)
         if cell.mean is not None and len(values) > 1:
