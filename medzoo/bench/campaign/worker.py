@@ -55,13 +55,13 @@ class SuiteWorker:
             return True
         try:
             with self.campaign.claim(cell):
-                if folder not in self.campaign.ended(self.plan):  # it may have ended before the claim
-                    self._run(cell, worker, steps)
+                if folder in self.campaign.ended(self.plan):  # it ended before the claim
+                    return False
+                self._run(cell, worker, steps)
         except RunFolderError as error:
             if error.code != "lock-held":
                 raise
             return False
-        steps.update()
         return True
 
     def _run(self, cell: SuiteCell, worker: Worker, steps: progress.Steps) -> None:
@@ -84,4 +84,5 @@ class SuiteWorker:
         seconds = time.monotonic() - started
         facts = {"reason": summary} if cell in self.failed else {}
         worker.note("end", run=cell.folder.as_posix(), status=status, seconds=round(seconds, 2), cached=cached, **facts)
+        steps.update()
         steps.line(f"{named}: {summary}, {progress.duration(seconds)}{steps.ends()}")
