@@ -1,6 +1,6 @@
 """The record of a campaign: what is planned, and what each worker has done. Each worker appends to a file of its own.
 
-    OUT/campaign/plans/<time>-<id>.json      the plan of each start: version, git commit, all runs
+    OUT/campaign/plans/<ns>-<id>.json        the plan of each start: version, git commit, all runs
     OUT/campaign/workers/<host>-<pid>-<id>.jsonl   a line for each event; the file's mtime is the worker's heartbeat
     OUT/campaign/claims/<run>.json           the runs that are being computed
 
@@ -64,8 +64,8 @@ class Campaign:
             "git": _git_commit(),
             "runs": runs,
         }
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        store.write_json(self.folder / "plans" / f"{stamp}-{plan}.json", content)
+        # nanoseconds, because the newest file is the plan that counts, and two starts may share a second
+        store.write_json(self.folder / "plans" / f"{time.time_ns():020d}-{plan}.json", content)
         return plan
 
     def _is_at_work(self, plan: str) -> bool:
