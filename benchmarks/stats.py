@@ -20,6 +20,7 @@ from medzoo.bench import stats
 from medzoo.bench.statistics.comparison import compare_cells
 from medzoo.bench.statistics.influence import contributions
 from medzoo.bench.statistics.intervals import interval_of
+from medzoo.bench.statistics.noise_floor import permuted_values
 from medzoo.bench.statistics.ranking import ranking
 
 IMAGES, PATIENTS, LABELS, DRAWS = 25_000, 5_000, 14, 2_000
@@ -62,7 +63,10 @@ def main() -> None:
 
     print(f"\nA table of {CHECKPOINTS} x {TASKS} x {SEEDS} with all pairs, ranks and intervals")
     print(f"{'2,000 images':25s}   {seconds_of_table(rng, 2_000):8.2f} s (target 120)")
-    print(f"{IMAGES:,} images, {LABELS} labels   {seconds_of_column(labels, scores, patients) * TASKS:8.2f} s")
+    column, floor = seconds_of_column(labels, scores, patients), seconds_of_floor(labels, scores, patients)
+    print(
+        f"{IMAGES:,} images, {LABELS} labels   {column * TASKS:8.2f} s, and {floor * TASKS:.2f} s for the noise floor"
+    )
 
 
 def seconds_of_table(rng: np.random.Generator, images: int) -> float:
@@ -89,11 +93,18 @@ def seconds_of_column(labels: np.ndarray, scores: np.ndarray, patients: np.ndarr
     return reading + time.process_time() - start
 
 
+def seconds_of_floor(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> float:
+    """CPU seconds of the noise floor of a column."""
+    start = time.process_time()
+    permuted_values(labels, scores, patients, "auroc", draws=200)
+    return time.process_time() - start
+
+
 def statistics_of(cells: list[Any]) -> None:
     """Intervals, all pairs and ranks of a column."""
     for cell in cells:
         interval_of(cell, "auroc")
-    p = {(i, j): compare_cells(cells[i], cells[j], "auroc").p or 1.0 for i, j in combinations(range(len(cells)), 2)}
+    p = {(i, j): compare_cells(cells[i], cells[j], "auroc").p for i, j in combinations(range(len(cells)), 2)}
     ranking(cells, p)
 
 

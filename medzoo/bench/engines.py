@@ -28,7 +28,7 @@ from medzoo.bench.suites.preflight import (
     with_baseline,
 )
 from medzoo.bench.table.table import Table, suite_table
-from medzoo.errors import DivergedError, RunFolderError, listed
+from medzoo.errors import RunFolderError, listed
 from medzoo.training.pretrain import pretrain
 
 
@@ -104,13 +104,11 @@ def _fill_cells(
     for cell in cells:
         if (why := worker.failed.get(cell)) is not None:
             failed.setdefault(why, []).append(cell)
-        outcome = worker.outcomes.get(cell)
-        if outcome is None and (
-            why is None or why.startswith(DivergedError.__name__)
-        ):  # another worker has computed it
+        if cell in worker.elsewhere:
             outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
-        if outcome is not None:
             outcomes.append((cell, outcome))
+        elif cell in worker.outcomes:
+            outcomes.append((cell, worker.outcomes[cell]))
     return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
 
 

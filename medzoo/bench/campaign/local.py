@@ -8,13 +8,15 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+import torch
+
 from medzoo import cores, progress
 from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import SuiteWorker
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places
 
-THREADS = "OMP_NUM_THREADS"
+THREADS, DEVICES = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 
 
 def fill_locally(
@@ -63,10 +65,24 @@ def fill_locally(
 def _work(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str, number: int) -> None:
     """The target of a started process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then terminates this process
-    devices = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part]
-    if len(devices) > 1:  # one device for each worker
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
+    if (device := device_of(number, os.environ.get(DEVICES), torch.cuda.device_count())) is not None:
+        os.environ[DEVICES] = device  # read by CUDA at its first use, which is later
     SuiteWorker(suite, places, cells, campaign, plan).work()
+
+
+def device_of(number: int, visible: str | None, count: int) -> str | None:
+    """The GPU of a worker as CUDA_VISIBLE_DEVICES names it; None if there are not several. Worker 0 uses the first one.
+
+    Args:
+        number: of the worker, from 0.
+        visible: CUDA_VISIBLE_DEVICES; None if it is not set.
+        count: GPUs of the machine.
+
+    >>> device_of(1, None, 4), device_of(5, None, 4), device_of(1, "6,7", 2), device_of(1, None, 1), device_of(1, "", 0)
+    ('1', '1', '7', None, None)
+    """
+    devices = [part for part in visible.split(",") if part] if visible is not None else list(map(str, range(count)))
+    return devices[number % len(devices)] if len(devices) > 1 else None
 
 
 @contextmanager

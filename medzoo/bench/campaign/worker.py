@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from medzoo import progress
 from medzoo.bench.campaign.record import Campaign, Worker
@@ -31,6 +32,7 @@ class SuiteWorker:
         self.suite, self.places, self.cells, self.campaign, self.plan = suite, places, cells, campaign, plan
         self.outcomes: dict[SuiteCell, Outcome] = {}
         self.failed: dict[SuiteCell, str] = {}
+        self.elsewhere: list[SuiteCell] = []  # another worker has stored their results
 
     def work(self) -> None:
         """Compute runs until each has an outcome or has failed, here or at another worker."""
@@ -40,22 +42,26 @@ class SuiteWorker:
             progress.Steps(self.suite.name, len(self.cells), "run") as steps,
         ):
             while left:
-                before = len(left)
-                left = [cell for cell in left if not self._is_over(cell, worker, steps)]
+                before, ended = len(left), self.campaign.ended(self.plan)
+                left = [cell for cell in left if not self._is_over(cell, ended, worker, steps)]
                 if len(left) == before:
                     time.sleep(PAUSE)
 
-    def _is_over(self, cell: SuiteCell, worker: Worker, steps: progress.Steps) -> bool:
-        """Compute a run; False if another worker has it now."""
+    def _is_over(
+        self, cell: SuiteCell, ended: Mapping[str, Mapping[str, Any]], worker: Worker, steps: progress.Steps
+    ) -> bool:
+        """Compute a run, unless it has ended before; False if another worker has it now."""
         folder = cell.folder.as_posix()
-        if (end := self.campaign.ended(self.plan).get(folder)) is not None:
+        if (end := ended.get(folder)) is not None:
             if "reason" in end:
                 self.failed[cell] = end["reason"]
+            if end["status"] != "failed":
+                self.elsewhere.append(cell)
             steps.update()
             return True
         try:
             with self.campaign.claim(cell):
-                if folder in self.campaign.ended(self.plan):  # it ended before the claim
+                if folder in self.campaign.ended(self.plan):  # it ended after the look at all of them
                     return False
                 self._run(cell, worker, steps)
         except RunFolderError as error:

@@ -31,11 +31,23 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     """
     positive, scores = one_label(labels, scores)
     both_present(positive)
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2.0)[place]
     n_pos = int(positive.sum())
-    wins = ranks[positive].sum() - n_pos * (n_pos + 1) / 2.0
+    wins = midranks(scores)[positive].sum() - n_pos * (n_pos + 1) / 2.0
     return float(wins / (n_pos * (len(positive) - n_pos)))
+
+
+def midranks(scores: np.ndarray) -> np.ndarray:
+    """The rank of each score from 1; equal scores have the mean of their ranks.
+
+    Args:
+        scores: (N,) numbers.
+
+    >>> midranks(np.array([0.3, 0.1, 0.3]))
+    array([2.5, 1. , 2.5])
+    """
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(count) - (count - 1) / 2.0)[place]
+    return ranks
 
 
 def auprc(labels: np.ndarray, scores: np.ndarray) -> float:

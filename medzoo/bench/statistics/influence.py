@@ -208,12 +208,7 @@ def _joint_df(vectors: np.ndarray, mean: np.ndarray, each: np.ndarray) -> float:
 
 def _mean_of_cases(cases: np.ndarray, codes: np.ndarray) -> Contributions:
     """A mean over images of a value of each run and image, (S, N)."""
-    values = cases.mean(axis=1)
-    count = int(codes.max()) + 1
-    vectors = np.stack(
-        [per_patient((run - value) / len(run), codes, count) for run, value in zip(cases, values, strict=True)]
-    )
-    return Contributions(values, vectors, count - 1.0)
+    return contributions_of_values(cases[..., None], codes)
 
 
 def _decided(truth: np.ndarray, runs: np.ndarray) -> np.ndarray:

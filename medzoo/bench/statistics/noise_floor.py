@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from medzoo.bench.metrics.probabilities import midranks
 from medzoo.bench.statistics.bootstrap import draw_values
 from medzoo.bench.statistics.influence import CLOSED_FORM, checked
 
@@ -50,12 +51,36 @@ def permuted_values(
     order = np.argsort(codes, kind="stable")
     blocks = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     rng = np.random.default_rng(seed)
+    value = _value_of(truth, runs, codes, metric)
     values = np.empty(draws)
     for draw in range(draws):
         mixed = np.empty_like(truth)
         mixed[order] = truth[np.concatenate([blocks[block] for block in rng.permutation(len(blocks))])]
-        if metric in CLOSED_FORM:
-            values[draw] = CLOSED_FORM[metric](mixed, runs, codes).values[0]
-        else:
-            values[draw] = draw_values(mixed, runs, codes, metric, draws=0)[0, 0]
+        values[draw] = value(mixed)
     return values
+
+
+def _value_of(
+    truth: np.ndarray, runs: np.ndarray, codes: np.ndarray, metric: str
+) -> Callable[[np.ndarray], float | np.ndarray]:
+    """The function of permuted labels that gives the metric."""
+    if metric not in CLOSED_FORM:
+        return lambda mixed: draw_values(mixed, runs, codes, metric, draws=0)[0, 0]
+    if metric != "auroc" or np.isnan(truth.astype(np.float64)).any():
+        return lambda mixed: CLOSED_FORM[metric](mixed, runs, codes).values[0]
+
+    # the scores stay, so they are ranked once; the labels in the mean are those of the data
+    left_out = CLOSED_FORM[metric](truth, runs, codes).left_out
+    several = truth.ndim == 2 or (runs.ndim == 3 and runs.shape[2] > 2)
+    scores = runs[0] if several else runs[0].reshape(len(truth), -1)[:, -1:]
+    used = [k for k in range(scores.shape[1]) if k not in left_out]
+    ranks = np.stack([midranks(scores[:, k]) for k in used], axis=1)
+
+    def area(mixed: np.ndarray) -> np.ndarray:
+        positive = mixed[:, used] == 1 if mixed.ndim == 2 else mixed[:, None] == (np.array(used) if several else 1)
+        count = positive.sum(axis=0)
+        wins = np.where(positive, ranks, 0).sum(axis=0) - count * (count + 1) / 2
+        mean: np.ndarray = (wins / (count * (len(mixed) - count))).mean()
+        return mean
+
+    return area

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from medzoo.bench import metrics
-from medzoo.bench.statistics.comparison import Comparison, Verdict, compare_cells, difference
+from medzoo.bench.statistics.comparison import Comparison, Verdict, compare_cells, difference, p_value
+from medzoo.bench.statistics.crossed import Estimate
 from medzoo.bench.statistics.hypothesis_tests import TTest, holm, nadeau_bengio
 from medzoo.bench.statistics.influence import Contributions
 from medzoo.bench.statistics.intervals import Interval, interval_of
 from medzoo.bench.statistics.noise_floor import permuted_values
 from medzoo.bench.statistics.ranking import ranking
-from medzoo.bench.statistics.resolution import resolution
+from medzoo.bench.statistics.resolution import Resolution, resolution
 from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
 from medzoo.bench.table.model import Column, Run, TableCell
 from medzoo.bench.table.reliability import Reliability, reliability_of
@@ -95,7 +96,7 @@ def with_statistics(
         cell = made[row][place]
         statistics = replace(
             cell.statistics or CellStatistics(),
-            difference=_as_comparison(found, columns[place], margin, adjusted.get((row, place))),
+            difference=_as_comparison(found, columns[place], adjusted.get((row, place))),
             p_adjusted=adjusted.get((row, place)),
             family=len(tested),
         )
@@ -149,9 +150,8 @@ def _column(
         some = [measured[row].cell for row in places]
         known = [cell for cell in some if cell is not None]
         higher = metrics.metric(column.metric).higher_is_better
-        pairs = list(combinations(range(len(known)), 2))
-        p = {(i, j): compare_cells(known[i], known[j], column.metric).p or 1.0 for i, j in pairs}
-        found = ranking(known, p, higher, LEVEL)
+        pairs = {(i, j): difference(known[i], known[j]) for i, j in combinations(range(len(known)), 2)}
+        found = ranking(known, {pair: p_value(one) for pair, one in pairs.items()}, higher, LEVEL)
         for number, row in enumerate(places):
             statistics[row] = replace(
                 statistics[row] or CellStatistics(), ranks=found.ranks[number], may_be_best=number in found.best
@@ -160,7 +160,7 @@ def _column(
             of_column,
             winner=places[found.winner],
             winner_value=found.winner_value,
-            resolution=_resolution(known),
+            resolution=_resolution(known, pairs),
         )
     floor = of_column.floor
     if floor is not None:
@@ -172,9 +172,10 @@ def _column(
 
 
 def _is_comparable(one: Measured, samples: tuple[str, ...]) -> bool:
-    return (
-        one.cell is not None and not one.cell.lacking and one.samples == samples and not np.isnan(one.cell.values).any()
-    )
+    cell = one.cell
+    if cell is None or cell.lacking or cell.patients < 2 or one.samples != samples:
+        return False
+    return not np.isnan(cell.values).any()
 
 
 def _interval(one: Measured, column: Column) -> Interval | None:
@@ -205,12 +206,12 @@ def _is_noise(cell: TableCell, floor: float, column: Column) -> bool:
     return cell.mean <= floor if metrics.metric(column.metric).higher_is_better else cell.mean >= floor
 
 
-def _resolution(cells: Sequence[Contributions]) -> Any:  # noqa: ANN401 - Resolution
+def _resolution(cells: Sequence[Contributions], pairs: Mapping[tuple[int, int], Estimate]) -> Resolution | None:
     """Of a typical pair: the one with the median standard error."""
-    found = [(difference(a, b), min(len(a.values), len(b.values))) for a, b in combinations(cells, 2)]
-    middle = median(one.se for one, _ in found)
-    estimate, runs = min(found, key=lambda pair: abs(pair[0].se - middle))
-    return resolution(estimate, runs, cells[0].patients) if estimate.se else None
+    middle = median(found.se for found in pairs.values())
+    pair, found = min(pairs.items(), key=lambda item: abs(item[1].se - middle))
+    runs = min(len(cells[place].values) for place in pair)
+    return resolution(found, runs, cells[0].patients) if found.se else None
 
 
 def _against(one: Measured, control: Measured, column: Column, margin: float | None) -> Comparison | TTest | None:
@@ -222,7 +223,7 @@ def _against(one: Measured, control: Measured, column: Column, margin: float | N
     return None
 
 
-def _as_comparison(found: Comparison | TTest, column: Column, margin: float | None, p: float | None) -> Comparison:
+def _as_comparison(found: Comparison | TTest, column: Column, p: float | None) -> Comparison:
     """The comparison with the verdict of its adjusted p-value."""
     higher = metrics.metric(column.metric).higher_is_better
     if isinstance(found, TTest):

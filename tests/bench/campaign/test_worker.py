@@ -73,6 +73,7 @@ def test_a_failed_run_stops_no_other_and_is_not_tried_again_by_another_worker(ma
     joining = make_worker(worker.plan, failing)
     joining.work()
     assert make_worker.computed.names == [0, 1, 2, 3] and list(joining.failed.values()) == ["ResultError: no value"]
+    assert [cell.seed for cell in joining.elsewhere] == [0, 2, 3] and not worker.elsewhere
     state = campaign_state(tmp_path / "out")
     assert state.count("failed") == 1 and list(state.reasons.values()) == ["ResultError: no value"]
     assert "no value" in str(state)

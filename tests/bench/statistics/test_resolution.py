@@ -75,3 +75,25 @@ def test_permuted_labels_of_patients_give_chance():
 def test_permuted_labels_for_a_metric_without_closed_form():
     values = permuted_values(np.arange(80) % 2, np.linspace(0, 1, 80), np.arange(80), "kappa", draws=20)
     assert abs(values.mean()) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["binary", "two columns", "classes", "labels", "labels with NaN"])
+def test_ranking_the_scores_once_gives_the_same_values(kind, monkeypatch):
+    from medzoo.bench.statistics import noise_floor
+
+    rng = np.random.default_rng(3)
+    patients = rng.permutation(np.repeat(np.arange(60), 3))
+    labels = {"classes": rng.integers(0, 3, 180), "labels": rng.integers(0, 2, (180, 3)).astype(float)}.get(
+        kind.split(" with")[0], rng.integers(0, 2, 180)
+    )
+    if "NaN" in kind:
+        labels = np.where(rng.random(labels.shape) < 0.1, np.nan, labels)
+    shape = {"binary": (180,), "two columns": (180, 2)}.get(kind, (180, 3))
+    scores = np.round(rng.random(shape), 2)
+    quick = permuted_values(labels, scores, patients, "auroc", draws=10)
+    plain = noise_floor.CLOSED_FORM["auroc"]
+    monkeypatch.setattr(
+        noise_floor, "_value_of", lambda truth, runs, codes, metric: lambda mixed: plain(mixed, runs, codes).values[0]
+    )
+    assert quick == pytest.approx(permuted_values(labels, scores, patients, "auroc", draws=10), abs=1e-12)
+    assert np.ptp(quick) > 0

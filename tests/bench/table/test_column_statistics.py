@@ -137,6 +137,17 @@ def test_the_control_gives_differences_with_one_family(put):
     assert made.to_html().count("▲") >= 2
 
 
+def test_a_difference_that_all_patients_share_is_ranked(put, monkeypatch):
+    """Its p-value is exactly 0."""
+    monkeypatch.setitem(globals(), "labels_of", lambda kind, rng: np.arange(float(IMAGES)))
+    monkeypatch.setitem(globals(), "scores_of", lambda kind, labels, quality, noise: labels + quality)
+    for checkpoint, error in (("resnet18-random", 0.5), ("resnet18-imagenet", 0.25)):
+        put(checkpoint, 0, error, kind="regression")
+    found = cells(table(put.store.root))
+    assert found["resnet18-imagenet", "phantom_chest"].statistics.ranks == (1, 1)
+    assert found["resnet18-random", "phantom_chest"].statistics.ranks == (2, 2)
+
+
 def test_worse_and_equivalent_have_marks(put):
     for seed in range(3):
         put("resnet18-imagenet", seed, 2.0)
