@@ -20,7 +20,7 @@ def demo(out: Path, *, device: str = "auto") -> Table:
         device: "auto" or "cpu".
 
     Returns:
-        The table; table.md, table.html and table.png are in `out`.
+        The table; table.md, .html, .png, .csv, .tex and .parquet are in `out`.
     """
     from medzoo.bench.engines import fill_table
     from medzoo.bench.suite_options import hub_name

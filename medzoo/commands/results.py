@@ -20,7 +20,9 @@ def table(
     results: Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")],
     out: Annotated[
         Path | None,
-        typer.Option(help="folder for table.md, table.html and table.png; by default the table is only printed"),
+        typer.Option(
+            help="folder for table.md, .html, .png, .csv, .tex and .parquet; by default the table is only printed"
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="title of the table; by default Results")] = None,
     checkpoints: Annotated[

@@ -12,20 +12,19 @@ from medzoo.bench import metrics
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
+from medzoo.bench.table.formats.frames import cells_frame, csv, parquet, runs_frame, wide_frame
+from medzoo.bench.table.formats.latex import latex
+from medzoo.bench.table.formats.text import markdown, text
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
-from medzoo.bench.table.model import TableCell, TableData
+from medzoo.bench.table.model import TableData
 from medzoo.bench.table.page.render import html
-from medzoo.bench.table.text import markdown, text
-from medzoo.errors import MissingExtraError, ResultError, listed
+from medzoo.errors import ResultError, listed
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from medzoo.bench.suite import Suite, SuiteCell
-
-
-WIDE = ("mean", "sd", "low", "high", "n")  # of each cell
 
 
 class Table(TableData):
@@ -51,65 +50,49 @@ class Table(TableData):
         """
         return html(self, folder)
 
-    def to_frame(self, form: Literal["long", "wide"] = "long") -> pd.DataFrame:
+    def to_frame(self, form: Literal["long", "cells", "wide"] = "long") -> pd.DataFrame:
         """The table as a pandas frame.
 
         Args:
-            form: "long" has one row for each run; "wide" has mean, sd, the interval and n for each cell.
+            form: "long" has a row for each run; "cells" for each cell with its statistics; "wide" for each checkpoint.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("pandas", "recipes", "A data frame") from error
-        if form == "wide":
-            names = pd.MultiIndex.from_tuples(
-                [(f"{c.title} {c.heading}", c.how, part) for c in self.columns for part in WIDE],
-                names=["task", "protocol", "statistic"],
-            )
-            data = [[x for cell in cells for x in _wide(cell)] for cells in self.grid]
-            return pd.DataFrame(data, index=pd.Index([r.label for r in self.rows], name="checkpoint"), columns=names)
-        names = [
-            "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction",
-            "per_class", "size", "protocol_hash", "metric", "reported", "seed", "fold", "draw", "status",
-            "value", "undefined", "n", "n_patients", "n_labels", "run_id", "path",
-        ]  # fmt: skip
-        records = [
-            (
-                r.checkpoint, r.weights, r.label, c.task, c.version, c.title, c.protocol, c.mode, c.fraction,
-                c.per_class, run.pixels, c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.draw,
-                run.status, run.value, run.undefined, run.n, run.n_patients, run.n_labels, run.run_id,
-                None if run.path is None else str(run.path),
-            )
-            for r, cells in zip(self.rows, self.grid, strict=True)
-            for c, cell in zip(self.columns, cells, strict=True)
-            for run in cell.runs
-        ]  # fmt: skip
-        frame = pd.DataFrame(records, columns=["checkpoint", "weights_sha256", "label", *names[3:]])
-        return frame[names]
+        return {"long": runs_frame, "cells": cells_frame, "wide": wide_frame}[form](self)
+
+    def to_csv(self) -> str:
+        """CSV with a line for each cell: mean, interval, difference to the control, ranks."""
+        return csv(self)
+
+    def to_latex(self) -> str:
+        """LaTeX for a paper; it needs the packages booktabs, amssymb and threeparttable."""
+        return latex(self)
 
     def plot(self) -> Figure:
         """A figure with one panel for each column: every run as a dot, mean and sd, and the numbers."""
-        from medzoo.bench.table.plot import figure
+        from medzoo.bench.table.formats.plot import figure
 
         return figure(self)
 
     def to_png(self, path: Path | str) -> Path:
         """Write the figure as a PNG file, atomically."""
-        from medzoo.bench.table.plot import png
+        from medzoo.bench.table.formats.plot import png
 
         store.write_bytes(Path(path), png(self))
         return Path(path)
 
     def write(self, folder: Path | str) -> dict[str, Path]:
-        """Write table.md, table.html and table.png.
+        """Write table.md, .html, .png, .csv (a line for each cell), .tex and .parquet (a line for each run).
 
         Returns:
-            The three paths by "markdown", "html" and "png".
+            The paths by "markdown", "html", "png", "csv", "latex" and "parquet".
         """
         folder = Path(folder)
-        files = {"markdown": folder / "table.md", "html": folder / "table.html", "png": folder / "table.png"}
+        names = {"markdown": "md", "html": "html", "png": "png", "csv": "csv", "latex": "tex", "parquet": "parquet"}
+        files = {form: folder / f"table.{suffix}" for form, suffix in names.items()}
         store.write_text(files["markdown"], self.to_markdown(folder))
         store.write_text(files["html"], self.to_html(folder))
+        store.write_text(files["csv"], self.to_csv())
+        store.write_text(files["latex"], self.to_latex())
+        store.write_bytes(files["parquet"], parquet(self, folder))
         self.to_png(files["png"])
         return files
 
@@ -229,11 +212,6 @@ def suite_table(
         margin=suite.margin,
     )  # fmt: skip
     return Table(*made)
-
-
-def _wide(cell: TableCell) -> tuple[float | None, ...]:
-    low, high = (None, None) if cell.interval is None else (cell.interval.low, cell.interval.high)
-    return cell.mean, cell.sd, low, high, len(cell.values)
 
 
 def _place(name: str, order: Sequence[str]) -> int:

@@ -4,7 +4,6 @@ import json
 import re
 import statistics
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -184,7 +183,9 @@ def test_every_number_leads_to_its_file(store, tmp_path):
     made = table(store.root, title="Traceable")
     folder = tmp_path / "out" / "deep er" / "tables"
     paths = made.write(folder)
-    assert sorted(path.name for path in paths.values()) == ["table.html", "table.md", "table.png"]
+    assert sorted(path.name for path in paths.values()) == [
+        f"table.{suffix}" for suffix in ("csv", "html", "md", "parquet", "png", "tex")
+    ]
     page, text = paths["html"].read_text(), paths["markdown"].read_text()
     links = Links(page).found
     assert len(links) == 7 and links == re.findall(r"\]\((\S+?)\)", text)
@@ -220,17 +221,6 @@ def test_the_same_results_give_the_same_bytes(store, tmp_path):
     for kind in first:
         assert first[kind].read_bytes() == second[kind].read_bytes()
     assert first["png"].read_bytes().startswith(b"\x89PNG")
-
-
-def test_frames(store):
-    made = table(store.root)
-    long = made.to_frame()
-    assert len(long) == 7 and set(long.status) == {"ok"} and all(Path(path).is_file() for path in long.path)
-    means = long.groupby(["checkpoint", "task"]).value.mean()
-    assert means["resnet18-random", "phantom_chest"] == pytest.approx(0.71)
-    wide = made.to_frame("wide")
-    assert wide.shape == (2, 10)
-    assert wide.loc["resnet18-imagenet"].xs("mean", level="statistic").iloc[0] == pytest.approx(0.83)
 
 
 def test_text_is_aligned_and_says_what_the_numbers_are(store):
