@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -83,22 +84,38 @@ def publish(
 def card(
     names: Annotated[list[str] | None, typer.Argument(help="folders, run folders, or checkpoints by name")] = None,
     hub: Hub = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="a store of results: with --write or --check, the scores in the cards are those of the store"
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="only check: these cards, or all cards in model_cards")
     ] = False,
     write: Annotated[
-        bool, typer.Option("--write", help="write model_cards/NAME.md of these checkpoints, or of all (in a checkout)")
+        bool,
+        typer.Option(
+            "--write",
+            help="write model_cards/NAME.md of these checkpoints, or of all (in a checkout); with --results, write the scores "
+            "into config.json and README.md of these folders",
+        ),
     ] = False,
 ) -> None:
     """Print model cards, or check them against the registry; the Hub is not contacted.
 
-    Example: medzoo card resnet50-radimagenet; medzoo card --check
+    With --results, the scores of a folder's card come from stored results: mean over seeds with a 95 % interval. --check ends
+    with exit code 1 if a card has other scores.
+
+    Example: medzoo card resnet50-radimagenet; medzoo card --check; medzoo card runs/ct --results results --write
     """
     from medzoo.zoo.folder import card as cards
     from medzoo.zoo.folder.card_checks import problems
     from medzoo.zoo.registry.registry import info
     from medzoo.zoo.registry.registry import names as all_names
 
+    if results is not None:
+        return _scores(names or [], results, hub, check=check, write=write)
     if check:
         texts = {name: cards.card_of(name, hub=hub) for name in names or ()}
         if not names:
@@ -110,8 +127,41 @@ def card(
     if write:
         for name in names or all_names():
             print(cards.write_card(info(name)))
-        return
+        return None
     if not names:
         raise UsageError("Name a folder or a checkpoint, or use --check or --write.", code="card-names-missing")
     for name in names:
         print(cards.card_of(name, hub=hub))
+    return None
+
+
+def _scores(names: list[str], results: Path, hub: Path | None, *, check: bool, write: bool) -> None:
+    """Write the scores of stored results into the cards of folders, or compare them."""
+    from medzoo.bench.table.card_rows import card_rows
+    from medzoo.zoo.folder.card_edit import differing_results, write_results
+    from medzoo.zoo.registry.locations import folder_of
+
+    if not results.is_dir():
+        raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
+    if check == write or not names:
+        raise UsageError(
+            "--results needs the folders of checkpoints, and --write or --check: medzoo card FOLDER --results results --write",
+            code="card-names-missing",
+        )
+    differing = False
+    for name in names:
+        folder = folder_of(name, hub)
+        if folder is None:
+            raise UsageError(f"{name} is not a folder of a checkpoint.", code="not-a-checkpoint-folder")
+        found = card_rows(results, str(folder), hub=hub)
+        for line in found.left_out:
+            print(f"{name}: no score for {line}", file=sys.stderr)
+        if check:
+            lines = differing_results(folder, found.rows)
+            differing |= bool(lines)
+            print("\n".join(f"{name}: {line}" for line in lines) or f"{name}: the scores are those of {results}")
+        else:
+            changed = write_results(folder, found.rows)
+            print(f"{folder / 'README.md'}: {len(found.rows)} scores{'' if changed else ' (unchanged)'}")
+    if differing:
+        raise typer.Exit(1)

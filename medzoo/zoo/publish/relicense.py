@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from medzoo.closed_schema import parse, plain
+from medzoo.closed_schema import parse
 from medzoo.errors import CardError, LicenseError, PublishError, UsageError
 from medzoo.zoo.folder.card import render
-from medzoo.zoo.folder.config import FolderConfig, parse_config
+from medzoo.zoo.folder.card_edit import config_text, edited_card
+from medzoo.zoo.folder.config import FolderConfig
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.licenses import License, check_license
 from medzoo.zoo.registry.locations import CARD, CONFIG
@@ -110,13 +109,7 @@ def config_bytes(config: FolderConfig, old: FolderConfig) -> bytes:
     content = (old.path / CONFIG).read_bytes()
     if config is old:
         return content
-    assert config.facts is not None
-    rows = json.loads(content)
-    rows["medzoo"] = plain(config.facts)
-    rows["pretrained_cfg"]["license"] = config.facts.license.id
-    text = json.dumps(rows, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    parse_config(text, old.path)
-    return text.encode()
+    return config_text(config).encode()
 
 
 def relicensed_card(text: str, config: FolderConfig, old: FolderConfig) -> str:
@@ -132,19 +125,7 @@ def relicensed_card(text: str, config: FolderConfig, old: FolderConfig) -> str:
     """
     if config is old:
         return text
-    lines, before, after = text.split("\n"), render(old).split("\n"), render(config).split("\n")
-    # apply the differences between the two rendered cards to the edited card, from the end
-    for kind, a, b, c, d in reversed(difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()):
-        if kind == "equal":
-            continue
-        start, end = max(0, a - 1), min(len(before), b + 1)  # with one line around it, so that the block is unique
-        block = before[start:end]
-        matches = [at for at in range(len(lines) - len(block) + 1) if lines[at : at + len(block)] == block]
-        if len(matches) != 1:
-            raise PublishError(
-                f"{old.path / CARD}: the lines of the licence were edited. Change them yourself: "
-                f"{' / '.join(before[a:b]).strip() or 'nothing'!r} becomes {' / '.join(after[c:d]).strip()!r}.",
-                code="card-license-edited",
-            )
-        lines[matches[0] : matches[0] + len(block)] = [*before[start:a], *after[c:d], *before[b:end]]
-    return "\n".join(lines)
+    try:
+        return edited_card(text, render(old), render(config), str(old.path / CARD))
+    except CardError as error:
+        raise PublishError(str(error), code="card-license-edited") from error
