@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medzoo.bench.contamination.measured import MeasuredOverlap
 from medzoo.bench.table import rows_columns
+from medzoo.bench.table.contamination_marks import contamination_notes, with_contamination
 from medzoo.bench.table.headings import details
 from medzoo.bench.table.model import Column, Run, TableCell, TableRow
-from medzoo.bench.table.statistics_notes import statistics_notes
+from medzoo.bench.table.uncertainty.statistics_notes import statistics_notes
 from medzoo.errors import UsageError, listed
 
 # title, rows, columns, grid, footnotes, and the folder that links are relative to
@@ -52,6 +54,7 @@ def build(
     control: str | None = None,
     margin: float | None = None,
     statistics: bool = True,
+    duplicates: Sequence[MeasuredOverlap] = (),
 ) -> Parts:
     """The parts of a table of placed results.
 
@@ -66,6 +69,7 @@ def build(
         control: name or label of the row that the others are compared with.
         margin: the largest difference that does not matter, chosen before the runs.
         statistics: whether to read the predictions for intervals and comparisons.
+        duplicates: measured overlaps of test images with pre-training data.
 
     Raises:
         UsageError: for a control that is not a row, and for a margin without a control or that is not positive.
@@ -94,9 +98,10 @@ def build(
         for row in made_rows
     )
 
+    grid = with_contamination(made_rows, made_columns, grid, duplicates)
     place = control_place(control, margin, made_rows)
     if statistics:
-        from medzoo.bench.table.column_statistics import with_statistics
+        from medzoo.bench.table.uncertainty.column_statistics import with_statistics
 
         by_id = {item.result["run_id"]: item.result for item in placed}
         made_columns, made_cells = with_statistics(made_columns, grid, by_id, control=place, margin=margin)
@@ -112,7 +117,8 @@ def build(
     of_cells = rows_columns.notes_of(made_rows, detailed, grid, outside)
     label = None if place is None else made_rows[place].label
     of_statistics = statistics_notes(made_rows, detailed, grid, label)
-    footnotes = (*of_statistics, *of_cells, *_same_runs(made_rows, detailed, grid), *notes)
+    seen = contamination_notes(made_rows, detailed, grid)
+    footnotes = (*of_statistics, *of_cells, *seen, *_same_runs(made_rows, detailed, grid), *notes)
     return title, tuple(made_rows), tuple(detailed), grid, footnotes, root
 
 

@@ -15,6 +15,7 @@ from medzoo.bench.table.run_command import RunCommand
 from medzoo.bench.table.statistics import MARKS, CellStatistics, ColumnStatistics, digits_of
 
 MISSING = "—"
+SEEN = "§"  # mark of a value whose test images may have been in the pre-training data
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class TableCell:
     folds: int | None = None  # number of folds of the cross-validation; None without one
     drawn: bool = False  # its runs have numbered draws of the training images
     statistics: CellStatistics | None = None
+    seen: str = ""  # what is known about test images in the pre-training data
 
     @property
     def values(self) -> list[float]:
@@ -242,7 +244,7 @@ class TableCell:
             spread = f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
         else:
             spread = "" if self.sd is None else f" ± {self.sd:.{digits}f}"
-        return f"{self.mean:.{digits}f}{spread} ({count}){mark}{self.marks}"
+        return f"{self.mean:.{digits}f}{spread} ({count}){mark}{self.marks}{self.seen_mark}"
 
     @property
     def marks(self) -> str:
@@ -251,6 +253,11 @@ class TableCell:
             return ""
         against = self.statistics.difference
         return ("" if against is None else MARKS[against.verdict]) + (" ~" if self.statistics.within_noise else "")
+
+    @property
+    def seen_mark(self) -> str:
+        """The mark of a value whose test images may have been in the pre-training data."""
+        return f" {SEEN}" if self.seen else ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo import store
 from medzoo.bench import metrics
+from medzoo.bench.contamination.measured import read_overlap
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
@@ -109,6 +110,7 @@ def table(
     control: str | None = None,
     margin: float | None = None,
     statistics: bool = True,
+    duplicates: Sequence[Path] = (),
 ) -> Table:
     """Compare results in a table: the mean over seeds with its 95 % interval, for each checkpoint and task.
 
@@ -129,6 +131,8 @@ def table(
         control: name or label of a row; all others are compared with it, on the same patients.
         margin: the largest difference that does not matter, chosen before the runs: smaller ones are called equivalent.
         statistics: False reads no predictions; intervals and comparisons are left out.
+        duplicates: reports of `medzoo tasks duplicates TASK --against DATA --json`: values of checkpoints that were pre-trained on
+            these data are marked by what was measured; the others by the names of their data.
 
     Raises:
         ResultError: if there is nothing to show, or a given file breaks the schema.
@@ -175,6 +179,7 @@ def table(
         control=control,
         margin=margin,
         statistics=statistics,
+        duplicates=[read_overlap(path) for path in duplicates],
     )
     made = Table(*parts)
     if metric and not any(run.n for cells in made.grid for cell in cells for run in cell.runs):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from medzoo.bench.contamination.image_sources import shared_data
 from medzoo.bench.results.schema import run_id
 from medzoo.bench.statistics.comparison import Comparison
 from medzoo.bench.statistics.intervals import Interval
-from medzoo.bench.table.page.checkpoint_facts import checkpoint_facts, seen_data
+from medzoo.bench.table.checkpoint_facts import checkpoint_facts
 from medzoo.bench.table.page.page_data import page_data
 from medzoo.bench.table.statistics import CellStatistics
 from medzoo.bench.table.table import table
@@ -150,6 +151,6 @@ def test_facts_are_those_of_the_registry_or_of_the_name(name, method, data, stud
     ],
 )
 def test_data_that_a_checkpoint_has_seen_is_marked(make_run, name, task, seen):
-    assert seen_data(checkpoint_facts(name, "resnet50"), task) == seen
+    assert shared_data(checkpoint_facts(name, "resnet50").data, task) == seen
     page = table([make_run(checkpoint=name, task=task)[0]]).to_html()
-    assert ("<summary><em>seen</em>" in page) == bool(seen) == ("pre-trained on a data set with images" in page)
+    assert ("<summary><em>seen</em>" in page) == bool(seen) == ("pre-trained on data that have images" in page)

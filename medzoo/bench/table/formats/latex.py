@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from medzoo.bench.table.model import MISSING, Column, TableCell
-from medzoo.bench.table.statistics_notes import differences
+from medzoo.bench.table.uncertainty.statistics_notes import differences
 
 if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData

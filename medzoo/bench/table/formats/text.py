@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medzoo.bench.table.model import Column, Run, TableCell
-from medzoo.bench.table.statistics_notes import column_lines, differences
+from medzoo.bench.table.uncertainty.statistics_notes import column_lines, differences
 
 if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData

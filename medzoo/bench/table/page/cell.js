@@ -25,7 +25,7 @@ function factsOf(row, column, cell) {
       (p === null ? "" : `, adjusted p ${p < .001 ? "< 0.001" : p.toFixed(3)}`));
   }
   if (cell.noise) add("Noise", "permuted labels reach this value in one of 40 cases");
-  if (cell.seen) add("Seen data", `pre-trained on ${cell.seen}, which has images of this task`);
+  if (cell.seen !== undefined) add("Test images in pre-training", DATA.texts[cell.seen]);
   const seconds = meanSeconds(cell), device = cell.dev === undefined ? "" : DATA.texts[cell.dev];
   if (seconds !== null) {
     add("Time of a run", `${duration(seconds)}${device ? ` (${device})` : ""}`);

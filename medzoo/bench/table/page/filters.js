@@ -115,7 +115,7 @@ function csv() {
       const row = ROWS[i], column = COLUMNS[at], cell = row.cells[at] || {};
       const [low, high] = cell.i || [], [first, last] = cell.r || [], [delta, below, above, p] = cell.d || [];
       records.push([row.name, row.label, ...row.facets, column.task, [column.title, ...column.detail].join(", "), column.metric,
-        column.mode, column.reported ? "yes" : "no", cell.m, low, high, cell.sd, cell.n, first, last, delta, below, above, p, cell.seen]);
+        column.mode, column.reported ? "yes" : "no", cell.m, low, high, cell.sd, cell.n, first, last, delta, below, above, p, DATA.texts[cell.seen]]);
     }
   }
   const field = value => {

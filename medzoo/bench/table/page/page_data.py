@@ -12,10 +12,10 @@ from typing import Any
 
 from medzoo.bench import metrics
 from medzoo.bench.suite import short_task
+from medzoo.bench.table.checkpoint_facts import FACETS, CheckpointFacts, checkpoint_facts
 from medzoo.bench.table.headings import MODES
 from medzoo.bench.table.model import MISSING, Column, Run, TableCell, TableData, TableRow
-from medzoo.bench.table.page.checkpoint_facts import FACETS, CheckpointFacts, checkpoint_facts, seen_data
-from medzoo.bench.table.statistics_notes import column_lines
+from medzoo.bench.table.uncertainty.statistics_notes import column_lines
 
 CHECKPOINT = "{checkpoint}"  # stands in a command for the name of the row's checkpoint
 
@@ -29,7 +29,7 @@ class PageCell:
         rest: interval or deviation, and the number of runs.
         marks: verdict and noise.
         tied: whether no checkpoint of the column is significantly better, if some are worse.
-        seen: the pre-training data set that has images of the task.
+        seen: what is known about test images in the pre-training data.
         runs: name, value and link of each run.
         data: for the script; None for a missing cell.
     """
@@ -83,7 +83,7 @@ def page_data(table: TableData, folder: Path | None) -> PageData:
         architecture = next((run.architecture for cell in cells for run in cell.runs if run.architecture), "")
         facts = checkpoint_facts(row.checkpoint, architecture)
         made = tuple(
-            _cell(table, row, column, cell, facts, folder, texts, tied)
+            _cell(table, row, column, cell, folder, texts, tied)
             for column, cell, tied in zip(table.columns, cells, separated, strict=True)
         )
         rows.append((row, facts, made))
@@ -179,7 +179,6 @@ def _cell(
     row: TableRow,
     column: Column,
     cell: TableCell,
-    facts: CheckpointFacts,
     folder: Path | None,
     texts: _Texts,
     separated: bool,
@@ -187,16 +186,15 @@ def _cell(
     if not cell.runs:
         return PageCell(MISSING, "", "", False, "", (), None)
     marks = cell.marks if cell.mean is not None and not cell.reported else ""
-    main, _, rest = cell.worded(column.digits).removesuffix(marks).partition(" ")
+    main, _, rest = cell.worded(column.digits).removesuffix(cell.seen_mark).removesuffix(marks).partition(" ")
     runs = tuple(
         (run.name, run.worded(column.digits + 1), table.link(run.path, folder) if run.path else "") for run in cell.runs
     )
     tied = separated and cell.statistics is not None and cell.statistics.may_be_best
-    seen = seen_data(facts, column.task)
-    return PageCell(main, rest, marks.strip(), tied, seen, runs, _cell_data(row, cell, main, texts, tied, seen))
+    return PageCell(main, rest, marks.strip(), tied, cell.seen, runs, _cell_data(row, cell, main, texts, tied))
 
 
-def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: bool, seen: str) -> dict[str, Any]:
+def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: bool) -> dict[str, Any]:
     """A cell for the script, with short keys and without what is absent."""
     data: dict[str, Any] = {"m": _short(cell.mean, 8), "n": cell.count, "sd": _short(cell.sd, 4)}
     if cell.mean is None:
@@ -210,7 +208,7 @@ def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: b
         if (found := one.difference) is not None:
             p = _short(one.p_adjusted, 4)
             data["d"] = [_short(found.delta, 5), _short(found.low, 5), _short(found.high, 5), p, found.verdict[0]]
-    data["seen"] = seen
+    data["seen"] = texts.number(cell.seen) if cell.seen else None
     clocks = {f"{run.device}{', time of the device' * run.on_device}" for run in cell.runs if run.device}
     data["dev"] = texts.number("; ".join(sorted(clocks))) if clocks else None
     data["runs"] = [_run(row, run, texts) for run in cell.runs]

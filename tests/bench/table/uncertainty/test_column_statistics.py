@@ -105,7 +105,7 @@ def test_the_reliability_is_that_of_all_runs(put, kind):
 
 
 def test_too_few_cases_have_no_reliability(put, monkeypatch):
-    monkeypatch.setattr("medzoo.bench.table.reliability.LEAST", 1 + IMAGES // 2)
+    monkeypatch.setattr("medzoo.bench.table.uncertainty.reliability.LEAST", 1 + IMAGES // 2)
     put()
     assert table(put.store.root).grid[0][0].statistics.reliability == ()
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from medzoo.data.task_registry import split_name
 from medzoo.errors import MedzooError
 from medzoo.training.objectives import list_methods
-from medzoo.training.options.names import slug
 from medzoo.zoo.registry.checkpoint import Citation, architecture_facts
 from medzoo.zoo.registry.random_weights import SUFFIX
 from medzoo.zoo.registry.registry import info
@@ -17,16 +15,6 @@ RANDOM, UNKNOWN = "random weights", "not known"
 FACETS = {  # facet → its heading on the page
     "architecture": "Architecture", "method": "Method of pre-training", "data": "Pre-training data",
     "modality": "Modality of these data", "study": "Publication",
-}  # fmt: skip
-# The tasks with images of a data set that have another name than it.
-TASKS_OF_DATA = {
-    "chestxray14": ("chestmnist", "cx8", "rsna_pneumonia", "siim_pneumothorax"),
-    "mimic": ("mimic_cxr",),
-    "covidxct": ("covidx_ct",),
-    "oct": ("octmnist",),
-    "inat2021mini": ("inat2021",),
-    "cxr_raddino": ("chestxray14", "chexpert", "mimic_cxr", "padchest", "chestmnist", "cx8", "rsna_pneumonia",
-                    "siim_pneumothorax"),
 }  # fmt: skip
 
 
@@ -92,23 +80,6 @@ def checkpoint_facts(name: str, architecture: str) -> CheckpointFacts:
         _study(entry.citation),
         entry.facts.get("parameters", parameters),
     )
-
-
-def seen_data(facts: CheckpointFacts, task: str) -> str:
-    """The pre-training data set that has images of a task, or nothing.
-
-    Only names are compared, so a checkpoint without a mark may have seen the images too.
-
-    Args:
-        facts: of the checkpoint.
-        task: its name.
-    """
-    try:
-        base, path, _ = split_name(task)
-    except MedzooError:
-        return ""
-    name = slug(path if path else base)
-    return next((data for data in facts.data if name in (data, *TASKS_OF_DATA.get(data, ()))), "")
 
 
 def _study(citation: Citation | None) -> str:

@@ -21,8 +21,8 @@ from medzoo.bench.statistics.ranking import ranking
 from medzoo.bench.statistics.resolution import Resolution, resolution
 from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
 from medzoo.bench.table.model import Column, Run, TableCell
-from medzoo.bench.table.reliability import Reliability, reliability_of
 from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics
+from medzoo.bench.table.uncertainty.reliability import Reliability, reliability_of
 from medzoo.errors import ResultError
 
 LEVEL = 0.95
