@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo import store
 from medzoo.bench import metrics
+from medzoo.bench.published.read import load_published
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
 from medzoo.bench.table.model import TableCell, TableData
 from medzoo.bench.table.page.render import html
+from medzoo.bench.table.reported.columns import with_reported
 from medzoo.bench.table.text import markdown, text
 from medzoo.errors import MissingExtraError, ResultError, listed
 
@@ -208,6 +210,8 @@ def suite_table(
         suite: all its rows and columns appear.
         results: the runs that have a result, with its file.
         footnotes: below the table, after those about the cells.
+
+    Published numbers of the suite's study are in columns of their own, next to those of the same task.
     """
     titles = [str(task["title"]) for task in suite.tasks]
     placed = [
@@ -228,7 +232,17 @@ def suite_table(
         placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root, notes=footnotes, control=suite.control,
         margin=suite.margin,
     )  # fmt: skip
-    return Table(*made)
+    return with_study(Table(*made), suite)
+
+
+def with_study(made: Table, suite: Suite) -> Table:
+    """The table of a suite with the numbers that its study published.
+
+    Args:
+        made: of the suite.
+        suite: may name a study.
+    """
+    return made if suite.published is None else with_reported(made, suite, load_published(suite.published))
 
 
 def _wide(cell: TableCell) -> tuple[float | None, ...]:
