@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands import add, cache, checkpoints, doctor, predict, publish, results, shards, status, tasks
+from medzoo.commands import (
+    add,
+    cache,
+    checkpoints,
+    claims,
+    doctor,
+    predict,
+    publish,
+    results,
+    shards,
+    status,
+    table,
+    tasks,
+)
 
 app = typer.Typer(
     name="medzoo",
@@ -38,7 +51,8 @@ app.command()(predict.predict)
 app.command()(publish.card)
 app.command()(publish.push)
 app.command()(publish.publish)
-app.command()(results.table)
+app.command()(table.table)
+app.command()(claims.claims)
 app.command()(status.status)
 app.add_typer(cache_app, name="cache")
 cache_app.command("list")(cache.list_)

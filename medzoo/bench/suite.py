@@ -81,6 +81,7 @@ class Suite:
         precision: of all its runs: "auto", "fp32" or "bf16"; None uses that of each protocol.
         control: name or label of the checkpoint that all others are compared with.
         margin: the largest difference that does not matter.
+        published: the study in recipes/published/ whose numbers its table shows next to its own.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Suite:
     precision: PrecisionChoice | None = None
     control: str | None = None
     margin: float | None = None
+    published: str | None = None
 
     def cells(self) -> list[SuiteCell]:
         """All runs, ordered by seed and then by fold or draw: if the work stops early, every cell of the table has a value."""

@@ -1,4 +1,4 @@
-"""Stored results: the table, and `medzoo results list|check|import|export|push|pull`."""
+"""Stored results: `medzoo results list|check|import|export|push|pull`."""
 
 from __future__ import annotations
 
@@ -7,74 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands.common import AsJson, Hub, Private, check_file, print_json
+from medzoo.commands.common import AsJson, Private, check_file, print_json
 from medzoo.errors import UsageError
-from medzoo.training.options.shared import check_place
 
 Store = Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")]
 To = Annotated[Path, typer.Option("--to", help="target store; created if it does not exist")]
 Repo = Annotated[str, typer.Argument(help="data set repository on the Hub, org/name")]
-
-
-def table(
-    results: Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="folder for table.md, .html, .png, .csv, .tex and .parquet; by default the table is only printed"
-        ),
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="title of the table; by default Results")] = None,
-    checkpoints: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--checkpoints",
-            "--checkpoint",
-            help="a row: a name, folder, run folder or org/name; repeat for more rows, in their order; by default all",
-        ),
-    ] = None,
-    tasks: Annotated[
-        list[str] | None,
-        typer.Option("--tasks", "--task", help="a column; repeat for more columns, in their order; by default all"),
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="shown instead of the tasks' own: auroc, auprc, accuracy, brier, ...")
-    ] = None,
-    control: Annotated[
-        str | None, typer.Option(help="a row: all others are compared with it, on the same patients")
-    ] = None,
-    margin: Annotated[
-        float | None,
-        typer.Option(
-            help="largest difference that does not matter, chosen before the runs: smaller ones are equivalent"
-        ),
-    ] = None,
-    statistics: Annotated[
-        bool, typer.Option("--statistics/--no-statistics", help="read the predictions, for intervals and comparisons")
-    ] = True,
-    hub: Hub = None,
-) -> None:
-    """Build a table from stored results: one row for each checkpoint, one column for each task.
-
-    Each value is the mean over seeds with a 95 % interval for other patients and other seeds. With --control, ▲ and ▼ mark
-    checkpoints that are better or worse, with Holm's correction for all comparisons of the table.
-
-    Example: medzoo table results --control resnet50-imagenet --margin 0.01 --out tables
-    """
-    from medzoo.bench.table.table import table as build
-
-    if not results.is_dir():
-        raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
-    if out is not None:
-        check_place(str(out), "--out")
-    made = build(
-        results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub, control=control, margin=margin,
-        statistics=statistics,
-    )  # fmt: skip
-    print(made.to_text())
-    if out is not None:
-        for path in made.write(out).values():
-            print(path)
 
 
 def list_(

@@ -76,7 +76,7 @@ def t_quantile(level: float, df: float) -> float:
     >>> round(t_quantile(0.95, 4), 3)
     2.776
     """
-    return float(_special().stdtrit(df, (1 + level) / 2))
+    return float(special_functions().stdtrit(df, (1 + level) / 2))
 
 
 def t_tail(t: float, df: float) -> float:
@@ -89,10 +89,11 @@ def t_tail(t: float, df: float) -> float:
     >>> round(t_tail(2.776, 4), 3)
     0.025
     """
-    return float(_special().stdtr(df, -t))
+    return float(special_functions().stdtr(df, -t))
 
 
-def _special() -> Any:  # noqa: ANN401 - a module
+def special_functions() -> Any:  # noqa: ANN401 - a module
+    """scipy.special, imported when it is needed."""
     try:
         from scipy import special
     except ImportError as error:

@@ -93,10 +93,33 @@ def welch(first: Sequence[float], second: Sequence[float], level: float = 0.95) 
     """
     _at_least(first, 2)
     _at_least(second, 2)
-    parts = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
-    spread = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
-    df = sum(parts) ** 2 / spread if spread else len(first) + len(second) - 2
-    return _made(float(np.mean(first) - np.mean(second)), sqrt(sum(parts)), df, level, "Welch's t test over seeds")
+    one, two = ((float(np.mean(values)), float(np.std(values, ddof=1)), len(values)) for values in (first, second))
+    return welch_of_summaries(one, two, level)
+
+
+def welch_of_summaries(first: tuple[float, float, int], second: tuple[float, float, int], level: float = 0.95) -> TTest:
+    """Welch's t test from published means and standard deviations.
+
+    Args:
+        first: mean, sample standard deviation (n - 1) and number of the runs.
+        second: of the control's runs.
+        level: of the interval.
+
+    Raises:
+        ResultError: for fewer than two runs.
+
+    Source: Welch 1947 (doi:10.2307/2332510).
+
+    >>> round(welch_of_summaries((2.0, 1.0, 3), (4.0, 2.0, 3)).p, 4)
+    0.2209
+    """
+    for *_, count in (first, second):
+        if count < 2:
+            raise ResultError(f"A t test needs 2 runs or more, not {count}.", code="too-few-values")
+    parts = [sd**2 / count for _, sd, count in (first, second)]
+    spread = sum(part**2 / (count - 1) for part, (*_, count) in zip(parts, (first, second), strict=True))
+    df = sum(parts) ** 2 / spread if spread else first[2] + second[2] - 2
+    return _made(first[0] - second[0], sqrt(sum(parts)), df, level, "Welch's t test over seeds")
 
 
 def two_sample_t(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> TTest:

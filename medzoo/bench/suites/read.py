@@ -9,6 +9,7 @@ from typing import Any
 
 from medzoo import paths
 from medzoo.bench.metrics import METRICS
+from medzoo.bench.published.read import load_published
 from medzoo.bench.results.store import safe_name
 from medzoo.bench.suite import PROTOCOLS, SEEDS, Suite, short_task
 from medzoo.bench.suites.axes import AXES, check_draws, columns_of
@@ -65,6 +66,7 @@ class _SuiteFile:
     mode: Mode = "finetune"
     control: str | None = None
     margin: float | None = option("the largest difference that does not matter", None, above=0, most=1000)
+    published: str | None = None  # a study in recipes/published/
     seeds: tuple[int, ...] = option("one run for each", SEEDS, least=0)
     protocols: tuple[str, ...] = PROTOCOLS
     checkpoints: tuple[str | _CheckpointRow, ...] = ()
@@ -132,7 +134,10 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
         precision=_precision(content, where),
         control=content.control,
         margin=content.margin,
+        published=content.published,
     )
+    if suite.published is not None:
+        load_published(suite.published)
     _check_distinct(suite, where)
     _check_control(suite, where)
     return suite

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from medzoo.bench import metrics
+from medzoo.bench.published.schema import Value
 from medzoo.bench.statistics.intervals import Interval
 from medzoo.bench.table.run_command import RunCommand
 from medzoo.bench.table.statistics import MARKS, CellStatistics, ColumnStatistics, digits_of
@@ -42,12 +43,13 @@ class Run:
     device: str = ""
     has_predictions: bool = False  # in a file next to the result
     command: RunCommand | None = None  # makes the run again
+    label: str = ""  # of a published number
 
     @property
     def name(self) -> str:
         """Such as "seed 1" or "seed 1, fold 0" or "seed 1, draw 0"."""
         fold = "" if self.fold is None else f", fold {self.fold}"
-        return f"seed {self.seed}{fold}" + ("" if self.draw is None else f", draw {self.draw}")
+        return self.label or f"seed {self.seed}{fold}" + ("" if self.draw is None else f", draw {self.draw}")
 
     def worded(self, digits: int) -> str:
         """The value, or the status of a run without a value; a footnote gives the reason."""
@@ -88,6 +90,7 @@ class Column:
     pixels: str = ""  # such as "224 px"
     detail: str = ""  # the facts in which the column differs from others of its table
     statistics: ColumnStatistics | None = field(default=None, compare=False)
+    source: str = ""  # of published numbers
 
     @property
     def heading(self) -> str:
@@ -130,6 +133,7 @@ class TableCell:
     drawn: bool = False  # its runs have numbered draws of the training images
     statistics: CellStatistics | None = None
     seen: str = ""  # what is known about test images in the pre-training data
+    published: Value | None = None  # of a study; shown as it was published
 
     @property
     def values(self) -> list[float]:
@@ -167,6 +171,8 @@ class TableCell:
 
         Labels with too few patients for an interval are not in it.
         """
+        if self.published is not None:
+            return self.published.mean
         if self.interval is not None and self.interval.left_out and self.interval.labels:
             return self.interval.mean
         return statistics.fmean(self.averaged) if self.values and not self.mixed else None
@@ -174,7 +180,8 @@ class TableCell:
     @property
     def sd(self) -> float | None:
         """The sample standard deviation (n - 1) over runs, or over folds or draws; None for fewer than two values."""
-        return statistics.stdev(self.averaged) if len(self.averaged) > 1 and not self.mixed else None
+        found = statistics.stdev(self.averaged) if len(self.averaged) > 1 and not self.mixed else None
+        return found if self.published is None else self.published.sd
 
     @property
     def interval(self) -> Interval | None:
@@ -197,7 +204,7 @@ class TableCell:
     @property
     def shows_sd(self) -> bool:
         """Whether its text has a standard deviation."""
-        return self.sd is not None and not self.shows_interval
+        return self.sd is not None and not self.shows_interval and self.published is None
 
     @property
     def missing_folds(self) -> list[int]:
@@ -212,6 +219,8 @@ class TableCell:
     @property
     def count(self) -> str:
         """The number of values in the mean: "3", "2/3", "5 folds", "4/5 folds x 3 seeds", "10 draws"."""
+        if self.published is not None:
+            return self.published.count
         if not self.repeated:
             return f"{len(self.values)}/{len(self.runs)}" if self.incomplete else f"{len(self.values)}"
         done, of = len(self.by_repeat), self.folds or len({run.draw for run in self.runs})
@@ -231,6 +240,8 @@ class TableCell:
         """
         if not self.runs:
             return MISSING
+        if self.published is not None:
+            return self.published.worded(digits + 1)
         if self.mixed:
             return f"mixed ({len(self.runs)})‡"
         count, mark = self.count, "†" if self.incomplete else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medzoo import store
 from medzoo.bench import metrics
 from medzoo.bench.contamination.measured import read_overlap
+from medzoo.bench.published.read import load_published
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.build import Placed, build
@@ -19,6 +20,7 @@ from medzoo.bench.table.formats.text import markdown, text
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
 from medzoo.bench.table.model import TableData
 from medzoo.bench.table.page.render import html
+from medzoo.bench.table.reported.columns import with_reported
 from medzoo.errors import ResultError, listed
 
 if TYPE_CHECKING:
@@ -196,6 +198,8 @@ def suite_table(
         suite: all its rows and columns appear.
         results: the runs that have a result, with its file.
         footnotes: below the table, after those about the cells.
+
+    Published numbers of the suite's study are in columns of their own, next to those of the same task.
     """
     titles = [str(task["title"]) for task in suite.tasks]
     placed = [
@@ -216,7 +220,17 @@ def suite_table(
         placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root, notes=footnotes, control=suite.control,
         margin=suite.margin,
     )  # fmt: skip
-    return Table(*made)
+    return with_study(Table(*made), suite)
+
+
+def with_study(made: Table, suite: Suite) -> Table:
+    """The table of a suite with the numbers that its study published.
+
+    Args:
+        made: of the suite.
+        suite: may name a study.
+    """
+    return made if suite.published is None else with_reported(made, suite, load_published(suite.published))
 
 
 def _place(name: str, order: Sequence[str]) -> int:

@@ -29,6 +29,11 @@ def text(table: TableData) -> str:
         about = column_lines(c, table.rows, [row[place] for row in table.grid])
         title = f"{c.title} ({c.detail})" if about and c.detail else c.title
         sizes += [f"{title}: {c.size}; {c.how}"] * bool(c.size) + [f"  {line}" for line in about]
+    sources = dict.fromkeys(c.source for c in table.columns if c.source)
+    sizes += [
+        f"(reported) {', '.join(dict.fromkeys(c.title for c in table.columns if c.source == source))}: {source}"
+        for source in sources
+    ]
     compared: list[str] = []
     if found := _differences(table):
         compared = ["", *_aligned([("checkpoint", "task", "difference", "p", "verdict"), *found[:MOST_LINES]])]
@@ -73,8 +78,9 @@ def markdown(table: TableData, folder: Path | None) -> str:
         + f"), hash `{c.protocol_hash}`"
         + "".join(f"\n  - {_escaped(line)}" for line in column_lines(c, table.rows, [row[place] for row in table.grid]))
         for place, c in enumerate(table.columns)
-        if c.metric
+        if c.metric and not c.source
     ]
+    lines += [f"- **{_escaped(c.title)}**, {c.heading}: {_escaped(c.source)}" for c in table.columns if c.source]
 
     # the runs of each cell
     lines += ["", "## Runs", "", "Each value is a link to its result file.", ""]
@@ -127,4 +133,4 @@ def _escaped(words: str) -> str:
 
 
 def _count(table: TableData) -> int:
-    return sum(len(cell.runs) for cells in table.grid for cell in cells)
+    return sum(len(cell.runs) for cells in table.grid for cell in cells if cell.published is None)

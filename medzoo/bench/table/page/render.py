@@ -42,7 +42,7 @@ def html(table: TableData, folder: Path | None) -> str:
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'",
-        count=sum(len(cell.runs) for cells in table.grid for cell in cells),
+        count=sum(len(cell.runs) for cells in table.grid for cell in cells if cell.published is None),
     )
 
 

@@ -1,0 +1,150 @@
+"""`medzoo table`: stored results as a table, alone or in the rows and columns of a suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medzoo.commands.common import Hub
+from medzoo.errors import UsageError
+from medzoo.training.options.shared import check_place
+
+if TYPE_CHECKING:
+    from medzoo.bench.table.table import Table
+
+
+def table(
+    results: Annotated[
+        Path | None,
+        typer.Argument(
+            help="a store of results (the folder that runs wrote with --results); not needed with --suite",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for table.md, table.html and table.png; by default the table is only printed"),
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="name of a suite, or its .toml file: its rows and columns, with the numbers that its study published",
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="title of the table; by default that of the suite, or Results")
+    ] = None,
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--checkpoints",
+            "--checkpoint",
+            help="a row: a name, folder, run folder or org/name; repeat for more rows, in their order; by default all",
+        ),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--tasks", "--task", help="a column; repeat for more columns, in their order; by default all"),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="shown instead of the tasks' own: auroc, auprc, accuracy, brier, ...")
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(help="a row: all others are compared with it, on the same patients")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="largest difference that does not matter, chosen before the runs: smaller ones are equivalent"
+        ),
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics/--no-statistics", help="read the predictions, for intervals and comparisons")
+    ] = True,
+    study_tests: Annotated[
+        bool,
+        typer.Option(
+            "--study-tests",
+            help="also print the tests of the studies (Welch, Student, population sd; uncorrected) against the control",
+        ),
+    ] = False,
+    hub: Hub = None,
+) -> None:
+    """Build a table from stored results: one row for each checkpoint, one column for each task.
+
+    Each value is the mean over seeds with a 95 % interval for other patients and other seeds. With --control, ▲ and ▼ mark
+    checkpoints that are better or worse, with Holm's correction for all comparisons of the table.
+
+    With --suite, the table has the rows and columns of a suite, and next to them the numbers that its study published, marked
+    (reported). They are never part of a mean, a test or a rank. Without RESULTS, only these numbers are shown.
+
+    Example: medzoo table results --control resnet50-imagenet --margin 0.01 --out tables; medzoo table --suite juodelyte2023
+    """
+    if results is None and suite is None:
+        raise UsageError(
+            "Give a store of results (medzoo table results), or a suite (medzoo table --suite juodelyte2023).",
+            code="results-or-suite",
+        )
+    if results is not None and not results.is_dir():
+        raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
+    if out is not None:
+        check_place(str(out), "--out")
+    made, chosen = _made(results, suite, title, checkpoints, tasks, metric, control, margin, statistics, hub)
+    print(made.to_text())
+    page = None
+    if study_tests:
+        from medzoo.bench.table.build import control_place
+        from medzoo.bench.table.reported.study_tests import markdown, text
+        from medzoo.bench.table.reported.study_tests import study_tests as tests_of
+
+        place = control_place(chosen, None, made.rows)
+        if place is None:
+            raise UsageError("--study-tests needs --control NAME, a row of the table.", code="study-tests-control")
+        tests, label = tests_of(made, place), made.rows[place].label
+        print(text(tests, label))
+        page = markdown(tests, label)
+    if out is not None:
+        for path in made.write(out).values():
+            print(path)
+        if page is not None:
+            from medzoo import store
+
+            store.write_text(out / "study_tests.md", page)
+            print(out / "study_tests.md")
+
+
+def _made(
+    results: Path | None,
+    suite: str | None,
+    title: str | None,
+    checkpoints: list[str] | None,
+    tasks: list[str] | None,
+    metric: str | None,
+    control: str | None,
+    margin: float | None,
+    statistics: bool,
+    hub: Path | None,
+) -> tuple[Table, str | None]:
+    """The table, and its control."""
+    from medzoo.bench.table.reported.named_table import named_table
+    from medzoo.bench.table.table import table as build
+
+    if suite is None and results is not None:
+        made = build(
+            results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub, control=control,
+            margin=margin, statistics=statistics,
+        )  # fmt: skip
+        return made, control
+    if checkpoints or tasks:
+        raise UsageError(
+            "--suite chooses rows and columns; leave out --checkpoints and --tasks.", code="suite-with-rows-or-columns"
+        )
+    from medzoo.bench.suites.read import load_suite
+
+    loaded = load_suite(str(suite))
+    made = named_table(
+        loaded, results, title=title, metric=metric, control=control, margin=margin, statistics=statistics, hub=hub
+    )
+    return made, control or loaded.control
