@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -33,6 +34,11 @@ def is_main_process() -> bool:
 def on_terminal() -> bool:
     """Whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def output_width() -> int | None:
+    """Width of the terminal that stdout writes to, characters; None if stdout is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
 
 
 class _Stderr(logging.Handler):

@@ -20,6 +20,7 @@ from medzoo.bench.engines import fill_table
 from medzoo.bench.suite_options import places_of
 from medzoo.bench.suites.read import load_suite
 from medzoo.errors import MedzooError, UsageError
+from medzoo.progress import output_width
 from medzoo.recipe_args import parse, run_main
 from medzoo.training.options.fields import check_values, option
 from medzoo.training.options.shared import DEVICE, OUTPUT, RUN, check_device, check_folder, check_place
@@ -84,7 +85,7 @@ def main() -> None:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
     filled = fill_table(suite, out, device=options.device, hub=options.hub, workers=options.workers)
-    print(filled.table.to_text())
+    print(filled.table.to_text(output_width()))
     cached = sum(outcome.cached for outcome in filled.outcomes)
     print(f"{len(filled.outcomes)} results, {cached} of them from the store; table: {filled.files['html']}")
     if filled.failures:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo import paths
+from medzoo import paths, progress
 
 if TYPE_CHECKING:
     from medzoo.bench.table.table import Table
@@ -31,7 +31,7 @@ def demo(out: Path, *, device: str = "auto") -> Table:
     started = time.monotonic()
     suite = load_suite(paths.data_dir("recipes") / "suites" / "demo.toml")
     filled = fill_table(suite, out, device=device)
-    print(filled.table.to_text())
+    print(filled.table.to_text(progress.output_width()))
     hub = out / "hub"
     for step in suite.pretrain:
         name = hub_name(suite, str(step["name"]))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +12,7 @@ import typer
 
 from medzoo.commands.common import Hub
 from medzoo.errors import UsageError
+from medzoo.progress import output_width
 from medzoo.training.options.shared import check_place
 
 if TYPE_CHECKING:
@@ -70,6 +74,20 @@ def table(
             help="also print the tests of the studies (Welch, Student, population sd; uncorrected) against the control",
         ),
     ] = False,
+    duplicates: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="report of `medzoo tasks duplicates TASK --against DATA --json`, for the marks of values whose test images were "
+            "in the pre-training; repeat for more"
+        ),
+    ] = None,
+    update: Annotated[
+        list[Path] | None, typer.Option(help="a Markdown file whose tables are made again; repeat for more files")
+    ] = None,
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(help="a Markdown file; exit 1 if its tables are not those of the results; repeat for more files"),
+    ] = None,
     hub: Hub = None,
 ) -> None:
     """Build a table from stored results: one row for each checkpoint, one column for each task.
@@ -80,8 +98,13 @@ def table(
     With --suite, the table has the rows and columns of a suite, and next to them the numbers that its study published, marked
     (reported). They are never part of a mean, a test or a rank. Without RESULTS, only these numbers are shown.
 
+    A Markdown file, such as a README, can have tables: between the line <!-- medzoo table RESULTS --control NAME -->, with any
+    options of this command, and the line <!-- end of medzoo table -->. --update makes them again; --check compares.
+
     Example: medzoo table results --control resnet50-imagenet --margin 0.01 --out tables; medzoo table --suite juodelyte2023
     """
+    if update or check:
+        return _files(update or [], check or [])
     if results is None and suite is None:
         raise UsageError(
             "Give a store of results (medzoo table results), or a suite (medzoo table --suite juodelyte2023).",
@@ -91,8 +114,10 @@ def table(
         raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
     if out is not None:
         check_place(str(out), "--out")
-    made, chosen = _made(results, suite, title, checkpoints, tasks, metric, control, margin, statistics, hub)
-    print(made.to_text())
+    made, chosen = _made(
+        results, suite, title, checkpoints, tasks, metric, control, margin, statistics, duplicates or [], hub
+    )
+    print(made.to_text(output_width()))
     page = None
     if study_tests:
         from medzoo.bench.table.build import control_place
@@ -113,6 +138,59 @@ def table(
 
             store.write_text(out / "study_tests.md", page)
             print(out / "study_tests.md")
+    return None
+
+
+def _files(update: list[Path], check: list[Path]) -> None:
+    """Make the tables of Markdown files again, or compare them."""
+    from medzoo import store
+    from medzoo.bench.table.formats.markdown_blocks import differing_lines, file_text, with_tables
+
+    differing = []
+    for path in dict.fromkeys([*update, *check]):
+        text = file_text(path)
+        with contextlib.chdir(path.resolve().parent):  # paths in the file are relative to it
+            made = with_tables(text, str(path), _block)
+        lines = differing_lines(text, made, str(path))
+        if path not in update:
+            differing += lines
+            print(f"{path}: {f'{len(lines)} lines differ' if lines else 'the tables are those of the results'}")
+        elif text == made:
+            print(f"{path} (unchanged)")
+        else:
+            store.write_text(path, made)
+            print(path)
+    if differing:
+        print("\n".join(differing))
+        raise typer.Exit(1)
+
+
+def _block(arguments: Sequence[str]) -> str:
+    """The table in a Markdown file, by the arguments of its command."""
+    from medzoo.bench.table.formats.text import excerpt
+
+    alone = typer.Typer()
+    alone.command()(table)
+    try:
+        given = dict(typer.main.get_command(alone).make_context("medzoo table", list(arguments)).params)
+    except Exception as error:
+        message = getattr(
+            error, "format_message", None
+        )  # of click's errors, whose module depends on the version of typer
+        if message is None:
+            raise
+        raise UsageError(f"medzoo table {shlex.join(arguments)}: {message()}", code="table-block-broken") from error
+    for name in ("out", "update", "check", "study_tests"):
+        if given.pop(name):
+            raise UsageError(
+                f"medzoo table {shlex.join(arguments)}: --{name.replace('_', '-')} cannot be used in a file.",
+                code="table-block-broken",
+            )
+    given["duplicates"] = given["duplicates"] or []
+    if given["results"] is None and given["suite"] is None:
+        raise UsageError(f"medzoo table {shlex.join(arguments)}: no results and no suite.", code="table-block-broken")
+    made, _ = _made(**given)
+    return excerpt(made)
 
 
 def _made(
@@ -125,6 +203,7 @@ def _made(
     control: str | None,
     margin: float | None,
     statistics: bool,
+    duplicates: list[Path],
     hub: Path | None,
 ) -> tuple[Table, str | None]:
     """The table, and its control."""
@@ -134,7 +213,7 @@ def _made(
     if suite is None and results is not None:
         made = build(
             results, title=title, checkpoints=checkpoints, tasks=tasks, metric=metric, hub=hub, control=control,
-            margin=margin, statistics=statistics,
+            margin=margin, statistics=statistics, duplicates=duplicates,
         )  # fmt: skip
         return made, control
     if checkpoints or tasks:
@@ -145,6 +224,14 @@ def _made(
 
     loaded = load_suite(str(suite))
     made = named_table(
-        loaded, results, title=title, metric=metric, control=control, margin=margin, statistics=statistics, hub=hub
+        loaded,
+        results,
+        title=title,
+        metric=metric,
+        control=control,
+        margin=margin,
+        statistics=statistics,
+        hub=hub,
+        duplicates=duplicates,
     )
     return made, control or loaded.control

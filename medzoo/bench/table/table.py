@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 class Table(TableData):
     """A table that can be written as text, Markdown, HTML, a data frame or a figure."""
 
-    def to_text(self) -> str:
-        """Plain text for a terminal."""
-        return text(self)
+    def to_text(self, width: int | None = None) -> str:
+        """Plain text for a terminal.
+
+        Args:
+            width: of the terminal, characters; columns that do not fit go into further blocks. None makes one block.
+        """
+        return text(self, width)
 
     def to_markdown(self, folder: Path | None = None) -> str:
         """Markdown with the runs of each cell as links.

@@ -223,6 +223,18 @@ def test_the_same_results_give_the_same_bytes(store, tmp_path):
     assert first["png"].read_bytes().startswith(b"\x89PNG")
 
 
+def test_columns_that_do_not_fit_go_into_further_blocks(store):
+    made = table(store.root)
+    whole = made.to_text().split("\n\n")
+    assert made.to_text(200).split("\n\n") == whole
+    blocks = made.to_text(45).split("\n\n")
+    assert len(blocks) == len(whole) + 1 and max(map(len, "\n".join(blocks[1:3]).splitlines())) <= 45
+    assert "phantom_chest" in blocks[1] and "phantom_ct" in blocks[2] and "phantom_ct" not in blocks[1]
+    assert all("resnet18-random" in block and "resnet18-imagenet" in block for block in blocks[1:3])
+    narrow = made.to_text(1)  # narrower than a column: one column in each block
+    assert "0.710 ± 0.010 (3)" in narrow and "0.600 (1)" in narrow
+
+
 def test_text_is_aligned_and_says_what_the_numbers_are(store):
     lines = table(store.root, footnotes=["A note."]).to_text().splitlines()
     assert lines[2].index("phantom_chest") < lines[2].index("phantom_ct")

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 MOST_LINES = 40  # of differences in a terminal
 
 
-def text(table: TableData) -> str:
-    """Plain text with aligned columns, for a terminal."""
-    head = [["", *(c.title for c in table.columns)], ["", *(c.heading for c in table.columns)]]
-    if any(column.detail for column in table.columns):
-        rows = max(len(_parts(column)) for column in table.columns)
-        head += [["", *((_parts(c) + [""] * rows)[row] for c in table.columns)] for row in range(rows)]
-    lines = _aligned([*head, *_body(table)])
-    lines.insert(len(head), "─" * max(map(len, lines)))
+def text(table: TableData, width: int | None = None) -> str:
+    """Plain text with aligned columns, for a terminal.
+
+    Args:
+        table: with its cells.
+        width: of the terminal, characters; columns that do not fit go into further blocks. None makes one block.
+    """
+    lines = _blocks(table, width)
     sizes: list[str] = []
     for place, c in enumerate(table.columns):
         about = column_lines(c, table.rows, [row[place] for row in table.grid])
@@ -41,6 +41,30 @@ def text(table: TableData) -> str:
     return "\n".join([table.title, "", *lines, *compared, "", *_once(sizes), *table.footnotes]) + "\n"
 
 
+def _blocks(table: TableData, width: int | None) -> list[str]:
+    """The table in blocks of columns that fit the width, each with the names of the rows."""
+    head = [["", *(c.title for c in table.columns)], ["", *(c.heading for c in table.columns)]]
+    if any(column.detail for column in table.columns):
+        rows = max(len(_parts(column)) for column in table.columns)
+        head += [["", *((_parts(c) + [""] * rows)[row] for c in table.columns)] for row in range(rows)]
+    grid = [*head, *_body(table)]
+    widths = [max(len(line[place]) for line in grid) for place in range(len(grid[0]))]
+
+    # as many columns as fit, but at least one
+    blocks: list[list[int]] = [[]]
+    for place in range(1, len(widths)):
+        used = widths[0] + sum(2 + widths[one] for one in [*blocks[-1], place])
+        if width is not None and blocks[-1] and used > width:
+            blocks.append([])
+        blocks[-1].append(place)
+    lines: list[str] = []
+    for places in blocks:
+        block = _aligned([[line[place] for place in (0, *places)] for line in grid])
+        block.insert(len(head), "─" * max(map(len, block)))
+        lines += [""] * bool(lines) + block
+    return lines
+
+
 def _once(lines: Sequence[str]) -> list[str]:
     """Columns with the same text are printed once; the indented lines about each column stay."""
     return [line for place, line in enumerate(lines) if line.startswith("  ") or line not in lines[:place]]
@@ -48,19 +72,7 @@ def _once(lines: Sequence[str]) -> list[str]:
 
 def markdown(table: TableData, folder: Path | None) -> str:
     """A Markdown page: the table, its footnotes, and links to the result files of every cell."""
-    head = [
-        "checkpoint",
-        *("<br>".join([_escaped(c.title), c.heading, *map(_escaped, _parts(c))]) for c in table.columns),
-    ]
-    grid = [head, *([_escaped(x) for x in row] for row in _body(table))]
-    widths = [max(3, *(len(row[i]) for row in grid)) for i in range(len(head))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    rows = [grid[0], rule, *grid[1:]]
-    lines = [f"# {_escaped(table.title)}", ""]
-
-    # the table and its footnotes
-    lines += ["| " + " | ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    lines += ["", *(f"- {_escaped(note)}" for note in table.footnotes)]
+    lines = [f"# {_escaped(table.title)}", "", *_markdown_grid(table)]
     if found := _differences(table):
         lines += ["", "## Differences to the control", "", "| checkpoint | task | difference | p (Holm) | verdict |"]
         lines += ["| --- | --- | ---: | ---: | --- |"]
@@ -91,6 +103,29 @@ def markdown(table: TableData, folder: Path | None) -> str:
             f"  - {_runs(table, c, cell, folder)}" for c, cell in zip(table.columns, cells, strict=True) if cell.runs
         ]
     return "\n".join([*lines, "", f"Made by {table.generator} from {_count(table)} results.", ""])
+
+
+def excerpt(table: TableData) -> str:
+    """The table and its footnotes as Markdown, for a README: without title, links and details.
+
+    Args:
+        table: with its cells.
+    """
+    return "\n".join([*_markdown_grid(table), "", f"Made by {table.generator} from {_count(table)} results.", ""])
+
+
+def _markdown_grid(table: TableData) -> list[str]:
+    """The lines of the table and of its footnotes."""
+    head = [
+        "checkpoint",
+        *("<br>".join([_escaped(c.title), c.heading, *map(_escaped, _parts(c))]) for c in table.columns),
+    ]
+    grid = [head, *([_escaped(x) for x in row] for row in _body(table))]
+    widths = [max(3, *(len(row[i]) for row in grid)) for i in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rows = [grid[0], rule, *grid[1:]]
+    lines = ["| " + " | ".join(x.ljust(w) for x, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    return [*lines, "", *(f"- {_escaped(note)}" for note in table.footnotes)]
 
 
 def _body(table: TableData) -> list[list[str]]:

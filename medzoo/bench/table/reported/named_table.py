@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def named_table(
     margin: float | None = None,
     statistics: bool = True,
     hub: str | os.PathLike[str] | None = None,
+    duplicates: Sequence[Path] = (),
 ) -> Table:
     """The rows and columns of a suite, from any store of results; without results, only the numbers that its study published.
 
@@ -37,6 +39,7 @@ def named_table(
         margin: as for `table`; by default the suite's, with its control.
         statistics: as for `table`.
         hub: as for `table`.
+        duplicates: as for `table`.
 
     Raises:
         ResultError: as `table`.
@@ -65,6 +68,7 @@ def named_table(
             control=chosen,
             margin=limit,
             statistics=statistics,
+            duplicates=duplicates,
         )
     else:
         shown = list(columns.items())
