@@ -58,7 +58,7 @@ def imports(path: Path, modules: set[str], root: Path = ROOT) -> list[tuple[str,
             for alias in node.names:
                 full = f"{base}.{alias.name}"
                 rows.append((full if full in modules or base == "medzoo" else base, node.lineno))
-        elif isinstance(node, ast.Call) and node.args and _last_word(node.func) in BY_NAME:
+        elif isinstance(node, ast.Call) and node.args and last_word(node.func) in BY_NAME:
             name = node.args[0]
             if isinstance(name, ast.Constant):
                 rows.append((str(name.value), node.lineno))
@@ -68,7 +68,7 @@ def imports(path: Path, modules: set[str], root: Path = ROOT) -> list[tuple[str,
     return rows
 
 
-def _last_word(function: ast.expr) -> str:
+def last_word(function: ast.expr) -> str:
     """import_module of `importlib.import_module`."""
     return getattr(function, "attr", getattr(function, "id", ""))
 
