@@ -7,7 +7,7 @@ import difflib
 import math
 import types
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from medzoo.errors import MedzooError, RegistryError
@@ -15,6 +15,16 @@ from medzoo.errors import MedzooError, RegistryError
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
 SCALARS = (str, int, float, bool)
+
+
+@lru_cache(maxsize=256)
+def hints_of(cls: type) -> Mapping[str, Any]:
+    """The types of a class's fields; Python resolves them anew at each call, which takes longer than reading a file.
+
+    Args:
+        cls: the class.
+    """
+    return get_type_hints(cls)
 
 
 class _WrongError(Exception):
@@ -74,7 +84,7 @@ def _table_reader(cls: type) -> Reader:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     no_default = (dataclasses.MISSING, dataclasses.MISSING)
     needed = [name for name, field in fields.items() if (field.default, field.default_factory) == no_default]
-    hints = get_type_hints(cls)
+    hints = hints_of(cls)
     readers = {name: _limited(_reader(hints[name]), field) for name, field in fields.items()}
 
     def read(values: Any) -> Any:  # noqa: ANN401

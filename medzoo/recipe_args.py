@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import Field, field, fields, make_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
+from medzoo.closed_schema import hints_of
 from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
 from medzoo.paths import home
 from medzoo.training.options.config_file import read_config
@@ -116,7 +117,7 @@ def parse(
 
 def _form(kind: type, without: Mapping[str, str]) -> type:
     """A dataclass of the options for HfArgumentParser: the same fields, with only the metadata that argparse uses."""
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     rows: list[tuple[str, Any, Field[Any]]] = []
     for one, *_ in options_of(kind):
         if one.name not in without:

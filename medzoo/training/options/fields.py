@@ -7,9 +7,9 @@ import types
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, asdict, field, fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
-from medzoo.closed_schema import limits_in_words, within_limits
+from medzoo.closed_schema import hints_of, limits_in_words, within_limits
 from medzoo.errors import UsageError
 
 
@@ -95,7 +95,7 @@ def worded(value: object) -> str:
 
 def options_of(kind: type) -> Iterator[tuple[Field[Any], type, tuple[Any, ...] | None]]:
     """The fields of a dataclass that are options: each with its type (without None) and its choices, or None."""
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     for one in fields(kind):
         if not one.init:
             continue
