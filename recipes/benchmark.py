@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medzoo.bench.campaign.slurm import SlurmOptions, SlurmScheduler
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite_options import places_of
@@ -43,9 +44,11 @@ class Options:
         "directory hub for checkpoints that the suite does not train", section=RUN, metavar="DIR", shown="MEDZOO_HUB"
     )
     dry_run: bool = option("only list the missing runs", False, section=RUN)
-    engine: Literal["local"] = option("where to run", "local", section=DEVICE)
+    engine: Literal["local", "slurm"] = option(
+        "who starts the workers: this command on this machine, or Slurm", "local", section=DEVICE
+    )
     workers: int = option(
-        "processes of this machine that compute runs, each with its share of the cores or with one GPU",
+        "processes that compute runs, each with its share of the cores or with one GPU; more than there are GPUs share them",
         1,
         section=DEVICE,
         metavar="N",
@@ -74,16 +77,22 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--suite", *arguments]
-    (options,) = parse([Options], __doc__, arguments)
+    options, of_slurm = parse([Options, SlurmOptions], __doc__, arguments)
     if not options.suite:
         raise UsageError("Name a suite: python recipes/benchmark.py recipes/suites/mini.toml", code="suite-missing")
     options.check()
+    of_slurm.check()
     suite = load_suite(Path(options.suite), root=options.root)
     out = Path(options.out or Path("runs") / suite.name).expanduser()
     if options.dry_run:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
-    filled = fill_table(suite, out, device=options.device, hub=options.hub, workers=options.workers)
+    scheduler = None
+    if options.engine == "slurm":
+        scheduler = SlurmScheduler(of_slurm, out / "campaign" / "slurm", options.device)
+    filled = fill_table(
+        suite, out, device=options.device, hub=options.hub, workers=options.workers, scheduler=scheduler
+    )
     print(filled.table.to_text())
     cached = sum(outcome.cached for outcome in filled.outcomes)
     print(f"{len(filled.outcomes)} results, {cached} of them from the store; table: {filled.files['html']}")
