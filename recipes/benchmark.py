@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medzoo.bench.campaign.parsl import ParslScheduler
+from medzoo.bench.campaign.pilots import Scheduler
 from medzoo.bench.campaign.slurm import SlurmOptions, SlurmScheduler
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
@@ -44,8 +46,8 @@ class Options:
         "directory hub for checkpoints that the suite does not train", section=RUN, metavar="DIR", shown="MEDZOO_HUB"
     )
     dry_run: bool = option("only list the missing runs", False, section=RUN)
-    engine: Literal["local", "slurm"] = option(
-        "who starts the workers: this command on this machine, or Slurm", "local", section=DEVICE
+    engine: Literal["local", "slurm", "parsl"] = option(
+        "what starts the workers: this command itself on this machine, Slurm, or Parsl", "local", section=DEVICE
     )
     workers: int = option(
         "processes that compute runs, each with its share of the cores or with one GPU; more than there are GPUs share them",
@@ -56,6 +58,12 @@ class Options:
         most=256,
     )
     device: str = option("auto uses a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
+    parsl_config: str | None = option(
+        "your Python file with Parsl's `config` object, which is executed (only with --engine parsl)",
+        section=DEVICE,
+        metavar="FILE",
+        shown="processes of this machine",
+    )
     out: str | None = option(
         "folder of runs, results, hub and table", section=OUTPUT, metavar="DIR", shown="runs/SUITE"
     )
@@ -87,9 +95,12 @@ def main() -> None:
     if options.dry_run:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
-    scheduler = None
+    scheduler: Scheduler | None = None
     if options.engine == "slurm":
         scheduler = SlurmScheduler(of_slurm, out / "campaign" / "slurm", options.device)
+    elif options.engine == "parsl":
+        config = None if options.parsl_config is None else Path(options.parsl_config)
+        scheduler = ParslScheduler(out / "campaign" / "parsl", options.workers, config)
     filled = fill_table(
         suite, out, device=options.device, hub=options.hub, workers=options.workers, scheduler=scheduler
     )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from medzoo import progress
-from medzoo.bench.campaign.order import longest_first
+from medzoo.bench.campaign.order import longest_first, stored_results
 from medzoo.bench.campaign.pilots import Pilot, PilotJob, Scheduler
 from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.identity import known_result
@@ -130,10 +131,7 @@ class CampaignHead:
         self._show(plan, shown, steps)
 
     def _submit(self, plan: str, count: int) -> PilotJob:
-        results = (
-            [result for _, result in ResultStore(self.places.results).all()] if self.places.results.is_dir() else []
-        )
-        cells = longest_first(self.cells, results)
+        cells = longest_first(self.cells, stored_results(self.places.results))
         job = self.scheduler.submit(Pilot(self.suite, self.places, cells, self.campaign.folder.absolute(), plan), count)
         self.campaign.submitted(plan, self.scheduler.name, job.name, count, job.logs)
         counted = progress.counted(count, "worker")
@@ -142,15 +140,17 @@ class CampaignHead:
 
     def _show(self, plan: str, shown: set[str], steps: progress.Steps) -> None:
         """Count the runs that have ended, and print a line for each."""
-        for host, end in self._ends(plan).values():
-            if end["run"] not in shown:
-                shown.add(end["run"])
-                steps.update()
-                if not end.get("cached"):
-                    said = end.get("reason") or end["status"]
-                    steps.line(
-                        f"{end['run']}: {said}, {progress.duration(float(end['seconds']))}, on {host}{steps.ends()}"
-                    )
+        ends = self._ends(plan)
+        for cell in self.cells:
+            folder = cell.folder.as_posix()
+            if folder in shown or folder not in ends:
+                continue
+            shown.add(folder)
+            steps.update()
+            host, end = ends[folder]
+            if not end.get("cached"):
+                said, seconds = end.get("reason") or end["status"], progress.duration(float(end["seconds"]))
+                steps.line(f"{cell}: {said}, {seconds}, on {host}{steps.ends()}")
 
     def _ends(self, plan: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """The host and the last end of each run, by the run's folder."""
@@ -186,7 +186,7 @@ class CampaignHead:
         rows = self.campaign.jobs(plan)
         files = self.scheduler.logs(job) if job is not None else []
         text = (
-            f"The workers of {self.scheduler.name} ended {len(rows)} times before their work; {len(left)} of {len(self.cells)} runs "
+            f"The workers of {self.scheduler.name} ended {len(rows)} times too early; {len(left)} of {len(self.cells)} runs "
             f"are left ({listed(left, 3)}). Their output: {listed(files, 4) or rows[-1]['logs']}. Correct the cause, then run the "
             "same command again: it continues."
         )
@@ -194,7 +194,7 @@ class CampaignHead:
         return f"{text} The last line of the last worker is: {last}" if last else text
 
 
-def _last_line(file: Any) -> str:  # noqa: ANN401 - a path
+def _last_line(file: Path) -> str:
     try:
         lines = [line for line in file.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:

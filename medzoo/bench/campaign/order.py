@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from medzoo.bench.results.store import ResultStore
 from medzoo.bench.suite import SuiteCell
 from medzoo.bench.suites.plan import run_seconds
 
@@ -33,3 +35,12 @@ def _or(value: float | None, other: float) -> float:
 
 def _round(cell: SuiteCell) -> tuple[object, ...]:
     return cell.seed, *(number for _, number in cell.repeat)
+
+
+def stored_results(folder: Path) -> list[Mapping[str, Any]]:
+    """All results of a store; none if it does not exist yet.
+
+    Args:
+        folder: of the store.
+    """
+    return [result for _, result in ResultStore(folder).all()] if folder.is_dir() else []

@@ -1,6 +1,6 @@
 """Pilots: workers that a scheduler starts on other machines. One pilot is one device and computes runs until none is left.
 
-A suite of a thousand runs needs a few pilots, not a thousand jobs: a pilot waits in the queue once, and takes one run after another.
+A suite of a thousand runs needs a few pilots, not a thousand jobs: a pilot waits in the queue once, then takes run after run.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -219,7 +221,7 @@ class SlurmScheduler:
         executor.update_parameters(**self.parameters(pilot.suite.name))
         work = SlurmPilot(pilot, self.options.time_limit)
         try:
-            with executor.batch():
+            with redirect_stderr(io.StringIO()), executor.batch():  # submitit prints the message of sbatch too
                 jobs = [executor.submit(work) for _ in range(count)]
         except (FailedJobError, FailedSubmissionError) as error:
             raise WorkerError(
