@@ -51,7 +51,7 @@ KillWait=5
 InactiveLimit=0
 MinJobAge=300
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 State=UNKNOWN
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 State=UNKNOWN
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 State=UNKNOWN
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 State=UP OverSubscribe=NO
 """
 
@@ -97,11 +97,11 @@ class SlurmCluster:
         self._run(
             "munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self.folder}/munge.socket", *files
         )
-        _wait(lambda: (self.folder / "munge.socket").exists(), 20, "munged")
+        self.wait(lambda: (self.folder / "munge.socket").exists(), 20, "munged")
         self._run("slurmctld", "-D", "-i")
         for node in NODES:
             self.start_node(node)
-        _wait(
+        self.wait(
             lambda: self.ask("sinfo", "-h", "-N", "-o", "%t").split() == ["idle", "idle"], 60, f"nodes ({self.folder})"
         )
 
@@ -128,6 +128,15 @@ class SlurmCluster:
         )
         return done.stdout
 
+    @staticmethod
+    def wait(until, seconds: float, what: str) -> None:
+        """Wait until a function returns true."""
+        for _ in range(int(seconds / 0.1)):
+            if until():
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+
     def _run(self, program: str, *arguments: str, name: str = "") -> None:
         with (self.folder / f"{name or program}.out").open("ab") as out:
             self._daemons[name or program] = subprocess.Popen(
@@ -140,7 +149,7 @@ class SlurmCluster:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 self.ask("scancel", "--user=root", "--signal=KILL", "--full")
                 self.ask("scancel", "--user=root")
-                _wait(lambda: not self.ask("squeue", "-h"), 10, "the end of all jobs")
+                self.wait(lambda: not self.ask("squeue", "-h"), 10, "the end of all jobs")
         for node in NODES:
             if node in self._daemons:
                 self.kill_node(node)
@@ -164,14 +173,6 @@ def _free_ports(count: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
-
-
-def _wait(until, seconds: float, what: str) -> None:
-    for _ in range(int(seconds / 0.1)):
-        if until():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"waited {seconds:.0f} s for {what}")
 
 
 def _pids() -> list[int]:

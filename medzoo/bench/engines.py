@@ -32,6 +32,7 @@ from medzoo.bench.suites.preflight import (
 from medzoo.bench.suites.prepare import prepare
 from medzoo.bench.table.table import Table, suite_table
 from medzoo.errors import RunFolderError, listed
+from medzoo.precision import device_kind
 from medzoo.training.pretrain import pretrain
 
 
@@ -130,6 +131,12 @@ def _by_pilots(
     suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, workers: int, scheduler: Scheduler
 ) -> _Found:
     """Let the pilots of a scheduler run all cells without a result; this process only prepares and follows."""
+    is_auto = places.precision == "fp32" and suite.precision in (None, "auto")
+    if is_auto and scheduler.uses_gpu and device_kind("auto") == "cpu":
+        progress.warn(
+            "This machine has no GPU, so all runs compute in fp32. If the GPUs of the workers compute bf16 natively, set "
+            'precision = "bf16" in the suite and choose another --out.'
+        )
     for problem in prepare(suite, places, cells):
         progress.warn(problem)
     head = CampaignHead(suite, places, cells, campaign, scheduler)

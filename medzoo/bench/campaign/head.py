@@ -68,6 +68,8 @@ class CampaignHead:
         except KeyboardInterrupt:
             progress.say(self.scheduler.advice(self._jobs(plan)))
             raise
+        if jobs := self._jobs(plan):
+            self.scheduler.finished(jobs)
         self._collect(plan)
 
     def _jobs(self, plan: str) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import runpy
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from medzoo.bench.campaign.local import THREADS, gpus_of
 from medzoo.bench.campaign.pilots import Pilot, PilotJob
 from medzoo.errors import MissingExtraError, UsageError
 
+LAST_LOOK = 10.0  # seconds
 RETRIES = 3  # of a pilot whose process died, with the configuration of this file
 
 
@@ -32,7 +33,7 @@ class ParslScheduler:
         UsageError: if the file has no such object.
     """
 
-    name, detached = "parsl", False
+    name, uses_gpu = "parsl", False  # what its machines have is not known
 
     def __init__(self, folder: Path, workers: int, config: Path | None = None) -> None:
         try:
@@ -92,6 +93,14 @@ class ParslScheduler:
         if said:
             (job.logs / "pilots.log").write_text("\n".join(said) + "\n")
         return [file for name in ("parsl.log", "pilots.log") if (file := job.logs / name).is_file()]
+
+    def finished(self, jobs: Sequence[str]) -> None:
+        """Wait for pilots that are at their last look, so that their record ends with "stop".
+
+        Args:
+            jobs: names of jobs.
+        """
+        wait([pilot for job in jobs for pilot in self._pilots.get(job, [])], LAST_LOOK)
 
     def close(self) -> None:
         """End Parsl and its processes."""

@@ -78,7 +78,7 @@ class Scheduler(Protocol):
     """Starts pilots, and reports whether some of them wait or run."""
 
     name: str
-    detached: bool  # pilots go on without the process that submitted them
+    uses_gpu: bool  # whether each pilot asks for a GPU
 
     def submit(self, pilot: Pilot, count: int) -> PilotJob:
         """Start pilots.
@@ -107,6 +107,13 @@ class Scheduler(Protocol):
 
         Args:
             job: of the pilots.
+        """
+
+    def finished(self, jobs: Sequence[str]) -> None:
+        """End pilots that wait, because all runs have ended.
+
+        Args:
+            jobs: names of jobs.
         """
 
     def close(self) -> None:

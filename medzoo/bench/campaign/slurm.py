@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -130,16 +130,16 @@ class SlurmPilot:
 
         requeue: Any = signal.signal(signal.SIGUSR2, on_signal)  # submitit's: it calls `checkpoint`
         signal.signal(signal.SIGTERM, on_signal)
-        # SIGTERM alone is scancel or a preemption: Slurm itself decides whether the job starts again
-        again = False
+        left, interrupted = True, False
         try:
-            left = self.pilot.work(lambda: bool(asked) or clock.is_over)
-            again = bool(left) and not asked
+            left = bool(self.pilot.work(lambda: bool(asked) or clock.is_over))
         except Interrupted:
-            pass
+            interrupted = True
         finally:
             ended.set()
-        if again or signal.SIGUSR2 in asked:
+        # SIGTERM alone is scancel or a preemption: Slurm itself decides whether the job starts again
+        by_slurm = signal.SIGUSR2 not in asked and (interrupted or bool(asked))
+        if left and not by_slurm:
             requeue(signal.SIGUSR2, None)
 
     def checkpoint(self) -> Any:  # noqa: ANN401 - of submitit
@@ -162,7 +162,7 @@ class SlurmScheduler:
         WorkerError: without Slurm.
     """
 
-    name, detached = "slurm", True
+    name = "slurm"
 
     def __init__(self, options: SlurmOptions, folder: Path, device: str = "auto") -> None:
         try:
@@ -178,6 +178,7 @@ class SlurmScheduler:
                 )
         self.options, self.folder = options, folder.absolute()
         self.gpus = options.gpus_per_worker if options.gpus_per_worker is not None else int(device != "cpu")
+        self.uses_gpu = self.gpus > 0
 
     def parameters(self, name: str) -> dict[str, Any]:
         """The parameters of the job, as submitit names them.
@@ -225,8 +226,8 @@ class SlurmScheduler:
                 jobs = [executor.submit(work) for _ in range(count)]
         except (FailedJobError, FailedSubmissionError) as error:
             raise WorkerError(
-                f"Slurm refused the job: {error}. Correct --partition, --account or the other options of the section Slurm "
-                "(--help), then run the same command again.",
+                f"Slurm refused the job: {error}. Correct --partition, --account, --gpus-per-worker or another option of the "
+                "section Slurm (--help), then run the same command again.",
                 code="slurm-refused",
             ) from error
         return PilotJob(jobs[0].job_id.partition("_")[0], self.folder)
@@ -264,6 +265,15 @@ class SlurmScheduler:
             job: as submitted.
         """
         return sorted(job.logs.glob(f"{job.name}_*.err"), key=lambda file: file.stat().st_mtime)
+
+    def finished(self, jobs: Sequence[str]) -> None:
+        """Cancel pilots that still wait in the queue.
+
+        Args:
+            jobs: ids.
+        """
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(["scancel", "--state=PENDING", *jobs], capture_output=True, timeout=60, check=False)
 
     def close(self) -> None:
         """Nothing: the jobs go on."""
