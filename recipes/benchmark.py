@@ -2,13 +2,17 @@
 
     python recipes/benchmark.py recipes/suites/mini.toml
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --out runs/real_small
+    python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --engine slurm --workers 8 --partition gpu
 
 A suite names checkpoints, tasks, seeds and a protocol, and can pre-train its own checkpoints first (they are in
 OUT/hub, and load by name with --hub OUT/hub). Runs whose result is in the store are not repeated. You can stop at any
 time: the same command continues, in the precision of the first start. --workers N computes N runs at a time. Several
-machines with one disk can run the same command at the same time: each takes runs that no other has, and `medzoo status
-OUT` shows all of them. --dry-run lists the missing runs, and what the table will be able to show, without training,
-decoding or downloading. The exit code is 1 if a run failed; the table is written in any case.
+machines with one disk can run the same command at the same time: each takes runs that no other has, and `medzoo
+status OUT` shows all of them. --engine slurm submits N workers as one array job, and --engine parsl gives them to
+Parsl; this command then prepares weights and images, and follows the workers. With Slurm it can be stopped and
+repeated while they work; with Parsl they end with it. Results do not depend on the engine. --dry-run lists the
+missing runs, and what the table will be able to show, without training, decoding or downloading. The exit code is 1
+if a run failed; the table is written in any case.
 """
 
 from dataclasses import dataclass
