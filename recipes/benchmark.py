@@ -78,6 +78,8 @@ class Options:
         check_device(self.device)
         check_folder(self.root, "--root")
         check_folder(self.hub, "--hub")
+        if self.parsl_config is not None and self.engine != "parsl":
+            raise UsageError("--parsl-config needs --engine parsl.", code="parsl-config-unused")
         if self.out is not None:
             check_place(self.out, "--out")
 
@@ -94,6 +96,8 @@ def main() -> None:
         raise UsageError("Name a suite: python recipes/benchmark.py recipes/suites/mini.toml", code="suite-missing")
     options.check()
     of_slurm.check()
+    if options.engine != "slurm" and of_slurm != SlurmOptions():
+        raise UsageError("Options of the section Slurm need --engine slurm.", code="slurm-options-unused")
     suite = load_suite(Path(options.suite), root=options.root)
     out = Path(options.out or Path("runs") / suite.name).expanduser()
     if options.dry_run:

@@ -131,11 +131,11 @@ def _by_pilots(
     suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, workers: int, scheduler: Scheduler
 ) -> _Found:
     """Let the pilots of a scheduler run all cells without a result; this process only prepares and follows."""
-    is_auto = places.precision == "fp32" and suite.precision in (None, "auto")
+    is_auto = places.precision is not None and suite.precision in (None, "auto")
     if is_auto and scheduler.uses_gpu and device_kind("auto") == "cpu":
         progress.warn(
-            "This machine has no GPU, so all runs compute in fp32. If the GPUs of the workers compute bf16 natively, set "
-            'precision = "bf16" in the suite and choose another --out.'
+            f"This machine has no GPU: the precision of all runs, {places.precision}, is the best one for its CPU. For the GPUs "
+            'of the workers, set the precision in the suite (precision = "bf16" or "fp32"), and choose another --out.'
         )
     for problem in prepare(suite, places, cells):
         progress.warn(problem)

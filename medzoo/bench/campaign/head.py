@@ -60,7 +60,9 @@ class CampaignHead:
             WorkerError: if all pilots end before their work, again and again.
         """
         name = self.scheduler.name
-        plan = self.campaign.start(self.suite.name, self.cells, name, is_queued=lambda plan: bool(self._active(plan)))
+        plan = self.campaign.start(
+            self.suite.name, self.cells, name, is_queued=lambda plan: self._active(plan) is not False
+        )
         self._note_known(plan)
         try:
             with progress.Steps(self.suite.name, len(self.cells), "run") as steps:
@@ -103,13 +105,13 @@ class CampaignHead:
 
     def _follow(self, plan: str, workers: int, steps: progress.Steps) -> None:
         """Wait for all runs; if all pilots are gone while runs are left, submit new ones."""
-        left, shown, next_poll, quiet = self._left(plan), set[str](), 0.0, 0
+        left, shown, quiet = self._left(plan), set[str](), 0
         job, unproductive, before = None, 0, len(left)
-        if left and not self._active(plan):
+        if left and self._active(plan) is False:
             job = self._submit(plan, min(workers, len(left)))
         elif left:
             progress.say(f"{self.scheduler.name} has workers of this suite already: job {listed(self._jobs(plan))}")
-        next_poll = time.monotonic() + POLL
+        next_poll, next_line = time.monotonic() + POLL, time.monotonic() + progress.FIRST_SECONDS
         while left:
             time.sleep(PAUSE)
             self._show(plan, shown, steps)
@@ -117,7 +119,11 @@ class CampaignHead:
             if not left or time.monotonic() < next_poll:
                 continue
             next_poll = time.monotonic() + POLL
-            is_gone = self._active(plan) is False and not self.campaign.is_at_work(plan, QUIET)
+            is_idle = not self.campaign.is_at_work(plan, QUIET)
+            is_gone = self._active(plan) is False and is_idle
+            if is_idle and not is_gone and time.monotonic() > next_line:
+                next_line = time.monotonic() + progress.LINE_SECONDS
+                progress.say(f"{self.suite.name}: no worker computes now; {self.scheduler.queue(self._jobs(plan))}")
             quiet = quiet + 1 if is_gone else 0
             left = self._left(plan)  # the last pilot may have ended between the two questions
             if quiet < 2 or not left:

@@ -75,6 +75,14 @@ class ParslScheduler:
         """
         return any(not pilot.done() for job in jobs for pilot in self._pilots.get(job, []))
 
+    def queue(self, jobs: Sequence[str]) -> str:
+        """That Parsl has not started a pilot.
+
+        Args:
+            jobs: names of jobs.
+        """
+        return f"Parsl starts its workers; its log is {self.folder}"
+
     def advice(self, jobs: Sequence[str]) -> str:
         """What happens to the pilots of a process that ends.
 

@@ -16,6 +16,11 @@ from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import SuiteWorker
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places
+from medzoo.locks import BEAT, LEASE
+
+PATIENCE = (
+    LEASE + 2 * BEAT
+)  # seconds without a free run until a pilot gives its machine back; the run of a dead one is free by then
 
 
 def _never() -> bool:
@@ -57,6 +62,7 @@ class Pilot:
         os.chdir(self.folder)
         os.environ.update(self.environment)
         worker = SuiteWorker(self.suite, self.places, self.cells, Campaign(self.campaign), self.plan, stops=stops)
+        worker.patience = PATIENCE
         worker.work()
         return worker.left
 
@@ -90,6 +96,13 @@ class Scheduler(Protocol):
 
     def is_active(self, jobs: Sequence[str]) -> bool | None:
         """Whether a pilot of these jobs waits or runs; None if the scheduler does not answer.
+
+        Args:
+            jobs: names of jobs.
+        """
+
+    def queue(self, jobs: Sequence[str]) -> str:
+        """What these jobs do or wait for, in words.
 
         Args:
             jobs: names of jobs.

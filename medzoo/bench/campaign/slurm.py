@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from medzoo.bench.campaign.pilots import Clock, Pilot, PilotJob
-from medzoo.errors import MissingExtraError, UsageError, WorkerError
+from medzoo.errors import MissingExtraError, UsageError, WorkerError, listed
 from medzoo.training.options.fields import check_values, option
 from medzoo.training.run_state.run_folder import Interrupted
 
@@ -137,9 +137,9 @@ class SlurmPilot:
             interrupted = True
         finally:
             ended.set()
-        # SIGTERM alone is scancel or a preemption: Slurm itself decides whether the job starts again
-        by_slurm = signal.SIGUSR2 not in asked and (interrupted or bool(asked))
-        if left and not by_slurm:
+        # after SIGTERM alone (scancel, a preemption) Slurm itself decides whether the job starts again
+        over = clock.is_over and not asked and not interrupted
+        if left and (signal.SIGUSR2 in asked or over):
             requeue(signal.SIGUSR2, None)
 
     def checkpoint(self) -> Any:  # noqa: ANN401 - of submitit
@@ -233,22 +233,36 @@ class SlurmScheduler:
         return PilotJob(jobs[0].job_id.partition("_")[0], self.folder)
 
     def is_active(self, jobs: Sequence[str]) -> bool | None:
-        """Whether squeue lists one of these jobs; None if it fails, because a controller may restart.
+        """Whether squeue lists one of these jobs; None if it fails.
 
         Args:
             jobs: ids without the number of the task.
         """
+        states = self._states()
+        return None if states is None else any(job in jobs for job, _, _ in states)
+
+    def queue(self, jobs: Sequence[str]) -> str:
+        """The states of the jobs, with the reasons of Slurm.
+
+        Args:
+            jobs: ids.
+        """
+        states = self._states()
+        if states is None:
+            return "squeue does not answer"
+        known = [f"{state} ({reason})" if reason != "None" else state for job, state, reason in states if job in jobs]
+        texts = [f"job {listed(jobs)} is {state}" for state in dict.fromkeys(known)]
+        return listed(texts) if texts else "squeue has no job of it"
+
+    def _states(self) -> list[tuple[str, str, str]] | None:
+        """Job, state and reason of the user's jobs; None if squeue fails, because a controller may restart."""
+        command = ["squeue", "-h", "-u", str(os.getuid()), "-o", "%F|%T|%r"]
         try:
-            done = subprocess.run(
-                ["squeue", "-h", "-u", str(os.getuid()), "-o", "%F"],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=True,
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         except (OSError, subprocess.SubprocessError):
             return None
-        return bool(set(done.stdout.split()) & set(jobs))
+        rows = [line.split("|", 2) for line in done.stdout.splitlines() if line.count("|") >= 2]
+        return [(job, state, reason) for job, state, reason in rows]
 
     def advice(self, jobs: Sequence[str]) -> str:
         """How to end the jobs.

@@ -41,12 +41,14 @@ class SuiteWorker:
     ) -> None:
         self.suite, self.places, self.cells, self.campaign, self.plan = suite, places, cells, campaign, plan
         self.stops, self.left = stops, list(cells)
+        self.patience = float("inf")  # seconds to wait for runs that other workers have
         self.outcomes: dict[SuiteCell, Outcome] = {}
         self.failed: dict[SuiteCell, str] = {}
         self.elsewhere: list[SuiteCell] = []  # another worker has stored their results
 
     def work(self) -> None:
         """Compute runs until each has an outcome or has failed, here or at another worker; `left` has those without."""
+        busy = time.monotonic()
         with (
             self.campaign.worker(self.plan) as worker,
             progress.Steps(self.suite.name, len(self.cells), "run") as steps,
@@ -54,7 +56,11 @@ class SuiteWorker:
             while self.left and not self.stops():
                 before, ended = len(self.left), self.campaign.ended(self.plan)
                 self.left = [cell for cell in self.left if not self._is_over(cell, ended, worker, steps)]
-                if len(self.left) == before:
+                if len(self.left) < before:
+                    busy = time.monotonic()
+                elif time.monotonic() - busy > self.patience:
+                    return
+                else:
                     time.sleep(PAUSE)
 
     def _is_over(

@@ -44,6 +44,9 @@ class Threads:
     def is_active(self, jobs):
         return None if self.silent else any(one.is_alive() for job in jobs for one in self._pilots.get(job, []))
 
+    def queue(self, jobs):
+        return f"{jobs} wait"
+
     def advice(self, jobs):
         return f"They go on: {jobs}."
 
@@ -157,7 +160,8 @@ def test_a_finished_run_makes_new_replacements_possible(made):
     assert len(one.scheduler.submitted) == 4 and len(one.head.outcomes) == 4
 
 
-def test_a_scheduler_that_does_not_answer_is_no_reason_to_replace_pilots(made):
+def test_a_scheduler_that_does_not_answer_is_no_reason_to_replace_pilots(made, monkeypatch, capsys):
+    monkeypatch.setattr(module.progress, "FIRST_SECONDS", 0.0)
     one = made()
     one.scheduler.silent = True
     release = threading.Timer(0.5, lambda: setattr(one.scheduler, "silent", False))
@@ -165,6 +169,7 @@ def test_a_scheduler_that_does_not_answer_is_no_reason_to_replace_pilots(made):
     release.start()
     one.head.fill(1)
     assert one.scheduler.submitted == [1] and len(one.head.outcomes) == 4
+    assert capsys.readouterr().err.count("no worker computes now; ['0'] wait") == 1
 
 
 def test_the_same_command_follows_pilots_that_wait_in_the_queue(made, campaign, suite, tmp_path):

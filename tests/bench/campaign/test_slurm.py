@@ -132,11 +132,15 @@ def test_invalid_options_are_refused(options):
 
 
 def test_the_queue_is_asked_for_the_users_jobs(programs, tmp_path):
-    programs("squeue", f'[ "$2 $3" = "-u {os.getuid()}" ] && printf "5\\n7\\n7\\n"')
+    programs(
+        "squeue",
+        f'[ "$2 $3" = "-u {os.getuid()}" ] && printf "5|RUNNING|None\\n7|PENDING|Priority\\n7|PENDING|Priority\\n"',
+    )
     scheduler = SlurmScheduler(SlurmOptions(), tmp_path)
     assert scheduler.is_active(["7"]) is True and scheduler.is_active(["6", "70"]) is False
+    assert scheduler.queue(["7"]) == "job 7 is PENDING (Priority)" and "no job" in scheduler.queue(["6"])
     programs("squeue", 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
-    assert scheduler.is_active(["7"]) is None
+    assert scheduler.is_active(["7"]) is None and "does not answer" in scheduler.queue(["7"])
 
 
 @pytest.fixture
@@ -208,6 +212,7 @@ def test_a_pilot_whose_time_is_over_starts_again_if_runs_are_left(called, monkey
 
 def test_a_pilot_without_work_ends(called):
     assert called(lambda stops: []) == []
+    assert called(lambda stops: ["a run of another worker"]) == []  # its patience is over, its time is not
 
 
 def test_submitits_handler_requeues_this_pilot(programs, pilot, tmp_path, monkeypatch):
