@@ -56,7 +56,7 @@ class SlurmOptions:
         "main memory of a worker", section=SECTION, metavar="GB", shown="the cluster's", above=0, most=100_000
     )
     sbatch: str | None = option(
-        'other options of sbatch, in one text: "--qos=long --constraint=a100"', section=SECTION, metavar="TEXT"
+        'other options of sbatch, in one text: "qos=long constraint=a100 exclusive"', section=SECTION, metavar="TEXT"
     )
 
     def check(self) -> None:
@@ -78,7 +78,7 @@ def other_parameters(text: str) -> dict[str, str | bool]:
     Raises:
         UsageError: for other text, or an option that medzoo sets itself.
 
-    >>> other_parameters("--qos=long --exclusive --comment='my table'")
+    >>> other_parameters("qos=long exclusive --comment='my table'")
     {'qos': 'long', 'exclusive': True, 'comment': 'my table'}
     """
     found: dict[str, str | bool] = {}
@@ -87,16 +87,16 @@ def other_parameters(text: str) -> dict[str, str | bool]:
     except ValueError as error:
         raise UsageError(f"--sbatch is {text!r:.200}: {error}.", code="sbatch-options-invalid") from error
     for word in words:
-        form = re.fullmatch(r"--([a-z][a-z-]+)(?:=(.+))?", word)
+        form = re.fullmatch(r"(?:--)?([a-z][a-z-]+)(?:=(.+))?", word)
         if form is None:
             raise UsageError(
-                f"--sbatch has {word!r:.80}; write each option as --name=value or --name.",
+                f"--sbatch has {word!r:.80}; write each option as name=value or name.",
                 code="sbatch-options-invalid",
             )
         name, value = form.groups()
         if name in OWN:
             how = f"use {OWN[name]}" if OWN[name] else "medzoo sets it"
-            raise UsageError(f"--sbatch has --{name}; {how}.", code="sbatch-option-reserved")
+            raise UsageError(f"--sbatch has {name}; {how}.", code="sbatch-option-reserved")
         found[name] = True if value is None else value
     return found
 

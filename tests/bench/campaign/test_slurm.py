@@ -48,7 +48,7 @@ def submitted(programs, pilot, folder, count=3, device="auto", **options):
 
 def test_pilots_are_one_array_job(programs, pilot, tmp_path):
     more = {"partition": "gpu", "account": "lab", "time_limit": 60, "memory": 1.5, "cpus_per_worker": 6}
-    job, text = submitted(programs, pilot, tmp_path / "s", sbatch="--qos=long --exclusive", **more)
+    job, text = submitted(programs, pilot, tmp_path / "s", sbatch="qos=long --exclusive", **more)
     lines = text.splitlines()
     for line in (
         "array=0-2%3", "partition=gpu", "account=lab", "time=60", "mem=1536M", "cpus-per-task=6", "gpus-per-node=1", "nodes=1",
@@ -108,13 +108,13 @@ def test_without_submitit(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("qos=long", "sbatch-options-invalid"),
-        ("--qos long", "sbatch-options-invalid"),
+        ("qos=long, x", "sbatch-options-invalid"),
+        ("qos=", "sbatch-options-invalid"),
         ("-p gpu", "sbatch-options-invalid"),
         ("--comment='open", "sbatch-options-invalid"),
-        ("--qos=a\n--wrap=b", "sbatch-option-reserved"),
+        ("qos=a\n--wrap=b", "sbatch-option-reserved"),
         ("--partition=gpu", "sbatch-option-reserved"),
-        ("--array=0-9", "sbatch-option-reserved"),
+        ("array=0-9", "sbatch-option-reserved"),
         ("--signal=USR1@10", "sbatch-option-reserved"),
     ],
 )
@@ -124,7 +124,7 @@ def test_other_options_that_cannot_work_are_refused(text, code):
 
 
 @pytest.mark.parametrize(
-    "options", [{"time_limit": 1}, {"gpus_per_worker": 2}, {"cpus_per_worker": 0}, {"memory": 0.0}, {"sbatch": "x"}]
+    "options", [{"time_limit": 1}, {"gpus_per_worker": 2}, {"cpus_per_worker": 0}, {"memory": 0.0}, {"sbatch": "X"}]
 )
 def test_invalid_options_are_refused(options):
     with pytest.raises(UsageError):
