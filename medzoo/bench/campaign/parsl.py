@@ -81,7 +81,7 @@ class ParslScheduler:
         Args:
             jobs: names of jobs.
         """
-        return f"Parsl starts its workers; its log is {self.folder}"
+        return f"Parsl starts its workers; its log is {Path(self._kernel.run_dir) / 'parsl.log'}"
 
     def advice(self, jobs: Sequence[str]) -> str:
         """What happens to the pilots of a process that ends.

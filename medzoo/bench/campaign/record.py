@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medzoo import store
 from medzoo.bench.results.store import safe_name
@@ -150,17 +150,17 @@ class Campaign:
         return dict(content)
 
     @contextmanager
-    def worker(self, plan: str, **facts: str) -> Iterator[Worker]:
+    def worker(self, plan: str, role: Literal["worker", "head"] = "worker") -> Iterator[Worker]:
         """A worker's own file, which is kept fresh while the block runs.
 
         Args:
             plan: that the worker fills.
-            facts: more about it.
+            role: a head only looks results up and follows.
         """
         name = f"{safe_name(socket.gethostname(), 60)}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         worker = Worker(self.folder / "workers" / f"{name}.jsonl", plan)
         worker.file.parent.mkdir(parents=True, exist_ok=True)
-        worker.note("start", host=socket.gethostname(), pid=os.getpid(), born=process_birth(os.getpid()), **facts)
+        worker.note("start", host=socket.gethostname(), pid=os.getpid(), born=process_birth(os.getpid()), role=role)
         with keep_fresh(worker.file, BEAT):
             try:
                 yield worker

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from medzoo import progress
 from medzoo.bench.campaign.pilots import Clock, Pilot, PilotJob
 from medzoo.errors import MissingExtraError, UsageError, WorkerError, listed
 from medzoo.training.options.fields import check_values, option
@@ -140,7 +141,12 @@ class SlurmPilot:
         # after SIGTERM alone (scancel, a preemption) Slurm itself decides whether the job starts again
         over = clock.is_over and not asked and not interrupted
         if left and (signal.SIGUSR2 in asked or over):
-            requeue(signal.SIGUSR2, None)
+            try:
+                requeue(signal.SIGUSR2, None)
+            except subprocess.SubprocessError as error:
+                progress.warn(
+                    f"Slurm does not put this job back into the queue ({error}). The command that follows it replaces it."
+                )
 
     def checkpoint(self) -> Any:  # noqa: ANN401 - of submitit
         """The same work again: results and saved states show how far it is."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -213,6 +214,20 @@ def test_a_pilot_whose_time_is_over_starts_again_if_runs_are_left(called, monkey
 def test_a_pilot_without_work_ends(called):
     assert called(lambda stops: []) == []
     assert called(lambda stops: ["a run of another worker"]) == []  # its patience is over, its time is not
+
+
+def test_a_cluster_that_does_not_requeue_is_a_warning(called, monkeypatch):
+    def refuse(number, frame):
+        raise subprocess.CalledProcessError(1, ["scontrol", "requeue", "7"])
+
+    def work(stops):
+        return ["left"] if stops() else []
+
+    monkeypatch.setattr("medzoo.bench.campaign.pilots.working_seconds", lambda limit: 0.0)
+    called(lambda stops: [])  # keeps the handlers
+    signal.signal(signal.SIGUSR2, refuse)
+    with pytest.warns(UserWarning, match="does not put this job back"):
+        SlurmPilot(SimpleNamespace(work=work), 240)()
 
 
 def test_submitits_handler_requeues_this_pilot(programs, pilot, tmp_path, monkeypatch):
