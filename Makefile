@@ -7,7 +7,7 @@ TESTS  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 # CPU threads and network settings are not changed; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test test-all tour check format wheel clean
+.PHONY: help install demo test test-all test-slurm tour check format wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,10 +26,13 @@ demo: install    ## pre-train, continue, fine-tune and tabulate on synthetic ima
 	$(RUN) -m medzoo demo --out demo
 
 test: install    ## the fast tests, in minutes: one network of each kind
-	$(TESTS) -m "not gpu and not long"
+	$(TESTS) -m "not gpu and not long and not slurm and not parsl"
 
 test-all: install ## all tests that need no GPU, in an hour: every network in every use
-	$(TESTS) -m "not gpu"
+	$(TESTS) -m "not gpu and not slurm and not parsl"
+
+test-slurm: install ## suites on a real Slurm of two nodes, and through Parsl; it says which Debian packages are missing
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -rs -m "slurm or parsl" tests/cluster
 
 tour: install    ## run all code blocks of the README, in order, in an empty folder
 	$(RUN) -m pytest -q tests/test_readme.py

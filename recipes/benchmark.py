@@ -2,19 +2,26 @@
 
     python recipes/benchmark.py recipes/suites/mini.toml
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --out runs/real_small
+    python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --engine slurm --workers 8 --partition gpu
 
 A suite names checkpoints, tasks, seeds and a protocol, and can pre-train its own checkpoints first (they are in
 OUT/hub, and load by name with --hub OUT/hub). Runs whose result is in the store are not repeated. You can stop at any
 time: the same command continues, in the precision of the first start. --workers N computes N runs at a time. Several
-machines with one disk can run the same command at the same time: each takes runs that no other has, and `medzoo status
-OUT` shows all of them. --dry-run lists the missing runs, and what the table will be able to show, without training,
-decoding or downloading. The exit code is 1 if a run failed; the table is written in any case.
+machines with one disk can run the same command at the same time: each takes runs that no other has, and `medzoo
+status OUT` shows all of them. --engine slurm submits N workers as one array job, and --engine parsl gives them to
+Parsl; this command then prepares weights and images, and follows the workers. With Slurm it can be stopped and
+repeated while they work; with Parsl they end with it. Results do not depend on the engine. --dry-run lists the
+missing runs, and what the table will be able to show, without training, decoding or downloading. The exit code is 1
+if a run failed; the table is written in any case.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medzoo.bench.campaign.parsl import ParslScheduler
+from medzoo.bench.campaign.pilots import Scheduler
+from medzoo.bench.campaign.slurm import SlurmOptions, SlurmScheduler
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite_options import places_of
@@ -44,9 +51,11 @@ class Options:
         "directory hub for checkpoints that the suite does not train", section=RUN, metavar="DIR", shown="MEDZOO_HUB"
     )
     dry_run: bool = option("only list the missing runs", False, section=RUN)
-    engine: Literal["local"] = option("where to run", "local", section=DEVICE)
+    engine: Literal["local", "slurm", "parsl"] = option(
+        "what starts the workers: this command itself on this machine, Slurm, or Parsl", "local", section=DEVICE
+    )
     workers: int = option(
-        "processes of this machine that compute runs, each with its share of the cores or with one GPU",
+        "processes that compute runs, each with its share of the cores or with one GPU; more than there are GPUs share them",
         1,
         section=DEVICE,
         metavar="N",
@@ -54,6 +63,12 @@ class Options:
         most=256,
     )
     device: str = option("auto uses a GPU if there is one", "auto", section=DEVICE, metavar="auto|cpu")
+    parsl_config: str | None = option(
+        "your Python file with Parsl's `config` object, which is executed (only with --engine parsl)",
+        section=DEVICE,
+        metavar="FILE",
+        shown="processes of this machine",
+    )
     out: str | None = option(
         "folder of runs, results, hub and table", section=OUTPUT, metavar="DIR", shown="runs/SUITE"
     )
@@ -64,6 +79,8 @@ class Options:
         check_device(self.device)
         check_folder(self.root, "--root")
         check_folder(self.hub, "--hub")
+        if self.parsl_config is not None and self.engine != "parsl":
+            raise UsageError("--parsl-config needs --engine parsl.", code="parsl-config-unused")
         if self.out is not None:
             check_place(self.out, "--out")
 
@@ -75,16 +92,27 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--suite", *arguments]
-    (options,) = parse([Options], __doc__, arguments)
+    options, of_slurm = parse([Options, SlurmOptions], __doc__, arguments)
     if not options.suite:
         raise UsageError("Name a suite: python recipes/benchmark.py recipes/suites/mini.toml", code="suite-missing")
     options.check()
+    of_slurm.check()
+    if options.engine != "slurm" and of_slurm != SlurmOptions():
+        raise UsageError("Options of the section Slurm need --engine slurm.", code="slurm-options-unused")
     suite = load_suite(Path(options.suite), root=options.root)
     out = Path(options.out or Path("runs") / suite.name).expanduser()
     if options.dry_run:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
-    filled = fill_table(suite, out, device=options.device, hub=options.hub, workers=options.workers)
+    scheduler: Scheduler | None = None
+    if options.engine == "slurm":
+        scheduler = SlurmScheduler(of_slurm, out / "campaign" / "slurm", options.device)
+    elif options.engine == "parsl":
+        config = None if options.parsl_config is None else Path(options.parsl_config)
+        scheduler = ParslScheduler(out / "campaign" / "parsl", options.workers, config)
+    filled = fill_table(
+        suite, out, device=options.device, hub=options.hub, workers=options.workers, scheduler=scheduler
+    )
     print(filled.table.to_text(output_width()))
     cached = sum(outcome.cached for outcome in filled.outcomes)
     print(f"{len(filled.outcomes)} results, {cached} of them from the store; table: {filled.files['html']}")

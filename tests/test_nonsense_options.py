@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from medzoo.bench.campaign.slurm import SlurmOptions
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.paths import data_dir
 from medzoo.training.objectives import list_methods, method
@@ -26,7 +27,7 @@ for name in list_methods():
         {"method": name, "checkpoint": "lab/tiny", "task": TASK},
     )
 BENCHMARK = runpy.run_path(str(data_dir("recipes") / "benchmark.py"))["Options"]
-RECIPES["benchmark"] = ([BENCHMARK], {}, {"suite": "mini"})
+RECIPES["benchmark"] = ([BENCHMARK, SlurmOptions], {}, {"suite": "mini"})
 WORDS = [
     "",
     "x" * 5000,

@@ -167,3 +167,11 @@ def test_a_later_file_wins_and_what_is_typed_wins_over_both(tmp_path):
     assert read_config([tmp_path / "c"], [CellOptions], {}, "finetune", set()).resolved == {"precision": "fp32"}
     with pytest.raises(UsageError):
         read_config([tmp_path / "a"], [CellOptions], {}, None, set())
+
+
+@pytest.mark.parametrize(
+    "words", [["--partition", "gpu"], ["--parsl-config", "x.py"], ["--engine", "slurm", "--time-limit", "1"]]
+)
+def test_options_of_another_engine_are_refused(run, words):
+    code, _, said = run("benchmark", "mini.toml", *words)
+    assert code == 2 and "error: " in said

@@ -9,11 +9,11 @@ from medzoo.bench.identity import known_result
 from medzoo.bench.results.store import ResultStore
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
+from medzoo.bench.suites.opened_tasks import OpenedTasks
 from medzoo.bench.suites.plan import ASSUMED, resolution_line, time_line
 from medzoo.bench.suites.precision import settle_precision
 from medzoo.bench.suites.preflight import kinds_of, runs_of, with_baseline
 from medzoo.errors import MedzooError
-from medzoo.training.options.shared import open_task
 from medzoo.training.pretrain import is_done
 
 if TYPE_CHECKING:
@@ -76,32 +76,7 @@ def missing_of(suite: Suite, places: Places) -> Missing:
         if base in missing.steps or not is_done(*pretrain_options(suite, step, places)):
             missing.steps.append(str(step["name"]))
 
-    # open each task once, and remember the error of a task that cannot be opened
-    tasks: dict[tuple[object, ...], Task | MedzooError] = {}
-
-    def opened(options: CellOptions) -> Task:
-        names = (
-            "task",
-            "root",
-            "split_file",
-            "fold",
-            "fold_count",
-            "fraction",
-            "per_class",
-            "draw",
-            "label_policy",
-            "groups",
-        )
-        key = tuple(getattr(options, name) for name in names)
-        if key not in tasks:
-            try:
-                tasks[key] = open_task(options)
-            except MedzooError as error:
-                tasks[key] = error
-        if isinstance(task := tasks[key], MedzooError):
-            raise task
-        return task
-
+    opened = OpenedTasks()
     for cell in runs_of(suite, kinds):
         if cell.checkpoint in missing.steps:  # weights that do not exist have no results
             missing.cells.append(cell)

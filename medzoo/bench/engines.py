@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from medzoo import progress
+from medzoo.bench.campaign.head import CampaignHead
 from medzoo.bench.campaign.local import fill_locally
+from medzoo.bench.campaign.pilots import Scheduler
 from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import PAUSE
 from medzoo.bench.results.outcome import Outcome
@@ -27,8 +29,10 @@ from medzoo.bench.suites.preflight import (
     say_first,
     with_baseline,
 )
+from medzoo.bench.suites.prepare import prepare
 from medzoo.bench.table.table import Table, suite_table
 from medzoo.errors import RunFolderError, listed
+from medzoo.precision import device_kind
 from medzoo.training.pretrain import pretrain
 
 
@@ -63,7 +67,7 @@ def _when_free(call: Callable[[], Path]) -> Path:
 
 
 def fill(
-    suite: Suite, places: Places, kinds: Kinds | None = None, workers: int = 1
+    suite: Suite, places: Places, kinds: Kinds | None = None, workers: int = 1, scheduler: Scheduler | None = None
 ) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
     """Run the missing parts of a suite: first pre-training, then every cell and seed that has no result.
 
@@ -75,6 +79,7 @@ def fill(
         places: its folders.
         kinds: of its tasks, if they are known.
         workers: number of processes that compute runs.
+        scheduler: starts them on other machines; None uses this machine.
 
     Returns:
         Each run with its outcome, and one line for each cause of failure, with its runs.
@@ -91,25 +96,55 @@ def fill(
     for problem in foreseen(suite, places):
         progress.warn(problem)
     run_pretraining(suite, places)
-    return _fill_cells(suite, places, runs_of(suite, kinds), workers)
-
-
-def _fill_cells(
-    suite: Suite, places: Places, cells: Sequence[SuiteCell], workers: int
-) -> tuple[list[tuple[SuiteCell, Outcome]], list[str]]:
-    """Run all cells without a result, and collect the outcomes of all workers."""
-    campaign = Campaign(places.runs.parent / "campaign")
-    worker = fill_locally(suite, places, cells, campaign, workers=workers)
+    cells, campaign = runs_of(suite, kinds), Campaign(places.runs.parent / "campaign")
+    if scheduler is None:
+        found = _locally(suite, places, cells, campaign, workers)
+    else:
+        found = _by_pilots(suite, places, cells, campaign, workers, scheduler)
     outcomes, failed = [], dict[str, list[SuiteCell]]()
     for cell in cells:
-        if (why := worker.failed.get(cell)) is not None:
+        if (why := found.failed.get(cell)) is not None:
             failed.setdefault(why, []).append(cell)
-        if cell in worker.elsewhere:
-            outcome = run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True)
-            outcomes.append((cell, outcome))
-        elif cell in worker.outcomes:
-            outcomes.append((cell, worker.outcomes[cell]))
+        if cell in found.outcomes:
+            outcomes.append((cell, found.outcomes[cell]))
     return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What became of the runs."""
+
+    outcomes: Mapping[SuiteCell, Outcome]
+    failed: Mapping[SuiteCell, str]
+
+
+def _locally(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, workers: int) -> _Found:
+    """Run all cells without a result on this machine, and collect the outcomes of all workers."""
+    worker = fill_locally(suite, places, cells, campaign, workers=workers)
+    others = {
+        cell: run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True) for cell in worker.elsewhere
+    }
+    return _Found(others | worker.outcomes, worker.failed)
+
+
+def _by_pilots(
+    suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, workers: int, scheduler: Scheduler
+) -> _Found:
+    """Let the pilots of a scheduler run all cells without a result; this process only prepares and follows."""
+    is_auto = places.precision is not None and suite.precision in (None, "auto")
+    if is_auto and scheduler.uses_gpu and device_kind("auto") == "cpu":
+        progress.warn(
+            f"This machine has no GPU: the precision of all runs, {places.precision}, is the best one for its CPU. For the GPUs "
+            'of the workers, set the precision in the suite (precision = "bf16" or "fp32"), and choose another --out.'
+        )
+    for problem in prepare(suite, places, cells):
+        progress.warn(problem)
+    head = CampaignHead(suite, places, cells, campaign, scheduler)
+    try:
+        head.fill(workers)
+    finally:
+        scheduler.close()
+    return _Found(head.outcomes, head.failed)
 
 
 def _named(cells: Sequence[SuiteCell]) -> str:
@@ -128,7 +163,15 @@ class Filled:
     failures: list[str]
 
 
-def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None = None, workers: int = 1) -> Filled:
+def fill_table(
+    suite: Suite,
+    out: Path,
+    *,
+    device: str = "auto",
+    hub: str | None = None,
+    workers: int = 1,
+    scheduler: Scheduler | None = None,
+) -> Filled:
     """Fill a suite below `out` (runs/, results/, hub/) and write its table there.
 
     Args:
@@ -137,10 +180,11 @@ def fill_table(suite: Suite, out: Path, *, device: str = "auto", hub: str | None
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
         workers: number of processes that compute runs.
+        scheduler: starts them on other machines; None uses this machine.
     """
     places = places_of(suite, out, device=device, hub=hub)
     kinds = kinds_of(suite, places)
-    filled, failures = fill(suite, places, kinds, workers)
+    filled, failures = fill(suite, places, kinds, workers, scheduler)
     whole = with_baseline(suite, kinds)
     results = [(cell, outcome.path, outcome.result) for cell, outcome in filled]
     made = suite_table(whole, results, baseline_notes(whole, kinds))

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 from medzoo import cores, progress
+from medzoo.bench.campaign.order import longest_first, stored_results
 from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import SuiteWorker
 from medzoo.bench.suite import Suite, SuiteCell
@@ -34,6 +35,8 @@ def fill_locally(
         workers: number of processes, with this one.
     """
     plan = campaign.start(suite.name, cells)
+    if workers > 1:
+        cells = longest_first(cells, stored_results(places.results))
     mine = SuiteWorker(suite, places, cells, campaign, plan)
     if workers == 1:
         mine.work()
@@ -83,6 +86,16 @@ def device_of(number: int, visible: str | None, count: int) -> str | None:
     """
     devices = [part for part in visible.split(",") if part] if visible is not None else list(map(str, range(count)))
     return devices[number % len(devices)] if len(devices) > 1 else None
+
+
+def gpus_of(workers: int) -> list[str]:
+    """The GPU of each worker of this machine; empty if there are not several.
+
+    Args:
+        workers: their number.
+    """
+    visible, count = os.environ.get(DEVICES), torch.cuda.device_count()
+    return [device for number in range(workers) if (device := device_of(number, visible, count)) is not None]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The record of a campaign: what is planned, and what each worker has done. Each worker appends to a file of its own.
 
-    OUT/campaign/plans/<ns>-<id>.json        the plan of each start: version, git commit, all runs
+    OUT/campaign/plans/<ns>-<id>.json        the plan of each start: version, git commit, engine, all runs
+    OUT/campaign/jobs/<ns>-<id>.json         the workers that were submitted to a scheduler: job, number, folder of the logs
     OUT/campaign/workers/<host>-<pid>-<id>.jsonl   a line for each event; the file's mtime is the worker's heartbeat
     OUT/campaign/claims/<run>.json           the runs that are being computed
 
@@ -15,12 +16,12 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medzoo import store
 from medzoo.bench.results.store import safe_name
@@ -42,7 +43,14 @@ class Campaign:
     folder: Path
     _read: dict[Path, tuple[int, list[dict[str, Any]]]] = field(default_factory=dict, repr=False)
 
-    def start(self, suite: str, cells: Sequence[SuiteCell]) -> str:
+    def start(
+        self,
+        suite: str,
+        cells: Sequence[SuiteCell],
+        engine: str = "local",
+        *,
+        is_queued: Callable[[str], bool] = lambda plan: False,
+    ) -> str:
         """Record a plan, or join the newest one if it has the same runs and a worker that is at work; returns its id.
 
         A run that failed is tried again by a new plan only.
@@ -50,10 +58,14 @@ class Campaign:
         Args:
             suite: its name.
             cells: all runs.
+            engine: that computes them.
+            is_queued: whether workers of a plan wait in the queue of a scheduler.
         """
         newest, runs = self.plan(), [{"name": str(cell), "folder": cell.folder.as_posix()} for cell in cells]
-        if newest is not None and newest["runs"] == runs and self._is_at_work(str(newest["plan"])):
-            return str(newest["plan"])
+        if newest is not None and newest["runs"] == runs:
+            plan = str(newest["plan"])
+            if self.is_at_work(plan) or is_queued(plan):
+                return plan
         plan = uuid.uuid4().hex[:12]
         content = {
             "schema": SCHEMA,
@@ -62,14 +74,47 @@ class Campaign:
             "started": time.time(),
             "medzoo": _version(),
             "git": _git_commit(),
+            "engine": engine,
             "runs": runs,
         }
         # nanoseconds, because the newest file is the plan that counts, and two starts may share a second
         store.write_json(self.folder / "plans" / f"{time.time_ns():020d}-{plan}.json", content)
         return plan
 
-    def _is_at_work(self, plan: str) -> bool:
-        return any(worker_state(lines, self.heartbeat(name)) == "running" for name, lines in self.events(plan).items())
+    def is_at_work(self, plan: str, lease: float = LEASE) -> bool:
+        """Whether a worker of a plan runs.
+
+        Args:
+            plan: its id.
+            lease: as for `worker_state`.
+        """
+        events = self.events(plan).items()
+        return any(worker_state(lines, self.heartbeat(name), lease) == "running" for name, lines in events)
+
+    def submitted(self, plan: str, engine: str, job: str, workers: int, logs: Path) -> None:
+        """Record workers that were submitted to a scheduler.
+
+        Args:
+            plan: that they fill.
+            engine: name of the scheduler.
+            job: its id of them.
+            workers: their number.
+            logs: folder of their output.
+        """
+        row = {"plan": plan, "engine": engine, "job": job, "workers": workers, "logs": str(logs), "time": time.time()}
+        store.write_json(self.folder / "jobs" / f"{time.time_ns():020d}-{safe_name(job, 60)}.json", row)
+
+    def jobs(self, plan: str) -> list[dict[str, Any]]:
+        """The workers of a plan that were submitted to a scheduler, oldest first.
+
+        Args:
+            plan: its id.
+        """
+        rows = []
+        for file in sorted((self.folder / "jobs").glob("*.json")):
+            with suppress(OSError, ValueError):
+                rows.append(json.loads(file.read_text()))
+        return [row for row in rows if row.get("plan") == plan]
 
     def heartbeat(self, name: str) -> float:
         """Seconds since the last heartbeat of a worker; 0 if its clock is ahead of this one.
@@ -105,16 +150,17 @@ class Campaign:
         return dict(content)
 
     @contextmanager
-    def worker(self, plan: str) -> Iterator[Worker]:
+    def worker(self, plan: str, role: Literal["worker", "head"] = "worker") -> Iterator[Worker]:
         """A worker's own file, which is kept fresh while the block runs.
 
         Args:
             plan: that the worker fills.
+            role: a head only looks results up and follows.
         """
         name = f"{safe_name(socket.gethostname(), 60)}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         worker = Worker(self.folder / "workers" / f"{name}.jsonl", plan)
         worker.file.parent.mkdir(parents=True, exist_ok=True)
-        worker.note("start", host=socket.gethostname(), pid=os.getpid(), born=process_birth(os.getpid()))
+        worker.note("start", host=socket.gethostname(), pid=os.getpid(), born=process_birth(os.getpid()), role=role)
         with keep_fresh(worker.file, BEAT):
             try:
                 yield worker

@@ -45,6 +45,7 @@ class CampaignState:
         reasons: why runs failed, by name.
         workers: of the plan.
         seconds_left: at the speed so far; None before the first run.
+        jobs: workers that were submitted to a scheduler; those that wait in its queue are not among `workers` yet.
     """
 
     suite: str
@@ -52,6 +53,7 @@ class CampaignState:
     reasons: Mapping[str, str]
     workers: Sequence[WorkerState]
     seconds_left: float | None
+    jobs: Sequence[Mapping[str, Any]] = ()
 
     def count(self, state: str) -> int:
         """The number of runs in a state.
@@ -65,6 +67,9 @@ class CampaignState:
         counts = ", ".join(f"{self.count(state)} {state}" for state in STATES)
         left = "" if self.seconds_left is None else f"; ETA {progress.duration(self.seconds_left)}"
         lines = [f"{self.suite}: {progress.counted(len(self.runs), 'run')}: {counts}{left}"]
+        for job in self.jobs:
+            counted = progress.counted(int(job["workers"]), "worker")
+            lines.append(f"  {job['engine']} job {job['job']}: {counted} submitted, output in {job['logs']}")
         for worker in self.workers:
             beat = f", last heartbeat {progress.duration(worker.seconds)} ago" if worker.state != "ended" else ""
             run = f", {worker.run}" if worker.run else ""
@@ -110,7 +115,8 @@ def campaign_state(out: Path, *, lease: float = LEASE) -> CampaignState:
         else:
             state = begun.get(run["name"])
             runs[run["name"]] = "waiting" if state is None else "running" if state == "running" else "stale"
-    return CampaignState(str(plan["suite"]), runs, reasons, workers, _seconds_left(runs, ended.values(), workers))
+    left = _seconds_left(runs, ended.values(), workers)
+    return CampaignState(str(plan["suite"]), runs, reasons, workers, left, campaign.jobs(str(plan["plan"])))
 
 
 def _worker_state(name: str, lines: Sequence[Mapping[str, Any]], seconds: float, lease: float) -> WorkerState:

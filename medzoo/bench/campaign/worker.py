@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from medzoo import progress
@@ -23,28 +23,44 @@ class SuiteWorker:
     Args:
         suite: the suite.
         places: its folders.
-        cells: all runs of the plan.
+        cells: all runs of the plan, in the order in which this worker tries them; results do not depend on it.
         campaign: its record.
         plan: id of the plan.
+        stops: whether to take no new run; asked before each one.
     """
 
-    def __init__(self, suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        places: Places,
+        cells: Sequence[SuiteCell],
+        campaign: Campaign,
+        plan: str,
+        *,
+        stops: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.suite, self.places, self.cells, self.campaign, self.plan = suite, places, cells, campaign, plan
+        self.stops, self.left = stops, list(cells)
+        self.patience = float("inf")  # seconds to wait for runs that other workers have
         self.outcomes: dict[SuiteCell, Outcome] = {}
         self.failed: dict[SuiteCell, str] = {}
         self.elsewhere: list[SuiteCell] = []  # another worker has stored their results
 
     def work(self) -> None:
-        """Compute runs until each has an outcome or has failed, here or at another worker."""
-        left = list(self.cells)
+        """Compute runs until each has an outcome or has failed, here or at another worker; `left` has those without."""
+        busy = time.monotonic()
         with (
             self.campaign.worker(self.plan) as worker,
             progress.Steps(self.suite.name, len(self.cells), "run") as steps,
         ):
-            while left:
-                before, ended = len(left), self.campaign.ended(self.plan)
-                left = [cell for cell in left if not self._is_over(cell, ended, worker, steps)]
-                if len(left) == before:
+            while self.left and not self.stops():
+                before, ended = len(self.left), self.campaign.ended(self.plan)
+                self.left = [cell for cell in self.left if not self._is_over(cell, ended, worker, steps)]
+                if len(self.left) < before:
+                    busy = time.monotonic()
+                elif time.monotonic() - busy > self.patience:
+                    return
+                else:
                     time.sleep(PAUSE)
 
     def _is_over(
@@ -59,6 +75,8 @@ class SuiteWorker:
                 self.elsewhere.append(cell)
             steps.update()
             return True
+        if self.stops():
+            return False
         try:
             with self.campaign.claim(cell):
                 if folder in self.campaign.ended(self.plan):  # it ended after the look at all of them

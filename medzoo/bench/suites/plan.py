@@ -62,6 +62,25 @@ def class_patients(task: Task) -> list[tuple[int, int]]:
     return [_of_label(labels == k, everywhere, patients) for k in classes]
 
 
+def run_seconds(cells: Sequence[SuiteCell], results: Iterable[Mapping[str, Any]]) -> list[float | None]:
+    """The expected seconds of each run: the median of earlier runs of the same task and mode, if possible with the same checkpoint.
+
+    Args:
+        cells: runs.
+        results: stored ones.
+    """
+    earlier: dict[tuple[str, ...], list[float]] = {}
+    for result in results:
+        seconds, identity = result["train"].get("wall_s"), result["identity"]
+        if seconds is not None and result["status"] == "ok":
+            key = identity["task"]["id"], identity["protocol"]["mode"]
+            for one in (key, (*key, identity.get("checkpoint", {}).get("id", ""))):
+                earlier.setdefault(one, []).append(float(seconds))
+    medians = {key: median(seconds) for key, seconds in earlier.items()}
+    keys = [(short_task(cell.task) if ":" in cell.task else cell.task, cell.mode) for cell in cells]
+    return [medians.get((*key, cell.checkpoint), medians.get(key)) for key, cell in zip(keys, cells, strict=True)]
+
+
 def time_line(missing: Sequence[SuiteCell], results: Iterable[Mapping[str, Any]]) -> str | None:
     """The time of the missing runs, from earlier runs of the same task and mode; None without any.
 
@@ -69,13 +88,7 @@ def time_line(missing: Sequence[SuiteCell], results: Iterable[Mapping[str, Any]]
         missing: runs without a result.
         results: stored ones.
     """
-    earlier: dict[tuple[str, str], list[float]] = {}
-    for result in results:
-        seconds, identity = result["train"].get("wall_s"), result["identity"]
-        if seconds is not None and result["status"] == "ok":
-            earlier.setdefault((identity["task"]["id"], identity["protocol"]["mode"]), []).append(float(seconds))
-    keys = [(short_task(cell.task) if ":" in cell.task else cell.task, cell.mode) for cell in missing]
-    known = [median(earlier[key]) for key in keys if key in earlier]
+    known = [seconds for seconds in run_seconds(missing, results) if seconds is not None]
     if not known:
         return None
     of = "" if len(known) == len(missing) else f" for {len(known)} of them"

@@ -21,6 +21,7 @@ EXTRAS = {
     "lora": "fine-tuning by low-rank changes (LoRA)",
     "trackers": "sending the log of a training to TensorBoard, trackio or Weights & Biases",
     "slurm": "tables on a Slurm cluster",
+    "parsl": "tables on other clusters and in clouds, through Parsl",
 }
 ONE_IS_ENOUGH = {"trackers"}  # extras whose packages are alternatives
 TORCH, FIRST = "torch>=2.10", ("torch", "torchvision", "timm", "huggingface-hub")

@@ -161,3 +161,18 @@ def test_a_start_joins_a_plan_that_is_at_work(campaign, suite):
     with campaign.worker(plan):
         assert Campaign(campaign.folder).start(suite.name, suite.cells()) == plan
         assert Campaign(campaign.folder).start(suite.name, suite.cells()[:2]) != plan  # other runs
+
+
+def test_a_worker_that_should_stop_takes_no_new_run(make_worker):
+    worker = make_worker()
+    worker.stops = lambda: len(make_worker.computed.names) == 2
+    worker.work()
+    assert make_worker.computed.names == [0, 1] and [cell.seed for cell in worker.left] == [2, 3]
+
+
+def test_a_worker_gives_its_machine_back_if_others_have_all_runs(make_worker, campaign):
+    worker = make_worker()
+    worker.patience = 0.1
+    with campaign.claim(worker.cells[3]):
+        worker.work()
+    assert [cell.seed for cell in worker.left] == [3] and len(worker.outcomes) == 3
