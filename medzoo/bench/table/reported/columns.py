@@ -154,7 +154,7 @@ def _runs(table: PublishedTable, value: Value) -> tuple[Run, ...]:
         words = [f"run {number + 1}" for number in range(len(value.runs))]
     pairs = list(zip(words, value.runs, strict=True)) or [(f"published mean ({table.title})", value.mean)]
     return tuple(
-        Run(number, None, "ok", found, None, "published", None, "", label=label)
+        Run(number, None, "ok", found, None, "", None, "", label=label)
         for number, (label, found) in enumerate(pairs)
     )
 
