@@ -165,11 +165,11 @@ def _own_lines(one: CheckedClaim) -> list[str]:
             f"{row.better} against {row.than} on {row.task}, {row.how}: {row.metric} {row.delta:+.4f}{span}{p}: "
             f"{row.verdict}{note}"
         )
-    for mean in one.contrasts:
-        lines.append(
-            f"{mean.better} against {mean.than}, mean of {mean.tasks} tasks, {mean.how}: {mean.metric} {mean.delta:+.4f} "
-            f"[{mean.low:+.4f}, {mean.high:+.4f}], p {_p(mean.p)}: {mean.verdict}"
-        )
+    lines += [
+        f"{mean.better} against {mean.than}, mean of {mean.tasks} tasks, {mean.how}: {mean.metric} {mean.delta:+.4f} "
+        f"[{mean.low:+.4f}, {mean.high:+.4f}], p {_p(mean.p)}: {mean.verdict}"
+        for mean in one.contrasts
+    ]
     return lines
 
 

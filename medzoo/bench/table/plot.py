@@ -91,7 +91,9 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
         if (ends := cell.ends) is not None:
             axis.plot(ends, [y, y], color=colour, alpha=0.45, linewidth=4, zorder=2)
         if values:
-            axis.plot(values, [y] * len(values), "o", color=colour, alpha=0.75, markersize=5, markeredgewidth=0, zorder=3)
+            axis.plot(
+                values, [y] * len(values), "o", color=colour, alpha=0.75, markersize=5, markeredgewidth=0, zorder=3
+            )
         if cell.mean is not None and len(values) > 1:
             axis.plot([cell.mean, cell.mean], [y - 0.24, y + 0.24], color=INK, linewidth=1.8, zorder=4)
         axis.text(

@@ -10,10 +10,10 @@ from medzoo.bench import metrics
 from medzoo.bench.published.read import load_published
 from medzoo.bench.results import store as results
 from medzoo.bench.results.store import ResultStore
+from medzoo.bench.suite_table import named_table
 from medzoo.bench.suites.read import load_suite
 from medzoo.bench.table.build import control_place
 from medzoo.bench.table.reported.columns import with_reported
-from medzoo.bench.table.reported.named_table import named_table
 from medzoo.bench.table.reported.study_tests import markdown, study_tests, text
 from medzoo.errors import ResultError, UsageError
 
