@@ -123,7 +123,7 @@ def value(study, table, row, column):
     ("study", "table", "row", "column", "mean", "sd"),
     [
         ("hosseinzadeh2021", "domain_adaptive", "ImageNet→CheXpert", "TXC", 97.33, 0.26),
-        ("hosseinzadeh2021", "ssl", "SeLa-v2", "ECC", 95.69, None),
+        ("hosseinzadeh2021", "ssl", "SeLa-v2", "VFS", 79.65, 0.19),
         ("hosseinzadeh2025", "architectures", "ConvNeXt-B", "Breast", 83.45, None),
         ("juodelyte2023", "finetune", "RadImageNet", "knee", 89.30, 6.32),
         ("juodelyte2023", "frozen", "RadImageNet", "breast", 72.37, 22.10),

@@ -15,6 +15,7 @@ from medzoo.bench.suites.read import load_suite
 from medzoo.bench.table.build import control_place
 from medzoo.bench.table.reported.columns import with_reported
 from medzoo.bench.table.reported.study_tests import markdown, study_tests, text
+from medzoo.bench.table.table import suite_table
 from medzoo.errors import ResultError, UsageError
 
 
@@ -58,7 +59,7 @@ def test_without_results_only_the_published_numbers_are_shown():
         c.worded(3) == "—" for cells in made.grid for c, k in zip(cells, made.columns, strict=True) if not k.reported
     )
     assert cell(made, "ImageNet, supervised", "Shenzhen").worded(3) == "0.9562 ± 0.0063"  # the exact table goes first
-    assert cell(made, "SwAV, ImageNet", "Shenzhen").worded(3) == "0.9574 (figure)"
+    assert cell(made, "SwAV, ImageNet", "Shenzhen").worded(3) == "0.9574 ± 0.0045 (figure)"
     assert not cell(made, "ChestX-ray14, supervised", "ChestX-ray14").runs  # the study did not test it
     notes = "\n".join(made.footnotes)
     assert "not part of any mean, test or rank" in notes and "population standard deviation" in notes
@@ -106,7 +107,7 @@ def test_own_results_are_next_to_the_published_numbers(stored):
 
 def test_every_form_shows_them(stored, tmp_path):
     made = named_table(load_suite("hosseinzadeh2021"), stored)
-    assert "(reported)" in made.to_text() and "0.9574 (figure)" in made.to_text()
+    assert "(reported)" in made.to_text() and "0.9574 ± 0.0045 (figure)" in made.to_text()
     page, plain = made.to_html(tmp_path), made.to_markdown(tmp_path)
     assert 'class="reported"' in page and "0.9562" in page and "domain_adaptive.png" in page
     assert "published mean (14 self-supervised models): 0.9574" in plain
@@ -152,3 +153,23 @@ def test_an_unknown_metric_or_control_is_refused(stored):
         named_table(suite, stored, metric="mae")
     with raises(UsageError, "control-not-a-row"):
         named_table(suite, control="nobody")
+
+
+def test_a_suite_of_your_own_names_its_study(tmp_path):
+    """Also in the table that recipes/benchmark.py writes."""
+    (tmp_path / "study.toml").write_text(
+        'title = "Ours 2020"\nurl = "https://example.org"\n\n[[checkpoints]]\nname = "random"\n'
+        'checkpoint = "resnet18-random"\n\n[[tables]]\nname = "main"\ntitle = "a table"\nsource = "https://example.org/table"\n'
+        'obtained = "exact"\nprotocol = "medzoo"\ncolumns = [\n  { name = "CT", task = "phantom_ct", metric = "auroc" },\n]\n'
+        'cells = [\n  { row = "random", column = "CT", mean = 0.75 },\n]\n'
+    )
+    file = tmp_path / "ours.toml"
+    study = str(tmp_path / "study.toml")
+    file.write_text(
+        f"published = {study!r}\ncheckpoints = ['resnet18-random', 'resnet18-imagenet']\ntasks = [{{ name = 'phantom_ct' }}]"
+    )
+    made = suite_table(load_suite(file), [])
+    assert [column.heading for column in made.columns] == ["no results yet", "AUROC ↑ (reported)"]
+    assert made.grid[0][1].worded(3) == "0.7500" and made.grid[1][1].worded(3) == "—"
+    linear = suite_table(replace(load_suite(file), mode="linear"), [])
+    assert len(linear.columns) == 1  # the study has no linear evaluation
