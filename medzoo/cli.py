@@ -17,7 +17,6 @@ from medzoo.commands import (
     publish,
     results,
     shards,
-    status,
     table,
     tasks,
 )
@@ -53,7 +52,7 @@ app.command()(publish.push)
 app.command()(publish.publish)
 app.command()(table.table)
 app.command()(claims.claims)
-app.command()(status.status)
+app.command()(results.status)
 app.add_typer(cache_app, name="cache")
 cache_app.command("list")(cache.list_)
 cache_app.command()(cache.verify)

@@ -25,8 +25,8 @@ def claims(
     """Check the claims of the studies: is a pre-training better than another one?
 
     For each claim: the differences in your own results with intervals and verdicts, if there are any; and from the published
-    numbers alone the differences, Welch's test over runs, Holm's correction over the claim, and the probability that the claim is false.
-    What cannot be computed is named with its reason, and every assumption is printed.
+    numbers alone the differences, Welch's test over runs, Holm's correction over the claim, and the probability that the claim is
+    false. What cannot be computed is named with its reason, and every assumption is printed.
 
     Example: medzoo claims --only juodelyte2023; medzoo claims results --out claims.md
     """

@@ -207,7 +207,7 @@ def _made(
     hub: Path | None,
 ) -> tuple[Table, str | None]:
     """The table, and its control."""
-    from medzoo.bench.table.reported.named_table import named_table
+    from medzoo.bench.suite_table import named_table
     from medzoo.bench.table.table import table as build
 
     if suite is None and results is not None:

@@ -15,10 +15,10 @@ CORRELATION = 0.6  # between the AUROCs of two checkpoints on the same images, a
 ASSUMED = {
     "runs": "Welch's test compares runs only: it ignores that runs share test images (and folds training images).",
     "holm": "Holm's correction is over all tests of one claim.",
-    "flat": "Probability that a claim is false: posterior with a flat prior, from the published means and the number of test images; "
-    "images count as independent, although images of one patient are not; the spread over runs is not in it.",
-    "accuracy": "Accuracies: the share of images that both get right is not published. Shown for independent errors and for the largest "
-    "possible share.",
+    "flat": "Probability that a claim is false: posterior with a flat prior, from the published means and the number of test "
+    "images; images count as independent, although images of one patient are not; the spread over runs is not in it.",
+    "accuracy": "Accuracies: the share of images that both get right is not published. Shown for independent errors and for the "
+    "largest possible share.",
     "auroc": f"AUROC: normal approximation of Hanley and McNeil; the correlation of the two is not published. Shown for 0 and "
     f"{CORRELATION:g}.",
     "folds": "Folds: their test sets are taken as disjoint, of the size of the study's present folds.",

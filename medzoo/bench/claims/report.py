@@ -128,7 +128,7 @@ def markdown(checked: Iterable[CheckedClaim]) -> str:
         lines += ["| " + " | ".join(head) + " |", "| --- | --- | --- | --- | ---: | ---: | ---: | --- |"]
         for row in one.published:
             cells = [row.table, row.column, row.better, row.than, f"{row.delta:+.4f}{_stated(row)}"]
-            cells += [_p(row.p) or f"{_printed(row)} ({row.why_no_test})", _p(row.p_holm) or "—", _false(row)]
+            cells += [_test(row) + f" ({row.why_no_test})" * bool(row.why_no_test), _p(row.p_holm) or "—", _false(row)]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines += ["", *(f"- {note}" for note in _notes(one)), ""]
     return "\n".join(lines)
@@ -145,7 +145,7 @@ def _lines(one: CheckedClaim) -> list[str]:
         rows = [("", "", "difference", "Welch p", "Holm p", "probability of a false claim")]
         rows += [
             (f"{row.better} > {row.than}", f"{row.column}, {row.table}", f"{row.delta:+.4f}{_stated(row)}",
-             _p(row.p) or _printed(row), _p(row.p_holm) or "—", _false(row))
+             _test(row), _p(row.p_holm) or "—", _false(row))
             for row in one.published
         ]  # fmt: skip
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -165,11 +165,11 @@ def _own_lines(one: CheckedClaim) -> list[str]:
             f"{row.better} against {row.than} on {row.task}, {row.how}: {row.metric} {row.delta:+.4f}{span}{p}: "
             f"{row.verdict}{note}"
         )
-    for mean in one.contrasts:
-        lines.append(
-            f"{mean.better} against {mean.than}, mean of {mean.tasks} tasks, {mean.how}: {mean.metric} {mean.delta:+.4f} "
-            f"[{mean.low:+.4f}, {mean.high:+.4f}], p {_p(mean.p)}: {mean.verdict}"
-        )
+    lines += [
+        f"{mean.better} against {mean.than}, mean of {mean.tasks} tasks, {mean.how}: {mean.metric} {mean.delta:+.4f} "
+        f"[{mean.low:+.4f}, {mean.high:+.4f}], p {_p(mean.p)}: {mean.verdict}"
+        for mean in one.contrasts
+    ]
     return lines
 
 
@@ -211,8 +211,9 @@ def _stated(row: PublishedDifference) -> str:
     return f" (stated {row.stated.delta:+.4f}{p})"
 
 
-def _printed(row: PublishedDifference) -> str:
-    return "—" if row.printed_p is None else f"{row.printed_p:g} (printed)"
+def _test(row: PublishedDifference) -> str:
+    """Welch's p value, and the one that the study prints."""
+    return (_p(row.p) or "—") + ("" if row.printed_p is None else f" (printed {row.printed_p:g})")
 
 
 def _false(row: PublishedDifference) -> str:

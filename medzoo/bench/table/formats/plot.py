@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from medzoo.bench.table.model import TableData
 
 ACROSS = 4  # panels in a row
-INK, DOT, FAINT = "#1b1f24", "#1f6fb2", "#e6eaee"
+INK, DOT, FAINT, REPORTED = "#1b1f24", "#1f6fb2", "#e6eaee", "#8a949e"
 
 
 def figure(table: TableData) -> Figure:
@@ -53,7 +53,9 @@ def figure(table: TableData) -> Figure:
     if any(cell.shows_sd for cell in cells):
         other = "Others" if any(cell.shows_interval for cell in cells) else "Bar and line"
         legend += f" {other}: mean ± sample sd over n runs, shown as mean ± sd (n)."
-    if any(column.folds is not None for column in table.columns):
+    if any(column.source for column in table.columns):
+        legend += " Grey: published by the study, not run here."
+    if any(column.folds is not None and not column.source for column in table.columns):
         legend = legend.replace("over n runs", "over n runs (or folds)")
     if any(column.drawn for column in table.columns):
         legend = legend.replace("over n runs", "over n runs (or draws)")
@@ -85,11 +87,13 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
     # each cell: a bar of its interval or of mean ± sd, a dot for each run, a line for the mean, and the text
     for y, cell in enumerate(cells):
         axis.axhline(y, color=FAINT, linewidth=1, zorder=0)
-        values = cell.values
+        values, colour = cell.values, DOT if cell.published is None else REPORTED
         if (ends := cell.ends) is not None:
-            axis.plot(ends, [y, y], color=DOT, alpha=0.45, linewidth=4, zorder=2)
+            axis.plot(ends, [y, y], color=colour, alpha=0.45, linewidth=4, zorder=2)
         if values:
-            axis.plot(values, [y] * len(values), "o", color=DOT, alpha=0.75, markersize=5, markeredgewidth=0, zorder=3)
+            axis.plot(
+                values, [y] * len(values), "o", color=colour, alpha=0.75, markersize=5, markeredgewidth=0, zorder=3
+            )
         if cell.mean is not None and len(values) > 1:
             axis.plot([cell.mean, cell.mean], [y - 0.24, y + 0.24], color=INK, linewidth=1.8, zorder=4)
         axis.text(
@@ -100,7 +104,7 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
             va="center",
             ha="left",
             fontsize=9,
-            color=INK if cell.mean is not None else "#8a949e",
+            color=INK if cell.mean is not None and cell.published is None else REPORTED,
         )
     if not any(cell.values for cell in cells):
         axis.set_xticks([])

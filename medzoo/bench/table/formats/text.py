@@ -147,7 +147,9 @@ def _parts(column: Column) -> list[str]:
 def _runs(table: TableData, column: Column, cell: TableCell, folder: Path | None) -> str:
     def one(run: Run) -> str:
         words = f"{run.name}: {_escaped(run.worded(column.digits + 1))}"
-        return f"[{words}]({table.link(run.path, folder)})" if run.path else f"{words} (`{run.run_id[:16]}`)"
+        if run.path is None:
+            return f"{words} (`{run.run_id[:16]}`)" if run.run_id else words
+        return f"[{words}]({table.link(run.path, folder)})"
 
     head = ", ".join(filter(None, [_escaped(column.title), column.heading, _escaped(column.detail)]))
     return f"{head}: {', '.join(one(run) for run in cell.runs)}"

@@ -15,7 +15,7 @@ function factsOf(row, column, cell) {
   if (cell.i && cell.i[0] !== null) {
     add("95 % interval", `${number(cell.i[0])} to ${number(cell.i[1])}${cell.why === undefined ? "" : ` (${DATA.texts[cell.why]})`}`);
   } else if (cell.why !== undefined) add("95 % interval", `none: ${DATA.texts[cell.why]}`);
-  if (cell.sd !== undefined) add("Spread between runs", `± ${number(cell.sd)} (sample standard deviation)`);
+  if (cell.sd !== undefined) add("Spread between runs", `± ${number(cell.sd)} (${column.reported ? "standard deviation, as published" : "sample standard deviation"})`);
   if (!column.reported) add("Values in the mean", cell.n);
   if (cell.r) add("Possible ranks", `${span(cell.r)}${cell.t ? ", may be the best" : ""}`);
   if (cell.d) {

@@ -159,7 +159,7 @@ def _column(column: Column, rows: Sequence[TableRow], cells: Sequence[TableCell]
         "heading": column.heading,
         "detail": [part for part in column.detail.split(", ") if part],
         "best": 0 if found is None else 1 if found.higher_is_better else -1,
-        "digits": column.digits,
+        "digits": column.digits + bool(column.source),
         "reported": column.reported,
         "curve": "" if column.reported or not column.metric else _id(*curve),
         "per_class": column.per_class is not None,

@@ -149,13 +149,14 @@ def _same(name: str, checkpoint: str) -> bool:
 
 def _runs(table: PublishedTable, value: Value) -> tuple[Run, ...]:
     """The published runs, or one entry for their mean."""
-    words = [f"{table.repeats} {number}" for number in table.names_of_runs]
-    if len(words) != len(value.runs):
-        words = [f"run {number + 1}" for number in range(len(value.runs))]
-    pairs = list(zip(words, value.runs, strict=True)) or [(f"published mean ({table.title})", value.mean)]
+    if not value.runs:
+        return (Run(0, None, "ok", value.mean, None, "", None, "", label=f"published mean ({table.title})"),)
+    named, fold = len(table.names_of_runs) == len(value.runs), table.repeats == "fold"
+    numbers = table.names_of_runs if named else range(1, len(value.runs) + 1)
+    word = table.repeats if named else "run"
     return tuple(
-        Run(number, None, "ok", found, None, "published", None, "", label=label)
-        for number, (label, found) in enumerate(pairs)
+        Run(0 if fold else number, number if fold else None, "ok", found, None, "", None, "", label=f"{word} {number}")
+        for number, found in zip(numbers, value.runs, strict=True)
     )
 
 
