@@ -12,7 +12,8 @@ from medzoo.bench.published.read import load_published
 from medzoo.bench.results.store import ResultStore
 from medzoo.bench.statistics.comparison import Comparison, Verdict
 from medzoo.bench.statistics.crossed import t_quantile, t_tail
-from medzoo.bench.table.model import Column, TableCell
+from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.model import Column
 from medzoo.bench.table.table import table
 from medzoo.zoo.registry.registry import info
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from medzoo.bench.contamination.measured import MeasuredOverlap
 from medzoo.bench.table import rows_columns
+from medzoo.bench.table.cell import Run, TableCell
+from medzoo.bench.table.cell_notes import cell_notes
 from medzoo.bench.table.contamination_marks import contamination_notes, with_contamination
 from medzoo.bench.table.headings import details
-from medzoo.bench.table.model import Column, Run, TableCell, TableRow
+from medzoo.bench.table.model import Column, TableRow
 from medzoo.bench.table.uncertainty.statistics_notes import statistics_notes
 from medzoo.errors import UsageError, listed
 
@@ -114,7 +116,7 @@ def build(
         for column, cells in zip(made_columns, below, strict=True)
     ]
     detailed = [replace(column, detail=text) for column, text in zip(sized, details(sized), strict=True)]
-    of_cells = rows_columns.notes_of(made_rows, detailed, grid, outside)
+    of_cells = cell_notes(made_rows, detailed, grid, outside)
     label = None if place is None else made_rows[place].label
     of_statistics = statistics_notes(made_rows, detailed, grid, label)
     seen = contamination_notes(made_rows, detailed, grid)

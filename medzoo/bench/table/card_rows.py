@@ -10,7 +10,8 @@ from typing import Any
 
 from medzoo.bench import metrics
 from medzoo.bench.results.known_task import registered_task
-from medzoo.bench.table.model import Column, TableCell
+from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.model import Column
 from medzoo.bench.table.table import table
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from medzoo.bench.contamination.image_sources import image_sources, task_data
 from medzoo.bench.contamination.measured import MeasuredOverlap, contamination
+from medzoo.bench.table.cell import SEEN, TableCell
 from medzoo.bench.table.checkpoint_facts import checkpoint_facts
-from medzoo.bench.table.model import SEEN, Column, TableCell, TableRow
+from medzoo.bench.table.model import Column, TableRow
 
 Grid = tuple[tuple[TableCell, ...], ...]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench import metrics
-from medzoo.bench.table.model import Column, TableCell, TableRow
+from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.model import Column, TableRow
 from medzoo.errors import MissingExtraError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from medzoo.bench.table.model import MISSING, Column, TableCell
+from medzoo.bench.table.cell import MISSING, TableCell
+from medzoo.bench.table.model import Column
 from medzoo.bench.table.uncertainty.statistics_notes import differences
 
 if TYPE_CHECKING:

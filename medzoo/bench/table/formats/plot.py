@@ -6,7 +6,8 @@ import io
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from medzoo.bench.table.model import Column, TableCell
+from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.model import Column
 from medzoo.errors import MissingExtraError
 
 if TYPE_CHECKING:

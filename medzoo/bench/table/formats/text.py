@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medzoo.bench.table.model import Column, Run, TableCell
+from medzoo.bench.table.cell import Run, TableCell
+from medzoo.bench.table.model import Column
 from medzoo.bench.table.uncertainty.statistics_notes import column_lines, differences
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import Any
 
 from medzoo.bench import metrics
 from medzoo.bench.suite import short_task
+from medzoo.bench.table.cell import MISSING, Run, TableCell
 from medzoo.bench.table.checkpoint_facts import FACETS, CheckpointFacts, checkpoint_facts
 from medzoo.bench.table.headings import MODES
-from medzoo.bench.table.model import MISSING, Column, Run, TableCell, TableData, TableRow
+from medzoo.bench.table.model import Column, TableData, TableRow
 from medzoo.bench.table.uncertainty.statistics_notes import column_lines
 
 CHECKPOINT = "{checkpoint}"  # stands in a command for the name of the row's checkpoint

@@ -15,8 +15,9 @@ from medzoo.bench.published.schema import (
     Value,
 )
 from medzoo.bench.suite import Suite
+from medzoo.bench.table.cell import Run, TableCell
 from medzoo.bench.table.headings import details
-from medzoo.bench.table.model import Column, Run, TableCell, TableData, TableRow
+from medzoo.bench.table.model import Column, TableData, TableRow
 from medzoo.data.task_registry import split_name
 from medzoo.errors import MedzooError
 from medzoo.zoo.registry.registry import info, is_known

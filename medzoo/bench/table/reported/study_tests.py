@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from medzoo.bench.published.schema import Value
 from medzoo.bench.statistics.hypothesis_tests import population_sd, two_sample_t, welch, welch_of_summaries
-from medzoo.bench.table.model import Column, TableCell, TableData
+from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.model import Column, TableData
 
 TITLE = "As in the study; uncorrected"
 NOTES = (

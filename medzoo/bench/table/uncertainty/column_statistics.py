@@ -20,7 +20,8 @@ from medzoo.bench.statistics.noise_floor import permuted_values
 from medzoo.bench.statistics.ranking import ranking
 from medzoo.bench.statistics.resolution import Resolution, resolution
 from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
-from medzoo.bench.table.model import Column, Run, TableCell
+from medzoo.bench.table.cell import Run, TableCell
+from medzoo.bench.table.model import Column
 from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics
 from medzoo.bench.table.uncertainty.reliability import Reliability, reliability_of
 from medzoo.errors import ResultError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medzoo.bench.table.model import Column, TableCell, TableRow
+from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.model import Column, TableRow
 from medzoo.bench.table.statistics import CellStatistics, digits_of
 from medzoo.errors import listed
 
