@@ -239,13 +239,13 @@ class SlurmScheduler:
         return PilotJob(jobs[0].job_id.partition("_")[0], self.folder)
 
     def is_active(self, jobs: Sequence[str]) -> bool | None:
-        """Whether squeue lists one of these jobs; None if it fails.
+        """Whether squeue lists one of these jobs, other than one that ends; None if it fails.
 
         Args:
             jobs: ids without the number of the task.
         """
         states = self._states()
-        return None if states is None else any(job in jobs for job, _, _ in states)
+        return None if states is None else any(job in jobs and state != "COMPLETING" for job, state, _ in states)
 
     def queue(self, jobs: Sequence[str]) -> str:
         """The states of the jobs, with the reasons of Slurm.
