@@ -15,7 +15,8 @@ from slurm_cluster import SlurmCluster, why_not
 
 from medzoo.bench.campaign import head as head_module
 from medzoo.bench.campaign.pilots import Pilot
-from medzoo.bench.campaign.slurm import SlurmOptions, SlurmScheduler
+from medzoo.bench.campaign.slurm import SlurmScheduler
+from medzoo.bench.campaign.slurm_options import SlurmOptions
 from medzoo.bench.suites.read import load_suite
 from medzoo.errors import WorkerError
 

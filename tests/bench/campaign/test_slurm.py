@@ -11,7 +11,8 @@ from expect import raises
 
 from medzoo.bench.campaign import slurm as module
 from medzoo.bench.campaign.pilots import Pilot
-from medzoo.bench.campaign.slurm import SlurmOptions, SlurmPilot, SlurmScheduler, other_parameters
+from medzoo.bench.campaign.slurm import SlurmPilot, SlurmScheduler
+from medzoo.bench.campaign.slurm_options import SlurmOptions, other_parameters
 from medzoo.bench.suite_options import places_of
 from medzoo.errors import MissingExtraError, UsageError, WorkerError
 from medzoo.training.run_state.run_folder import Interrupted
