@@ -21,7 +21,8 @@ from typing import Literal
 
 from medzoo.bench.campaign.parsl import ParslScheduler
 from medzoo.bench.campaign.pilots import Scheduler
-from medzoo.bench.campaign.slurm import SlurmOptions, SlurmScheduler
+from medzoo.bench.campaign.slurm import SlurmScheduler
+from medzoo.bench.campaign.slurm_options import SlurmOptions
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite_options import places_of

@@ -43,6 +43,7 @@ class ClusterSuite:
         self.folder, self.hub = folder, hub
         self.file = folder / "cluster.toml"
         self.file.write_text(SUITE)
+        self.started: list[subprocess.Popen] = []
         self.environment = {"MEDZOO_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
 
     def start(self, out, *more):
@@ -50,7 +51,8 @@ class ClusterSuite:
         given = [data_dir("recipes") / "benchmark.py", self.file, "--hub", self.hub, "--out", self.folder / out]
         with (self.folder / f"{out}.log").open("a") as log:
             command = [sys.executable, *map(str, given), "--device", "cpu", *more]
-            return subprocess.Popen(command, env=os.environ | self.environment, stdout=log, stderr=log)
+            self.started.append(subprocess.Popen(command, env=os.environ | self.environment, stdout=log, stderr=log))
+        return self.started[-1]
 
     def fill(self, out, scheduler=None, workers=1):
         """The suite in this process."""

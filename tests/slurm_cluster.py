@@ -114,7 +114,8 @@ class SlurmCluster:
         daemon = self._daemons.pop(node)
         daemon.kill()
         daemon.wait()
-        inside = [pid for pid in _pids() if f"SLURMD_NODENAME={node}".encode() in _read(pid, "environ").split(b"\0")]
+        marks = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={self.environment['SLURM_CONF']}".encode()}
+        inside = [pid for pid in _pids() if marks <= set(_read(pid, "environ").split(b"\0"))]
         steps = {_parent(pid) for pid in inside}
         steps = {pid for pid in steps if b"slurmstepd" in _read(pid, "cmdline")}
         for pid in [*steps, *inside]:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from medzoo.bench.campaign.slurm import SlurmOptions
+from medzoo.bench.campaign.slurm_options import SlurmOptions
 from medzoo.bench.cell_options import NOT_IN_A_PROBE, CellOptions
 from medzoo.paths import data_dir
 from medzoo.training.objectives import list_methods, method

@@ -14,7 +14,9 @@ def cluster_suite(files, monkeypatch):
     """The suite; this process has its environment."""
     for name, value in files.environment.items():
         monkeypatch.setenv(name, value)
-    return files
+    yield files
+    for process in files.started:
+        process.kill()
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from slurm_cluster import SlurmCluster, why_not
 
 from medzoo.bench.campaign import head as head_module
 from medzoo.bench.campaign.pilots import Pilot
-from medzoo.bench.campaign.slurm import SlurmOptions, SlurmScheduler
+from medzoo.bench.campaign.slurm import SlurmScheduler
+from medzoo.bench.campaign.slurm_options import SlurmOptions
 from medzoo.bench.suites.read import load_suite
 from medzoo.errors import WorkerError
 
@@ -51,8 +52,33 @@ def on_node(node):
     return lambda pid, run: variable(pid, "SLURMD_NODENAME") == node and is_training(pid, run)
 
 
-def test_a_killed_worker_a_warned_one_and_a_dead_node_change_nothing(command, slurm, local_rows):
+class Meanwhile(SlurmScheduler):
+    """Between two looks at the queue: lets a requeued worker start, and cancels all workers while it computes.
+
+    Slurm starts a requeued job after two minutes; the test does not wait.
+    """
+
+    command, requeued, looks, cancelled = None, "", 0, False
+
+    def is_active(self, jobs):
+        active = super().is_active(jobs)
+        self.looks += 1
+        if self.looks == 3:  # the head has found the jobs of the first command
+            assert active
+            subprocess.run(["scontrol", "update", f"JobId={self.requeued}", "StartTime=now"], check=True)
+        if not self.cancelled and any(is_training(*one) for one in self.command.working("slurm").items()):
+            self.cancelled = True
+            subprocess.run(["scancel", *jobs], check=True)
+        return active
+
+
+def test_the_table_is_complete_whatever_happens_to_workers_and_to_the_command(command, slurm, local_rows, monkeypatch):
     head = command.start("slurm", *SLURM, "--workers", "3")
+    command.wait_for_working("slurm", is_training)
+    # the user stops the command and goes home; the workers go on
+    head.send_signal(signal.SIGINT)
+    code, said = command.end(head, "slurm")
+    assert code == 130 and re.search(r"slurm: 3 workers submitted, job \d+", said) and "The workers go on" in said
     # Slurm gives two workers to n1 and one to n2: kill one of n1
     killed, _ = command.wait_for_working("slurm", on_node("n1"))
     os.kill(killed, signal.SIGKILL)
@@ -69,50 +95,21 @@ def test_a_killed_worker_a_warned_one_and_a_dead_node_change_nothing(command, sl
     slurm.kill_node("n2")
     slurm.wait(lambda: not command.working("slurm"), 10, "the end of the workers")
     assert saved and command.state("slurm").count("done") < RUNS - FAILING
-    # Slurm starts a requeued job after two minutes; the test does not wait
-    slurm.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-    code, said = command.end(head, "slurm")
-
-    # runs of a checkpoint that does not exist fail, with their machine
-    assert code == 1 and "missing" in said and "(on " in said, said
-    assert command.rows("slurm") == local_rows and len(local_rows) == RUNS - FAILING
-    assert f"{RUNS - FAILING} results, 0 of them from the store" in said
-    assert re.search(r"slurm: 3 workers submitted, job \d+", said) and "New workers" not in said
-    assert "Restarts=1" in slurm.ask("scontrol", "show", "job", job)
-    state = command.state("slurm")
-    assert (state.count("done"), state.count("failed")) == (RUNS - FAILING, FAILING)
-    slurm.start_node("n2")
-
-
-class CancelledOnce(SlurmScheduler):
-    """Cancels its jobs at the third look at the queue: after the head has found them there."""
-
-    looks = 0
-
-    def is_active(self, jobs):
-        active = super().is_active(jobs)
-        self.looks += 1
-        if self.looks == 3:
-            assert active
-            subprocess.run(["scancel", *jobs], check=True)
-        return active
-
-
-def test_the_command_can_end_before_its_workers_and_cancelled_workers_are_replaced(
-    command, slurm, local_rows, monkeypatch
-):
-    head = command.start("again", *SLURM, "--workers", "1")
-    command.wait_for_working("again", is_training)
-    head.send_signal(signal.SIGINT)  # the user goes home
-    code, said = command.end(head, "again")
-    assert code == 130 and "The workers go on" in said and slurm.ask("squeue", "-h")
-
+    # the same command again: it finds the requeued worker, which is cancelled later, and replaces it
     monkeypatch.setattr(head_module, "POLL", 0.5)
-    folder = command.folder / "again" / "campaign" / "slurm"
-    scheduler = CancelledOnce(SlurmOptions(cpus_per_worker=1, time_limit=30), folder, "cpu")
+    folder = command.folder / "slurm" / "campaign" / "slurm"
+    scheduler = Meanwhile(SlurmOptions(cpus_per_worker=1, time_limit=30), folder, "cpu")
+    scheduler.command, scheduler.requeued = command, job
     with pytest.warns(UserWarning, match="New workers are submitted"):
-        command.fill("again", scheduler)
-    assert len(command.state("again").jobs) == 2 and command.rows("again") == local_rows
+        filled = command.fill("slurm", scheduler)
+
+    assert "Restarts=1" in slurm.ask("scontrol", "show", "job", job) and scheduler.cancelled
+    # runs of a checkpoint that does not exist fail, with their machine
+    (failure,) = filled.failures
+    assert "missing" in failure and "(on " in failure
+    state = command.state("slurm")
+    assert (state.count("done"), state.count("failed"), len(state.jobs)) == (RUNS - FAILING, FAILING, 2)
+    assert command.rows("slurm") == local_rows and len(local_rows) == RUNS - FAILING
 
 
 def test_a_job_that_slurm_refuses(command, tmp_path):

@@ -11,7 +11,8 @@ from expect import raises
 
 from medzoo.bench.campaign import slurm as module
 from medzoo.bench.campaign.pilots import Pilot
-from medzoo.bench.campaign.slurm import SlurmOptions, SlurmPilot, SlurmScheduler, other_parameters
+from medzoo.bench.campaign.slurm import SlurmPilot, SlurmScheduler
+from medzoo.bench.campaign.slurm_options import SlurmOptions, other_parameters
 from medzoo.bench.suite_options import places_of
 from medzoo.errors import MissingExtraError, UsageError, WorkerError
 from medzoo.training.run_state.run_folder import Interrupted
@@ -140,6 +141,8 @@ def test_the_queue_is_asked_for_the_users_jobs(programs, tmp_path):
     scheduler = SlurmScheduler(SlurmOptions(), tmp_path)
     assert scheduler.is_active(["7"]) is True and scheduler.is_active(["6", "70"]) is False
     assert scheduler.queue(["7"]) == "job 7 is PENDING (Priority)" and "no job" in scheduler.queue(["6"])
+    programs("squeue", 'echo "7|COMPLETING|None"')
+    assert scheduler.is_active(["7"]) is False
     programs("squeue", 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
     assert scheduler.is_active(["7"]) is None and "does not answer" in scheduler.queue(["7"])
 
