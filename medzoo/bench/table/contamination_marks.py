@@ -55,9 +55,9 @@ def contamination_notes(rows: Sequence[TableRow], columns: Sequence[Column], gri
         return []
     titles = {column.task: column.title for column in columns}
     notes = [
-        f"{SEEN}: test images may have been in the pre-training: "
-        + "; ".join(f"{titles[task]}, {', '.join(labels)}: {seen}" for (task, seen), labels in found.items())
-        + ". A value without this mark may be of seen images too."
+        f"{SEEN}: the pre-training may have had test images. "
+        + " ".join(f"{titles[task]}: {seen} ({'; '.join(labels)})." for (task, seen), labels in found.items())
+        + " A value without this mark may be of seen images too."
     ]
     for task in dict.fromkeys(task for task, _ in found):
         if (known := image_sources().get(task_data(task))) is not None:
