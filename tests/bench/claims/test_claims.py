@@ -189,12 +189,8 @@ def test_the_command(tmp_path, monkeypatch, capsys, stored):
     assert call("claims", "nowhere")[0] == 2 and call("claims", "--only", "nobody")[0] == 2
     code, said = call("table", "--suite", "juodelyte2023", "--study-tests", "--out", str(tmp_path / "t"))
     assert code == 0 and "As in the study; uncorrected" in said.out and "0.0014" in said.out
-    assert {path.name for path in (tmp_path / "t").iterdir()} == {
-        "table.md",
-        "table.html",
-        "table.png",
-        "study_tests.md",
-    }
+    forms = {f"table.{suffix}" for suffix in ("csv", "html", "md", "parquet", "png", "tex")}
+    assert {path.name for path in (tmp_path / "t").iterdir()} == {"study_tests.md", *forms}
     assert call("table")[0] == 2 and call("table", "--suite", "nobody")[0] == 2
     assert call("table", "--suite", "juodelyte2023", "--task", "knee")[0] == 2
     assert call("table", str(stored), "--study-tests")[0] == 2  # needs a control
