@@ -128,7 +128,7 @@ class CampaignHead:
             left = self._left(plan)  # the last pilot may have ended between the two questions
             if quiet < 2 or not left:
                 continue
-            unproductive = unproductive + 1 if len(left) == before else 1
+            unproductive = unproductive + 1 if len(left) == before else 0
             if unproductive > REPLACEMENTS:
                 raise WorkerError(self._gone(plan, left, job), code="pilots-gone")
             runs = progress.counted(len(left), "run")

@@ -23,7 +23,7 @@ from medzoo.training.run_state.run_folder import Interrupted
 
 WARNED = 90  # seconds before the limit at which Slurm sends SIGUSR2
 REQUEUES = 50  # times that one pilot starts again after its time limit
-AGAIN = 2.0  # seconds between two signals to a pilot that does not stop
+AGAIN = 1.0  # seconds between two signals to a run that does not stop
 
 
 @dataclass
@@ -42,19 +42,18 @@ class SlurmPilot:
         """Compute runs until none is left, or until the time is over."""
         clock, asked, ended = Clock(60.0 * self.minutes), set[int](), threading.Event()
 
-        def repeat() -> None:  # a run that is being loaded does not see the first signal
-            while not ended.wait(AGAIN):
-                os.kill(os.getpid(), signal.SIGTERM)
-
         def on_signal(number: int, frame: FrameType | None) -> None:
-            if not asked:
-                threading.Thread(target=repeat, daemon=True).start()
-            asked.add(number)
-            if number == signal.SIGUSR2:  # SIGTERM makes a run save its state
-                os.kill(os.getpid(), signal.SIGTERM)
+            asked.add(number)  # nothing else: the signal may have interrupted code that holds a lock
+
+        def save() -> None:
+            # SIGTERM makes a run save its state; a run that is being loaded does not see the first one
+            while not ended.wait(AGAIN):
+                if asked:
+                    os.kill(os.getpid(), signal.SIGTERM)
 
         requeue: Any = signal.signal(signal.SIGUSR2, on_signal)  # submitit's: it calls `checkpoint`
         signal.signal(signal.SIGTERM, on_signal)
+        threading.Thread(target=save, daemon=True).start()
         left, interrupted = True, False
         try:
             left = bool(self.pilot.work(lambda: bool(asked) or clock.is_over))

@@ -145,8 +145,9 @@ def test_after_some_replacements_it_is_an_error_that_names_the_output(made, tmp_
     assert "No module named 'torch'" in str(caught.value) and f"{module.REPLACEMENTS}.err" in str(caught.value)
 
 
-def test_a_finished_run_makes_new_replacements_possible(made):
+def test_a_finished_run_makes_new_replacements_possible(made, monkeypatch):
     """Pilots with a short time limit end often; that is no reason to stop."""
+    monkeypatch.setattr(module, "REPLACEMENTS", 1)
     one, ended = made(), []
 
     def one_run_only(seed):
