@@ -72,6 +72,12 @@ class TableCell:
         return [run.value for run in self.runs if run.value is not None]
 
     @property
+    def shown_values(self) -> list[float]:
+        """The values of the runs whose mean is shown: over the same labels as the mean."""
+        run_values = () if self.statistics is None else self.statistics.run_values
+        return list(run_values) or self.values
+
+    @property
     def mixed(self) -> bool:
         """Whether its runs differ in more than seed, fold and draw, so that they have no common mean."""
         seeds = [(run.seed, run.fold, run.draw) for run in self.runs]

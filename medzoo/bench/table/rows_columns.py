@@ -205,13 +205,18 @@ def pixels_of(cells: Iterable[TableCell]) -> str:
 
 
 def size_of(cells: Iterable[TableCell]) -> str:
-    """The numbers of images, patients and labels of a column's runs."""
+    """The numbers of images and patients of a column's runs, and of the labels in its means."""
+    cells = list(cells)
     runs = [run for cell in cells for run in cell.runs if run.value is not None]
     if not runs:
         return ""
     images, patients = _span(run.n for run in runs), _span(run.n_patients for run in runs)
     text = f"{images} images" if images == patients else f"{images} images, {patients} patients"
-    if any(run.n_labels is not None for run in runs):
+    left_out = [cell.interval for cell in cells if cell.interval is not None and cell.interval.left_out]
+    if left_out:
+        used, of = (_span(one.labels + extra * len(one.left_out) for one in left_out) for extra in (0, 1))
+        text += f", mean of {used} of {of} labels"
+    elif any(run.n_labels is not None for run in runs):
         used, of = _span(run.n_labels for run in runs), _span(run.of_labels for run in runs)
         text += f", mean of {used} labels" if used == of or not of else f", mean of {used} of {of} labels"
     return text

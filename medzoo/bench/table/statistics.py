@@ -25,6 +25,7 @@ class CellStatistics:
         may_be_best: whether no checkpoint of the column is significantly better.
         within_noise: whether permuted labels reach its mean.
         reliability: mean probability and frequency of each bin; empty without probabilities.
+        run_values: of each run over the labels of the mean; empty if these are the values in the results.
     """
 
     interval: Interval | None = None
@@ -35,6 +36,7 @@ class CellStatistics:
     may_be_best: bool = False
     within_noise: bool = False
     reliability: tuple[tuple[float, float], ...] = ()
+    run_values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

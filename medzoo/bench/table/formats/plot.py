@@ -88,7 +88,7 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
     # each cell: a bar of its interval or of mean ± sd, a dot for each run, a line for the mean, and the text
     for y, cell in enumerate(cells):
         axis.axhline(y, color=FAINT, linewidth=1, zorder=0)
-        values, colour = cell.values, DOT if cell.published is None else REPORTED
+        values, colour = cell.shown_values, DOT if cell.published is None else REPORTED
         if (ends := cell.ends) is not None:
             axis.plot(ends, [y, y], color=colour, alpha=0.45, linewidth=4, zorder=2)
         if values:

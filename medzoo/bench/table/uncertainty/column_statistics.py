@@ -139,7 +139,10 @@ def _column(
         reasons = tuple(dict.fromkeys(one.why for one in measured if one.why))
         return [None] * len(measured), ColumnStatistics(notes=reasons) if reasons else None
     intervals = [_interval(one, column) for one in measured]
-    statistics = [None if one is None else CellStatistics(interval=one) for one in intervals]
+    statistics = [
+        None if found is None else CellStatistics(interval=found, run_values=_run_values(one, found))
+        for one, found in zip(measured, intervals, strict=True)
+    ]
     of_column = ColumnStatistics(
         floor=_floor(measured, column), notes=tuple(dict.fromkeys(one.why for one in measured if one.why))
     )
@@ -177,6 +180,11 @@ def _is_comparable(one: Measured, samples: tuple[str, ...]) -> bool:
     if cell is None or cell.lacking or cell.patients < 2 or one.samples != samples:
         return False
     return not np.isnan(cell.values).any()
+
+
+def _run_values(one: Measured, interval: Interval) -> tuple[float, ...]:
+    """The runs over the labels of the mean, if it leaves labels out."""
+    return tuple(map(float, one.cell.values)) if one.cell is not None and interval.left_out and interval.labels else ()
 
 
 def _interval(one: Measured, column: Column) -> Interval | None:

@@ -252,3 +252,20 @@ def test_the_same_results_give_the_same_page(put):
         put("resnet18-random", seed, 0.1)
     pages = [table(put.store.root, control="resnet18-random").to_html() for _ in range(2)]
     assert pages[0] == pages[1]
+
+
+def test_dots_and_mean_are_over_the_same_labels(put, monkeypatch):
+    def rare(kind, rng):  # the third label has positive images of 4 patients
+        labels = rng.integers(0, 2, (IMAGES, 3)).astype(float)
+        labels[:, 2] = np.arange(IMAGES) < 8
+        return labels
+
+    monkeypatch.setitem(globals(), "labels_of", rare)
+    for seed in range(3):
+        put(seed=seed, kind="multilabel")
+    made = table(put.store.root)
+    cell = made.grid[0][0]
+    assert cell.interval.left_out == (2,) and made.columns[0].size.endswith("mean of 2 of 3 labels")
+    assert cell.mean == pytest.approx(np.mean(cell.shown_values)) and cell.shown_values != cell.values
+    dots = made.plot().axes[0].lines
+    assert any(list(line.get_xdata()) == cell.shown_values for line in dots)
