@@ -9,7 +9,8 @@ from medzoo.bench.table.formats.markdown_blocks import END
 from medzoo.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if END in path.read_text()]
+FILES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").glob("results/*.md")))
+PAGES = [path for path in FILES if f"\n{END}\n" in path.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
