@@ -205,6 +205,7 @@ def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: b
         data["why"] = texts.number(cell.interval.note) if cell.interval.note else None
     if (one := cell.statistics) is not None:
         data |= {"r": one.ranks, "t": tied, "noise": one.within_noise}
+        data["v"] = [_short(value, 5) for value in one.run_values] or None
         data["rel"] = [_short(x, 3) for pair in one.reliability for x in pair] or None
         if (found := one.difference) is not None:
             p = _short(one.p_adjusted, 4)

@@ -111,12 +111,17 @@ function endsOf(cell) {
   return cell.sd !== undefined && cell.m !== undefined ? [cell.m - cell.sd, cell.m + cell.sd] : null;
 }
 
+// The values of the runs, over the same labels as the mean.
+function dotsOf(cell) {
+  return cell.v || cell.runs.map(run => run[0]).filter(value => value !== null);
+}
+
 function strip(cell, low, high) {
   const width = 96, x = value => (6 + (high > low ? (value - low) / (high - low) : .5) * (width - 12)).toFixed(1);
   const made = draw("svg", {width, height: 14, "aria-hidden": "true"}, draw("line", {x1: 6, x2: width - 6, y1: 7, y2: 7, class: "base"}));
   const ends = endsOf(cell);
   if (ends) made.append(draw("line", {x1: x(ends[0]), x2: x(ends[1]), y1: 7, y2: 7, class: "spread"}));
-  for (const [value] of cell.runs) if (value !== null) made.append(draw("circle", {cx: x(value), cy: 7, r: 2.5, class: "run"}));
+  for (const value of dotsOf(cell)) made.append(draw("circle", {cx: x(value), cy: 7, r: 2.5, class: "run"}));
   if (cell.m !== undefined) made.append(draw("line", {x1: x(cell.m), x2: x(cell.m), y1: 1, y2: 13, class: "mean"}));
   return made;
 }
@@ -127,7 +132,7 @@ function enhanceTable() {
   heads.forEach((head, i) => head.querySelector("button").addEventListener("click", () => sortBy(i)));
   COLUMNS.forEach((column, i) => {
     const cells = ROWS.map(row => row.cells[i]).filter(Boolean);
-    const values = cells.flatMap(cell => [...cell.runs.map(run => run[0]).filter(value => value !== null), ...(endsOf(cell) || [])]);
+    const values = cells.flatMap(cell => [...dotsOf(cell), ...(endsOf(cell) || [])]);
     const low = Math.min(...values), high = Math.max(...values);
     ROWS.forEach((row, at) => {
       const summary = lines[at].cells[i + 1].querySelector("summary");

@@ -269,3 +269,4 @@ def test_dots_and_mean_are_over_the_same_labels(put, monkeypatch):
     assert cell.mean == pytest.approx(np.mean(cell.shown_values)) and cell.shown_values != cell.values
     dots = made.plot().axes[0].lines
     assert any(list(line.get_xdata()) == cell.shown_values for line in dots)
+    assert f'"v":[{",".join(f"{value:.5g}" for value in cell.shown_values)}]' in made.to_html().replace(" ", "")
