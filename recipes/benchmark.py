@@ -1,4 +1,4 @@
-"""Fill a table: do all missing runs of a suite, then write table.md, table.html and table.png from the results.
+"""Fill a table: do all missing runs of a suite, then write table.md, .html, .png, .csv, .tex and .parquet.
 
     python recipes/benchmark.py recipes/suites/mini.toml
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --out runs/real_small

@@ -43,7 +43,8 @@ class Missing:
 
     def __str__(self) -> str:
         lines = [f"pre-train {name}" for name in self.steps]
-        lines += [str(cell) for cell in self.cells]
+        several = len({cell.protocol for cell in self.cells}) > 1
+        lines += [f"{cell}, {cell.protocol}" if several else str(cell) for cell in self.cells]
         count = self.finished + len(self.cells)
         lines += self.plan
         lines.append(f"{self.finished} of {count} runs have a result, {len(self.cells)} are missing")

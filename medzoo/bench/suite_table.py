@@ -75,6 +75,7 @@ def named_table(
         made = Table(*build([], rows=rows, columns=shown, title=title, root=root, control=chosen, margin=limit))
     left = len(loaded) - len(fitting)
     note = (f"{left} results of other protocols or modes are not shown.",) * bool(left)
+    note += (f"{results} has no results.",) * (results is not None and not loaded)
     return with_study(replace(made, root=root, footnotes=(*made.footnotes, *note)), suite)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.commands.common import Hub
-from medzoo.errors import UsageError
+from medzoo.errors import MedzooError, UsageError
 from medzoo.progress import output_width
 from medzoo.training.options.shared import check_place
 
@@ -29,7 +29,9 @@ def table(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="folder for table.md, table.html and table.png; by default the table is only printed"),
+        typer.Option(
+            help="folder for table.md, .html, .png, .csv, .tex and .parquet; by default the table is only printed"
+        ),
     ] = None,
     suite: Annotated[
         str | None,
@@ -98,8 +100,8 @@ def table(
     With --suite, the table has the rows and columns of a suite, and next to them the numbers that its study published, marked
     (reported). They are never part of a mean, a test or a rank. Without RESULTS, only these numbers are shown.
 
-    A Markdown file, such as a README, can have tables: between the line <!-- medzoo table RESULTS --control NAME -->, with any
-    options of this command, and the line <!-- end of medzoo table -->. --update makes them again; --check compares.
+    A Markdown file, such as a README, can have tables: between the line `<!-- medzoo table RESULTS --control NAME -->`, with
+    any options of this command, and the line `<!-- end of medzoo table -->`. --update makes them again; --check compares.
 
     Example: medzoo table results --control resnet50-imagenet --margin 0.01 --out tables; medzoo table --suite juodelyte2023
     """
@@ -150,7 +152,11 @@ def _files(update: list[Path], check: list[Path]) -> None:
     for path in dict.fromkeys([*update, *check]):
         text = file_text(path)
         with contextlib.chdir(path.resolve().parent):  # paths in the file are relative to it
-            made = with_tables(text, str(path), _block)
+            try:
+                made = with_tables(text, str(path), _block)
+            except MedzooError as error:
+                error.args = (f"{path}: {error}",)
+                raise
         lines = differing_lines(text, made, str(path))
         if path not in update:
             differing += lines

@@ -69,7 +69,7 @@ def contamination(data: Sequence[str], task: str, measured: Iterable[MeasuredOve
         measured: overlaps that were measured.
 
     >>> contamination(["chestxray14"], "rsna_pneumonia")
-    'pre-trained on chestxray14, which has images of this task'
+    'pre-trained on chestxray14, which by its name has images of this task'
     >>> contamination(["own"], "pneumoniamnist", [MeasuredOverlap("pneumoniamnist", "own", 3)])
     '3 test images are in own (measured)'
     """
@@ -80,4 +80,4 @@ def contamination(data: Sequence[str], task: str, measured: Iterable[MeasuredOve
     if counted:
         return ", ".join(counted) + " (measured)"
     shared = shared_data([name for name in data if name not in found], task)
-    return f"pre-trained on {shared}, which has images of this task" if shared else ""
+    return f"pre-trained on {shared}, which by its name has images of this task" if shared else ""

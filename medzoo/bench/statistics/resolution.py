@@ -35,7 +35,11 @@ class Resolution:
             return text
         ways = [counted(self.runs_needed, "seed")] if self.runs_needed is not None else []
         ways += [counted(self.patients_needed, "patient")] if self.patients_needed is not None else []
-        needs = f"would need {' or '.join(ways)}" if ways else "is out of reach with more of either alone"
+        needs = (
+            f"would need {' or '.join(ways)}"
+            if ways
+            else "is out of reach with more seeds alone, and with more patients alone"
+        )
         return f"{text}; {self.target:g} {needs}"
 
 

@@ -118,7 +118,9 @@ def build(
     detailed = [replace(column, detail=text) for column, text in zip(sized, details(sized), strict=True)]
     of_cells = cell_notes(made_rows, detailed, grid, outside)
     label = None if place is None else made_rows[place].label
-    of_statistics = statistics_notes(made_rows, detailed, grid, label)
+    of_statistics = statistics_notes(made_rows, detailed, grid, label, margin)
+    if place is not None and not statistics:
+        notes = (f"Nothing is compared with {label}, because the predictions were not read (--no-statistics).", *notes)
     seen = contamination_notes(made_rows, detailed, grid)
     footnotes = (*of_statistics, *of_cells, *seen, *_same_runs(made_rows, detailed, grid), *notes)
     return title, tuple(made_rows), tuple(detailed), grid, footnotes, root

@@ -153,4 +153,4 @@ def test_facts_are_those_of_the_registry_or_of_the_name(name, method, data, stud
 def test_data_that_a_checkpoint_has_seen_is_marked(make_run, name, task, seen):
     assert shared_data(checkpoint_facts(name, "resnet50").data, task) == seen
     page = table([make_run(checkpoint=name, task=task)[0]]).to_html()
-    assert ("<summary><em>seen</em>" in page) == bool(seen) == ("pre-trained on data that have images" in page)
+    assert ("<summary><em>seen</em>" in page) == bool(seen) == ("the pre-training had images of this task" in page)

@@ -26,7 +26,7 @@ CELLS = (
     "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction", "per_class",
     "protocol_hash", "metric", "higher_is_better", "reported", "mean", "low", "high", "sd", "values", "runs", "delta",
     "delta_low", "delta_high", "p_holm", "comparisons", "verdict", "rank_first", "rank_last", "may_be_best", "within_noise",
-    "noise_floor",
+    "noise_floor", "seen", "published", "source",
 )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def runs_frame(table: TableData) -> pd.DataFrame:
     records = [
         (
             r.checkpoint, r.label, r.weights, c.task, c.version, c.title, c.protocol, c.mode, c.fraction, c.per_class,
-            run.pixels, c.protocol_hash, c.metric, c.reported, run.seed, run.fold, run.draw, run.status, run.value,
+            run.pixels, c.protocol_hash, c.metric, c.reported, None if cell.published else run.seed, run.fold, run.draw,
+            run.label or run.status, run.value,
             run.undefined, run.n, run.n_patients, run.n_labels, run.run_id, None if run.path is None else str(run.path),
         )
         for r, c, cell in _placed(table)
@@ -121,12 +122,13 @@ def _cell_record(row: TableRow, column: Column, cell: TableCell) -> tuple[Any, .
         column.fraction, column.per_class, column.protocol_hash, column.metric,
         metrics.metric(column.metric).higher_is_better, column.reported, cell.mean,
         None if interval is None else interval.low, None if interval is None else interval.high, cell.sd,
-        len(cell.values), len(cell.runs),
+        *((len(cell.values), len(cell.runs)) if cell.published is None else (cell.published.n, cell.published.n)),
         *((None,) * 3 if against is None else (against.delta, against.low, against.high)),
         None if found is None else found.p_adjusted, None if against is None or found is None else found.family,
         None if against is None else against.verdict, *ranks,
         None if found is None or found.ranks is None else found.may_be_best,
-        None if found is None or floor is None else found.within_noise, floor,
+        None if found is None or floor is None else found.within_noise, floor, cell.seen or None,
+        None if cell.published is None else cell.published.worded(6), column.source or None,
     )  # fmt: skip
 
 

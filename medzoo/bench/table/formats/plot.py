@@ -48,14 +48,14 @@ def figure(table: TableData) -> Figure:
 
     # the legend
     cells = [cell for row in table.grid for cell in row]
-    legend = "Dots: runs."
+    legend = "Dots: runs." if any(len(cell.runs) > 1 for cell in cells) else ""
     if any(cell.shows_interval for cell in cells):
         legend += " Bar and line: mean with its 95 % interval, shown as mean [low, high] (n)."
     if any(cell.shows_sd for cell in cells):
         other = "Others" if any(cell.shows_interval for cell in cells) else "Bar and line"
         legend += f" {other}: mean ± sample sd over n runs, shown as mean ± sd (n)."
     if any(column.source for column in table.columns):
-        legend += " Grey: published by the study, not run here."
+        legend += " Grey: published by the study (mean ± standard deviation), not run here."
     if any(column.folds is not None and not column.source for column in table.columns):
         legend = legend.replace("over n runs", "over n runs (or folds)")
     if any(column.drawn for column in table.columns):

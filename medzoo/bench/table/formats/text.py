@@ -37,7 +37,7 @@ def text(table: TableData, width: int | None = None) -> str:
     ]
     compared: list[str] = []
     if found := _differences(table):
-        compared = ["", *_aligned([("checkpoint", "task", "difference", "p", "verdict"), *found[:MOST_LINES]])]
+        compared = ["", *_aligned([("checkpoint", "task", "difference", "p (Holm)", "verdict"), *found[:MOST_LINES]])]
         compared += [f"... and {len(found) - MOST_LINES} more in table.md"] * (len(found) > MOST_LINES)
     return "\n".join([table.title, "", *lines, *compared, "", *_once(sizes), *table.footnotes]) + "\n"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.bench import metrics
+from medzoo.bench.contamination.image_sources import task_data
 from medzoo.bench.suite import short_task
 from medzoo.bench.table.cell import MISSING, Run, TableCell
 from medzoo.bench.table.checkpoint_facts import FACETS, CheckpointFacts, checkpoint_facts
@@ -64,6 +65,11 @@ class PageData:
         return any(cell.tied for *_, cells in self.rows for cell in cells)
 
     @property
+    def published(self) -> bool:
+        """Whether a column has numbers of a publication."""
+        return any(column["reported"] for column in self.columns)
+
+    @property
     def seen(self) -> bool:
         """Whether some checkpoint is marked as pre-trained on images of a task."""
         return any(cell.seen for *_, cells in self.rows for cell in cells)
@@ -101,6 +107,11 @@ def page_data(table: TableData, folder: Path | None) -> PageData:
         )
     columns = tuple(_column(column, table.rows, cells) for column, cells in zip(table.columns, below, strict=True))
     _make_unique([*columns, *for_script])
+    before = ""
+    for column in columns:  # published numbers stand next to the column of their task
+        base = task_data(column["column"].task)
+        column["starts"] = base != before and any(one["reported"] for one in columns)
+        before = base
     return PageData(
         tuple(rows),
         columns,
@@ -108,7 +119,8 @@ def page_data(table: TableData, folder: Path | None) -> PageData:
             "title": table.title,
             "facets": [{"name": name, "title": title} for name, title in FACETS.items()],
             "columns": [
-                {key: value for key, value in column.items() if key not in ("column", "lines")} for column in columns
+                {key: value for key, value in column.items() if key not in ("column", "lines", "starts")}
+                for column in columns
             ],
             "rows": for_script,
             "texts": texts.known,

@@ -51,7 +51,8 @@ def with_reported(table: AnyTable, suite: Suite, study: PublishedStudy) -> AnyTa
     """
     joined = _joined(study, suite)
     if not joined:
-        return table
+        note = f"The published numbers of {study.title} are of other protocols or another mode than this suite."
+        return replace(table, footnotes=(*table.footnotes, note))
     labels = {row.checkpoint: row for row in table.rows}
     shown = {study.row(name).checkpoint or study.row(name).label for one in joined for name in one.cells}
     more = [

@@ -92,6 +92,10 @@ def _value(cell: TableCell) -> Value:
     return Value(cell.mean or 0.0, cell.sd, len(runs), 1, runs)
 
 
+def _p(value: float | None) -> str:
+    return "—" if value is None else "<0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
 def text(tests: Sequence[StudyTest], control: str) -> str:
     """The tests as text.
 
@@ -103,7 +107,7 @@ def text(tests: Sequence[StudyTest], control: str) -> str:
     for one in tests:
         spread = "" if one.population_sd is None else f" ± {one.population_sd:.4f}"
         count = "" if one.runs is None else f" ({one.runs})"
-        p = [("—" if value is None else f"{value:.4f}") for value in (one.welch, one.student)]
+        p = [_p(value) for value in (one.welch, one.student)]
         lines.append((one.row, one.column, f"{one.mean:.4f}{spread}{count}", f"{one.delta:+.4f}", p[0], p[1]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     made = ["  ".join(x.ljust(w) for x, w in zip(line, widths, strict=True)).rstrip() for line in lines]
@@ -122,7 +126,8 @@ def markdown(tests: Sequence[StudyTest], control: str) -> str:
     lines += ["| checkpoint | column | mean | population sd | n | difference | p (Welch) | p (Student) |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for one in tests:
-        cells = [one.population_sd, one.runs, one.delta, one.welch, one.student]
+        cells = [one.population_sd, one.runs, one.delta]
         words = ["—" if x is None else str(x) if isinstance(x, int) else f"{x:.4f}" for x in cells]
+        words += [_p(one.welch), _p(one.student)]
         lines.append("| " + " | ".join([one.row, one.column, f"{one.mean:.4f}", *words]) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in NOTES), ""])

@@ -13,7 +13,11 @@ LEAST_TASKS = 6  # with fewer, no test can separate two checkpoints across tasks
 
 
 def statistics_notes(
-    rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]], control: str | None
+    rows: Sequence[TableRow],
+    columns: Sequence[Column],
+    grid: Sequence[Sequence[TableCell]],
+    control: str | None,
+    margin: float | None = None,
 ) -> list[str]:
     """Footnotes: how to read the intervals and marks, and what is missing.
 
@@ -22,6 +26,7 @@ def statistics_notes(
         columns: of the table.
         grid: of the table.
         control: label of the row that the others are compared with.
+        margin: the largest difference that does not matter.
     """
     cells = [
         (row, column, cell)
@@ -39,8 +44,11 @@ def statistics_notes(
     if compared and control is not None:
         family = max(one.family for one in compared)
         notes.append(
-            f"▲ better, ▼ worse than {control} on the same patients; ≈ equivalent within the margin. No mark: undecided, which "
-            f"does not mean equal. The level of 5 % holds for all {family} comparisons together (Holm)."
+            f"▲ better, ▼ worse than {control} on the same patients"
+            + (f"; ≈ equivalent: the difference is within ±{margin:g}, also where it is not zero" if margin else "")
+            + f". No mark: undecided, which does not mean equal. The level of 5 % holds for all {family} comparisons together "
+            "(Holm); the interval of a difference is not corrected for their number, so it can exclude zero where the verdict is "
+            "undecided."
         )
     if any(one.within_noise for *_, one in found):
         notes.append("~: permuted labels reach this value in one of 40 cases.")
@@ -90,11 +98,11 @@ def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[Table
     if ranked:
         best = [row.label for row, one in ranked if one.may_be_best]
         lines.append(
-            f"may be the best: {listed(best)}"
+            f"may be the best: {'; '.join(best)}"
             if len(best) < len(ranked)
             else "each may be the best: no difference shown"
         )
-        lines.append(f"ranks: {', '.join(f'{row.label} {_span(one)}' for row, one in ranked)}")
+        lines.append(f"ranks: {'; '.join(f'{row.label} {_span(one)}' for row, one in ranked)}")
     if statistics.winner is not None and statistics.winner_value is not None and len(ranked) > 1:
         label = rows[statistics.winner].label
         lines.append(f"best mean, corrected for having been chosen: {label} {statistics.winner_value:.3f}")
