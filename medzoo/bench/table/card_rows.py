@@ -88,7 +88,7 @@ def _note(column: Column, cell: TableCell) -> str | None:
     if cell.interval is not None and cell.interval.left_out:
         notes.append(f"without {len(cell.interval.left_out)} labels that have fewer than 10 positive patients")
     if cell.statistics is not None and cell.statistics.within_noise:
-        notes.append("permuted labels reach this value in one of 40 cases")
+        notes.append("permuted labels or random weights reach this value")
     if not metrics.metric(column.metric).higher_is_better:
         notes.append("lower is better")
     return "; ".join(notes) or None

@@ -196,7 +196,7 @@ class TableCell:
 
     @property
     def marks(self) -> str:
-        """The marks of the statistics: the verdict against the control, and ~ for a value that permuted labels reach."""
+        """The marks of the statistics: the verdict against the control, and ~ for a value within the noise."""
         if self.statistics is None:
             return ""
         against = self.statistics.difference

@@ -23,7 +23,7 @@ class CellStatistics:
         family: number of comparisons in it.
         ranks: first and last possible place in the column.
         may_be_best: whether no checkpoint of the column is significantly better.
-        within_noise: whether permuted labels reach its mean.
+        within_noise: whether permuted labels, or random weights, reach its mean.
         reliability: mean probability and frequency of each bin; empty without probabilities.
         run_values: of each run over the labels of the mean; empty if these are the values in the results.
     """
@@ -45,6 +45,7 @@ class ColumnStatistics:
 
     Args:
         floor: the value that permuted labels reach in one of 40 cases.
+        random: the best mean of a network with random weights.
         winner: row of the best mean.
         winner_value: its mean, corrected for having been chosen.
         resolution: of a typical pair of checkpoints.
@@ -56,6 +57,7 @@ class ColumnStatistics:
     winner_value: float | None = None
     resolution: Resolution | None = None
     notes: tuple[str, ...] = ()
+    random: float | None = None
 
 
 def digits_of(width: float, usual: int = 3) -> int:

@@ -26,7 +26,7 @@ CELLS = (
     "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction", "per_class",
     "protocol_hash", "metric", "higher_is_better", "reported", "mean", "low", "high", "sd", "values", "runs", "delta",
     "delta_low", "delta_high", "p_holm", "comparisons", "verdict", "rank_first", "rank_last", "may_be_best", "within_noise",
-    "noise_floor", "seen", "published", "source",
+    "noise_floor", "random_floor", "seen", "published", "source",
 )  # fmt: skip
 
 
@@ -116,7 +116,8 @@ def _cell_record(row: TableRow, column: Column, cell: TableCell) -> tuple[Any, .
     found, interval = cell.statistics, cell.interval
     against = None if found is None else found.difference
     ranks = (None, None) if found is None or found.ranks is None else found.ranks
-    floor = None if column.statistics is None else column.statistics.floor
+    of = column.statistics
+    floor, random = (None, None) if of is None else (of.floor, of.random)
     return (
         row.checkpoint, row.label, row.weights, column.task, column.version, column.title, column.protocol, column.mode,
         column.fraction, column.per_class, column.protocol_hash, column.metric,
@@ -127,7 +128,7 @@ def _cell_record(row: TableRow, column: Column, cell: TableCell) -> tuple[Any, .
         None if found is None else found.p_adjusted, None if against is None or found is None else found.family,
         None if against is None else against.verdict, *ranks,
         None if found is None or found.ranks is None else found.may_be_best,
-        None if found is None or floor is None else found.within_noise, floor, cell.seen or None,
+        None if found is None or (floor, random) == (None, None) else found.within_noise, floor, random, cell.seen or None,
         None if cell.published is None else cell.published.worded(6), column.source or None,
     )  # fmt: skip
 

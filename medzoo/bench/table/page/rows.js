@@ -3,7 +3,7 @@ const table = byId("table"), heads = [...table.tHead.rows[0].cells];
 const lines = [...table.tBodies[0].rows];  // the static rows, in the order of ROWS
 lines.forEach((line, i) => { line.dataset.row = i; });
 const WORDS = {"▲": ["better", "better than the control"], "▼": ["worse", "worse than the control"],
-  "≈": ["same", "equivalent to the control"], "~": ["noise", "permuted labels reach this value"]};
+  "≈": ["same", "equivalent to the control"], "~": ["noise", "permuted labels or random weights reach this value"]};
 
 function facetOf(row, name) { return row.facets[FACETS.findIndex(facet => facet.name === name)]; }
 

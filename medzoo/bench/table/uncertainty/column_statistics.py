@@ -78,7 +78,8 @@ def with_statistics(
     for place, column in enumerate(columns):
         below = [cells[place] for cells in grid]
         measured = [_measured(cell, column, results) for cell in below]
-        cells, of_column = _column(measured, below, column)
+        is_random = [_is_random(cell, results) for cell in below]
+        cells, of_column = _column(measured, below, column, is_random)
         if control is not None:
             for row, one in enumerate(measured):
                 found = None if row == control else _against(one, measured[control], column, margin)
@@ -132,7 +133,7 @@ def _mean_of_seeds(cell: Contributions, runs: Sequence[Run]) -> Contributions:
 
 
 def _column(
-    measured: Sequence[Measured], cells: Sequence[TableCell], column: Column
+    measured: Sequence[Measured], cells: Sequence[TableCell], column: Column, is_random: Sequence[bool]
 ) -> tuple[list[CellStatistics | None], ColumnStatistics | None]:
     """The statistics of each cell of a column without a control, and those of the column."""
     if not any(one.cell is not None or one.folds for one in measured):
@@ -144,7 +145,9 @@ def _column(
         for one, found in zip(measured, intervals, strict=True)
     ]
     of_column = ColumnStatistics(
-        floor=_floor(measured, column), notes=tuple(dict.fromkeys(one.why for one in measured if one.why))
+        floor=_floor(measured, column),
+        notes=tuple(dict.fromkeys(one.why for one in measured if one.why)),
+        random=_best_random(cells, is_random, column),
     )
 
     # ranks and resolution need cells with the same patients
@@ -166,12 +169,10 @@ def _column(
             winner_value=found.winner_value,
             resolution=_resolution(known, pairs),
         )
-    floor = of_column.floor
-    if floor is not None:
-        statistics = [
-            one if one is None else replace(one, within_noise=_is_noise(cell, floor, column))
-            for one, cell in zip(statistics, cells, strict=True)
-        ]
+    statistics = [
+        one if one is None else replace(one, within_noise=_is_noise(cell, of_column, column, random))
+        for one, cell, random in zip(statistics, cells, is_random, strict=True)
+    ]
     return statistics, of_column
 
 
@@ -209,10 +210,27 @@ def _floor(measured: Sequence[Measured], column: Column) -> float | None:
     return None if np.isnan(values).any() else float(np.quantile(values, 0.975 if higher else 0.025))
 
 
-def _is_noise(cell: TableCell, floor: float, column: Column) -> bool:
+def _is_random(cell: TableCell, results: Results) -> bool:
+    """Whether the runs of a cell start from random weights."""
+    starts = {results[run.run_id]["identity"]["checkpoint"]["init"] for run in cell.runs if run.run_id in results}
+    return starts == {"random"}
+
+
+def _best_random(cells: Sequence[TableCell], is_random: Sequence[bool], column: Column) -> float | None:
+    """The best mean of a network with random weights."""
+    means = [cell.mean for cell, random in zip(cells, is_random, strict=True) if random and cell.mean is not None]
+    if not means:
+        return None
+    return max(means) if metrics.metric(column.metric).higher_is_better else min(means)
+
+
+def _is_noise(cell: TableCell, of_column: ColumnStatistics, column: Column, random: bool) -> bool:
+    """Whether permuted labels reach a mean, or, for weights that are not random, random weights."""
     if cell.mean is None:
         return False
-    return cell.mean <= floor if metrics.metric(column.metric).higher_is_better else cell.mean >= floor
+    floors = [of_column.floor, None if random else of_column.random]
+    higher = metrics.metric(column.metric).higher_is_better
+    return any(floor is not None and (cell.mean <= floor if higher else cell.mean >= floor) for floor in floors)
 
 
 def _resolution(cells: Sequence[Contributions], pairs: Mapping[tuple[int, int], Estimate]) -> Resolution | None:

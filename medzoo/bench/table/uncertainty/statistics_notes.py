@@ -51,7 +51,9 @@ def statistics_notes(
             "undecided."
         )
     if any(one.within_noise for *_, one in found):
-        notes.append("~: permuted labels reach this value in one of 40 cases.")
+        notes.append(
+            "~: within the noise: permuted labels reach this value in one of 40 cases, or the mean of random weights reaches it."
+        )
     without = [
         f"{row.label} on {column.title} ({one.interval.note})"
         for row, column, one in found
@@ -110,6 +112,8 @@ def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[Table
         lines.append(statistics.resolution.worded)
     if statistics.floor is not None:
         lines.append(f"permuted labels reach {statistics.floor:.3f} in one of 40 cases")
+    if statistics.random is not None:
+        lines.append(f"random weights reach {statistics.random:.3f} (mean)")
     return lines
 
 

@@ -167,6 +167,20 @@ def test_a_value_that_permuted_labels_reach_is_marked(put):
     assert not found["resnet18-imagenet", "phantom_chest"].worded(3).endswith("~")
 
 
+def test_a_value_that_random_weights_reach_is_marked(put):
+    for seed in range(3):
+        put("resnet18-random", seed, quality=1.0)
+        put("resnet18-better", seed, quality=2.5)
+        put("resnet18-worse", seed, quality=0.8)
+    made = table(put.store.root)
+    found = {row.label: cells[0].statistics.within_noise for row, cells in zip(made.rows, made.grid, strict=True)}
+    assert found == {"resnet18-random": False, "resnet18-better": False, "resnet18-worse": True}
+    column = made.columns[0].statistics
+    means = {row.label: cells[0].mean for row, cells in zip(made.rows, made.grid, strict=True)}
+    assert column.random == means["resnet18-random"] > column.floor
+    assert "random weights reach" in made.to_text() and 'class=" noise"' in made.to_html()
+
+
 def test_without_predictions_the_deviation_is_shown_and_the_reason(put):
     paths = [put(seed=seed)[0] for seed in range(2)]
     predictions_path(paths[0]).unlink()
