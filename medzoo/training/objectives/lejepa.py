@@ -1,8 +1,7 @@
 """LeJEPA: all views of an image are close to the mean of its large views, and projections of a batch have a normal distribution.
 
 Source: Balestriero and LeCun 2025, https://arxiv.org/abs/2511.08544. It has no teacher. The distribution is that of all
-processes. Views are blurred as in DINO: the first large view always, the second seldom, and small views in half of the cases; the
-authors (https://github.com/rbalestr-lab/lejepa) blur every view with probability 0.5.
+processes. Every view is blurred and solarized with the same probability, as by the authors (https://github.com/rbalestr-lab/lejepa).
 """
 
 from __future__ import annotations
@@ -50,6 +49,7 @@ class Options(SmallViewOptions):
     )
     hidden: int = option("width of the hidden layers of the projection head", 2048, metavar="N", least=1, most=65_536)
     projection: int = option("output width of the projection head", 64, metavar="N", least=1, most=65_536)
+    blur: float = option("probability of a Gaussian blur of a view", 0.5, metavar="P", least=0, most=1)
     solarize: float = solarize_option(0.2, "each view")
     small_views: int = option("number of small views", 6, metavar="N", least=1, most=64)
     small_side: float = option(
@@ -60,8 +60,9 @@ class Options(SmallViewOptions):
 
 
 def views(options: Options) -> list[View]:
-    """Two large views and the small ones; each of them may be solarized."""
-    return [replace(one, augmentation=replace(one.augmentation, solarize=options.solarize)) for one in options.views()]
+    """Two large views and the small ones, blurred and solarized alike."""
+    alike = {"blur": options.blur, "solarize": options.solarize}
+    return [replace(one, augmentation=replace(one.augmentation, **alike)) for one in options.views()]
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:
