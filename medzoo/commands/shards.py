@@ -27,6 +27,10 @@ def shards(
             "--shuffle/--in-order", help="shuffle training rows over the shards; by default if images are files"
         ),
     ] = None,
+    hu: Annotated[
+        bool,
+        typer.Option("--hu", help="store CT on the whole scale of HU in 16 bits, for a pre-training with --ct-windows"),
+    ] = False,
     split_file: SplitFile = None,
     fold: Fold = None,
     fraction: Annotated[float, typer.Option(help="share of the training patients to use")] = 1.0,
@@ -58,7 +62,7 @@ def shards(
     if opened.policy is not None and label_policy is None:  # this policy keeps labels uncertain
         opened = load_task(task, label_policy="soft", **chosen)  # type: ignore[arg-type]
     index = write_shards(
-        opened, out, splits=split, size=size, format=format, images_per_shard=images_per_shard, shuffle=shuffle
+        opened, out, splits=split, size=size, format=format, images_per_shard=images_per_shard, shuffle=shuffle, hu=hu
     )
     for name, files in index.splits.items():
         print(

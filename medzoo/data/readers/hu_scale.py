@@ -58,13 +58,14 @@ class HUReader:
         return mask
 
 
-def on_hu_scale(task: Task) -> Task:
+def on_hu_scale(task: Task, option: str = "--ct-windows") -> Task:
     """The same CT task on the scale from -1024 to 3071 HU; its images are stored in 16 bits, 16 steps for each HU.
 
     Every image is checked when it is decoded, and the first training image now.
 
     Args:
         task: with CT images.
+        option: that asked for it, for messages.
 
     Raises:
         UsageError: if its images are not in HU.
@@ -74,8 +75,8 @@ def on_hu_scale(task: Task) -> Task:
     (-1024.0, 3071.0)
     """
     refused = UsageError(
-        f"--ct-windows needs CT in HU (DICOM with a rescale to HU, NIfTI in HU, phantom_ct), but {task.name} has other images. "
-        "Train without --ct-windows.",
+        f"{option} needs CT in HU (DICOM with a rescale to HU, NIfTI in HU, phantom_ct), but {task.name} has other images. "
+        f"Leave out {option}.",
         code=CODE,
     )
     if not hasattr(task.reader, "with_window"):

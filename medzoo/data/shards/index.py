@@ -50,6 +50,7 @@ class ShardIndex:
         label_policy: the policy applied to uncertain labels; None if the shards contain them as -1, or there are none.
         splits: split → files.
         plan: the sha256 of all settings that determine the content.
+        hu: whether the images are CT on the whole scale of HU, in 16 bits.
     """
 
     info: TaskInfo
@@ -61,6 +62,7 @@ class ShardIndex:
     label_policy: str | None
     plan: str
     splits: dict[str, tuple[ShardFile, ...]] = field(default_factory=dict)
+    hu: bool = False
 
     def images(self, split: str) -> int:
         """Rows of a split."""
@@ -125,8 +127,9 @@ def read_index(folder: Path) -> ShardIndex:
         splits = {
             split: tuple(ShardFile(**shard) for shard in part["shards"]) for split, part in rows["splits"].items()
         }
-        names = {item.name for item in fields(ShardIndex)} - {"info", "splits"}
-        index = ShardIndex(_info(rows["task"]), **{name: rows[name] for name in names}, splits=splits)
+        names = {item.name for item in fields(ShardIndex)} - {"info", "splits", "hu"}
+        values = {name: rows[name] for name in names}
+        index = ShardIndex(_info(rows["task"]), **values, splits=splits, hu=rows.get("hu") is True)  # later than others
     except (KeyError, TypeError, AttributeError) as error:
         raise DataContractError(
             f"{path} is incomplete ({error}). Write the shards again.", code="shard-index-incomplete"

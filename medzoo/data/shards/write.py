@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.decode_cache.cache import DECODER_VERSION
+from medzoo.data.readers.hu_scale import on_hu_scale
 from medzoo.data.rng import order
 from medzoo.data.shards.encode import encode, image_bytes
 from medzoo.data.shards.formats import Record, write_shard
@@ -46,6 +47,7 @@ def write_shards(
     format: Format = "parquet",
     images_per_shard: int | None = None,
     shuffle: bool | None = None,
+    hu: bool = False,
     progress: bool | None = None,
 ) -> ShardIndex:
     """Write the images of a task, with labels and patients, as shards. The same call continues an interrupted one.
@@ -60,6 +62,7 @@ def write_shards(
         images_per_shard: rows per file; by default as many as make about 64 MB.
         shuffle: distribute the rows of train over the shards in random order, so that a shard is a sample of all; by default
             only if each image is a separate file (other files are much faster to read in order).
+        hu: store CT on the whole scale of HU in 16 bits, so that a pre-training can draw windows (--ct-windows).
         progress: show a bar; by default on a terminal.
 
     Returns:
@@ -93,6 +96,8 @@ def write_shards(
         )
     if format not in SUFFIX:
         raise UsageError(f"The format is {format!r}. Choose one of {', '.join(SUFFIX)}.", code="shard-format-unknown")
+    if hu:
+        task = on_hu_scale(task, "hu")
     # Write, with a lock on the folder.
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +106,7 @@ def write_shards(
             f"The folder {out} cannot be made ({error.strerror or error}). Choose another folder.",
             code="output-folder-not-made",
         ) from error
-    job = _ShardJob(task, out, chosen, size, format, images_per_shard, shuffle)
+    job = _ShardJob(task, out, chosen, size, format, images_per_shard, shuffle, hu)
     with claim(out / _CLAIM):
         sweep(out, older_than=0)
         return job.write(job.begin(), sys.stderr.isatty() if progress is None else progress)
@@ -132,6 +137,7 @@ class _ShardJob:
         format: Format,
         count: int | None,
         shuffle: bool | None,
+        hu: bool,
     ) -> None:
         self.task, self.out, self.splits, self.size, self.format = task, out, splits, size, format
         self.keeps_uncertain = task.policy is not None and task.policy.kind == "soft"
@@ -146,11 +152,19 @@ class _ShardJob:
             "schema": SCHEMA, "task": task.name, "fingerprint": task.fingerprint, "split_hash": task.split_hash, "size": size,
             "format": format, "order": self.order, "images_per_shard": self.counts, "label_policy": policy,
             "decoder": DECODER_VERSION, "rows": {split: task.tables[split].num_rows for split in splits},
-        }  # fmt: skip
+        } | ({"hu": True} if hu else {})  # fmt: skip
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
         info = replace(task.info, name=task.name, classes=task.classes, window=None, uncertain=self.keeps_uncertain)
         self.index = ShardIndex(
-            info, format, size, self.order, task.fingerprint, task.split_hash, policy, sha256_of(self.settings)
+            info,
+            format,
+            size,
+            self.order,
+            task.fingerprint,
+            task.split_hash,
+            policy,
+            sha256_of(self.settings),
+            hu=hu,
         )
 
     def _usual_count(self, split: str) -> int:

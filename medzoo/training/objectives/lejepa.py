@@ -61,8 +61,10 @@ class Options(SmallViewOptions):
 
 def views(options: Options) -> list[View]:
     """Two large views and the small ones, blurred and solarized alike."""
-    alike = {"blur": options.blur, "solarize": options.solarize}
-    return [replace(one, augmentation=replace(one.augmentation, **alike)) for one in options.views()]
+    return [
+        replace(one, augmentation=replace(one.augmentation, blur=options.blur, solarize=options.solarize))
+        for one in options.views()
+    ]
 
 
 def check(backbone: nn.Module, options: Options, size: int, batch_size: int) -> None:

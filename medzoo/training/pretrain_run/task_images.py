@@ -103,14 +103,19 @@ class StreamedImages:
     """
 
     def __init__(self, options: PretrainOptions, task: StreamTask) -> None:
-        if options.ct_windows is not None:
+        if options.ct_windows is not None and not task.index.hu:
             raise UsageError(
-                "--ct-windows needs images in HU, but shards are streamed as images without a unit. Give the task itself.",
-                code="ct-windows-not-for-shards",
+                f"--ct-windows needs images in HU, but {options.task} has images without a unit. Write them again with "
+                "`medzoo shards TASK --hu`.",
+                code="ct-windows-need-hu",
             )
         self.options, self.task = options, task
         self.name, self.kind, self.classes, self.count = task.name, task.kind, task.classes, task.images
         self.notes: list[str] = []
+        if task.index.hu and options.ct_windows is None:
+            self.notes.append(
+                "images: on the whole scale of HU, with little contrast; --ct-windows shows windows of it"
+            )
 
     def identity(self, size: int) -> dict[str, Any]:
         """See TrainingImages."""

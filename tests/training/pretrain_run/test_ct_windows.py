@@ -13,6 +13,8 @@ import medzoo
 from medzoo.data.images.ct_windows import window_named
 from medzoo.data.images.read import apply_window
 from medzoo.data.readers.hu_scale import on_hu_scale
+from medzoo.data.shards.index import read_index
+from medzoo.data.shards.write import write_shards
 from medzoo.data.task_registry import load_task
 from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, to_unit, whole_in_window
 from medzoo.errors import RunFolderError, UnknownNameError, UsageError
@@ -139,6 +141,44 @@ def test_a_mix_needs_ct_in_every_part(tiny_hub, tmp_path):
     file.write_text(f'[[source]]\ntask = "{CT}"\n[[source]]\ntask = "phantom_oct,n=12"\n')
     with raises(UsageError, "ct-windows-need-hu", match="phantom_oct"):
         pretrain(options(tmp_path, tiny_hub, task=f"mix:{file}", out=str(tmp_path / "other")))
+
+
+@pytest.mark.parametrize(("format", "size"), [("parquet", None), ("webdataset", None), ("parquet", 32)])
+def test_shards_in_hu_have_the_images_of_the_task(tmp_path, format, size):
+    write_shards(load_task(CT), tmp_path / "s", format=format, size=size, shuffle=False, hu=True)
+    index = read_index(tmp_path / "s")
+    assert index.hu and index.info.window is None
+    shards, wide = load_task(f"shards:{tmp_path}/s"), on_hu_scale(load_task(CT))
+    for row in range(3):
+        stored, pixels = shards.read("train", row)[0], wide.read("train", row)[0]
+        low, high = pixels.range
+        unit = (stored.array - stored.range[0]) / (stored.range[1] - stored.range[0])
+        assert np.abs(low + unit * (high - low) - pixels.array).max() <= 1 / 16  # HU
+
+
+def test_shards_in_hu_are_another_folder_and_other_data_are_refused(tmp_path):
+    task = load_task(CT)
+    write_shards(task, tmp_path / "s", shuffle=False)
+    assert not read_index(tmp_path / "s").hu
+    with raises(RunFolderError, "other-shards-in-folder"):
+        write_shards(task, tmp_path / "s", shuffle=False, hu=True)
+    with raises(UsageError, "ct-windows-need-hu"):
+        write_shards(load_task("phantom_oct,n=12"), tmp_path / "o", hu=True)
+
+
+def test_shards_in_hu_can_be_trained_on_in_windows(tiny_hub, tmp_path):
+    for name, hu in (("s", True), ("plain", False)):
+        write_shards(load_task(CT), tmp_path / name, shuffle=False, hu=hu)
+    folder = pretrain(options(tmp_path, tiny_hub, task=f"shards:{tmp_path}/s"))
+    other = pretrain(options(tmp_path, tiny_hub, task=f"shards:{tmp_path}/s", ct_windows="full", ct_window_jitter=0.0,
+                             out=str(tmp_path / "full")))  # fmt: skip
+    one, two = (torch.cat([value.flatten() for value in medzoo.load(str(run)).parameters()]) for run in (folder, other))
+    assert not torch.equal(one, two)
+    file = tmp_path / "mix.toml"
+    file.write_text(f'[[source]]\ntask = "{CT}"\n[[source]]\ntask = "shards:{tmp_path}/s"\n')
+    assert pretrain(options(tmp_path, tiny_hub, task=f"mix:{file}", data_name="both", out=str(tmp_path / "m"))).is_dir()
+    with raises(UsageError, "ct-windows-need-hu", match="--hu"):
+        pretrain(options(tmp_path, tiny_hub, task=f"shards:{tmp_path}/plain", out=str(tmp_path / "p")))
 
 
 @pytest.mark.parametrize(
