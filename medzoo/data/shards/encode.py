@@ -42,6 +42,25 @@ def image_bytes(task: Task, split: str, row: int, *, size: int | None, jpeg: boo
     return encode(array, f"{task.name}, {split} {task.tables[split]['id'][row].as_py()}"), array.ndim == 3
 
 
+def mask_bytes(task: Task, split: str, row: int, *, size: int | None) -> bytes | None:
+    """The encoded mask of a row; None for a task without masks.
+
+    Args:
+        task: with the mask.
+        split: of the row.
+        row: number in the split.
+        size: side of the square that the mask is resized to, by the nearest pixel; None keeps the size.
+    """
+    if task.kind != "segmentation":
+        return None
+    mask = task.read_mask(split, row)
+    if size is not None and mask.shape != (size, size):
+        from PIL import Image
+
+        mask = np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
+    return encode(mask, f"mask of row {row}")
+
+
 def _original(task: Task, split: str, row: int, pixels: Pixels, jpeg: bool) -> bytes | None:
     """The original bytes of the file, if decoding them gives exactly these pixels and no notes; otherwise None."""
     raw = getattr(task.reader, "raw", None)

@@ -21,7 +21,7 @@ import numpy as np
 from medzoo.data.decode_cache.cache import DECODER_VERSION
 from medzoo.data.readers.hu_scale import on_hu_scale
 from medzoo.data.rng import order
-from medzoo.data.shards.encode import encode, image_bytes
+from medzoo.data.shards.encode import image_bytes, mask_bytes
 from medzoo.data.shards.formats import Record, write_shard
 from medzoo.data.shards.index import NAME, SCHEMA, SUFFIX, Format, ShardFile, ShardIndex, read_index, write_index
 from medzoo.data.vocabulary import UNCERTAIN
@@ -269,22 +269,14 @@ class _ShardJob:
         with ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2))) as pool:
             try:
                 while block := list(islice(remaining, _BLOCK)):
-                    yield from pool.map(lambda row: (*self._image(split, row), self._mask(split, row)), block)
+                    yield from pool.map(
+                        lambda row: (*self._image(split, row), mask_bytes(self.task, split, row, size=self.size)), block
+                    )
             finally:
                 pool.shutdown(cancel_futures=True)
 
     def _image(self, split: str, row: int) -> tuple[bytes, bool]:
         return image_bytes(self.task, split, row, size=self.size, jpeg=self.format == "parquet")
-
-    def _mask(self, split: str, row: int) -> bytes | None:
-        if self.task.kind != "segmentation":
-            return None
-        mask = self.task.read_mask(split, row)
-        if self.size is not None and mask.shape != (self.size, self.size):
-            from PIL import Image
-
-            mask = np.asarray(Image.fromarray(mask).resize((self.size, self.size), Image.Resampling.NEAREST))
-        return encode(mask, f"mask of row {row}")
 
     def _columns(self, split: str, rows: list[int]) -> tuple[pa.Schema, list[dict[str, Any]]]:
         """Types of the columns without images, and the rows."""
