@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medzoo.bench.campaign.parsl import ParslScheduler
-from medzoo.bench.campaign.pilots import Scheduler
-from medzoo.bench.campaign.slurm import SlurmScheduler
+from medzoo.bench.campaign.open_scheduler import open_scheduler
 from medzoo.bench.campaign.slurm_options import SlurmOptions
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
@@ -105,15 +103,11 @@ def main() -> None:
     if options.dry_run:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
-    scheduler: Scheduler | None = None
-    if options.engine == "slurm":
-        scheduler = SlurmScheduler(of_slurm, out / "campaign" / "slurm", options.device)
-    elif options.engine == "parsl":
-        config = None if options.parsl_config is None else Path(options.parsl_config)
-        scheduler = ParslScheduler(out / "campaign" / "parsl", options.workers, config)
-    filled = fill_table(
-        suite, out, device=options.device, hub=options.hub, workers=options.workers, scheduler=scheduler
+    device, workers = options.device, options.workers
+    scheduler = open_scheduler(
+        options.engine, out, of_slurm, device=device, workers=workers, parsl_config=options.parsl_config
     )
+    filled = fill_table(suite, out, device=device, hub=options.hub, workers=workers, scheduler=scheduler)
     print(filled.table.to_text(output_width()))
     cached = sum(outcome.cached for outcome in filled.outcomes)
     print(f"{len(filled.outcomes)} results, {cached} of them from the store; table: {filled.files['html']}")

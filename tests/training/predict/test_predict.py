@@ -28,7 +28,8 @@ def test_the_numbers_of_a_plain_loop_in_order(tmp_path, workers):
     frame = medzoo.predict(folder, [*reversed(paths)], batch_size=4, num_workers=workers, device="cpu")
     expected = by_hand(folder, [*reversed(paths)])
     assert frame.path.tolist() == [str(path) for path in reversed(paths)]
-    np.testing.assert_allclose(probabilities(frame, "abc"), expected, atol=1e-6)
+    # with AVX-512, convolutions of other batch sizes round differently
+    np.testing.assert_allclose(probabilities(frame, "abc"), expected, atol=1e-5)
     assert frame.label.tolist() == ["abc"[k] for k in expected.argmax(1)]
     one = medzoo.predict(folder, paths[0], batch_size=1, num_workers=workers, device="cpu")
     assert (probabilities(one, "abc") == by_hand(folder, paths[:1])).all()  # bit for bit, for equal batches
