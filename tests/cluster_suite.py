@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,7 +52,11 @@ class ClusterSuite:
         given = [data_dir("recipes") / "benchmark.py", self.file, "--hub", self.hub, "--out", self.folder / out]
         with (self.folder / f"{out}.log").open("a") as log:
             command = [sys.executable, *map(str, given), "--device", "cpu", *more]
-            self.started.append(subprocess.Popen(command, env=os.environ | self.environment, stdout=log, stderr=log))
+            self.started.append(
+                subprocess.Popen(
+                    command, env=os.environ | self.environment, stdout=log, stderr=log, preexec_fn=_heed_ctrl_c
+                )
+            )
         return self.started[-1]
 
     def fill(self, out, scheduler=None, workers=1):
@@ -102,3 +107,8 @@ class ClusterSuite:
 def is_training(pid, run):
     """Whether the run of a worker has made its first step."""
     return (run / "log.jsonl").is_file()
+
+
+def _heed_ctrl_c() -> None:
+    """A command that a script starts in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -78,7 +78,8 @@ def test_the_table_is_complete_whatever_happens_to_workers_and_to_the_command(co
     # the user stops the command and goes home; the workers go on
     head.send_signal(signal.SIGINT)
     code, said = command.end(head, "slurm")
-    assert code == 130 and re.search(r"slurm: 3 workers submitted, job \d+", said) and "The workers go on" in said
+    assert code == 130, said
+    assert re.search(r"slurm: 3 workers submitted, job \d+", said) and "The workers go on" in said
     # Slurm gives two workers to n1 and one to n2: kill one of n1
     killed, _ = command.wait_for_working("slurm", on_node("n1"))
     os.kill(killed, signal.SIGKILL)
