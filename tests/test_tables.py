@@ -21,3 +21,26 @@ def test_a_page_shows_what_the_results_give(page):
 
 def test_the_readme_has_a_table():
     assert ROOT / "README.md" in PAGES
+
+
+def test_the_excerpts_of_the_readme_are_what_the_commands_print():
+    def words(text):
+        return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+    readme = words((ROOT / "README.md").read_text(encoding="utf-8"))
+    for command, marks in (
+        (
+            ["claims", "--only", "imagenet-or-radimagenet"],
+            ("ImageNet (Keras) > RadImageNet", "Published: 12 of 14", "- Probability of a false"),
+        ),
+        (["table", "--suite", "krones2024_resnet50"], ()),
+    ):
+        printed = CliRunner().invoke(app, command).output
+        shown = (
+            [line for line in readme if line.startswith(marks)]
+            if marks
+            else ["0.7505 ± 0.0066 (3)", "0.8029 ± 0.0015 (3)"]
+        )
+        assert len(shown) >= 2
+        for line in shown:
+            assert line in "\n".join(words(printed)), line

@@ -18,6 +18,7 @@ from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
+from medzoo.bench.suites.opened_tasks import OpenedTasks
 from medzoo.bench.suites.precision import settle_precision
 from medzoo.bench.suites.preflight import (
     Kinds,
@@ -137,9 +138,10 @@ def _by_pilots(
             f"This machine has no GPU: the precision of all runs, {places.precision}, is the best one for its CPU. For the GPUs "
             'of the workers, set the precision in the suite (precision = "bf16" or "fp32"), and choose another --out.'
         )
-    for problem in prepare(suite, places, cells):
+    opened = OpenedTasks()  # the head looks results up with the tasks that were opened to decode them
+    for problem in prepare(suite, places, cells, opened):
         progress.warn(problem)
-    head = CampaignHead(suite, places, cells, campaign, scheduler)
+    head = CampaignHead(suite, places, cells, campaign, scheduler, opened)
     try:
         head.fill(workers)
     finally:

@@ -180,9 +180,8 @@ def _block(arguments: Sequence[str]) -> str:
     try:
         given = dict(typer.main.get_command(alone).make_context("medzoo table", list(arguments)).params)
     except Exception as error:
-        message = getattr(
-            error, "format_message", None
-        )  # of click's errors, whose module depends on the version of typer
+        # click's errors have it; their module depends on the version of typer
+        message = getattr(error, "format_message", None)
         if message is None:
             raise
         raise UsageError(f"medzoo table {shlex.join(arguments)}: {message()}", code="table-block-broken") from error

@@ -39,16 +39,18 @@ class CampaignHead:
         cells: all runs.
         campaign: its record.
         scheduler: starts the pilots.
+        opened: tasks that are open already.
     """
 
     def __init__(
-        self, suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, scheduler: Scheduler
-    ) -> None:
+        self, suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, scheduler: Scheduler,
+        opened: OpenedTasks | None = None,
+    ) -> None:  # fmt: skip
         self.suite, self.places, self.cells = suite, places, cells
         self.campaign, self.scheduler = campaign, scheduler
         self.outcomes: dict[SuiteCell, Outcome] = {}
         self.failed: dict[SuiteCell, str] = {}
-        self._opened = OpenedTasks()
+        self._opened = opened or OpenedTasks()
 
     def fill(self, workers: int) -> None:
         """Follow the campaign until each run has an outcome or has failed.

@@ -18,9 +18,8 @@ from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places
 from medzoo.locks import BEAT, LEASE
 
-PATIENCE = (
-    LEASE + 2 * BEAT
-)  # seconds without a free run until a pilot gives its machine back; the run of a dead one is free by then
+# seconds without a free run until a pilot gives its machine back; the run of a dead one is free by then
+PATIENCE = LEASE + 2 * BEAT
 
 
 def _never() -> bool:

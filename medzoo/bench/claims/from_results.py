@@ -84,13 +84,24 @@ class Contrast:
     verdict: Verdict
 
 
-def own_differences(claim: Claim, results: Path) -> list[OwnDifference]:
+def stored_names(results: Path) -> set[str]:
+    """The names of all checkpoints in a store.
+
+    Args:
+        results: folder of a store.
+    """
+    return {result["identity"]["checkpoint"]["id"] for _, result in ResultStore(results).all()}
+
+
+def own_differences(claim: Claim, results: Path, named: set[str] | None = None) -> list[OwnDifference]:
     """The differences of a claim's pairs in a store, on the tasks of its columns.
 
     Args:
         claim: to check.
         results: folder of a store.
+        named: of `stored_names`, if it is known.
     """
+    named = stored_names(results) if named is None else named
     study = load_published(claim.study)
     tasks = list(
         dict.fromkeys(
@@ -101,7 +112,6 @@ def own_differences(claim: Claim, results: Path) -> list[OwnDifference]:
             if column.task is not None and (not claim.columns or column.name in claim.columns)
         )
     )
-    named = {result["identity"]["checkpoint"]["id"] for _, result in ResultStore(results).all()}
     found: list[OwnDifference] = []
     for better, than in claim.pairs:
         names = [study.row(name).checkpoint for name in (better, than)]

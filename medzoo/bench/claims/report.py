@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.bench.claims.from_published import ASSUMED, PublishedDifference, published_differences
-from medzoo.bench.claims.from_results import Contrast, OwnDifference, contrasts, own_differences
+from medzoo.bench.claims.from_results import Contrast, OwnDifference, contrasts, own_differences, stored_names
 from medzoo.bench.claims.read import Claim
 from medzoo.bench.published.read import load_published
 
@@ -85,8 +85,9 @@ def check_claims(claims: Iterable[Claim], results: Path | None = None) -> list[C
         results: folder of a store with your own results; None without.
     """
     made = []
+    named = set() if results is None else stored_names(results)  # read once for all claims
     for claim in claims:
-        own = [] if results is None else own_differences(claim, results)
+        own = [] if results is None else own_differences(claim, results, named)
         commands = tuple(f"python recipes/benchmark.py recipes/suites/{name}.toml --root DATA" for name in claim.suites)
         study = load_published(claim.study).title
         made.append(

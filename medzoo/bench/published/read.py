@@ -60,8 +60,8 @@ def _read(file: Path, _changed: int) -> PublishedStudy:
     try:
         study = parse(PublishedStudy, content, "", UsageError)
         _check(study)
-    except UnknownNameError as error:
-        raise error
+    except UnknownNameError:
+        raise
     except UsageError as error:
         place, text = _with_line(file, str(error))
         raise UsageError(f"{place}{text}", code=error.code) from None

@@ -16,15 +16,16 @@ from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.loading.identify import identify
 
 
-def prepare(suite: Suite, places: Places, cells: Sequence[SuiteCell]) -> list[str]:
+def prepare(suite: Suite, places: Places, cells: Sequence[SuiteCell], opened: OpenedTasks | None = None) -> list[str]:
     """Bring everything that the runs read into the caches; returns one line for each problem, whose runs will fail.
 
     Args:
         suite: the suite.
         places: its folders.
         cells: the runs.
+        opened: tasks that are open already.
     """
-    opened, problems = OpenedTasks(), dict[str, None]()
+    opened, problems = opened or OpenedTasks(), dict[str, None]()
     sizes: dict[tuple[str, str | None], int | None] = {}
     stored: set[tuple[object, ...]] = set()
     with progress.Steps(f"{suite.name}: weights and images", len(cells), "run") as steps:

@@ -40,7 +40,7 @@ def runs_frame(table: TableData) -> pd.DataFrame:
         (
             r.checkpoint, r.label, r.weights, c.task, c.version, c.title, c.protocol, c.mode, c.fraction, c.per_class,
             run.pixels, c.protocol_hash, c.metric, c.reported, None if cell.published else run.seed, run.fold, run.draw,
-            run.label or run.status, run.value,
+            "reported" if cell.published else run.status, run.value,
             run.undefined, run.n, run.n_patients, run.n_labels, run.run_id, None if run.path is None else str(run.path),
         )
         for r, c, cell in _placed(table)
