@@ -26,7 +26,7 @@ checkpoints = [{ name = "lab/tiny", label = "tiny" }, { name = "test_resnet-miss
 name = "phantom_oct,n=24,n_validation=12,n_test=20"
 title = "OCT"
 size = 32
-epochs = 12
+epochs = 80
 batch_size = 8
 """
 RUNS, FAILING = 9, 3  # the checkpoint "missing" does not exist
