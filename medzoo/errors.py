@@ -173,6 +173,10 @@ class OtherVersionError(ResultError):
     """A result was written by another version of medzoo, in a format that this version cannot read."""
 
 
+class NotApplicableError(MedzooError):
+    """An analysis cannot be made with these inputs; the others can."""
+
+
 class MissingExtraError(MedzooError):
     """An optional dependency is not installed.
 

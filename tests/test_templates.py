@@ -19,6 +19,8 @@ import medzoo.analysis
 import medzoo.data.tasks
 import medzoo.training.objectives
 from medzoo.analysis import list_analyses, open_analysis
+from medzoo.analysis.inputs.inputs import ComparedInputs
+from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.data import task_registry
 from medzoo.data.task_description import info_text
 from medzoo.data.task_registry import list_tasks, load_task, open_family, task_info, task_names
@@ -154,18 +156,21 @@ def test_the_objective_trains_two_steps(copied, tmp_path, tiny_hub):
     assert start.keys() == trained.keys() and any(not torch.equal(start[key], trained[key]) for key in start)
 
 
-def test_the_analysis_gives_rows_and_a_figure(copied):
-    name = copied("medzoo/analysis", {"template": "my_analysis", '"phantom_oct"': '"phantom_ct"'})
+def test_the_analysis_gives_rows_a_figure_and_a_sentence(copied):
+    name = copied("medzoo/analysis", {'"Template"': '"Brightness"'})
     assert list_analyses() == [name]
     module = open_analysis(name)
     check_analysis(module)
-    rows = module.run(module.Options(images=6))
-    assert rows == json.loads(json.dumps(rows)) and {row["split"] for row in rows} == {"train", "validation", "test"}
-    assert all(0 <= row["brightness"] <= 1 for row in rows) and sum(row["images"] for row in rows) == 18
+    two = ["resnet18-random", "resnet18-random"]
+    inputs = ComparedInputs(CompareOptions(checkpoints=two, task="phantom_ct,n=8,n_validation=4,n_test=8", size=32))
+    rows = module.run(inputs, module.Options())
+    assert rows == json.loads(json.dumps(rows)) and sum(row["images"] for row in rows) == 8
+    assert all(0 <= row["value"] <= 1 for row in rows if row["images"])
     figure = module.plot(rows)
-    assert isinstance(figure, Figure) and len(figure.axes[0].lines) == 3
+    assert isinstance(figure, Figure) and len(figure.axes[0].patches) == sum(row["images"] > 0 for row in rows)
+    assert module.sentence(rows)
     with pytest.raises(UsageError):
-        module.run(module.Options(images=1))
+        module.run(inputs, module.Options(share=2.0))
 
 
 @pytest.mark.parametrize("folder", FINDERS)

@@ -1,4 +1,4 @@
-"""Analyses, one file each, found by the file's name: options in, rows of numbers and a figure out."""
+"""Analyses, one file each, found by the file's name: inputs and options in, rows of numbers, a figure and a sentence out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from medzoo.errors import UnknownNameError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from medzoo.analysis.inputs.inputs import ComparedInputs
+
 _FOLDER = Path(__file__).parent
 
 
@@ -18,14 +20,32 @@ class Analysis(Protocol):
     """What a file in `medzoo/analysis` holds; `tests/typed_contracts.py` lets mypy check every one."""
 
     @property
-    def Options(self) -> type[Any]:  # noqa: N802 - a class of the file
-        """A frozen dataclass of `option(...)` fields; they become command-line options."""
+    def TITLE(self) -> str:  # noqa: N802 - a constant of the file
+        """A few words: the heading of its part of a report, and of its tab on a table's page."""
 
-    def run(self, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - the Options of the file
-        """Plain rows: a dict of texts and numbers for each measured number, so that they can be written as JSON or CSV."""
+    @property
+    def QUESTION(self) -> str:  # noqa: N802 - a constant of the file
+        """The question that it answers, one sentence."""
+
+    @property
+    def USES(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the file
+        """What decides its numbers, names from `inputs.inputs.USES`: "networks", "images", "runs", "all_runs", "analyses"."""
+
+    @property
+    def Options(self) -> type[Any]:  # noqa: N802 - a class of the file
+        """A frozen dataclass of `option(...)` fields; they become command-line options, so that two analyses share no name."""
+
+    def run(self, inputs: ComparedInputs, options: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - the Options of the file
+        """Plain rows: a dict of texts and finite numbers (or None) for each measured number.
+
+        What cannot be measured is a row with the value None and a `reason`, or a `NotApplicableError` for the whole analysis.
+        """
 
     def plot(self, rows: list[dict[str, Any]]) -> Figure:
         """The figure of these rows; nothing is computed again."""
+
+    def sentence(self, rows: list[dict[str, Any]]) -> str:
+        """The answer to the question, computed from these rows."""
 
 
 def list_analyses() -> list[str]:

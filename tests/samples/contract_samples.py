@@ -6,6 +6,7 @@ import inspect
 import torch
 from tiny import TinyNet, tiny_swin, tiny_vit
 
+from medzoo.analysis.inputs.inputs import USES
 from medzoo.errors import UsageError
 from medzoo.training.objectives import method
 from medzoo.training.pretraining.teacher import Teacher
@@ -106,7 +107,9 @@ def check_objective(module, net, make_batches):
 
 
 def check_analysis(module):
-    """Its options have help lines and defaults."""
+    """Its options have help lines and defaults; its texts are there, and it says what decides its numbers."""
     check_options(module.Options)
-    assert list(inspect.signature(module.run).parameters) == ["options"]
+    assert list(inspect.signature(module.run).parameters) == ["inputs", "options"]
     assert list(inspect.signature(module.plot).parameters) == ["rows"]
+    assert list(inspect.signature(module.sentence).parameters) == ["rows"]
+    assert module.TITLE and module.QUESTION.endswith("?") and module.USES and set(module.USES) <= set(USES)

@@ -1,0 +1,38 @@
+"""The images of a comparison: a random part of a split, decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.data.decode_cache.cache import decoded
+from medzoo.data.decode_cache.decoded import Decoded
+from medzoo.data.rng import permutation
+
+if TYPE_CHECKING:
+    from medzoo.data.task import Task
+
+
+def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> Decoded:
+    """A random part of a split; only these images are decoded.
+
+    Args:
+        task: the data.
+        split: "train", "validation" or "test".
+        size: side of the images, pixels.
+        count: the most images.
+        seed: of the draw.
+
+    Raises:
+        UsageError: if there is no such split.
+
+    >>> from medzoo.data.task_registry import load_task
+    >>> some_images(load_task("phantom_oct,n=8,n_validation=4,n_test=8"), "test", size=32, count=5, seed=0).images.shape
+    (5, 32, 32)
+    """
+    rows = len(task.groups(split))
+    if rows > count:
+        chosen = np.sort(permutation("some", seed, 0, rows)[:count])
+        task = task.with_tables({**task.tables, split: task.tables[split].take(chosen)})
+    return decoded(task, split, size=size)
