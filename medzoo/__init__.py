@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo import errors, moved
 
 if TYPE_CHECKING:
+    from medzoo.analysis.comparison.compare import compare
     from medzoo.bench.table.table import table
     from medzoo.data.images.dicom.segmentation import read_dicom_seg
     from medzoo.data.images.dicom.series import list_dicom_slices
@@ -53,6 +54,7 @@ _MODULES = {
     "read_image": "medzoo.data.images.read",
     "Pixels": "medzoo.data.images.read",
     "table": "medzoo.bench.table.table",
+    "compare": "medzoo.analysis.comparison.compare",
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "add",
     "check",
+    "compare",
     "convert",
     "embed",
     "errors",

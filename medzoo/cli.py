@@ -12,6 +12,7 @@ from medzoo.commands import (
     cache,
     checkpoints,
     claims,
+    compare,
     doctor,
     predict,
     publish,
@@ -52,6 +53,7 @@ app.command()(publish.push)
 app.command()(publish.publish)
 app.command()(table.table)
 app.command()(claims.claims)
+app.command(context_settings=compare.ALL_WORDS)(compare.compare)
 app.command()(results.status)
 app.add_typer(cache_app, name="cache")
 cache_app.command("list")(cache.list_)

@@ -58,6 +58,7 @@ def parse(
     without: Mapping[str, str] | None = None,
     defaults: Defaults | None = None,
     mode: str | Sequence[str] | None = None,
+    program: str | None = None,
 ) -> tuple[Any, ...]:
     """One instance of each dataclass, from the command line.
 
@@ -69,6 +70,7 @@ def parse(
         defaults: for --help, the defaults that the fields do not contain, by name; called with a function that returns the typed
             value of a name.
         mode: the value of `mode` in the options.toml of this recipe's runs; of several, --probe takes the one in a config file.
+        program: name of the command in messages; None takes that of this process.
     """
     try:
         from transformers import HfArgumentParser
@@ -77,7 +79,8 @@ def parse(
     # the parser of all options, with one spelling each
     without = without or {}
     rows = {one.name: one for kind in types for one, *_ in options_of(kind) if one.name not in without}
-    parser = HfArgumentParser([_form(kind, without) for kind in types], description=description, allow_abbrev=False)
+    forms = [_form(kind, without) for kind in types]
+    parser = HfArgumentParser(forms, description=description, allow_abbrev=False, prog=program)
     parser.add_argument(
         "--config", metavar="FILE.toml", help="options by name, as in a run's options.toml; typed options win"
     )

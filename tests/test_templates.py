@@ -168,7 +168,7 @@ def test_the_analysis_gives_rows_a_figure_and_a_sentence(copied):
     assert all(0 <= row["value"] <= 1 for row in rows if row["images"])
     figure = module.plot(rows)
     assert isinstance(figure, Figure) and len(figure.axes[0].patches) == sum(row["images"] > 0 for row in rows)
-    assert module.sentence(rows)
+    assert module.sentence(rows) and [row["images"] for row in module.table(rows)] == [row["images"] for row in rows]
     with pytest.raises(UsageError):
         module.run(inputs, module.Options(share=2.0))
 

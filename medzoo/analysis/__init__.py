@@ -44,6 +44,9 @@ class Analysis(Protocol):
     def plot(self, rows: list[dict[str, Any]]) -> Figure:
         """The figure of these rows; nothing is computed again."""
 
+    def table(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows that a page shows: fewer or wider ones than `rows`, all with the same keys, which are its headings."""
+
     def sentence(self, rows: list[dict[str, Any]]) -> str:
         """The answer to the question, computed from these rows."""
 

@@ -74,6 +74,16 @@ def plot(rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
+# FILL IN: the rows that a page shows; the keys are the headings.
+def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line for each class.
+
+    Args:
+        rows: of `run`.
+    """
+    return [{"class": row["class"], "images": row["images"], "share of bright pixels": row["value"]} for row in rows]
+
+
 # FILL IN: the answer to QUESTION, computed from the rows.
 def sentence(rows: list[dict[str, Any]]) -> str:
     """The brightest class.

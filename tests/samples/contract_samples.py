@@ -111,5 +111,6 @@ def check_analysis(module):
     check_options(module.Options)
     assert list(inspect.signature(module.run).parameters) == ["inputs", "options"]
     assert list(inspect.signature(module.plot).parameters) == ["rows"]
+    assert list(inspect.signature(module.table).parameters) == ["rows"]
     assert list(inspect.signature(module.sentence).parameters) == ["rows"]
     assert module.TITLE and module.QUESTION.endswith("?") and module.USES and set(module.USES) <= set(USES)

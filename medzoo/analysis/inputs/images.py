@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.rng import permutation
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> Decoded:
-    """A random part of a split; only these images are decoded.
+    """A random part of a split in random order; only these images are decoded.
 
     Args:
         task: the data.
@@ -32,7 +30,7 @@ def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> 
     (5, 32, 32)
     """
     rows = len(task.groups(split))
-    if rows > count:
-        chosen = np.sort(permutation("some", seed, 0, rows)[:count])
-        task = task.with_tables({**task.tables, split: task.tables[split].take(chosen)})
+    # a random order also where all images are used: neighbours in a batch should not be slices of one patient
+    chosen = permutation("compare", seed, 0, rows)[:count]
+    task = task.with_tables({**task.tables, split: task.tables[split].take(chosen)})
     return decoded(task, split, size=size)

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from medzoo.analysis.inputs.images import some_images
-from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin
+from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin, run_id_of, title_of
 from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.analysis.inputs.stored import StoredRuns, runs_of_checkpoint, runs_of_task
+from medzoo.bench.analyses.record import stored_analyses
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
@@ -57,6 +58,14 @@ class ComparedInputs:
         """The names of the two checkpoints as the user typed them."""
         first, second = self.options.checkpoints or ("", "")
         return first, second
+
+    @cached_property
+    def titles(self) -> tuple[str, str]:
+        """The names of the two checkpoints without paths of this machine; different ones."""
+        names = [title_of(label, self.options.hub) for label in self.labels]
+        if names[0] == names[1]:
+            names = [f"{name} ({place})" for place, name in enumerate(names, 1)]
+        return names[0], names[1]
 
     @cached_property
     def size(self) -> int:
@@ -165,6 +174,23 @@ class ComparedInputs:
             device=self.device,
         )
 
+    def data(self, uses: tuple[str, ...]) -> dict[str, Any]:
+        """The task in an identity: of the opened task, or of the stored runs for an analysis that reads no image.
+
+        Args:
+            uses: of the analysis.
+        """
+        if {"images", "networks"} & set(uses):
+            task = self.task
+            return {
+                "id": task.name,
+                "version": task.version,
+                "fingerprint": task.fingerprint,
+                "split_hash": task.split_hash,
+            }
+        known = (self.runs if "runs" in uses else self.all_runs)[0].runs[0].result["identity"]
+        return {**known["task"], **{key: known["dataset"][key] for key in ("fingerprint", "split_hash")}}
+
     def identity(self, uses: tuple[str, ...]) -> dict[str, Any]:
         """What decides the numbers of an analysis.
 
@@ -174,11 +200,22 @@ class ComparedInputs:
         parts: dict[str, Any] = {}
         if "networks" in uses:
             parts["networks"] = [network.weights for network in self.networks]
+            parts["files"] = [network.file_sha256 for network in self.networks]
+            parts["run_ids"] = [run_id_of(label) for label in self.labels]
             parts["size"] = self.size
         if "images" in uses:
-            parts["images"] = {"sha256": self.images.sha256, "split": self.options.split, "seed": self.options.seed}
+            given = self.options
+            parts["images"] = {
+                "sha256": self.images.sha256,
+                "count": len(self.images.ids),
+                "split": given.split,
+                "seed": given.seed,
+            }
         if "runs" in uses:
             parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
+        if "analyses" in uses:
+            stored = stored_analyses(self.store.root)
+            parts["analyses"] = sorted(one.content["id"] for one in stored if one.name == "representation")
         if "all_runs" in uses:
             parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
         return parts

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from medzoo.bench.results.record import read_result
 from medzoo.data.transforms.apply import InputConvention
+from medzoo.errors import MedzooError
 from medzoo.training.features import weights_hash
 from medzoo.training.inputs.input_transform import convention_of, load_at_size
+from medzoo.zoo.loading.identify import identify
 from medzoo.zoo.models.build import create
 
 
@@ -35,12 +39,6 @@ class OpenedNetwork:
     weights: str
     file_sha256: str | None
 
-    @property
-    def short(self) -> str:
-        """The label without folders: `checkpoint` of a run folder is named by the folder of the run."""
-        parts = [part for part in self.label.rstrip("/").split("/") if part != "checkpoint"]
-        return parts[-1] if parts else self.name
-
 
 def open_network(
     label: str, *, size: int, seed: int, hub: str | None, accept_license: bool, device: torch.device
@@ -58,7 +56,7 @@ def open_network(
     Raises:
         MedzooError: as `medzoo.load` does.
 
-    >>> open_network("resnet18-random", size=32, seed=0, hub=None, accept_license=False, device=torch.device("cpu")).short
+    >>> open_network("resnet18-random", size=32, seed=0, hub=None, accept_license=False, device=torch.device("cpu")).name
     'resnet18-random'
     """
     module, _ = load_at_size(label, num_classes=0, size=size, seed=seed, hub=hub, accept_license=accept_license)
@@ -94,3 +92,37 @@ def random_twin(network: OpenedNetwork, *, seed: int) -> OpenedNetwork:
     return OpenedNetwork(
         f"{name} (seed {seed})", name, network.architecture, module, network.convention, weights_hash(module), None
     )
+
+
+def title_of(label: str, hub: str | None) -> str:
+    """The name of a checkpoint without paths of this machine; nothing is loaded.
+
+    Args:
+        label: as for `medzoo.load`.
+        hub: directory used instead of the Hub.
+
+    >>> title_of("resnet18-random", None)
+    'resnet18-random'
+    """
+    if "/" not in label and not Path(label).is_dir():
+        return label
+    try:
+        return identify(label, hub=hub).name
+    except (MedzooError, OSError):  # not on this machine: the last part of its name
+        return label.rstrip("/").rpartition("/")[2]
+
+
+def run_id_of(label: str) -> str | None:
+    """The id of the run that trained a checkpoint; None if it is not in a run folder.
+
+    Args:
+        label: a run folder, or the checkpoint in it.
+    """
+    folder = Path(label).expanduser()
+    for file in (folder / "result.json", folder.parent / "result.json"):
+        if folder.is_dir() and file.is_file():
+            try:
+                return str(read_result(file)["run_id"])
+            except MedzooError:
+                return None
+    return None

@@ -17,7 +17,7 @@ from medzoo.errors import ResultError
 
 SCHEMA = "medzoo.analysis/1"
 FOLDER = "analyses"  # in the store of results
-_KEYS = {"schema", "id", "identity", "title", "question", "sentence", "rows", "environment"}
+_KEYS = {"schema", "id", "identity", "title", "question", "sentence", "rows", "table", "environment"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class StoredAnalysis:
 
     Args:
         path: of its JSON; `figure` is next to it.
-        content: schema, id, identity (analysis, task, subjects, options, inputs), title, question, sentence, rows, environment.
+        content: schema, id, identity (analysis, task, subjects, options, inputs), title, question, sentence, rows (all numbers),
+            table (the rows that a page shows), environment.
     """
 
     path: Path
@@ -138,7 +139,7 @@ def _check(content: Any) -> None:  # noqa: ANN401 - any JSON
         raise ResultError(f"It should have exactly the keys {', '.join(sorted(_KEYS))}.", code="analysis-schema")
     if analysis_id(content["identity"]) != content["id"]:
         raise ResultError("Its id does not match its identity: one of them was edited.", code="analysis-id-mismatch")
-    rows: Sequence[Any] = content["rows"]
+    rows: Sequence[Any] = [*content["rows"], *content["table"]]
     for place, row in enumerate(rows):
         for key, value in row.items():
             if isinstance(value, float) and not isfinite(value):

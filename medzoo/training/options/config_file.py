@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from medzoo.errors import UsageError
 from medzoo.training.options.fields import flag, options_of
@@ -75,7 +75,7 @@ def read_config(
                 hint = f" Did you mean {' or '.join(near)}?" if near else ""
                 raise UsageError(f"{where}: unknown key {key!r:.80}.{hint}", code="config-key-unknown")
             else:
-                config.arguments.append(f"{flag(key)}={_checked(value, *known[key], f'{where}: {key}')}")
+                config.arguments += _as_arguments(key, value, *known[key], f"{where}: {key}")
         _add_resolved(resolved, values, typed, config, where)
     return config
 
@@ -109,6 +109,14 @@ def _add_resolved(
         if name not in typed:
             config.arguments = [text for text in config.arguments if not text.startswith(f"{flag(name)}=")]
             config.resolved[name] = value
+
+
+def _as_arguments(key: str, value: object, kind: Any, words: tuple[Any, ...] | None, where: str) -> list[str]:  # noqa: ANN401
+    """A key of a config file as arguments; an option that takes several values may be a list."""
+    if get_origin(kind) is list:
+        values = value if isinstance(value, list) else [value]
+        return [flag(key), *(_checked(one, get_args(kind)[0], words, where) for one in values)]
+    return [f"{flag(key)}={_checked(value, kind, words, where)}"]
 
 
 def _checked(value: object, kind: type, words: tuple[Any, ...] | None, where: str) -> str:

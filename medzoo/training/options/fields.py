@@ -146,6 +146,9 @@ def check_values(options: Any) -> None:  # noqa: ANN401 - any dataclass
                 raise UsageError(f"{where}; it should be true or false.", code="option-wrong-type")
         elif kind is str:
             _check_text(value, where)
+        elif get_origin(kind) is list:
+            for item in value:
+                _check_text(item, f"{flag(one.name)} has {item!r:.200}")
         elif kind in (int, float):
             _check_number(value, kind, one, where)
 
