@@ -83,7 +83,7 @@ class CrossMoments:
             return x, y
         if not isinstance(self._sum, torch.Tensor):
             self._mean_x, self._mean_y, self._sum = (
-                torch.fromto_numpy(part).to(device) for part in (self._mean_x, self._mean_y, self._sum)
+                torch.from_numpy(part).to(device) for part in (self._mean_x, self._mean_y, self._sum)
             )
         return torch.as_tensor(x).to(device), torch.as_tensor(y).to(device)
 
