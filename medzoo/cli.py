@@ -9,11 +9,10 @@ import typer
 
 from medzoo.commands import (
     add,
-    cache,
     checkpoints,
     claims,
     compare,
-    doctor,
+    machine,
     predict,
     publish,
     results,
@@ -45,7 +44,7 @@ app.command()(checkpoints.info)
 app.command()(checkpoints.fetch)
 app.command()(checkpoints.convert)
 app.command()(checkpoints.check)
-app.command()(doctor.doctor)
+app.command()(machine.doctor)
 app.command()(add.add)
 app.command()(predict.predict)
 app.command()(publish.card)
@@ -56,9 +55,9 @@ app.command()(claims.claims)
 app.command(context_settings=compare.ALL_WORDS)(compare.compare)
 app.command()(results.status)
 app.add_typer(cache_app, name="cache")
-cache_app.command("list")(cache.list_)
-cache_app.command()(cache.verify)
-cache_app.command()(cache.prune)
+cache_app.command("list")(machine.list_)
+cache_app.command()(machine.verify)
+cache_app.command()(machine.prune)
 app.add_typer(tasks_app, name="tasks")
 tasks_app.command("list")(tasks.list_)
 tasks_app.command("info")(tasks.info)

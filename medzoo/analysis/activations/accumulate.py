@@ -87,6 +87,7 @@ def accumulate(
     batch_size: int,
     sampling: Sampling,
     seed: int,
+    pooled: bool = False,
     channels: int | None = None,
     null_draws: int = 1,
     pooled_images: int = 0,
@@ -103,6 +104,7 @@ def accumulate(
         batch_size: images of one forward pass.
         sampling: which part of the activations is used.
         seed: of positions, channels and pairings.
+        pooled: whether a sample is the mean over all positions of an image.
         channels: at most so many channels of each layer, the same in both networks; None takes all.
         null_draws: how many other pairings of images are summed.
         pooled_images: of how many images the means over positions are kept.
@@ -120,7 +122,7 @@ def accumulate(
     sums = [LayerSums(pair) for pair in pairs]
     layers = [[pair.first for pair in pairs], [pair.second for pair in pairs]]
     outputs: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    draw = _Draw(seed, channels, null_draws, pooled_images)
+    draw = _Draw(seed, pooled, channels, null_draws, pooled_images)
     done = 0
     with Steps(title, count, "image") as steps:
         for made, held in batches(networks, layers, images, size=size, device=device, batch_size=batch_size):
@@ -147,6 +149,7 @@ class _Draw:
     """What is drawn, and how much is kept."""
 
     seed: int
+    pool: bool
     channels: int | None
     nulls: int
     pooled: int
@@ -169,7 +172,7 @@ def _add(
         for kept, grid in zip(one.pooled, (x, y), strict=True):
             kept.append(grid[:left].float().mean(dim=(1, 2)).cpu().numpy())
     # the samples: some positions of some images, the same in both networks
-    x, y = common_grid(x, y)
+    x, y = (grid.float().mean(dim=(1, 2), keepdim=True) for grid in (x, y)) if draw.pool else common_grid(x, y)
     one.grid = x.shape[1] * x.shape[2]
     one.images, one.positions = sampling(one.grid, count)
     taken = min(len(x), max(0, one.images - done))

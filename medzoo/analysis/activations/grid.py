@@ -53,7 +53,7 @@ def common_grid(one: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, t
     >>> a.shape, b.shape
     (torch.Size([2, 4, 4, 3]), torch.Size([2, 4, 4, 5]))
     """
-    side = tuple(min(pair) for pair in zip(one.shape[1:3], other.shape[1:3], strict=True))
+    side = (min(one.shape[1], other.shape[1]), min(one.shape[2], other.shape[2]))
 
     def reduced(grid: torch.Tensor) -> torch.Tensor:
         if grid.shape[1:3] == side:

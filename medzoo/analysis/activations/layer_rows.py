@@ -12,7 +12,7 @@ from medzoo.analysis.activations.accumulate import LayerSums, Sampling, accumula
 from medzoo.analysis.activations.capture import batches
 from medzoo.analysis.activations.grid import as_grid, common_grid
 from medzoo.analysis.activations.layers import LayerPair
-from medzoo.analysis.activations.measured import Measured, of_covariances, of_pooled
+from medzoo.analysis.activations.measured import LayerMeasure, of_covariances, of_pooled
 from medzoo.analysis.inputs.inputs import ComparedInputs
 from medzoo.analysis.inputs.networks import OpenedNetwork
 from medzoo.analysis.similarity.cka import cka_matrix
@@ -28,7 +28,13 @@ Networks = tuple[OpenedNetwork, OpenedNetwork]
 
 
 def rows_of_layers(
-    inputs: ComparedInputs, pairs: Sequence[LayerPair], *, samples: int, pooled: bool, null_draws: int, kernel_images: int
+    inputs: ComparedInputs,
+    pairs: Sequence[LayerPair],
+    *,
+    samples: int,
+    pooled: bool,
+    null_draws: int,
+    kernel_images: int,
 ) -> list[Row]:
     """All measures of all pairs of layers.
 
@@ -142,7 +148,9 @@ def _grids(inputs: ComparedInputs, pairs: Sequence[LayerPair]) -> list[int]:
     layers = [[pair.first for pair in pairs], [pair.second for pair in pairs]]
     one = _part(inputs.images, np.arange(1))
     _, held = next(
-        batches(inputs.networks, layers, one, size=inputs.size, device=inputs.device, batch_size=inputs.options.batch_size)
+        batches(
+            inputs.networks, layers, one, size=inputs.size, device=inputs.device, batch_size=inputs.options.batch_size
+        )
     )
     found = []
     for pair in pairs:
@@ -160,15 +168,15 @@ def _part(images: Decoded, chosen: np.ndarray) -> Decoded:
     return Decoded(images.images[chosen], images.labels[chosen], ids, groups, images.scale, images.sha256)
 
 
-def _mean(found: Sequence[Measured]) -> Measured:
+def _mean(found: Sequence[LayerMeasure]) -> LayerMeasure:
     """The mean over draws; undefined if one of them is."""
     if undefined := [one for one in found if one.value is None]:
         return undefined[0]
     nulls = [one.null for one in found if one.null is not None]
-    return Measured(float(np.mean([one.value for one in found])), float(np.mean(nulls)) if nulls else None)
+    return LayerMeasure(float(np.mean([one.value for one in found])), float(np.mean(nulls)) if nulls else None)
 
 
-def _row(sums: LayerSums, measure: str, measured: Measured, baseline: Measured) -> Row:
+def _row(sums: LayerSums, measure: str, measured: LayerMeasure, baseline: LayerMeasure) -> Row:
     pooled = measure.startswith(("cka_d", "cka_r", "cka_m", "mutual", "cknna"))
     images = sum(map(len, sums.pooled[0])) if pooled else sums.images
     samples = images if pooled else sums.moments.n if sums.moments is not None else 0

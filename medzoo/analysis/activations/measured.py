@@ -15,7 +15,8 @@ from medzoo.analysis.similarity.cca import (
     pwcca_of_whitened,
     whitening,
 )
-from medzoo.analysis.similarity.cka import cka, linear_cka_from_covariances
+from medzoo.analysis.similarity.cka import linear_cka_from_covariances
+from medzoo.analysis.similarity.measures import cka
 from medzoo.analysis.similarity.neighbours import cknna, mutual_knn
 from medzoo.analysis.similarity.procrustes import procrustes_from_covariances
 from medzoo.data.rng import permutation
@@ -28,7 +29,7 @@ MINIBATCH = 64
 
 
 @dataclass(frozen=True)
-class Measured:
+class LayerMeasure:
     """A measure of a pair of layers.
 
     Args:
@@ -42,7 +43,7 @@ class Measured:
     reason: str = ""
 
 
-def of_covariances(sums: LayerSums, measures: tuple[str, ...] = OF_COVARIANCES) -> dict[str, Measured]:
+def of_covariances(sums: LayerSums, measures: tuple[str, ...] = OF_COVARIANCES) -> dict[str, LayerMeasure]:
     """The measures that need covariances only.
 
     Args:
@@ -53,7 +54,7 @@ def of_covariances(sums: LayerSums, measures: tuple[str, ...] = OF_COVARIANCES) 
         UsageError: for NaN or infinite activations.
     """
     if sums.moments is None or sums.reason:
-        return {name: Measured(None, None, sums.reason or "no samples") for name in measures}
+        return {name: LayerMeasure(None, None, sums.reason or "no samples") for name in measures}
     cxx, cyy, cxy = sums.moments.covariances()
     n = sums.moments.n
     nulls = [null.covariance() for null in sums.nulls if null.n > 1]
@@ -77,7 +78,7 @@ def of_covariances(sums: LayerSums, measures: tuple[str, ...] = OF_COVARIANCES) 
 
 def of_pooled(
     sums: LayerSums, *, seed: int, draws: int, neighbours: int = 10, measures: tuple[str, ...] = OF_POOLED
-) -> dict[str, Measured]:
+) -> dict[str, LayerMeasure]:
     """The measures that need a vector of each image.
 
     Args:
@@ -99,12 +100,12 @@ def of_pooled(
     return {name: _with_null(functions[name], y, wrong) for name in measures}
 
 
-def _with_null(function: Callable[[np.ndarray], float], right: np.ndarray, wrong: list[np.ndarray]) -> Measured:
+def _with_null(function: Callable[[np.ndarray], float], right: np.ndarray, wrong: list[np.ndarray]) -> LayerMeasure:
     """A measure of the right pairs, and its mean over wrong ones."""
     try:
         value = function(right)
-        return Measured(value, float(np.mean([function(one) for one in wrong])) if wrong else None)
+        return LayerMeasure(value, float(np.mean([function(one) for one in wrong])) if wrong else None)
     except UsageError as error:
         if error.code not in UNDEFINED:
             raise
-        return Measured(None, None, str(error))
+        return LayerMeasure(None, None, str(error))

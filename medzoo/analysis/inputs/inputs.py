@@ -33,6 +33,8 @@ USES = {
     "analyses": "the stored analyses",
 }
 
+RANDOM_SEEDS = 1000  # draws of random weights for each seed of a comparison
+
 
 class ComparedInputs:
     """The inputs of analyses: two checkpoints, a task, a store of results.
@@ -44,6 +46,7 @@ class ComparedInputs:
     def __init__(self, options: CompareOptions) -> None:
         self.options = options
         self._outputs: dict[str, np.ndarray] = {}
+        self._random: dict[tuple[int, int], OpenedNetwork] = {}
 
     @cached_property
     def task(self) -> Task:
@@ -86,13 +89,21 @@ class ComparedInputs:
         return first, second
 
     def random(self, place: int, draw: int = 0) -> OpenedNetwork:
-        """The architecture of a checkpoint with random weights.
+        """The architecture of a checkpoint with random weights; the same draw gives the same weights, also in another process.
 
         Args:
             place: of the checkpoint, 0 or 1.
-            draw: number of the weights, so that two draws differ.
+            draw: number of the weights.
         """
-        return random_twin(self.networks[place], seed=self.options.seed + 1000 * (draw + 1))
+        if (place, draw) not in self._random:
+            seed = RANDOM_SEEDS * (self.options.seed + 1) + draw
+            self._random[place, draw] = random_twin(self.networks[place], seed=seed)
+        return self._random[place, draw]
+
+    @property
+    def random_pair(self) -> tuple[OpenedNetwork, OpenedNetwork]:
+        """Two networks with other random weights, in the architectures of the two checkpoints."""
+        return self.random(0, 0), self.random(1, 1)
 
     @cached_property
     def images(self) -> Decoded:

@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medzoo.bench.analyses.section import section_html
+from medzoo.bench.analyses.section import style as section_style
+from medzoo.bench.table.page.page_analyses import analysis_tabs
 from medzoo.bench.table.page.page_data import page_data
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 STYLES = ("page.css", "plots.css")
-SCRIPTS = ("state.js", "rows.js", "filters.js", "cell.js", "plots.js", "start.js")  # in this order
+SCRIPTS = ("tabs.js", "state.js", "rows.js", "filters.js", "cell.js", "plots.js", "start.js")  # in this order
 
 
 def html(table: TableData, folder: Path | None) -> str:
@@ -35,13 +38,20 @@ def html(table: TableData, folder: Path | None) -> str:
 
     content = page_data(table, folder)
     template, style, script = _parts()
+    tabs = analysis_tabs(table)
+    images = ""
+    if tabs:
+        style, images = f"{style}\n{_lines(section_style())}", " img-src data:;"
     return template.render(
         table=table,
         content=content,
+        tabs=tabs,
+        section=lambda part: Markup(section_html(part, level=3)),
         data=Markup(_json(content.data)),
         style=Markup(style),
         script=Markup(script),
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'",
+        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}';{images} base-uri 'none'; "
+        "form-action 'none'",
         count=sum(len(cell.runs) for cells in table.grid for cell in cells if cell.published is None),
     )
 
@@ -59,7 +69,11 @@ def _parts() -> tuple[Template, str, str]:
 
 def _packed(names: tuple[str, ...]) -> str:
     """Files as one text, without indents and without lines that are comments."""
-    lines = (line.strip() for name in names for line in _read(name).splitlines())
+    return _lines("\n".join(map(_read, names)))
+
+
+def _lines(text: str) -> str:
+    lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
 
 

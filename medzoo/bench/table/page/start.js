@@ -32,6 +32,7 @@ const kindsOfCost = () => ["parameters", "time"].filter(kind => COLUMNS.some((co
 
 enhanceTable();
 buildTools();
+buildTabs();
 costKind = kindsOfCost()[0] || "time";
 for (const plot of PLOTS) if (plot.make(WIDTH).length) byId("plots").append(plotSection(plot));
 document.querySelectorAll(".script-only").forEach(part => { part.hidden = part.id === "plots" && !part.children.length; });

@@ -25,7 +25,7 @@ function draw(tag, attributes = {}, ...children) {
   return made;
 }
 
-const START = () => ({sort: "", down: false, find: "", group: "", full: false, hide: [], only: {}, cell: ""});
+const START = () => ({sort: "", down: false, find: "", group: "", full: false, hide: [], only: {}, cell: "", tab: ""});
 let state = START();
 const past = [];
 const onChange = [];  // functions of the other files, called in their order after each change
@@ -39,6 +39,7 @@ function encoded(of = state) {
   if (of.hide.length) words.set("hide", of.hide.join("."));
   for (const facet of FACETS) for (const value of of.only[facet.name] || []) words.append(facet.name, value);
   if (of.cell) words.set("cell", of.cell);
+  if (of.tab) words.set("tab", of.tab);
   return words.toString();
 }
 
@@ -57,6 +58,7 @@ function decoded(text) {
   });
   const [row, column] = (words.get("cell") || "").split(".");
   if (rowAt.has(row) && columnAt.has(column)) read.cell = `${row}.${column}`;
+  if (TABS.some(part => part.dataset.tab === words.get("tab"))) read.tab = words.get("tab");
   return read;
 }
 
