@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medzoo.analysis.activations.layer_rows import juodelyte_rows, rows_of_layers
 from medzoo.analysis.activations.layers import layer_pairs
 from medzoo.analysis.similarity.measures import cka, cknna, mean_cca, mutual_knn, procrustes, pwcca, svcca
+from medzoo.errors import listed
 from medzoo.training.options.fields import check_values, option
 
 if TYPE_CHECKING:
@@ -154,7 +155,9 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     text = f"By {SHORT[measure]}, {_layer(most)} is the most similar layer ({most['value']:.2f}{_references(most)})"
     if least is not most:
         text += f" and {_layer(least)} the least ({least['value']:.2f}{_references(least)})"
-    return f"{text}; {above} of {len(shown)} layers are more similar than those of two random networks."
+    text += f"; {above} of {len(shown)} layers are more similar than those of two random networks."
+    undefined = [f"{SHORT[row['measure']]} of {_layer(row)}" for row in paired if row["value"] is None]
+    return f"{text} Undefined: {listed(undefined)}." if undefined else text
 
 
 def plot(rows: list[dict[str, Any]]) -> Figure:

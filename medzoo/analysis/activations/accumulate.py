@@ -114,7 +114,8 @@ def accumulate(
         The sums of each pair; and the networks' outputs (N, D) of all images.
 
     Raises:
-        UsageError: if a layer gives something that is not a feature map, tokens or a vector, or is not used by the network.
+        UsageError: if a layer gives something that is not a feature map, tokens or a vector, is not used by the network, or
+            gives NaN.
         NotApplicableError: if there are fewer than two images.
     """
     if (count := len(images.ids)) < 2:
@@ -136,12 +137,24 @@ def accumulate(
                             f"{network.label} has the layer {name}, but does not use it for its features. Choose another one.",
                             code="layer-not-used",
                         )
-                    grids.append(as_grid(activations[name], network.module, name))
+                    grids.append(_finite(as_grid(activations[name], network.module, name), network, name))
                 _add(one, place, grids[0], grids[1], done, count, sampling, draw)
             done += len(made[0])
             steps.update(len(made[0]))
     first, second = (np.concatenate(part) for part in outputs)
     return sums, (first, second)
+
+
+def _finite(grid: torch.Tensor, network: OpenedNetwork, layer: str) -> torch.Tensor:
+    """The same activations, unless they have NaN or infinite values."""
+    if not torch.isfinite(grid.sum()):  # one number says it for all
+        count = int((~torch.isfinite(grid)).sum())
+        raise UsageError(
+            f"The layer {layer} of {network.label} gives {count:,} values that are NaN or infinite. Check its weights "
+            "(medzoo check) and the images.",
+            code="activations-not-finite",
+        )
+    return grid
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.rng import permutation
+from medzoo.errors import NotApplicableError
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
@@ -24,6 +27,7 @@ def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> 
 
     Raises:
         UsageError: if there is no such split.
+        NotApplicableError: if all images are the same.
 
     >>> from medzoo.data.task_registry import load_task
     >>> some_images(load_task("phantom_oct,n=8,n_validation=4,n_test=8"), "test", size=32, count=5, seed=0).images.shape
@@ -33,4 +37,25 @@ def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> 
     # a random order also where all images are used: neighbours in a batch should not be slices of one patient
     chosen = permutation("compare", seed, 0, rows)[:count]
     task = task.with_tables({**task.tables, split: task.tables[split].take(chosen)})
-    return decoded(task, split, size=size)
+    images = decoded(task, split, size=size)
+    check_differ(images)
+    return images
+
+
+def check_differ(images: Decoded) -> None:
+    """Refuse images that are all the same: no network could tell them apart, and no similarity is defined.
+
+    Args:
+        images: decoded.
+
+    Raises:
+        NotApplicableError: if all are equal.
+    """
+    first = np.asarray(images.images[0:1])
+    if len(images.ids) > 1 and all(
+        (np.asarray(images.images[row : row + 1]) == first).all() for row in range(1, len(images.ids))
+    ):
+        raise NotApplicableError(
+            f"All {len(images.ids):,} images are the same. Give images that differ, or check how they were exported.",
+            code="images-identical",
+        )
