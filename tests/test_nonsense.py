@@ -88,6 +88,9 @@ CALLS = {
     "load_task folder": lambda x: medzoo.load_task(f"folder:{x}", groups="none"),
     "load_task below": lambda x: medzoo.load_task("chexpert", root=x),
     "table": lambda x: medzoo.table(x),
+    "compare": lambda x: medzoo.compare(x, "resnet18-random", "phantom_oct", only=["representation"]),
+    "compare on": lambda x: medzoo.compare("resnet18-random", "resnet18-random", x, only=["representation"]),
+    "compare only": lambda x: medzoo.compare("resnet18-random", "resnet18-random", "phantom_oct", only=[x]),
     "Task": lambda x: medzoo.Task(x, {}, None, ""),
     "Task of": lambda x: medzoo.Task(medzoo.load_task("phantom_oct").info, x, None, ""),
 }

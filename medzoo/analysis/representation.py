@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from medzoo.analysis.inputs.inputs import ComparedInputs
 
 __all__ = [
+    "QUESTION",
+    "TITLE",
+    "USES",
     "Options",
     "cka",
     "cknna",

@@ -12,6 +12,8 @@ from medzoo.errors import UsageError
 ALL_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 HELP = """Compare two checkpoints on a task: representation, predictions, weights, feature space, robustness, gain.
 
+Examples:
+
     medzoo compare resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
     medzoo compare resnet18-random runs/pneumoniamnist/resnet18-random/RUN --task pneumoniamnist --images 200
     medzoo compare A B --task T --only predictions --results results

@@ -24,6 +24,7 @@ from medzoo.errors import UsageError
 
 OF_COVARIANCES = ("mean_cca", "svcca", "pwcca", "cka_linear", "procrustes")
 OF_POOLED = ("cka_debiased", "cka_rbf", "cka_minibatch", "mutual_knn", "cknna")
+NEIGHBOURS = ("mutual_knn", "cknna")
 UNDEFINED = ("samples-too-few", "activations-constant")  # codes of errors that are a property of a layer, not a mistake
 MINIBATCH = 64
 
@@ -96,8 +97,10 @@ def of_pooled(
         "mutual_knn": lambda other: mutual_knn(x, other, k=neighbours),
         "cknna": lambda other: cknna(x, other, k=neighbours),
     }
+    few = f"{len(x)} images; the {neighbours} nearest of each need at least {neighbours + 1}"
+    skipped = {name: LayerMeasure(None, None, few) for name in NEIGHBOURS if len(x) <= neighbours and name in measures}
     wrong = [y[permutation("wrong pairs", seed, draw, len(y))] for draw in range(draws)]
-    return {name: _with_null(functions[name], y, wrong) for name in measures}
+    return {name: skipped.get(name) or _with_null(functions[name], y, wrong) for name in measures}
 
 
 def _with_null(function: Callable[[np.ndarray], float], right: np.ndarray, wrong: list[np.ndarray]) -> LayerMeasure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from medzoo.analysis.inputs.inputs import ComparedInputs
 from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.bench.analyses.record import StoredAnalysis, get_analysis, put_analysis
 from medzoo.bench.results.record import environment
-from medzoo.errors import MissingExtraError, NotApplicableError
+from medzoo.errors import MissingExtraError, NotApplicableError, UsageError
 from medzoo.progress import duration, say
 
 if TYPE_CHECKING:
@@ -181,9 +181,29 @@ def compare(
     'act1'
     """
     given = CompareOptions(
-        checkpoints=[os.fspath(a), os.fspath(b)], task=task, only=None if only is None else list(only),
-        root=None if root is None else os.fspath(root), split=split, images=images, size=size, seed=seed,
-        batch_size=batch_size, device=device, hub=None if hub is None else os.fspath(hub), accept_license=accept_license,
-        results=os.fspath(results), runs_of=runs_of,
+        checkpoints=[_text(a, "a"), _text(b, "b")], task=_text(task, "task"), only=_names(only),
+        root=None if root is None else _text(root, "root"), split=split, images=images, size=size, seed=seed,
+        batch_size=batch_size, device=device, hub=None if hub is None else _text(hub, "hub"),
+        accept_license=accept_license, results=_text(results, "results"), runs_of=runs_of,
     )  # fmt: skip
     return compare_checkpoints(given, options).rows
+
+
+def _text(value: object, name: str) -> str:
+    if isinstance(value, str | os.PathLike) and isinstance(path := os.fspath(value), str) and path:
+        return path
+    raise UsageError(
+        f"{name} is {str(value)[:80]!r} ({type(value).__name__}); give a name or a path. "
+        'Example: medzoo.compare("resnet50-imagenet", "resnet50-radimagenet", "pneumoniamnist").',
+        code="compare-argument",
+    )
+
+
+def _names(only: object) -> list[str] | None:
+    if only is None:
+        return None
+    if isinstance(only, str) or not isinstance(only, Iterable):
+        raise UsageError(
+            f"only is {only!r:.80}; give a list of analyses, such as ['weights'].", code="compare-argument"
+        )
+    return [_text(one, "an analysis in only") for one in only]

@@ -43,7 +43,7 @@ def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> 
 
 
 def check_differ(images: Decoded) -> None:
-    """Refuse images that are all the same: no network could tell them apart, and no similarity is defined.
+    """Refuse images that are all the same: every network gives them the same features, and no similarity is defined.
 
     Args:
         images: decoded.
