@@ -133,4 +133,4 @@ TRAINABLE: list[type[Trainable]] = [
     swav.Objective,
     vicreg.Objective,
 ]
-ANALYSES: list[Analysis] = [analysis_template, correct_items, predictions]
+ANALYSES: list[Analysis] = [analysis_template, correct_items, gain, predictions]

@@ -32,7 +32,7 @@ def sets_of(rows):
 def test_sets_add_up_and_agree_with_the_sums(made):
     rows = analysed(made)
     sets = sets_of(rows)
-    assert list(sets)[0] == "none" and list(sets)[-1] == "net-a + net-b + net-c" and len(sets) == 8
+    assert next(iter(sets)) == "none" and list(sets)[-1] == "net-a + net-b + net-c" and len(sets) == 8
     assert sum(row["value"] for row in sets.values()) == pytest.approx(1)
     assert sum(row["expected"] for row in sets.values()) == pytest.approx(1)
     for row in rows:
