@@ -12,7 +12,7 @@ import torch
 from medzoo.analysis.inputs.images import some_images
 from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin, run_id_of, title_of
 from medzoo.analysis.inputs.options import CompareOptions
-from medzoo.analysis.inputs.stored import StoredRuns, runs_of_checkpoint, runs_of_task
+from medzoo.analysis.inputs.stored import StoredRuns, compared_runs, runs_by_checkpoint
 from medzoo.bench.analyses.record import stored_analyses
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache.decoded import Decoded
@@ -166,13 +166,12 @@ class ComparedInputs:
         Raises:
             NotApplicableError: if a checkpoint has none, or there is no common protocol.
         """
-        first, second = (runs_of_checkpoint(self.store, label, self.options) for label in self.labels)
-        return first, second
+        return compared_runs(self.store, self.options)
 
     @cached_property
     def all_runs(self) -> tuple[StoredRuns, ...]:
         """All stored runs of the task, of one protocol, one entry for each checkpoint."""
-        return runs_of_task(self.store, self.options)
+        return runs_by_checkpoint(self.store, self.options)
 
     def _open(self, label: str) -> OpenedNetwork:
         given = self.options

@@ -33,6 +33,8 @@ class StoredRun:
         scores: (N,) or (N, K); empty for masks.
         masks: the counts of pixels; None for other tasks.
         file: name of the result, for messages.
+        kind: "binary", "multiclass", "multilabel", "regression" or "segmentation".
+        classes: names of the columns of `scores`; both names for a binary task; empty for masks and regression.
     """
 
     samples: tuple[str, ...]
@@ -41,6 +43,8 @@ class StoredRun:
     scores: np.ndarray
     masks: MaskRows | None = None
     file: str = ""
+    kind: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def read_run(path: Path, result: Mapping[str, Any]) -> StoredRun:
@@ -65,15 +69,16 @@ def read_run(path: Path, result: Mapping[str, Any]) -> StoredRun:
     samples = tuple(table["sample"].to_pylist())
     if "pixels" in table.column_names:
         rows = MaskRows.from_table(table)
-        return StoredRun(samples, rows.groups, np.empty(0), np.empty(0), rows, path.name)
+        return StoredRun(samples, rows.groups, np.empty(0), np.empty(0), rows, path.name, "segmentation")
     kind, classes, labels, scores, patients = unpacked(table)
     facts = known_task(result)
     if kind == "multilabel" and facts is not None and facts.scored:
         columns = [classes.index(name) for name in facts.scored if name in classes]
         labels, scores = labels[:, columns], scores[:, columns]
+        classes = tuple(classes[column] for column in columns)
     if kind in ("binary", "regression"):
         scores = scores[:, -1]
-    return StoredRun(samples, tuple(patients), np.asarray(labels), scores, file=path.name)
+    return StoredRun(samples, tuple(patients), np.asarray(labels), scores, None, path.name, kind, classes)
 
 
 def contributions_of_runs(runs: Sequence[StoredRun], metric: str, expected: Sequence[float]) -> Contributions:

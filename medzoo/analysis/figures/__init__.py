@@ -1,0 +1,1 @@
+"""What the figures of analyses share: colours, and labels that fit."""
