@@ -83,13 +83,14 @@ def put_analysis(root: Path, content: Mapping[str, Any], figures: Mapping[str, b
 
     Args:
         root: of the store of results.
-        content: as in `StoredAnalysis`, without schema and id.
+        content: as in `StoredAnalysis`, without schema and id; without a table, a page shows all rows.
         figures: bytes by form, "svg" and "png".
 
     Raises:
         ResultError: if a row is not a dict of texts and finite numbers.
     """
-    whole = plain({"schema": SCHEMA, "id": analysis_id(plain(content["identity"])), **content})
+    key = analysis_id(plain(content["identity"]))
+    whole = plain({"schema": SCHEMA, "id": key, "table": content["rows"], **content})
     _check(whole)
     path = path_of(root, whole["identity"])
     for form, content_of_form in figures.items():

@@ -80,7 +80,7 @@ def test_the_api_gives_rows(tmp_path):
 
 
 def test_an_analysis_that_was_asked_for_and_does_not_apply_is_an_error(tmp_path):
-    with raises(NotApplicableError, "no-runs-of-checkpoint"):
+    with raises(NotApplicableError, "no-runs-of-task"):
         compare_checkpoints(options_of(tmp_path, only=["predictions"]))
 
 
