@@ -71,14 +71,13 @@ def shown(analyses: Sequence[StoredAnalysis]) -> list[ShownAnalysis]:
     return made
 
 
-def section_html(one: ShownAnalysis, level: int = 2) -> str:
+def section_html(one: ShownAnalysis) -> str:
     """The section of an analysis as HTML.
 
     Args:
         one: of `shown`.
-        level: of its heading.
     """
-    return _template().render(one=one, content=one.stored.content, level=level)
+    return _template().render(one=one, content=one.stored.content)
 
 
 def style() -> str:

@@ -46,7 +46,7 @@ def html(table: TableData, folder: Path | None) -> str:
         table=table,
         content=content,
         tabs=tabs,
-        section=lambda part: Markup(section_html(part, level=3)),
+        section=lambda part: Markup(section_html(part)),
         data=Markup(_json(content.data)),
         style=Markup(style),
         script=Markup(script),
