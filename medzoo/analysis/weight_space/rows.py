@@ -68,7 +68,7 @@ def uniqueness_rows(tensors: Sequence[LayerTensor], random: Drawn, seed: int) ->
                 "measure": "uniqueness", "layer": one.layer, "place": place,
                 "value": found and found.mean, "sd": found and found.sd,
                 **null_of([draw.mean for draw in drawn if draw is not None]),
-                "rows": len(values), "all_rows": len(whole), "reason": "" if found else f"{len(values)} rows are too few, or blocks are constant",
+                "rows": len(values), "all_rows": len(whole), "reason": "" if found else "too few rows, or a block of equal rows",
             }
         )  # fmt: skip
     return rows
