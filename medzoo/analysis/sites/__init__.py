@@ -1,0 +1,1 @@
+"""Sites, scanners and other columns of a task: their values, and the neighbours of images across them."""

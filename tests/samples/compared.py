@@ -1,0 +1,27 @@
+"""Two small networks in a comparison, without a registry: what an analysis asks of its inputs."""
+
+import torch
+
+from medzoo.analysis.inputs.inputs import ComparedInputs
+from medzoo.analysis.inputs.options import CompareOptions
+
+PHANTOM = "phantom_ct,n=30,n_validation=6,n_test=36,image_size=32"
+
+
+def compared(first="test_resnet-random", second="test_resnet-random", *, change=None, **options):
+    """Inputs with two tiny networks of timm.
+
+    Args:
+        first: name of a checkpoint.
+        second: name of a checkpoint.
+        change: a function that changes the module of the second network in place.
+        options: of the comparison.
+    """
+    given = {"task": PHANTOM, "size": 32, "images": 36, "batch_size": 16, "device": "cpu", **options}
+    inputs = ComparedInputs(CompareOptions(checkpoints=[first, second], **given))
+    if change is not None:
+        network = inputs.networks[1]
+        with torch.no_grad():
+            change(network.module)
+        object.__setattr__(network, "weights", f"{network.weights}-changed")
+    return inputs
