@@ -76,7 +76,13 @@ class Options:
         "positions",
     )
     samples: int = option("positions of each layer, over all images", 10_000, metavar="N", least=2, most=10_000_000)
-    null_draws: int = option("permutations of the images, whose mean is the null", 2, metavar="N", least=1, most=1000)
+    null_draws: int = option(
+        "permutations of the images, whose mean is the null; of the other CKA and neighbours at least 5",
+        1,
+        metavar="N",
+        least=1,
+        most=1000,
+    )
     kernel_images: int = option(
         "images for the measures that compare all pairs of images (other CKA, neighbours)",
         2000,

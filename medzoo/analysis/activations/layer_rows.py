@@ -21,6 +21,7 @@ from medzoo.data.rng import permutation
 from medzoo.errors import NotApplicableError
 
 CHANNELS, POSITIONS, DRAWS = 64, 10_000, 5  # of Juodelyte 2023
+POOLED_DRAWS = 5  # of the measures on pooled vectors, where a draw costs little
 ACROSS = "cka_debiased"  # the measure of layers of different depth
 
 Row = dict[str, Any]
@@ -65,7 +66,7 @@ def rows_of_layers(
     sums = sums_of(inputs.networks, "activations")
     random = sums_of(inputs.random_pair, "activations of random networks")
     for one, other in zip(sums, random, strict=True):
-        known = of_covariances(one) | of_pooled(one, seed=seed, draws=null_draws)
+        known = of_covariances(one) | of_pooled(one, seed=seed, draws=max(POOLED_DRAWS, null_draws))
         without = replace(other, nulls=[])
         baseline = of_covariances(without) | of_pooled(other, seed=seed, draws=0)
         rows += [_row(one, name, measured, baseline[name]) for name, measured in known.items()]

@@ -11,8 +11,8 @@ from medzoo.analysis.activations.accumulate import LayerSums
 from medzoo.analysis.similarity.cca import (
     Whitening,
     coefficients,
+    mean_and_pwcca,
     principal_components,
-    pwcca_of_whitened,
     whitening,
 )
 from medzoo.analysis.similarity.cka import linear_cka_from_covariances
@@ -60,17 +60,24 @@ def of_covariances(sums: LayerSums, measures: tuple[str, ...] = OF_COVARIANCES) 
     n = sums.moments.n
     nulls = [null.covariance() for null in sums.nulls if null.n > 1]
     # each side is prepared once; the null needs another cross covariance only
-    prepared: dict[str, tuple[Whitening, Whitening]] = {}
+    sides: dict[str, tuple[Whitening, Whitening]] = {}
 
-    def sides(kind: Callable[..., Whitening]) -> tuple[Whitening, Whitening]:
-        if kind.__name__ not in prepared:
-            prepared[kind.__name__] = kind(cxx, n, side="x"), kind(cyy, n, side="y")
-        return prepared[kind.__name__]
+    def prepared(kind: Callable[..., Whitening]) -> tuple[Whitening, Whitening]:
+        if kind.__name__ not in sides:
+            sides[kind.__name__] = kind(cxx, n, side="x"), kind(cyy, n, side="y")
+        return sides[kind.__name__]
+
+    both: dict[int, tuple[float, float]] = {}  # of each cross covariance, by its object
+
+    def cca(cross: np.ndarray, place: int) -> float:
+        if id(cross) not in both:
+            both[id(cross)] = mean_and_pwcca(*prepared(whitening), cxx, cyy, cross)
+        return both[id(cross)][place]
 
     functions: Mapping[str, Callable[[np.ndarray], float]] = {
-        "mean_cca": lambda cross: float(coefficients(*sides(whitening), cross).mean()),
-        "svcca": lambda cross: float(coefficients(*sides(principal_components), cross).mean()),
-        "pwcca": lambda cross: pwcca_of_whitened(*sides(whitening), cxx, cyy, cross),
+        "mean_cca": lambda cross: cca(cross, 0),
+        "svcca": lambda cross: float(coefficients(*prepared(principal_components), cross).mean()),
+        "pwcca": lambda cross: cca(cross, 1),
         "cka_linear": lambda cross: linear_cka_from_covariances(cxx, cyy, cross),
         "procrustes": lambda cross: procrustes_from_covariances(cxx, cyy, cross),
     }

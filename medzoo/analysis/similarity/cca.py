@@ -88,11 +88,13 @@ def pwcca_from_covariances(
     Source: Morcos, Raghu, Bengio 2018, https://arxiv.org/abs/1806.05759, section 3.
     """
     x, y = whitening(cxx, n, side="x", tolerance=tolerance), whitening(cyy, n, side="y", tolerance=tolerance)
-    return pwcca_of_whitened(x, y, cxx, cyy, cxy)
+    return mean_and_pwcca(x, y, cxx, cyy, cxy)[1]
 
 
-def pwcca_of_whitened(x: Whitening, y: Whitening, cxx: np.ndarray, cyy: np.ndarray, cxy: np.ndarray) -> float:
-    """PWCCA of two whitened sides; a permutation null needs a new `cxy` only.
+def mean_and_pwcca(
+    x: Whitening, y: Whitening, cxx: np.ndarray, cyy: np.ndarray, cxy: np.ndarray
+) -> tuple[float, float]:
+    """Mean CCA and PWCCA of two whitened sides, from one decomposition; a permutation null needs a new `cxy` only.
 
     Args:
         x: of Cxx.
@@ -105,8 +107,9 @@ def pwcca_of_whitened(x: Whitening, y: Whitening, cxx: np.ndarray, cyy: np.ndarr
     if len(y.kept) < len(x.kept):
         x, cxx, whitened = y, cyy, whitened.T
     left, rho = _left_vectors(whitened)
+    rho = np.clip(rho, 0.0, 1.0)
     weights = np.abs(left.T @ x.apply(cxx)).sum(axis=1)
-    return float(np.clip(rho, 0.0, 1.0) @ weights / weights.sum())
+    return float(rho.mean()), float(rho @ weights / weights.sum())
 
 
 def svcca_coefficients(
