@@ -4,7 +4,7 @@
 a misspelled parameter or a wrong type is an error in the line of that file.
 """
 
-from medzoo.analysis import Analysis, correct_items, predictions
+from medzoo.analysis import Analysis, correct_items, data_size, gain, predictions
 from medzoo.analysis import _template as analysis_template
 from medzoo.data.task_registry import TaskFamily
 from medzoo.data.tasks import _template as task_template
@@ -133,4 +133,4 @@ TRAINABLE: list[type[Trainable]] = [
     swav.Objective,
     vicreg.Objective,
 ]
-ANALYSES: list[Analysis] = [analysis_template, correct_items, gain, predictions]
+ANALYSES: list[Analysis] = [analysis_template, correct_items, data_size, gain, predictions]

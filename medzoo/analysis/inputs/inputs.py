@@ -12,11 +12,13 @@ import torch
 from medzoo.analysis.inputs.images import some_images
 from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin
 from medzoo.analysis.inputs.options import CompareOptions
-from medzoo.analysis.inputs.stored import StoredRuns, compared_runs, runs_by_checkpoint
+from medzoo.analysis.inputs.stored import KnownRun, StoredRuns, compared_runs, runs_by_checkpoint, runs_of_task
+from medzoo.bench.analyses.record import stored_analyses
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
 from medzoo.precision import device_kind
+from medzoo.store import sha256_of
 from medzoo.training.features import Features, embed, frozen_outputs
 from medzoo.zoo.loading.load import describe
 
@@ -29,7 +31,8 @@ USES = {
     "images": "the images of the split, and how many",
     "runs": "the stored runs of both checkpoints on the task",
     "all_runs": "all stored runs of the task",
-    "analyses": "the stored analyses",
+    "task_runs": "all stored runs of the task, also those with a part of the training images",
+    "analyses": "the stored similarities of representations, and the results of all tasks",
 }
 
 
@@ -153,6 +156,11 @@ class ComparedInputs:
         """All stored runs of the task, of one protocol, one entry for each checkpoint."""
         return runs_by_checkpoint(self.store, self.options)
 
+    @cached_property
+    def task_runs(self) -> tuple[KnownRun, ...]:
+        """All stored runs of the task: of every protocol, status and part of the training images."""
+        return runs_of_task(self.store, self.options)
+
     def _open(self, label: str) -> OpenedNetwork:
         given = self.options
         return open_network(
@@ -180,4 +188,10 @@ class ComparedInputs:
             parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
         if "all_runs" in uses:
             parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
+        if "task_runs" in uses:
+            parts["task_runs"] = sha256_of(sorted(run.run_id for run in self.task_runs))
+        if "analyses" in uses:  # not of the analyses that use them, whose identity would change by being stored
+            similar = stored_analyses(self.store.root, name="representation")
+            parts["analyses"] = sha256_of(sorted(one.content["id"] for one in similar))
+            parts["results"] = sha256_of(sorted(result["run_id"] for _, result in self.store.all()))
         return parts
