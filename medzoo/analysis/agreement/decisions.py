@@ -39,6 +39,7 @@ class ImageBlock:
 
     Args:
         fold: of a cross-validation; None without one.
+        samples: (N,) the ids of the images in the stored predictions.
         patients: (N,) the patients as numbers from 0.
         labels: names of the C labels; one empty name for a task with one decision for each image.
         of: the decisions of each checkpoint.
@@ -46,6 +47,7 @@ class ImageBlock:
     """
 
     fold: int | None
+    samples: tuple[str, ...]
     patients: np.ndarray
     labels: tuple[str, ...]
     of: tuple[Decisions, ...]
@@ -166,7 +168,7 @@ def _block(groups: Sequence[StoredRuns], fold: int | None, threshold: str) -> Im
     patients = np.unique(np.asarray(first.patients)[places[0]], return_inverse=True)[1]
     labels = first.classes if first.kind == "multilabel" else ("",)
     rule = MOST_PROBABLE if first.kind == "multiclass" else f"threshold {threshold}"
-    return ImageBlock(fold, patients, labels, of, rule)
+    return ImageBlock(fold, tuple(samples), patients, labels, of, rule)
 
 
 def _places(run: StoredRun, samples: Sequence[str]) -> np.ndarray:
