@@ -6,6 +6,7 @@ from expect import raises
 from stored_samples import StoreMaker
 
 from medzoo.analysis import data_size
+from medzoo.analysis.gains.curves import data_points
 from medzoo.errors import NotApplicableError
 
 
@@ -81,6 +82,9 @@ def test_draws_are_units_and_parts_have_names(tmp_path):
         for draw in range(3):
             for seed in range(2):
                 made.put(name, seed, per_class=5, draw=draw, split=f"draw{draw}", quality=0.4, train=counts(10))
+    runs = [run for run in made.inputs().task_runs if run.result["identity"]["checkpoint"]["id"] == "net-a"]
+    few, every = data_points(runs, runs[0].predictions.samples, "auroc")[0]
+    assert (len(few.point.cell.values), few.runs, len(every.point.cell.values)) == (3, 6, 1)
     rows = [row for row in analysed(made) if row["measure"] == "score" and row["checkpoint"] == "net-a"]
     assert [(row["part"], row["n_train"], row["runs"]) for row in rows] == [("5 per class", 10, 6), ("all", 400, 1)]
 
