@@ -78,6 +78,8 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
     check_values(options)
     groups = _chosen(inputs, options)
     names = [group.short for group in groups]
+    if len(set(names)) < len(names):
+        names = [group.label for group in groups]
     blocks = image_blocks(groups, options.items_threshold)
     items = [items_of(block, options.items_rule) for block in blocks]
     sets = all_sets(len(groups))

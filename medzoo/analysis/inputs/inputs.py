@@ -12,6 +12,7 @@ import torch
 from medzoo.analysis.inputs.images import some_images
 from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin
 from medzoo.analysis.inputs.options import CompareOptions
+from medzoo.analysis.inputs.run_result import result_of_folder
 from medzoo.analysis.inputs.stored import KnownRun, StoredRuns, compared_runs, runs_by_checkpoint, runs_of_task
 from medzoo.bench.analyses.record import stored_analyses
 from medzoo.bench.results.store import ResultStore
@@ -182,6 +183,9 @@ class ComparedInputs:
         if "networks" in uses:
             parts["networks"] = [network.weights for network in self.networks]
             parts["size"] = self.size
+            results = [result_of_folder(label) for label in self.labels]
+            if any(results):  # so that the similarity of a network before and after its training finds its score
+                parts["run_ids"] = [None if result is None else result["run_id"] for result in results]
         if "images" in uses:
             parts["images"] = {"sha256": self.images.sha256, "split": self.options.split, "seed": self.options.seed}
         if "runs" in uses:

@@ -1,5 +1,8 @@
 """What decides the numbers of analyses of stored runs is in their identity."""
 
+import json
+import shutil
+
 import pytest
 from stored_samples import StoreMaker
 
@@ -49,3 +52,15 @@ def test_stored_similarities_change_it_and_other_analyses_do_not(made):
     assert made.inputs().identity(("analyses",)) == before
     stored(made, "representation")
     assert made.inputs().identity(("analyses",)) != before
+
+
+def test_the_run_of_a_run_folder_is_in_the_identity_of_a_comparison_of_networks(made, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = made.put("net-a", seed=3)
+    shutil.copy(path, folder / "result.json")
+    run_id = json.loads(path.read_text())["run_id"]
+    for labels, expected in ((("net-a", str(folder)), [None, run_id]), (("net-a", "net-b"), None)):
+        inputs = made.inputs(*labels, size=32)
+        inputs.networks = ()  # opened on first use otherwise
+        assert inputs.identity(("networks",)).get("run_ids") == expected
