@@ -55,22 +55,19 @@ def _ratios(axis: Axes, rows: list[dict[str, Any]], names: list[str]) -> None:
 
     first, second = names
     own = [row for row in rows if row["checkpoint"] == second]
-    known = [row for row in own if row["value"] is not None or row["low"] is not None or row["high"] is not None]
-    ends = [one for row in known for one in (row["value"], row["low"], row["high"]) if one is not None]
+    ends = [one for row in own for one in (row["value"], row["low"], row["high"]) if one is not None]
     least, most = min([0.5, *ends]) / 1.5, max([2.0, *ends]) * 1.5
     axis.axhline(1, color=GREY, linewidth=1)
-    for row in known:
+    for row in own:
         low, high = row["low"] or least, row["high"] or most  # an open end reaches the edge
         axis.vlines(row["n_train"], low, high, color=COLOURS[1], linewidth=2)
         if row["value"] is not None:
             axis.plot(row["n_train"], row["value"], MARKERS[1], color=COLOURS[1])
-    for row in own:
-        if row not in known:
-            axis.text(row["n_train"], 1, "not reached", rotation=90, fontsize=8, color=GREY, ha="center", va="bottom")
     axis.set_yscale("log")
     axis.set_ylim(least, most)
     powers = [2.0**power for power in range(-10, 11) if least <= 2.0**power <= most]
     axis.set_yticks(powers, [f"{power:g} x" if power >= 1 else f"1/{1 / power:g} x" for power in powers])
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.grid(axis="y", color=FAINT)
+    axis.set_ylabel("multiple of the images (95 % interval)", fontsize=9)
     axis.set_title(f"images that {wrapped(second, 40)} needs\nfor the score of {wrapped(first, 40)}", fontsize=9)
