@@ -4,7 +4,16 @@
 a misspelled parameter or a wrong type is an error in the line of that file.
 """
 
-from medzoo.analysis import Analysis, correct_items, feature_space, gain, predictions, representation, weights
+from medzoo.analysis import (
+    Analysis,
+    correct_items,
+    data_size,
+    feature_space,
+    gain,
+    predictions,
+    representation,
+    weights,
+)
 from medzoo.analysis import _template as analysis_template
 from medzoo.data.task_registry import TaskFamily
 from medzoo.data.tasks import _template as task_template
@@ -136,6 +145,7 @@ TRAINABLE: list[type[Trainable]] = [
 ANALYSES: list[Analysis] = [
     analysis_template,
     correct_items,
+    data_size,
     feature_space,
     gain,
     predictions,

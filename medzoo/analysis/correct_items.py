@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medzoo.analysis.agreement.crossed_readers import over_folds
 from medzoo.analysis.agreement.decisions import image_blocks, left_out
 from medzoo.analysis.agreement.draw_sets import draw_sets
-from medzoo.analysis.agreement.known_sets import Items, SetShare, all_sets, items_of, share_of_sets
+from medzoo.analysis.agreement.known_sets import Items, SetShare, all_sets, items_of, members_of_set, share_of_sets
 from medzoo.analysis.figures.style import interval, number
 from medzoo.analysis.inputs.stored import StoredRuns, runs_of_task
 from medzoo.bench.table.matching import match_checkpoints
@@ -45,6 +45,13 @@ class Options:
     items_threshold: Literal["0.5", "stored"] = option(
         "threshold of a positive decision: 0.5, or the one stored with each result (chosen on validation)", "0.5"
     )
+    items_listed: int = option(
+        "the most items that are listed for no checkpoint, and for each checkpoint alone",
+        10,
+        metavar="N",
+        least=0,
+        most=10_000,
+    )
 
 
 def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
@@ -60,7 +67,9 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
         rows with the keys measure, label, size, value (share), low, high, expected, excess, excess_low, excess_high, poisson,
         reason, n_items, n_images, n_patients, checkpoints, runs. The measures are "set" (exactly these checkpoints are right;
         label names them, joined by " + "), "known_by" (exactly `size` checkpoints are right), "not_by" (the first compared
-        checkpoint is right, the second is wrong, or the reverse) and "left_out" (runs that are not counted, in `reason`).
+        checkpoint is right, the second is wrong, or the reverse), "item" (an item that none or only one gets right: `sample` is
+        its id in the stored predictions, `of_label` its label, value the share of the combinations of runs) and "left_out" (runs
+        that are not counted, in `reason`).
 
     Raises:
         NotApplicableError: with fewer than two checkpoints, for a task without classes, or without common images.
@@ -69,6 +78,8 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
     check_values(options)
     groups = _chosen(inputs, options)
     names = [group.short for group in groups]
+    if len(set(names)) < len(names):
+        names = [group.label for group in groups]
     blocks = image_blocks(groups, options.items_threshold)
     items = [items_of(block, options.items_rule) for block in blocks]
     sets = all_sets(len(groups))
@@ -92,6 +103,14 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
     rows = [{**_row(measure, label, size, items, members), **shared} for measure, label, size, members in wanted]
     empty = dict.fromkeys(rows[0]) | {"measure": "left_out", "label": "", "size": 0}
     notes = [*left_out(groups, blocks), *_other_checkpoints(inputs, groups)]
+    rows += [
+        {**empty, **shared, "measure": "item", "label": label, "size": size, "sample": sample, "of_label": of_label,
+         "value": share, "reason": ""}
+        for measure, label, size, members in wanted
+        if measure == "set" and size < 2
+        for one in items
+        for sample, of_label, share in members_of_set(one, members[0], options.items_listed)
+    ]  # fmt: skip
     return rows + [{**empty, **shared, "reason": note} for note in notes]
 
 

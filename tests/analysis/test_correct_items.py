@@ -1,11 +1,13 @@
 """Who knew what, from stored runs."""
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from expect import raises
 from stored_samples import StoreMaker
 
 from medzoo.analysis import correct_items
+from medzoo.bench.results.store import predictions_path
 from medzoo.errors import NotApplicableError, UsageError
 
 
@@ -102,3 +104,19 @@ def test_nobody_alone_is_right(tmp_path):
         made.put(name, scores=lambda labels: np.where(np.arange(len(labels)) % 5 == 0, 1 - labels, labels) * 0.8 + 0.1)
     text = correct_items.sentence(analysed(made))
     assert "No checkpoint is right where all others are wrong" in text and "more often than independent errors" in text
+
+
+def test_items_that_none_or_one_gets_right_are_listed(tmp_path):
+    made = StoreMaker(tmp_path / "results")
+    wrong = {"net-a": (3, 4), "net-b": (3, 5)}
+    for name, places in wrong.items():
+        path = made.put(
+            name, scores=lambda labels, places=places: np.abs(labels - 0.1 - 0.8 * np.isin(np.arange(80), places))
+        )
+    samples = pq.read_table(predictions_path(path))["sample"].to_pylist()
+    rows = [row for row in analysed(made) if row["measure"] == "item"]
+    found = {row["label"]: row["sample"] for row in rows}
+    assert found == {"none": samples[3], "net-a": samples[5], "net-b": samples[4]} and {
+        row["value"] for row in rows
+    } == {1}
+    assert not [row for row in analysed(made, correct_items.Options(items_listed=0)) if row["measure"] == "item"]

@@ -147,6 +147,15 @@ def test_stored_thresholds(tmp_path):
         analysed(made, threshold="stored")
 
 
+def test_labels_without_a_stored_threshold_are_left_out(tmp_path):
+    made = StoreMaker(tmp_path / "results", "multilabel")
+    made.put("net-a", thresholds={"edema": 0.3, "mass": 0.4})
+    made.put("net-b", thresholds={"edema": 0.6, "mass": 0.4, "nodule": 0.5})
+    rows = analysed(made, threshold="stored")
+    assert {row["label"] for row in rows if row["pairs"] == "between"} == {predictions.MEAN, "edema", "mass"}
+    assert any("no stored threshold: nodule" in row["reason"] for row in rows if row["pairs"] == "left_out")
+
+
 def test_a_task_without_classes(make):
     with raises(NotApplicableError, "task-without-classes"):
         analysed(make("regression"))

@@ -111,7 +111,7 @@ def pseudo_readers(values: np.ndarray, vectors: np.ndarray) -> Readers:
 def with_interval(
     found: Estimate, patients: int, *, share: bool, note: str = "", level: float = LEVEL
 ) -> MeasuredValue:
-    """A value with its 95 % interval.
+    """A value between -1 and 1 with its 95 % interval.
 
     Args:
         found: its estimate.
@@ -127,7 +127,7 @@ def with_interval(
     if found.se < SMALLEST:
         return MeasuredValue(round(found.mean, 12), reason="the same in all runs and patients: no interval")
     low, high = ends(found, level, share)
-    return MeasuredValue(found.mean, low, high, note)
+    return MeasuredValue(found.mean, max(low, -1.0), min(high, 1.0), note)
 
 
 def over_folds(values: Sequence[MeasuredValue], level: float = LEVEL) -> MeasuredValue:

@@ -39,17 +39,21 @@ class ImageBlock:
 
     Args:
         fold: of a cross-validation; None without one.
+        samples: (N,) the ids of the images in the stored predictions.
         patients: (N,) the patients as numbers from 0.
         labels: names of the C labels; one empty name for a task with one decision for each image.
         of: the decisions of each checkpoint.
         rule: how a probability becomes a decision.
+        without_threshold: labels that are left out, because a run has no stored threshold for them.
     """
 
     fold: int | None
+    samples: tuple[str, ...]
     patients: np.ndarray
     labels: tuple[str, ...]
     of: tuple[Decisions, ...]
     rule: str
+    without_threshold: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -98,6 +102,8 @@ def left_out(groups: Sequence[StoredRuns], blocks: Sequence[ImageBlock]) -> list
         if (others := sorted(str(run.fold) for run in group.runs if run.fold not in folds))
     ]
     for block in blocks:
+        if block.without_threshold:
+            notes.append(f"labels for which a run has no stored threshold: {listed(block.without_threshold)}")
         runs = [run for group in groups for run in group.runs if run.fold == block.fold]
         missing = len(set().union(*(run.predictions.samples for run in runs))) - block.images
         if missing:
@@ -154,19 +160,22 @@ def _block(groups: Sequence[StoredRuns], fold: int | None, threshold: str) -> Im
     places = [_places(run.predictions, samples) for run in every]
     _check_same(every, places)
 
-    # the decisions of each run, in the order of the samples
-    decided = [decide(run.predictions, _thresholds(run, threshold)) for run in every]
-    right = [one[rows] for (one, _), rows in zip(decided, places, strict=True)]
-    chosen = [one[rows] for (_, one), rows in zip(decided, places, strict=True)]
+    # the decisions of each run, in the order of the samples; labels without a threshold in one run are left out
+    names = _labels_of(first)
+    kept = _with_threshold(every, names, threshold)
+    decided = [decide(run.predictions, _thresholds(run, names, threshold)) for run in every]
+    right = [one[rows][:, kept] for (one, _), rows in zip(decided, places, strict=True)]
+    chosen = [one[rows][:, kept] for (_, one), rows in zip(decided, places, strict=True)]
     ends = np.cumsum([len(runs) for runs in members])
     of = tuple(
         Decisions(np.stack(right[end - len(runs) : end]), np.stack(chosen[end - len(runs) : end]))
         for runs, end in zip(members, ends, strict=True)
     )
     patients = np.unique(np.asarray(first.patients)[places[0]], return_inverse=True)[1]
-    labels = first.classes if first.kind == "multilabel" else ("",)
+    labels = tuple(names[column] for column in kept) if first.kind == "multilabel" else ("",)
+    others = tuple(name for column, name in enumerate(names) if column not in kept)
     rule = MOST_PROBABLE if first.kind == "multiclass" else f"threshold {threshold}"
-    return ImageBlock(fold, patients, labels, of, rule)
+    return ImageBlock(fold, tuple(samples), patients, labels, of, rule, others)
 
 
 def _places(run: StoredRun, samples: Sequence[str]) -> np.ndarray:
@@ -192,17 +201,31 @@ def _check_same(runs: Sequence[KnownRun], places: Sequence[np.ndarray]) -> None:
             )
 
 
-def _thresholds(run: KnownRun, rule: str) -> list[float] | None:
-    """The thresholds of a run's labels that are stored with its result; None for 0.5."""
-    predictions = run.predictions
-    if rule == HALF or predictions.kind not in ("binary", "multilabel"):
-        return None
-    stored = run.result["selection"].get("thresholds", {})
-    names = predictions.classes[-1:] if predictions.kind == "binary" else predictions.classes
-    missing = [name for name in names if name not in stored]
-    if missing:
+def _labels_of(run: StoredRun) -> tuple[str, ...]:
+    """The labels that have a threshold; one empty name for the most probable of several classes."""
+    if run.kind == "multilabel":
+        return run.classes
+    return run.classes[-1:] if run.kind == "binary" else ("",)
+
+
+def _with_threshold(runs: Sequence[KnownRun], names: Sequence[str], rule: str) -> list[int]:
+    """The positions of the labels for which all runs have a threshold."""
+    if rule == HALF or names == ("",):
+        return list(range(len(names)))
+    stored = [run.result["selection"].get("thresholds", {}) for run in runs]
+    kept = [column for column, name in enumerate(names) if all(name in one for one in stored)]
+    if not kept:
+        run = next(run for run, one in zip(runs, stored, strict=True) if not set(names) <= set(one))
         raise NotApplicableError(
-            f"{run.path} has no threshold for {listed(missing, 5)}. Choose the threshold 0.5.",
+            f"{run.path} has no threshold for {listed(names, 5)}. Choose the threshold 0.5.",
             code="no-stored-thresholds",
         )
-    return [float(stored[name]["value"]) for name in names]
+    return kept
+
+
+def _thresholds(run: KnownRun, names: Sequence[str], rule: str) -> list[float] | None:
+    """The thresholds of a run's labels that are stored with its result (0.5 for labels that are left out); None for 0.5."""
+    if rule == HALF or names == ("",):
+        return None
+    stored = run.result["selection"].get("thresholds", {})
+    return [float(stored[name]["value"]) if name in stored else 0.5 for name in names]

@@ -32,7 +32,8 @@ def draw_sets(rows: list[dict[str, Any]]) -> Figure:
 
     # the shares, on a logarithmic scale: the rare sets are what the question is about
     lowest = [value for row in shown for value in (row["low"], row["value"]) if value]
-    smallest = max(0.7 * min([0.5 / shown[0]["n_items"], *lowest]), 1e-6)
+    empty = [0.5 / row["n_items"] for row in shown if not row["value"]]  # a set without items is below all others
+    smallest = max(0.7 * min(lowest + empty), 1e-6)
     for place, row in enumerate(shown):
         low, high = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
         above.bar(place, max(row["value"], smallest), width=0.62, color=COLOURS[0], alpha=0.35, linewidth=0)

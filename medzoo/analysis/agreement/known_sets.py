@@ -21,11 +21,13 @@ class Items:
         rights: for each checkpoint (S, M) of its S runs and M items, 1 for right.
         patients: (M,) of the items, as numbers from 0.
         images: number of images.
+        names: (M,) the id of the image and the label of each item.
     """
 
     rights: tuple[np.ndarray, ...]
     patients: np.ndarray
     images: int
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,29 @@ def items_of(block: ImageBlock, rule: str) -> Items:
     rights = [of.right.reshape(of.runs, images * labels)[:, known] for of in block.of]
     if rule == "majority":
         rights = [(right.mean(axis=0, keepdims=True) > 0.5).astype(np.float64) for right in rights]
-    return Items(tuple(rights), np.repeat(block.patients, labels)[known], images)
+    every = [(sample, label) for sample in block.samples for label in block.labels]
+    names = tuple(name for name, used in zip(every, known, strict=True) if used)
+    return Items(tuple(rights), np.repeat(block.patients, labels)[known], images, names)
+
+
+def members_of_set(items: Items, members: Iterable[int], most: int) -> list[tuple[str, str, float]]:
+    """The items that most often belong to a set of checkpoints, first those that always do.
+
+    Args:
+        items: of a block.
+        members: positions of the checkpoints that are right; all others are wrong.
+        most: number of items.
+
+    Returns:
+        The image, the label, and in which share of all combinations of runs exactly these checkpoints are right.
+    """
+    inside = set(members)
+    shares = np.ones(len(items.patients))
+    for k, right in enumerate(items.rights):
+        mean = right.mean(axis=0)
+        shares = shares * (mean if k in inside else 1 - mean)
+    order = np.argsort(-shares, kind="stable")[:most]
+    return [(*items.names[place], float(shares[place])) for place in order if shares[place] > 0]
 
 
 def all_sets(checkpoints: int) -> list[tuple[int, ...]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from medzoo.analysis.gains.regression import relative_gain
+from medzoo.analysis.inputs.run_result import result_of_folder
 from medzoo.analysis.inputs.setting import setting_of, uses_all_training_images
 from medzoo.bench.analyses.record import StoredAnalysis
-from medzoo.bench.results.record import read_result
 from medzoo.bench.table.matching import match_checkpoints
 from medzoo.errors import ResultError
 
@@ -160,11 +159,8 @@ def _run_ids(analysis: StoredAnalysis) -> list[str | None]:
 
 
 def _run_id_of(subject: str) -> str | None:
-    folder = Path(subject).expanduser()
-    for place in (folder, folder.parent) if folder.name == "checkpoint" else (folder,):
-        if (place / "result.json").is_file():
-            try:
-                return str(read_result(place / "result.json")["run_id"])
-            except ResultError:
-                return None
-    return None
+    try:
+        result = result_of_folder(subject)
+    except ResultError:
+        return None
+    return None if result is None else str(result["run_id"])

@@ -10,14 +10,16 @@ import numpy as np
 import torch
 
 from medzoo.analysis.inputs.images import some_images
-from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin, run_id_of, title_of
+from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin, title_of
 from medzoo.analysis.inputs.options import CompareOptions
-from medzoo.analysis.inputs.stored import StoredRuns, compared_runs, runs_by_checkpoint
+from medzoo.analysis.inputs.run_result import result_of_folder
+from medzoo.analysis.inputs.stored import KnownRun, StoredRuns, compared_runs, runs_by_checkpoint, runs_of_task
 from medzoo.bench.analyses.record import stored_analyses
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
 from medzoo.precision import device_kind
+from medzoo.store import sha256_of
 from medzoo.training.features import Features, embed, frozen_outputs
 from medzoo.zoo.loading.load import describe
 
@@ -30,7 +32,8 @@ USES = {
     "images": "the images of the split, and how many",
     "runs": "the stored runs of both checkpoints on the task",
     "all_runs": "all stored runs of the task",
-    "analyses": "the stored analyses",
+    "task_runs": "all stored runs of the task, also those with a part of the training images",
+    "analyses": "the stored similarities of representations, and the results of all tasks",
 }
 
 RANDOM_SEEDS = 1000  # draws of random weights for each seed of a comparison
@@ -173,6 +176,11 @@ class ComparedInputs:
         """All stored runs of the task, of one protocol, one entry for each checkpoint."""
         return runs_by_checkpoint(self.store, self.options)
 
+    @cached_property
+    def task_runs(self) -> tuple[KnownRun, ...]:
+        """All stored runs of the task: of every protocol, status and part of the training images."""
+        return runs_of_task(self.store, self.options)
+
     def _open(self, label: str) -> OpenedNetwork:
         given = self.options
         return open_network(
@@ -198,7 +206,8 @@ class ComparedInputs:
                 "fingerprint": task.fingerprint,
                 "split_hash": task.split_hash,
             }
-        known = (self.runs if "runs" in uses else self.all_runs)[0].runs[0].result["identity"]
+        groups = self.runs if "runs" in uses else self.all_runs if "all_runs" in uses else None
+        known = (self.task_runs if groups is None else groups[0].runs)[0].result["identity"]
         return {**known["task"], **{key: known["dataset"][key] for key in ("fingerprint", "split_hash")}}
 
     def identity(self, uses: tuple[str, ...]) -> dict[str, Any]:
@@ -211,8 +220,10 @@ class ComparedInputs:
         if "networks" in uses:
             parts["networks"] = [network.weights for network in self.networks]
             parts["files"] = [network.file_sha256 for network in self.networks]
-            parts["run_ids"] = [run_id_of(label) for label in self.labels]
             parts["size"] = self.size
+            results = [result_of_folder(label) for label in self.labels]
+            if any(results):  # so that the similarity of a network before and after its training finds its score
+                parts["run_ids"] = [None if result is None else result["run_id"] for result in results]
         if "images" in uses:
             given = self.options
             parts["images"] = {
@@ -223,9 +234,12 @@ class ComparedInputs:
             }
         if "runs" in uses:
             parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
-        if "analyses" in uses:
-            stored = stored_analyses(self.store.root)
-            parts["analyses"] = sorted(one.content["id"] for one in stored if one.name == "representation")
         if "all_runs" in uses:
             parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
+        if "task_runs" in uses:
+            parts["task_runs"] = sha256_of(sorted(run.run_id for run in self.task_runs))
+        if "analyses" in uses:  # not of the analyses that use them, whose identity would change by being stored
+            similar = stored_analyses(self.store.root, name="representation")
+            parts["analyses"] = sha256_of(sorted(one.content["id"] for one in similar))
+            parts["results"] = sha256_of(sorted(result["run_id"] for _, result in self.store.all()))
         return parts

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from medzoo.bench.results.record import read_result
 from medzoo.data.transforms.apply import InputConvention
 from medzoo.errors import MedzooError
 from medzoo.training.features import weights_hash
@@ -110,19 +109,3 @@ def title_of(label: str, hub: str | None) -> str:
         return identify(label, hub=hub).name
     except (MedzooError, OSError):  # not on this machine: the last part of its name
         return label.rstrip("/").rpartition("/")[2]
-
-
-def run_id_of(label: str) -> str | None:
-    """The id of the run that trained a checkpoint; None if it is not in a run folder.
-
-    Args:
-        label: a run folder, or the checkpoint in it.
-    """
-    folder = Path(label).expanduser()
-    for file in (folder / "result.json", folder.parent / "result.json"):
-        if folder.is_dir() and file.is_file():
-            try:
-                return str(read_result(file)["run_id"])
-            except MedzooError:
-                return None
-    return None

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.analysis.inputs.options import CompareOptions
+from medzoo.analysis.inputs.run_result import result_of_folder
 from medzoo.analysis.inputs.setting import RunSetting, names_of, setting_of, uses_all_training_images
-from medzoo.bench.results.record import read_result
 from medzoo.bench.results.store import ResultStore, predictions_path
 from medzoo.bench.statistics.stored import StoredRun, read_run
 from medzoo.bench.table.matching import match_checkpoints, match_tasks
@@ -186,7 +186,7 @@ def _runs_of_label(
     store: ResultStore, known: Sequence[KnownRun], label: str, options: CompareOptions
 ) -> list[KnownRun]:
     """The runs of the task that a label means, of any setting."""
-    own = _result_of_folder(label)
+    own = result_of_folder(label)
     if own is not None:
         return [_run_of_folder(store, known, label, own)]
     places = match_checkpoints([run.result for run in known], [label], options.hub).places
@@ -199,14 +199,6 @@ def _runs_of_label(
             code="no-runs-of-checkpoint",
         )
     return found
-
-
-def _result_of_folder(label: str) -> dict[str, Any] | None:
-    """The result of a run folder, also for the folder `checkpoint` in it; None if the label is something else."""
-    folder = Path(label.removeprefix("local-dir:")).expanduser()
-    places = [folder / "result.json"] + ([folder.parent / "result.json"] if folder.name == "checkpoint" else [])
-    file = next((place for place in places if place.is_file()), None)
-    return None if file is None else read_result(file)
 
 
 def _run_of_folder(store: ResultStore, known: Sequence[KnownRun], label: str, own: dict[str, Any]) -> KnownRun:

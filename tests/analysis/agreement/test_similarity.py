@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from sklearn.metrics import cohen_kappa_score
 
-from medzoo.analysis.agreement.crossed_readers import pseudo_readers
+from medzoo.analysis.agreement.crossed_readers import Readers, crossed_estimate, pseudo_readers
 from medzoo.analysis.agreement.decisions import Decisions
 from medzoo.analysis.agreement.similarity import (
     MEASURES,
@@ -69,7 +69,8 @@ def test_kappa_of_the_errors_is_cohens_kappa(pairs):
 def test_influences_are_those_of_the_jackknife():
     rng = np.random.default_rng(0)
     patients = np.repeat(np.arange(60), 3)
-    a, b = (rng.random((1, 180)) < share for share in (0.8, 0.7))
+    a = rng.random((1, 180)) < 0.8
+    b = np.where(rng.random((1, 180)) < 0.7, a, rng.random((1, 180)) < 0.6)  # kappa far from 0
     whole = pair_measures(decisions(a), decisions(b), 0, patients)
     for patient in (0, 17):
         rows = patients != patient
@@ -119,6 +120,16 @@ def test_pseudo_values_have_the_mean_of_all_pairs(runs, seed):
     pairs = (pairs + pairs.T) / 2
     made = pseudo_readers(pairs, np.zeros((runs, runs, 2)))
     assert made.values.mean() == pytest.approx(pairs[~np.eye(runs, dtype=bool)].mean())
+
+
+def test_the_variance_adds_the_runs_of_each_checkpoint_and_the_patients():
+    a, b = np.array([0.5, 0.7, 0.9]), np.array([0.6, 0.8])
+    flat = np.zeros((1, 10))
+    alone = crossed_estimate([Readers(a, flat.repeat(3, axis=0)), Readers(b, flat.repeat(2, axis=0))])
+    assert alone.se**2 == pytest.approx(a.var(ddof=1) / 3 + b.var(ddof=1) / 2)
+    shared = np.linspace(-0.01, 0.01, 10)[None]
+    both = crossed_estimate([Readers(a, shared.repeat(3, axis=0)), Readers(b, shared.repeat(2, axis=0))])
+    assert both.se**2 - alone.se**2 == pytest.approx(float((shared**2).sum()) * 10 / 9)
 
 
 class Readings:

@@ -106,6 +106,13 @@ def test_runs_that_cannot_be_compared_are_counted(made):
     }
 
 
+def test_runs_that_cannot_be_compared_do_not_decide_the_protocol(made):
+    for name in ("net-a", "net-b"):
+        made.put(name, 0)
+        made.put(name, 1, protocol="few", fraction=0.1)
+    assert [one.protocol for one in made.inputs().runs] == ["medzoo", "medzoo"]
+
+
 def test_a_checkpoint_without_usable_runs_is_named_with_the_reason(made):
     made.put("net-a", 0)
     made.put("net-b", 0, fraction=0.1)
