@@ -67,7 +67,7 @@ def whitening(covariance: np.ndarray, n: int, *, side: str = "x", tolerance: flo
     1
     """
     variances = np.diag(covariance)
-    kept = np.flatnonzero(variances > 1e-24 * max(variances.max(), 0.0))
+    kept = np.flatnonzero(variances > 1e-28 * max(variances.max(), 0.0))
     if not len(kept):
         raise constant(side)
     scale = np.sqrt(variances[kept])
