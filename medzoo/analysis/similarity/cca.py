@@ -1,7 +1,8 @@
 """Canonical correlation analysis (CCA) of two layers, from their covariances: all coefficients, SVCCA and PWCCA.
 
 Each side is whitened; the singular values of the whitened cross covariance are the canonical correlations. Constant units do
-not count, and duplicate units count once.
+not count, and duplicate units count once. Covariances hold half of the digits of the activations: along a direction whose variance
+is a share v of the largest one, coefficients have an error of about 1e-16 / v.
 
 Sources: Raghu et al. 2017, https://arxiv.org/abs/1706.05806 (SVCCA); Morcos, Raghu, Bengio 2018,
 https://arxiv.org/abs/1806.05759 (PWCCA).
@@ -163,9 +164,8 @@ def _singular_values(matrix: np.ndarray) -> np.ndarray:
 
 def _left_vectors(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Left singular vectors and singular values, for as many as the shorter side has."""
-    if (
-        matrix.shape[0] <= matrix.shape[1]
-    ):  # the eigenvectors of A A' cost a third; see _singular_values for their error
+    if matrix.shape[0] <= matrix.shape[1]:
+        # the eigenvectors of A A' cost a third; see _singular_values for their error
         squares, vectors = np.linalg.eigh(matrix @ matrix.T)
         if squares[0] > SMALL**2:
             return vectors[:, ::-1], np.sqrt(squares[::-1])

@@ -180,7 +180,7 @@ class Moments:
 
     @property
     def tolerance(self) -> float:
-        """Principal variances below this share of the largest one are rounding; `cca.whitening` leaves them out."""
+        """Principal variances below this share of the largest one are rounding; `whitening.whitening` leaves them out."""
         return 1e-12 if self.cross.products == "float64" else 1e-6
 
     def update(self, x: Array, y: Array) -> None:

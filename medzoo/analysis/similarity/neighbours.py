@@ -55,7 +55,8 @@ def cknna(x: Array, y: Array, k: int = 10) -> float:
     with the largest K[i, j], without i, else 0; M_y the same for L. With A(x, y) = the unbiased HSIC of M_x * M_y * K and
     M_x * M_y * L (elementwise products), CKNNA is A(x, y) / sqrt(A(x, x) * A(y, y)), where A(x, x) uses M_x alone. These are the
     definitions of the authors' code, which differs from the paper's formula in the HSIC; its 1e-6 in the denominator is left out.
-    With k = n - 1 this is the debiased CKA of rows of length 1. It may be negative, and shifts of the activations change it.
+    With k = n - 1 this is the debiased CKA of rows of length 1. It may be negative, and shifts of the activations change it. The
+    masks are not symmetric matrices, so that cknna(x, y) and cknna(y, x) differ a little (about 1e-4).
 
     Args:
         x: samples x units.

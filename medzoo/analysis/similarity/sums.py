@@ -46,7 +46,7 @@ def sum_with(total: Array, product: Array, shift_a: Array, shift_b: Array, befor
     """The centred sum of products of all rows: of those so far, those of a batch, and what their different means add.
 
     Args:
-        total: of the rows so far, float64; changed in place.
+        total: of the rows so far, float64; may be changed in place.
         product: of the batch, centred by its means; kept if it is the first.
         shift_a: means of the batch minus means so far, for the rows of the product.
         shift_b: the same for its columns.
@@ -61,6 +61,8 @@ def sum_with(total: Array, product: Array, shift_a: Array, shift_b: Array, befor
     product = product.to(torch.float64) if isinstance(product, torch.Tensor) else product.astype(np.float64, copy=False)
     if before == 0:
         return product
+    if isinstance(product, torch.Tensor):
+        total = torch.as_tensor(total).to(product.device)  # the first batches may have been numpy arrays
     total += product
     total += shift_a[:, None] * (shift_b * (before * added / (before + added)))
     return total

@@ -1,4 +1,4 @@
-"""Whitening of one side of a canonical correlation analysis: safe where units are constant, duplicate or nearly dependent."""
+"""Coordinates in which a covariance is the identity: of all units that vary, or of the first principal components."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def whitening(covariance: np.ndarray, n: int, *, side: str = "x", tolerance: flo
     1
     """
     variances = np.diag(covariance)
-    kept = np.flatnonzero(variances > 1e-24 * max(variances.max(), 0.0))
+    kept = np.flatnonzero(variances > 1e-28 * max(variances.max(), 0.0))
     if not len(kept):
         raise constant(side)
     scale = np.sqrt(variances[kept])
