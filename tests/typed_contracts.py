@@ -4,7 +4,7 @@
 a misspelled parameter or a wrong type is an error in the line of that file.
 """
 
-from medzoo.analysis import Analysis, feature_space, robustness, site_robustness, weights
+from medzoo.analysis import Analysis, feature_space, robustness, site_robustness, transferability, weights
 from medzoo.analysis import _template as analysis_template
 from medzoo.data.task_registry import TaskFamily
 from medzoo.data.tasks import _template as task_template
@@ -133,4 +133,4 @@ TRAINABLE: list[type[Trainable]] = [
     swav.Objective,
     vicreg.Objective,
 ]
-ANALYSES: list[Analysis] = [analysis_template, feature_space, robustness, site_robustness, weights]
+ANALYSES: list[Analysis] = [analysis_template, feature_space, robustness, site_robustness, transferability, weights]

@@ -1,7 +1,6 @@
 """The analysis of robustness on drawn images."""
 
 import pytest
-import torch
 from compared import compared
 from expect import raises
 from plotted import check_rows
@@ -53,7 +52,6 @@ def test_the_random_network_is_not_the_compared_one():
     rows = robustness.run(compared(), robustness.Options(drift_images=6, drift_draws=2))
     means = {row["role"]: row["value"] for row in rows if row["measure"] == "mean drift"}
     assert means["random"] != pytest.approx(means["first"], rel=1e-6)
-    assert torch.get_default_dtype() == torch.float32
 
 
 def test_too_few_images_and_wrong_options():

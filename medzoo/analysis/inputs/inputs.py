@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from medzoo.analysis.inputs.stored import StoredRuns, runs_of_checkpoint, runs_o
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
+from medzoo.errors import NotApplicableError
 from medzoo.precision import device_kind
 from medzoo.training.features import Features, embed, frozen_outputs
 from medzoo.zoo.loading.load import describe
@@ -177,8 +179,11 @@ class ComparedInputs:
             parts["size"] = self.size
         if "images" in uses:
             parts["images"] = {"sha256": self.images.sha256, "split": self.options.split, "seed": self.options.seed}
+        # without usable runs there is nothing to add: an analysis that needs runs says so itself, others go on without them
         if "runs" in uses:
-            parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
+            with suppress(NotApplicableError):
+                parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
         if "all_runs" in uses:
-            parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
+            with suppress(NotApplicableError):
+                parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
         return parts
