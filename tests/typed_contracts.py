@@ -12,6 +12,9 @@ from medzoo.analysis import (
     gain,
     predictions,
     representation,
+    robustness,
+    site_robustness,
+    transferability,
     weights,
 )
 from medzoo.analysis import _template as analysis_template
@@ -150,5 +153,8 @@ ANALYSES: list[Analysis] = [
     gain,
     predictions,
     representation,
+    robustness,
+    site_robustness,
+    transferability,
     weights,
 ]

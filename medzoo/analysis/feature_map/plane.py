@@ -22,7 +22,7 @@ def principal_plane(features: np.ndarray) -> tuple[np.ndarray, float]:
         positive, so that the same features give the same map.
 
     >>> points, share = principal_plane(np.array([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]]))
-    >>> points[:, 0].tolist(), share
+    >>> points[:, 0].round(6).tolist(), round(share, 6)
     ([-1.0, 0.0, 1.0], 1.0)
     """
     centred = np.asarray(features, dtype=np.float64) - np.mean(features, axis=0, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from medzoo.bench.analyses.record import stored_analyses
 from medzoo.bench.results.store import ResultStore
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
+from medzoo.errors import NotApplicableError
 from medzoo.precision import device_kind
 from medzoo.store import sha256_of
 from medzoo.training.features import Features, embed, frozen_outputs
@@ -232,12 +234,16 @@ class ComparedInputs:
                 "split": given.split,
                 "seed": given.seed,
             }
+        # without usable runs there is nothing to add: an analysis that needs runs says so itself, others go on without them
         if "runs" in uses:
-            parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
+            with suppress(NotApplicableError):
+                parts["runs"] = [[run.run_id for run in one.runs] for one in self.runs]
         if "all_runs" in uses:
-            parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
+            with suppress(NotApplicableError):
+                parts["all_runs"] = sorted(run.run_id for one in self.all_runs for run in one.runs)
         if "task_runs" in uses:
-            parts["task_runs"] = sha256_of(sorted(run.run_id for run in self.task_runs))
+            with suppress(NotApplicableError):
+                parts["task_runs"] = sha256_of(sorted(run.run_id for run in self.task_runs))
         if "analyses" in uses:  # not of the analyses that use them, whose identity would change by being stored
             similar = stored_analyses(self.store.root, name="representation")
             parts["analyses"] = sha256_of(sorted(one.content["id"] for one in similar))

@@ -44,7 +44,7 @@ def random_sides(inputs: ComparedInputs, draws: int) -> list[Side]:
     same = first.architecture == second.architecture and first.convention == second.convention
     places = (0,) if same else (0, 1)
     return [
-        Side("random", f"{inputs.networks[place].architecture}-random", inputs.random(place, draw))
+        Side("random", f"random {inputs.networks[place].architecture}", inputs.random(place, draw))
         for draw in range(draws)
         for place in places
     ]
