@@ -1,6 +1,6 @@
 """How fast the similarity of activations is, next to the form of google/svcca and to CKA pair by pair, and whether they agree.
 
-    OMP_NUM_THREADS=2 python benchmarks/analysis.py --out benchmarks/results/analysis.md
+    OMP_NUM_THREADS=1 python benchmarks/analysis.py --out benchmarks/results/analysis.md
     python benchmarks/analysis.py --only cca --runs 9
 
 Both sides take turns in one process. Seconds are medians of the CPU time of all threads, which other programs on the machine change

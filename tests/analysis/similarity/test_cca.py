@@ -118,6 +118,15 @@ def test_cholesky_and_eigenvectors_agree_near_the_limit(monkeypatch):
         assert one == pytest.approx(qr_cca(near, y), abs=1e-7)
 
 
+def test_a_unit_that_differs_by_rounding_from_another_is_a_duplicate():
+    """Cholesky does not fail on it, and would take the rounding as a direction."""
+    x, y = related(7, n=500)
+    x = x / x.std(0)
+    near = np.hstack([x, x[:, [0]] + 3e-7 * np.random.default_rng(0).normal(size=(len(x), 1))])
+    np.linalg.cholesky(np.corrcoef(near.T))
+    assert coefficients_of(near, y) == pytest.approx(coefficients_of(x, y), abs=1e-6)
+
+
 @pytest.mark.parametrize("basis", [False, True])
 def test_a_whitening_gives_the_identity(basis):
     x, _ = related(8)
@@ -134,7 +143,8 @@ def test_small_coefficients_are_accurate():
     x -= x.mean(0)
     x = np.linalg.qr(x)[0]
     y = x[:, :3] * [0.5, 1e-7, 0.0] + x[:, 3:6] * np.sqrt(1 - np.array([0.5, 1e-7, 0.0]) ** 2)
-    assert coefficients_of(x[:, :3], y) == pytest.approx([0.5, 1e-7, 0.0], abs=1e-13)
+    mixed = x[:, :3] @ invertible(0, 3), y @ invertible(1, 3)
+    assert coefficients_of(*mixed) == pytest.approx([0.5, 1e-7, 0.0], abs=1e-14)
 
 
 def test_independent_layers_are_near_the_null_of_permutations():

@@ -98,6 +98,15 @@ def test_a_constant_unit_has_a_variance_of_exactly_0(value, kind):
     assert not cxx[1].any() and not cxx[:, 1].any() and not cxy[1].any() and cxx[0, 0] > 0
 
 
+def test_a_constant_unit_on_a_device(on_device):
+    x, y = related(2)
+    x[:, 1] = 0.1
+    moments = Moments(x.shape[1], y.shape[1])
+    for first in range(0, len(x), 17):
+        moments.update(torch.from_numpy(x[first : first + 17]), torch.from_numpy(y[first : first + 17]))
+    assert not moments.covariances()[0][1].any()
+
+
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int32])
 def test_tensors_of_all_real_types(kind):
     x, y = ((100 * torch.from_numpy(side)).to(kind).requires_grad_(kind.is_floating_point) for side in related(3))
