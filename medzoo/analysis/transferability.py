@@ -13,7 +13,7 @@ import numpy as np
 from medzoo.analysis.inputs.sides import Side, random_sides, two_sides
 from medzoo.analysis.inputs.stored import runs_of_checkpoint
 from medzoo.analysis.transfer_scores.figure import transferability_figure
-from medzoo.analysis.transfer_scores.gains import gain_rows, gap_rows
+from medzoo.analysis.transfer_scores.gains import gain_rows, gap_rows, metric_title
 from medzoo.analysis.transfer_scores.pretraining import FORM, given_facts, pretraining_facts, task_modality
 from medzoo.analysis.transfer_scores.scores import (
     SCORES,
@@ -177,7 +177,7 @@ def _gains_text(rows: list[dict[str, Any]]) -> str:
     texts = [
         f"{row['value']:+.3f}{_ends(row)} for the {row['role']}" for row in sorted(shown, key=lambda row: row["role"])
     ]
-    return f"The measured gain over random weights ({shown[0]['metric']}) is {' and '.join(texts)}."
+    return f"The measured gain over random weights ({metric_title(shown[0]['metric'])}) is {' and '.join(texts)}."
 
 
 def _gap_text(rows: list[dict[str, Any]]) -> str:
