@@ -160,11 +160,12 @@ def _scores_text(rows: list[dict[str, Any]]) -> str:
     for name in SCORES:
         difference = next((row for row in rows if row["measure"] == f"{name}: difference"), None)
         if difference is not None:
-            decided = difference["low"] is not None and not difference["low"] <= 0 <= difference["high"]
-            side = "the second" if difference["value"] > 0 else "the first"
-            parts.append(
-                f"{name} {'prefers ' + side if decided else 'is undecided'} ({difference['value']:+.3f}{_ends(difference)})"
-            )
+            verdict = "is undecided"
+            if difference["low"] is None:
+                verdict = "has no interval"
+            elif not difference["low"] <= 0 <= difference["high"]:
+                verdict = "prefers the second" if difference["value"] > 0 else "prefers the first"
+            parts.append(f"{name} {verdict} ({difference['value']:+.3f}{_ends(difference)})")
     return f"{'; '.join(parts)}." if parts else "No score exists for both networks."
 
 
