@@ -12,7 +12,7 @@ import numpy as np
 
 from medzoo.analysis.inputs.sides import Side, random_sides, two_sides
 from medzoo.analysis.transfer_scores.figure import transferability_figure
-from medzoo.analysis.transfer_scores.gains import gain_rows, gap_rows
+from medzoo.analysis.transfer_scores.gains import gain_rows, gap_rows, metric_title
 from medzoo.analysis.transfer_scores.pretraining import FORM, given_facts, pretraining_facts, task_modality
 from medzoo.analysis.transfer_scores.scores import (
     SCORES,
@@ -180,11 +180,12 @@ def _scores_text(rows: list[dict[str, Any]]) -> str:
     for name in SCORES:
         difference = next((row for row in rows if row["measure"] == f"{name}: difference"), None)
         if difference is not None:
-            decided = difference["low"] is not None and not difference["low"] <= 0 <= difference["high"]
-            side = "the second" if difference["value"] > 0 else "the first"
-            parts.append(
-                f"{name} {'prefers ' + side if decided else 'is undecided'} ({difference['value']:+.3f}{_ends(difference)})"
-            )
+            verdict = "is undecided"
+            if difference["low"] is None:
+                verdict = "has no interval"
+            elif not difference["low"] <= 0 <= difference["high"]:
+                verdict = "prefers the second" if difference["value"] > 0 else "prefers the first"
+            parts.append(f"{name} {verdict} ({difference['value']:+.3f}{_ends(difference)})")
     return f"{'; '.join(parts)}." if parts else "No score exists for both networks."
 
 
@@ -197,7 +198,7 @@ def _gains_text(rows: list[dict[str, Any]]) -> str:
     texts = [
         f"{row['value']:+.3f}{_ends(row)} for the {row['role']}" for row in sorted(shown, key=lambda row: row["role"])
     ]
-    return f"The measured gain over random weights ({shown[0]['metric']}) is {' and '.join(texts)}."
+    return f"The measured gain over random weights ({metric_title(shown[0]['metric'])}) is {' and '.join(texts)}."
 
 
 def _gap_text(rows: list[dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from medzoo.analysis.drawing.style import FAINT, INK, MARKS, ROLES, plain, shortened
+from medzoo.analysis.transfer_scores.gains import metric_title
 from medzoo.analysis.transfer_scores.scores import SCORES
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _gains(axes: Axes, rows: Rows) -> None:
         if any(row["domain"] == domain for row in rows):
             axes.plot([], [], "o", color=colour, label=f"{domain}-domain" if domain in ("intra", "cross") else domain)
     axes.legend(fontsize=7, frameon=False, loc="best", title="pre-training", title_fontsize=7)
-    _frame(axes, len(rows), f"measured gain over random weights, {rows[0]['metric']}" if rows else "")
+    _frame(axes, len(rows), f"measured gain over random weights, {metric_title(rows[0]['metric'])}" if rows else "")
 
 
 def _gaps(axes: Axes, rows: Rows) -> None:

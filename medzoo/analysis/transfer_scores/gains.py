@@ -61,6 +61,15 @@ def difference(first: StoredRuns, second: StoredRuns) -> tuple[Comparison | None
     return (found, metric, "") if np.isfinite(found.delta) else (None, metric, found.note)
 
 
+def metric_title(name: str) -> str:
+    """The printed name of a metric.
+
+    >>> metric_title("auroc"), metric_title("other")
+    ('AUROC', 'other')
+    """
+    return METRICS[name].title if name in METRICS else name
+
+
 def architecture_of(runs: StoredRuns) -> str:
     """The architecture of a checkpoint in its results."""
     return str(runs.runs[0].result["identity"]["checkpoint"]["arch"])

@@ -12,7 +12,10 @@ from medzoo.analysis.weight_space.layers import CommonLayers, LayerTensor, dista
 from medzoo.analysis.weight_space.rbf_cka import centred_kernel, kernel_cka, some_rows, uniqueness, weight_rows
 from medzoo.errors import listed
 
-MOST_ROWS = 3200  # of a kernel: the 3,136 rows of a 7 x 7 stem with 64 filters and 3 channels are complete
+MOST_ROWS = (
+    3200  # of a kernel of a first layer: the 3,136 rows of a 7 x 7 stem with 64 filters and 3 channels are complete
+)
+MOST_LATER_ROWS = 1600  # of other layers: a transformer has fifty layers with thousands of rows
 EARLY = 3  # the first layers; of a ResNet these are conv1, layer1[0].conv1 and layer1[0].conv2, as in the paper
 Row = dict[str, Any]
 Drawn = Sequence[dict[str, torch.Tensor]]  # weights by name, one dict for each random network
@@ -28,20 +31,17 @@ def reuse_rows(pairs: Sequence[tuple[LayerTensor, LayerTensor]], random: Drawn, 
     """
     rows = []
     for place, (first, second) in enumerate(pairs):
-        whole = weight_rows(first.values)
-        kernel = centred_kernel(some_rows(whole, MOST_ROWS, seed))
-        value = kernel_cka(kernel, centred_kernel(some_rows(weight_rows(second.values), MOST_ROWS, seed)))
-        null = [
-            found
-            for one in random
-            if first.name in one
-            and (found := kernel_cka(kernel, centred_kernel(some_rows(weight_rows(one[first.name]), MOST_ROWS, seed))))
-            is not None
-        ]
+        most = MOST_ROWS if place < EARLY else MOST_LATER_ROWS
+        # the same rows of both networks and of the random ones
+        others = [second.values, *(draw[first.name] for draw in random if first.name in draw)]
+        kernel = centred_kernel(some_rows(weight_rows(first.values), most, seed))
+        value, *drawn = [kernel_cka(kernel, centred_kernel(some_rows(weight_rows(one), most, seed))) for one in others]
+        whole = first.values.numel() // first.values.shape[1]
         rows.append(
             {
-                "measure": "reuse", "layer": first.layer, "place": place, "value": value, **null_of(null),
-                "rows": min(len(whole), MOST_ROWS), "all_rows": len(whole), "early": place < EARLY,
+                "measure": "reuse", "layer": first.layer, "place": place, "value": value,
+                **null_of([one for one in drawn if one is not None]), "early": place < EARLY,
+                "rows": min(whole, most), "all_rows": whole, "drawn": whole > most,
                 "reason": "" if value is not None else "all rows of a layer are equal",
             }
         )  # fmt: skip
@@ -68,7 +68,8 @@ def uniqueness_rows(tensors: Sequence[LayerTensor], random: Drawn, seed: int) ->
                 "measure": "uniqueness", "layer": one.layer, "place": place,
                 "value": found and found.mean, "sd": found and found.sd,
                 **null_of([draw.mean for draw in drawn if draw is not None]),
-                "rows": len(values), "all_rows": len(whole), "reason": "" if found else "too few rows, or a block of equal rows",
+                "rows": len(values), "all_rows": len(whole), "drawn": len(whole) > len(values),
+                "reason": "" if found else "too few rows, or a block of equal rows",
             }
         )  # fmt: skip
     return rows

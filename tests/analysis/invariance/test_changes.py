@@ -42,6 +42,12 @@ def test_noise_depends_on_seed_and_id_and_not_on_the_batch():
     assert not np.array_equal(changed(data, noise, 0.1, seed=1).images, whole)
 
 
+def test_equal_images_get_different_noise():
+    data = Decoded(np.full((2, 8, 8), 100, np.uint8), np.zeros(2), ["a", "b"], ["a", "b"], 255.0, "0" * 64)
+    first, second = changed(data, CHANGES[3], 0.1, seed=0).images
+    assert not np.array_equal(first, second)
+
+
 def test_window_and_rotation_by_hand():
     rows = np.array([[[0, 51, 102], [127, 153, 204], [255, 255, 0]]], np.uint8)
     data = Decoded(rows, np.zeros(1), ["a"], ["a"], 255.0, "0" * 64)

@@ -66,7 +66,7 @@ def test_random_features_are_at_chance_although_sites_are_unbalanced():
 
 def test_labels_that_an_image_has_count_and_unknown_labels_do_not():
     labels = np.array([[1, 0], [1, np.nan], [0, 1], [np.nan, 1]])
-    sites = np.array(["x", "y", "x", "y"])
+    sites = np.array(["x", "y", "x", "x"])
     near = np.array([[1, 2, 3]] + [[-1] * 3] * 3)
     found = neighbour_counts(near, labels, sites, np.arange(4))
     assert found.counts[0].tolist() == [
@@ -74,7 +74,7 @@ def test_labels_that_an_image_has_count_and_unknown_labels_do_not():
         1,
         1,
         1,
-    ]  # image 1 has the label at another site; image 2 lacks it at the same
+    ]  # image 1 has the label at another site; image 2 lacks it at the same, image 3 is not known
 
 
 def test_few_other_patients():
