@@ -15,6 +15,7 @@ from medzoo.analysis.gains.points import GainPoint, gain_points
 from medzoo.analysis.gains.regression import LEAST_TASKS, correlation
 from medzoo.bench.analyses.record import stored_analyses
 from medzoo.errors import NotApplicableError, listed
+from medzoo.progress import counted
 from medzoo.training.options.fields import check_values, option
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     lines = [row for row in rows if row["measure"] == "pearson_r" and row["checkpoint"] != ALL]
     points = [row for row in rows if row["measure"] == "point"]
     runs = len({(row["checkpoint"], row["task"], row["fold"], row["seed"]) for row in points})
-    text = f"{runs} runs of {len({row['task'] for row in points})} tasks: "
+    text = f"{counted(runs, 'run')} of {counted(len({row['task'] for row in points}), 'task')}: "
     with_interval = [row for row in lines if row["low"] is not None]
     if not with_interval:
         some = listed(dict.fromkeys(row["reason"] for row in lines), 2)

@@ -17,6 +17,7 @@ from medzoo.analysis.invariance.drift import Drift, drift
 from medzoo.analysis.invariance.figure import drift_figure
 from medzoo.analysis.invariance.rows import difference, drift_row, mean_rows
 from medzoo.errors import NotApplicableError
+from medzoo.progress import Steps
 from medzoo.training.options.fields import check_values, option
 
 if TYPE_CHECKING:
@@ -60,18 +61,20 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
         raise NotApplicableError(f"Drift needs at least 3 images; there are {len(patients)}.", code="too-few-images")
     sides = [*two_sides(inputs), *random_sides(inputs, options.drift_draws)]
     names = {side.role: {"role": side.role, "network": side.name} for side in sides}
-    before = [inputs.outputs_of(side.network, data) for side in sides]
     rows: list[dict[str, Any]] = []
     found: dict[tuple[str, str], list[np.ndarray]] = {}  # of a role and a change: (N,) for each network and strength
-    for change in CHANGES:
-        for place, strength in enumerate(change.strengths):
-            moved = changed(data, change, strength, seed)
-            drifts: dict[str, list[Drift | None]] = {role: [] for role in names}
-            for side, features in zip(sides, before, strict=True):
-                one = drift(features, inputs.outputs_of(side.network, moved), patients)
-                drifts[side.role].append(one)
-                found.setdefault((side.role, change.name), []).extend([] if one is None else [one.relative])
-            rows += [drift_row(names[role], change, place, drifts[role], patients) for role in names]
+    passes = 1 + sum(len(change.strengths) for change in CHANGES)
+    with Steps("drift", passes * len(sides) * len(patients), "image") as steps:
+        before = [inputs.outputs_of(side.network, data, steps.update) for side in sides]
+        for change in CHANGES:
+            for place, strength in enumerate(change.strengths):
+                moved = changed(data, change, strength, seed)
+                drifts: dict[str, list[Drift | None]] = {role: [] for role in names}
+                for side, features in zip(sides, before, strict=True):
+                    one = drift(features, inputs.outputs_of(side.network, moved, steps.update), patients)
+                    drifts[side.role].append(one)
+                    found.setdefault((side.role, change.name), []).extend([] if one is None else [one.relative])
+                rows += [drift_row(names[role], change, place, drifts[role], patients) for role in names]
     # the means over strengths, and over all changes
     means = {key: np.mean(values, axis=0) for key, values in found.items() if values}
     for change in CHANGES:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TITLE = "Transferability"
 QUESTION = "Which network should transfer better, by its features, and which did, by the stored runs?"
-USES = ("networks", "all_runs")
+USES = ("networks", "images", "all_runs")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
 def _score_rows(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
     """The three scores of both networks and their differences; intervals are over patients."""
     kind, sides = inputs.task.kind, two_sides(inputs)
-    labels = inputs.task.labels("train") if inputs.task.has_labels else np.zeros(len(inputs.task.groups("train")))
+    data = inputs.training_images
+    labels = np.asarray(data.labels)
     used, reason = usable(kind, labels)
     if reason:
         return [
@@ -79,10 +80,10 @@ def _score_rows(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]
             for side in sides
         ]
     labels = labels[used]
-    patients = np.asarray(inputs.task.groups("train"))[used]
+    patients = np.asarray(data.groups)[used]
 
     def features(side: Side) -> np.ndarray:
-        return inputs.split_features(side.network, "train").array[used]
+        return inputs.training_outputs(side.network)[used]
 
     found = [transfer_scores(kind, features(side), labels) for side in sides]
     null = [transfer_scores(kind, features(side), labels) for side in random_sides(inputs, options.transfer_draws)]

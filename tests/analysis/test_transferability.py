@@ -1,5 +1,6 @@
 """The analysis of transferability: scores without runs, gains and gaps with runs."""
 
+import numpy as np
 import pytest
 from compared import compared
 from expect import raises
@@ -21,7 +22,7 @@ def test_scores_without_runs(tmp_path):
     inputs = compared(task=CHEST, results=str(tmp_path))
     rows = transferability.run(inputs, OPTIONS)
     found = of(rows, "LogME")
-    assert found["first"]["value"] == found["second"]["value"] and found["first"]["n_images"] == 60
+    assert found["first"]["value"] == found["second"]["value"] and found["first"]["n_images"] == inputs.options.images
     assert found["first"]["low"] < found["first"]["value"] < found["first"]["high"]
     assert of(rows, "H-score")["first"]["reason"].endswith(
         "of 60 images have a singular covariance; see the regularised score"
@@ -112,16 +113,16 @@ def test_runs_on_other_images(tmp_path):
 def test_a_network_that_knows_more_has_a_higher_score(tmp_path):
     """The second network gets the mean brightness of the opacity's side: its features are changed on their way."""
     inputs = compared(task=CHEST, results=str(tmp_path))
-    original, second, labels = inputs.split_features, inputs.networks[1], inputs.task.labels("train")
+    original, second, labels = inputs.training_outputs, inputs.networks[1], np.asarray(inputs.training_images.labels)
     object.__setattr__(second, "weights", "other")
 
-    def better(network, split):
-        found = original(network, split)
+    def better(network):
+        found = original(network).copy()
         if network is second:
-            found.array[:, 0] += 5 * labels * found.array.std()
+            found[:, 0] += 5 * labels * found.std()
         return found
 
-    inputs.split_features = better
+    inputs.training_outputs = better
     rows = transferability.run(inputs, OPTIONS)
     assert of(rows, "LogME: difference")["second minus first"]["low"] > 0
     assert "LogME prefers the second" in check_rows(transferability, rows)

@@ -43,7 +43,7 @@ def draw_layers(rows: list[dict[str, Any]], names: Mapping[str, str]) -> Figure:
     across = _across(rows, layers)
     panels = len(groups) + (across is not None)
     wide = 2 if panels > 1 else 1
-    figure = Figure(figsize=(5.6 * wide, 4.2 * -(-panels // wide)), layout="constrained")
+    figure = Figure(figsize=(5.6 * wide, 4.7 * -(-panels // wide)), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(-(-panels // wide), wide)).flat)
     for ax, (title, measures) in zip(axes, groups.items(), strict=False):
         _panel(ax, title, measures, paired, layers, names)
@@ -81,7 +81,7 @@ def _panel(
     ax.set_ylim(lowest - 0.03, 1.03)
     ax.set_ylabel("similarity")
     ax.grid(axis="y", alpha=0.3)
-    ax.legend(fontsize=8, frameon=False)
+    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3)
 
 
 def _across(rows: list[dict[str, Any]], layers: list[tuple[str, str]]) -> np.ndarray | None:

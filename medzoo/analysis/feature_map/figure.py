@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medzoo.analysis.drawing.style import COLOURS, INK, ROLES, plain, role_names, shortened
 from medzoo.analysis.feature_map.plane import from_text
+from medzoo.analysis.figures.style import CLASS_COLOURS, INK, ROLES, plain, role_names, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def feature_space_figure(rows: Rows) -> Figure:
 def _points(axes: Axes, rows: Rows, groups: list[str]) -> None:
     count = sum(row["value"] for row in rows)
     for row in rows:
-        colour = COLOURS[groups.index(row["group"]) % len(COLOURS)]
+        colour = CLASS_COLOURS[groups.index(row["group"]) % len(CLASS_COLOURS)]
         # rasterised: a thousand points as paths would make an SVG large
         axes.scatter(from_text(row["x"]), from_text(row["y"]), s=14 if count < 400 else 7, color=colour, alpha=0.75,
                      linewidths=0, rasterized=True, label=f"{shortened(row['group'], 22)} ({row['value']})")  # fmt: skip

@@ -1,14 +1,24 @@
-"""Colours that people with colour blindness can distinguish, and long names in few lines."""
+"""Colours that people with colour blindness can distinguish, marks and axes of figures, and numbers and names as texts."""
 
 from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Source: Okabe and Ito 2008, Color Universal Design (https://jfly.uni-koeln.de/color/); without yellow, which is pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 INK, FAINT, GREY = "#1b1f24", "#e6eaee", "#8a949e"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# of classes and domains; yellow is dark enough for points
+CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A6A00", "#8A949E")
+# of the two networks and of random weights, the same in every figure
+ROLES = {"first": "#0072B2", "second": "#D55E00", "random": "#8A949E"}
+MARKS = {"first": "o", "second": "s", "random": "D"}
 
 
 def wrapped(name: str, width: int = 26) -> str:
@@ -55,3 +65,42 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     (' [0.123, 0.500]', '')
     """
     return "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def role_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The name of each role in the rows: the two networks, then random weights.
+
+    Args:
+        rows: with "role" and "network".
+
+    >>> role_names([{"role": "random", "network": "net-random"}, {"role": "first", "network": "a"}])
+    {'first': 'a', 'random': 'net-random'}
+    """
+    names = {str(row["role"]): str(row["network"]) for row in rows if row.get("role") in ROLES}
+    return {role: names[role] for role in ROLES if role in names}
+
+
+def plain(axes: Axes) -> None:
+    """Faint lines across, no frame at the top and on the right.
+
+    Args:
+        axes: of a figure.
+    """
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+
+
+def shortened(text: str, most: int = 34) -> str:
+    """A long name with its middle left out.
+
+    Args:
+        text: any.
+        most: characters.
+
+    >>> shortened("resnet50-simclr-imagenet-radnet1m", 16)
+    'resnet50…radnet1m'
+    """
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +22,9 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
 from medzoo.errors import NotApplicableError
 from medzoo.precision import device_kind
+from medzoo.progress import Steps
 from medzoo.store import sha256_of
-from medzoo.training.features import Features, embed, frozen_outputs
+from medzoo.training.inputs.batches import evaluate_rows
 from medzoo.zoo.loading.load import describe
 
 if TYPE_CHECKING:
@@ -124,19 +126,23 @@ class ComparedInputs:
             network: any.
         """
         if network.weights not in self._outputs:
-            self._outputs[network.weights] = self.outputs_of(network, self.images)
+            with Steps(f"features of {network.name}", len(self.images.ids), "image") as steps:
+                self._outputs[network.weights] = self.outputs_of(network, self.images, steps.update)
         return self._outputs[network.weights]
 
-    def outputs_of(self, network: OpenedNetwork, images: Decoded) -> np.ndarray:
+    def outputs_of(
+        self, network: OpenedNetwork, images: Decoded, progress: Callable[[int], Any] | None = None
+    ) -> np.ndarray:
         """The pooled features of other images, (N, D) float32; nothing is kept.
 
         Args:
             network: any.
             images: of the same size.
+            progress: called with the number of images of each forward pass.
         """
-        return frozen_outputs(
-            network.module, images, network.convention, weights=network.weights, size=self.size, device=self.device,
-            batch_size=self.options.batch_size, cache=False,
+        return evaluate_rows(
+            network.module, images, network.convention, size=self.size, device=self.device,
+            batch_size=self.options.batch_size, progress=progress,
         )  # fmt: skip
 
     def keep_outputs(self, network: OpenedNetwork, outputs: np.ndarray) -> None:
@@ -148,16 +154,22 @@ class ComparedInputs:
         """
         self._outputs[network.weights] = outputs
 
-    def split_features(self, network: OpenedNetwork, split: str) -> Features:
-        """The pooled features of a whole split with labels and patients, from the disk if they were computed before.
+    @cached_property
+    def training_images(self) -> Decoded:
+        """Images of the training split, at most `--images`, with their labels and patients."""
+        return some_images(self.task, "train", size=self.size, count=self.options.images, seed=self.options.seed)
+
+    def training_outputs(self, network: OpenedNetwork) -> np.ndarray:
+        """The pooled features of `training_images`, (N, D) float32; computed once.
 
         Args:
             network: any.
-            split: "train", "validation" or "test".
         """
-        return embed(
-            network.module, (self.task, split), batch_size=self.options.batch_size, size=self.size, device=self.device
-        )
+        key = f"train {network.weights}"
+        if key not in self._outputs:
+            with Steps(f"features of {network.name}", len(self.training_images.ids), "image") as steps:
+                self._outputs[key] = self.outputs_of(network, self.training_images, steps.update)
+        return self._outputs[key]
 
     @cached_property
     def store(self) -> ResultStore:

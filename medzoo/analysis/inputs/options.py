@@ -75,7 +75,7 @@ class CompareOptions:
     results: str = option("store of results: its runs are read, and the analyses are added", "results", section=OUTPUT,
                           metavar="DIR")  # fmt: skip
     runs_of: str | None = option(
-        "protocol of the stored runs that are compared, by name", section=DATA, metavar="NAME",
+        "protocol of the stored runs that are compared: its name, or NAME@HASH", section=DATA, metavar="NAME",
         shown="the one that both checkpoints have",
     )  # fmt: skip
     out: str | None = option("folder of the report", section=OUTPUT, metavar="DIR", shown="RESULTS/analyses/report")

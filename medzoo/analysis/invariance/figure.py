@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medzoo.analysis.drawing.style import INK, MARKS, ROLES, plain, role_names, shortened
+from medzoo.analysis.figures.style import INK, MARKS, ROLES, plain, role_names, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

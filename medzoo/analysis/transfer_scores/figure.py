@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medzoo.analysis.drawing.style import FAINT, INK, MARKS, ROLES, plain, shortened
+from medzoo.analysis.figures.style import FAINT, INK, MARKS, ROLES, plain, shortened
 from medzoo.analysis.transfer_scores.gains import metric_title
 from medzoo.analysis.transfer_scores.scores import SCORES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medzoo.analysis.drawing.style import FAINT, INK, MARKS, ROLES, plain, role_names, shortened
+from medzoo.analysis.figures.style import FAINT, INK, MARKS, ROLES, plain, role_names, shortened
 from medzoo.analysis.weight_space.filters import filter_sheet, pixels_of_row
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from medzoo.analysis.similarity.measures import cka
 from medzoo.analysis.weight_space.rbf_cka import centred_kernel, some_rows, uniqueness, weight_cka, weight_rows
 
 
@@ -30,6 +31,7 @@ def test_cka_is_the_definition():
     second[:4] = second[0]  # equal rows, whose distances are not in the median
     found = weight_cka(torch.from_numpy(first), torch.from_numpy(second))
     np.testing.assert_allclose(found, defined(first, second), rtol=1e-9)
+    np.testing.assert_allclose(found, cka(first, second, kind="rbf_nonzero_median"), rtol=1e-9)  # as for activations
 
 
 def test_rows_of_a_convolution():
