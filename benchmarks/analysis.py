@@ -10,6 +10,7 @@ little; ratios are medians over the turns. BLAS uses as many threads as OMP_NUM_
 import argparse
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy
+import torch
 
 from medzoo.analysis.similarity.cka import cka_matrix
 from medzoo.analysis.similarity.measures import mean_cca
@@ -114,10 +116,56 @@ def pairwise_cka(xs: list[np.ndarray], ys: list[np.ndarray]) -> np.ndarray:
     return np.array([[one(x, y) for y in ys] for x in xs])
 
 
+# --- a whole comparison ---
+
+
+def comparison(_: int) -> list[str]:
+    """All analyses of two ResNet-50 on 1,000 images of 224 px next to the forward passes in them, once: it takes minutes."""
+    from timm.models.resnet import ResNet
+
+    from medzoo.analysis.comparison.compare import compare_checkpoints
+    from medzoo.analysis.inputs.inputs import ComparedInputs
+    from medzoo.analysis.inputs.options import CompareOptions
+
+    seconds, images = 0.0, 0
+    forward = ResNet.forward
+
+    def timed(self: ResNet, x: torch.Tensor) -> torch.Tensor:
+        nonlocal seconds, images
+        start = time.perf_counter()
+        made = forward(self, x)
+        seconds, images = seconds + time.perf_counter() - start, images + len(x)
+        return made
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = CompareOptions(
+            checkpoints=["resnet50-random", "resnet50-random"], results=folder, device="cpu",
+            task="phantom_chest,n=1000,n_validation=20,n_test=1000,image_size=224",
+        )  # fmt: skip
+        before = ComparedInputs(options)
+        assert (
+            len(before.images.ids) == len(before.training_images.ids) == 1000
+        )  # decoding is not part of the measurement
+        ResNet.forward = timed
+        start = time.perf_counter()
+        try:
+            made = compare_checkpoints(options).made
+        finally:
+            ResNet.forward = forward
+        whole = time.perf_counter() - start
+    print(f"# {len(made)} analyses, {images:,} forward passes of an image", flush=True)
+    what = f"comparison of two ResNet-50: {len(made)} analyses, {images:,} passes of an image"
+    return [f"| {what} | {whole:.0f} | {seconds:.0f} (passes) | {whole / seconds:.2f}x | | at most 1.2x | |"]
+
+
 # --- the table ---
 
 
-MEASUREMENTS: dict[str, Callable[[int], list[str]]] = {"cca": cca, "cka": cka}  # each gives its rows of the table
+MEASUREMENTS: dict[str, Callable[[int], list[str]]] = {
+    "cca": cca,
+    "cka": cka,
+    "compare": comparison,
+}  # each gives its rows of the table
 
 
 def row(what: str, times: Times, target: float, agreement: str) -> str:

@@ -17,7 +17,7 @@ RESULTS` shows them in tabs. Nearly all of the time are forward passes: two ResN
 """
 
 from medzoo.analysis.comparison.compare import compare_checkpoints
-from medzoo.analysis.comparison.options import analysis_options, by_analysis
+from medzoo.analysis.comparison.options import analysis_options, by_analysis, command_of
 from medzoo.analysis.comparison.report import write_report
 from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.recipe_args import parse, run_main
@@ -27,7 +27,7 @@ def main() -> None:
     """Open what is compared, make each analysis that is not in the store, write the report."""
     options, *chosen = parse([CompareOptions, *analysis_options().values()], __doc__)
     outcome = compare_checkpoints(options, by_analysis(chosen))  # opens, analyses and stores
-    print(write_report(outcome, options.report_folder, options.command))
+    print(write_report(outcome, options.report_folder, command_of(options, chosen)))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def compare(context: typer.Context) -> None:
     Example: medzoo compare resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
     """
     from medzoo.analysis.comparison.compare import compare_checkpoints
-    from medzoo.analysis.comparison.options import analysis_options, by_analysis
+    from medzoo.analysis.comparison.options import analysis_options, by_analysis, command_of
     from medzoo.analysis.comparison.report import write_report
     from medzoo.analysis.inputs.options import CompareOptions
     from medzoo.recipe_args import parse
@@ -39,7 +39,7 @@ def compare(context: typer.Context) -> None:
         [CompareOptions, *analysis_options().values()], HELP, _arguments(context.args), program="medzoo compare"
     )
     outcome = compare_checkpoints(options, by_analysis(chosen))
-    print(write_report(outcome, options.report_folder, options.command))
+    print(write_report(outcome, options.report_folder, command_of(options, chosen)))
 
 
 def _arguments(words: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ def of(rows, measure, key="role"):
 
 
 def test_scores_without_runs(tmp_path):
-    inputs = compared(task=CHEST, results=str(tmp_path))
+    inputs = compared(task=CHEST, results=str(tmp_path), images=60)
     rows = transferability.run(inputs, OPTIONS)
     found = of(rows, "LogME")
     assert found["first"]["value"] == found["second"]["value"] and found["first"]["n_images"] == inputs.options.images
@@ -112,7 +112,7 @@ def test_runs_on_other_images(tmp_path):
 
 def test_a_network_that_knows_more_has_a_higher_score(tmp_path):
     """The second network gets the mean brightness of the opacity's side: its features are changed on their way."""
-    inputs = compared(task=CHEST, results=str(tmp_path))
+    inputs = compared(task=CHEST, results=str(tmp_path), images=60)
     original, second, labels = inputs.training_outputs, inputs.networks[1], np.asarray(inputs.training_images.labels)
     object.__setattr__(second, "weights", "other")
 

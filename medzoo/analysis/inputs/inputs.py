@@ -109,7 +109,10 @@ class ComparedInputs:
 
     @property
     def random_pair(self) -> tuple[OpenedNetwork, OpenedNetwork]:
-        """Two networks with other random weights, in the architectures of the two checkpoints."""
+        """Two networks with different random weights, in the architectures of the two checkpoints."""
+        first, second = self.networks
+        if first.architecture == second.architecture and first.convention == second.convention:
+            return self.random(0, 0), self.random(0, 1)  # which other analyses use too
         return self.random(0, 0), self.random(1, 1)
 
     @cached_property

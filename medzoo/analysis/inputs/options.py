@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.errors import UsageError
-from medzoo.training.options.fields import check_values, flag, option
+from medzoo.training.options.fields import check_values, option
 from medzoo.training.options.shared import DATA, DEVICE, OUTPUT, RUN, SEEDS, check_device, check_folder, check_place
 
 
@@ -84,20 +83,6 @@ class CompareOptions:
     def report_folder(self) -> Path:
         """The folder of the report."""
         return Path(self.out or Path(self.results) / "analyses" / "report").expanduser()
-
-    @property
-    def command(self) -> str:
-        """The command that makes the same comparison again; options of single analyses are in the sections of the report."""
-        words = ["medzoo", "compare", *(self.checkpoints or ())]
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name in ("checkpoints", "again") or value == one.default:
-                continue
-            words += [
-                flag(one.name),
-                *(map(str, value) if isinstance(value, list) else [str(value)] * (value is not True)),
-            ]
-        return shlex.join(words)
 
     def check(self) -> None:
         """Refuse values that no comparison can use, before anything is loaded.
