@@ -110,20 +110,20 @@ def juodelyte_rows(inputs: ComparedInputs, pairs: Sequence[LayerPair], *, null_d
     images = inputs.images
     sampling = whole_images(POSITIONS)
     most = max(sampling(grid, len(images.ids))[0] for grid in _grids(inputs, pairs))
-    drawn: list[list[dict[str, list[LayerSums]]]] = []
+    own: list[list[LayerSums]] = []
+    random: list[list[LayerSums]] = []
     for draw in range(DRAWS):
         seed = inputs.options.seed + draw
         part = _part(images, permutation("juodelyte2023", seed, 0, len(images.ids))[:most])
-        drawn.append([{"sums": _sums(inputs, networks, pairs, part, sampling, seed, null_draws)}
-                      for networks in (inputs.networks, inputs.random_pair)])  # fmt: skip
+        own.append(_sums(inputs, inputs.networks, pairs, part, sampling, seed, null_draws))
+        random.append(_sums(inputs, inputs.random_pair, pairs, part, sampling, seed, null_draws=0))
     rows = []
     for place in range(len(pairs)):
-        ones = [draw[0]["sums"][place] for draw in drawn]
-        found = [of_covariances(one, ("mean_cca",))["mean_cca"] for one in ones]
-        base = [of_covariances(replace(draw[1]["sums"][place], nulls=[]), ("mean_cca",))["mean_cca"] for draw in drawn]
-        row = _row(ones[0], "mean_cca", _mean(found), _mean(base))
+        found = [of_covariances(draw[place], ("mean_cca",))["mean_cca"] for draw in own]
+        base = [of_covariances(draw[place], ("mean_cca",))["mean_cca"] for draw in random]
         values = [one.value for one in found if one.value is not None]
-        rows.append({**row, "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None})
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        rows.append({**_row(own[0][place], "mean_cca", _mean(found), _mean(base)), "sd": sd})
     if all(row["value"] is None for row in rows):
         raise NotApplicableError(f"No layer can be compared: {rows[0]['reason']}", code="no-measure-defined")
     return rows
