@@ -1,5 +1,7 @@
 """Values of google/svcca, of Kornblith's formulas and of the definitions of papers, on stored arrays."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from activation_samples import FIXTURES
@@ -11,13 +13,16 @@ from medzoo.analysis.similarity.moments import moments_of
 from medzoo.analysis.similarity.procrustes import procrustes_from_covariances
 from medzoo.analysis.similarity.whitening import principal_components
 
-CASES = sorted(path.stem for path in FIXTURES.glob("*.npz"))
+# the stored ones, and more of the same form where the data of the project are
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "golden" / "cca"
+FILES = {path.stem: path for folder in (SHARED, FIXTURES) for path in sorted(folder.glob("*.npz"))}
+CASES = sorted(FILES)
 WITH_CCA = [case for case in CASES if not case.startswith("wide")]
 
 
 def read(case):
     """x and y as samples x units, and the expected values."""
-    with np.load(FIXTURES / f"{case}.npz") as file:
+    with np.load(FILES[case]) as file:
         x, y = (file[side].reshape(-1, file[side].shape[-1]) for side in "xy")
         return x, y, {key.removeprefix("out_"): file[key] for key in file.files if key.startswith("out_")}
 
