@@ -9,10 +9,13 @@ from expect import raises
 from matplotlib.figure import Figure
 
 from medzoo.analysis import representation
+from medzoo.analysis.activations import layer_rows
+from medzoo.analysis.activations.accumulate import accumulate
 from medzoo.analysis.inputs.images import check_differ
 from medzoo.analysis.inputs.inputs import ComparedInputs
 from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.errors import NotApplicableError, UnknownNameError, UsageError
+from medzoo.paths import home
 
 TASK = "phantom_oct,n=8,n_validation=4,n_test=80"
 
@@ -50,6 +53,24 @@ def test_the_same_comparison_gives_the_same_rows(rows):
     inputs = inputs_of("resnet18-random", "resnet18-random", batch_size=64)
     again = representation.run(inputs, representation.Options(layers=["layer1", "layer2"], samples=2000))
     assert again == rows
+
+
+def test_random_networks_are_measured_once_for_all_checkpoints(monkeypatch):
+    options = representation.Options(layers=["layer1"], samples=200)
+    first = representation.run(inputs_of("resnet18-random", "resnet18-random", images=20), options)
+    drawn = []
+    monkeypatch.setattr(
+        layer_rows,
+        "accumulate",
+        lambda networks, *rest, **more: drawn.append(networks) or accumulate(networks, *rest, **more),
+    )
+    again = representation.run(inputs_of("resnet18-random", "resnet18-random", images=20), options)
+    assert again == first and len(drawn) == 1  # only the two checkpoints
+    representation.run(inputs_of("resnet18-random", "resnet18-random", images=19), options)
+    assert len(drawn) == 3  # other images
+    for file in home().rglob("baseline-*.json"):
+        file.write_text("{broken")
+    assert representation.run(inputs_of("resnet18-random", "resnet18-random", images=20), options) == first
 
 
 def test_the_features_of_the_pass_are_those_of_the_networks():

@@ -162,10 +162,10 @@ class _Draw:
     """What is drawn, and how much is kept."""
 
     seed: int
-    pool: bool
+    means: bool  # whether a sample is the mean of an image
     channels: int | None
     nulls: int
-    pooled: int
+    kept: int  # images whose means are kept
 
 
 def _add(
@@ -181,11 +181,11 @@ def _add(
     """Add the activations of a batch to the sums of a pair of layers."""
     one.reduced = x.shape[1:3] != y.shape[1:3]
     # the means over all positions, of the first images
-    if (left := draw.pooled - done) > 0:
+    if (left := draw.kept - done) > 0:
         for kept, grid in zip(one.pooled, (x, y), strict=True):
             kept.append(grid[:left].float().mean(dim=(1, 2)).cpu().numpy())
     # the samples: some positions of some images, the same in both networks
-    x, y = (grid.float().mean(dim=(1, 2), keepdim=True) for grid in (x, y)) if draw.pool else common_grid(x, y)
+    x, y = (grid.float().mean(dim=(1, 2), keepdim=True) for grid in (x, y)) if draw.means else common_grid(x, y)
     one.grid = x.shape[1] * x.shape[2]
     one.images, one.positions = sampling(one.grid, count)
     taken = min(len(x), max(0, one.images - done))

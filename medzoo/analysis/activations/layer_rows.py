@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medzoo.analysis.activations.accumulate import LayerSums, Sampling, accumulate, spread_over_images, whole_images
+from medzoo.analysis.activations.baseline import Baseline, kept_baseline
 from medzoo.analysis.activations.capture import batches
 from medzoo.analysis.activations.grid import as_grid, common_grid
 from medzoo.analysis.activations.layers import LayerPair
@@ -61,15 +62,21 @@ def rows_of_layers(
             inputs.keep_outputs(network, array)
         return sums
 
+    def baseline() -> Baseline:
+        random = sums_of(inputs.random_pair, "activations of random networks")
+        return [of_covariances(replace(one, nulls=[])) | of_pooled(one, seed=seed, draws=0) for one in random]
+
     seed = inputs.options.seed
+    key = {
+        "networks": [network.weights for network in inputs.random_pair], "images": inputs.images.sha256,
+        "size": inputs.size, "seed": seed, "samples": samples, "pooled": pooled, "kernel_images": kernel_images,
+        "layers": [[pair.first, pair.second] for pair in pairs],
+    }  # fmt: skip
     rows: list[Row] = []
     sums = sums_of(inputs.networks, "activations")
-    random = sums_of(inputs.random_pair, "activations of random networks")
-    for one, other in zip(sums, random, strict=True):
+    for one, random in zip(sums, kept_baseline(key, baseline), strict=True):
         known = of_covariances(one) | of_pooled(one, seed=seed, draws=max(POOLED_DRAWS, null_draws))
-        without = replace(other, nulls=[])
-        baseline = of_covariances(without) | of_pooled(other, seed=seed, draws=0)
-        rows += [_row(one, name, measured, baseline[name]) for name, measured in known.items()]
+        rows += [_row(one, name, measure, random[name]) for name, measure in known.items()]
     if all(row["value"] is None for row in rows):
         raise NotApplicableError(f"No measure is defined: {rows[0]['reason']}", code="no-measure-defined")
     return rows + _across(sums, pairs)

@@ -22,8 +22,8 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task_registry import load_task
 from medzoo.errors import NotApplicableError
 from medzoo.precision import device_kind
-from medzoo.progress import Steps
 from medzoo.store import sha256_of
+from medzoo.training.features import frozen_outputs
 from medzoo.training.inputs.batches import evaluate_rows
 from medzoo.zoo.loading.load import describe
 
@@ -129,9 +129,15 @@ class ComparedInputs:
             network: any.
         """
         if network.weights not in self._outputs:
-            with Steps(f"features of {network.name}", len(self.images.ids), "image") as steps:
-                self._outputs[network.weights] = self.outputs_of(network, self.images, steps.update)
+            self._outputs[network.weights] = self._frozen(network, self.images)
         return self._outputs[network.weights]
+
+    def _frozen(self, network: OpenedNetwork, images: Decoded) -> np.ndarray:
+        """Pooled features, from the disk if they were computed before."""
+        return frozen_outputs(
+            network.module, images, network.convention, weights=network.weights, size=self.size, device=self.device,
+            batch_size=self.options.batch_size,
+        )  # fmt: skip
 
     def outputs_of(
         self, network: OpenedNetwork, images: Decoded, progress: Callable[[int], Any] | None = None
@@ -170,8 +176,7 @@ class ComparedInputs:
         """
         key = f"train {network.weights}"
         if key not in self._outputs:
-            with Steps(f"features of {network.name}", len(self.training_images.ids), "image") as steps:
-                self._outputs[key] = self.outputs_of(network, self.training_images, steps.update)
+            self._outputs[key] = self._frozen(network, self.training_images)
         return self._outputs[key]
 
     @cached_property
