@@ -29,7 +29,7 @@ class Analysis(Protocol):
 
     @property
     def USES(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the file
-        """What decides its numbers, names from `inputs.inputs.USES`: "networks", "images", "runs", "all_runs", "analyses"."""
+        """What decides its numbers, names from `inputs.inputs.USES`: such as "networks" and "images"."""
 
     @property
     def Options(self) -> type[Any]:  # noqa: N802 - a class of the file

@@ -14,7 +14,7 @@ from medzoo.analysis.agreement.decisions import image_blocks, left_out
 from medzoo.analysis.agreement.draw_sets import draw_sets
 from medzoo.analysis.agreement.known_sets import Items, SetShare, all_sets, items_of, members_of_set, share_of_sets
 from medzoo.analysis.figures.style import interval, number
-from medzoo.analysis.inputs.stored import StoredRuns, runs_of_task
+from medzoo.analysis.inputs.stored import StoredRuns
 from medzoo.bench.table.matching import match_checkpoints
 from medzoo.errors import NotApplicableError, listed
 from medzoo.training.options.fields import check_values, option
@@ -166,7 +166,7 @@ def _other_checkpoints(inputs: ComparedInputs, groups: Sequence[StoredRuns]) -> 
     more = [group.label for group in inputs.all_runs if group.label not in counted]
     notes = [f"checkpoints beyond the first {MOST} or not chosen: {listed(more)}"] if more else []
     known = {group.name for group in inputs.all_runs}
-    every = {run.result["identity"]["checkpoint"]["id"] for run in runs_of_task(inputs.store, inputs.options)}
+    every = {run.result["identity"]["checkpoint"]["id"] for run in inputs.task_runs}
     unlike = sorted(every - known)
     return notes + ([f"checkpoints with runs of another protocol or data only: {listed(unlike)}"] if unlike else [])
 

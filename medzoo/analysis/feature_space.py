@@ -13,6 +13,7 @@ import numpy as np
 from medzoo.analysis.feature_map.figure import feature_space_figure
 from medzoo.analysis.feature_map.groups import class_names, targets
 from medzoo.analysis.feature_map.rows import map_rows, separability_rows
+from medzoo.analysis.figures.style import interval_of
 from medzoo.analysis.inputs.images import some_images
 from medzoo.analysis.inputs.sides import Side, random_sides, two_sides
 from medzoo.analysis.sites.columns import check_values_differ, column_values, usual_column
@@ -186,19 +187,13 @@ def _part(rows: list[dict[str, Any]], measure: str, what: str) -> str:
     shown = [row for row in mine if row["value"] is not None]
     if not shown:
         return f"Separability of {what} is not known: {mine[0]['reason']}."
-    texts = [f"AUROC {row['value']:.2f}{_interval(row)} in {row['network']}" for row in shown]
+    texts = [f"AUROC {row['value']:.2f}{interval_of(row, 2)} in {row['network']}" for row in shown]
     null = "" if shown[0]["baseline"] is None else f", {shown[0]['baseline']:.2f} with random weights"
     text = f"A linear classifier separates {what} with {' and '.join(texts)}{null}."
     difference = next((row for row in rows if row["measure"] == f"{measure}: difference"), None)
     if difference is None or difference["low"] is None:
         return f"{text} The difference has no interval."
     if difference["low"] <= 0 <= difference["high"]:
-        return f"{text} The difference of the networks is undecided{_interval(difference)}."
+        return f"{text} The difference of the networks is undecided{interval_of(difference, 2)}."
     better = "second" if difference["value"] > 0 else "first"
-    return (
-        f"{text} The {better} network separates them more clearly: {difference['value']:+.2f}{_interval(difference)}."
-    )
-
-
-def _interval(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{text} The {better} network separates them more clearly: {difference['value']:+.2f}{interval_of(difference, 2)}."

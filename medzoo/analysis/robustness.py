@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.analysis.figures.style import interval_of
 from medzoo.analysis.inputs.sides import random_sides, two_sides
 from medzoo.analysis.invariance.changes import CHANGES, changed
 from medzoo.analysis.invariance.drift import Drift, drift
@@ -129,7 +130,9 @@ def sentence(rows: list[dict[str, Any]]) -> str:
         names = " and ".join(row["network"] for row in missing)
         return f"Drift is not known: {names} gives all images the same features."
     texts = [
-        f"{row['value']:.2f}{_interval(row)} in {row['network']}" for role, row in means.items() if role != "random"
+        f"{row['value']:.2f}{interval_of(row, 2)} in {row['network']}"
+        for role, row in means.items()
+        if role != "random"
     ]
     null = means.get("random")
     text = "Averaged over all changes, features move by " + " and ".join(texts)
@@ -145,10 +148,6 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     if overall["low"] is None:
         return f"{text} The difference has no interval."
     if overall["low"] <= 0 <= overall["high"]:
-        return f"{text} The difference of the networks is undecided{_interval(overall)}."
+        return f"{text} The difference of the networks is undecided{interval_of(overall, 2)}."
     less = "second" if overall["value"] < 0 else "first"
-    return f"{text} The {less} network's features move less: {overall['value']:+.2f}{_interval(overall)}."
-
-
-def _interval(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{text} The {less} network's features move less: {overall['value']:+.2f}{interval_of(overall, 2)}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.analysis.figures.style import interval_of
 from medzoo.analysis.inputs.sides import random_sides, two_sides
 from medzoo.analysis.sites.columns import USUAL, check_values_differ, column_values, usual_column
 from medzoo.analysis.sites.figure import sites_figure
@@ -148,7 +149,7 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     if len(shown) < 2:
         return f"The robustness index is not known: {next(row['reason'] for row in mine if row['reason'])}."
     first = shown[0]
-    texts = [f"{row['value']:.2f}{_interval(row)} in {row['network']} ({_against_chance(row)})" for row in shown]
+    texts = [f"{row['value']:.2f}{interval_of(row, 2)} in {row['network']} ({_against_chance(row)})" for row in shown]
     text = f"The robustness index for {first['column']} is {' and '.join(texts)}"
     text += f"; neighbours drawn at random give {first['chance']:.2f}"
     text += "" if first["baseline"] is None else f", random weights {first['baseline']:.2f}"
@@ -156,11 +157,11 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     if paired is None or paired["low"] is None:
         return f"{text}. The difference has no interval."
     if paired["low"] <= 0 <= paired["high"]:
-        return f"{text}. The difference of the networks is undecided{_interval(paired)}, in the balanced index."
+        return f"{text}. The difference of the networks is undecided{interval_of(paired, 2)}, in the balanced index."
     better = "second" if paired["value"] > 0 else "first"
     return (
         f"{text}. The {better} network depends less on {first['column']}: the balanced index differs by {paired['value']:+.2f}"
-        f"{_interval(paired)}."
+        f"{interval_of(paired, 2)}."
     )
 
 
@@ -170,7 +171,3 @@ def _against_chance(row: dict[str, Any]) -> str:
     if row["balanced_low"] > 0.5:
         return "more than chance: neighbours share the class"
     return "less than chance: neighbours share the site" if row["balanced_high"] < 0.5 else "like chance"
-
-
-def _interval(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"

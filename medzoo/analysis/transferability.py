@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.analysis.inputs.sides import Side, random_sides, two_sides
+from medzoo.analysis.figures.style import interval_of
+from medzoo.analysis.inputs.sides import Side, null_of, random_sides, two_sides
 from medzoo.analysis.transfer_scores.figure import transferability_figure
 from medzoo.analysis.transfer_scores.gains import gain_rows, gap_rows, metric_title
 from medzoo.analysis.transfer_scores.pretraining import FORM, given_facts, pretraining_facts, task_modality
@@ -98,8 +99,7 @@ def _score_rows(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]
             rows.append(
                 {
                     "measure": name, "role": side.role, "network": side.name, "value": value, "low": ends[0], "high": ends[1],
-                    "baseline": float(np.mean(random)) if random else None, "baseline_low": min(random, default=None),
-                    "baseline_high": max(random, default=None), "n_images": len(labels),
+                    **null_of(random), "n_images": len(labels),
                     "n_patients": len(set(patients.tolist())), "n_features": features(side).shape[1], "reason": why,
                 }
             )  # fmt: skip
@@ -186,7 +186,7 @@ def _scores_text(rows: list[dict[str, Any]]) -> str:
                 verdict = "has no interval"
             elif not difference["low"] <= 0 <= difference["high"]:
                 verdict = "prefers the second" if difference["value"] > 0 else "prefers the first"
-            parts.append(f"{name} {verdict} ({difference['value']:+.3f}{_ends(difference)})")
+            parts.append(f"{name} {verdict} ({difference['value']:+.3f}{interval_of(difference)})")
     return f"{'; '.join(parts)}." if parts else "No score exists for both networks."
 
 
@@ -197,7 +197,8 @@ def _gains_text(rows: list[dict[str, Any]]) -> str:
         reason = next((row["reason"] for row in mine if row["reason"]), "the store has no run of them on the task")
         return f"There is no measured gain of these networks: {reason.rstrip('.')}."
     texts = [
-        f"{row['value']:+.3f}{_ends(row)} for the {row['role']}" for row in sorted(shown, key=lambda row: row["role"])
+        f"{row['value']:+.3f}{interval_of(row)} for the {row['role']}"
+        for row in sorted(shown, key=lambda row: row["role"])
     ]
     return f"The measured gain over random weights ({metric_title(shown[0]['metric'])}) is {' and '.join(texts)}."
 
@@ -212,7 +213,3 @@ def _gap_text(rows: list[dict[str, Any]]) -> str:
         f"Pre-training on {gap['modality']} instead of other images changes the result by {gap['value']:+.3f} on average over "
         f"{gap['pairs']} pairs of equal size; {len(clear)} of them have an interval without 0."
     )
-
-
-def _ends(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"

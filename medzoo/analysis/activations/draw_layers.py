@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.analysis.figures.style import COLOURS, MARKERS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -16,8 +18,6 @@ GROUPS = {
     "Kernel alignment": ("cka_linear", "cka_debiased", "cka_rbf", "cka_minibatch"),
     "Geometry and neighbours": ("procrustes", "mutual_knn", "cknna"),
 }
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito
-MARKS = ("o", "s", "D", "^")
 
 
 def draw_layers(rows: list[dict[str, Any]], names: Mapping[str, str]) -> Figure:
@@ -63,7 +63,7 @@ def _panel(
     names: Mapping[str, str],
 ) -> None:
     lowest = 0.0
-    for measure, colour, mark in zip(measures, COLOURS, MARKS, strict=False):
+    for measure, colour, mark in zip(measures, COLOURS, MARKERS, strict=False):
         by_layer = {(row["layer"], row["other_layer"]): row for row in paired if row["measure"] == measure}
         for key, style, shown, size in (("value", "-", mark, 5), ("baseline", "--", "", 0), ("null", ":", "", 0)):
             values = [by_layer[one][key] if one in by_layer else None for one in layers]

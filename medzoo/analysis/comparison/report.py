@@ -5,16 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medzoo import store
 from medzoo.analysis.comparison.compare import ComparedCheckpoints
-from medzoo.bench.analyses.section import section_html, shown, style, worded
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from medzoo.bench.analyses.section import section_html, shown, style, template_of, worded
 
 FOLDER = Path(__file__).parent
 
@@ -29,7 +25,7 @@ def report_html(outcome: ComparedCheckpoints, command: str = "") -> str:
     from markupsafe import Markup
 
     parts = shown(outcome.made)
-    return _template().render(
+    return template_of(FOLDER / "report.html.j2").render(
         title=f"{' and '.join(outcome.titles)} on {outcome.task}",
         parts=parts,
         sections=[Markup(section_html(one)) for one in parts],
@@ -80,11 +76,3 @@ def _markdown(content: dict[str, Any]) -> str:
 
 def _line(cells: Any) -> str:  # noqa: ANN401 - texts, or a dict with texts as keys
     return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.from_string((FOLDER / "report.html.j2").read_text(encoding="utf-8"))

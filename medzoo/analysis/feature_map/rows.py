@@ -10,7 +10,7 @@ import numpy as np
 from medzoo.analysis.feature_map.groups import most_frequent
 from medzoo.analysis.feature_map.plane import as_text, principal_plane, umap_plane
 from medzoo.analysis.feature_map.separability import LEAST, Scored, enough, scored
-from medzoo.analysis.inputs.sides import Side
+from medzoo.analysis.inputs.sides import Side, null_of
 
 Row = dict[str, Any]
 FeaturesOf = Callable[[Side], np.ndarray]
@@ -96,7 +96,6 @@ def _row(measure: str, side: Side, one: Scored, null: list[float]) -> Row:
     found = one.separability()
     return {
         "measure": measure, "role": side.role, "network": side.name, "value": found.value, "low": found.low,
-        "high": found.high, "baseline": float(np.mean(null)) if null else None, "baseline_low": min(null, default=None),
-        "baseline_high": max(null, default=None), "n_images": found.images, "n_patients": found.patients,
+        "high": found.high, **null_of(null), "n_images": found.images, "n_patients": found.patients,
         "groups": one.truth.shape[1] if one.truth.ndim == 2 else 2, "reason": found.reason,
     }  # fmt: skip

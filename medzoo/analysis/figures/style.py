@@ -67,6 +67,19 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     return "" if low is None or high is None else f" [{low:.{digits}f}, {high:.{digits}f}]"
 
 
+def interval_of(row: Mapping[str, Any], digits: int = 3) -> str:
+    """The interval of a row for a sentence, in brackets; empty without one.
+
+    Args:
+        row: with "low" and "high".
+        digits: after the point.
+
+    >>> interval_of({"low": 0.12345, "high": 0.5}, 2)
+    ' [0.12, 0.50]'
+    """
+    return interval(row["low"], row["high"], digits)
+
+
 def role_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The name of each role in the rows: the two networks, then random weights.
 

@@ -153,8 +153,6 @@ def _run_ids(analysis: StoredAnalysis) -> list[str | None]:
     stored = analysis.content["identity"].get("inputs", {}).get("run_ids")
     if isinstance(stored, list) and len(stored) == len(analysis.subjects):
         return [None if one is None else str(one) for one in stored]
-    if isinstance(stored, dict):
-        return [stored.get(subject) for subject in analysis.subjects]
     return [_run_id_of(subject) for subject in analysis.subjects]
 
 

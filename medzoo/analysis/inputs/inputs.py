@@ -191,12 +191,12 @@ class ComparedInputs:
         Raises:
             NotApplicableError: if a checkpoint has none, or there is no common protocol.
         """
-        return compared_runs(self.store, self.options)
+        return compared_runs(self.store, self.options, self.task_runs)
 
     @cached_property
     def all_runs(self) -> tuple[StoredRuns, ...]:
         """All stored runs of the task, of one protocol, one entry for each checkpoint."""
-        return runs_by_checkpoint(self.store, self.options)
+        return runs_by_checkpoint(self.store, self.options, self.task_runs)
 
     @cached_property
     def task_runs(self) -> tuple[KnownRun, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from medzoo.analysis.inputs.inputs import ComparedInputs
 from medzoo.analysis.inputs.networks import OpenedNetwork
@@ -48,3 +51,17 @@ def random_sides(inputs: ComparedInputs, draws: int) -> list[Side]:
         for draw in range(draws)
         for place in places
     ]
+
+
+def null_of(values: Sequence[float]) -> dict[str, float | None]:
+    """The mean and the range of a measure over random networks.
+
+    Args:
+        values: one for each draw.
+
+    >>> null_of([0.25, 0.75])
+    {'baseline': 0.5, 'baseline_low': 0.25, 'baseline_high': 0.75}
+    """
+    if not values:
+        return {"baseline": None, "baseline_low": None, "baseline_high": None}
+    return {"baseline": float(np.mean(values)), "baseline_low": min(values), "baseline_high": max(values)}

@@ -114,7 +114,9 @@ def runs_of_task(store: ResultStore, options: CompareOptions) -> tuple[KnownRun,
     return tuple(found)
 
 
-def compared_runs(store: ResultStore, options: CompareOptions) -> tuple[StoredRuns, StoredRuns]:
+def compared_runs(
+    store: ResultStore, options: CompareOptions, known: Sequence[KnownRun] | None = None
+) -> tuple[StoredRuns, StoredRuns]:
     """The runs of the two compared checkpoints, of one protocol on the same data.
 
     A run folder means its run alone. A checkpoint means all its runs, found by its weights.
@@ -122,11 +124,12 @@ def compared_runs(store: ResultStore, options: CompareOptions) -> tuple[StoredRu
     Args:
         store: of results.
         options: of the comparison.
+        known: of `runs_of_task`, if they were read before.
 
     Raises:
         NotApplicableError: if a checkpoint has no run, or they have no common protocol, or several.
     """
-    known = runs_of_task(store, options)
+    known = runs_of_task(store, options) if known is None else known
     labels = list(options.checkpoints or ())
     found = [_runs_of_label(store, known, label, options) for label in labels]
     settings = [{run.setting for run in runs if not _unusable(run)} for runs in found]
@@ -140,7 +143,9 @@ def compared_runs(store: ResultStore, options: CompareOptions) -> tuple[StoredRu
     return first, second
 
 
-def runs_by_checkpoint(store: ResultStore, options: CompareOptions) -> tuple[StoredRuns, ...]:
+def runs_by_checkpoint(
+    store: ResultStore, options: CompareOptions, known: Sequence[KnownRun] | None = None
+) -> tuple[StoredRuns, ...]:
     """The runs of all checkpoints on the task, of one protocol on the same data.
 
     If the store has several protocols, it is the one of the two compared checkpoints.
@@ -148,11 +153,12 @@ def runs_by_checkpoint(store: ResultStore, options: CompareOptions) -> tuple[Sto
     Args:
         store: of results.
         options: of the comparison.
+        known: of `runs_of_task`, if they were read before.
 
     Raises:
         NotApplicableError: if there are none, or of several protocols.
     """
-    known = runs_of_task(store, options)
+    known = runs_of_task(store, options) if known is None else known
     groups: dict[tuple[str, str | None], list[KnownRun]] = {}
     for run in known:
         checkpoint = run.result["identity"]["checkpoint"]
@@ -173,7 +179,7 @@ def runs_by_checkpoint(store: ResultStore, options: CompareOptions) -> tuple[Sto
             code="several-protocols",
         )
     else:
-        chosen = compared_runs(store, options)[0].runs[0].setting
+        chosen = compared_runs(store, options, known)[0].runs[0].setting
     names = Counter(name for name, _ in groups)
     made = [
         _of_setting(name if names[name] == 1 else f"{name} @{(weights or 'drawn')[:8]}", runs, chosen)

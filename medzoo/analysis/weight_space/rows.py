@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
+from medzoo.analysis.inputs.sides import null_of
 from medzoo.analysis.weight_space.layers import CommonLayers, LayerTensor, distance_and_cosine
 from medzoo.analysis.weight_space.rbf_cka import centred_kernel, kernel_cka, some_rows, uniqueness, weight_rows
 from medzoo.errors import listed
@@ -112,17 +112,3 @@ def name_rows(common: CommonLayers, sides: Sequence[tuple[str, str]]) -> list[Ro
         for (role, name), names in zip(sides, (common.only_first, common.only_second), strict=True)
         if names
     ]  # fmt: skip
-
-
-def null_of(values: Sequence[float]) -> Row:
-    """The mean and the range of a measure over random networks.
-
-    Args:
-        values: one for each draw.
-
-    >>> null_of([0.25, 0.75])
-    {'baseline': 0.5, 'baseline_low': 0.25, 'baseline_high': 0.75}
-    """
-    if not values:
-        return {"baseline": None, "baseline_low": None, "baseline_high": None}
-    return {"baseline": float(np.mean(values)), "baseline_low": min(values), "baseline_high": max(values)}

@@ -77,7 +77,7 @@ def section_html(one: ShownAnalysis) -> str:
     Args:
         one: of `shown`.
     """
-    return _template().render(one=one, content=one.stored.content)
+    return template_of(FOLDER / "section.html.j2").render(one=one, content=one.stored.content)
 
 
 def style() -> str:
@@ -140,8 +140,13 @@ def _facts(content: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def _template() -> Template:
+def template_of(file: Path) -> Template:
+    """A compiled template of a page or a section; texts are escaped, and an unknown name is an error.
+
+    Args:
+        file: the template.
+    """
     from jinja2 import Environment, StrictUndefined
 
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.from_string((FOLDER / "section.html.j2").read_text(encoding="utf-8"))
+    return made.from_string(file.read_text(encoding="utf-8"))
