@@ -19,6 +19,8 @@ EXTRAS = {
     "medical": "DICOM and NIfTI images",
     "pretrain": "the pre-training methods whose losses are in lightly",
     "lora": "fine-tuning by low-rank changes (LoRA)",
+    "export": "networks as ONNX files, and their check",
+    "docs": "building the documentation site",
     "trackers": "sending the log of a training to TensorBoard, trackio or Weights & Biases",
     "slurm": "tables on a Slurm cluster",
     "parsl": "tables on other clusters and in clouds, through Parsl",
