@@ -7,7 +7,7 @@ TESTS  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 # CPU threads and network settings are not changed; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test test-all test-slurm tour check format wheel clean
+.PHONY: help install demo test test-all test-slurm tour docs check format wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,8 +34,12 @@ test-all: install ## all tests that need no GPU, in an hour: every network in ev
 test-slurm: install ## suites on a real Slurm of two nodes, and through Parsl; it says which Debian packages are missing
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -rs -m "slurm or parsl" tests/cluster
 
-tour: install    ## run all code blocks of the README, in order, in an empty folder
-	$(RUN) -m pytest -q tests/test_readme.py
+tour: install    ## run all code blocks of the README and of the pages in docs/
+	$(RUN) -m pytest -q tests/test_readme.py tests/test_docs.py
+
+docs: install    ## build the documentation into site/, without network; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 check: install   ## ruff (lint and format) and mypy
 	$(RUN) -m ruff check .
@@ -50,4 +54,4 @@ wheel: install   ## build the wheel, and test it in an empty environment without
 	bash tests/wheel.sh
 
 clean:           ## remove build files (never results)
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
