@@ -4,9 +4,9 @@
     python docs/page_blocks.py docs/tutorials/segment.md --update   # write the outputs into the page
 
 The blocks of a page run in their order in one empty folder. Python blocks share one session, as in a notebook; `sh` blocks are
-commands. A `text` block with the title "Output" shows what the block above it prints to stdout. With the title "Output (other numbers
-on other machines)", only its words are compared. `...` stands for any text. `bash` blocks are not run: they need a cluster, a GPU or
-data behind a form.
+commands. A `text` block with the title "Output" shows what the block above it prints to stdout. With the title
+"Output (other numbers on other machines)", only its words are compared. `...` stands for any text. `bash` blocks are not run:
+they need a cluster, a GPU or data behind a form.
 """
 
 from __future__ import annotations

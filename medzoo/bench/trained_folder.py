@@ -9,6 +9,8 @@ from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.run_steps import Trained, check_finite, decoded_split, outputs_of
 from medzoo.bench.segmentation.steps import saved_parts
+from medzoo.data.images.ct_windows import limits_of, window_text
+from medzoo.data.images.window_rules import parse_rule
 from medzoo.data.task import Task
 from medzoo.training.options.names import slug, trained_name
 from medzoo.training.options.protocol_options import Protocol
@@ -51,11 +53,32 @@ def _folder_calibration(task: Task, calibration: Calibration) -> dict[str, Any]:
 
 def _folder_evaluation(protocol: Protocol, task: Task) -> dict[str, Any] | None:
     """How the test looked at an image; None for one view of the whole image, which folders without this key have."""
-    facts = {"crop_share": protocol.crop_share, "views": protocol.augmented_test}
+    facts: dict[str, Any] = {
+        "crop_share": protocol.crop_share,
+        "views": protocol.augmented_test,
+        "window": _window(task),
+    }
     if task.kind == "segmentation":
         return {**facts, "window_overlap": protocol.window_overlap}
     facts["sigmoid"] = protocol.loss == "sigmoid" and task.kind in ("binary", "multiclass")
-    return None if facts == {"crop_share": 1.0, "views": "none", "sigmoid": False} else facts
+    return None if facts == {"crop_share": 1.0, "views": "none", "window": None, "sigmoid": False} else facts
+
+
+def _window(task: Task) -> str | None:
+    """The range to which the task's images are clipped, as a folder stores it: with its unit if that is HU.
+
+    >>> from medzoo.data.task_registry import load_task
+    >>> _window(load_task("phantom_ct,n=8,n_validation=4,n_test=4"))
+    '-160:240 HU'
+    """
+    window = getattr(task.reader, "window", None) or task.info.window
+    if window is None:
+        return None
+    if parse_rule(window) is not None:
+        return window_text(window)
+    split = next(iter(task.splits))
+    unit = " HU" if isinstance(window, str) or task.read(split, 0)[0].unit == "HU" else ""
+    return window_text(limits_of(window)) + unit
 
 
 def save_checkpoint(

@@ -29,7 +29,10 @@ def predict(
     ] = False,
     window: Annotated[
         str | None,
-        typer.Option(help="range of the values: LOW:HIGH, a CT window such as lung, or a rule such as percentile:1,99"),
+        typer.Option(
+            help="range of the values: LOW:HIGH, a CT window such as lung, or a rule such as percentile:1,99; by default that of "
+            "the fine-tuning, if it had one; none for no window"
+        ),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="images per forward pass; by default 64, and 16 with --explain")
@@ -84,7 +87,7 @@ def predict(
     check_file(out, "--out")
     check_out(out, embeddings=embeddings)
     options = PredictOptions(
-        by=by, embeddings=embeddings, window=None if window is None else parse_window(window), batch_size=batch_size,
+        by=by, embeddings=embeddings, window=window if window in (None, "none") else parse_window(window), batch_size=batch_size,
         device=device, num_workers=num_workers, precision=precision, explain=explain, explain_out=explain_out,
         explain_class=explain_class, masks_out=None if masks_out is None else masks_out.expanduser(), overlay=overlay,
         views=views, image_column=image_column, patient_column=patient_column, hub=hub,

@@ -108,7 +108,7 @@ def test_f46_the_process_that_reads_a_foreign_file_is_killed(tmp_path, apart, mo
     assert not (tmp_path / "f").exists()
 
 
-@pytest.mark.parametrize("schema", ["medzoo.folder/0", "medzoo.folder/3", "medzoo.folder/99"])
+@pytest.mark.parametrize("schema", ["medzoo.folder/0", "medzoo.folder/4", "medzoo.folder/99"])
 def test_f48_a_folder_of_another_version(folder, schema):
     path = folder / "config.json"
     rows = json.loads(path.read_text())

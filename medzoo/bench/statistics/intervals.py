@@ -45,6 +45,16 @@ class Interval:
     labels: int = 1
     left_out: tuple[int, ...] = ()
 
+    def __str__(self) -> str:
+        """The mean with its interval, as a table shows it.
+
+        >>> print(Interval(0.7787, 0.7255, 0.8240, 78.0, 1, 134, note="1 run: without the variance of seeds"))
+        0.779 [0.726, 0.824], 134 patients, 1 run (1 run: without the variance of seeds)
+        """
+        ends = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        sizes = f"{self.patients} patients, {self.runs} run{'s' * (self.runs != 1)}"
+        return f"{self.mean:.3f}{ends}, {sizes}" + (f" ({self.note})" if self.note else "")
+
 
 def interval_of(cell: Contributions, metric: str, level: float = 0.95) -> Interval:
     """The interval of a cell whose contributions are computed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -113,8 +113,32 @@ def need_partners(
     return [name for name in names if name in present]
 
 
+def _stem(path: str) -> str:
+    """The file name without its suffix."""
+    return path.rpartition("/")[2].rpartition(".")[0]
+
+
+def _path_below(folder: str) -> Callable[[str], str]:
+    """A function of a path: the path below a folder, without its suffix."""
+    return lambda path: path.removeprefix(folder).rpartition(".")[0]
+
+
 def by_stem(paths: Sequence[str], task: str) -> dict[str, str]:
     """Map file names without their suffix to paths.
+
+    Raises:
+        DataContractError: if two paths have the same name.
+    """
+    return by_name(paths, task, _stem)
+
+
+def by_name(paths: Sequence[str], task: str, name_of: Callable[[str], str]) -> dict[str, str]:
+    """Map the names of files to paths.
+
+    Args:
+        paths: below the data's folder.
+        task: for the message.
+        name_of: the name of a path.
 
     Raises:
         DataContractError: if two paths have the same name.
@@ -122,13 +146,13 @@ def by_stem(paths: Sequence[str], task: str) -> dict[str, str]:
     stems: dict[str, str] = {}
     repeated = []
     for path in paths:
-        stem = path.rpartition("/")[2].rpartition(".")[0]
+        stem = name_of(path)
         if stems.setdefault(stem, path) != path:
             repeated.append(f"{stems[stem]} and {path}")
     if repeated:
         complain(
             DataContractError(
-                f"Task {task}: {len(repeated)} names occur twice: {listed(repeated, 5)}. Keep one of each.",
+                f"Task {task}: {len(repeated)} files have the name of another one: {listed(repeated, 5)}. Keep one of each.",
                 code="file-names-repeat",
                 offenders=repeated,
             )
@@ -189,8 +213,12 @@ def read_pairs(root: Path, images: Sequence[str], task: str) -> tuple[dict[str, 
     splits: list[str] = []
     for folder, split in (folders or {"": "all"}).items():
         base = root / folder
-        pictures = by_stem(files_below(base / "images", images, root), task)
-        masks = by_stem(files_below(base / "masks", MASKS, root), task)
+        found = files_below(base / "images", images, root), files_below(base / "masks", MASKS, root)
+        # names such as p1/1.png and p2/1.png are unique only with their folders
+        repeats = any(len({_stem(path) for path in paths}) < len(paths) for paths in found)
+        below = [f"{(base / kind).relative_to(root).as_posix()}/" for kind in ("images", "masks")]
+        name_of = [_path_below(folder) if repeats else _stem for folder in below]
+        pictures, masks = (by_name(paths, task, name) for paths, name in zip(found, name_of, strict=True))
         need_partners(pictures, list(masks), task, "image (there is only a mask)", base / "images")
         for stem in need_partners(masks, list(pictures), task, "mask", base / "masks"):
             rows["id"].append(stem)

@@ -115,6 +115,7 @@ class Transform:
         clip: lowest and highest HU that CT is clipped to, or None.
         window: (low, high) or the name of a CT window, or None.
         train: whether to crop and flip at random.
+        unscaled_hu: whether values whose type does not give their range (int16, floats) are in HU and clipped to `clip`.
 
     Raises:
         UsageError: for an invalid size or window.
@@ -125,6 +126,7 @@ class Transform:
     clip: tuple[float, float] | None = None
     window: WindowChoice | None = None
     train: bool = False
+    unscaled_hu: bool = False
 
     def __post_init__(self) -> None:
         if type(self.size) is not int or not 1 <= self.size <= 16_384:
@@ -167,7 +169,7 @@ class Transform:
 
         from medzoo.training.inputs.input_pixels import input_pixels
 
-        pixels = input_pixels(image, window=self.window, clip=self.clip, rule=self.rule)
+        pixels = input_pixels(image, window=self.window, clip=self.clip, unscaled_hu=self.unscaled_hu, rule=self.rule)
         # scale to [0, 1], crop or resize, normalise
         low, high = pixels.range
         unit = to_unit((pixels.array[None].astype(np.float32) - low) / (high - low), 1.0, self.rule)
@@ -204,7 +206,8 @@ def transform(
             with any start method.
         size: side of the result, pixels; by default the checkpoint's.
         window: (low, high) for values of unknown range; for CT in Hounsfield units the name of a window ("lung"); or a rule that
-            computes it for each image ("percentile:1,99", "zscore:3"). Values outside are clipped.
+            computes it for each image ("percentile:1,99", "zscore:3"). Values outside are clipped. By default the window of the
+            checkpoint's fine-tuning, if it had one; "none" uses no window.
         hub: directory hub for a name; by default MEDZOO_HUB.
 
     Returns:
@@ -223,7 +226,28 @@ def transform(
     torch.Size([3, 224, 224])
     """
     convention, side, clip = _facts(name_or_model, hub)
-    return Transform(convention, side if size is None else size, clip, window, bool(train))
+    stored = _stored_window(name_or_model, hub) if window is None else None
+    in_hu = stored is not None and stored[1]
+    if stored is not None:
+        clip, window = (stored[0], None) if in_hu else (clip, stored[0])
+    window = None if isinstance(window, str) and window == "none" else window
+    return Transform(convention, side if size is None else size, clip, window, bool(train), in_hu)
+
+
+def _stored_window(name_or_model: Any, hub: str | os.PathLike[str] | None) -> tuple[Any, bool] | None:  # noqa: ANN401
+    """The window of a checkpoint's fine-tuning, and whether it is in HU; None if it has none.
+
+    A window in HU is for CT in HU only: grey images (PNG) of CT were windowed by those who wrote them.
+    """
+    from medzoo.data.images.ct_windows import parse_window
+
+    if isinstance(name_or_model, str | os.PathLike):
+        from medzoo.zoo.loading.load import describe_window
+
+        text = describe_window(name_or_model, hub=hub)
+    else:
+        text = getattr(getattr(name_or_model, "load_receipt", None), "input_window", None)
+    return None if text is None else (parse_window(text.removesuffix(" HU")), text.endswith(" HU"))
 
 
 def _window(window: WindowChoice | None) -> WindowChoice | None:

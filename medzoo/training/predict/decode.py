@@ -24,7 +24,7 @@ from medzoo.data.images.volume_cache import read_cached
 from medzoo.data.patient_ids import same_form
 from medzoo.data.transforms.apply import normalise, to_unit
 from medzoo.errors import ImageError, MedzooError, MissingExtraError
-from medzoo.training.inputs.input_pixels import input_pixels
+from medzoo.training.inputs.input_pixels import input_pixels, read_scaled
 from medzoo.training.inputs.input_transform import Transform
 from medzoo.training.predict.inputs import ImageItem
 from medzoo.training.predict.overlay import displayed
@@ -109,12 +109,13 @@ class Decoder:
             return Failed(item, error.code, str(error))
 
     def _read(self, item: ImageItem) -> Ready | Several:
-        window = self.transform.window
+        window, hu = self.transform.window, self.transform.clip if self.transform.unscaled_hu else None
         if item.source is None:
             raise ImageError(f"{item.key or item.path}: the cell of the image is empty.", code="image-cell-empty")
         if isinstance(item.source, Path):
             try:
-                pixels = read_cached(item.source, window=window, frame=item.frame)
+                path, frame = item.source, item.frame
+                pixels = read_scaled(lambda chosen: read_cached(path, window=chosen, frame=frame), window, hu)
             except ImageError as error:
                 if item.frame is None:
                     _refuse_segmentation(item.source)
@@ -124,7 +125,7 @@ class Decoder:
             if item.frame is None and pixels.modality == SEGMENTATION:
                 raise _is_segmentation(item.source)
         else:
-            pixels = to_pixels(item.source, window=window)
+            pixels = read_scaled(lambda chosen: to_pixels(item.source, window=chosen), window, hu)
         _refuse_other_unit(pixels, self.transform, item.key or item.path)
         # the window is applied already; a rule must not be fitted a second time
         plain = self.transform if window is None else replace(self.transform, window=None, clip=None)

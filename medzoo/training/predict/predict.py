@@ -73,7 +73,8 @@ def predict(
             slices of a volume) gives one row each.
         by: "patient" gives one row a patient, with the mean of the probabilities of the patient's images.
         embeddings: add the column `embedding`, pooled features (float32). A checkpoint without a head gives only these.
-        window: (low, high), the name of a CT window, or a rule, as for `medzoo.transform`.
+        window: (low, high), the name of a CT window, or a rule, as for `medzoo.transform`; by default the window of the
+            fine-tuning, if it had one; "none" uses no window.
         batch_size: images per forward pass; by default 64, and 16 with heat maps.
         device: "auto" uses an accelerator if there is one; "cpu".
         num_workers: threads that read images; by default one per usable core; 0 reads in this thread.

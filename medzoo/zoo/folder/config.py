@@ -13,6 +13,7 @@ from medzoo.errors import IntegrityError
 from medzoo.zoo.folder.facts import (
     SCHEMA,
     SCHEMA_2,
+    SCHEMA_3,
     SCHEMAS,
     FolderFacts,
     Rule,
@@ -89,6 +90,11 @@ class FolderConfig:
             channels: of another stem; by default those of the stored one.
         """
         return {**self.model_args, "in_chans": channels or self.in_chans, "num_classes": self.num_classes}
+
+    @property
+    def window(self) -> str | None:
+        """The range to which the images of the fine-tuning were clipped."""
+        return self.facts.evaluation.window if self.facts and self.facts.evaluation else None
 
     @property
     def input(self) -> Input:
@@ -226,11 +232,15 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
 def _check_second_schema(facts: FolderFacts, config: FolderConfig, path: Path) -> None:
     """Check the keys of the second schema."""
     wrong = wrong_calibration(facts.calibration, config.num_classes, config.problem_type)
-    if facts.schema == SCHEMA and lowest_schema(facts.calibration, facts.decoder, facts.evaluation) != SCHEMA:
+    lowest = lowest_schema(facts.calibration, facts.decoder, facts.evaluation)
+    if facts.schema == SCHEMA and lowest != SCHEMA:
         wrong = f"the schema {SCHEMA} has no keys 'calibration', 'decoder' and 'evaluation'; {SCHEMA_2} has them."
     if wrong:
         raise IntegrityError(f"{path}: calibration: {wrong}", code="calibration-invalid")
-    if wrong := wrong_evaluation(facts.evaluation, config.input.size, masks=facts.decoder is not None):
+    wrong = wrong_evaluation(facts.evaluation, config.input.size, masks=facts.decoder is not None)
+    if lowest == SCHEMA_3 and facts.schema != SCHEMA_3:
+        wrong = f"the schema {facts.schema} has no key 'window'; {SCHEMA_3} has it."
+    if wrong:
         raise IntegrityError(f"{path}: evaluation: {wrong}", code="evaluation-invalid")
 
 

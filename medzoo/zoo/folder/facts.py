@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,12 +14,14 @@ from medzoo.zoo.folder.card_results import ResultRow
 from medzoo.zoo.registry.checkpoint import Citation, Golden
 from medzoo.zoo.registry.licenses import License
 
-Schema = Literal["medzoo.folder/1", "medzoo.folder/2"]
+Schema = Literal["medzoo.folder/1", "medzoo.folder/2", "medzoo.folder/3"]
 SCHEMA: Schema = "medzoo.folder/1"
-# Version 2 adds `calibration`, `decoder` and `evaluation`. A folder gets the lowest version that has its keys: earlier versions of
-# medzoo read every folder without them, and ask for an update where they would not know the key.
+# Version 2 adds `calibration`, `decoder` and `evaluation`; version 3 the window of an evaluation. A folder gets the lowest version
+# that has its keys: earlier versions of medzoo read every folder without them, and ask for an update where they would not know one.
 SCHEMA_2: Schema = "medzoo.folder/2"
-SCHEMAS: tuple[str, ...] = (SCHEMA, SCHEMA_2)
+SCHEMA_3: Schema = "medzoo.folder/3"
+SCHEMAS: tuple[Schema, ...] = (SCHEMA, SCHEMA_2, SCHEMA_3)
+_WINDOW = re.compile(r"[a-z0-9.,:+-]{1,80}( HU)?")
 # the key in the hyperparameters of a pre-training whose features collapsed, and the sentence for its card and for `load`
 COLLAPSED, COLLAPSED_NOTE = "collapsed", "The features collapsed in training: they are nearly the same for all images."
 LARGEST_SIDE = 16_384  # pixels, of the images of an evaluation
@@ -147,12 +150,15 @@ class FolderEvaluation:
             centre, each with its mirror image ("ten_crop").
         window_overlap: of a segmentation, the smallest share of a window that the next one covers again.
         sigmoid: whether the probabilities of classes that exclude each other are sigmoids divided by their sum, not a softmax.
+        window: the range to which the images of the training were clipped: "-45:105 HU" for CT, "0:4095" in other units, or a rule
+            such as "percentile:1,99".
     """
 
     crop_share: float = 1.0
     views: Literal["none", "flip", "ten_crop"] = "none"
     window_overlap: float = 0.5
     sigmoid: bool = False
+    window: str | None = None
 
 
 def wrong_evaluation(evaluation: FolderEvaluation | None, size: int, *, masks: bool = False) -> str | None:
@@ -173,6 +179,8 @@ def wrong_evaluation(evaluation: FolderEvaluation | None, size: int, *, masks: b
         return f"crop_share is {share}; it must be above 0 and at most 1, and size / crop_share at most {LARGEST_SIDE}."
     if not 0 <= evaluation.window_overlap < 0.95:
         return f"window_overlap is {evaluation.window_overlap}; it must be at least 0 and below 0.95."
+    if evaluation.window is not None and not _WINDOW.fullmatch(evaluation.window):
+        return f"window is {evaluation.window!r}; it must be LOW:HIGH, LOW:HIGH HU, or a rule."
     if masks and evaluation.views == "ten_crop":
         return "views is 'ten_crop'; a segmentation takes 'none' or 'flip'."
     return None
@@ -192,7 +200,11 @@ def lowest_schema(
 
     >>> lowest_schema(None), lowest_schema(FolderCalibration())
     ('medzoo.folder/1', 'medzoo.folder/2')
+    >>> lowest_schema(None, evaluation=FolderEvaluation(window="-45:105 HU"))
+    'medzoo.folder/3'
     """
+    if evaluation is not None and evaluation.window is not None:
+        return SCHEMA_3
     return SCHEMA if calibration is None and decoder is None and evaluation is None else SCHEMA_2
 
 

@@ -13,7 +13,7 @@ from medzoo.errors import CardError, IntegrityError, UsageError, WeightsMismatch
 from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.card_input import folder_config
 from medzoo.zoo.folder.config import FolderConfig, read_config, to_json
-from medzoo.zoo.folder.facts import SCHEMA_2
+from medzoo.zoo.folder.facts import SCHEMA_2, SCHEMAS
 from medzoo.zoo.models import build
 from medzoo.zoo.models.golden import compute_golden, fixed_inputs, not_finite
 from medzoo.zoo.models.weights import compare_names, read_header, read_weights, refuse_impossible, shapes, write_weights
@@ -190,7 +190,10 @@ def save(
     if decoder is None:
         return write_folder(state, directory, config)
     assert config.facts is not None
-    config = replace(config, facts=replace(config.facts, decoder=decoder[0], schema=SCHEMA_2))
+    config = replace(
+        config,
+        facts=replace(config.facts, decoder=decoder[0], schema=max(config.facts.schema, SCHEMA_2, key=SCHEMAS.index)),
+    )
     return write_folder(state, directory, config, decoder[1])
 
 

@@ -217,6 +217,7 @@ def _receipt(
         model_args={key: value for key, value in arguments.items() if key != "in_chans"},
         input_rule=config.input.rule,
         input_clip=config.input.clip,
+        input_window=config.window,
         repo=located.name if located.revision and "/" in located.name else None,
     )
 

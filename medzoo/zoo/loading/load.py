@@ -157,3 +157,21 @@ def describe(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None
     located = locate(text, hub=hub)
     assert located.folder is not None
     return read_config(located.folder).input
+
+
+def describe_window(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None = None) -> str | None:
+    """The range to which the images of a checkpoint's fine-tuning were clipped, or None. It reads no weights.
+
+    Args:
+        name: as for `load`.
+        hub: directory that replaces the Hub; by default MEDZOO_HUB.
+
+    Raises:
+        UnknownNameError: for an unknown name.
+
+    >>> print(describe_window("resnet50-radimagenet"))
+    None
+    """
+    text = text_of(name)
+    folder = None if is_known(text) else locate(text, hub=hub).folder
+    return None if folder is None else read_config(folder).window

@@ -26,6 +26,7 @@ class LoadReceipt:
         model_args: keywords of the architecture.
         input_rule: how the input is scaled to [0, 1].
         input_clip: lowest and highest HU.
+        input_window: the range to which the images of a fine-tuning were clipped: "-45:105 HU", "0:4095", or a rule.
         repo: the Hub repository of the commit `revision`.
     """
 
@@ -44,10 +45,16 @@ class LoadReceipt:
     input_rule: Literal["unit", "per_image_minmax"] = "unit"
     input_clip: tuple[float, ...] | None = None
     repo: str | None = None
+    input_window: str | None = None
 
     def __repr__(self) -> str:
         """A short text; the tensors' names are in `.dropped` and `.fresh`."""
+        counts = "".join(
+            f", {word}={len(names)} tensors"
+            for word, names in (("fresh", self.fresh), ("dropped", self.dropped))
+            if names
+        )
         return (
             f"LoadReceipt(name={self.name!r}, architecture={self.architecture!r}, sha256={self.sha256[:12]!r}, "
-            f"notes={self.notes!r})"
+            f"head={self.head!r}{counts}, notes={self.notes!r})"
         )

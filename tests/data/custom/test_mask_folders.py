@@ -58,3 +58,20 @@ def test_a_mask_of_another_size(tmp_path):
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / "masks" / "i3.png")
     with raises(DataContractError, "mask-size-mismatch"):
         load_task(name, groups="none")
+
+
+def test_patients_number_their_images(tmp_path):
+    """images/p1/0.png and images/p2/0.png are two images; each has the mask in the folder of its patient."""
+    for patient in range(12):
+        for what in ("images", "masks"):
+            (tmp_path / what / f"p{patient}").mkdir(parents=True)
+            for k in range(2):
+                png(tmp_path / what / f"p{patient}" / f"{k}.png", 255 if what == "masks" else 10 * k)
+    task = load_task(f"folder:{tmp_path}", groups="parent")
+    assert sum(table.num_rows for table in task.tables.values()) == 24
+    for split in task.splits:
+        for key, mask in zip(task.column(split, "id"), task.column(split, "mask"), strict=True):
+            assert mask == key.replace("images", "masks")
+    (tmp_path / "masks" / "p3" / "1.png").unlink()
+    with raises(DataContractError, "partner-files-missing", match="p3/1"):
+        load_task(f"folder:{tmp_path}", groups="parent")

@@ -85,10 +85,17 @@ def test_and_it_is_another_where_they_do_not(folder, tmp_path):
 
 
 def test_a_receipt_is_read_at_a_glance(folder):
-    for wish in ({}, {"num_classes": 2}, {"features_only": True}):
+    heads = {"none": {}, "fresh": {"num_classes": 2, "fresh_head": True}, "stored": {"num_classes": "pretrained"}}
+    for head, wish in heads.items():
         receipt = medzoo.load(str(folder), **wish).load_receipt
+        counts = "".join(f", {word}=2 tensors" for word in ("fresh", "dropped") if getattr(receipt, word))
+        assert (
+            counts
+            == {"none": ", dropped=2 tensors", "fresh": ", fresh=2 tensors, dropped=2 tensors", "stored": ""}[head]
+        )
         assert repr(receipt) == (
-            f"LoadReceipt(name='test_resnet-drawn', architecture='test_resnet', sha256='{receipt.sha256[:12]}', notes=())"
+            f"LoadReceipt(name='test_resnet-drawn', architecture='test_resnet', sha256='{receipt.sha256[:12]}', "
+            f"head={head!r}{counts}, notes=())"
         )
     assert "fc.weight" in medzoo.load(str(folder), num_classes=2).load_receipt.fresh
     assert len(repr(medzoo.load("resnet18-random").load_receipt)) < 200
