@@ -1,4 +1,4 @@
-"""Every Python and shell block of the README runs, in its order, in one empty folder.
+"""The README is short, and every Python and shell block of it runs, in its order, in one empty folder.
 
 Lines that set the house up or take minutes (make ...) are checked to exist instead: `make -n`.
 """
@@ -28,10 +28,20 @@ def test_the_first_screen_holds_the_two_commands():
     assert "make demo" in first_screen and "make test" in first_screen
 
 
+def test_it_takes_three_minutes():
+    """A newcomer reads it in three minutes; everything else is in docs/."""
+    text = (REPOSITORY / "README.md").read_text()
+    table = text[text.index("<!-- medzoo table") : text.index("<!-- end of medzoo table -->")]
+    assert len(re.findall(r"[A-Za-z]{3,}", text.replace(table, ""))) < 900
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
 def test_every_task_has_its_place():
     from medzoo.data.task_registry import task_names
 
-    text = (REPOSITORY / "README.md").read_text().partition("## The downstream tasks\n")[2].partition("\n## ")[0]
+    page = (REPOSITORY / "docs" / "start" / "checkpoints_and_tasks.md").read_text()
+    text = page.partition("## The downstream tasks\n")[2].partition("\n## ")[0]
     named = [name for name in task_names() if not name.endswith("mnist")]
     assert [name for name in named if f"`{name}`" not in text] == []
     counts = re.findall(r"(\d+) tasks have names, (\d+) of them", text)
@@ -40,7 +50,7 @@ def test_every_task_has_its_place():
     assert counts == [(str(len(task_names()) - paths), str(len(task_names()) - apart))]
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-all", "tour", "check", "wheel", "install"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-all", "tour", "docs", "check", "wheel", "install"])
 def test_make_targets_exist(target):
     assert subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True).returncode == 0
 

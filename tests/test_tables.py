@@ -9,7 +9,11 @@ from medzoo.bench.table.formats.markdown_blocks import END
 from medzoo.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").glob("results/*.md")))
+FILES = (
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "benchmarks").glob("results/*.md")),
+)
 PAGES = [path for path in FILES if f"\n{END}\n" in path.read_text(encoding="utf-8")]
 
 
@@ -23,11 +27,11 @@ def test_the_readme_has_a_table():
     assert ROOT / "README.md" in PAGES
 
 
-def test_the_excerpts_of_the_readme_are_what_the_commands_print():
+def test_the_excerpts_of_a_page_are_what_the_commands_print():
     def words(text):
         return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
-    readme = words((ROOT / "README.md").read_text(encoding="utf-8"))
+    page = words((ROOT / "docs" / "how_to" / "tables.md").read_text(encoding="utf-8"))
     for command, marks in (
         (
             ["claims", "--only", "imagenet-or-radimagenet"],
@@ -37,7 +41,7 @@ def test_the_excerpts_of_the_readme_are_what_the_commands_print():
     ):
         printed = CliRunner().invoke(app, command).output
         shown = (
-            [line for line in readme if line.startswith(marks)]
+            [line for line in page if line.startswith(marks)]
             if marks
             else ["0.7505 ± 0.0066 (3)", "0.8029 ± 0.0015 (3)"]
         )

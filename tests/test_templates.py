@@ -1,4 +1,4 @@
-"""The templates, copied and filled in as CONTRIBUTING.md says, are a task, an objective and an analysis that run."""
+"""The templates, copied and filled in as the pages of docs/how_to say, are a task, an objective and an analysis that run."""
 
 import json
 import pickle
@@ -33,9 +33,11 @@ from medzoo.training.options.fields import options_of
 from medzoo.training.pretrain import PretrainOptions, pretrain
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIES = re.findall(
-    r"^    cp (medzoo/\S+/_template\.py) (medzoo/\S+)/(\w+)\.py$", (ROOT / "CONTRIBUTING.md").read_text(), re.M
-)
+COPIES = [
+    copied
+    for page in sorted((ROOT / "docs" / "how_to").glob("add_*.md"))
+    for copied in re.findall(r"^cp (medzoo/\S+/_template\.py) (medzoo/\S+)/(\w+)\.py$", page.read_text(), re.M)
+]
 FINDERS = {  # where a finder looks for files
     "medzoo/data/tasks": (medzoo.data.tasks, task_registry),
     "medzoo/training/objectives": (medzoo.training.objectives, medzoo.training.objectives),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from medzoo import paths
 from medzoo.errors import LicenseError, PublishError, UnknownNameError, UsageError
 from medzoo.zoo.download.copy_folder import copy_folder
+from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.config import FolderConfig
 from medzoo.zoo.folder.read_write import save, verify_folder
 from medzoo.zoo.publish.relicense import Terms, parse_license, relicensed
@@ -20,6 +21,7 @@ from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.hub_names import check_repo, check_revision
 from medzoo.zoo.registry.locations import CARD, CONFIG, LocatedFolder, hub_address, is_folder
+from medzoo.zoo.registry.registry import is_known
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +47,8 @@ def push(
     for tokens, paths on this machine and identifiers of patients.
 
     Args:
-        directory_or_model: a folder, a run folder, or a model (then `card` is needed).
+        directory_or_model: a folder, a run folder, the name of a checkpoint on this machine (`medzoo add`), or a model (then
+            `card` is needed).
         repo_id: org/name.
         card: as for `save`, for a model.
         license: of a folder without a licence: an SPDX or Hub id ("cc-by-4.0"), or a table of id, url and note. It is written
@@ -184,10 +187,14 @@ def _verified(
         raise UsageError(
             "--replace-license needs --license ID (replace_license, license).", code="replace-license-without-license"
         )
-    if not is_folder(folder):
-        if not is_folder(folder / "checkpoint"):
-            raise no_checkpoint(folder)
+    if is_folder(folder / "checkpoint") and not is_folder(folder):
         folder = folder / "checkpoint"
+    if not is_folder(folder):
+        # the name of a checkpoint on this machine, for example one of `medzoo add`
+        located = locate(str(folder), download=False) if is_known(str(folder)) else None
+        if located is None or located.folder is None:
+            raise no_checkpoint(folder)
+        folder = located.folder
     config = verify_folder(LocatedFolder(str(folder), folder), always=True)
     if config.facts is None:
         raise PublishError(
