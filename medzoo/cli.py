@@ -24,7 +24,6 @@ from medzoo.commands import (
 app = typer.Typer(
     name="medzoo",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",  # wraps the paragraphs of a docstring to the terminal's width
     pretty_exceptions_enable=False,
 )

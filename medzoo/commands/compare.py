@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from medzoo.commands.terminal import completion
 from medzoo.errors import UsageError
 
 # all words after `compare` go to the parser of recipes, which knows the options of each analysis
-ALL_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+ALL_WORDS = {"ignore_unknown_options": True, "help_option_names": []}
 HELP = """Compare two checkpoints on a task: representation, predictions, weights, feature space, robustness, gain.
 
 Examples:
@@ -24,7 +26,12 @@ Analyses in the store are not made again. recipes/compare.py takes the same opti
 """
 
 
-def compare(context: typer.Context) -> None:
+def compare(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="two checkpoints, then options", autocompletion=completion.checkpoints_or_tasks),
+    ] = None,
+) -> None:
     """Compare two checkpoints on a task: representation, predictions, weights, ...; one HTML report.
 
     Example: medzoo compare resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
@@ -36,7 +43,7 @@ def compare(context: typer.Context) -> None:
     from medzoo.recipe_args import parse
 
     options, *chosen = parse(
-        [CompareOptions, *analysis_options().values()], HELP, _arguments(context.args), program="medzoo compare"
+        [CompareOptions, *analysis_options().values()], HELP, _arguments(words or []), program="medzoo compare"
     )
     outcome = compare_checkpoints(options, by_analysis(chosen))
     print(write_report(outcome, options.report_folder, command_of(options, chosen)))
