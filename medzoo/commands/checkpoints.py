@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.common import Accept, AsJson, Hub, print_json, working
+from medzoo.commands.common import Accept, AsJson, Hub, print_json
 from medzoo.commands.terminal import completion
 from medzoo.errors import MedzooError, UsageError
 
@@ -200,9 +200,7 @@ def convert(
     """
     from medzoo.zoo.convert.convert import convert as convert_file
 
-    with working(f"Converting {file.name} and checking the result"):
-        folder = convert_file(file, name, out=out)
-    print(folder)
+    print(convert_file(file, name, out=out))
 
 
 def check(

@@ -27,6 +27,7 @@ class LoadReceipt:
         input_rule: how the input is scaled to [0, 1].
         input_clip: lowest and highest HU.
         repo: the Hub repository of the commit `revision`.
+        weight_bytes: memory of the parameters and buffers, in the type to which `load` converted them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LoadReceipt:
     input_rule: Literal["unit", "per_image_minmax"] = "unit"
     input_clip: tuple[float, ...] | None = None
     repo: str | None = None
+    weight_bytes: int = 0
 
     def __repr__(self) -> str:
         """A short text; the tensors' names are in `.dropped` and `.fresh`."""
