@@ -20,7 +20,7 @@ Examples:
     medzoo compare resnet18-random runs/pneumoniamnist/resnet18-random/RUN --task pneumoniamnist --images 200
     medzoo compare A B --task T --only predictions --results results
 
-A checkpoint is a name, hf-hub:org/name, org/name, a folder, or the run folder of a fine-tuning. All analyses that apply are
+A checkpoint is a name, a folder, the run folder of a fine-tuning, hf-hub:org/name, or org/name. All analyses that apply are
 made; their rows are added to the store of results, and one HTML report is written (RESULTS/analyses/report, or --out).
 Analyses in the store are not made again. recipes/compare.py takes the same options.
 """
@@ -29,7 +29,10 @@ Analyses in the store are not made again. recipes/compare.py takes the same opti
 def compare(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="two checkpoints, then options", autocompletion=completion.checkpoints_or_tasks),
+        typer.Argument(
+            help="A checkpoint is a name, a folder or a run folder: two of them, then options of the recipe",
+            autocompletion=completion.checkpoints_or_tasks,
+        ),
     ] = None,
 ) -> None:
     """Compare two checkpoints on a task: representation, predictions, weights, ...; one HTML report.
