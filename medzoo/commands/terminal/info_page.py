@@ -14,6 +14,7 @@ from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import availability
 
 WIDTH = 100  # characters, if the output is not a terminal
+HEIGHT = 24  # lines
 LABEL = 14  # characters of the labels at the left
 _COMMAND = re.compile(r"`([^`]+)`")
 
@@ -179,15 +180,15 @@ def _results(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 class _Page:
-    """Labelled rows, wrapped to a width and cut to a number of lines each."""
+    """Labelled rows, wrapped to a width and cut to a number of lines each, so that the page fits a screen."""
 
     def __init__(self, width: int | None) -> None:
         self.width = min(WIDTH, max(width or WIDTH, 50))
-        self.lines: list[str] = []
+        self._rows: list[tuple[str, str, int]] = []
 
     def line(self, text: str, *, most: int) -> None:
         """A text without a label, in at most so many lines."""
-        self.lines += textwrap.wrap(text, self.width, max_lines=most, placeholder=" …", break_on_hyphens=False)
+        self._rows.append(("", text, most))
 
     def row(self, label: str, text: str | None, *, most: int, end: bool = False) -> None:
         """A text behind a label; nothing for None. With `end`, a text that is too long keeps its end, as paths need."""
@@ -196,15 +197,36 @@ class _Page:
         room = self.width - LABEL
         if end and len(text) > room:
             text = f"…{text[1 - room :]}"
-        lines = textwrap.wrap(text, room, max_lines=most, placeholder=" …", break_on_hyphens=False)
-        self.lines += [f"{label if not number else '':<{LABEL}}{line}".rstrip() for number, line in enumerate(lines)]
+        self._rows.append((f"{label:<{LABEL}}", text, most))
 
     def text(self, command: str) -> str:
         """The page with a command at its end; a long command continues after a backslash."""
         python = command.startswith("medzoo.load(")
-        wrapped = [f"next, in Python: {command}"] if python else _continued(f"next: {command}", self.width)
-        cut = ["(… stands for more: --all shows it)"] if any(line.endswith("…") for line in self.lines) else []
-        return "\n".join([*self.lines, *cut, "", *wrapped])
+        wrapped = [f"next, in Python: {command}"] if python else list(_continued(f"next: {command}", self.width))
+        lines: list[str] = []
+        for most in (3, 2, 1):  # lines of one fact: fewer, if the page would be longer than a screen
+            lines = self._lines(most)
+            if any(line.endswith("…") for line in lines):
+                lines.append("(… stands for more: --all shows it)")
+            lines += ["", *wrapped]
+            if len(lines) <= HEIGHT:
+                break
+        return "\n".join(lines)
+
+    def _lines(self, most: int) -> list[str]:
+        found = []
+        for label, text, limit in self._rows:
+            lines = textwrap.wrap(
+                text,
+                self.width - len(label),
+                max_lines=min(most, limit),
+                placeholder=" …",
+                break_on_hyphens=False,
+            )
+            found += [
+                f"{label if not number else ' ' * len(label)}{line}".rstrip() for number, line in enumerate(lines)
+            ]
+        return found
 
 
 def _continued(text: str, width: int) -> Iterator[str]:

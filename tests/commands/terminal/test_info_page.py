@@ -1,6 +1,7 @@
 """`medzoo info`: one screen for every checkpoint and folder, with one command at its end; `--all` and `--json` keep all facts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import timm
@@ -27,7 +28,8 @@ def test_every_checkpoint_fits_a_screen(name, private_home):
     assert ending.startswith("next")
     words = " ".join(part.rstrip("\\ ").strip() for part in ending.splitlines()).split(": ", 1)[1]
     assert words == next_command(entry)
-    assert max(map(len, checkpoint_page(entry, None, 80).splitlines())) <= 80
+    narrow = checkpoint_page(entry, None, 80).splitlines()
+    assert len(narrow) <= 24 and max(map(len, narrow)) <= 80
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,27 @@ def test_recipes_end_with_their_command(private_home):
         assert command.startswith("accelerate launch recipes/") and f"--out runs/{name}" in command
         instructions = medzoo.info(name).upstream.instructions
         assert command in instructions
+
+
+def test_the_longest_entry_fits_a_screen(private_home):
+    """Every text of an entry is far too long, and the command takes several lines."""
+    long = "a sentence that has no end and says nothing new, " * 60
+    entry = medzoo.info("vit_small-mocov3-imagenet-mimic")
+    entry = replace(
+        entry,
+        alias=tuple(f"alias{number}-of-this-entry" for number in range(40)),
+        model=replace(
+            entry.model, kwargs={f"keyword{n}": n for n in range(60)}, labels=tuple(f"label {n}" for n in range(99))
+        ),
+        input=replace(entry.input, note=long),
+        license=replace(entry.license, note=long, url=f"https://example.org/{'x' * 300}"),
+        citation=replace(entry.citation, title=long, paper=f"https://example.org/{'x' * 300}"),
+        pretraining=replace(entry.pretraining, data=tuple(f"data{number}" for number in range(80))),
+        upstream=replace(
+            entry.upstream, url="https://example.org", instructions=f"{long}`{next_command(entry)}`{long}"
+        ),
+    )
+    lines_of(checkpoint_page(entry, None, None))
 
 
 def test_what_is_shortened_is_in_all_and_json(run):
