@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,6 +112,8 @@ def demo(
 
 def main() -> None:
     """Run the command; an expected error prints one line and exits with 1, wrong usage exits with 2."""
+    if "_MEDZOO_COMPLETE" in os.environ:  # a shell asks for completions: no command runs, so nothing else is imported
+        app()
     from medzoo.recipe_args import run_main
 
     run_main(app)

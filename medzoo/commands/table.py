@@ -13,7 +13,6 @@ import typer
 from medzoo.commands.common import Hub
 from medzoo.commands.terminal import completion
 from medzoo.errors import MedzooError, UsageError
-from medzoo.progress import output_width
 
 if TYPE_CHECKING:
     from medzoo.bench.table.table import Table
@@ -131,6 +130,8 @@ def table(
     made, chosen = _made(
         results, suite, title, checkpoints, tasks, metric, control, margin, statistics, duplicates or [], hub
     )
+    from medzoo.progress import output_width
+
     print(made.to_text(output_width()))
     page = None
     if study_tests:
