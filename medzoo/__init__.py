@@ -87,19 +87,21 @@ __all__ = [
 moved.install()
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+if not TYPE_CHECKING:  # type checkers see the imports above; with this function, they would accept any misspelt name
 
-        try:
-            return version("medzoo")
-        except PackageNotFoundError:  # a source tree that is not installed
-            return "0+unknown"
-    if name in _MODULES:
-        value = getattr(import_module(_MODULES[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'medzoo' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:  # noqa: ANN401
+        if name == "__version__":
+            from importlib.metadata import PackageNotFoundError, version
+
+            try:
+                return version("medzoo")
+            except PackageNotFoundError:  # a source tree that is not installed
+                return "0+unknown"
+        if name in _MODULES:
+            value = getattr(import_module(_MODULES[name]), name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'medzoo' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,6 @@ from medzoo.commands import (
 app = typer.Typer(
     name="medzoo",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",  # wraps the paragraphs of a docstring to the terminal's width
     pretty_exceptions_enable=False,
 )
@@ -112,6 +112,8 @@ def demo(
 
 def main() -> None:
     """Run the command; an expected error prints one line and exits with 1, wrong usage exits with 2."""
+    if "_MEDZOO_COMPLETE" in os.environ:  # a shell asks for completions: no command runs, so nothing else is imported
+        app()
     from medzoo.recipe_args import run_main
 
     run_main(app)

@@ -158,7 +158,7 @@ class WorkerError(MedzooError):
 
 
 class DeviceMemoryError(MedzooError):
-    """A training step does not fit into the device's memory."""
+    """The weights or a training step do not fit into the device's memory."""
 
 
 class ResultError(MedzooError):

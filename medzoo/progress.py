@@ -6,21 +6,28 @@ several processes, only the first one writes.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from tqdm import tqdm
+
+from medzoo.errors import printable
 
 LINE_SECONDS = 120.0  # between two progress lines
 FIRST_SECONDS = 10.0  # until the first progress line
 BRIEF_SECONDS = 30.0  # between lines of runs that are parts of a suite
 BAR_SECONDS = 0.5  # between two updates of the values next to a bar
+SHOW_AFTER = 1.0  # seconds: shorter work on a file shows nothing
+LARGE = 32 * 2**20  # bytes: smaller files are hashed in less than a second on any disk
+CHUNK = 2**20  # bytes
 _log = logging.getLogger("medzoo")
 _parts: list[str] = []
 _last = float("-inf")  # when the last line was written
@@ -253,3 +260,39 @@ class Steps:
     def close(self) -> None:
         """Close the bar."""
         self._bar.close()
+
+
+def hash_file(path: Path, algorithm: str = "sha256") -> str:
+    """The hash of a file's bytes. On a terminal, a bar shows bytes, rate and time left if it takes longer than a second.
+
+    Args:
+        path: the file.
+        algorithm: a name that hashlib knows.
+
+    Returns:
+        Hexadecimal digits.
+
+    >>> hash_file(Path(os.devnull), "md5")
+    'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    return hash_files([path], algorithm)
+
+
+def hash_files(parts: Sequence[Path], algorithm: str = "sha256") -> str:
+    """As `hash_file`, for the bytes of several files in their order.
+
+    Args:
+        parts: at least one file.
+        algorithm: a name that hashlib knows.
+    """
+    total = sum(part.stat().st_size for part in parts)
+    digest, buffer = hashlib.new(algorithm), memoryview(bytearray(min(CHUNK, max(total, 1))))
+    name = f"hash {printable(Path(parts[0].parent.name) / parts[0].name)}"
+    hidden = total < LARGE or not (is_main_process() and on_terminal())
+    with tqdm(total=total, unit="B", unit_scale=True, desc=name, leave=False, delay=SHOW_AFTER, disable=hidden) as bar:
+        for part in parts:
+            with part.open("rb", buffering=0) as file:
+                while count := file.readinto(buffer):
+                    digest.update(buffer[:count])
+                    bar.update(count)
+    return digest.hexdigest()

@@ -18,6 +18,7 @@ from typing import Any
 from medzoo import paths
 from medzoo.errors import DiskFullError, IntegrityError, is_disk_full
 from medzoo.locks import claim, process_alive
+from medzoo.progress import hash_file
 
 __all__ = [
     "atomic_folder", "atomic_path", "canonical_json", "claim", "fingerprint", "fsync_file", "fsync_folder", "process_alive",
@@ -49,9 +50,8 @@ def sha256_of(value: object) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The sha256 of a file's bytes; on a terminal, a bar shows the progress of a long one."""
+    return hash_file(path)
 
 
 def fsync_folder(folder: Path) -> None:

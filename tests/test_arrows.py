@@ -20,7 +20,7 @@ FLOOR = {
     "cores": 1,
     "http_download": 1.5,  # above store
     "precision": 1,
-    "progress": 1,
+    "progress": 0.5,  # store hashes files with its bar
     "zoo": 2,
     "data": 2,
     "training": 3,

@@ -87,7 +87,8 @@ def test_list_says_how_each_comes_here(run, private_home):
     ],
 )
 def test_info_ends_with_the_next_step(run, private_home, name, says):
-    assert says in run("info", name)[1].split("to use it: ")[1]
+    assert says in run("info", name)[1].split("\nnext")[1]
+    assert says in run("info", name, "--all")[1].split("to use it: ")[1]
 
 
 def test_check_passes_or_exits_1(run, tiny_hub, tmp_path):

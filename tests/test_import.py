@@ -1,8 +1,11 @@
 """`import medzoo` is light: the heavy libraries come when they are used."""
 
+import re
 import subprocess
 import sys
 import time
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +78,45 @@ def test_lazy_and_typed_names_are_the_same():
                     typed |= {alias.name: str(row.module) for alias in row.names}
     assert typed == medzoo._MODULES
     assert set(medzoo.__all__) == {*medzoo._MODULES, "errors", "__version__"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-c", "import medzoo"),
+        ("-c", "import medzoo; medzoo.list_models(); medzoo.info('resnet50-radimagenet')"),
+        ("-c", "import medzoo; medzoo.load('resnet18_cifar-random')"),
+        ("-m", "medzoo", "list"),
+        ("-m", "medzoo", "info", "resnet50-radimagenet"),
+        ("-m", "medzoo", "tasks", "list"),
+    ],
+)
+def test_no_warning_is_raised(arguments):
+    """A program of the user may turn warnings into errors."""
+    done = subprocess.run([sys.executable, "-W", "error", *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("info", "resnet50-radimagenet")])
+def test_short_commands_load_neither_numpy_nor_rich(arguments):
+    """They start with each press of a key in a shell: numpy and rich together take as long as the command."""
+    code = f"import sys; sys.argv = {['medzoo', *arguments]}\nfrom medzoo.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    loaded = run(f"{code}print([name for name in ('numpy', 'rich.console', 'torch') if name in sys.modules])")
+    assert loaded.splitlines()[-1] == "[]"
+
+
+# What `pip install medzoo` brings, at most: everything else is an extra. tomli-w writes the options of a run and the user's
+# entries; pyyaml reads and writes the head of a card.
+CORE = {
+    "torch", "torchvision", "timm", "huggingface-hub", "safetensors", "numpy", "pillow", "jinja2", "typer", "rich", "tqdm",
+    "tomli-w", "pyyaml",
+}  # fmt: skip
+
+
+def test_the_core_has_no_further_dependency():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {re.match(r"[\w-]+", row)[0].lower() for row in project["dependencies"]} == CORE
+    assert "medzoo" in project["scripts"] and (Path(medzoo.__file__).parent / "py.typed").is_file()
 
 
 def test_an_unknown_name():

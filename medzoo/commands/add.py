@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from medzoo.commands.common import working
 from medzoo.errors import UsageError
 
 Numbers = Annotated[str, typer.Option(help="one number per channel, joined by commas: 0.485,0.456,0.406")]
@@ -67,34 +66,33 @@ def add(
         key: _numbers(text, key) for key, text in (("mean", mean), ("std", std), ("clip", clip)) if text is not None
     }
     outputs = _labels(label, labels)
-    with working(f"Converting {file.name} and checking the result"):
-        report = add_checkpoint(
-            file,
-            name,
-            license=license,
-            data=data,
-            mean=numbers["mean"],
-            std=numbers["std"],
-            size=size,
-            architecture=architecture,
-            model_kwargs=keywords,
-            format=format,
-            prefix=prefix,
-            drop=drop or (),
-            interpolation=interpolation,  # type: ignore[arg-type]
-            crop_pct=crop_pct,
-            rule=rule,  # type: ignore[arg-type]
-            clip=numbers.get("clip"),
-            method=method,
-            modalities=modality or (),
-            images=images,
-            epochs=epochs,
-            init=init,
-            license_url=license_url,
-            redistributable=redistributable,
-            labels=outputs,
-            replace_old=replace,
-        )
+    report = add_checkpoint(
+        file,
+        name,
+        license=license,
+        data=data,
+        mean=numbers["mean"],
+        std=numbers["std"],
+        size=size,
+        architecture=architecture,
+        model_kwargs=keywords,
+        format=format,
+        prefix=prefix,
+        drop=drop or (),
+        interpolation=interpolation,  # type: ignore[arg-type]
+        crop_pct=crop_pct,
+        rule=rule,  # type: ignore[arg-type]
+        clip=numbers.get("clip"),
+        method=method,
+        modalities=modality or (),
+        images=images,
+        epochs=epochs,
+        init=init,
+        license_url=license_url,
+        redistributable=redistributable,
+        labels=outputs,
+        replace_old=replace,
+    )
     print(f"{report}\n\nto use it: medzoo.load({name!r})")
 
 

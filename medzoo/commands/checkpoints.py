@@ -8,62 +8,99 @@ from typing import Annotated
 
 import typer
 
-from medzoo.commands.common import Accept, AsJson, Hub, print_json, working
+from medzoo.commands.common import Accept, AsJson, Hub, print_json
+from medzoo.commands.terminal import completion
 from medzoo.errors import MedzooError, UsageError
 
 
 def list_(
     pattern: Annotated[str, typer.Argument(help="a part of the name, or a shell pattern: 'resnet50-*'")] = "*",
-    architecture: Annotated[str | None, typer.Option(help="only this network, by timm's name")] = None,
-    method: Annotated[str | None, typer.Option(help="only this pre-training method: simclr, mocov2, ...")] = None,
-    data: Annotated[str | None, typer.Option(help="only this pre-training data: imagenet, radimagenet, ...")] = None,
-    modality: Annotated[str | None, typer.Option(help="only with this kind of training images: CT, X-ray, ...")] = None,
-    license: Annotated[str | None, typer.Option(help="only this licence: mit, cc-by-nc-4.0, ...")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="only this network, by timm's name", autocompletion=completion.architectures)
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="only this pre-training method: simclr, mocov2, ...", autocompletion=completion.methods),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="only this pre-training data: imagenet, radimagenet, ...", autocompletion=completion.data),
+    ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="only with this kind of training images: CT, CXR, ...", autocompletion=completion.modalities),
+    ] = None,
+    license: Annotated[
+        str | None, typer.Option(help="only this licence: mit, cc-by-nc-4.0, ...", autocompletion=completion.licences)
+    ] = None,
+    redistributable: Annotated[
+        bool | None,
+        typer.Option("--redistributable/--no-redistributable", help="only weights that may be published again, or not"),
+    ] = None,
+    downloaded: Annotated[
+        bool | None,
+        typer.Option("--downloaded/--not-downloaded", help="only weights that are on this machine, or are not"),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="columns to show, joined by commas: name,data,licence,parameters,size,input,year, ...",
+            metavar="NAME,NAME",
+            autocompletion=completion.columns,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the checkpoints with method, data, licence and how to get the weights.
 
-    Example: `medzoo list "resnet50-*" --modality CT`
+    A narrow terminal gets fewer columns and a wide one more; a file or a pipe gets the same columns always, and no text is cut.
+
+    Example: `medzoo list "resnet50-*" --modality CT --columns name,images,size`
     """
+    from medzoo.commands.terminal.checkpoint_list import list_text, no_match, plain_rows
+    from medzoo.commands.terminal.columns import chosen_columns
+    from medzoo.progress import output_width
     from medzoo.zoo.registry.registry import info, list_models
 
-    # the names that pass the filters
-    names = list_models(
-        pattern, architecture=architecture, method=method, data=data, modality=modality, license=license
-    )
+    chosen = None if columns is None else chosen_columns(columns)
+    # the checkpoints that pass the filters
+    filters = {"architecture": architecture, "method": method, "data": data, "modality": modality, "license": license}
+    entries = [
+        info(name) for name in list_models(pattern, **filters, redistributable=redistributable, downloaded=downloaded)
+    ]
     if as_json:
-        return print_json([info(name).to_dict() for name in names])
-    from rich.console import Console
-    from rich.table import Table
-
-    from medzoo.zoo.registry.locations import availability
-
-    # one row per checkpoint
-    table = Table("checkpoint", "method", "data", "licence", "weights", box=None, pad_edge=False)
-    for name in names:
-        checkpoint = info(name)
-        pretraining = checkpoint.pretraining
-        method_cell = (pretraining.method or "-") if pretraining else "-"
-        data_cell = " + ".join(pretraining.data) if pretraining else "-"
-        table.add_row(name, method_cell, data_cell, checkpoint.license.id, availability(checkpoint))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    if not names:
-        raise UsageError(
-            f"No checkpoint matches {pattern!r} with these filters; `medzoo list` shows all.", code="no-match"
-        )
+        rows = [entry.to_dict() for entry in entries] if chosen is None else plain_rows(entries, chosen)
+        return print_json(rows)
+    if not entries:
+        raise no_match(pattern, filters)
+    table, left_out = list_text(entries, chosen, output_width())
+    print(table)
+    if left_out:
+        print(left_out, file=sys.stderr)
     return None
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="a checkpoint, a folder or run folder, or org/name in a directory hub")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="a checkpoint, a folder or run folder, or org/name in a directory hub",
+            autocompletion=completion.checkpoints,
+        ),
+    ],
+    everything: Annotated[
+        bool, typer.Option("--all", help="show all facts, also if they need more than a screen")
+    ] = False,
     hub: Hub = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the facts about a checkpoint, and how to use it.
+    """Show the facts about a checkpoint on one screen, and the next command; --all and --json show every fact.
 
     Example: medzoo info resnet50-radimagenet
     """
     from medzoo import paths
+    from medzoo.commands.terminal.info_page import checkpoint_page, folder_page
+    from medzoo.progress import output_width
     from medzoo.zoo.registry.checkpoint import as_text
     from medzoo.zoo.registry.hints import no_checkpoint, refuse_file
     from medzoo.zoo.registry.locations import folder_of, next_step
@@ -76,7 +113,9 @@ def info(
         from medzoo.zoo.folder.summary import folder_facts
 
         rows = folder_facts(folder)
-        return print_json(rows) if as_json else print(as_text(rows))
+        if as_json:
+            return print_json(rows)
+        return print(as_text(rows) if everything else folder_page(rows, name, hub, output_width()))
     if "/" in name and paths.directory_hub(hub) is not None:
         from medzoo.zoo.download.fetch import locate
 
@@ -89,12 +128,15 @@ def info(
     checkpoint = describe(name)
     if as_json:
         return print_json(checkpoint.to_dict())
-    print(f"{checkpoint}\n\nto use it: {next_step(checkpoint, hub=hub)}")
-    return None
+    if everything:
+        return print(f"{checkpoint}\n\nto use it: {next_step(checkpoint, hub=hub)}")
+    return print(checkpoint_page(checkpoint, hub, output_width()))
 
 
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="checkpoints, by name")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="checkpoints, by name", autocompletion=completion.checkpoints)
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="all that can be downloaded or are on this machine (with --to)")
     ] = False,
@@ -147,7 +189,9 @@ def _mirror(names: list[str] | None, to: Path | None, accept_license: bool) -> N
 
 def convert(
     file: Annotated[Path, typer.Argument(help="the file as its authors published it (TensorFlow: folder or zip)")],
-    name: Annotated[str, typer.Argument(help="name of the checkpoint in the registry")],
+    name: Annotated[
+        str, typer.Argument(help="name of the checkpoint in the registry", autocompletion=completion.checkpoints)
+    ],
     out: Annotated[Path | None, typer.Option(help="folder to write; by default the cache of medzoo.load")] = None,
 ) -> None:
     """Convert a downloaded upstream file to a verified folder; no code in the file is executed.
@@ -156,13 +200,14 @@ def convert(
     """
     from medzoo.zoo.convert.convert import convert as convert_file
 
-    with working(f"Converting {file.name} and checking the result"):
-        folder = convert_file(file, name, out=out)
-    print(folder)
+    print(convert_file(file, name, out=out))
 
 
 def check(
-    names: Annotated[list[str], typer.Argument(help="checkpoints by name, folders, or run folders")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="checkpoints by name, folders, or run folders", autocompletion=completion.checkpoints),
+    ],
     hub: Hub = None,
     as_json: AsJson = False,
 ) -> None:

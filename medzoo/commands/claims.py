@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medzoo.commands.common import AsJson, check_file, print_json
+from medzoo.commands.terminal import completion
 from medzoo.errors import UsageError
 
 
@@ -17,7 +18,10 @@ def claims(
         typer.Argument(help="a store of results, for the comparison of your own rows", show_default=False),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="a claim or a study; repeat for more; by default all")
+        list[str] | None,
+        typer.Option(
+            "--only", help="a claim or a study; repeat for more; by default all", autocompletion=completion.studies
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="a Markdown file with all differences")] = None,
     as_json: AsJson = False,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from medzoo.commands.terminal import completion
 from medzoo.errors import UsageError
 
 # all words after `compare` go to the parser of recipes, which knows the options of each analysis
-ALL_WORDS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+ALL_WORDS = {"ignore_unknown_options": True, "help_option_names": []}
 HELP = """Compare two checkpoints on a task: representation, predictions, weights, feature space, robustness, gain.
 
 Examples:
@@ -18,13 +20,21 @@ Examples:
     medzoo compare resnet18-random runs/pneumoniamnist/resnet18-random/RUN --task pneumoniamnist --images 200
     medzoo compare A B --task T --only predictions --results results
 
-A checkpoint is a name, hf-hub:org/name, org/name, a folder, or the run folder of a fine-tuning. All analyses that apply are
+A checkpoint is a name, a folder, the run folder of a fine-tuning, hf-hub:org/name, or org/name. All analyses that apply are
 made; their rows are added to the store of results, and one HTML report is written (RESULTS/analyses/report, or --out).
 Analyses in the store are not made again. recipes/compare.py takes the same options.
 """
 
 
-def compare(context: typer.Context) -> None:
+def compare(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="A checkpoint is a name, a folder or a run folder: two of them, then options of the recipe",
+            autocompletion=completion.checkpoints_or_tasks,
+        ),
+    ] = None,
+) -> None:
     """Compare two checkpoints on a task: representation, predictions, weights, ...; one HTML report.
 
     Example: medzoo compare resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
@@ -36,7 +46,7 @@ def compare(context: typer.Context) -> None:
     from medzoo.recipe_args import parse
 
     options, *chosen = parse(
-        [CompareOptions, *analysis_options().values()], HELP, _arguments(context.args), program="medzoo compare"
+        [CompareOptions, *analysis_options().values()], HELP, _arguments(words or []), program="medzoo compare"
     )
     outcome = compare_checkpoints(options, by_analysis(chosen))
     print(write_report(outcome, options.report_folder, command_of(options, chosen)))

@@ -7,8 +7,12 @@ from typing import Annotated
 import typer
 
 from medzoo.commands.common import AsJson, print_json
+from medzoo.commands.terminal import completion
 
-Names = Annotated[list[str] | None, typer.Argument(help="checkpoints or repositories; by default all")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="checkpoints or repositories; by default all", autocompletion=completion.cached),
+]
 
 
 def list_(as_json: AsJson = False) -> None:
@@ -55,7 +59,10 @@ def verify(names: Names = None, as_json: AsJson = False) -> None:
 
 
 def prune(
-    names: Annotated[list[str] | None, typer.Argument(help="checkpoints or repositories to remove as well")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="checkpoints or repositories to remove as well", autocompletion=completion.cached),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only list what would be removed")] = False,
 ) -> None:
     """Remove leftovers (unfinished files older than a day, dead locks), and the items that you name.

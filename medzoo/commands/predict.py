@@ -9,10 +9,16 @@ from typing import Annotated, Literal
 import typer
 
 from medzoo.commands.common import Accept, Hub, check_file
+from medzoo.commands.terminal import completion
 
 
 def predict(
-    name: Annotated[str, typer.Argument(help="a run folder, a checkpoint folder, or a checkpoint's name")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="a run folder, a checkpoint folder, or a checkpoint's name", autocompletion=completion.checkpoints
+        ),
+    ],
     images: Annotated[
         list[str],
         typer.Argument(

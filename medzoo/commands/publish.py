@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from medzoo.commands.common import Hub, Private
+from medzoo.commands.terminal import completion
 from medzoo.errors import UsageError
 
 
@@ -58,7 +59,7 @@ def push(
 
 
 def publish(
-    name: Annotated[str, typer.Argument(help="a checkpoint of the registry")],
+    name: Annotated[str, typer.Argument(help="a checkpoint of the registry", autocompletion=completion.checkpoints)],
     repo: Annotated[str | None, typer.Option(help="org/name; by default medzoo/NAME")] = None,
     license_file: Annotated[Path | None, typer.Option(help="the licence text (required by MIT and BSD)")] = None,
     private: Private = None,
@@ -82,7 +83,10 @@ def publish(
 
 
 def card(
-    names: Annotated[list[str] | None, typer.Argument(help="folders, run folders, or checkpoints by name")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="folders, run folders, or checkpoints by name", autocompletion=completion.checkpoints),
+    ] = None,
     hub: Hub = None,
     results: Annotated[
         Path | None,

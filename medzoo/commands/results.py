@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from medzoo.commands.common import AsJson, Private, check_file, print_json
+from medzoo.commands.terminal import completion
 from medzoo.errors import UsageError
 
 Store = Annotated[Path, typer.Argument(help="a store of results (the folder that runs wrote with --results)")]
@@ -19,10 +20,16 @@ Repo = Annotated[str, typer.Argument(help="data set repository on the Hub, org/n
 
 def list_(
     store: Store = Path("results"),
-    task: Annotated[str, typer.Option(help="only these tasks; a pattern")] = "*",
-    checkpoint: Annotated[str, typer.Option(help="only these checkpoints; a pattern")] = "*",
-    protocol: Annotated[str, typer.Option(help="only these protocols; a pattern")] = "*",
-    status: Annotated[str, typer.Option(help="ok, diverged or failed; a pattern")] = "*",
+    task: Annotated[str, typer.Option(help="only these tasks; a pattern", autocompletion=completion.tasks)] = "*",
+    checkpoint: Annotated[
+        str, typer.Option(help="only these checkpoints; a pattern", autocompletion=completion.checkpoints)
+    ] = "*",
+    protocol: Annotated[
+        str, typer.Option(help="only these protocols; a pattern", autocompletion=completion.protocols)
+    ] = "*",
+    status: Annotated[
+        str, typer.Option(help="ok, diverged or failed; a pattern", autocompletion=completion.statuses)
+    ] = "*",
     replicates: Annotated[bool, typer.Option("--replicates", help="include second runs of one identity")] = False,
     as_json: AsJson = False,
 ) -> None:

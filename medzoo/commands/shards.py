@@ -9,10 +9,16 @@ import typer
 
 from medzoo.commands.common import check_spelling
 from medzoo.commands.tasks import Fold, Groups, LabelPolicy, Root, SplitFile, Unlabelled
+from medzoo.commands.terminal import completion
 
 
 def shards(
-    task: Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH or parquet:PATH")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="a task (`medzoo tasks list`), folder:PATH or parquet:PATH", autocompletion=completion.tasks
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="folder of the shards; the folder of a stopped run is continued")],
     root: Root = None,
     split: Annotated[list[str] | None, typer.Option(help="split to write; may be repeated; by default all")] = None,

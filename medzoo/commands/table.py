@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.commands.common import Hub
+from medzoo.commands.terminal import completion
 from medzoo.errors import MedzooError, UsageError
-from medzoo.progress import output_width
-from medzoo.training.options.shared import check_place
 
 if TYPE_CHECKING:
     from medzoo.bench.table.table import Table
@@ -37,6 +36,7 @@ def table(
         str | None,
         typer.Option(
             help="name of a suite, or its .toml file: its rows and columns, with the numbers that its study published",
+            autocompletion=completion.suites,
         ),
     ] = None,
     title: Annotated[
@@ -48,17 +48,26 @@ def table(
             "--checkpoints",
             "--checkpoint",
             help="a row: a name, folder, run folder or org/name; repeat for more rows, in their order; by default all",
+            autocompletion=completion.checkpoints,
         ),
     ] = None,
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", "--task", help="a column; repeat for more columns, in their order; by default all"),
+        typer.Option(
+            "--tasks",
+            "--task",
+            help="a column; repeat for more columns, in their order; by default all",
+            autocompletion=completion.tasks,
+        ),
     ] = None,
     metric: Annotated[
         str | None, typer.Option(help="shown instead of the tasks' own: auroc, auprc, accuracy, brier, ...")
     ] = None,
     control: Annotated[
-        str | None, typer.Option(help="a row: all others are compared with it, on the same patients")
+        str | None,
+        typer.Option(
+            help="a row: all others are compared with it, on the same patients", autocompletion=completion.checkpoints
+        ),
     ] = None,
     margin: Annotated[
         float | None,
@@ -115,10 +124,14 @@ def table(
     if results is not None and not results.is_dir():
         raise UsageError(f"{results} is not a folder. Give a store of results.", code="not-a-folder")
     if out is not None:
+        from medzoo.training.options.shared import check_place
+
         check_place(str(out), "--out")
     made, chosen = _made(
         results, suite, title, checkpoints, tasks, metric, control, margin, statistics, duplicates or [], hub
     )
+    from medzoo.progress import output_width
+
     print(made.to_text(output_width()))
     page = None
     if study_tests:

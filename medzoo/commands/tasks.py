@@ -8,8 +8,14 @@ from typing import Annotated
 import typer
 
 from medzoo.commands.common import AsJson, check_file, print_json
+from medzoo.commands.terminal import completion
 
-Name = Annotated[str, typer.Argument(help="a task (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="a task (`medzoo tasks list`), folder:PATH, parquet:PATH or shards:PATH", autocompletion=completion.tasks
+    ),
+]
 Root = Annotated[Path | None, typer.Option(help="folder of the data, where the task needs one")]
 Groups = Annotated[
     str | None, typer.Option(help="source of the patient ids: a column, parent (folder), dicom:patient, or none")
@@ -17,15 +23,32 @@ Groups = Annotated[
 Unlabelled = Annotated[bool, typer.Option("--unlabelled", help="own data without labels, for pre-training")]
 SplitFile = Annotated[Path | None, typer.Option(help="JSON or CSV of ids and splits, or a folder of lists")]
 Fold = Annotated[int | None, typer.Option(help="fold of a cross-validation by patient")]
-LabelPolicy = Annotated[str | None, typer.Option(help="uncertain labels: mask, zero, one, soft or soft:LOW:HIGH")]
+LabelPolicy = Annotated[
+    str | None,
+    typer.Option(
+        help="uncertain labels: mask, zero, one, soft or soft:LOW:HIGH", autocompletion=completion.label_policies
+    ),
+]
 
 
 def list_(
-    pattern: Annotated[str, typer.Argument(help="a shell pattern for names: 'phantom_*'")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="a shell pattern for names: 'phantom_*'", autocompletion=completion.tasks)
+    ] = "*",
     about: Annotated[str, typer.Option(help="a word in the name, title or classes: ultrasound, pneumonia")] = "",
-    kind: Annotated[str, typer.Option(help="binary, multiclass, multilabel, segmentation or regression")] = "",
-    modality: Annotated[str, typer.Option(help="kind of image: X-ray, CT, MR, ultrasound, ...")] = "",
-    source: Annotated[str, typer.Option(help="drawn, download, 'your copy' or 'your own'")] = "",
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="binary, multiclass, multilabel, segmentation or regression", autocompletion=completion.task_kinds
+        ),
+    ] = "",
+    modality: Annotated[
+        str,
+        typer.Option(help="kind of image: X-ray, CT, MR, ultrasound, ...", autocompletion=completion.task_modalities),
+    ] = "",
+    source: Annotated[
+        str, typer.Option(help="drawn, download, 'your copy' or 'your own'", autocompletion=completion.task_sources)
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the tasks by the source of their images; your own data are folder:PATH, parquet:PATH or shards:PATH.

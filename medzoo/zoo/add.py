@@ -16,9 +16,10 @@ from medzoo import paths, store
 from medzoo.errors import ConversionError, IntegrityError, RegistryError, UsageError, listed, printable
 from medzoo.zoo.check.check import check
 from medzoo.zoo.check.report import CheckReport, CheckRow
-from medzoo.zoo.convert.convert import Converted, convert_file, look
+from medzoo.zoo.convert.convert import Converted, convert_file
 from medzoo.zoo.convert.mismatch_hints import NOTHING
 from medzoo.zoo.convert.readers.tensorbundle import is_bundle
+from medzoo.zoo.convert.recognise import look
 from medzoo.zoo.models import build
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.license_acceptance import require_acceptance

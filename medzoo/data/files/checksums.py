@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from typing import Any
 
 from medzoo.data.files.csv_rows import read_text
 from medzoo.errors import DataContractError
+from medzoo.progress import hash_file
 
 NAMES = ("SHA256SUMS.txt", "SHA256SUMS", "sha256sums.txt", "sha256sum.txt", "MD5SUMS", "MD5SUMS.txt", "md5sums.txt")
 _LINE = re.compile(r"^\\?([0-9a-fA-F]{32}|[0-9a-fA-F]{64})(?:  | \*|\s+)(.+)$")
@@ -57,8 +57,7 @@ def changed_files(
 
     def changed(name: str) -> bool:
         try:
-            with (root / name).open("rb") as file:
-                return hashlib.file_digest(file, _KINDS[len(sums[name])]).hexdigest() != sums[name]
+            return hash_file(root / name, _KINDS[len(sums[name])]) != sums[name]
         except FileNotFoundError:
             return False  # missing files are reported elsewhere
         except OSError:

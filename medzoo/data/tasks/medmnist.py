@@ -7,7 +7,6 @@ and in test. medzoo keeps the authors' splits, and the task has no groups.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from contextlib import suppress
@@ -25,6 +24,7 @@ from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 from medzoo.errors import DataContractError, UsageError, WeightsUnavailableError
 from medzoo.http_download import download
 from medzoo.locks import wait_for
+from medzoo.progress import hash_file
 from medzoo.store import verified_sha256, write_json
 
 CHOICES = {"size": Choice(int, default=28)}
@@ -180,8 +180,7 @@ def _md5(path: Path) -> str:
         content = json.loads(note.read_text())
         if content["sha256"] == sha256:
             return str(content["md5"])
-    with path.open("rb") as file:
-        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    md5 = hash_file(path, "md5")
     with suppress(OSError):
         write_json(note, {"sha256": sha256, "md5": md5})
     return md5

@@ -22,6 +22,7 @@ from medzoo.zoo.convert.mismatch_hints import (
     require_file,
     warn_other_hash,
 )
+from medzoo.zoo.convert.stages import Stages
 from medzoo.zoo.convert.upstream_hash import as_published, sha256_of_parts
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import cached_folder, is_folder
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from medzoo.zoo.convert.messages import Answer
 
 TEMPORARY = f"{store.TEMPORARY}convert-"
+STAGES = READ, COMPARE, HASH, WRITE = (
+    "read the file", "compare it with the network", "hash it", "write and check the folder"
+)  # fmt: skip
 
 
 class Converted(NamedTuple):
@@ -71,42 +75,6 @@ def convert(file: str | os.PathLike[str], name: str, *, out: str | os.PathLike[s
     if replaced:
         print(f"The older checkpoint in {folder} was replaced.", file=sys.stderr)
     return folder
-
-
-def recognise(file: str | os.PathLike[str]) -> list[str]:
-    """The formats whose rules match every key of a file; tensors that the network needs are not checked.
-
-    Args:
-        file: a weights file.
-
-    Returns:
-        Ids of medzoo.zoo.convert.formats; "timm", which accepts any names, comes last.
-
-    Raises:
-        ConversionError: if it cannot be read.
-    """
-    return sorted(look(paths.absolute(file)).looks_like, key=lambda name: name == "timm")
-
-
-def look(file: Path, *, drop: tuple[str, ...] = ()) -> Answer:
-    """The names of a file's tensors, and the formats that they match.
-
-    Args:
-        file: a weights file.
-        drop: regular expressions of names to leave out.
-
-    Raises:
-        ConversionError: if it cannot be read.
-    """
-    from medzoo.zoo.convert.messages import Request
-    from medzoo.zoo.convert.sandbox import read_in_sandbox
-
-    require_file(file)
-    with tempfile.TemporaryDirectory() as folder:
-        answer = read_in_sandbox(Request(str(file.absolute()), (), folder, drop=drop))
-    if answer.error:
-        raise ConversionError(answer.error, code=answer.code)
-    return answer
 
 
 def convert_entry(
@@ -165,14 +133,15 @@ def convert_file(
         UsageError: for an entry without upstream file, or a folder that holds something else.
     """
     try:
-        return _converted(entry, file, out, origin, prefix, drop, adding)
+        with Stages(f"convert {printable(file.name)}", STAGES) as stages:
+            return _converted(entry, file, out, origin, prefix, drop, adding, stages)
     except ConversionError as error:
         raise ConversionError(f"{str(error).removesuffix(NOTHING).rstrip()} {NOTHING}", code=error.code) from error
 
 
 def _converted(
     entry: Checkpoint, file: Path, out: Path, origin: tuple[str | None, str | None, str | None], prefix: str,
-    drop: tuple[str, ...], adding: bool,
+    drop: tuple[str, ...], adding: bool, stages: Stages,
 ) -> Converted:  # fmt: skip
     from medzoo.closed_schema import parse, plain
     from medzoo.zoo.convert.formats import FORMATS
@@ -200,10 +169,13 @@ def _converted(
             f"{entry.name}: unknown format {unknown[0]!r}. Known formats: {listed(FORMATS, 80)}.", code="format-unknown"
         )
     # read and rename in the sandbox, then compare with the network
+    stages.begin(READ)
     state, answer = _read(file, formats, out, prefix, drop, adding)
     read_as = str(answer.format)
+    stages.begin(COMPARE)
     state, entry, classes, config = _match_network(state, FORMATS[read_as], entry, file, adding)
     # config.json records which file the weights came from, and whether it is the published one
+    stages.begin(HASH)
     parts = files_of(file)
     digest = sha256_of_parts(parts)
     size, published = sum(part.stat().st_size for part in parts), as_published(file, digest, upstream)
@@ -214,6 +186,7 @@ def _converted(
     written = FolderConfig(
         Path(), entry.architecture, classes, arguments, config, _labels(entry, classes, file), facts=facts
     )
+    stages.begin(WRITE)
     folder = write_folder(state, out, written)
     if published is False:
         warn_other_hash(file, entry)

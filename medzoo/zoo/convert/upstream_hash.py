@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from medzoo.progress import hash_file, hash_files
 from medzoo.zoo.registry.checkpoint import Upstream
-
-CHUNK = 1024 * 1024  # bytes
 
 
 def sha256_of_parts(parts: tuple[Path, ...]) -> str:
@@ -16,12 +14,7 @@ def sha256_of_parts(parts: tuple[Path, ...]) -> str:
     Args:
         parts: the file, or the several files of a TensorFlow checkpoint.
     """
-    digest = hashlib.sha256()
-    for part in parts:
-        with part.open("rb") as opened:
-            while chunk := opened.read(CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()
+    return hash_files(parts)
 
 
 def as_published(file: Path, digest: str, upstream: Upstream) -> bool | None:
@@ -35,6 +28,5 @@ def as_published(file: Path, digest: str, upstream: Upstream) -> bool | None:
     if upstream.sha256:
         return digest == upstream.sha256
     if upstream.md5 and file.is_file():
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "md5").hexdigest().startswith(upstream.md5)
+        return hash_file(file, "md5").startswith(upstream.md5)
     return None

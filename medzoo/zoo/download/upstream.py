@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import urllib.parse
@@ -11,6 +10,7 @@ from pathlib import Path
 from medzoo import store
 from medzoo.errors import ConversionError, IntegrityError, WeightsUnavailableError
 from medzoo.http_download import discard, download
+from medzoo.progress import hash_file
 from medzoo.zoo.download import huggingface as real_hub
 from medzoo.zoo.download.download_lock import download_lock
 from medzoo.zoo.download.resolved_revisions import read_note
@@ -137,8 +137,7 @@ def _checked_sha256(entry: Checkpoint, file: Path, address: str) -> str:
             f"{address} has the sha256 {digest}; its authors published {source.sha256}.", code="upstream-hash-wrong"
         )
     if source.md5:
-        with file.open("rb") as opened:
-            md5 = hashlib.file_digest(opened, "md5").hexdigest()
+        md5 = hash_file(file, "md5")
         if not md5.startswith(source.md5):
             raise IntegrityError(
                 f"{address} has the md5 {md5}; its authors published {source.md5}.", code="upstream-hash-wrong"

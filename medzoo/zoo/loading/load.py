@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from medzoo import store
-from medzoo.errors import UsageError
+from medzoo.errors import IntegrityError, UsageError
 from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.config import read_config
 from medzoo.zoo.folder.read_write import verify_folder
-from medzoo.zoo.loading import assemble
+from medzoo.zoo.loading import assemble, devices
 from medzoo.zoo.loading.request import LoadRequest
+from medzoo.zoo.models.build import names_under
+from medzoo.zoo.models.weights import read_header
 from medzoo.zoo.registry.checkpoint import Input
 from medzoo.zoo.registry.locations import WEIGHTS
 from medzoo.zoo.registry.registry import info, is_known, text_of
@@ -60,7 +64,8 @@ def load(
             their authors' repository also stay at their first commit, and a file that has changed at the same address is
             refused.
         dtype: of the parameters: a torch dtype or its name ("float16"); float32 by default.
-        device: for the model; the CPU by default.
+        device: for the model; the CPU by default. For a CUDA device, the free memory is compared with the weights before they
+            are read.
         cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
         local_files_only: make no connection.
         token: of the Hub.
@@ -70,7 +75,8 @@ def load(
         timm_kwargs: keywords of the architecture (img_size, drop_path_rate, ...).
 
     Raises:
-        UsageError: for an invalid argument, or a weights file as the name.
+        UsageError: for an invalid argument, a device that this machine lacks, or a weights file as the name.
+        DeviceMemoryError: if the weights are larger than the free memory of the device.
         UnknownNameError: for an unknown name.
         WeightsUnavailableError: if the weights are not on this machine and cannot be fetched now.
         LicenseError: if terms must be accepted first.
@@ -85,7 +91,7 @@ def load(
     # check all arguments before a slow step
     if verify not in ("receipt", "always"):
         raise UsageError(f"verify is {verify!r}. Give 'receipt' or 'always'.", code="verify-unknown")
-    parameter_dtype = _dtype(dtype)
+    parameter_dtype, place = _dtype(dtype), devices.existing_device(device)
     request = LoadRequest(num_classes, in_chans, features_only, _indices(out_indices), timm_kwargs, bool(fresh_head))
     request.check()
     # find or fetch the folder; random weights have none
@@ -102,13 +108,33 @@ def load(
         assert located.checkpoint is not None
         model = assemble.draw(located.checkpoint, request)
     else:
+        if place is not None:
+            _check_room(located.folder, request, place, parameter_dtype)
         # the fingerprint from before the hash shows if the file changes before it is read
         hashed = store.fingerprint(weights) if (weights := located.folder / WEIGHTS).is_file() else {}
         config = verify_folder(located, always=verify == "always")
         model = assemble.assemble(located, config, request, hashed)
+    receipt: Any = model.load_receipt
+    if place is not None:
+        devices.check_memory(devices.loaded_bytes(model, parameter_dtype), place, receipt.name, parameter_dtype)
     if parameter_dtype is not None:
         model = model.to(dtype=parameter_dtype)
-    return model.to(device=device) if device is not None else model
+    model.load_receipt = replace(receipt, weight_bytes=devices.loaded_bytes(model))
+    return model.to(device=place) if place is not None else model
+
+
+def _check_room(folder: Path, request: LoadRequest, place: torch.device, dtype: torch.dtype | None) -> None:
+    """Compare the sizes in a file's header with the free memory of a device; a damaged file is reported when it is verified."""
+    if place.type == "cpu" or request.features_only or request.timm_kwargs:  # these change what is loaded
+        return
+    try:
+        config = read_config(folder)
+        entries = read_header(config.weights)
+    except IntegrityError:
+        return
+    heads = config.pretrained_cfg.get("classifier") if request.num_classes != "pretrained" else None
+    absent = names_under(set(entries), heads)
+    devices.check_memory(devices.stored_bytes(entries, dtype, absent), place, config.name, dtype)
 
 
 def _dtype(dtype: object) -> torch.dtype | None:

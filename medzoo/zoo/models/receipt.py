@@ -28,6 +28,7 @@ class LoadReceipt:
         input_clip: lowest and highest HU.
         input_window: the range to which the images of a fine-tuning were clipped: "-45:105 HU", "0:4095", or a rule.
         repo: the Hub repository of the commit `revision`.
+        weight_bytes: memory of the parameters and buffers, in the type to which `load` converted them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class LoadReceipt:
     input_clip: tuple[float, ...] | None = None
     repo: str | None = None
     input_window: str | None = None
+    weight_bytes: int = 0
 
     def __repr__(self) -> str:
         """A short text; the tensors' names are in `.dropped` and `.fresh`."""

@@ -162,14 +162,17 @@ def info(name: str) -> Checkpoint:
         for folder in (config_dir(), own_dir()):
             if (path := folder / f"{name}.toml").is_file():
                 return _entry(path)
-    entries = list(_entries())
-    for entry in entries:
+    for entry in _entries():
         if name in entry.alias:
             return entry
     if NAME.fullmatch(name) and (drawn := random_checkpoint(name)):
         return drawn
-    known = [known for entry in entries for known in (entry.name, *entry.alias)]
-    raise UnknownNameError("checkpoint", name, known, HOW)
+    raise UnknownNameError("checkpoint", name, known_names(), HOW)
+
+
+def known_names() -> list[str]:
+    """All names and aliases of checkpoints, in the order of the names."""
+    return [known for entry in _entries() for known in (entry.name, *entry.alias)]
 
 
 def is_known(name: str) -> bool:
@@ -225,14 +228,7 @@ def list_models(
         pattern = f"*{pattern}*"
 
     def fits(entry: Checkpoint) -> bool:
-        past = entry.pretraining or Pretraining()
-        values: dict[str, tuple[str | None, ...]] = {
-            "architecture": (entry.architecture,),
-            "method": (past.method,),
-            "data": past.data,
-            "modality": past.modalities,
-            "license": (entry.license.id,),
-        }
+        values = filter_values(entry)
         return (
             any(_matches(known, pattern) for known in (entry.name, *entry.alias))
             and all(
@@ -243,6 +239,22 @@ def list_models(
         )
 
     return [entry.name for entry in _entries() if fits(entry)]
+
+
+def filter_values(entry: Checkpoint) -> dict[str, tuple[str | None, ...]]:
+    """The values of a checkpoint that each filter of `list_models` compares.
+
+    Args:
+        entry: the checkpoint.
+    """
+    past = entry.pretraining or Pretraining()
+    return {
+        "architecture": (entry.architecture,),
+        "method": (past.method,),
+        "data": past.data,
+        "modality": past.modalities,
+        "license": (entry.license.id,),
+    }
 
 
 def _matches(value: str | None, pattern: str) -> bool:

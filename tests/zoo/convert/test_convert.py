@@ -11,8 +11,8 @@ from zoo_samples import small_model
 
 import medzoo
 from medzoo.errors import ConversionError, UnknownNameError, UsageError
-from medzoo.zoo.convert.convert import recognise
 from medzoo.zoo.convert.readers.detect import read_tensors
+from medzoo.zoo.convert.recognise import recognise
 from medzoo.zoo.loading.assemble import draw
 from medzoo.zoo.loading.request import LoadRequest
 

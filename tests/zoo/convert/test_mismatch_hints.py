@@ -54,7 +54,7 @@ def test_relative_folders_and_a_relative_home(entry, tmp_path, monkeypatch, apar
 def test_a_process_started_from_a_source_tree_finds_medzoo(tmp_path):
     """sys.path holds "" for python -c: the reading process works elsewhere."""
     file = saved(tmp_path / "w.pth", small_model().state_dict())
-    code = f"from medzoo.zoo.convert.convert import recognise; print(recognise({str(file)!r}))"
+    code = f"from medzoo.zoo.convert.recognise import recognise; print(recognise({str(file)!r}))"
     root = os.path.dirname(os.path.dirname(medzoo.__file__))  # noqa: PTH120
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.stdout.strip() == "['timm']", done.stderr

@@ -11,8 +11,8 @@ from zoo_samples import small_model
 import medzoo
 from medzoo.errors import ConversionError
 from medzoo.zoo.convert import sandbox
-from medzoo.zoo.convert.convert import recognise
 from medzoo.zoo.convert.messages import STATE, Request
+from medzoo.zoo.convert.recognise import recognise
 
 
 @pytest.fixture
