@@ -170,7 +170,7 @@ def test_a_link_of_the_lineage_opens_the_other_checkpoint(page):
     assert all("gmml" in name for name in shown(tab))
 
 
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("width", [390, 790, 990, 1010, 1240, 1260, 1400])
 def test_the_page_is_never_wider_than_the_screen(page, width):
     tab = page(width=width, height=844)
     for part in ("checkpoints", "tasks"):

@@ -34,6 +34,26 @@ def test_a_checkpoint_of_a_recipe_is_loaded_from_the_folder_of_its_run():
     assert trained_folder(info("resnet50-radimagenet")) is trained_folder(info("resnet50-random")) is None
 
 
+@pytest.mark.slow
+def test_the_code_for_a_recipe_runs_on_the_folder_of_a_run(tmp_path, monkeypatch):
+    """Any network will do: the code names only the folder."""
+    import timm
+    import torch
+
+    import medzoo
+
+    entry, model = info("vit_small-gmml-imagenet-oct"), timm.create_model("test_resnet", num_classes=0).eval()
+    card = {"name": "test_resnet-ours", "license": "mit", "data": ["ours"]}
+    medzoo.save(model, tmp_path / trained_folder(entry), card=card)
+    monkeypatch.chdir(tmp_path)
+    image, found = torch.rand(1, 3, 64, 64), code_examples(entry)
+    for code in (found.medzoo, found.timm, found.transformers):
+        made = {}
+        exec(compile(code, "example", "exec"), made)
+        answer = made["model"].eval()(image)
+        assert torch.allclose(getattr(answer, "pooler_output", answer), model(image), atol=1e-5), code
+
+
 def test_what_only_medzoo_does_with_an_image_is_a_note():
     assert "clipping of Hounsfield units" in code_examples(info("resnet50-simclr-radnet12m")).note
     assert code_examples(info("resnet50-imagenet")).note == ""
