@@ -72,12 +72,15 @@ def _checkpoint(
 def _task(name: str, seen: Mapping[str, tuple[str, ...]], columns: Sequence[ScoreColumn]) -> CatalogTask:
     facts = task_info(name)
     check, _, train = commands_of(facts, EXAMPLE)
+    source = source_of(facts)
+    commands = (f"medzoo tasks info {name}", check, train)
     return CatalogTask(
         facts,
+        "any kind" if source == "your own" else facts.kind,
         modality_of(facts),
-        source_of(facts),
+        source,
         terms_of(facts.license),
-        (f"medzoo tasks info {name}", check, train),
+        tuple(command.partition(" [")[0] for command in commands),  # without optional words: a shell would expand them
         tuple(checkpoint for checkpoint, tasks in seen.items() if name in tasks),
         tuple(column for column in columns if column.listed == name),
     )

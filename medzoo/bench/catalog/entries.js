@@ -8,7 +8,7 @@ for (const [id, {details}] of ENTRIES) {
 
 // A button at the title of each piece of code, made when its entry is opened for the first time.
 function addCopyButtons(details) {
-  for (const block of details.querySelectorAll("h4 + pre")) {
+  for (const block of details.querySelectorAll("h4 + pre:not(.layout)")) {
     const title = block.previousElementSibling;
     if (title.querySelector("button")) continue;
     const button = el("button", {type: "button", className: "copy", "aria-label": `Copy: ${title.textContent}`,

@@ -113,4 +113,4 @@ def _checkpoint_keys(one: CatalogCheckpoint) -> list[int | None]:
 
 
 def _task_values(one: CatalogTask) -> list[Sequence[str]]:
-    return [one.modality.split(", ") if one.modality else ("any",), (one.facts.kind,), (one.source,), (one.terms,)]
+    return [one.modality.split(", ") if one.modality else ("any",), (one.kind,), (one.source,), (one.terms,)]

@@ -154,6 +154,7 @@ class CatalogTask:
 
     Args:
         facts: of the task.
+        kind: of the labels; "any kind" if the user's data decide it.
         modality: kind of the images; empty if the title does not say it.
         source: how to get the images: "drawn", "download", "your copy" or "your own".
         terms: licence id, "own terms", "not stated" or "your data's".
@@ -163,6 +164,7 @@ class CatalogTask:
     """
 
     facts: TaskInfo
+    kind: str
     modality: str
     source: str
     terms: str

@@ -110,6 +110,12 @@ def test_the_lines_of_a_task_have_its_facts(made):
     )
 
 
+def test_your_own_data_are_of_any_kind_and_commands_have_no_optional_words(made):
+    assert {one.kind for one in made.tasks if one.source == "your own"} == {"any kind"}
+    assert "any kind" not in {one.kind for one in made.tasks if one.source != "your own"}
+    assert not [command for one in made.tasks for command in one.commands if set(command) & set("[]<>*?")]
+
+
 def test_seen_is_the_same_from_both_sides(made):
     for one in made.checkpoints:
         for task in one.seen_tasks:
