@@ -10,6 +10,7 @@ import typer
 
 from medzoo.commands import (
     add,
+    catalog,
     checkpoints,
     claims,
     compare,
@@ -51,6 +52,7 @@ app.command()(publish.card)
 app.command()(publish.push)
 app.command()(publish.publish)
 app.command()(table.table)
+app.command()(catalog.catalog)
 app.command()(claims.claims)
 app.command(context_settings=compare.ALL_WORDS)(compare.compare)
 app.command()(results.status)

@@ -72,8 +72,14 @@ def test_no_two_rooms_import_each_other_in_a_circle():
     assert not wrong, "\n".join(wrong)
 
 
-# Rooms whose files are found by name: adding a file adds a task, a format, an objective, an analysis.
-OPEN_ROOMS = {"medzoo/data/tasks", "medzoo/zoo/convert/formats", "medzoo/training/objectives", "medzoo/analysis"}
+# Rooms with a file for each of their things: adding a file adds a task, a format, an objective, an analysis, a command.
+OPEN_ROOMS = {
+    "medzoo/data/tasks",
+    "medzoo/zoo/convert/formats",
+    "medzoo/training/objectives",
+    "medzoo/analysis",
+    "medzoo/commands",
+}
 
 
 # The tests below go through all files and name each problem: a test for each file would take longer to collect than to run.

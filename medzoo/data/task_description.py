@@ -108,17 +108,28 @@ def _more(info: TaskInfo) -> str:
     return "\n".join(lines)
 
 
-def _commands(info: TaskInfo) -> str:
+def commands_of(info: TaskInfo, checkpoint: str = "NAME") -> tuple[str, ...]:
+    """The next commands: check the data, search copies of images, train.
+
+    Args:
+        info: of the task.
+        checkpoint: to train.
+
+    >>> from medzoo.data.task_registry import task_info
+    >>> commands_of(task_info("chestxray14"))[0]
+    'medzoo tasks check chestxray14 --root FOLDER'
+    """
     root = " --root FOLDER" if source_of(info) == "your copy" else ""
     groups = " [--groups COLUMN]" if info.name in ("folder:PATH", "parquet:PATH") else ""
-    return "\n".join(
-        [
-            "Then:",
-            f"  medzoo tasks check {info.name}{root}{groups}",
-            f"  medzoo tasks duplicates {info.name}{root}{groups}",
-            f"  accelerate launch recipes/finetune.py --checkpoint NAME --task {info.name}{root}{groups}",
-        ]
+    return (
+        f"medzoo tasks check {info.name}{root}{groups}",
+        f"medzoo tasks duplicates {info.name}{root}{groups}",
+        f"accelerate launch recipes/finetune.py --checkpoint {checkpoint} --task {info.name}{root}{groups}",
     )
+
+
+def _commands(info: TaskInfo) -> str:
+    return "\n".join(["Then:", *(f"  {command}" for command in commands_of(info))])
 
 
 def _row(key: str, value: object) -> str:

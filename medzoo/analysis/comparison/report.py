@@ -10,7 +10,8 @@ from typing import Any
 
 from medzoo import store
 from medzoo.analysis.comparison.compare import ComparedCheckpoints
-from medzoo.bench.analyses.section import section_html, shown, style, template_of, worded
+from medzoo.bench.analyses.section import section_html, shown, style, worded
+from medzoo.bench.page_style.assemble import COLOURS, template_of
 
 FOLDER = Path(__file__).parent
 
@@ -31,7 +32,9 @@ def report_html(outcome: ComparedCheckpoints, command: str = "") -> str:
         sections=[Markup(section_html(one)) for one in parts],
         left_out=outcome.left_out,
         command=command,
-        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8") + style()),
+        style=Markup(
+            "\n".join(path.read_text(encoding="utf-8") for path in (COLOURS, FOLDER / "report.css")) + style()
+        ),
     )
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medzoo.bench.analyses.record import StoredAnalysis
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from medzoo.bench.page_style.assemble import template_of
 
 FOLDER = Path(__file__).parent
 STYLE = FOLDER / "section.css"
@@ -137,16 +134,3 @@ def _facts(content: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("made by", f"medzoo {environment['medzoo']}, torch {environment['torch']}, {environment['device']['name']}")
     )
     return tuple(rows)
-
-
-@cache
-def template_of(file: Path) -> Template:
-    """A compiled template of a page or a section; texts are escaped, and an unknown name is an error.
-
-    Args:
-        file: the template.
-    """
-    from jinja2 import Environment, StrictUndefined
-
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.from_string(file.read_text(encoding="utf-8"))

@@ -77,13 +77,17 @@ def checkpoint_facts(name: str, architecture: str) -> CheckpointFacts:
         (trained and trained.method) or UNKNOWN,
         (trained and trained.data) or (UNKNOWN,),
         (trained and trained.modalities) or (UNKNOWN,),
-        _study(entry.citation),
+        study_of(entry.citation),
         entry.facts.get("parameters", parameters),
     )
 
 
-def _study(citation: Citation | None) -> str:
-    """Such as "Mei et al. 2022"."""
+def study_of(citation: Citation | None) -> str:
+    """The first author and the year of a publication.
+
+    >>> study_of(Citation("A title", "Jane Doe, John Roe", 2022)), study_of(None)
+    ('Doe et al. 2022', 'not known')
+    """
     if citation is None or not citation.authors:
         return UNKNOWN
     authors = re.split(r",| and ", citation.authors)

@@ -95,11 +95,12 @@ def render(config: FolderConfig, *, repo: str | None = None) -> str:
     )  # fmt: skip
 
 
-def render_entry(entry: Checkpoint) -> str:
+def render_entry(entry: Checkpoint, *, folder: str | None = None) -> str:
     """The card of a named checkpoint, only from the registry's facts.
 
     Args:
         entry: its facts.
+        folder: that the examples load, for weights that the user trained; by default they load the name.
 
     >>> from medzoo.zoo.registry.registry import info
     >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
@@ -112,7 +113,7 @@ def render_entry(entry: Checkpoint) -> str:
     )
     pin = entry.hub
     facts = replace(facts, sha256=pin.sha256 if pin else "", environment={}, citation=entry.citation)
-    place, kind = (pin.repo, "repo") if pin else (entry.name, "name")
+    place, kind = (pin.repo, "repo") if pin else (folder, "folder") if folder else (entry.name, "name")
     obtain = None if pin or entry.random else next_step(entry, here=False)
     labels = entry.model.labels
     return _render(Subject(facts, entry.architecture, entry.input, len(labels), labels, None, place, kind, obtain))

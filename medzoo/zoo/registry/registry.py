@@ -142,6 +142,16 @@ def _entries() -> Iterator[Checkpoint]:
             warnings.warn(f"skipped: {error}", stacklevel=3)
 
 
+def shipped() -> list[Checkpoint]:
+    """The checkpoints that ship with medzoo, in natural order; the user's own entries are not in it.
+
+    >>> "resnet50-imagenet" in {entry.name for entry in shipped()}
+    True
+    """
+    paths_by_name = {path.stem: path for path in config_dir().glob("[!.]*.toml")}
+    return [_entry(paths_by_name[name]) for name in sorted(paths_by_name, key=_natural)]
+
+
 def info(name: str) -> Checkpoint:
     """The facts about a checkpoint.
 

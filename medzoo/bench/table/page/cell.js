@@ -52,24 +52,9 @@ function runTable(items, cell, choose) {
   return el("table", {}, el("thead", {}, el("tr", {}, ...head)), body);
 }
 
-async function copyText(text, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch (error) {  // a page without this right: select and copy
-    const area = el("textarea", {value: text});
-    dialog.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  button.textContent = "Copied";
-  say("The command is copied.");
-  setTimeout(() => { button.textContent = "Copy"; }, 2000);
-}
-
 function commandPart(row, cell) {
   const shown = el("code", {id: "command"}), title = el("b"), hint = el("p", {className: "hint"});
-  const copy = el("button", {type: "button", id: "copy", click: () => copyText(shown.textContent, copy)}, "Copy");
+  const copy = el("button", {type: "button", id: "copy", click: () => copyText(shown.textContent, copy, "command", dialog)}, "Copy");
   const part = el("div", {}, el("div", {className: "command"}, title, copy), el("pre", {}, shown), hint);
   const choose = i => {
     const run = cell.runs[i], command = commandOf(row, run), hints = [];

@@ -72,7 +72,7 @@ function activeBar() {
   bar.append(back, reset, active, el("span", {id: "count"}));
   onChange.push(() => {
     back.disabled = !past.length;
-    reset.disabled = encoded({...state, cell: ""}) === "";
+    reset.disabled = encoded({...state, ...QUIET}) === "";
     const items = Object.entries(state.only).flatMap(([name, values]) => values.map(value => [value, () => toggleFacet(name, value)]));
     if (state.find) items.push([`“${state.find}”`, () => set({find: ""})]);
     if (state.hide.length) items.push([`${state.hide.length} hidden column${state.hide.length > 1 ? "s" : ""}`, () => set({hide: []})]);
@@ -89,10 +89,6 @@ function buildTools() {
   const group = el("select", {id: "group", change: () => set({group: group.value})}, el("option", {value: ""}, "nothing"),
     ...USED_FACETS.map(facet => el("option", {value: facet.name}, facet.title.toLowerCase())));
   const full = el("button", {type: "button", id: "full", click: () => set({full: !state.full})}, "Rank and cost");
-  const dark = el("button", {type: "button", id: "theme", click: () => {
-    const root = document.documentElement, now = root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    root.dataset.theme = now === "dark" ? "light" : "dark";
-  }}, "Light or dark");
   onChange.push(() => {
     if (document.activeElement !== find) find.value = state.find;
     group.value = state.group;
@@ -101,7 +97,7 @@ function buildTools() {
   byId("tools").append(
     el("div", {className: "bar"}, find,
       USED_FACETS.length ? el("label", {}, "Group by ", group) : "", USED_FACETS.length ? opener("Filters", filters) : "",
-      opener("Columns", columns), full, el("button", {type: "button", id: "csv", click: saveCsv}, "Save as CSV"), dark),
+      opener("Columns", columns), full, el("button", {type: "button", id: "csv", click: saveCsv}, "Save as CSV"), themeButton()),
     filters, columns, activeBar());
 }
 
