@@ -21,7 +21,7 @@ from medzoo.zoo.folder.facts import Step
 from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_facts
 from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.licenses import License, check_license
-from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step
+from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step, trained_folder
 from medzoo.zoo.registry.registry import info, is_known
 
 if TYPE_CHECKING:
@@ -95,12 +95,11 @@ def render(config: FolderConfig, *, repo: str | None = None) -> str:
     )  # fmt: skip
 
 
-def render_entry(entry: Checkpoint, *, folder: str | None = None) -> str:
-    """The card of a named checkpoint, only from the registry's facts.
+def render_entry(entry: Checkpoint) -> str:
+    """The card of a named checkpoint, only from the registry's facts. Weights that a recipe trains are loaded from its run.
 
     Args:
         entry: its facts.
-        folder: that the examples load, for weights that the user trained; by default they load the name.
 
     >>> from medzoo.zoo.registry.registry import info
     >>> render_entry(info("resnet50-radimagenet")).splitlines()[0]
@@ -113,6 +112,7 @@ def render_entry(entry: Checkpoint, *, folder: str | None = None) -> str:
     )
     pin = entry.hub
     facts = replace(facts, sha256=pin.sha256 if pin else "", environment={}, citation=entry.citation)
+    folder = trained_folder(entry)
     place, kind = (pin.repo, "repo") if pin else (folder, "folder") if folder else (entry.name, "name")
     obtain = None if pin or entry.random else next_step(entry, here=False)
     labels = entry.model.labels

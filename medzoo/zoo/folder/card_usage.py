@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from medzoo.zoo.folder.card import render_entry
 from medzoo.zoo.registry.checkpoint import Checkpoint
-from medzoo.zoo.registry.locations import published
 
 _BLOCK = re.compile(r"(?:^(timm|transformers)[^\n]*:\n\n)?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -32,8 +31,6 @@ class CodeExamples:
 def code_examples(entry: Checkpoint) -> CodeExamples:
     """The examples of a named checkpoint's card.
 
-    A checkpoint that the user must train is loaded from the folder of the recipe's run.
-
     Args:
         entry: its facts.
 
@@ -44,23 +41,7 @@ def code_examples(entry: Checkpoint) -> CodeExamples:
     model = medzoo.load("resnet50-random")
     transform = medzoo.transform(model)  # any image → the model's input tensor
     """
-    card = render_entry(entry, folder=trained_folder(entry))
+    card = render_entry(entry)
     use = card.partition("\n## Use\n")[2].partition("\n## Input\n")[0]
     blocks = {name or "medzoo": code.strip() for name, code in _BLOCK.findall(use)}
     return CodeExamples(**blocks, note=use.rpartition("```")[2].strip())
-
-
-def trained_folder(entry: Checkpoint) -> str | None:
-    """The folder in which a checkpoint's recipe leaves the weights; None for checkpoints that are not trained by a recipe.
-
-    Args:
-        entry: its facts.
-
-    >>> from medzoo.zoo.registry.registry import info
-    >>> trained_folder(info("vit_small-gmml-imagenet-oct"))
-    'runs/vit_small-gmml-imagenet-oct/checkpoint'
-    """
-    if published(entry) != "recipe" or entry.upstream is None:
-        return None
-    found = re.search(r"--out (\S+)", entry.upstream.instructions or "")
-    return f"{found[1].rstrip('`,.')}/checkpoint" if found else None

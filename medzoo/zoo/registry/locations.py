@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,3 +246,19 @@ def _in_hub_cache(checkpoint: Checkpoint) -> bool:
         return False
     cached = try_to_load_from_cache(pin.repo, WEIGHTS, revision=pin.revision)  # the cache of huggingface_hub
     return is_folder(snapshot_folder(pin.repo, pin.revision)) or isinstance(cached, str)
+
+
+def trained_folder(entry: Checkpoint) -> str | None:
+    """The folder in which a checkpoint's recipe leaves the weights; None for checkpoints that are not trained by a recipe.
+
+    Args:
+        entry: its facts.
+
+    >>> from medzoo.zoo.registry.registry import info
+    >>> trained_folder(info("vit_small-gmml-imagenet-oct"))
+    'runs/vit_small-gmml-imagenet-oct/checkpoint'
+    """
+    if published(entry) != "recipe" or entry.upstream is None:
+        return None
+    found = re.search(r"--out (\S+)", entry.upstream.instructions or "")
+    return f"{found[1].rstrip('`,.')}/checkpoint" if found else None

@@ -5,7 +5,8 @@ import ast
 import pytest
 
 from medzoo.zoo.folder.card import render_entry
-from medzoo.zoo.folder.card_usage import code_examples, trained_folder
+from medzoo.zoo.folder.card_usage import code_examples
+from medzoo.zoo.registry.locations import trained_folder
 from medzoo.zoo.registry.registry import info, shipped
 
 ENTRIES = shipped()
