@@ -3,7 +3,7 @@
     python docs/page_blocks.py docs/tutorials/segment.md            # exit 1, with the differences
     python docs/page_blocks.py docs/tutorials/segment.md --update   # write the outputs into the page
 
-The blocks of a page run in their order in one empty folder. Python blocks share one session, as in a notebook; `sh` blocks are
+The blocks of a page run in their order in one empty folder, which has only links to recipes/ and benchmarks/. Python blocks share one session, as in a notebook; `sh` blocks are
 commands. A `text` block with the title "Output" shows what the block above it prints to stdout. With the title "Output (other numbers
 on other machines)", only its words are compared. `...` stands for any text. `bash` blocks are not run: they need a cluster, a GPU or
 data behind a form.
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LINKED = ("recipes", "benchmarks")  # folders of the checkout that the blocks may read
 FENCE = re.compile(
     r'^```(?P<kind>[a-z]+)(?: title="(?P<title>[^"]*)")?\n(?P<text>.*?)^```$\n?', re.MULTILINE | re.DOTALL
 )
@@ -94,8 +95,9 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not (folder / "recipes").exists():
-            (folder / "recipes").symlink_to(REPOSITORY / "recipes")
+        for name in LINKED:
+            if not (folder / name).exists():
+                (folder / name).symlink_to(REPOSITORY / name)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {
             **os.environ, "PATH": path, "MEDZOO_HOME": str(folder / ".medzoo"), "HF_HUB_OFFLINE": "1", "COLUMNS": "120",
