@@ -3,10 +3,10 @@
     python docs/page_blocks.py docs/tutorials/segment.md            # exit 1, with the differences
     python docs/page_blocks.py docs/tutorials/segment.md --update   # write the outputs into the page
 
-The blocks of a page run in their order in one empty folder, which has only links to recipes/ and benchmarks/. Python blocks share one session, as in a notebook; `sh` blocks are
-commands. A `text` block with the title "Output" shows what the block above it prints to stdout. With the title "Output (other numbers
-on other machines)", only its words are compared. `...` stands for any text. `bash` blocks are not run: they need a cluster, a GPU or
-data behind a form.
+The blocks of a page run in their order in one folder that has nothing but links to recipes/ and benchmarks/. Python blocks share
+one session, as in a notebook; `sh` blocks are commands. A `text` block with the title "Output" shows what the block above it prints
+to stdout. With the title "Output (other numbers on other machines)", only its words are compared; empty it to write it again with
+`--update`. `...` stands for any text. `bash` blocks are not run: they need a cluster, a GPU or data behind a form.
 """
 
 from __future__ import annotations
