@@ -9,7 +9,11 @@ from medzoo.bench.table.formats.markdown_blocks import END
 from medzoo.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").glob("results/*.md")))
+FILES = (
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "benchmarks").glob("results/*.md")),
+)
 PAGES = [path for path in FILES if f"\n{END}\n" in path.read_text(encoding="utf-8")]
 
 
