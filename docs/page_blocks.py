@@ -3,10 +3,10 @@
     python docs/page_blocks.py docs/tutorials/segment.md            # exit 1, with the differences
     python docs/page_blocks.py docs/tutorials/segment.md --update   # write the outputs into the page
 
-The blocks of a page run in their order in one empty folder. Python blocks share one session, as in a notebook; `sh` blocks are
-commands. A `text` block with the title "Output" shows what the block above it prints to stdout. With the title
-"Output (other numbers on other machines)", only its words are compared. `...` stands for any text. `bash` blocks are not run:
-they need a cluster, a GPU or data behind a form.
+The blocks of a page run in their order in one folder that has nothing but links to recipes/ and benchmarks/. Python blocks share
+one session, as in a notebook; `sh` blocks are commands. A `text` block with the title "Output" shows what the block above it prints
+to stdout. With the title "Output (other numbers on other machines)", only its words are compared; empty it to write it again with
+`--update`. `...` stands for any text. `bash` blocks are not run: they need a cluster, a GPU or data behind a form.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LINKED = ("recipes", "benchmarks")  # folders of the checkout that the blocks may read
 FENCE = re.compile(
     r'^```(?P<kind>[a-z]+)(?: title="(?P<title>[^"]*)")?\n(?P<text>.*?)^```$\n?', re.MULTILINE | re.DOTALL
 )
 EXACT, ABOUT = "Output", "Output (other numbers on other machines)"
+HASH = re.compile(r"\b[0-9a-f]{8,}\b")
 NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?")
 SESSION = """
 import contextlib, io, json, sys, traceback
@@ -94,8 +96,9 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not (folder / "recipes").exists():
-            (folder / "recipes").symlink_to(REPOSITORY / "recipes")
+        for name in LINKED:
+            if not (folder / name).exists():
+                (folder / name).symlink_to(REPOSITORY / name)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {
             **os.environ, "PATH": path, "MEDZOO_HOME": str(folder / ".medzoo"), "HF_HUB_OFFLINE": "1", "COLUMNS": "120",
@@ -117,7 +120,7 @@ class Session:
             raise PageError(
                 f"line {block.line}: the {block.kind} block fails:\n{block.text}\n{printed[-2000:]}\n{failed[-3000:]}"
             )
-        return printed
+        return printed.replace(f"{self.folder}/", "")
 
     def _shell(self, text: str) -> tuple[str, str]:
         command = ["bash", "-euo", "pipefail", "-c", text]
@@ -144,7 +147,8 @@ class Session:
 
 def _words(text: str) -> str:
     """A text without its numbers, and without what depends on their width: runs of spaces and lines of tables."""
-    return re.sub(r"[ \t]+", " ", re.sub(r"[-=─━]{2,}", "--", NUMBER.sub("#", text))).strip()
+    text = NUMBER.sub("#", HASH.sub("#", text))
+    return re.sub(r"[ \t]+", " ", re.sub(r"[-=─━]{2,}", "--", text)).strip()
 
 
 def agrees(printed: str, shown: str, title: str = EXACT) -> bool:

@@ -63,6 +63,11 @@ def test_words_of_an_output_with_other_numbers_must_agree(tmp_path):
     assert len(page_blocks.check(page, tmp_path)) == 1
 
 
+def test_blocks_can_read_recipes_and_benchmarks(tmp_path):
+    (page := tmp_path / "page.md").write_text("```sh\nls -d recipes/suites benchmarks/tables\n```\n")
+    assert page_blocks.check(page, tmp_path) == []
+
+
 @pytest.mark.parametrize("code", ["raise ValueError(3)", "import os; os._exit(3)"])
 def test_a_block_that_fails_is_an_error(code, tmp_path):
     (page := tmp_path / "page.md").write_text(f"```python\n{code}\n```\n")

@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CODE = sorted(path for folder in ("medzoo", "recipes", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py"))
 PAGES = [
-    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/ARCHITECTURE.md")
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 DATA = sorted(path for folder in ("recipes", "hub_configs") for path in (ROOT / folder).rglob("*.toml"))
 BANNED = {
