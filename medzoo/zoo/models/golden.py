@@ -113,7 +113,8 @@ def check_golden(model: nn.Module, golden: Golden, channels: int, size: int, whe
         off_norm = abs(new.norm[index] - golden.norm[index]) / max(golden.norm[index], 1e-6)
         if not (off <= TOLERANCE and off_norm <= TOLERANCE):  # `not (...)`, because comparisons with NaN are false
             raise IntegrityError(
-                f"{where} computes other features than when it was written (input {index}: off by {off:.1e}). The weights are "
-                "correct, so the installed timm or torch builds another network. Compare their versions.",
+                f"{where} computes other features than when it was written (input {index}: off by {off:.1e}). Its "
+                "weights have the right hash, so another network was built: config.json was changed (architecture, model_args), or "
+                "timm or torch builds it differently now. Fetch the folder again, and compare the versions in its `environment`.",
                 code="golden-features-differ",
             )
