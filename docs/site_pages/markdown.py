@@ -140,7 +140,7 @@ def arguments_of(docstring_text: str | None) -> dict[str, str]:
             indent = len(line) - len(line.lstrip())
             if indent <= depth:
                 inside = False
-            elif indent == depth + 4 and (match := re.match(r"\s*(\w+): (.*)", line)):
+            elif indent == depth + 4 and (match := re.match(r"\s*\*{0,2}(\w+): (.*)", line)):
                 name = match[1]
                 found[name] = match[2]
             else:
