@@ -50,18 +50,33 @@ FILES = {
 def checkpoint_files_page() -> str:
     """The page as Markdown."""
     if set(FOLDER_KEYS) != KEYS:
-        raise MissingTextError(f"checkpoint_files_page.FOLDER_KEYS and medzoo.zoo.folder.config.KEYS differ: {set(FOLDER_KEYS) ^ KEYS}")
+        raise MissingTextError(
+            f"checkpoint_files_page.FOLDER_KEYS and medzoo.zoo.folder.config.KEYS differ: {set(FOLDER_KEYS) ^ KEYS}"
+        )
     parts = [front_matter("Checkpoint files", "Keys of hub_configs files and of config.json")]
-    parts += ["## hub_configs/NAME.toml {#registry}\n", "One file for each checkpoint that medzoo knows; the name of the file is the name of the "
-              "checkpoint. An unknown key is an error. A key whose value is unknown is left out. "
-              "[Add a checkpoint](../how_to/add_a_checkpoint.md) shows how to write one. `medzoo.info(NAME)` returns the content.\n"]
+    parts += [
+        "## hub_configs/NAME.toml {#registry}\n",
+        "One file for each checkpoint that medzoo knows; the name of the file is the name of the "
+        "checkpoint. An unknown key is an error. A key whose value is unknown is left out. "
+        "[Add a checkpoint](../how_to/add_a_checkpoint.md) shows how to write one. `medzoo.info(NAME)` returns the content.\n",
+    ]
     parts += [block("toml", EXAMPLE.read_text(encoding="utf-8")), "### Top of the file\n", keys(Checkpoint)]
     for name, kind in TABLES.items():
         parts += [f"### {name} {{#registry-{name.strip('[]')}}}\n", _meaning(kind), keys(kind)]
-    parts += ["## A checkpoint folder {#folder}\n", "What `medzoo.load`, timm (`local-dir:FOLDER`) and transformers read.\n"]
+    parts += [
+        "## A checkpoint folder {#folder}\n",
+        "What `medzoo.load`, timm (`local-dir:FOLDER`) and transformers read.\n",
+    ]
     parts += [table(["file", "content"], ([code(name), as_text(text)] for name, text in FILES.items()))]
-    parts += ["### config.json {#config}\n", table(["key", "meaning"], ([code(name), as_text(text)] for name, text in FOLDER_KEYS.items()))]
-    parts += ["### The table medzoo in config.json {#facts}\n", keys(FolderFacts), "`license`, `citation` and `golden` are those of the registry.\n"]
+    parts += [
+        "### config.json {#config}\n",
+        table(["key", "meaning"], ([code(name), as_text(text)] for name, text in FOLDER_KEYS.items())),
+    ]
+    parts += [
+        "### The table medzoo in config.json {#facts}\n",
+        keys(FolderFacts),
+        "`license`, `citation` and `golden` are those of the registry.\n",
+    ]
     for name, kind in FACTS.items():
         parts += [f"### medzoo: {name} {{#facts-{name}}}\n", _meaning(kind), keys(kind)]
     return "\n".join(parts)

@@ -13,13 +13,8 @@ def fenced(docstring: str) -> str:
     Args:
         docstring: without the indentation of its source.
 
-    >>> print(fenced("Add.\\n\\n>>> 1 + 1\\n2"))
-    Add.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
+    >>> fenced("Add.\\n\\n>>> 1 + 1\\n2").splitlines()
+    ['Add.', '', '```pycon', '>>> 1 + 1', '2', '```']
     """
     lines: list[str] = []
     indent: str | None = None

@@ -140,9 +140,9 @@ class Source:
             code = f"missing-{_words(package)}" if OPEN not in package else f"missing-{ANY}"
             yield code, called, f'{purpose} needs {package}: pip install "medzoo[{extra}]"'
         elif called == "DiskFullError":
-            text = f"No space left for {OPEN}path{CLOSE}: [what it needs, and what is free]. Existing files are unchanged. Free some "
-            text += "space (`medzoo cache prune` removes leftovers) or choose another disk (MEDZOO_HOME moves medzoo's cache), then "
-            yield "disk-full", called, text + "try again."
+            text = f"No space left for {OPEN}path{CLOSE}: [what it needs, and what is free]. Existing files are unchanged. "
+            text += "Free some space (`medzoo cache prune` removes leftovers) or choose another disk "
+            yield "disk-full", called, text + "(MEDZOO_HOME moves medzoo's cache), then try again."
         elif called == "_WrongError" and len(node.args) == 2:
             for code in self._values(node.args[1], function, names):
                 yield code, BASE, f"{OPEN}file: key{CLOSE}{text_of(node.args[0], names)}"
@@ -171,13 +171,12 @@ class Source:
         """The class of the errors whose code and text a function of this file returns."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call) and (name := getattr(node.func, "id", "")) in KINDS:
-                if any(row.arg == "code" and isinstance(row.value, ast.Name) for row in node.keywords):
+                given = [row.value.id for row in node.keywords if row.arg == "code" and isinstance(row.value, ast.Name)]
+                if given and given[0] not in self.texts:
                     return name
         return BASE
 
-    def _values(
-        self, code: ast.expr, function: ast.FunctionDef | None, names: Mapping[str, ast.expr]
-    ) -> list[str]:
+    def _values(self, code: ast.expr, function: ast.FunctionDef | None, names: Mapping[str, ast.expr]) -> list[str]:
         """The texts that an argument can be: itself, or what the functions of this file pass on."""
         match code:
             case ast.Constant(value=str(text)):
@@ -244,8 +243,9 @@ def _has_words(value: ast.expr) -> bool:
 def _code_and_text(node: ast.AST) -> tuple[str, ast.expr] | None:
     """A code and a message that a function returns or yields as a pair."""
     match node:
-        case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(code)), text])) | ast.Yield(
-            value=ast.Tuple(elts=[ast.Constant(value=str(code)), text])
+        case (
+            ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(code)), text]))
+            | ast.Yield(value=ast.Tuple(elts=[ast.Constant(value=str(code)), text]))
         ) if CODE.fullmatch(code) and isinstance(text, ast.Constant | ast.JoinedStr):
             return code, text
     return None
@@ -259,4 +259,3 @@ def _passed_on(code: ast.expr) -> bool:
 def _words(text: str) -> str:
     """A text as a part of a code, as medzoo.errors makes it."""
     return "-".join(re.findall(r"[a-z0-9]+", text.lower()))
-

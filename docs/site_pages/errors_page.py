@@ -13,7 +13,8 @@ from site_pages.message_text import as_html
 
 # Subject → the beginnings of the paths of its files; the longest beginning counts.
 SUBJECTS: dict[str, tuple[str, ...]] = {
-    "Command line and options": ("recipes/", "medzoo/commands/", "medzoo/cli.py", "medzoo/recipe_args.py", "medzoo/training/options/"),
+    "Command line and options": ("recipes/", "medzoo/commands/", "medzoo/cli.py", "medzoo/recipe_args.py",
+                                 "medzoo/training/options/"),
     "Checkpoints: names, folders, loading": ("medzoo/zoo/",),
     "Checkpoints: download and conversion": ("medzoo/zoo/convert/", "medzoo/zoo/download/", "medzoo/zoo/add.py"),
     "Checkpoints: cards and publishing": ("medzoo/zoo/publish/", "medzoo/zoo/folder/card"),
@@ -35,11 +36,12 @@ INTRODUCTION = """# Error codes
 An error of medzoo says what is wrong, where, and what to do. The command line prints it in one line, with its code at the end:
 
 ```text
-error: Unknown checkpoint 'resnet50-radimagent'. Did you mean resnet50-radimagenet? Run `medzoo list` for all names. [unknown-checkpoint]
+error: Unknown checkpoint 'resnet50-radimagent'. Did you mean resnet50-radimagenet or resnet50-radimagenet-pt or \
+resnet50-imagenet? `medzoo list` shows all names. [unknown-checkpoint]
 ```
 
-Search this page for the code, or open `errors.html#unknown-checkpoint`. The code stays the same when the wording of a message improves, so
-that programs can use it:
+Search this page for the code, or open `errors.html#unknown-checkpoint`. The code stays the same when the wording of a
+message improves, so that programs can use it:
 
 ```python
 import medzoo
@@ -102,7 +104,9 @@ def _classes() -> str:
     for name in _in_order(KINDS):
         first = inspect.cleandoc(KINDS[name].__doc__ or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
         indent = "&nbsp;&nbsp;" * (depth[name] if name != "DiskFullError" else 1)
-        rows.append(f"| {indent}[`{name}`](../reference/python.md#medzoo.errors.{name}) | {first} | {exit_code(name)} |")
+        rows.append(
+            f"| {indent}[`{name}`](../reference/python.md#medzoo.errors.{name}) | {first} | {exit_code(name)} |"
+        )
     return "\n".join([*rows, ""])
 
 

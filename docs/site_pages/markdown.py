@@ -39,7 +39,10 @@ def _linked(text: str) -> str:
     """Text as HTML, with its addresses as links."""
     shown, end = [], 0
     for found in URL.finditer(text):
-        shown += [escape(text[end : found.start()], quote=False), f'<a href="{escape(found[0])}">{escape(found[0])}</a>']
+        shown += [
+            escape(text[end : found.start()], quote=False),
+            f'<a href="{escape(found[0])}">{escape(found[0])}</a>',
+        ]
         end = found.end()
     return "".join([*shown, escape(text[end:], quote=False)])
 
@@ -103,7 +106,9 @@ def _paragraphs(lines: Sequence[str]) -> list[str]:
     items = [f"- {as_text(text[2:])}" if text.startswith("- ") else as_text(text) for text in texts]
     shown = ""
     for number, item in enumerate(items):  # a list needs an empty line above
-        shown += ("\n" if number and item.startswith("- ") and not items[number - 1].startswith("- ") else "") + item + "\n"
+        shown += (
+            ("\n" if number and item.startswith("- ") and not items[number - 1].startswith("- ") else "") + item + "\n"
+        )
     return [shown]
 
 

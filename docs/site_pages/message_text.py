@@ -9,7 +9,18 @@ from html import escape
 
 PATHS = ("path", "name", "stem", "shape", "dtype", "parent")  # attributes that need the name of their object
 WRAPPERS = ("str", "repr", "listed", "sorted", "list", "tuple", "set", "printable", "json.dumps", "map", "max", "min")
-METHODS = ("rstrip", "lstrip", "strip", "removesuffix", "removeprefix", "lower", "resolve", "absolute", "expanduser", "as_posix")
+METHODS = (
+    "rstrip",
+    "lstrip",
+    "strip",
+    "removesuffix",
+    "removeprefix",
+    "lower",
+    "resolve",
+    "absolute",
+    "expanduser",
+    "as_posix",
+)
 OPEN, CLOSE = "\x02", "\x03"  # around a name; escaped later
 
 
@@ -48,7 +59,9 @@ def _is_text(expression: ast.expr, names: Mapping[str, ast.expr]) -> bool:
 
 def _filled_in(value: ast.expr, names: Mapping[str, ast.expr]) -> str:
     """A value inside an f-string: its text if the source contains it, else its name."""
-    if isinstance(value, ast.IfExp | ast.JoinedStr) or (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+    if isinstance(value, ast.IfExp | ast.JoinedStr) or (
+        isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ):
         return text_of(value, names)
     if isinstance(value, ast.Name) and _is_text(value, names):
         return text_of(value, names)
@@ -95,7 +108,9 @@ def word(expression: ast.expr) -> str:
             return name.strip("_").replace("_", " ")
         case ast.Subscript(value=inner, slice=ast.Constant(value=str(key))):
             return key.replace("_", " ") if key else word(inner)
-        case ast.Subscript(value=inner) | ast.Starred(value=inner) | ast.NamedExpr(value=inner) | ast.Await(value=inner):
+        case (
+            ast.Subscript(value=inner) | ast.Starred(value=inner) | ast.NamedExpr(value=inner) | ast.Await(value=inner)
+        ):
             return word(inner)
         case ast.BoolOp(values=[first, *_]) | ast.BinOp(left=first) | ast.UnaryOp(operand=first):
             return word(first) if not isinstance(first, ast.Constant) else "number"

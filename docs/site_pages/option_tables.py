@@ -39,7 +39,8 @@ def command_line_options(helps: Mapping[str, OptionHelp], rows: Mapping[str, Fie
     order = [name for name in ORDER if name in sections]
     order += [*(name for name in sections if name not in (*order, *last)), *last]  # as --help does
     return "\n".join(
-        f"**{section[:1].upper()}{section[1:]}**\n\n{table(['option', 'meaning', 'default'], sections[section])}" for section in order
+        f"**{section[:1].upper()}{section[1:]}**\n\n{table(['option', 'meaning', 'default'], sections[section])}"
+        for section in order
     )
 
 
@@ -77,10 +78,19 @@ def keys(kind: type, where: str = "", *, texts: Mapping[str, str] | None = None)
             continue
         text = described.get(one.name) or one.metadata.get("help")
         if not text:
-            raise MissingTextError(f"{where or kind.__qualname__}: the key {one.name!r} of {kind.__module__}.{kind.__qualname__} has no "
-                                   "description. Add it to the docstring's Args, or as help of its option().")
+            raise MissingTextError(
+                f"{where or kind.__qualname__}: the key {one.name!r} of {kind.__module__}.{kind.__qualname__} has no "
+                "description. Add it to the docstring's Args, or as help of its option()."
+            )
         limits = limits_in_words(one)
-        rows.append([code(one.name), type_name(hints[one.name]), as_text(f"{text.rstrip('.')} ({limits})." if limits else text), _default(one)])
+        rows.append(
+            [
+                code(one.name),
+                type_name(hints[one.name]),
+                as_text(f"{text.rstrip('.')} ({limits})." if limits else text),
+                _default(one),
+            ]
+        )
     return table(["key", "type", "meaning", "default"], rows)
 
 
@@ -114,7 +124,11 @@ def type_name(hint: Any) -> str:  # noqa: ANN401 - any type
         if get_origin(inner) is tuple:
             return f"list of {type_name(inner).replace('list', 'lists', 1)}"
         words = type_name(inner)
-        return f"list of {words}s" if inner in NAMES and inner is not str else f"list of {words if inner is not str else 'texts'}"
+        return (
+            f"list of {words}s"
+            if inner in NAMES and inner is not str
+            else f"list of {words if inner is not str else 'texts'}"
+        )
     if is_dataclass(hint):
         return "table"
     return NAMES.get(hint, "table")

@@ -16,17 +16,18 @@ from site_pages.option_tables import keys
 from site_pages.toml_files import header, read_tables, values_table
 
 PROTOCOLS = Path(__file__).resolve().parents[2] / "recipes" / "protocols"
-INTRODUCTION = """A protocol says how every checkpoint of a table is trained and tested. `--protocol NAME` takes one of these files, and
-`--protocol FILE.toml` your own. `--set "KEY=VALUE, ..."` changes single options. The options, not the name, are part of the identity of
-a result, so results of different protocols are never averaged.
+INTRODUCTION = """\
+A protocol says how every checkpoint of a table is trained and tested. `--protocol NAME` takes one of these files, and
+`--protocol FILE.toml` your own. `--set "KEY=VALUE, ..."` changes single options. The options, not the name, are part
+of the identity of a result, so results of different protocols are never averaged.
 
-A file has one table for each mode: `[finetune]`, `[segmentation]` (the fine-tuning of tasks with masks), and one for each probe:
-PROBES. A table `[finetune.tasks.NAME]` overrides options for one task. An option that a file does not
-set has the default of [the last section](#keys). Files that begin with `pretrain_` hold options of pre-training.
+A file has one table for each mode: `[finetune]`, `[segmentation]` (the fine-tuning of tasks with masks), and one for
+each probe: PROBES. A table `[finetune.tasks.NAME]` overrides options for one task. An option that a file does not set
+has the default of [the last section](#keys). Files that begin with `pretrain_` hold options of pre-training.
 """
 EXTRA = {
-    "precision": "of the computations: fp32, bf16, or auto, which is bf16 where the device computes it natively and is resolved before the "
-    "hash is made",
+    "precision": "of the computations: fp32, bf16, or auto, which is bf16 where the device computes it natively and is resolved "
+    "before the hash is made",
     "head_bias": "whether a fresh head has a bias",
     "name": "of the protocol: the name of its file",
     "mode": "of the run: the name of the table in the file",
@@ -35,14 +36,26 @@ EXTRA = {
 
 def protocols_page() -> str:
     """The page as Markdown."""
-    parts = [front_matter("Protocols", "All protocols with their options"), INTRODUCTION.replace("PROBES", ", ".join(f"`[{one}]`" for one in PROBES))]
-    parts += ["## Evaluation\n", *(_evaluation(name) for name in sorted(list_protocols(), key=lambda name: (name != "medzoo", name)))]
+    parts = [
+        front_matter("Protocols", "All protocols with their options"),
+        INTRODUCTION.replace("PROBES", ", ".join(f"`[{one}]`" for one in PROBES)),
+    ]
+    parts += [
+        "## Evaluation\n",
+        *(_evaluation(name) for name in sorted(list_protocols(), key=lambda name: (name != "medzoo", name))),
+    ]
     parts += ["## Pre-training\n", *(_pretraining(name) for name in list_pretrain_protocols())]
-    parts += ["## All keys of a protocol {#keys}\n", "With their defaults. The file of a protocol has no `name` and no `mode`.\n"]
+    parts += [
+        "## All keys of a protocol {#keys}\n",
+        "With their defaults. The file of a protocol has no `name` and no `mode`.\n",
+    ]
     parts.append(keys(Protocol, texts=EXTRA))
     probes = "; ".join(f"`{key}`: {', '.join(modes)}" for key, modes in OF_PROBES.items())
-    parts += [f"Used by probes only: {probes}.\n", "A file of pre-training may have all options of [recipes/pretrain.py](recipes.md#pretrain) and of "
-              "its [method](recipes.md#methods).\n"]
+    parts += [
+        f"Used by probes only: {probes}.\n",
+        "A file of pre-training may have all options of [recipes/pretrain.py](recipes.md#pretrain) and of "
+        "its [method](recipes.md#methods).\n",
+    ]
     return "\n".join(parts)
 
 

@@ -18,9 +18,11 @@ from site_pages.option_tables import command_line_options
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 ORDER = ("finetune", "probe", "pretrain", "continue_pretrain", "benchmark", "compare")
-INTRODUCTION = """A recipe is one short file that a user starts, with `accelerate launch` for several processes or GPUs, or with `python`.
-`--help` prints the same text. Every recipe also has `--config FILE.toml`: options by name, as in a run's `options.toml`; typed options
-win. Options are written with `-` or `_`. Exit codes: 0 done (or stopped by a signal and saved), 1 failed, 2 wrong usage.
+INTRODUCTION = """\
+A recipe is one short file that a user starts, with `accelerate launch` for several processes or GPUs, or with
+`python`. `--help` prints the same text. Every recipe also has `--config FILE.toml`: options by name, as in a run's
+`options.toml`; typed options win. Options are written with `-` or `_`. Exit codes: 0 done (or stopped by a signal and
+saved), 1 failed, 2 wrong usage.
 """
 
 
@@ -77,11 +79,15 @@ def recipe_options(path: Path) -> RecipeOptions:
 
 def recipes_page() -> str:
     """The page as Markdown."""
-    files = sorted(RECIPES.glob("*.py"), key=lambda path: (ORDER.index(path.stem) if path.stem in ORDER else 99, path.stem))
+    files = sorted(
+        RECIPES.glob("*.py"), key=lambda path: (ORDER.index(path.stem) if path.stem in ORDER else 99, path.stem)
+    )
     parts = [front_matter("Recipes", "All recipes with their options"), INTRODUCTION]
     parts += [_recipe(path) for path in files]
-    parts += ["## Methods of pre-training {#methods}\n", "Options that `--method NAME` adds to recipes/pretrain.py and "
-              "recipes/continue_pretrain.py.\n"]
+    parts += [
+        "## Methods of pre-training {#methods}\n",
+        "Options that `--method NAME` adds to recipes/pretrain.py and recipes/continue_pretrain.py.\n",
+    ]
     parts += [_method(name) for name in list_methods()]
     return "\n".join(parts)
 

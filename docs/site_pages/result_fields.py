@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FIELDS = {
     "schema": "version of the file",
-    "run_id": "sha256 of the canonical JSON of `identity`, without the sources (repo, revision); the name of the file begins with it",
+    "run_id": "sha256 of the canonical JSON of `identity` without sources (repo, revision); file names begin with it",
     "identity": "everything that may change the number, and nothing else",
     "identity.task": "the data set and what is predicted",
     "identity.task.id": "name of the task (`medzoo tasks list`), or of your own data",
@@ -119,7 +119,7 @@ COLUMNS = {
 MASK_COLUMNS = {
     "sample, patient": "as above",
     "pixels": "annotated pixels of the image",
-    "tp:NAME, fp:NAME, fn:NAME": "true positive, false positive and false negative pixels of each structure, at the size of the network",
+    "tp:NAME, fp:NAME, fn:NAME": "true positive, false positive and false negative pixels of a structure, at the network's size",
     "original_pixels, original_tp:NAME, ...": "the same at the size of the masks, if measured",
     "hd95:NAME, hd95_pooled:NAME, nsd:NAME": "distances in mm, if measured; with _pixels where an image has no spacing",
     "pixel_auroc": "area under the ROC curve of the pixels of an image",

@@ -16,9 +16,10 @@ from site_pages.result_fields import ANALYSIS, COLUMNS, FIELDS, MASK_COLUMNS, RU
 TABLES = Path(__file__).resolve().parents[2] / "benchmarks" / "tables" / "real_small"
 WORDS = {"str": "text", "int": "whole number", "number": "number", "bool": "true or false", "sha256": "sha256"}
 SHOWN = 2  # rows of metrics in the example
-INTRODUCTION = """Each run gives two files in the store, `RESULTS/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json` and `ID.predictions.parquet`. ID is
-the beginning of `run_id`. Files are written once and never changed. The schema is closed: an unknown field is an error. A field with
-*optional* may be absent.
+INTRODUCTION = """\
+Each run gives two files in the store: `RESULTS/TASK@VERSION/CHECKPOINT/PROTOCOL/ID.json` and
+`ID.predictions.parquet`. ID is the beginning of `run_id`. Files are written once and never changed. The schema is
+closed: an unknown field is an error. A field with *optional* may be absent.
 """
 
 
@@ -27,18 +28,46 @@ def results_page() -> str:
     rows = list(result_fields(RESULT))
     places = [place for place, _, _ in rows]
     if wrong := set(places) ^ set(FIELDS):
-        raise MissingTextError(f"result_fields.FIELDS and medzoo.bench.results.schema.RESULT differ: {', '.join(sorted(wrong))}.")
+        raise MissingTextError(
+            f"result_fields.FIELDS and medzoo.bench.results.schema.RESULT differ: {', '.join(sorted(wrong))}."
+        )
     if set(ANALYSIS) != ANALYSIS_KEYS:
-        raise MissingTextError(f"result_fields.ANALYSIS and the keys of an analysis differ: {set(ANALYSIS) ^ ANALYSIS_KEYS}.")
+        raise MissingTextError(
+            f"result_fields.ANALYSIS and the keys of an analysis differ: {set(ANALYSIS) ^ ANALYSIS_KEYS}."
+        )
     parts = [front_matter("Results", "Files of results, predictions, analyses and run folders"), INTRODUCTION]
     parts.append("## medzoo.result/1 {#result}\n")
-    parts.append(table(["field", "type", "meaning"], ([code(place), kind + (", optional" if optional else ""), _text(FIELDS[place])]
-                                                   for place, kind, optional in rows)))
-    parts += ["## Example {#example}\n", f"From `benchmarks/tables/real_small`, with {SHOWN} of its metrics:\n", block("json", example())]
-    parts += ["## Predictions {#predictions}\n", "One row for each image of the test split. Every metric, interval and test can be computed from "
-              "them again.\n", _two("column", COLUMNS), "Of a segmentation:\n", _two("column", MASK_COLUMNS)]
-    parts += ["## Analyses {#analyses}\n", "`RESULTS/analyses/TASK@VERSION/ANALYSIS-ID.json`, next to its figure (SVG and PNG).\n", _two("key", ANALYSIS)]
-    parts += ["## Run folder {#run-folder}\n", "`--out`, by default `runs/TASK/CHECKPOINT/ID`. One process uses it at a time.\n", _two("file", RUN_FOLDER)]
+    parts.append(
+        table(
+            ["field", "type", "meaning"],
+            (
+                [code(place), kind + (", optional" if optional else ""), _text(FIELDS[place])]
+                for place, kind, optional in rows
+            ),
+        )
+    )
+    parts += [
+        "## Example {#example}\n",
+        f"From `benchmarks/tables/real_small`, with {SHOWN} of its metrics:\n",
+        block("json", example()),
+    ]
+    parts += [
+        "## Predictions {#predictions}\n",
+        "One row for each image of the test split. Every metric, interval and test can be computed from them again.\n",
+        _two("column", COLUMNS),
+        "Of a segmentation:\n",
+        _two("column", MASK_COLUMNS),
+    ]
+    parts += [
+        "## Analyses {#analyses}\n",
+        "`RESULTS/analyses/TASK@VERSION/ANALYSIS-ID.json`, next to its figure (SVG and PNG).\n",
+        _two("key", ANALYSIS),
+    ]
+    parts += [
+        "## Run folder {#run-folder}\n",
+        "`--out`, by default `runs/TASK/CHECKPOINT/ID`. One process uses it at a time.\n",
+        _two("file", RUN_FOLDER),
+    ]
     parts += ["## status.json {#status}\n", _two("key", STATUS)]
     return "\n".join(parts)
 

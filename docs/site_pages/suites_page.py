@@ -27,16 +27,31 @@ def suites_page() -> str:
     overview = table(
         ["suite", "table", "rows", "columns", "runs"],
         (
-            [f"[{code(name)}](#{name})", as_text(one.title), str(len(one.checkpoints)), str(len(one.tasks)), f"{len(one.cells()):,}"]
+            [
+                f"[{code(name)}](#{name})",
+                as_text(one.title),
+                str(len(one.checkpoints)),
+                str(len(one.tasks)),
+                f"{len(one.cells()):,}",
+            ]
             for name, one in suites.items()
         ),
     )
     parts = [front_matter("Suites", "All suites with their checkpoints and tasks"), INTRODUCTION, overview]
     parts += [_suite(name, suite) for name, suite in suites.items()]
-    parts += ["## All keys of a suite {#keys}\n", keys(_SuiteFile), "### Keys of a task\n", "In `[[tasks]]`, next to the keys of the suite that a "
-              "task may override.\n", keys(_TaskRow), "### Keys of a checkpoint\n", keys(_CheckpointRow)]
-    parts.append("A step in `[[pretrain]]` has a `name`, and options of [recipes/pretrain.py](recipes.md#pretrain) and of its "
-                 "[method](recipes.md#methods).\n")
+    parts += [
+        "## All keys of a suite {#keys}\n",
+        keys(_SuiteFile),
+        "### Keys of a task\n",
+        "In `[[tasks]]`, next to the keys of the suite that a task may override.\n",
+        keys(_TaskRow),
+        "### Keys of a checkpoint\n",
+        keys(_CheckpointRow),
+    ]
+    parts.append(
+        "A step in `[[pretrain]]` has a `name`, and options of [recipes/pretrain.py](recipes.md#pretrain) and of its "
+        "[method](recipes.md#methods).\n"
+    )
     return "\n".join(parts)
 
 
@@ -44,11 +59,21 @@ def _suite(name: str, suite: Suite) -> str:
     """One suite."""
     content = tomllib.loads((SUITES / f"{name}.toml").read_text(encoding="utf-8"))
     facts = {"mode": suite.mode, "protocols": suite.protocols, "seeds": suite.seeds}
-    facts |= {key: content[key] for key in ("precision", "control", "margin", "published", "folds", "per_class", "fractions", "sizes", "draws") if key in content}
+    facts |= {
+        key: content[key]
+        for key in ("precision", "control", "margin", "published", "folds", "per_class", "fractions", "sizes", "draws")
+        if key in content
+    }
     shown = ", ".join(f"{key} {code(toml_value(value))}" for key, value in facts.items())
     linked = ", ".join(f"[{one}](protocols.md#{one})" for one in suite.protocols)
-    parts = [f"## {name} {{#{name}}}\n", header(SUITES / f"{name}.toml"), f"{as_text(suite.title)}: {len(suite.cells()):,} runs with {shown}. Protocol: {linked}.\n"]
-    parts.append(table(["checkpoint", "label in the table"], ([code(one), as_text(label)] for one, label in suite.checkpoints)))
+    parts = [
+        f"## {name} {{#{name}}}\n",
+        header(SUITES / f"{name}.toml"),
+        f"{as_text(suite.title)}: {len(suite.cells()):,} runs with {shown}. Protocol: {linked}.\n",
+    ]
+    parts.append(
+        table(["checkpoint", "label in the table"], ([code(one), as_text(label)] for one, label in suite.checkpoints))
+    )
     rows = [[as_text(str(task["title"])), code(task["name"]), _options(task)] for task in suite.tasks]
     parts.append(table(["column", "task", "options"], rows))
     steps = [[code(step["name"]), _options(step)] for step in suite.pretrain]

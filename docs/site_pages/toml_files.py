@@ -74,6 +74,6 @@ def values_table(one: TomlTable, helps: dict[str, str]) -> str:
     for key, value in one.values.items():
         text = helps.get(key, "")
         if key in one.reasons:
-            text = f"{text.rstrip('.')}. {one.reasons[key]}" if text else one.reasons[key]
-        rows.append([code(key), code(toml_value(value)), as_text(text[:1].upper() + text[1:])])
+            text = f"{text.rstrip('.')}; {one.reasons[key]}" if text else one.reasons[key]
+        rows.append([code(key), code(toml_value(value)), as_text(text)])
     return table(["option", "value", "meaning, and the reason in the file"], rows)

@@ -189,9 +189,11 @@ def _check_distinct(suite: Suite, where: str) -> None:
     }
     for what, values in lists.items():
         if twice := [value for value in values if values.count(value) > 1]:
-            raise UsageError(f"{where}: {what} contain {twice[0]!r} twice.", code="suite-value-twice")
+            raise UsageError(
+                f"{where}: {what} contain {twice[0]!r} twice. Remove one of them.", code="suite-value-twice"
+            )
         if not values and not what.startswith("names"):
-            raise UsageError(f"{where}: {what} are missing.", code="suite-value-missing")
+            raise UsageError(f"{where}: {what} are missing. Add at least one.", code="suite-value-missing")
 
 
 def _check_control(suite: Suite, where: str) -> None:
