@@ -217,6 +217,18 @@ class DiskFullError(MedzooError, OSError):
         return printable(self.args[0])
 
 
+def with_code(error: MedzooError) -> str:
+    """The message of an error and its code, as the command line prints them: the documentation lists the codes.
+
+    Args:
+        error: that was raised.
+
+    >>> with_code(UsageError("The size is 0. Give at least 1 pixel.", code="size-below-one"))
+    'The size is 0. Give at least 1 pixel. [size-below-one]'
+    """
+    return f"{error} [{error.code}]" if error.code else str(error)
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error means that there is no space left: on the disk, in a quota, or for a file of this size.
 

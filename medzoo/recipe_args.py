@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.closed_schema import hints_of
-from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full
+from medzoo.errors import MedzooError, MissingExtraError, UsageError, is_disk_full, with_code
 from medzoo.paths import home
 from medzoo.training.options.config_file import read_config
 from medzoo.training.options.fields import flag, options_of
@@ -102,7 +102,7 @@ def parse(
             raise UsageError(f"{flag(name)} is not an option of this recipe: {without[name]}.", code="option-not-used")
         config = read_config(files, types, without, mode, names)
     except UsageError as error:
-        parser.error(str(error))
+        parser.error(with_code(error))
     *parsed, unknown = parser.parse_args_into_dataclasses(
         args=[*config.arguments, *typed], look_for_args_file=False, return_remaining_strings=True
     )
@@ -189,7 +189,7 @@ def _show_all_names() -> None:
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run a recipe's main: an error prints one line; exit codes are 0 (done or saved), 1 (failed) and 2 (usage).
+    """Run a recipe's main: an error prints one line with its code; exit codes are 0 (done or saved), 1 (failed) and 2 (usage).
 
     Args:
         main: the function to run.
@@ -205,10 +205,10 @@ def run_main(main: Callable[[], None]) -> None:
         print(stop, file=sys.stderr)
         raise SystemExit(stop.code) from None
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {with_code(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     except MedzooError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {with_code(error)}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
         # errors of the system that users cause or can fix; anything else is a bug and keeps its traceback

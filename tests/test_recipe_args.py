@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from medzoo.recipe_args import run_main, said_by_system
+from medzoo.errors import ImageError, MedzooError, UsageError
+from medzoo.recipe_args import parse, run_main, said_by_system
+from medzoo.training.options.trainer import TrainerOptions
 
 
 def ending(error: BaseException, capsys) -> tuple[int, str]:
@@ -30,6 +32,24 @@ def ending(error: BaseException, capsys) -> tuple[int, str]:
 )
 def test_what_the_system_refuses_is_one_line(error, says, capsys):
     assert ending(error, capsys) == (1, says)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (UsageError("The size is 0.", code="size-below-one"), (2, "error: The size is 0. [size-below-one]\n")),
+        (ImageError("It is cut off.", code="image-cut"), (1, "error: It is cut off. [image-cut]\n")),
+        (MedzooError("No code."), (1, "error: No code.\n")),
+    ],
+)
+def test_an_error_is_one_line_with_its_code(error, ends, capsys):
+    assert ending(error, capsys) == ends
+
+
+def test_an_error_of_the_options_has_its_code_too(capsys):
+    with pytest.raises(SystemExit):
+        parse([TrainerOptions], "", ["--config"], program="x")
+    assert capsys.readouterr().err.endswith("x: error: --config needs the path of a TOML file. [config-path-missing]\n")
 
 
 def test_below_its_home_medzoo_says_which_variable_leads_elsewhere(private_home, capsys):

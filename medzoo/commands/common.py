@@ -54,7 +54,9 @@ def check_spelling(path: Path, option: str) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"{option} is {str(path)!r}; it is not text in UTF-8.", code="option-not-utf8") from error
+        raise UsageError(
+            f"{option} is {str(path)!r}; it is not text in UTF-8. Choose another name.", code="option-not-utf8"
+        ) from error
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401

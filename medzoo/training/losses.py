@@ -190,7 +190,8 @@ def class_weights(
     if not isinstance(given, str):
         if len(given) != len(classes):
             raise UsageError(
-                f"class_weights has {len(given)} numbers, but the task has {len(classes)} classes ({', '.join(classes)[:200]}).",
+                f"class_weights has {len(given)} numbers, but the task has {len(classes)} classes ({', '.join(classes)[:200]}). "
+                "Give one number for each class.",
                 code="class-weights-count",
             )
         return tuple(given)

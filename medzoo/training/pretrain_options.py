@@ -185,17 +185,23 @@ class PretrainOptions(SharedOptions, TrainerOptions):
             task_info(self.watch)
             check_folder(self.watch_root, "--watch-root")
         elif self.watch_root is not None:
-            raise UsageError("--watch-root without --watch has no effect.", code="watch-root-without-watch")
+            raise UsageError(
+                "--watch-root without --watch has no effect. Add --watch, or remove it.",
+                code="watch-root-without-watch",
+            )
         if self.gram_start and not self.gram_weight:
             raise UsageError("--gram-start without --gram-weight has no effect.", code="gram-start-without-weight")
         if self.ct_windows is not None:
             parse_windows(self.ct_windows)
         elif self.ct_window_jitter is not None:
-            raise UsageError("--ct-window-jitter without --ct-windows has no effect.", code="jitter-without-ct-windows")
+            raise UsageError(
+                "--ct-window-jitter without --ct-windows has no effect. Add --ct-windows, or remove it.",
+                code="jitter-without-ct-windows",
+            )
         if self.architecture and self.gram_weight:
             raise UsageError(
                 "--gram-weight keeps a network near the checkpoint that it continues from, and this training starts from "
-                "random weights.",
+                "random weights. Use recipes/continue_pretrain.py, or leave out --gram-weight.",
                 code="gram-without-checkpoint",
             )
         if not self.out:

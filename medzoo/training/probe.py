@@ -67,7 +67,8 @@ def fit_probe(
         )
     if not regularisation:
         raise UsageError(
-            "The protocol's [linear] table lists no values for `regularisation`.", code="regularisation-missing"
+            "The protocol's [linear] table lists no values for `regularisation`. Add some, such as [0.1, 1.0].",
+            code="regularisation-missing",
         )
     problems = [Problem(float(strength)) for strength in regularisation]
     models = fit_logistic(*train, problems, kind=kind, classes=classes)
@@ -155,7 +156,8 @@ def fit_ridge_probe(
     """
     if not regularisation:
         raise UsageError(
-            "The protocol's [ridge] table lists no values for `regularisation`.", code="regularisation-missing"
+            "The protocol's [ridge] table lists no values for `regularisation`. Add some, such as [0.1, 1.0].",
+            code="regularisation-missing",
         )
     features, labels = train
     targets = labels if kind in ("regression", "multilabel") else one_hot(labels, classes)

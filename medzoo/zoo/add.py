@@ -104,7 +104,7 @@ def add(
     # check the arguments
     path = paths.absolute(file)
     if not path.exists() and not is_bundle(path):
-        raise UsageError(f"There is no file {path}.", code="file-not-found")
+        raise UsageError(f"There is no file {path}. Check the path.", code="file-not-found")
     _check_name(name, replace_old)
     mean, std = _statistics(mean, "mean"), _statistics(std, "std")
     architecture = architecture or name.partition("-")[0]

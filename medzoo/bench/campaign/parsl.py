@@ -138,7 +138,9 @@ def read_config(file: Path) -> Any:  # noqa: ANN401 - parsl.Config
     from parsl.config import Config
 
     if not file.expanduser().is_file():
-        raise UsageError(f"--parsl-config is {str(file)!r:.200}; there is no such file.", code="parsl-config-missing")
+        raise UsageError(
+            f"--parsl-config is {str(file)!r:.200}; there is no such file. Check the path.", code="parsl-config-missing"
+        )
     found = runpy.run_path(str(file.expanduser())).get("config")
     if not isinstance(found, Config):
         raise UsageError(

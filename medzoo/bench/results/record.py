@@ -200,7 +200,10 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         result = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ResultError(f"{path} is not a readable result: {error}.", code="result-unreadable") from error
+        raise ResultError(
+            f"{path} is not a readable result: {error}. Restore it, or move it out of the store.",
+            code="result-unreadable",
+        ) from error
     try:
         validate(result)
     except ResultError as error:

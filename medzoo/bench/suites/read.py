@@ -23,7 +23,12 @@ from medzoo.training.options.toml_files import read_toml
 
 @dataclass(frozen=True)
 class _CheckpointRow:
-    """An entry of `checkpoints`: a name alone, or a table with a label."""
+    """An entry of `checkpoints`: a name alone, or a table with a label.
+
+    Args:
+        name: to load: a name, hf-hub:org/name, org/name, a folder, or the name of a `pretrain` step.
+        label: of its row in the table; by default the name.
+    """
 
     name: str
     label: str | None = None
@@ -31,7 +36,22 @@ class _CheckpointRow:
 
 @dataclass(frozen=True)
 class _TaskRow:
-    """An entry of `tasks`: the column of the table, and the options of its runs that may differ between tasks."""
+    """An entry of `tasks`: the column of the table, and the options of its runs that may differ between tasks.
+
+    Args:
+        name: a task (`medzoo tasks list`), or folder:PATH or parquet:PATH.
+        title: of the column; by default the short name of the task.
+        metric: shown in the table; by default that of the task.
+        root: folder of the data set, where the task needs one.
+        groups: column with the patient of each image, or none (own data only).
+        split_file: JSON or CSV file with the split of each image, or a folder with one list per split.
+        label_policy: how to treat uncertain labels: mask, zero, one, soft or soft:LOW:HIGH.
+        epochs: instead of the protocol's.
+        size: side of the input in pixels, instead of the protocol's.
+        batch_size: images per step, instead of the protocol's.
+        learning_rate: instead of the protocol's.
+        precision: fp32, bf16 or auto; all tasks of a suite have the same.
+    """
 
     name: str
     title: str | None = None
@@ -58,7 +78,21 @@ class _TaskRow:
 
 @dataclass(frozen=True)
 class _SuiteFile:
-    """The content of a suite's TOML file; the options of pre-training are checked by their own dataclass."""
+    """The content of a suite's TOML file; the options of pre-training are checked by their own dataclass.
+
+    Args:
+        name: a single word; by default the name of the file.
+        title: of the table; by default the name.
+        results: folder of the store of results; by default OUT/results.
+        mode: fine-tuning, or a probe on frozen features.
+        control: a checkpoint of the suite; all others are compared with it.
+        published: a study in recipes/published whose numbers the table shows next to its own.
+        protocols: names of protocols, or TOML files.
+        checkpoints: the rows of the table: names, or tables with `name` and `label`.
+        tasks: the columns of the table.
+        pretrain: pre-trainings that come first, in order: `name` of the checkpoint, and options of recipes/pretrain.py.
+        precision: of all runs: fp32, bf16 or auto, which takes the best one for the machine that starts the suite.
+    """
 
     name: str | None = None
     title: str | None = None
@@ -155,9 +189,11 @@ def _check_distinct(suite: Suite, where: str) -> None:
     }
     for what, values in lists.items():
         if twice := [value for value in values if values.count(value) > 1]:
-            raise UsageError(f"{where}: {what} contain {twice[0]!r} twice.", code="suite-value-twice")
+            raise UsageError(
+                f"{where}: {what} contain {twice[0]!r} twice. Remove one of them.", code="suite-value-twice"
+            )
         if not values and not what.startswith("names"):
-            raise UsageError(f"{where}: {what} are missing.", code="suite-value-missing")
+            raise UsageError(f"{where}: {what} are missing. Add at least one.", code="suite-value-missing")
 
 
 def _check_control(suite: Suite, where: str) -> None:

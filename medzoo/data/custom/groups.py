@@ -134,7 +134,8 @@ def _of_headers(
         ids = read_dicom_ids(table.root, files)
     if ids is None:
         raise DataContractError(
-            f"{table.where}: not all images are DICOM files, so their headers cannot group them.",
+            f"{table.where}: not all images are DICOM files, so their headers cannot group them. Give groups the name of a "
+            "column, parent, or none.",
             code="groups-without-dicom",
         )
     values = [ids[file].of(level) for file in files]

@@ -67,7 +67,9 @@ def iter_columns(
             f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.", code="table-not-utf8"
         ) from error
     except csv.Error as error:
-        raise DataContractError(f"{path} is not a readable CSV ({error}).", code="csv-unreadable") from error
+        raise DataContractError(
+            f"{path} is not a readable CSV ({error}). Save it again as CSV, or get it again.", code="csv-unreadable"
+        ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataContractError(
             f"{path} is not a complete .gz file ({error}). Download it again.", code="gzip-damaged"
@@ -95,14 +97,16 @@ def _read(
     lines = csv.reader(chain([first], stream), delimiter=separator, strict=True)
     header = [name.strip() for name in next(lines, [])]
     if not any(header):
-        raise DataContractError(f"{path} is empty.", code="table-empty")
+        raise DataContractError(f"{path} is empty. Get it again.", code="table-empty")
     if optional is None:  # unnamed first and last columns: pandas' index, a comma at the end of the header
         for place in (0, len(header) - 1):
             header[place] = header[place] or f"Unnamed: {place}"
     absent = [name for name in need if name not in header]
     if absent:
         raise DataContractError(
-            f"{path}: the columns {listed(absent)} are missing; it has {listed(header, 30)}.", code="columns-missing"
+            f"{path}: the columns {listed(absent)} are missing; it has {listed(header, 30)}. "
+            "Get the file again, or correct its header.",
+            code="columns-missing",
         )
     selected = header if optional is None else [name for name in dict.fromkeys((*need, *optional)) if name in header]
     twice = [name for name, count in Counter(header).items() if name in selected and (count > 1 or not name)]
@@ -127,7 +131,7 @@ def _read(
         }
     complain_of(wrong, f"{path}: {len(wrong)} rows do not have {len(header)} fields", code="row-length-wrong")
     if selected and not count:
-        raise DataContractError(f"{path} has a header, but no rows.", code="table-without-rows")
+        raise DataContractError(f"{path} has a header, but no rows. Get it again.", code="table-without-rows")
 
 
 def _stripped(cells: Sequence[str], known: dict[str, str]) -> list[str]:

@@ -54,7 +54,7 @@ def read_list(path: Path) -> list[list[str]]:
     """
     lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not lines:
-        raise DataContractError(f"{path} is empty.", code="table-empty")
+        raise DataContractError(f"{path} is empty. Get it again.", code="table-empty")
     return [_fields(line) for line in lines]
 
 

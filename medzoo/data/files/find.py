@@ -164,7 +164,8 @@ def is_text(name: str) -> bool:
 def _unreadable(error: OSError) -> None:
     """Raise an error for a folder that cannot be listed, because its images would be missing without notice."""
     raise DataContractError(
-        f"{error.filename} cannot be listed ({error.strerror or error}).", code="folder-unreadable"
+        f"{error.filename} cannot be listed ({error.strerror or error}). Give yourself permission to read it.",
+        code="folder-unreadable",
     ) from error
 
 

@@ -51,5 +51,8 @@ def frame_keys(path: Path) -> list[str]:
                 with Image.open(file) as image:
                     count = int(getattr(image, "n_frames", 1))
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).", code="image-cannot-open") from error
+        raise ImageError(
+            f"{path}: cannot be opened ({error.strerror or error}). Check the path and its permissions.",
+            code="image-cannot-open",
+        ) from error
     return [f"#{number}" for number in range(count)]

@@ -95,7 +95,8 @@ def read_image(
     except (OSError, ValueError) as error:  # ValueError: not a valid file name
         if isinstance(error, ValueError) or not path.is_dir():
             raise ImageError(
-                f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}).", code="image-cannot-open"
+                f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error}). Check the path and its permissions.",
+                code="image-cannot-open",
             ) from error
     from medzoo.data.images.dicom.series import read_series
 

@@ -70,4 +70,7 @@ def _content(path: Path) -> KnownBytes | None:
             _files.move_to_end(key)
             return KnownBytes(_files[key], key)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).", code="image-cannot-open") from error
+        raise ImageError(
+            f"{path}: cannot be opened ({error.strerror or error}). Check the path and its permissions.",
+            code="image-cannot-open",
+        ) from error

@@ -72,7 +72,7 @@ def arrange(
         if count < 2:
             raise UsageError(f"The number of folds is {count}; it must be at least 2.", code="fold-count-too-small")
         if not 0 <= fold < count:
-            raise UsageError(f"There is no fold {fold}; folds are 0 to {count - 1}.", code="fold-out-of-range")
+            raise UsageError(f"There is no fold {fold}. Give one of 0 to {count - 1}.", code="fold-out-of-range")
         note = f"splits: fold {fold} of {count}, made here by patient (or group) with seed {seed}"
         chosen = _fold(task, fold, count, seed)
         if count > 2:
@@ -135,7 +135,7 @@ def _stated_fold(task: Task, fold: int) -> Task:
     known = sorted({number for number in numbers if number is not None})
     if not 0 <= fold < len(known):
         raise UsageError(
-            f"Task {task.name} has no fold {fold}; its data have {len(known)} folds: 0 to {len(known) - 1}.",
+            f"Task {task.name} has no fold {fold}. Give one of 0 to {len(known) - 1}: its data have {len(known)} folds.",
             code="fold-out-of-range",
         )
     if len(known) < 2:

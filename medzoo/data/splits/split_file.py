@@ -162,7 +162,7 @@ def _list_files(folder: Path, fold: int | None) -> list[tuple[Path, str]]:
             )
         if fold + first not in folds:
             raise UsageError(
-                f"{folder} has no fold {fold}; its folds are 0 to {len(folds) - 1}.", code="fold-out-of-range"
+                f"{folder} has no fold {fold}. Give one of 0 to {len(folds) - 1}.", code="fold-out-of-range"
             )
         found = [row for row in found if row[2] == fold + first]
     elif fold is not None:

@@ -132,7 +132,7 @@ def _synsets(root: Path, base: Path, task: str) -> tuple[dict[str, str], list[st
         code="synset-line-invalid",
     )
     if not names:
-        complain(DataContractError(f"{root / MAPPING} is empty.", code="table-empty"))
+        complain(DataContractError(f"{root / MAPPING} is empty. Get it again.", code="table-empty"))
     complain_of(
         unknown, f"Task {task}: {len(unknown)} folders of train are not in {MAPPING}", code="class-folder-unknown"
     )

@@ -132,5 +132,5 @@ def _checked(value: object, kind: type, words: tuple[Any, ...] | None, where: st
         name = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "text in quotes")
         raise UsageError(f"{where} is {value!r:.80}; it should be {name}.", code="option-wrong-type")
     if isinstance(value, str) and any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise UsageError(f"{where} contains a control character.", code="control-character-in-option")
+        raise UsageError(f"{where} contains a control character. Remove it.", code="control-character-in-option")
     return str(value)

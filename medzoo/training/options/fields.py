@@ -157,11 +157,11 @@ def _check_text(value: object, where: str) -> None:
     if not isinstance(value, str):
         raise UsageError(f"{where}; it should be text.", code="option-wrong-type")
     if any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise UsageError(f"{where}; it contains a control character.", code="control-character-in-option")
+        raise UsageError(f"{where}; it contains a control character. Remove it.", code="control-character-in-option")
     if value.startswith("~") and not _has_home(value):
-        raise UsageError(f"{where}; there is no such user.", code="home-user-unknown")
+        raise UsageError(f"{where}; there is no such user. Write the full path.", code="home-user-unknown")
     if any(0xD800 <= ord(char) < 0xE000 for char in value):
-        raise UsageError(f"{where}; it is not text in UTF-8.", code="option-not-utf8")
+        raise UsageError(f"{where}; it is not text in UTF-8. Give another name.", code="option-not-utf8")
 
 
 def _check_number(value: object, kind: type, one: Field[Any], where: str) -> None:

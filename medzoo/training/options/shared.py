@@ -210,7 +210,9 @@ def check_place(path: str, name: str) -> None:
     if not path:
         raise UsageError(f"{name} is empty; give a folder, or leave the option out.", code="output-path-empty")
     if any(0xD800 <= ord(char) < 0xE000 for char in path):
-        raise UsageError(f"{name} is {path!r:.200}; it is not text in UTF-8.", code="option-not-utf8")
+        raise UsageError(
+            f"{name} is {path!r:.200}; it is not text in UTF-8. Choose another folder.", code="option-not-utf8"
+        )
     folder = Path(path).expanduser()
     if any(len(os.fsencode(part)) > LONGEST for part in folder.parts):
         raise UsageError(

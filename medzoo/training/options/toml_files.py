@@ -29,7 +29,9 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
             code="toml-not-utf8",
         ) from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{what} {path} is not TOML: {str(error).rstrip('.')[:300]}.", code="toml-invalid") from error
+        raise UsageError(
+            f"{what} {path} is not TOML: {str(error).rstrip('.')[:300]}. Correct it.", code="toml-invalid"
+        ) from error
     except ValueError as error:  # an impossible path, such as one with a null byte
         raise UsageError(f"{what} {str(path)!r:.200} cannot be read: {error}.", code="toml-unreadable") from error
 

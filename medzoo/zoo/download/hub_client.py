@@ -160,7 +160,9 @@ def _translated(error: BaseException, repo: str, kind: Kind, revision: str | Non
         text = f"{repo} on the Hub has no revision {revision or 'main'!r}.{digits}"
         return unavailable(text, code="revision-not-found")
     if isinstance(error, hub.HfHubHTTPError):
-        return unavailable(f"The Hub answered {error.response.status_code} for {repo}: {error}", code="hub-error")
+        return unavailable(
+            f"The Hub answered {error.response.status_code} for {repo}: {error} Try again later.", code="hub-error"
+        )
     if isinstance(error, hub.OfflineModeIsEnabled):
         text = f"{repo} is on the Hub, but HF_HUB_OFFLINE is set. Unset it, or {elsewhere}."
         return unavailable(text, code="network-off")

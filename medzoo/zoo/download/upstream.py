@@ -134,12 +134,15 @@ def _checked_sha256(entry: Checkpoint, file: Path, address: str) -> str:
     digest = store.verified_sha256(file)
     if source.sha256 and digest != source.sha256:
         raise IntegrityError(
-            f"{address} has the sha256 {digest}; its authors published {source.sha256}.", code="upstream-hash-wrong"
+            f"{address} has the sha256 {digest}; its authors published {source.sha256}. Try again; "
+            "the file may have changed there.",
+            code="upstream-hash-wrong",
         )
     if source.md5:
         md5 = hash_file(file, "md5")
         if not md5.startswith(source.md5):
             raise IntegrityError(
-                f"{address} has the md5 {md5}; its authors published {source.md5}.", code="upstream-hash-wrong"
+                f"{address} has the md5 {md5}; its authors published {source.md5}. Try again; the file may have changed there.",
+                code="upstream-hash-wrong",
             )
     return digest

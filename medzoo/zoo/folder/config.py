@@ -177,7 +177,9 @@ def parse_config(text: str, folder: Path) -> FolderConfig:
     try:
         rows = strict_json(text)
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{path} is not valid JSON: {error}", code="config-not-json") from error
+        raise IntegrityError(
+            f"{path} is not valid JSON: {error}. Get the folder again.", code="config-not-json"
+        ) from error
     if not isinstance(rows, dict) or not isinstance(rows.get("pretrained_cfg"), dict):
         raise IntegrityError(
             f"{path} has no table 'pretrained_cfg': it is not a configuration of timm or medzoo.",

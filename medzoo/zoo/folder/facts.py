@@ -29,7 +29,22 @@ LARGEST_SIDE = 16_384  # pixels, of the images of an evaluation
 
 @dataclass(frozen=True)
 class Step:
-    """One training step of a lineage; an absent fact is unknown."""
+    """One training step of a lineage; an absent fact is unknown.
+
+    Args:
+        data: name of the data set.
+        method: of the training, such as "supervised" or "simclr".
+        images: the number of training images.
+        epochs: passes over them.
+        init: the initial weights, in the first step.
+        modalities: kinds of images.
+        name: of the checkpoint that the step gave.
+        license: of these weights, an SPDX or Hub id.
+        redistributable: whether these weights may be published again.
+        sha256: of the checkpoint's model.safetensors.
+        repo: Hub repository of the checkpoint.
+        revision: that repository's commit.
+    """
 
     data: str | None = None
     method: str | None = None
@@ -47,7 +62,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Rule:
-    """The input convention beyond size, mean and std."""
+    """The input convention beyond size, mean and std.
+
+    Args:
+        rule: the range that is scaled to [0, 1]: that of the data type ("unit") or of each image ("per_image_minmax").
+        clip: lowest and highest HU of CT.
+        note: anything else that a user should know.
+    """
 
     rule: Literal["unit", "per_image_minmax"] = "unit"
     clip: tuple[float, ...] | None = None
@@ -225,7 +246,26 @@ def written_with() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FolderFacts:
-    """The `medzoo` block of config.json; a closed schema."""
+    """The `medzoo` block of config.json; a closed schema.
+
+    Args:
+        schema: version of the block; a folder gets the lowest version that has its keys.
+        name: of the checkpoint.
+        sha256: of model.safetensors; `load` compares it.
+        license: terms of the weights.
+        input: the input convention beyond size, mean and std, which are in `pretrained_cfg`.
+        lineage: the training steps of the weights, oldest first; empty for random weights.
+        hyperparameters: options of the last training.
+        results: scores for the card.
+        environment: versions of Python and the packages that wrote the folder.
+        golden: features of three fixed inputs, to check the network.
+        source: the upstream file that the folder was converted from.
+        decoder: of a segmentation network.
+        citation: the paper to cite.
+        note: anything else that a user should know.
+        calibration: how the outputs of the head become probabilities and decisions.
+        evaluation: how the test of the training run looked at an image.
+    """
 
     schema: Schema
     name: str

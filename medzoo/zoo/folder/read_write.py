@@ -65,7 +65,8 @@ def check_decoder(folder: Path, facts: TrainedDecoder) -> Path:
         )
     if (digest := store.sha256_file(path)) != facts.sha256:
         raise IntegrityError(
-            f"{path} has the sha256 {digest}, but config.json says {facts.sha256}: the file was changed or damaged.",
+            f"{path} has the sha256 {digest}, but config.json says {facts.sha256}: the file was changed or damaged. "
+            "Get the folder again.",
             code="decoder-hash-wrong",
         )
     return path

@@ -249,7 +249,9 @@ def refuse_not_finite(
     bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
     if bad:
         raise error(
-            f"{where} has NaN or infinite values in {len(bad)} tensors: {listed(bad, 6)}.", code="weights-not-finite"
+            f"{where} has NaN or infinite values in {len(bad)} tensors: {listed(bad, 6)}. "
+            "Get the file again, or take a state from before the training diverged.",
+            code="weights-not-finite",
         )
 
 

@@ -140,7 +140,14 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Citation:
-    """The paper to cite."""
+    """The paper to cite.
+
+    Args:
+        title: of the paper.
+        authors: their names, separated by commas.
+        year: of the publication.
+        paper: its address.
+    """
 
     title: str
     authors: str | None = None
@@ -150,7 +157,13 @@ class Citation:
 
 @dataclass(frozen=True)
 class Golden:
-    """Features of three fixed inputs (zoo/models/golden.py), to check that a network still computes the same as at conversion."""
+    """Features of three fixed inputs (zoo/models/golden.py), to check that a network still computes the same as at conversion.
+
+    Args:
+        mean: of the features of each input.
+        norm: Euclidean norm of the features of each input.
+        first: the first features of each input.
+    """
 
     mean: tuple[float, ...]
     norm: tuple[float, ...]
@@ -159,7 +172,14 @@ class Golden:
 
 @dataclass(frozen=True)
 class Hub:
-    """The Hub repository in which medzoo published the folder."""
+    """The Hub repository in which medzoo published the folder.
+
+    Args:
+        repo: org/name.
+        revision: its commit, 40 hexadecimal digits.
+        sha256: of model.safetensors.
+        size: of model.safetensors, bytes.
+    """
 
     repo: str
     revision: str
@@ -169,7 +189,21 @@ class Hub:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All facts about a checkpoint; `print` shows them, `.to_dict()` returns plain data."""
+    """All facts about a checkpoint; `print` shows them, `.to_dict()` returns plain data.
+
+    Args:
+        name: of the checkpoint; in a file of the registry, it is the name of the file.
+        architecture: timm's name, or one of medzoo/zoo/variants.py.
+        input: how an image becomes the network's input.
+        license: terms of the weights.
+        alias: other names that `load` knows.
+        model: keywords of the architecture, and labels of the stored head.
+        pretraining: how the weights were trained; absent for random weights.
+        upstream: where the authors published the weights.
+        citation: the paper to cite.
+        golden: stored features, to check the network; `medzoo publish` writes them.
+        hub: where medzoo published the folder; `medzoo publish` writes it.
+    """
 
     name: str
     architecture: str

@@ -146,7 +146,10 @@ def read_dicom_seg(path: str | os.PathLike[str]) -> Segmentation:
         with path.open("rb") as file:
             return _segmentation(open_dicom(file, str(path)))
     except OSError as error:
-        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}).", code="image-cannot-open") from error
+        raise ImageError(
+            f"{path}: cannot be opened ({error.strerror or error}). Check the path and its permissions.",
+            code="image-cannot-open",
+        ) from error
 
 
 def _segmentation(opened: DicomFile) -> Segmentation:

@@ -54,7 +54,7 @@ def list_dicom_slices(folder: str | os.PathLike[str]) -> list[Slice]:
     root = plain_path(folder).expanduser()
     slices = [one for path in _files(root) for one in _slices(path, root)]
     if not slices:
-        raise ImageError(f"{root}: contains no DICOM image.", code="dicom-images-missing")
+        raise ImageError(f"{root}: contains no DICOM image. Give the folder of a series.", code="dicom-images-missing")
     groups: dict[tuple[str, str], list[Slice]] = {}
     for one in slices:
         groups.setdefault((one.patient_id, one.series_id), []).append(one)
