@@ -1,0 +1,136 @@
+"""The image sizes that a network takes: any from a smallest one, multiples of a patch, or only one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from medzoo.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The image sizes of an exported network.
+
+    Args:
+        side: height and width of the usual image, pixels.
+        dynamic: whether other heights and widths are possible.
+        smallest: height and width, pixels.
+        step: height and width are multiples of it, pixels.
+
+    >>> Sizes(224, dynamic=True, smallest=32).others()
+    ((288, 256), (192, 160))
+    >>> Sizes(224).others()
+    ()
+    """
+
+    side: int
+    dynamic: bool = False
+    smallest: int = 1
+    step: int = 1
+
+    def others(self) -> tuple[tuple[int, int], ...]:
+        """Other heights and widths for the check of a file: larger ones, and smaller ones if there are any."""
+        if not self.dynamic:
+            return ()
+        by = max(self.step, 32 if self.side > 64 else 4)
+        larger, smaller = (self.side + 2 * by, self.side + by), (self.side - by, self.side - 2 * by)
+        return (larger, smaller) if min(smaller) >= self.smallest else (larger,)
+
+
+def is_fixed(model: nn.Module) -> bool:
+    """Whether a network of timm is built for one size: its position tables or windows depend on it.
+
+    Args:
+        model: with a `pretrained_cfg`.
+    """
+    return bool(model.pretrained_cfg.get("fixed_input_size"))  # type: ignore[union-attr,operator]
+
+
+def resizes_positions(model: nn.Module) -> bool:
+    """Whether timm's `dynamic_img_size` lets a network with a fixed size take other ones: plain vision transformers.
+
+    Args:
+        model: of timm.
+    """
+    from timm.models.vision_transformer import VisionTransformer
+
+    return isinstance(model, VisionTransformer) and getattr(model, "pos_embed", None) is not None
+
+
+def patch_of(model: nn.Module) -> int:
+    """Side of a patch, pixels; 1 for networks without patches.
+
+    Args:
+        model: of timm.
+    """
+    patches = getattr(model, "patch_embed", None)
+    return int(patches.patch_size[0]) if patches is not None else 1
+
+
+def check_patches(name: str, model: nn.Module, size: int) -> None:
+    """Refuse a size that is not a whole number of patches.
+
+    Args:
+        name: of the checkpoint, for the message.
+        model: of timm.
+        size: side of the images, pixels.
+
+    Raises:
+        UsageError: names the sizes that work.
+    """
+    patch = patch_of(model)
+    if size % patch:
+        below, above = max(size // patch, 1) * patch, (size // patch + 1) * patch
+        near = f"{below} or {above}" if below != above else str(above)
+        raise UsageError(
+            f"{name} has patches of {patch} x {patch} pixels, and size is {size}. Give a multiple of {patch}: {near}.",
+            code="export-size-unsupported",
+        )
+
+
+def smallest_side(name: str, model: nn.Module, channels: int, usual: int) -> int:
+    """The smallest side that a convolutional network takes: its stride, or more where it does not pad.
+
+    Args:
+        name: of the checkpoint, for the message.
+        model: in eval mode.
+        channels: of its input.
+        usual: a side that it takes, pixels.
+
+    Raises:
+        UsageError: if it does not take its usual side.
+    """
+    low = min(stride_of(model), usual)
+    if _takes(model, channels, low):
+        return low
+    if not _takes(model, channels, usual):
+        raise UsageError(f"{name} does not take images of {usual} x {usual} pixels.", code="export-size-unsupported")
+    high = usual
+    while high - low > 1:  # below `low` no side works, and from `high` on every side
+        middle = (low + high) // 2
+        low, high = (low, middle) if _takes(model, channels, middle) else (middle, high)
+    return high
+
+
+def stride_of(model: nn.Module) -> int:
+    """Pixels of the image per position of the last feature map.
+
+    Args:
+        model: of timm, or a segmentation network.
+    """
+    encoder: Any = getattr(model, "encoder", None)
+    info: Any = getattr(encoder.model if encoder is not None else model, "feature_info", None)
+    rows = info.info if hasattr(info, "info") else info
+    return int(rows[-1]["reduction"]) if rows else 1
+
+
+def _takes(model: nn.Module, channels: int, side: int) -> bool:
+    try:
+        with torch.inference_mode():
+            return bool(model(torch.zeros(1, channels, side, side)).numel())
+    except (RuntimeError, ValueError, AssertionError):
+        return False
