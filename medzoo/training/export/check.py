@@ -85,16 +85,16 @@ def largest_difference(expected: list[Reference], run: Callable[[np.ndarray], np
         outputs = run(row.images)
         if outputs.shape != row.outputs.shape:
             raise ExportError(
-                f"For {row.what}, the file gives outputs of shape {outputs.shape}, and the network {row.outputs.shape}. No file was "
-                "left. Please report this.",
+                f"For {row.what}, the file gives outputs of shape {outputs.shape}, and the network {row.outputs.shape}. No "
+                "file was left. Please report this.",
                 code="export-outputs-differ",
             )
         scale = max(float(np.abs(row.outputs).max()), 1e-6)
         difference = float(np.abs(outputs.astype(np.float64) - row.outputs).max()) / scale
         if not difference <= tolerance:  # also NaN: values above 65,504 are infinite in float16
             raise ExportError(
-                f"For {row.what}, the outputs of the file differ from those of the network by {difference:.1e} of the largest output; "
-                f"{tolerance:g} is allowed. No file was left. Try another format, or --precision fp32.",
+                f"For {row.what}, the outputs of the file differ from those of the network by {difference:.1e} of the largest "
+                f"output; {tolerance:g} is allowed. No file was left. Try another format, or --precision fp32.",
                 code="export-outputs-differ",
             )
         largest = max(largest, difference)

@@ -17,7 +17,7 @@ from medzoo.training.export.onnx_file import add_onnx_metadata, run_onnx, write_
 from medzoo.training.export.options import ExportOptions, ExportPrecision, Format, check_packages
 from medzoo.training.export.target import check_target, checked_files
 from medzoo.training.export.torch_export_file import add_torch_export_metadata, run_torch_export, write_torch_export
-from medzoo.training.export.trace import HalfNetwork, trace
+from medzoo.training.export.trace import HalfNetwork, trace, with_bounds
 from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.config import read_config
 from medzoo.zoo.registry.registry import info, is_known, text_of
@@ -98,12 +98,13 @@ def export(
         steps.postfix(STEPS[0])
         source = _source(text, named, options)
         network = open_network(text, source.config, named, options)
-        expected = references(network)
         steps.update()
 
         steps.postfix(STEPS[1])
         module = network.model if precision == "fp32" else HalfNetwork(copy.deepcopy(network.model)).eval()
         program = trace(network, module)
+        network = with_bounds(network, program, strict=options.format == "torch_export")
+        expected = references(network)
         steps.update()
 
         steps.postfix(STEPS[2])

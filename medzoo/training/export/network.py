@@ -138,8 +138,8 @@ def _segmentation(name: Any, options: ExportOptions) -> ExportedNetwork:  # noqa
     side, fixed = options.size or network.size, network.encoder.side
     if fixed is not None and (options.dynamic_size or side != fixed):
         raise UsageError(
-            f"The encoder of {label} was trained for {fixed} x {fixed} pixels, and its decoder takes no other size. Leave out --size "
-            "and --dynamic-size (size, dynamic_size).",
+            f"The encoder of {label} was trained for {fixed} x {fixed} pixels, and its decoder takes no other size. Leave out "
+            "--size and --dynamic-size (size, dynamic_size).",
             code="dynamic-size-unsupported" if options.dynamic_size else "export-size-unsupported",
         )
     sizes = Sizes(side) if fixed else _of_any_size(label, network, channels, side, network.size, options)

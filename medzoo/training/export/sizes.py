@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ class Sizes:
         step: height and width are multiples of it, pixels.
 
     >>> Sizes(224, dynamic=True, smallest=32).others()
-    ((288, 256), (192, 160))
+    ((288, 256), (32, 64))
     >>> Sizes(224).others()
     ()
     """
@@ -33,12 +33,25 @@ class Sizes:
     step: int = 1
 
     def others(self) -> tuple[tuple[int, int], ...]:
-        """Other heights and widths for the check of a file: larger ones, and smaller ones if there are any."""
+        """Other heights and widths for the check of a file: larger ones, and the smallest height if it is another one."""
         if not self.dynamic:
             return ()
-        by = max(self.step, 32 if self.side > 64 else 4)
-        larger, smaller = (self.side + 2 * by, self.side + by), (self.side - by, self.side - 2 * by)
-        return (larger, smaller) if min(smaller) >= self.smallest else (larger,)
+        by = max(self.step, 32)
+        larger, smallest = (self.side + 2 * by, self.side + by), (self.smallest, self.smallest + by)
+        return (larger, smallest) if self.smallest < self.side else (larger,)
+
+    def from_bound(self, bound: int, *, strict: bool) -> Sizes:
+        """The same sizes with the lower bound of a traced graph.
+
+        Args:
+            bound: the smallest height and width for which torch.export guarantees the graph, pixels.
+            strict: whether the file refuses smaller images; otherwise the usual side is checked, and stays.
+
+        >>> Sizes(32, dynamic=True, smallest=16).from_bound(33, strict=False).smallest
+        32
+        """
+        smallest = -(-max(bound, self.smallest) // self.step) * self.step
+        return replace(self, smallest=smallest if strict else min(smallest, self.side))
 
 
 def is_fixed(model: nn.Module) -> bool:

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -80,6 +81,33 @@ def axis_names(program: ExportedProgram) -> dict[str, str]:
     image = next(node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
     shape = image.meta["val"].shape
     return {str(side): name for side, name in zip(shape, AXES, strict=True) if not isinstance(side, int)}
+
+
+def with_bounds(network: ExportedNetwork, program: ExportedProgram, *, strict: bool) -> ExportedNetwork:
+    """The same network, with the smallest size for which its graph was traced.
+
+    Args:
+        network: what is exported.
+        program: its graph.
+        strict: whether the file refuses smaller images.
+
+    Raises:
+        ExportError: if the file would refuse the usual size.
+    """
+    if not network.sizes.dynamic:
+        return network
+    names = axis_names(program)
+    bounds = [
+        int(span.lower) for symbol, span in program.range_constraints.items() if names.get(str(symbol)) in AXES[2:]
+    ]
+    sizes = network.sizes.from_bound(max([1, *bounds]), strict=strict)
+    if sizes.smallest > sizes.side:
+        raise ExportError(
+            f"With a dynamic size, torch.export traces {network.name} for images from {sizes.smallest} pixels on, and the size is "
+            f"{sizes.side}. Give a larger --size (size), leave out --dynamic-size (dynamic_size), or use --format onnx.",
+            code="dynamic-size-too-small",
+        )
+    return replace(network, sizes=sizes)
 
 
 @contextmanager
