@@ -102,7 +102,7 @@ def export(
 
         steps.postfix(STEPS[1])
         module = network.model if precision == "fp32" else HalfNetwork(copy.deepcopy(network.model)).eval()
-        program = trace(network, module)
+        program = trace(network, module, options.format)
         network = with_bounds(network, program, strict=options.format == "torch_export")
         expected = references(network)
         steps.update()

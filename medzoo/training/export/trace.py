@@ -39,12 +39,13 @@ class HalfNetwork(nn.Module):
         return outputs.float()
 
 
-def trace(network: ExportedNetwork, model: nn.Module) -> ExportedProgram:
+def trace(network: ExportedNetwork, model: nn.Module, format: str) -> ExportedProgram:
     """The graph of a network.
 
     Args:
         network: what is exported.
         model: its module, or the same in float16.
+        format: of the file.
 
     Raises:
         ExportError: if torch.export cannot follow the network; the message has its reason.
@@ -57,7 +58,7 @@ def trace(network: ExportedNetwork, model: nn.Module) -> ExportedProgram:
     if sizes.dynamic:
         dims |= {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     try:
-        with quiet(), _whole_numbers(), torch.no_grad():
+        with quiet(), _whole_numbers(), _plain_attention(model if format == "onnx" else None), torch.no_grad():
             program = torch.export.export(model, (example,), dynamic_shapes=(dims,))
     except Exception as error:  # torch.export raises many classes of errors
         what = "with a dynamic size" if sizes.dynamic else f"at {sizes.side} pixels"
@@ -136,6 +137,23 @@ def _whole_numbers() -> Iterator[None]:
         yield
     finally:
         padding.get_same_padding = before
+
+
+@contextmanager
+def _plain_attention(model: nn.Module | None) -> Iterator[None]:
+    """Compute attention with a table of position biases (BEiT, Swin) as products: ONNX has no fused one with such a table."""
+    modules: list[Any] = [
+        module
+        for module in (model.modules() if model is not None else ())
+        if getattr(module, "fused_attn", False) and hasattr(module, "relative_position_bias_table")
+    ]
+    try:
+        for module in modules:
+            module.fused_attn = False
+        yield
+    finally:
+        for module in modules:
+            module.fused_attn = True
 
 
 def same_padding(side: Any, kernel: int, stride: int, dilation: int) -> Any:  # noqa: ANN401 - a number or a symbol

@@ -29,6 +29,7 @@ ARCHITECTURES = every_architecture()
 FEW = [
     ("resnet18", {}, 64, 3), ("resnet18_cifar", {}, 32, 3), ("convnext_atto", {"depths": [1, 1, 1, 1]}, 64, 3),
     ("vit_tiny_patch16_224", {"depth": 2, "img_size": 64}, 64, 3),
+    ("beit_base_patch16_224", {"depth": 1, "embed_dim": 48, "num_heads": 2, "img_size": 32}, 32, 3),
     ("swin_tiny_patch4_window7_224", {"depths": [1, 1, 1, 1], "img_size": 56}, 56, 3),
 ]  # fmt: skip
 PADDED = [("resnet50_same", {}, 64, 3), ("resnet50_samepool", {}, 64, 3)]
