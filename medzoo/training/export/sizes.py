@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,14 +119,28 @@ def smallest_side(name: str, model: nn.Module, channels: int, usual: int) -> int
         UsageError: if it does not take its usual side.
     """
     low = min(stride_of(model), usual)
-    if _takes(model, channels, low):
+    if takes(model, channels, low):
         return low
-    if not _takes(model, channels, usual):
+    if not takes(model, channels, usual):
         raise UsageError(f"{name} does not take images of {usual} x {usual} pixels.", code="export-size-unsupported")
-    high = usual
-    while high - low > 1:  # below `low` no side works, and from `high` on every side
-        middle = (low + high) // 2
-        low, high = (low, middle) if _takes(model, channels, middle) else (middle, high)
+    return first_that_works(low, usual, lambda side: takes(model, channels, side))
+
+
+def first_that_works(low: int, high: int, works: Callable[[int], bool], step: int = 1) -> int:
+    """The smallest side that works, by bisection.
+
+    Args:
+        low: a side that does not work; a multiple of `step`.
+        high: a larger side that works; a multiple of `step`.
+        works: whether a side works; all sides above one that works do, too.
+        step: sides are multiples of it.
+
+    >>> first_that_works(32, 224, lambda side: side >= 75)
+    75
+    """
+    while high - low > step:
+        middle = (low + high) // (2 * step) * step
+        low, high = (low, middle) if works(middle) else (middle, high)
     return high
 
 
@@ -141,7 +156,14 @@ def stride_of(model: nn.Module) -> int:
     return int(rows[-1]["reduction"]) if rows else 1
 
 
-def _takes(model: nn.Module, channels: int, side: int) -> bool:
+def takes(model: Callable[..., torch.Tensor], channels: int, side: int) -> bool:
+    """Whether a network computes something for a square image.
+
+    Args:
+        model: the network, or a traced one.
+        channels: of its input.
+        side: of the image, pixels.
+    """
     try:
         with torch.inference_mode():
             return bool(model(torch.zeros(1, channels, side, side)).numel())

@@ -16,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from medzoo.errors import ExportError
 from medzoo.training.export.network import ExportedNetwork
+from medzoo.training.export.sizes import first_that_works, takes
 
 AXES = ("batch", "channels", "height", "width")
 LOGGERS = ("torch.onnx", "torch.export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
@@ -97,11 +98,14 @@ def with_bounds(network: ExportedNetwork, program: ExportedProgram, *, strict: b
     """
     if not network.sizes.dynamic:
         return network
-    names = axis_names(program)
-    bounds = [
-        int(span.lower) for symbol, span in program.range_constraints.items() if names.get(str(symbol)) in AXES[2:]
-    ]
-    sizes = network.sizes.from_bound(max([1, *bounds]), strict=strict)
+    sizes, channels = network.sizes, network.channels
+    with quiet():
+        traced: Any = program.module()  # refuses sizes for which the network would take another way
+        low, high = -(-sizes.smallest // sizes.step) * sizes.step, -(-2 * sizes.side // sizes.step) * sizes.step
+        bound = low
+        if not takes(traced, channels, low) and takes(traced, channels, high):
+            bound = first_that_works(low, high, lambda side: takes(traced, channels, side), sizes.step)
+    sizes = sizes.from_bound(bound, strict=strict)
     if sizes.smallest > sizes.side:
         raise ExportError(
             f"With a dynamic size, torch.export traces {network.name} for images from {sizes.smallest} pixels on, and the size is "
