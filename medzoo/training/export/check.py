@@ -14,8 +14,9 @@ from medzoo.training.export.network import ExportedNetwork
 from medzoo.zoo.models.golden import fixed_inputs
 
 # The largest difference of an output, divided by the largest absolute output of its batch. float32 has 24 bits, and the sums of a
-# network with a hundred layers lose a few: random networks differ by less than 2e-6. float16 has 11 bits.
-TOLERANCES = {"fp32": 2e-5, "fp16": 2e-2}
+# network with a hundred layers lose a few: the features of the registry's architectures differ by less than 1e-5. A trained head
+# may subtract large numbers from each other, which loses some more. float16 has 11 bits.
+TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
 
 
 @dataclass(frozen=True)

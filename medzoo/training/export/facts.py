@@ -32,7 +32,7 @@ DIFFERENCE = (
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """Where a network comes from.
 
     Args:
@@ -61,7 +61,7 @@ def activation_of(network: ExportedNetwork) -> Activation:
     return "sigmoid_over_sum" if network.head.sigmoid else "softmax"
 
 
-def metadata_of(network: ExportedNetwork, source: Source, options: ExportOptions) -> dict[str, str]:
+def metadata_of(network: ExportedNetwork, source: ExportSource, options: ExportOptions) -> dict[str, str]:
     """The metadata of a file, without the result of its check.
 
     Args:
@@ -112,7 +112,7 @@ def measured(difference: float, tolerance: float) -> dict[str, str]:
         difference: the largest one.
         tolerance: that was accepted.
 
-    >>> measured(1.23456e-7, 2e-5)["largest_difference"]
+    >>> measured(1.23456e-7, 1e-4)["largest_difference"]
     '1.2e-07'
     """
     return {"tolerance": f"{tolerance:g}", "largest_difference": f"{difference:.1e}", "difference": DIFFERENCE}
@@ -132,7 +132,7 @@ def forbids_sharing(terms: License, lineage: Any) -> bool:  # noqa: ANN401 - ste
     return terms.forbids_derivatives or any(one.forbids_derivatives for one in earlier)
 
 
-def _input(network: ExportedNetwork, source: Source) -> dict[str, Any]:
+def _input(network: ExportedNetwork, source: ExportSource) -> dict[str, Any]:
     convention = convention_of(network.model)
     facts = source.config.facts if source.config else None
     evaluation = (facts.evaluation if facts else None) or FolderEvaluation()
