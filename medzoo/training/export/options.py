@@ -47,10 +47,9 @@ class ExportOptions:
                 f"size is {self.size!r}. Give the side of the images in pixels, 1 to {LARGEST_SIDE:,}.",
                 code="size-invalid",
             )
-        if (
-            self.num_classes is not None
-            and self.num_classes != "pretrained"
-            and not _is_between(self.num_classes, 0, 0)
+        classes: object = self.num_classes
+        if not (
+            classes is None or _is_between(classes, 0, 0) or (isinstance(classes, str) and classes == "pretrained")
         ):
             raise UsageError(
                 f"num_classes is {self.num_classes!r}. Give 0 for features or 'pretrained' for the stored head: a fresh head has "
