@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from medzoo.data.images.read import Pixels, read_image
     from medzoo.data.task import Task
     from medzoo.data.task_registry import load_task
+    from medzoo.training.export.export import export
     from medzoo.training.features import embed
     from medzoo.training.inputs.input_transform import transform
     from medzoo.training.predict.predict import predict
@@ -47,6 +48,7 @@ _MODULES = {
     "segmenter": "medzoo.training.segmentation.network",
     "embed": "medzoo.training.features",
     "predict": "medzoo.training.predict.predict",
+    "export": "medzoo.training.export.export",
     "load_task": "medzoo.data.task_registry",
     "Task": "medzoo.data.task",
     "list_dicom_slices": "medzoo.data.images.dicom.series",
@@ -67,6 +69,7 @@ __all__ = [
     "convert",
     "embed",
     "errors",
+    "export",
     "fetch",
     "info",
     "list_dicom_slices",

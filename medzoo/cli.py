@@ -14,6 +14,7 @@ from medzoo.commands import (
     checkpoints,
     claims,
     compare,
+    export,
     machine,
     predict,
     publish,
@@ -48,6 +49,7 @@ app.command()(checkpoints.check)
 app.command()(machine.doctor)
 app.command()(add.add)
 app.command()(predict.predict)
+app.command()(export.export)
 app.command()(publish.card)
 app.command()(publish.push)
 app.command()(publish.publish)

@@ -106,6 +106,10 @@ class ConversionError(MedzooError):
     """An upstream file could not be converted to a checkpoint folder."""
 
 
+class ExportError(MedzooError):
+    """A network could not be written in another format, or the written file does not compute the same."""
+
+
 class CardError(MedzooError):
     """A model card lacks a required fact (licence, data, name)."""
 

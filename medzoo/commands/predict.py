@@ -1,4 +1,4 @@
-"""`medzoo predict`: predict images with a fine-tuned checkpoint."""
+"""Predict images with a checkpoint."""
 
 from __future__ import annotations
 

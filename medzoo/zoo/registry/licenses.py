@@ -22,6 +22,7 @@ _IDS = (
     "llama4 grok2-community gemma unknown other"
 )
 HUB_IDS = frozenset(_IDS.split())
+NO_DERIVATIVES = re.compile(r"(^|-)nd(-|$)")
 NONCOMMERCIAL = re.compile(r"(^|-)nc(-|$)|noncommercial|non-commercial")
 
 
@@ -45,6 +46,15 @@ class License:
     def needs_acceptance(self) -> bool:
         """Whether the terms are non-commercial or contested, so that the user must accept them first."""
         return not self.redistributable or bool(NONCOMMERCIAL.search(self.id.lower()))
+
+    @property
+    def forbids_derivatives(self) -> bool:
+        """Whether changed versions of the weights must not be shared.
+
+        >>> License("cc-by-nc-nd-4.0", True).forbids_derivatives, License("cc-by-4.0", True).forbids_derivatives
+        (True, False)
+        """
+        return bool(NO_DERIVATIVES.search(self.id.lower()))
 
 
 def known_license(identifier: str) -> bool:
