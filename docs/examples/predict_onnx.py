@@ -1,7 +1,8 @@
 """Label images with a file of `medzoo export`: python predict_onnx.py net.onnx a.png b.png. It needs numpy, pillow, onnxruntime.
 
 It prepares an image as `medzoo.predict(..., views="one")`: resized in floats, because Pillow's resize of 8-bit images rounds twice,
-and then rounded to whole grey levels. A few pixels may still differ by one level. It reads no DICOM.
+and then rounded to whole grey levels. A few pixels may still differ by one level. It reads no DICOM: CT is a picture of the window
+that the metadata name.
 """
 
 import json
@@ -15,14 +16,18 @@ session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProv
 facts = session.get_modelmeta().custom_metadata_map
 rule, labels, heat = json.loads(facts["input"]), np.array(json.loads(facts["labels"])), float(facts["temperature"])
 size, side = rule["size"], max(rule["size"], round(rule["size"] / rule["crop_share"]))
+window = rule.get("window", "")
+if window.startswith(("percentile", "zscore")):
+    sys.exit(f"The network needs the window {window} of each image, which this program does not compute.")
 for path in sys.argv[2:]:
     image = ImageOps.exif_transpose(Image.open(path))
     top = 65535 if image.mode.startswith("I") else 255  # 16-bit grey stays, because convert("L") would clip it
     if top == 255:
         image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
-    planes = np.moveaxis(np.atleast_3d(np.asarray(image, np.float32)), 2, 0)
+    low, high = (0, top) if not window or window.endswith(" HU") else map(float, window.split(":"))
+    planes = np.moveaxis(np.atleast_3d(np.asarray(image, np.float32)).clip(low, high), 2, 0)
     planes = [np.asarray(Image.fromarray(plane).resize((side, side), Image.Resampling.BILINEAR)) for plane in planes]
-    unit = np.rint(np.stack(planes, 2)) / np.float32(top)  # whole grey levels, as medzoo stores them
+    unit = (np.rint(np.stack(planes, 2)) - low) / np.float32(high - low)  # whole grey levels, as medzoo stores them
     if rule["rule"] == "per_image_minmax":
         unit = (unit - unit.min()) / max(unit.max() - unit.min(), 1e-8)
     crop = slice(round((side - size) / 2), round((side - size) / 2) + size)

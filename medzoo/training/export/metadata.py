@@ -21,7 +21,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     * name, architecture, model_args: the network; format, precision, opset.
     * kind: features, binary, multiclass, multilabel, regression or segmentation.
     * input: name, layout, type, size, channels, mean, std, rule, clip, interpolation, crop_pct, resize, and how the test of the
-      training run read, cropped and averaged images (window, crop_share, views, window_overlap); sizes: which heights and widths the file takes.
+      training run read, cropped and averaged images (window, crop_share, views, window_overlap); sizes: which heights and widths
+      the file takes.
     * output, activation: the name of the output, and what turns it into probabilities (none, softmax, sigmoid, or
       sigmoid_over_sum); temperature: the logits are divided by it.
     * labels: of the outputs, in order; thresholds: of the decisions.

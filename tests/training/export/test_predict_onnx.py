@@ -12,6 +12,7 @@ from PIL import Image
 from predict_samples import LABELS, PROBLEMS, trained
 
 import medzoo
+from medzoo.training.export.metadata import read_metadata
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "predict_onnx.py"
 # the example in a Python that cannot import what a user of the file may not have
@@ -96,6 +97,21 @@ def test_several_labels_and_one_channel(tmp_path, pictures):
     folder = sensitive(tmp_path / "net", pictures, "multilabel", calibration=calibration, input={
         "size": 64, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "rule": "per_image_minmax"})  # fmt: skip
     check_equal(folder, medzoo.export(folder, out=tmp_path / "net.onnx"), pictures)
+
+
+def test_the_window_of_the_fine_tuning(tmp_path, pictures):
+    """Numbers are clipped as in the training; CT in HU is a picture of its window already; a rule cannot be computed here."""
+    paths = [path for path in pictures if path.name in ("grey.png", "tall.png", "deep.png")]
+    for window in ("20:180", "-45:105 HU"):
+        name = window.replace(":", "_")
+        folder = sensitive(tmp_path / name, paths, "binary", evaluation={"window": window})
+        check_equal(folder, file := medzoo.export(folder, out=tmp_path / f"{name}.onnx"), paths)
+        assert json.loads(read_metadata(file)["input"])["window"] == window
+    folder = medzoo.save(medzoo.load(folder, num_classes="pretrained"), tmp_path / "rule", card={
+        "name": "test_resnet-drawn", "license": "mit", "data": ["drawn"], "labels": LABELS["binary"],
+        "evaluation": {"window": "percentile:1,99"}})  # fmt: skip
+    with pytest.raises(AssertionError, match="percentile:1,99"):
+        by_example(medzoo.export(folder, out=tmp_path / "rule.onnx"), paths)
 
 
 @pytest.mark.slow
