@@ -9,7 +9,6 @@ import typer
 
 from medzoo.commands.common import AsJson, check_file, print_json
 from medzoo.errors import UsageError
-from medzoo.training.options.shared import check_place
 
 FILE = Path("catalog.html")
 
@@ -36,6 +35,8 @@ def catalog(
     Examples: medzoo catalog; medzoo catalog results --out catalog.html; medzoo catalog --check docs/catalog.html
     """
     check_file(out, "--out")
+    from medzoo.training.options.shared import check_place
+
     if out is not None:
         if check is not None or as_json:
             raise UsageError("--out writes a page; leave out --check and --json.", code="catalog-out-with-another")

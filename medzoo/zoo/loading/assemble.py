@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from medzoo.zoo.registry.locations import LocatedFolder
 
 HEAD_NOTE = "a fresh head replaces the stored head of {stored} outputs{named}"
-STEM_NOTE = "timm adapted the stem from {stored} to {now} channels: the network is not the same function"
+STEM_NOTE = "timm adapted the stem from {stored} to {now} channels: the network is {what}"
+SAME_STEM, OTHER_STEM = "the same function of grey images", "not the same function"
 FOREIGN_HASH = "converted from {file}; its hash is not the one that its authors published (changed, or another release)"
 
 
@@ -113,8 +114,9 @@ def assemble(
         warnings.warn(f"{config.name}: {COLLAPSED_NOTE}", UserWarning, stacklevel=3)
     if config.facts and config.facts.source and config.facts.source.as_published is False:
         notes.append(FOREIGN_HASH.format(file=config.facts.source.file))
-    if channels != config.in_chans and not _same_on_grey(config, channels):
-        notes.append(STEM_NOTE.format(stored=config.in_chans, now=channels))
+    if channels != config.in_chans:
+        what = SAME_STEM if _same_on_grey(config, channels) else OTHER_STEM
+        notes.append(STEM_NOTE.format(stored=config.in_chans, now=channels, what=what))
     # timm's configuration and the receipt of the network as it is now
     cfg = {**config.pretrained_cfg, "architecture": config.architecture, "num_classes": classes}
     cfg = _model_config(cfg, channels, request)

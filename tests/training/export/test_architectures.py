@@ -32,6 +32,7 @@ FEW = [
     ("beit_base_patch16_224", {"depth": 1, "embed_dim": 48, "num_heads": 2, "img_size": 32}, 32, 3),
     ("swin_tiny_patch4_window7_224", {"depths": [1, 1, 1, 1], "img_size": 56}, 56, 3),
 ]  # fmt: skip
+QUICK = [row for row in FEW if row[0] in ("resnet18_cifar", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224")]
 PADDED = [("resnet50_same", {}, 64, 3), ("resnet50_samepool", {}, 64, 3)]
 NOT_DYNAMIC = ("swin", "beit")  # windows and position biases of one size
 
@@ -79,13 +80,15 @@ def test_the_registry_has_the_variants():
     assert len(ARCHITECTURES) > 25 and {one.__name__ for one in VARIANTS} <= {row[0] for row in ARCHITECTURES}
 
 
-@pytest.mark.parametrize("row", FEW, ids=[row[0] for row in FEW])
-def test_one_of_each_family(tmp_path, row):
+@pytest.mark.parametrize("row", QUICK, ids=[row[0] for row in QUICK])
+def test_one_of_each_kind(tmp_path, row):
     facts = export(tmp_path, row, ".onnx")
     assert facts["kind"] == "features" and float(facts["largest_difference"]) <= 2e-5
+    if row[0] == "resnet18_cifar":
+        check_dynamic(tmp_path, row)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("row", FEW + PADDED, ids=[row[0] for row in FEW + PADDED])
 def test_one_of_each_family_with_a_dynamic_size_and_for_torch(tmp_path, row):
     export(tmp_path, row, ".pt2")

@@ -46,8 +46,10 @@ def statistics_notes(
         notes.append(
             f"▲ better, ▼ worse than {control} on the same patients"
             + (f"; ≈ equivalent: the difference is within ±{margin:g}, also where it is not zero" if margin else "")
-            + f". No mark: undecided, which does not mean equal. The level of 5 % holds for all {family} comparisons together "
-            "(Holm); the interval of a difference is not corrected for their number, so it can exclude zero where the verdict is "
+            + f". No mark: undecided, which does not mean equal. The level of 5 % of ▲ and ▼ holds for all {family} comparisons "
+            "together (Holm)"
+            + ("; each ≈ is tested alone" if margin else "")
+            + "; the interval of a difference is not corrected for their number, so it can exclude zero where the verdict is "
             "undecided."
         )
     if any(one.within_noise for *_, one in found):
