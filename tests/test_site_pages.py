@@ -229,6 +229,12 @@ def site(tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_the_catalogue_leads_back(site):
+    header = (site / "catalog.html").read_text(encoding="utf-8").partition("</header>")[0]
+    assert '<a href="index.html">' in header
+
+
+@pytest.mark.slow
 def test_every_page_is_in_the_site(site):
     for page in DOCS.rglob("*.md"):
         if page != DOCS / "README.md":

@@ -34,7 +34,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/checkpoint_files.md": checkpoint_files_page,
     "reference/results.md": results_page,
 }
-SEARCH = "javascripts/file_search.js"
+SEARCH, CATALOG = "javascripts/file_search.js", "catalog.html"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -96,3 +96,20 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
             for subject in heading.children:
                 subject.children.clear()
     return html
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Give the catalogue, which is a page of its own, a link back to the documentation.
+
+    Args:
+        config: of the site.
+
+    Raises:
+        PluginError: if the page has no header.
+    """
+    page = Path(config.site_dir) / CATALOG
+    text = page.read_text(encoding="utf-8")
+    if "</header>" not in text:
+        raise PluginError(f"{CATALOG} has no header for the link to the documentation. Make it again: medzoo catalog.")
+    link = '<p><a href="index.html">Documentation of medzoo</a></p>'
+    page.write_text(text.replace("</header>", f"{link}</header>", 1), encoding="utf-8")
