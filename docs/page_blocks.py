@@ -120,6 +120,10 @@ class Session:
             raise PageError(
                 f"line {block.line}: the {block.kind} block fails:\n{block.text}\n{printed[-2000:]}\n{failed[-3000:]}"
             )
+        if "```" in printed and block.shown is not None:
+            raise PageError(
+                f"line {block.line}: the output has a Markdown fence, which would end its block: show a part of it."
+            )
         return printed.replace(f"{self.folder}/", "")
 
     def _shell(self, text: str) -> tuple[str, str]:

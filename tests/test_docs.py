@@ -78,6 +78,12 @@ def test_a_block_that_fails_is_an_error(code, tmp_path):
         page_blocks.check(page, tmp_path)
 
 
+def test_an_output_with_a_fence_is_refused(tmp_path):
+    (page := tmp_path / "page.md").write_text('```python\nprint("`" * 3)\n```\n\n```text title="Output"\nx\n```\n')
+    with pytest.raises(page_blocks.PageError, match="fence"):
+        page_blocks.check(page, tmp_path)
+
+
 def test_an_output_has_a_block():
     """An output whose title is misspelt, or that does not follow a block, would never be compared."""
     for path in PAGES:
