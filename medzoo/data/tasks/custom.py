@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,7 +152,12 @@ def load(
         )
     # Read the table or the folders.
     choice = ColumnChoice(image, label, labels, mask, split, group)
-    data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    try:
+        data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    except DataContractError as error:
+        if error.code == "named-column-missing":  # no column of the table has this text
+            _refuse_misspelled(prefix, (image, label, *labels, mask, split, group))
+        raise
     # A table's folds divide only its training split, so splits are not joined if there are folds.
     folds = any(STATED_FOLD in rows for rows in data.columns.values())
     if pooled and len(data.columns) > 1 and not folds:
@@ -223,6 +229,17 @@ def _read(
     if not unlabelled and has_mask_folders(place):
         return read_mask_folders(place, groups)
     return read_unlabelled(place, groups) if unlabelled else read_class_folders(place, groups)
+
+
+def _refuse_misspelled(prefix: str, values: Iterable[str | None]) -> None:
+    """Report a misspelled option inside of a value: a column's name may contain commas, so the parser keeps `,labl=Befund`."""
+    for value in values:
+        for typed in re.findall(r",([A-Za-z_]+)=", value or ""):
+            if near := difflib.get_close_matches(typed, CHOICES, n=1):
+                raise UsageError(
+                    f"Unknown option {typed!r} of {prefix}:. Did you mean {near[0]}? Options are {', '.join(CHOICES)}.",
+                    code="choice-unknown",
+                )
 
 
 def _check_choices(place: Path, prefix: str) -> None:
