@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from medzoo.data.build_task import concatenate_rows, settle_labels
+from medzoo.data.custom.column_roles import refuse_misspelled
 from medzoo.data.custom.image_table import ColumnChoice, CustomData
 from medzoo.data.files.find import is_text
 from medzoo.data.files.fingerprint import fingerprint
@@ -156,7 +156,7 @@ def load(
         data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
     except DataContractError as error:
         if error.code == "named-column-missing":  # no column of the table has this text
-            _refuse_misspelled(prefix, (image, label, *labels, mask, split, group))
+            refuse_misspelled(f"{prefix}:", CHOICES, (image, label, *labels, mask, split, group))
         raise
     # A table's folds divide only its training split, so splits are not joined if there are folds.
     folds = any(STATED_FOLD in rows for rows in data.columns.values())
@@ -229,17 +229,6 @@ def _read(
     if not unlabelled and has_mask_folders(place):
         return read_mask_folders(place, groups)
     return read_unlabelled(place, groups) if unlabelled else read_class_folders(place, groups)
-
-
-def _refuse_misspelled(prefix: str, values: Iterable[str | None]) -> None:
-    """Report a misspelled option inside of a value: a column's name may contain commas, so the parser keeps `,labl=Befund`."""
-    for value in values:
-        for typed in re.findall(r",([A-Za-z_]+)=", value or ""):
-            if near := difflib.get_close_matches(typed, CHOICES, n=1):
-                raise UsageError(
-                    f"Unknown option {typed!r} of {prefix}:. Did you mean {near[0]}? Options are {', '.join(CHOICES)}.",
-                    code="choice-unknown",
-                )
 
 
 def _check_choices(place: Path, prefix: str) -> None:

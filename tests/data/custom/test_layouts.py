@@ -212,7 +212,7 @@ def test_columns_by_any_name(tmp_path):
     with raises(UsageError, "choice-unknown"):
         load_task(f"{name},lable=Dx")
     for choices in (",image=where,lable=Dx", ",image=where,labels=Dx;Where,lable=x"):
-        with raises(UsageError, "choice-unknown", match="Unknown option 'lable' of folder:. Did you mean"):
+        with raises(UsageError, "choice-unknown", match="Unknown option 'lable' of folder:\\. Did you mean"):
             load_task(name + choices)
     with raises(DataContractError, "named-column-missing"):  # no option has a similar name
         load_task(f"{name},image=where,colour=Dx")
