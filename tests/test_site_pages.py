@@ -289,11 +289,12 @@ def test_search_works_on_files_and_asks_no_network(site, tmp_path):
     try:
         browser.open((site / "reference" / "index.html").as_uri())
         browser.run("document.querySelector('.md-search__input').focus()")
-        browser.write("variance-below-zero")
+        browser.write("unknown-checkpoint")
         browser.press("ArrowLeft")
         browser.wait("document.querySelector('.md-search-result__link') !== null", 20)
         links = browser.run("[...document.querySelectorAll('.md-search-result__link')].map(one => one.href)")
-        assert any(link.endswith("errors.html?h=variance+below+zero#variance-below-zero") for link in links), links
+        assert any(link.endswith("errors.html?h=unknown+checkpoint#unknown-checkpoint") for link in links), links
+        assert "/how_to/errors.html" in links[0], links
         assert not [one for one in browser.requests if not one.startswith(("file:", "data:"))] and not browser.problems
     finally:
         browser.close()
