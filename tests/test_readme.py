@@ -50,6 +50,19 @@ def test_every_task_has_its_place():
     assert counts == [(str(len(task_names()) - paths), str(len(task_names()) - apart))]
 
 
+def test_the_counts_of_checkpoints_are_those_of_the_registry(private_home):
+    from collections import Counter
+
+    from medzoo.zoo.registry.locations import availability
+    from medzoo.zoo.registry.registry import info, names
+
+    page = (REPOSITORY / "docs" / "start" / "checkpoints_and_tasks.md").read_text()
+    table = page.partition("## The checkpoints\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (download|by hand|recipe|drawn) \| (\d+) \|", table, re.MULTILINE))
+    assert {how: int(count) for how, count in rows.items()} == Counter(availability(info(name)) for name in names())
+    assert re.findall(r"The registry has (\d+) names", table) == [str(len(names()))]
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "test-all", "tour", "docs", "check", "wheel", "install"])
 def test_make_targets_exist(target):
     assert subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True).returncode == 0

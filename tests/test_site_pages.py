@@ -275,6 +275,19 @@ def test_codes_are_anchors_and_examples_are_code(site):
     assert python.count("&gt;&gt;&gt;") > 20 and "&gt;&gt;&gt;" not in shown
 
 
+def test_no_name_in_a_message_touches_the_next_sentence():
+    assert not re.findall(r"</em>(?:<em>|[A-Z]).*", errors_page())
+
+
+@pytest.mark.slow
+def test_codes_are_found_first(site):
+    """A search multiplies the score of a section by its boost; other pages quote errors."""
+    sections = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    boosts = {section["location"]: section.get("boost") for section in sections}
+    assert boosts["how_to/errors.html#unknown-checkpoint"] == 3 and boosts["how_to/errors.html"] == 3
+    assert {boost for place, boost in boosts.items() if not place.startswith("how_to/errors.html")} == {None}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium")
 def test_search_works_on_files_and_asks_no_network(site, tmp_path):
@@ -282,11 +295,12 @@ def test_search_works_on_files_and_asks_no_network(site, tmp_path):
     try:
         browser.open((site / "reference" / "index.html").as_uri())
         browser.run("document.querySelector('.md-search__input').focus()")
-        browser.write("variance-below-zero")
+        browser.write("unknown-checkpoint")
         browser.press("ArrowLeft")
         browser.wait("document.querySelector('.md-search-result__link') !== null", 20)
         links = browser.run("[...document.querySelectorAll('.md-search-result__link')].map(one => one.href)")
-        assert any(link.endswith("errors.html?h=variance+below+zero#variance-below-zero") for link in links), links
+        assert any(link.endswith("errors.html?h=unknown+checkpoint#unknown-checkpoint") for link in links), links
+        assert "/how_to/errors.html" in links[0], links
         assert not [one for one in browser.requests if not one.startswith(("file:", "data:"))] and not browser.problems
     finally:
         browser.close()

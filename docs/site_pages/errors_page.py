@@ -31,9 +31,16 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "Analyses": ("medzoo/analysis/",),
     "Disk, locks and downloads": ("medzoo/",),
 }  # fmt: skip
-INTRODUCTION = """# Error codes
+# A search for a code should find this page first, not the pages that quote the error.
+INTRODUCTION = """---
+search:
+  boost: 3
+---
 
-An error of medzoo says what is wrong, where, and what to do. The command line prints it in one line, with its code at the end:
+# Error codes
+
+An error of medzoo says what is wrong, where, and what to do. The command line prints it in one line, with its code at the end.
+Only a command line that cannot be parsed, such as an option that does not exist, has a message without a code (exit code 2).
 
 ```text
 error: Unknown checkpoint 'resnet50-radimagent'. Did you mean resnet50-radimagenet or resnet50-radimagenet-pt or \

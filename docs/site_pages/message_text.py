@@ -134,8 +134,12 @@ def as_html(text: str) -> str:
 
     >>> as_html(f"{OPEN}path{CLOSE} has <1 file: run `medzoo check`.")
     '<em>path</em> has &lt;1 file: run <code>medzoo check</code>.'
+    >>> as_html(f"It is bad.{OPEN}hint{CLOSE}{OPEN}how{CLOSE}Remove it.")
+    'It is bad. <em>hint</em> <em>how</em> Remove it.'
     """
-    escaped = escape(" ".join(text.split()), quote=False)
+    apart = re.sub(f"{CLOSE}(?={OPEN}|[A-Z])", f"{CLOSE} ", text)  # the blank between two sentences may be in a value
+    apart = re.sub(rf"(?<=\w[.?!]){OPEN}", f" {OPEN}", apart)
+    escaped = escape(" ".join(apart.split()), quote=False)
     escaped = re.sub(r"`([^`]+)`", r"<code>\1</code>", escaped)
     return escaped.replace(OPEN, "<em>").replace(CLOSE, "</em>")
 

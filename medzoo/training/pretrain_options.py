@@ -26,6 +26,7 @@ from medzoo.training.options.shared import (
 )
 from medzoo.training.options.trainer import TrainerOptions
 from medzoo.training.run_state.tracker import check_tracker
+from medzoo.zoo.registry.hints import refuse_unknown_architecture
 
 # Options that a start from random weights, or from a checkpoint, does not use, with the reason.
 NOT_FROM_RANDOM = {
@@ -181,6 +182,8 @@ class PretrainOptions(SharedOptions, TrainerOptions):
                 "Give either --architecture (random weights) or --checkpoint (continue from it).",
                 code="architecture-or-checkpoint",
             )
+        if self.architecture:
+            refuse_unknown_architecture(self.architecture)
         if self.watch is not None:
             task_info(self.watch)
             check_folder(self.watch_root, "--watch-root")

@@ -216,13 +216,17 @@ class _Page:
     def _lines(self, most: int) -> list[str]:
         found = []
         for label, text, limit in self._rows:
+            room, limit = self.width - len(label), min(most, limit)
+            head, _, last = text.rpartition(" ")
+            address = [last] if "://" in last and len(last) > room else []  # whole on one line, to be copied or clicked
             lines = textwrap.wrap(
-                text,
-                self.width - len(label),
-                max_lines=min(most, limit),
+                head if address else text,
+                room,
+                max_lines=max(1, limit - len(address)),
                 placeholder=" …",
                 break_on_hyphens=False,
             )
+            lines += address
             found += [
                 f"{label if not number else ' ' * len(label)}{line}".rstrip() for number, line in enumerate(lines)
             ]

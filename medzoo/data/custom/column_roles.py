@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from medzoo.data.problems import advise
-from medzoo.errors import DataContractError, listed
+from medzoo.errors import DataContractError, UsageError, listed
 
 # Names of each role, the usual one first. Case and punctuation do not matter: `Patient ID` is patient_id.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -55,6 +55,26 @@ def named_column(name: str, header: Sequence[str], role: str, where: object) -> 
         f"{f' Did you mean {listed(near)}?' if near else ''} It has {listed(header, 30) or 'no columns'}.",
         code="named-column-missing",
     )
+
+
+def refuse_misspelled(task: str, options: Collection[str], values: Iterable[str | None]) -> None:
+    """Report a misspelled option inside of a value: columns may have commas in their names, so `,labl=dx` stays in the value.
+
+    Args:
+        task: for the message, such as "folder:".
+        options: names of the options.
+        values: that are not columns.
+
+    Raises:
+        UsageError: with the nearest name.
+    """
+    for value in values:
+        for typed in re.findall(r",([A-Za-z_]+)=", value or ""):
+            if near := difflib.get_close_matches(typed, options, n=1):
+                raise UsageError(
+                    f"Unknown option {typed!r} of {task}. Did you mean {near[0]}? Options are {', '.join(options)}.",
+                    code="choice-unknown",
+                )
 
 
 def find_column(role: str, header: Sequence[str], where: object, taken: Collection[str] = ()) -> str | None:

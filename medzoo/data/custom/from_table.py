@@ -11,7 +11,7 @@ from medzoo.data.build_task import by_split, marks
 from medzoo.data.custom.column_roles import ALIASES, advise_of_near_names, candidates, find_column, named_column, plain
 from medzoo.data.custom.groups import find_groups, group_column
 from medzoo.data.custom.image_table import NOTHING, ColumnChoice, CustomData, ImageTable
-from medzoo.data.custom.infer import class_word, infer_labels, read_class_names
+from medzoo.data.custom.infer import class_word, infer_labels, positive_class, read_class_names
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
 from medzoo.data.custom.split_columns import stated_split
 from medzoo.data.problems import complain, complain_of
@@ -181,7 +181,8 @@ class _Labels:
             else:
                 kind, classes, labels = infer_labels(values, table.ids, named, where)
             what = "values to regress" if kind == "regression" else f"{len(classes)} classes ({listed(classes, 10)})"
-            table.notes.append(f"labels: column {self.label}, {what}")
+            order = "classes.json next to the table sets another order" if named is None else ""
+            table.notes.append(f"labels: column {self.label}, {what}{positive_class(kind, classes, order)}")
             return kind, classes, {"label": labels}
         # A column of masks, or else one column of marks per class.
         if not self.columns and self.mask is None and not (named and set(named) <= set(table.columns)):

@@ -10,6 +10,7 @@ from medzoo.data.build_task import by_split
 from medzoo.data.custom.find_images import Images, find_images
 from medzoo.data.custom.groups import find_groups
 from medzoo.data.custom.image_table import CustomData, ImageTable
+from medzoo.data.custom.infer import positive_class
 from medzoo.data.images.read import SUFFIXES
 from medzoo.data.problems import advise, complain, complain_of
 from medzoo.data.readers.image_file import FileReader
@@ -38,6 +39,7 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
         advise(f"{path}: {len(inside)} files in its folders are not images and are not used: {listed(inside, 5)}.")
     # One row per image: its class, its split or fold, its group.
     classes = layout.classes
+    kind = "binary" if len(classes) == 2 else "multiclass"
     names = [name for name, _, _ in rows]
     parts = [part for _, _, part in rows]
     table = ImageTable(
@@ -50,7 +52,7 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
         names,
         paths=names,
         class_depth=layout.depth,
-        notes=[layout.note],
+        notes=[layout.note + positive_class(kind, classes, "a table with classes.json next to it sets another order")],
     )
     patients, stated = find_groups(table, groups, None)
     place = {name: index for index, name in enumerate(classes)}
@@ -58,7 +60,6 @@ def read_class_folders(path: Path, groups: str | None) -> CustomData:
     if layout.folds:
         columns[STATED_FOLD] = [int(part) for part in parts]
         parts = ["all"] * len(rows)
-    kind = "binary" if len(classes) == 2 else "multiclass"
     split = by_split(columns, parts)
     _same_files(path, split)
     return CustomData(kind, classes, stated, split, path, names, FileReader(path), table.notes)

@@ -69,6 +69,22 @@ def read_class_names(folder: Path) -> tuple[str, ...] | None:
     return tuple(names)
 
 
+def positive_class(kind: str, classes: Sequence[str], other_order: str = "") -> str:
+    """The end of a note on labels: which class of a binary task is the positive one; empty for other tasks.
+
+    Args:
+        kind: of the task.
+        classes: in the order of the labels.
+        other_order: how a user sets another order, if it can be set.
+
+    >>> positive_class("binary", ["benign", "malignant"])
+    '; positive: malignant, the last one'
+    """
+    if kind != "binary":
+        return ""
+    return f"; positive: {classes[-1]}, the last one" + (f" ({other_order})" if other_order else "")
+
+
 def infer_labels(
     values: Sequence[Any], ids: Sequence[Any], named: tuple[str, ...] | None, where: object
 ) -> tuple[str, tuple[str, ...], list[Any]]:

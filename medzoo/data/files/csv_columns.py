@@ -64,7 +64,9 @@ def iter_columns(
             yield from _read(stream, path, need, optional)
     except UnicodeDecodeError as error:
         raise DataContractError(
-            f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.", code="table-not-utf8"
+            f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8 "
+            "(in Excel: CSV UTF-8; or iconv -f latin1 -t utf8 OLD > NEW).",
+            code="table-not-utf8",
         ) from error
     except csv.Error as error:
         raise DataContractError(

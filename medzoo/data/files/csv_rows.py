@@ -21,7 +21,9 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataContractError(
-            f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.", code="table-not-utf8"
+            f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8 "
+            "(in Excel: CSV UTF-8; or iconv -f latin1 -t utf8 OLD > NEW).",
+            code="table-not-utf8",
         ) from error
     except OSError as error:
         raise DataContractError(

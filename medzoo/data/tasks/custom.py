@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.data.build_task import concatenate_rows, settle_labels
+from medzoo.data.custom.column_roles import refuse_misspelled
 from medzoo.data.custom.image_table import ColumnChoice, CustomData
 from medzoo.data.files.find import is_text
 from medzoo.data.files.fingerprint import fingerprint
@@ -151,7 +152,12 @@ def load(
         )
     # Read the table or the folders.
     choice = ColumnChoice(image, label, labels, mask, split, group)
-    data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    try:
+        data = _read(place, prefix, choice, groups if group is None else group, label_policy, unlabelled)
+    except DataContractError as error:
+        if error.code == "named-column-missing":  # no column of the table has this text
+            refuse_misspelled(f"{prefix}:", CHOICES, (image, label, *labels, mask, split, group))
+        raise
     # A table's folds divide only its training split, so splits are not joined if there are folds.
     folds = any(STATED_FOLD in rows for rows in data.columns.values())
     if pooled and len(data.columns) > 1 and not folds:

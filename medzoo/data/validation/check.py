@@ -18,7 +18,7 @@ from medzoo.data.task_registry import load_from_family, task_info
 from medzoo.data.validation.extra_files import extra_files
 from medzoo.data.validation.images import check_images
 from medzoo.data.validation.report import SplitFacts, TaskReport
-from medzoo.errors import DataContractError, MedzooError, listed
+from medzoo.errors import DataContractError, MedzooError, listed, with_code
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
@@ -62,11 +62,12 @@ def check_task(
     (True, {'normal': 1, 'drusen': 3, 'fluid': 3, 'atrophy': 1})
     """
     # Open the task with all errors collected.
-    report = TaskReport(name, task_info(name).kind)
+    kind = task_info(name).kind
+    report = TaskReport(name, "" if ":" in name else kind)  # the kind of your own data follows from their labels
     options = {"root": root, "label_policy": label_policy, "groups": groups, "unlabelled": unlabelled}
     advice: list[str] = []
     task, errors, made = _open(name, options, split_file, fold, seed, advice)
-    report.problems += map(str, errors)
+    report.problems += map(with_code, errors)
     report.notes += advice
     if task is None:
         return report
@@ -79,7 +80,7 @@ def check_task(
     report.notes += [note for note in task.notes if not made or "made here" not in note]
     if made:
         reason = "the data have no splits" if "train" in made else f"no usable row is in {listed(made)}"
-        report.notes.append(f"{reason}: made here by patient (or group), with seed {seed}.")
+        report.notes.append(f"{reason}: made here by {_unit(task)}, with seed {seed}.")
     if task.has_labels and "test" not in task.tables:
         report.notes.append(
             "there is no test split: the images can be used for pre-training; fine-tuning, probes and tables need a test split."
@@ -118,6 +119,11 @@ def _open(
             raise
     made = [] if task is None or pooled else sorted(set(task.tables) - in_data)
     return task, errors[:first] + _new(errors[:first], errors[first:]) if first is not None else errors, made
+
+
+def _unit(task: Task) -> str:
+    """What a split that is made here keeps together."""
+    return "image, because the patients are unknown" if task.info.groups.startswith("none") else "patient (or group)"
 
 
 def _new(before: Sequence[DataContractError], after: Sequence[DataContractError]) -> list[DataContractError]:
@@ -206,9 +212,8 @@ def _check_files(
     with tqdm(total=len(listed_files), desc=f"compare with {path.name}", unit="file", disable=not bar) as progress:
         changed = changed_files(root, known, listed_files, progress.update)
     if changed:
-        report.problems.append(
-            f"{len(changed)} files have another checksum than in {path}: {listed(changed)}. Download them again."
-        )
+        text = f"{len(changed)} files have another checksum than in {path}: {listed(changed)}. Download them again."
+        report.problems.append(with_code(DataContractError(text, code="checksums-differ")))
         report.rows += [
             {"split": "", "id": "", "image": name, "problem": f"checksum differs from {path.name}"} for name in changed
         ]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from medzoo.data.files.find import files_below
 from medzoo.data.images.read import SUFFIXES
-from medzoo.errors import DataContractError, listed
+from medzoo.errors import DataContractError, listed, with_code
 
 _TABLES = (".csv", ".tsv", ".txt", ".json", ".lst", ".list")
 _LARGEST = 256 * 2**20  # bytes; larger tables are not searched for names
@@ -71,14 +71,14 @@ def extra_files(root: Path, named: Iterable[str], reported: Iterable[DataContrac
     others = [name for name in rest if name not in set(without_row)]
     problems, notes = [], []
     if moved:
-        problems.append(
-            f"{len(moved)} files have the name of a missing image, but are in another place: {listed(moved)}."
-        )
+        text = f"{len(moved)} files have the name of a missing image, but are in another place: {listed(moved)}."
+        problems.append(with_code(DataContractError(text, code="images-in-another-place")))
     if without_row:
-        problems.append(
+        text = (
             f"{len(without_row)} image files are in the folders of the task's images, but no table names them. Rows are probably "
             f"missing: {listed(without_row)}."
         )
+        problems.append(with_code(DataContractError(text, code="images-without-row")))
     if others:
         notes.append(f"{len(others)} image files below {root} are not used: {listed(others, 5)}.")
     return ExtraFiles(problems, notes)

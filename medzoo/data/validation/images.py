@@ -15,7 +15,7 @@ import numpy as np
 
 from medzoo.data.duplicates.perceptual_hash import pixel_hash
 from medzoo.data.validation.report import kinds_of
-from medzoo.errors import MedzooError, listed
+from medzoo.errors import DataContractError, MedzooError, listed, with_code
 
 if TYPE_CHECKING:
     from medzoo.data.task import Task
@@ -88,7 +88,8 @@ class _Decoding:
                 facts.classes = {name: present[value] for value, name in enumerate(self.task.classes)}
                 absent = [name for name, count in facts.classes.items() if not count]
                 if absent and split in ("train", "all"):
-                    self.report.problems.append(f"{split}: no mask has the class {listed(absent)}.")
+                    text = f"{split}: no mask has the class {listed(absent)}."
+                    self.report.problems.append(with_code(DataContractError(text, code="class-in-no-mask")))
                 elif absent:
                     self.report.notes.append(f"{split}: no mask has the class {listed(absent)}.")
         self._conclude()
@@ -135,7 +136,7 @@ class _Decoding:
             self.pixel_types[result.pixel_type] += 1
             self.sizes[result.size] += 1
             self.peak = max(self.peak, result.peak)
-            for note in set(result.notes):
+            for note in sorted(set(result.notes)):
                 kind = _NUMBER.sub("#", note)
                 self.notes[kind] += 1
                 if len(self.examples[kind]) < 2:
@@ -165,20 +166,23 @@ class _Decoding:
         report = self.report
         broken = [row for row in report.rows if row["id"]]
         if broken:
-            report.problems.append("\n".join([f"{len(broken)} images or masks cannot be used:", *kinds_of(broken)]))
+            text = "\n".join([f"{len(broken)} images or masks cannot be used:", *kinds_of(broken)])
+            report.problems.append(with_code(DataContractError(text, code="images-unusable")))
         # Equal images.
         groups = [places for places in self.places.values() if len(places) > 1]
         shared = [places for places in groups if len({split for split, _ in places}) > 1]
         conflicts = self._label_conflicts(groups)
-        target = report.problems if self.user_data else report.notes
+        found = []
         if shared:
-            target.append(
-                f"{len(shared)} images are in more than one split under different ids: {self._named(shared)}."
-            )
+            text = f"{len(shared)} images are in more than one split under different ids: {self._named(shared)}."
+            found.append(DataContractError(text, code="equal-images-in-several-splits"))
         if conflicts:
-            target.append(
-                f"{len(conflicts)} images occur more than once with different labels: {self._named(conflicts)}."
-            )
+            text = f"{len(conflicts)} images occur more than once with different labels: {self._named(conflicts)}."
+            found.append(DataContractError(text, code="equal-images-with-other-labels"))
+        if self.user_data:
+            report.problems += map(with_code, found)
+        else:
+            report.notes += map(str, found)
         if groups:
             report.notes.append(
                 f"{len(groups)} images occur more than once, {sum(map(len, groups))} times in total. `medzoo tasks duplicates` "
@@ -199,7 +203,7 @@ class _Decoding:
                 f"images.{hint}"
             )
         # Notes of the decoders.
-        for kind, count in self.notes.most_common(10):
+        for kind, count in sorted(self.notes.items(), key=lambda pair: (-pair[1], pair[0]))[:10]:
             same = self.examples[kind]
             suffix = "" if len(same) == 1 else " (the numbers differ between images)"
             report.notes.append(f"{count} images: {min(same)}{suffix}.")

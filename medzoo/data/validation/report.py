@@ -40,8 +40,9 @@ class TaskReport:
 
     Args:
         task: name with its choices.
-        kind: of the task.
-        problems: errors for training, or errors that the owner of the data should fix; each names its first offenders.
+        kind: of the task; "" for your own data that could not be read.
+        problems: errors for training, or errors that the owner of the data should fix; each names its first offenders, and ends
+            with its code.
         notes: information that is not an error.
         rows: every image with a problem: split, id, image, problem.
         splits: counts.
@@ -73,7 +74,8 @@ class TaskReport:
         return {**vars(self), "splits": splits, "passed": self.passed}
 
     def __str__(self) -> str:
-        lines = [f"{self.task}: {self.kind}" + (f", {self.images_read:,} images decoded" if self.images_read else "")]
+        facts = [self.kind, f"{self.images_read:,} images decoded" if self.images_read else ""]
+        lines = [f"{self.task}: {', '.join(filter(None, facts))}".removesuffix(": ")]
         if self.splits:
             lines += ["", *_table(self.splits)]
         if self.problems:

@@ -30,6 +30,7 @@ from medzoo.zoo.registry.locations import (
     is_folder,
     is_spelled,
 )
+from medzoo.zoo.registry.random_weights import architecture_hint
 from medzoo.zoo.registry.registry import HEX40, HOW, info, is_known, names, text_of
 
 PathLike = str | os.PathLike[str]
@@ -88,7 +89,7 @@ def locate(
         if "/" not in name or name.startswith((".", "/", "~")):
             if "/" in name or os.sep in name:
                 raise no_checkpoint(path)
-            raise UnknownNameError("checkpoint", name, names(), HOW)
+            raise UnknownNameError("checkpoint", name, names(), f"{architecture_hint(name)}{HOW}")
     # a repository
     repo, revision = repo_and_revision(repo, revision)
     if directory is not None:

@@ -13,7 +13,8 @@ from typing import Any
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, UsageError, WeightsUnavailableError, listed
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.locations import CONFIG, WEIGHTS
-from medzoo.zoo.registry.registry import HOW, info, names, own_dir
+from medzoo.zoo.registry.random_weights import SUFFIX
+from medzoo.zoo.registry.registry import HOW, info, is_known, names, own_dir
 
 # Endings of weights files; a folder or repository with such a name needs the prefix hf-hub: or local-dir:.
 WEIGHTS_FILES = (
@@ -35,6 +36,24 @@ WEIGHTS_FILES = (
 IN_ZIPS = ("data.pkl", ".npy", ".h5", ".index", ".safetensors", ".pt", ".pth")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 STATUS = "status.json"  # of a run folder
+
+
+def refuse_unknown_architecture(name: str) -> None:
+    """Refuse a network that cannot be drawn, before anything is loaded.
+
+    Args:
+        name: of an architecture, without `-random`.
+
+    Raises:
+        UnknownNameError: with the nearest names of timm and of medzoo's variants.
+    """
+    if is_known(f"{name}{SUFFIX}"):
+        return
+    import timm  # here, since names of the registry need no torch
+
+    raise UnknownNameError(
+        "architecture", name, timm.list_models(), "`timm.list_models()` in Python shows the names of timm."
+    )
 
 
 def published_files(entry: Checkpoint) -> set[str]:

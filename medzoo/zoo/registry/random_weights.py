@@ -7,6 +7,20 @@ from medzoo.zoo.registry.checkpoint import Checkpoint, Input, License
 SUFFIX = "-random"
 
 
+def architecture_hint(name: str) -> str:
+    """A sentence for the name of an architecture in place of a checkpoint's, and a blank; empty for other names.
+
+    Args:
+        name: that is not a checkpoint.
+
+    >>> architecture_hint("resnet34")
+    'It is an architecture, not a checkpoint; resnet34-random has random weights. '
+    """
+    if "-" in name or random_checkpoint(f"{name}{SUFFIX}") is None:
+        return ""
+    return f"It is an architecture, not a checkpoint; {name}{SUFFIX} has random weights. "
+
+
 def random_checkpoint(name: str) -> Checkpoint | None:
     """The facts about random weights; None if the name does not end in -random or timm has no such architecture.
 

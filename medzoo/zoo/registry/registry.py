@@ -16,7 +16,7 @@ from medzoo.closed_schema import parse
 from medzoo.errors import RegistryError, UnknownNameError, UsageError
 from medzoo.zoo.registry.checkpoint import Checkpoint, Pretraining, input_problems
 from medzoo.zoo.registry.licenses import known_license
-from medzoo.zoo.registry.random_weights import random_checkpoint
+from medzoo.zoo.registry.random_weights import architecture_hint, random_checkpoint
 
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*(-[a-z0-9]+(_[a-z0-9]+)*)+")
 HEX40 = re.compile(r"[0-9a-f]{40}")
@@ -177,7 +177,7 @@ def info(name: str) -> Checkpoint:
             return entry
     if NAME.fullmatch(name) and (drawn := random_checkpoint(name)):
         return drawn
-    raise UnknownNameError("checkpoint", name, known_names(), HOW)
+    raise UnknownNameError("checkpoint", name, known_names(), f"{architecture_hint(name)}{HOW}")
 
 
 def known_names() -> list[str]:

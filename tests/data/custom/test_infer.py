@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from custom_samples import table
+from custom_samples import table, tree
 from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +95,21 @@ def test_numbers_as_python_prints_them_are_numbers(value):
     assert number is None or number == value
     if 1e-4 <= abs(value) < 1e15:
         assert number == value
+
+
+def test_notes_say_which_class_is_positive(tmp_path):
+    """Only for two classes; a list of names sets another order, and the data stay the same."""
+    task = task_of(tmp_path, ("Verschattung", "unauffällig"))
+    expected = "2 classes (Verschattung, unauffällig); positive: unauffällig, the last one (classes.json next to the table sets"
+    assert any(expected in note for note in task.notes)
+    (tmp_path / "classes.json").write_text('["unauffällig", "Verschattung"]', encoding="utf-8")
+    turned = load_task(f"folder:{tmp_path}")
+    assert (
+        "labels: column label, 2 classes (unauffällig, Verschattung); positive: Verschattung, the last one"
+        in turned.notes
+    )
+    place = task.column("train", "id").index(turned.column("train", "id")[0])
+    assert task.labels("train")[place] == 1 - turned.labels("train")[0]
+    assert not any("positive" in note for note in task_of(tmp_path / "3", ("a", "b", "c")).notes)
+    folders = load_task(tree(tmp_path / "f", [f"{c}/{k}.png" for c in "xy" for k in range(20)]), groups="none")
+    assert any("2 class folders (x, y); positive: y, the last one" in note for note in folders.notes)

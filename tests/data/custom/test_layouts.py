@@ -211,6 +211,13 @@ def test_columns_by_any_name(tmp_path):
             load_task(name + choices)
     with raises(UsageError, "choice-unknown"):
         load_task(f"{name},lable=Dx")
+    for choices in (",image=where,lable=Dx", ",image=where,labels=Dx;Where,lable=x"):
+        with raises(UsageError, "choice-unknown", match="Unknown option 'lable' of folder:\\. Did you mean"):
+            load_task(name + choices)
+    with raises(DataContractError, "named-column-missing"):  # no option has a similar name
+        load_task(f"{name},image=where,colour=Dx")
+    comma = table(tmp_path / "comma", ['"Where,lable=x"', "Dx", "Case"], rows)
+    assert load_task(f"{comma},image=Where,lable=x,label=Dx,group=Case").classes == ("a", "b")
     with raises(UsageError, "task-choice-malformed", match="once"):
         load_task(f"{name},label=Dx,label=Dx")
     with raises(UsageError, "choice-needs-table"):

@@ -52,6 +52,12 @@ def test_f34_unreadable_tables_say_why(tmp_path, content, cause):
         read_columns(tmp_path / "t.csv", ("a", "b"))
 
 
+def test_a_table_of_excel_says_how_to_save_it(tmp_path):
+    (tmp_path / "t.csv").write_bytes("a,b\nx,ä\n".encode("latin1"))
+    with raises(DataContractError, "table-not-utf8", match=r"CSV UTF-8; or iconv -f latin1 -t utf8 OLD > NEW"):
+        read_columns(tmp_path / "t.csv", ("a", "b"))
+
+
 def test_damaged_archives_say_so(tmp_path):
     whole = gzip.compress(b"a,b\n" + b"1,2\n" * 5000)
     for content in (whole[: len(whole) // 2], whole[:20] + bytes(10) + whole[30:], b"a,b\n1,2\n"):

@@ -44,6 +44,11 @@ def test_f34_broken_tables_say_why(tmp_path, content, cause):
         read_csv(write(tmp_path / "t.csv", content), ["b"] if b"c" in content else [])
 
 
+def test_a_table_of_excel_says_how_to_save_it(tmp_path):
+    with raises(DataContractError, "table-not-utf8", match=r"CSV UTF-8; or iconv -f latin1 -t utf8 OLD > NEW"):
+        read_csv(write(tmp_path / "t.csv", "Befund\nunauffällig\n".encode("latin1")), [])
+
+
 def test_short_rows_are_left_out_while_problems_are_gathered(tmp_path):
     with collecting() as found:
         _, rows = read_csv(write(tmp_path / "t.csv", "a,b\n1\n2,3\n"))

@@ -65,7 +65,7 @@ def test_the_films_of_one_exposure_are_negatives_of_each_other(real_data):
     turned = medzoo.read_image(real_data / "dicom" / "cr_chest_monochrome1_fake.dcm")
     assert plain.range == turned.range == (0, 255) and plain.array.dtype == turned.array.dtype == np.uint8
     assert (plain.array.astype(int) + turned.array == 255).all()
-    assert turned.notes[-1] == "inverted: MONOCHROME1" and plain.spacing_mm == (0.168, 0.168)
+    assert turned.notes[-1] == "MONOCHROME1, inverted" and plain.spacing_mm == (0.168, 0.168)
 
 
 def test_the_head_ct_has_the_steps_that_it_was_taken_with(series):

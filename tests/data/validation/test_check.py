@@ -393,3 +393,47 @@ def test_real_data_pass(real_data):
     assert any("8 images are in more than one split" in note for note in report.notes)
     report = check_task(f"parquet:{real_data / 'nih_cxr14_621_256'}", progress=False)
     assert report.passed and report.splits["test"].images == 141
+
+
+def test_every_problem_ends_with_its_code(tmp_path):
+    rows = ["a,n,pa,train", "b,,pb,train", *ROWS[2:]]
+    name = csv_folder(tmp_path, rows)
+    (tmp_path / "f.png").write_bytes(b"")
+    (tmp_path / "d.png").rename(tmp_path / "k.png")
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes())
+    report = check_task(name, progress=False)
+    assert {re.search(r" \[([a-z-]+)\]$", text)[1] for text in report.problems} >= {"label-empty", "images-unusable"}
+
+
+def test_data_that_cannot_be_read_have_no_kind(tmp_path):
+    report = check_task(f"folder:{tmp_path / 'absent'}", progress=False)
+    assert str(report).splitlines()[0] == f"folder:{tmp_path / 'absent'}"
+    assert "1. " in str(report) and str(report).endswith("[folder-missing]")
+    assert (
+        str(check_task(csv_folder(tmp_path / "a"), progress=False))
+        .splitlines()[0]
+        .endswith(": binary, 6 images decoded")
+    )
+
+
+def test_a_split_without_patients_is_made_by_image(tmp_path):
+    rows = [f"{image},{'ny'[place % 2]}" for place, image in enumerate("abcdefghij")]
+    report = check_task(csv_folder(tmp_path, rows, "image,label", "abcdefghij"), groups="none", progress=False)
+    assert any("made here by image, because the patients are unknown, with seed 0." in note for note in report.notes)
+
+
+def test_notes_of_decoders_have_one_order(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from medzoo.data.task import Task
+
+    read = Task.read
+    words = {"train": ("beta", "alpha"), "test": ("gamma", "beta"), "validation": ("alpha", "gamma")}
+
+    def with_notes(task, split, row):
+        pixels, key = read(task, split, row)
+        return replace(pixels, notes=words[split]), key
+
+    monkeypatch.setattr(Task, "read", with_notes)
+    notes = [note for note in check_task(csv_folder(tmp_path), progress=False).notes if note.startswith("4 images: ")]
+    assert notes == ["4 images: alpha.", "4 images: beta.", "4 images: gamma."]

@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 import medzoo
 from medzoo.cli import app
 from medzoo.errors import IntegrityError, MedzooError, UnknownNameError, UsageError, WeightsUnavailableError
+from medzoo.training.pretrain_options import PretrainOptions
 from medzoo.zoo.add import add
 from medzoo.zoo.folder.card import card_of
 from medzoo.zoo.loading.load import describe
-from medzoo.zoo.registry.hints import owners, published_files
+from medzoo.zoo.registry.hints import owners, published_files, refuse_unknown_architecture
 
 FACTS = {"license": "mit", "data": "ours", "mean": [0.5] * 3, "std": [0.5] * 3}
 
@@ -38,6 +39,25 @@ def test_folders_repositories_and_plain_typos_are_not_taken_for_files(folder, tm
         medzoo.load("resnet50-imagnet")
     with pytest.raises(medzoo.errors.WeightsUnavailableError):
         medzoo.load("org/name.pt", local_files_only=True)
+
+
+@pytest.mark.parametrize("call", [medzoo.load, medzoo.info])
+def test_an_architecture_leads_to_its_random_weights(call):
+    with raises(
+        UnknownNameError, "unknown-checkpoint", match="an architecture, not a checkpoint; vit_small_patch16_224-random"
+    ):
+        call("vit_small_patch16_224")
+    assert medzoo.info("vit_small_patch16_224-random").random
+    with raises(UnknownNameError, "unknown-checkpoint", match="^(?!.*an architecture)"):
+        call("no_such_network")
+
+
+def test_an_unknown_architecture_leads_to_those_of_timm():
+    with raises(UnknownNameError, "unknown-architecture", match="'convnextt'. Did you mean convnext_tiny") as caught:
+        PretrainOptions(method="simclr", task="phantom_ct", architecture="convnextt", out="x").check()
+    assert "-random" not in str(caught.value)
+    for name in ("resnet18", "unet"):
+        refuse_unknown_architecture(name)
 
 
 @pytest.mark.parametrize("typed", ["ResNet50-ImageNet", "RESNET50-IMAGNET"])

@@ -54,7 +54,7 @@ def grey_pixels(frame: StoredFrame, facts: DicomFacts, tags: Tags, window: Windo
         if pixels.unit == "HU":
             notes.append("MONOCHROME1 in a CT: HU not inverted")
         else:
-            pixels = inverted(pixels, "inverted: MONOCHROME1")
+            pixels = inverted(pixels, "MONOCHROME1, inverted")
     elif tags.text("PresentationLUTShape") == "INVERSE":
         notes.append("PresentationLUTShape INVERSE contradicts MONOCHROME2 and was ignored")
     # Padding is outside of the image: it gets the lowest value.

@@ -55,7 +55,7 @@ def from_pil(image: Image.Image, where: str, *, window: WindowChoice | None, fra
     array = array if orientation is None else np.ascontiguousarray(TURNS[orientation](array))
     pixels = from_array(array, where, window=window)
     if white_is_low:
-        pixels = inverted(pixels, "inverted: MinIsWhite")
+        pixels = inverted(pixels, "MinIsWhite, inverted")
     return replace(pixels, notes=(*notes, *pixels.notes))
 
 

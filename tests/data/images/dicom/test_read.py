@@ -41,15 +41,15 @@ def test_four_files_of_one_image_give_equal_pixels():
         assert np.allclose(unit(pixels), RAMP / 4095, atol=1e-9)
     for number in (0, 1, 3):
         assert (read_all[number].array == RAMP).all() and read_all[number].range == (0, 4095)
-    assert read_all[0].notes == () and read_all[1].notes == ("inverted: MONOCHROME1",)
+    assert read_all[0].notes == () and read_all[1].notes == ("MONOCHROME1, inverted",)
     assert read_all[2].notes == ("rescale: slope 2, intercept -1000", "window of the header", "window 0 to 8190")
-    assert read_all[3].notes == ("VOI LUT", "inverted: MONOCHROME1")
+    assert read_all[3].notes == ("VOI LUT", "MONOCHROME1, inverted")
 
 
 def test_inversion_comes_after_the_window():
     pixels = read(image(RAMP, bits=12, PhotometricInterpretation="MONOCHROME1", **window(1000, 401)))
     assert pixels.range == (799.5, 1199.5)
-    assert (pixels.array == 1999 - np.clip(RAMP, 800, 1199)).all() and pixels.notes[-1] == "inverted: MONOCHROME1"
+    assert (pixels.array == 1999 - np.clip(RAMP, 800, 1199)).all() and pixels.notes[-1] == "MONOCHROME1, inverted"
 
 
 def test_an_inversion_below_zero_gets_a_signed_type():

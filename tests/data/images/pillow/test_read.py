@@ -61,7 +61,7 @@ def test_f33_tiff_with_white_at_zero(order, dtype):
     plain = decode_bytes(tiff(values, order=order), "x")
     white = decode_bytes(tiff(values, photometric=0, order=order), "x")
     assert (plain.array == values).all() and (white.array == high - values).all()
-    assert plain.notes == () and white.notes == (("inverted: MinIsWhite",) if dtype == np.uint16 else ())
+    assert plain.notes == () and white.notes == (("MinIsWhite, inverted",) if dtype == np.uint16 else ())
 
 
 def test_a_tiff_that_pillow_does_not_know_is_named():
@@ -90,7 +90,7 @@ def test_f33_signed_and_wide_tiff():
     sixteen = RAMP.astype(np.int16) - 2000
     assert (decode_bytes(tiff(sixteen, sign=2), "x", window=(-2000, 3000)).array == sixteen).all()
     floats = decode_bytes(tiff(RAMP.astype(np.float32), sign=3, photometric=0), "x", window=(0, 4095))
-    assert np.allclose(floats.array, 4095 - RAMP.astype(float)) and floats.notes[-1] == "inverted: MinIsWhite"
+    assert np.allclose(floats.array, 4095 - RAMP.astype(float)) and floats.notes[-1] == "MinIsWhite, inverted"
 
 
 @pytest.mark.parametrize("colour_type, channels", [(2, 3), (6, 4), (4, 2)])
