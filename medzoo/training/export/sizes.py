@@ -24,6 +24,8 @@ class Sizes:
 
     >>> Sizes(224, dynamic=True, smallest=32).others()
     ((288, 256), (32, 64))
+    >>> Sizes(518, dynamic=True, smallest=14, step=14).others()
+    ((602, 560), (14, 56))
     >>> Sizes(224).others()
     ()
     """
@@ -37,7 +39,7 @@ class Sizes:
         """Other heights and widths for the check of a file: larger ones, and the smallest height if it is another one."""
         if not self.dynamic:
             return ()
-        by = max(self.step, 32)
+        by = -(-32 // self.step) * self.step  # a multiple of the step
         larger, smallest = (self.side + 2 * by, self.side + by), (self.smallest, self.smallest + by)
         return (larger, smallest) if self.smallest < self.side else (larger,)
 
