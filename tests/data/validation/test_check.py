@@ -428,7 +428,7 @@ def test_notes_of_decoders_have_one_order(tmp_path, monkeypatch):
     from medzoo.data.task import Task
 
     read = Task.read
-    words = {"train": ("beta", "alpha"), "test": ("gamma", "beta"), "validation": ("alpha", "gamma")}
+    words = {"train": ("beta", "gamma"), "test": ("gamma", "alpha"), "validation": ("alpha", "beta")}
 
     def with_notes(task, split, row):
         pixels, key = read(task, split, row)
