@@ -35,7 +35,7 @@ test-slurm: install ## suites on a real Slurm of two nodes, and through Parsl; i
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -rs -m "slurm or parsl" tests/cluster
 
 tour: install    ## run all code blocks of the README and of the pages in docs/
-	$(RUN) -m pytest -q tests/test_readme.py tests/test_docs.py
+	$(TESTS) tests/test_readme.py tests/test_docs.py
 
 docs: install    ## build the documentation into site/, without network; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
