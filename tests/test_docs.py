@@ -1,4 +1,4 @@
-"""The pages of the documentation: their blocks run and print what the pages show; commands that do not run have real options."""
+"""The README and the pages of the documentation: their blocks run and print what the pages show."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,12 @@ import page_blocks
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = sorted(path for path in (REPOSITORY / "docs").rglob("*.md"))
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 WITH_BLOCKS = [path for path in PAGES if list(page_blocks.blocks(path.read_text(encoding="utf-8")))]
 
 
 def name_of(path: Path) -> str:
-    return path.relative_to(REPOSITORY / "docs").as_posix()
+    return path.relative_to(REPOSITORY).as_posix()
 
 
 @pytest.mark.slow

@@ -4,7 +4,9 @@ import re
 import runpy
 import shlex
 import sys
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -42,9 +44,6 @@ def recipe_options(name, method=""):
     words = ["--method", method] if method else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(path), *words, "--help"])
-        from contextlib import redirect_stdout
-        from io import StringIO
-
         with redirect_stdout(StringIO()) as text, pytest.raises(SystemExit):
             runpy.run_path(str(path), run_name="__main__")
     return set(re.findall(r"--[a-z][a-z0-9-]*", text.getvalue()))

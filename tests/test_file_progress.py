@@ -9,6 +9,7 @@ import time
 import pytest
 import timm
 import torch
+from zoo_samples import OWN_ENTRY
 
 import medzoo
 from medzoo import progress, store
@@ -16,23 +17,6 @@ from medzoo.progress import hash_file, hash_files
 from medzoo.zoo.cache import verify_cached
 from medzoo.zoo.convert import stages as stages_module
 from medzoo.zoo.convert.stages import Stages
-
-OWN = """
-architecture = "test_resnet"
-[input]
-size = 64
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-[pretraining]
-data = ["ours"]
-[upstream]
-format = "timm"
-access = "manual"
-instructions = "Ask."
-[license]
-id = "mit"
-redistributable = true
-"""
 
 
 class Terminal(io.StringIO):
@@ -130,7 +114,7 @@ def test_a_conversion_goes_through_all_stages(private_home, tmp_path, monkeypatc
     from medzoo.zoo.convert import convert
 
     (private_home / "hub_configs").mkdir(parents=True)
-    (private_home / "hub_configs" / "test_resnet-ours.toml").write_text(OWN)
+    (private_home / "hub_configs" / "test_resnet-ours.toml").write_text(OWN_ENTRY)
     torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "w.pth")
     begun = []
     monkeypatch.setattr(convert.Stages, "begin", lambda self, stage: begun.append(stage))

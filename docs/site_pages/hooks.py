@@ -34,7 +34,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/checkpoint_files.md": checkpoint_files_page,
     "reference/results.md": results_page,
 }
-SEARCH, CATALOG = "javascripts/file_search.js", "catalog.html"
+SEARCH, CATALOG, PICTURE = "javascripts/file_search.js", "catalog.html", "images/real_small.png"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -48,7 +48,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are made from the source.
+    """Add the pages that are made from the source, and a picture of the benchmarks.
 
     Args:
         files: of the site.
@@ -62,6 +62,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             files.append(File.generated(config, name, content=page()))
         except MissingTextError as error:
             raise PluginError(f"{name} cannot be made. {error}") from error
+    files.append(
+        File.generated(config, PICTURE, abs_src_path=str(DOCS.parent / "benchmarks" / "results" / "real_small.png"))
+    )
     return files
 
 

@@ -8,32 +8,16 @@ import sys
 import pytest
 import timm
 import torch
+from zoo_samples import OWN_ENTRY
 
 import medzoo
-
-OWN = """
-architecture = "test_resnet"
-[input]
-size = 64
-mean = [0.5, 0.5, 0.5]
-std = [0.5, 0.5, 0.5]
-[pretraining]
-data = ["ours"]
-[upstream]
-format = "timm"
-access = "manual"
-instructions = "Ask."
-[license]
-id = "mit"
-redistributable = true
-"""
 
 
 @pytest.fixture
 def own(private_home, tmp_path):
     """An entry of one's own, and its file."""
     (private_home / "hub_configs").mkdir(parents=True)
-    (private_home / "hub_configs" / "test_resnet-ours.toml").write_text(OWN)
+    (private_home / "hub_configs" / "test_resnet-ours.toml").write_text(OWN_ENTRY)
     torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "w.pth")
     return tmp_path / "w.pth"
 
@@ -55,7 +39,7 @@ def test_version(run):
 def test_a_relative_home_in_a_process_of_its_own(own, tmp_path):
     """As a user types it, and nothing of it set up by tests."""
     (tmp_path / "home" / "hub_configs").mkdir(parents=True)
-    (tmp_path / "home" / "hub_configs" / "test_resnet-ours.toml").write_text(OWN)
+    (tmp_path / "home" / "hub_configs" / "test_resnet-ours.toml").write_text(OWN_ENTRY)
     done = subprocess.run(
         [sys.executable, "-m", "medzoo", "convert", "w.pth", "test_resnet-ours"],
         cwd=tmp_path, env={**os.environ, "MEDZOO_HOME": "home"}, capture_output=True, text=True,

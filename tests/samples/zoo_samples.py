@@ -33,6 +33,23 @@ def draw_statistics(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
+OWN_ENTRY = """
+architecture = "test_resnet"
+[input]
+size = 64
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+[pretraining]
+data = ["ours"]
+[upstream]
+format = "timm"
+access = "manual"
+instructions = "Ask."
+[license]
+id = "mit"
+redistributable = true
+"""
+
 ENTRY = """
 architecture = "test_resnet"
 [input]

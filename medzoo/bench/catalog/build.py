@@ -18,7 +18,6 @@ from medzoo.zoo.registry.licenses import known_license
 from medzoo.zoo.registry.locations import next_step, published
 from medzoo.zoo.registry.registry import shipped
 
-BYTES = 4  # of a number in fp32
 EXAMPLE = "resnet50-imagenet"  # in the commands of tasks
 
 
@@ -55,12 +54,11 @@ def build_catalog(results: str | os.PathLike[str] | None = None) -> Catalog:
 def _checkpoint(
     entry: Checkpoint, lineage: Lineage, seen: tuple[str, ...], columns: Sequence[ScoreColumn]
 ) -> CatalogCheckpoint:
-    parameters = entry.facts.get("parameters")
     return CatalogCheckpoint(
         entry,
         published(entry),
         next_step(entry, here=False),
-        None if parameters is None else parameters * BYTES,
+        entry.fp32_bytes,
         study_of(entry.citation),
         lineage,
         code_examples(entry),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from medzoo.bench import metrics
 from medzoo.bench.catalog.model import CatalogCheckpoint, CatalogTask
+from medzoo.errors import listed
 from medzoo.zoo.registry.checkpoint import Checkpoint, Input
 
 SEARCHED = ("Other names", "Architecture", "Paper", "Classes", "Cite")  # the search reads these lines
@@ -78,7 +79,8 @@ def _checkpoint(one: CatalogCheckpoint) -> Iterator[ShownFact]:
     yield ShownFact("Input", _input(facts.input))
     yield ShownFact("Input note", facts.input.note or "")
     yield ShownFact(
-        "Stored head", f"{len(facts.model.labels)} outputs: {_some(facts.model.labels)}" if facts.model.labels else ""
+        "Stored head",
+        f"{len(facts.model.labels)} outputs: {listed(facts.model.labels, 14)}" if facts.model.labels else "",
     )
     yield ShownFact("Licence", f"{terms.id}, {AGAIN[terms.redistributable]}", terms.url or "")
     accept = " medzoo asks you to accept the terms." if terms.needs_acceptance and one.weights != "recipe" else ""
@@ -149,11 +151,6 @@ def _authors(names: str) -> str:
     return f"{people[0]} and {len(people) - 1} others. "
 
 
-def _some(words: tuple[str, ...], most: int = 14) -> str:
-    rest = len(words) - most
-    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def task_lines(one: CatalogTask) -> tuple[ShownFact, ...]:
     """The lines of a task; unknown facts have none.
 
@@ -166,7 +163,7 @@ def task_lines(one: CatalogTask) -> tuple[ShownFact, ...]:
 def _task(one: CatalogTask) -> Iterator[ShownFact]:
     facts = one.facts
     yield ShownFact(
-        "Classes", f"{len(facts.classes)}: {_some(facts.classes, 30)}" if facts.classes else "from the data"
+        "Classes", f"{len(facts.classes)}: {listed(facts.classes, 30)}" if facts.classes else "from the data"
     )
     yield ShownFact("Scored", _scored(one))
     regions = "; ".join(

@@ -76,10 +76,7 @@ def _by_sign(values: Sequence[int]) -> str:
 
 def _bytes(entry: Checkpoint) -> int | None:
     """Bytes of the weights: of the published file, else of all parameters in fp32."""
-    if entry.hub is not None:
-        return entry.hub.size
-    parameters = entry.facts.get("parameters")
-    return 4 * parameters if parameters else None
+    return entry.fp32_bytes if entry.hub is None else entry.hub.size
 
 
 COLUMNS: dict[str, ListColumn] = {

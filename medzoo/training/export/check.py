@@ -66,6 +66,20 @@ def _outputs(network: ExportedNetwork, images: torch.Tensor) -> np.ndarray:
     return outputs
 
 
+def not_runnable(program: str, error: Exception, way_out: str) -> ExportError:
+    """The error for a written file that its program refuses.
+
+    Args:
+        program: that reads the file.
+        error: of the program.
+        way_out: what the user can try.
+    """
+    return ExportError(
+        f"{program} cannot run the written file: {' '.join(str(error).split())[:400]} No file was left. Try {way_out}.",
+        code="export-not-runnable",
+    )
+
+
 def largest_difference(expected: list[Reference], run: Callable[[np.ndarray], np.ndarray], tolerance: float) -> float:
     """The largest difference between a file and its network, divided by the largest absolute output of the batch.
 

@@ -11,6 +11,7 @@ import torch
 from torch.export import ExportedProgram
 
 from medzoo.errors import ExportError
+from medzoo.training.export.check import not_runnable
 from medzoo.training.export.network import ExportedNetwork
 from medzoo.training.export.options import OPSET
 from medzoo.training.export.trace import axis_names, quiet
@@ -90,24 +91,16 @@ def run_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     try:
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # errors of the C++ library have no common class
-        raise _refused(error) from error
+        raise not_runnable("onnxruntime", error, "another --opset, or --format torch_export") from error
 
     def run(images: np.ndarray) -> np.ndarray:
         try:
             outputs: np.ndarray = session.run(None, {IMAGE: images})[0]
         except Exception as error:
-            raise _refused(error) from error
+            raise not_runnable("onnxruntime", error, "another --opset, or --format torch_export") from error
         return outputs
 
     return run
-
-
-def _refused(error: Exception) -> ExportError:
-    return ExportError(
-        f"onnxruntime cannot run the written file: {' '.join(str(error).split())[:400]} No file was left. Try another --opset, or "
-        "--format torch_export.",
-        code="export-not-runnable",
-    )
 
 
 def add_onnx_metadata(path: Path, values: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch.export import ExportedProgram
 
 from medzoo.errors import ExportError
+from medzoo.training.export.check import not_runnable
 from medzoo.training.export.metadata import PT2_METADATA
 from medzoo.training.export.network import ExportedNetwork
 from medzoo.training.export.trace import quiet
@@ -54,24 +55,17 @@ def run_torch_export(path: Path) -> Callable[[np.ndarray], np.ndarray]:
         with quiet():
             module = torch.export.load(path).module()
     except Exception as error:
-        raise _refused(error) from error
+        raise not_runnable("torch", error, "--format onnx") from error
 
     def run(images: np.ndarray) -> np.ndarray:
         try:
             with quiet(), torch.inference_mode():
                 outputs: np.ndarray = module(torch.from_numpy(images)).numpy()
         except Exception as error:
-            raise _refused(error) from error
+            raise not_runnable("torch", error, "--format onnx") from error
         return outputs
 
     return run
-
-
-def _refused(error: Exception) -> ExportError:
-    return ExportError(
-        f"torch cannot run the written file: {' '.join(str(error).split())[:400]} No file was left. Try --format onnx.",
-        code="export-not-runnable",
-    )
 
 
 def add_torch_export_metadata(path: Path, values: Mapping[str, str]) -> None:

@@ -6,14 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from medzoo.data.images.ct_windows import WindowChoice, checked_window, limits_of, parse_window
 from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, normalise, to_unit, whole
 from medzoo.errors import ImageError, UsageError
 from medzoo.zoo.models.input_notes import from_notes
 
 if TYPE_CHECKING:
     import torch
-
-    from medzoo.data.images.ct_windows import WindowChoice
 
 
 def convention_of(model: torch.nn.Module) -> InputConvention:
@@ -225,35 +224,18 @@ def transform(
     >>> transform("resnet18-random")(np.zeros((40, 50), np.uint8)).shape
     torch.Size([3, 224, 224])
     """
-    convention, side, clip = _facts(name_or_model, hub)
-    stored = _stored_window(name_or_model, hub) if window is None else None
-    in_hu = stored is not None and stored[1]
-    if stored is not None:
-        clip, window = (stored[0], None) if in_hu else (clip, stored[0])
+    convention, side, clip, stored = _facts(name_or_model, hub)
+    in_hu = False
+    if window is None and stored is not None:
+        in_hu, limits = stored.endswith(" HU"), parse_window(stored.removesuffix(" HU"))
+        # a window in HU is for CT in HU only: grey images (PNG) of CT were windowed by those who wrote them
+        clip, window = (limits_of(limits), None) if in_hu else (clip, limits)
     window = None if isinstance(window, str) and window == "none" else window
     return Transform(convention, side if size is None else size, clip, window, bool(train), in_hu)
 
 
-def _stored_window(name_or_model: Any, hub: str | os.PathLike[str] | None) -> tuple[Any, bool] | None:  # noqa: ANN401
-    """The window of a checkpoint's fine-tuning, and whether it is in HU; None if it has none.
-
-    A window in HU is for CT in HU only: grey images (PNG) of CT were windowed by those who wrote them.
-    """
-    from medzoo.data.images.ct_windows import parse_window
-
-    if isinstance(name_or_model, str | os.PathLike):
-        from medzoo.zoo.loading.load import describe_window
-
-        text = describe_window(name_or_model, hub=hub)
-    else:
-        text = getattr(getattr(name_or_model, "load_receipt", None), "input_window", None)
-    return None if text is None else (parse_window(text.removesuffix(" HU")), text.endswith(" HU"))
-
-
 def _window(window: WindowChoice | None) -> WindowChoice | None:
     """A checked window: two finite numbers with low < high, the name of a CT window, a rule, or None."""
-    from medzoo.data.images.ct_windows import checked_window
-
     if window is None:
         return None
     try:
@@ -269,19 +251,20 @@ def _window(window: WindowChoice | None) -> WindowChoice | None:
 def _facts(
     name_or_model: Any,  # noqa: ANN401
     hub: str | os.PathLike[str] | None,
-) -> tuple[InputConvention, int, tuple[float, float] | None]:
-    """The convention, the side, and the HU limits of CT."""
+) -> tuple[InputConvention, int, tuple[float, float] | None, str | None]:
+    """The convention, the side, the HU limits of CT, and the window of the fine-tuning."""
     if isinstance(name_or_model, str | os.PathLike):
-        from medzoo.zoo.loading.load import describe  # facts without weights
+        from medzoo.zoo.loading.load import describe_with_window  # facts without weights
 
-        facts = describe(name_or_model, hub=hub)
-        return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip)
+        facts, window = describe_with_window(name_or_model, hub=hub)
+        return InputConvention(facts.mean, facts.std, facts.rule), facts.size, _pair(facts.clip), window
     if not hasattr(name_or_model, "pretrained_cfg"):
         raise UsageError(
             f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model.",
             code="input-convention-missing",
         )
-    return convention_of(name_or_model), input_size(name_or_model), _pair(_rule_of(name_or_model)[1])
+    window = getattr(getattr(name_or_model, "load_receipt", None), "input_window", None)
+    return convention_of(name_or_model), input_size(name_or_model), _pair(_rule_of(name_or_model)[1]), window
 
 
 def _pair(clip: tuple[float, ...] | None) -> tuple[float, float] | None:

@@ -175,29 +175,25 @@ def describe(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None
     >>> describe("resnet50-radimagenet").mean
     (0.5, 0.5, 0.5)
     """
-
-    text = text_of(name)
-    if is_known(text):
-        return info(text).input
-
-    located = locate(text, hub=hub)
-    assert located.folder is not None
-    return read_config(located.folder).input
+    return describe_with_window(name, hub=hub)[0]
 
 
-def describe_window(name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None = None) -> str | None:
-    """The range to which the images of a checkpoint's fine-tuning were clipped, or None. It reads no weights.
+def describe_with_window(
+    name: str | os.PathLike[str], *, hub: str | os.PathLike[str] | None = None
+) -> tuple[Input, str | None]:
+    """As `describe`, and the range to which the images of a checkpoint's fine-tuning were clipped, or None.
 
     Args:
         name: as for `load`.
         hub: directory that replaces the Hub; by default MEDZOO_HUB.
 
-    Raises:
-        UnknownNameError: for an unknown name.
-
-    >>> print(describe_window("resnet50-radimagenet"))
-    None
+    >>> describe_with_window("resnet50-radimagenet")[1] is None
+    True
     """
     text = text_of(name)
-    folder = None if is_known(text) else locate(text, hub=hub).folder
-    return None if folder is None else read_config(folder).window
+    if is_known(text):
+        return info(text).input, None
+    located = locate(text, hub=hub)
+    assert located.folder is not None
+    config = read_config(located.folder)
+    return config.input, config.window

@@ -223,6 +223,12 @@ class Checkpoint:
         return self.upstream is None and self.hub is None
 
     @property
+    def fp32_bytes(self) -> int | None:
+        """Bytes of the parameters in fp32, without a classifier; None if their number is unknown."""
+        parameters = self.facts.get("parameters")
+        return 4 * int(parameters) if parameters else None
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Parameters, feature width and usual size of the architecture, from zoo/registry/architectures.json."""
         return architecture_facts().get(self.architecture, {})
