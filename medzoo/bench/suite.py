@@ -14,7 +14,7 @@ from medzoo.training.options.protocol_options import Mode
 SEEDS, PROTOCOLS = (0, 1, 2), ("medzoo",)  # of a suite that does not name any
 
 # all other keys of a task are options of its runs
-_NOT_OF_A_RUN = ("name", "title", "metric", "folds", "draws", "precision")
+_NOT_OF_A_RUN = ("name", "title", "metric", "mode", "seeds", "folds", "draws", "precision")
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,13 @@ class Suite:
         tasks: the columns in their order: options by name, at least name and title; paths resolved. The runs of a column are
             repeated for its `folds`, or for its `draws`.
         protocols: names of protocols.
-        mode: "finetune" or "linear".
-        seeds: one run for each.
+        mode: of the tasks that do not set their own: "finetune" or the name of a probe.
+        seeds: one run for each, for the tasks that do not set their own.
         pretrain: options by name of pre-training steps, in order.
         results: folder of results, if the suite names one.
         precision: of all its runs: "auto", "fp32" or "bf16"; None uses that of each protocol.
         control: name or label of the checkpoint that all others are compared with.
+        controls: of checkpoints that are compared with other ones instead, by name; the table marks the verdict of the first.
         margin: the largest difference that does not matter.
         published: the study in recipes/published/ whose numbers its table shows next to its own.
     """
@@ -95,6 +96,7 @@ class Suite:
     results: str | None = None
     precision: PrecisionChoice | None = None
     control: str | None = None
+    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     margin: float | None = None
     published: str | None = None
 
@@ -103,15 +105,29 @@ class Suite:
         repeats = [repeats_of(task) for task in self.tasks]
         return [
             SuiteCell(
-                checkpoint, label, task["name"], task["title"], protocol, self.mode, seed, task.get("metric"),
+                checkpoint, label, task["name"], task["title"], protocol, self.mode_of(task), seed, task.get("metric"),
                 {key: value for key, value in task.items() if key not in _NOT_OF_A_RUN} | repeat[number],
             )
-            for seed in self.seeds
+            for seed in dict.fromkeys((*self.seeds, *(one for task in self.tasks for one in task.get("seeds", ()))))
             for number in range(max(map(len, repeats), default=0))
-            for task, repeat in zip(self.tasks, repeats, strict=True) if number < len(repeat)
+            for task, repeat in zip(self.tasks, repeats, strict=True)
+            if number < len(repeat) and seed in task.get("seeds", self.seeds)
             for protocol in self.protocols
             for checkpoint, label in self.checkpoints
         ]  # fmt: skip
+
+    def mode_of(self, task: Mapping[str, Any]) -> Mode:
+        """How the runs of a task train: fine-tuning, or a probe on frozen features.
+
+        Args:
+            task: of the suite.
+        """
+        mode: Mode = task.get("mode", self.mode)
+        return mode
+
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes of its tasks, each once."""
+        return tuple(dict.fromkeys(self.mode_of(task) for task in self.tasks))
 
     def labels(self) -> dict[str, str]:
         """Row labels by checkpoint name."""

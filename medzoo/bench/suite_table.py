@@ -10,7 +10,7 @@ from typing import Any
 
 from medzoo.bench.suite import Suite
 from medzoo.bench.table import rows_columns
-from medzoo.bench.table.build import build
+from medzoo.bench.table.build import NO_CONTROLS, build
 from medzoo.bench.table.table import Table, table, with_study
 
 
@@ -35,7 +35,7 @@ def named_table(
         results: the folder of a store; None for an empty table.
         title: above the table; by default the suite's.
         metric: as for `table`.
-        control: as for `table`; by default the suite's.
+        control: as for `table`; by default the suite's, and those of its rows.
         margin: as for `table`; by default the suite's, with its control.
         statistics: as for `table`.
         hub: as for `table`.
@@ -55,6 +55,7 @@ def named_table(
     if results is not None:
         loaded, root = rows_columns.load(results)
     fitting = [{**result, "path": path} for path, result in loaded if _fits(result, suite)]
+    own = NO_CONTROLS if control else suite.controls
     chosen, limit = control or suite.control, margin if margin is not None or control else suite.margin
     rows, columns, title = suite.labels(), suite.titles(), title or suite.title
     if fitting:
@@ -66,13 +67,16 @@ def named_table(
             title=title,
             hub=hub,
             control=chosen,
+            controls=own,
             margin=limit,
             statistics=statistics,
             duplicates=duplicates,
         )
     else:
         shown = list(columns.items())
-        made = Table(*build([], rows=rows, columns=shown, title=title, root=root, control=chosen, margin=limit))
+        made = Table(
+            *build([], rows=rows, columns=shown, title=title, root=root, control=chosen, controls=own, margin=limit)
+        )
     left = len(loaded) - len(fitting)
     note = (f"{left} results of other protocols or modes are not shown.",) * bool(left)
     note += (f"{results} has no results.",) * (results is not None and not loaded)
@@ -81,4 +85,4 @@ def named_table(
 
 def _fits(result: dict[str, Any], suite: Suite) -> bool:
     protocol = result["identity"]["protocol"]
-    return protocol["id"] in suite.protocols and protocol["mode"] == suite.mode
+    return protocol["id"] in suite.protocols and protocol["mode"] in suite.modes()

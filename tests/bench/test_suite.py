@@ -102,12 +102,38 @@ def test_defaults(write):
         ('"resnet18-random",', '"resnet18-own",', "suite-value-twice"),
         ('name = "mini"', 'name = "a/b"', "suite-name-invalid"),
         ('name = "mini"', "name = ", "toml-invalid"),
+        ('label = "own"', 'label = "own", control = "resnet18"', "control-not-a-row"),
+        ('label = "own"', 'label = "own", control = ["resnet18-own"]', "suite-value-twice"),
+        ("size = 28", "seeds = []", "suite-value-missing"),
+        ("size = 28", "seeds = [1, 1]", "suite-value-twice"),
+        ("size = 28", 'mode = "knnn"', "not-a-choice"),
     ],
 )
 def test_mistakes_are_named(write, old, new, words):
     assert old in TEXT
     with raises(UsageError, words):
         load_suite(write(TEXT.replace(old, new)))
+
+
+def test_a_row_has_controls_of_its_own(write):
+    text = TEXT.replace('label = "own"', 'label = "own", control = ["resnet18-random"]')
+    assert load_suite(write(text)).controls == {"resnet18-own": ("resnet18-random",)}
+    assert load_suite(write(text.replace('["resnet18-random"]', '"resnet18-random"'))).controls == {
+        "resnet18-own": ("resnet18-random",)
+    }
+    assert load_suite(write(TEXT)).controls == {}
+
+
+def test_a_task_has_a_mode_and_seeds_of_its_own(write):
+    suite = load_suite(
+        write(TEXT.replace("size = 28\nlearning_rate = 1", 'size = 28\nmode = "finetune"\nseeds = [7, 1]'))
+    )
+    assert suite.modes() == ("finetune", "linear")
+    found = {(cell.task, cell.mode, cell.seed) for cell in suite.cells()}
+    tuned, probed = ("pneumoniamnist", "finetune"), ("folder:scans/knee", "linear")
+    assert found == {(*tuned, 7), (*tuned, 1), (*probed, 0), (*probed, 1)}
+    assert not any({"mode", "seeds"} & cell.options.keys() for cell in suite.cells())
+    assert len({cell.folder for cell in suite.cells()}) == len(suite.cells())
 
 
 def test_an_unknown_suite_names_its_neighbours(tmp_path):

@@ -71,6 +71,16 @@ def test_beside_masks_the_plain_u_net_has_no_run_on_labels(make, tmp_path):
     assert UNET_LABEL in note and note.endswith("OCT.")
 
 
+def test_the_plain_u_net_has_no_probe(make, tmp_path):
+    probed = MASKS.replace('"lesions"', '"lesions, probe"').replace("epochs = 1", 'mode = "dense"')
+    suite, kinds = prepared(make(MASKS + probed), tmp_path)
+    assert [(cell.checkpoint, cell.title) for cell in runs_of(suite, kinds)] == [
+        ("lab/tiny", "lesions"), ("unet-scratch", "lesions"), ("lab/tiny", "lesions, probe"),
+    ]  # fmt: skip
+    only, kinds = prepared(make(probed), tmp_path)
+    assert UNET_LABEL not in only.labels().values()
+
+
 def test_data_that_are_not_there_have_no_kind(make, tmp_path):
     suite = make(MASKS + '[[tasks]]\nname = "folder:nowhere"\ntitle = "mine"\n')
     _, kinds = prepared(suite, tmp_path)

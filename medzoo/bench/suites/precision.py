@@ -37,7 +37,7 @@ def settle_precision(
         UsageError: if the suite sets a precision other than that of its folder.
     """
     requested = cast("PrecisionChoice | None", common.get("precision")) or suite.precision
-    protocols = {chosen_precision(name, suite.mode) for name in suite.protocols}
+    protocols = {chosen_precision(name, mode) for name in suite.protocols for mode in suite.modes()}
     if requested is None and "auto" not in protocols and not suite.pretrain:
         return None, False
     began = _began(runs)

@@ -52,7 +52,7 @@ def with_baseline(suite: Suite, kinds: Kinds) -> Suite:
         kinds: of its tasks.
     """
     named = [name for name, _ in suite.checkpoints]
-    if suite.mode != "finetune" or "segmentation" not in kinds.values() or set(named) & set(PLAIN_UNET):
+    if not _trained_on_masks(suite, kinds) or set(named) & set(PLAIN_UNET):
         return suite
     return replace(suite, checkpoints=(*suite.checkpoints, (PLAIN_UNET[0], UNET_LABEL)))
 
@@ -68,7 +68,7 @@ def say_added(kinds: Kinds) -> None:
 
 
 def runs_of(suite: Suite, kinds: Kinds) -> list[SuiteCell]:
-    """The runs of a suite; where it also has tasks with masks, the plain U-Net has no run on those with labels.
+    """The runs of a suite; where it also has tasks with masks, the plain U-Net has no run on those with labels, and no probe.
 
     Args:
         suite: the suite.
@@ -76,11 +76,18 @@ def runs_of(suite: Suite, kinds: Kinds) -> list[SuiteCell]:
     """
     if "segmentation" not in kinds.values():
         return suite.cells()
+    probed = {str(task["title"]) for task in suite.tasks} - set(_trained_on_masks(suite, kinds))
     return [
         cell
         for cell in suite.cells()
-        if cell.checkpoint not in PLAIN_UNET or kinds[cell.title] in ("segmentation", None)
+        if cell.checkpoint not in PLAIN_UNET or cell.title not in probed or kinds[cell.title] is None
     ]
+
+
+def _trained_on_masks(suite: Suite, kinds: Kinds) -> list[str]:
+    """The titles of the tasks with masks that are fine-tuned."""
+    titles = [str(task["title"]) for task in suite.tasks if suite.mode_of(task) == "finetune"]
+    return [title for title in titles if kinds[title] == "segmentation"]
 
 
 def baseline_notes(suite: Suite, kinds: Kinds) -> list[str]:
@@ -132,7 +139,7 @@ def say_first(suite: Suite, places: Places, kinds: Kinds, begun: bool) -> None:
         begun: whether the folder already had this precision.
     """
     threads, device = cores.choose_threads(), device_kind(str(places.common.get("device", "auto")))
-    by_protocol = sorted({chosen_precision(name, suite.mode) for name in suite.protocols})
+    by_protocol = sorted({chosen_precision(name, mode) for name in suite.protocols for mode in suite.modes()})
     words = places.precision or f"{', '.join(by_protocol)} by protocol"
     counted = progress.counted
     parts = [("checkpoint", len(suite.checkpoints)), ("column", len(suite.tasks)), ("seed", len(suite.seeds))]

@@ -28,10 +28,13 @@ class _CheckpointRow:
     Args:
         name: to load: a name, hf-hub:org/name, org/name, a folder, or the name of a `pretrain` step.
         label: of its row in the table; by default the name.
+        control: the checkpoint that it is compared with, instead of the suite's control; of several, the table marks the verdict of
+            the first, and lists the differences to all.
     """
 
     name: str
     label: str | None = None
+    control: str | tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class _TaskRow:
         name: a task (`medzoo tasks list`), or folder:PATH or parquet:PATH.
         title: of the column; by default the short name of the task.
         metric: shown in the table; by default that of the task.
+        mode: fine-tuning or a probe, instead of the suite's.
+        seeds: one run for each, instead of the suite's.
         root: folder of the data set, where the task needs one.
         groups: column with the patient of each image, or none (own data only).
         split_file: JSON or CSV file with the split of each image, or a folder with one list per split.
@@ -56,6 +61,8 @@ class _TaskRow:
     name: str
     title: str | None = None
     metric: str | None = None
+    mode: Mode | None = None
+    seeds: tuple[int, ...] | None = option("one run for each", None, least=0)
     folds: tuple[int, ...] | None = option("of a cross-validation, averaged", None, least=0)
     per_class: int | tuple[int, ...] | None = option(
         "few-shot: training images per class; a column for each", None, least=1
@@ -167,6 +174,9 @@ def load_suite(path: Path | str, root: Path | str | None = None) -> Suite:
         results=content.results,
         precision=_precision(content, where),
         control=content.control,
+        controls={
+            row.name: (row.control,) if isinstance(row.control, str) else row.control for row in rows if row.control
+        },
         margin=content.margin,
         published=content.published,
     )
@@ -187,6 +197,8 @@ def _check_distinct(suite: Suite, where: str) -> None:
         "titles of tasks": [task["title"] for task in suite.tasks],
         "names of pretrain": [step["name"] for step in suite.pretrain],
     }
+    lists |= {f"seeds of {task['title']}": task["seeds"] for task in suite.tasks if "seeds" in task}
+    lists |= {f"controls of {name}": (name, *others) for name, others in suite.controls.items()}
     for what, values in lists.items():
         if twice := [value for value in values if values.count(value) > 1]:
             raise UsageError(
@@ -197,15 +209,15 @@ def _check_distinct(suite: Suite, where: str) -> None:
 
 
 def _check_control(suite: Suite, where: str) -> None:
-    """The control is one of the checkpoints, and a margin needs one."""
+    """The controls are checkpoints of the suite, and a margin needs one."""
     if suite.margin is not None and suite.control is None:
         raise UsageError(f"{where}: margin needs control, a checkpoint of the suite.", code="margin-invalid")
     names = [one for row in suite.checkpoints for one in row]
-    if suite.control is not None and suite.control not in names:
+    wanted = [suite.control] * (suite.control is not None) + [one for some in suite.controls.values() for one in some]
+    if unknown := [one for one in wanted if one not in names]:
         known = ", ".join(name for name, _ in suite.checkpoints)
         raise UsageError(
-            f"{where}: the control {suite.control!r} is not a checkpoint of the suite ({known}).",
-            code="control-not-a-row",
+            f"{where}: the control {unknown[0]!r} is not a checkpoint of the suite ({known}).", code="control-not-a-row"
         )
 
 

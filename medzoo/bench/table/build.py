@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from medzoo.bench.contamination.measured import MeasuredOverlap
@@ -16,6 +17,8 @@ from medzoo.bench.table.headings import details
 from medzoo.bench.table.model import Column, TableRow
 from medzoo.bench.table.uncertainty.statistics_notes import statistics_notes
 from medzoo.errors import UsageError, listed
+
+NO_CONTROLS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 # title, rows, columns, grid, footnotes, and the folder that links are relative to
 Parts = tuple[str, tuple[TableRow, ...], tuple[Column, ...], tuple[tuple[TableCell, ...], ...], tuple[str, ...], Path]
@@ -54,6 +57,7 @@ def build(
     notes: Sequence[str] = (),
     outside: Iterable[str] = (),
     control: str | None = None,
+    controls: Mapping[str, Sequence[str]] = NO_CONTROLS,
     margin: float | None = None,
     statistics: bool = True,
     duplicates: Sequence[MeasuredOverlap] = (),
@@ -69,6 +73,7 @@ def build(
         notes: footnotes after those about the cells.
         outside: results that were not requested, in words.
         control: name or label of the row that the others are compared with.
+        controls: of rows that are compared with other ones instead, by name; the table marks the verdict of the first.
         margin: the largest difference that does not matter, chosen before the runs.
         statistics: whether to read the predictions for intervals and comparisons.
         duplicates: measured overlaps of test images with pre-training data.
@@ -101,12 +106,15 @@ def build(
     )
 
     grid = with_contamination(made_rows, made_columns, grid, duplicates)
-    place = control_place(control, margin, made_rows)
+    compared = compared_rows(control, controls, margin, made_rows)
     if statistics:
         from medzoo.bench.table.uncertainty.column_statistics import with_statistics
 
         by_id = {item.result["run_id"]: item.result for item in placed}
-        made_columns, made_cells = with_statistics(made_columns, grid, by_id, control=place, margin=margin)
+        labels = [row.label for row in made_rows]
+        made_columns, made_cells = with_statistics(
+            made_columns, grid, by_id, labels=labels, controls=compared, margin=margin
+        )
         grid = tuple(map(tuple, made_cells))
 
     # the texts of the headings and footnotes depend on the cells
@@ -117,13 +125,34 @@ def build(
     ]
     detailed = [replace(column, detail=text) for column, text in zip(sized, details(sized), strict=True)]
     of_cells = cell_notes(made_rows, detailed, grid, outside)
-    label = None if place is None else made_rows[place].label
-    of_statistics = statistics_notes(made_rows, detailed, grid, label, margin)
-    if place is not None and not statistics:
-        notes = (f"Nothing is compared with {label}, because the predictions were not read (--no-statistics).", *notes)
+    of_statistics = statistics_notes(made_rows, detailed, grid, margin)
+    if any(compared) and not statistics:
+        notes = ("Nothing is compared, because the predictions were not read (--no-statistics).", *notes)
     seen = contamination_notes(made_rows, detailed, grid)
     footnotes = (*of_statistics, *of_cells, *seen, *_same_runs(made_rows, detailed, grid), *notes)
     return title, tuple(made_rows), tuple(detailed), grid, footnotes, root
+
+
+def compared_rows(
+    control: str | None, controls: Mapping[str, Sequence[str]], margin: float | None, rows: Sequence[TableRow]
+) -> tuple[tuple[int, ...], ...]:
+    """The positions of the rows that each row is compared with.
+
+    Args:
+        control: name or label of the row that the others are compared with, or None.
+        controls: of rows that have other ones, by name.
+        margin: of equivalence, or None.
+        rows: of the table.
+
+    Raises:
+        UsageError: as `control_place`.
+    """
+    usual = control_place(control, margin, rows)
+    found: list[tuple[int, ...]] = []
+    for place, row in enumerate(rows):
+        named = [control_place(name, margin, rows) for name in controls.get(row.checkpoint, ())]
+        found.append(tuple(other for other in (named or [usual]) if other is not None and other != place))
+    return tuple(found)
 
 
 def control_place(control: str | None, margin: float | None, rows: Sequence[TableRow]) -> int | None:

@@ -13,14 +13,29 @@ MARKS = {"better": " ▲", "worse": " ▼", "equivalent": " ≈", "undecided": "
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """A cell compared with that of another row, on the same patients.
+
+    Args:
+        control: label of the other row.
+        difference: to it, with the verdict after Holm's correction.
+        p_adjusted: of the difference, in the family of the table.
+        family: number of comparisons in it.
+    """
+
+    control: str
+    difference: Comparison
+    p_adjusted: float | None
+    family: int
+
+
+@dataclass(frozen=True)
 class CellStatistics:
     """What the predictions of a cell's runs say about its mean.
 
     Args:
         interval: for other patients and other seeds.
-        difference: to the control, with the verdict after Holm's correction.
-        p_adjusted: of the difference, in the family of the table.
-        family: number of comparisons in it.
+        contrasts: with the controls of its row; the verdict of the first one is marked in the table.
         ranks: first and last possible place in the column.
         may_be_best: whether no checkpoint of the column is significantly better.
         within_noise: whether permuted labels, or random weights, reach its mean.
@@ -29,14 +44,27 @@ class CellStatistics:
     """
 
     interval: Interval | None = None
-    difference: Comparison | None = None
-    p_adjusted: float | None = None
-    family: int = 0
+    contrasts: tuple[Contrast, ...] = ()
     ranks: tuple[int, int] | None = None
     may_be_best: bool = False
     within_noise: bool = False
     reliability: tuple[tuple[float, float], ...] = ()
     run_values: tuple[float, ...] = ()
+
+    @property
+    def contrast(self) -> Contrast | None:
+        """The one that the table marks."""
+        return self.contrasts[0] if self.contrasts else None
+
+    @property
+    def difference(self) -> Comparison | None:
+        """To the control, with the verdict after Holm's correction."""
+        return None if self.contrast is None else self.contrast.difference
+
+    @property
+    def p_adjusted(self) -> float | None:
+        """Of the difference, in the family of the table."""
+        return None if self.contrast is None else self.contrast.p_adjusted
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from medzoo.bench.contamination.measured import read_overlap
 from medzoo.bench.published.read import load_published
 from medzoo.bench.suite import short_task
 from medzoo.bench.table import rows_columns
-from medzoo.bench.table.build import Placed, build
+from medzoo.bench.table.build import NO_CONTROLS, Placed, build
 from medzoo.bench.table.formats.frames import cells_frame, csv, parquet, runs_frame, wide_frame
 from medzoo.bench.table.formats.latex import latex
 from medzoo.bench.table.formats.text import markdown, text
@@ -114,6 +114,7 @@ def table(
     footnotes: Sequence[str] = (),
     hub: str | os.PathLike[str] | None = None,
     control: str | None = None,
+    controls: Mapping[str, Sequence[str]] = NO_CONTROLS,
     margin: float | None = None,
     statistics: bool = True,
     duplicates: Sequence[Path] = (),
@@ -135,6 +136,8 @@ def table(
         footnotes: below the table, after those about the cells.
         hub: directory used instead of the Hub, for checkpoints in it; by default MEDZOO_HUB.
         control: name or label of a row; all others are compared with it, on the same patients.
+        controls: of rows that are compared with other ones instead, by name: {"b": ["a"], "c": ["a", "b"]}. The table marks
+            the verdict of the first; the differences to all are listed.
         margin: the largest difference that does not matter, chosen before the runs: smaller ones are called equivalent.
         statistics: False reads no predictions; intervals and comparisons are left out.
         duplicates: reports of `medzoo tasks duplicates TASK --against DATA --json`: values of checkpoints that were pre-trained on
@@ -183,6 +186,7 @@ def table(
         notes=[*rows.notes, *footnotes],
         outside=outside,
         control=control,
+        controls=controls,
         margin=margin,
         statistics=statistics,
         duplicates=[read_overlap(path) for path in duplicates],
@@ -222,7 +226,7 @@ def suite_table(
     root = rows_columns.common_folder([item.path for item in placed if item.path])
     made = build(
         placed, rows=suite.labels(), columns=tasks, title=suite.title, root=root, notes=footnotes, control=suite.control,
-        margin=suite.margin,
+        controls=suite.controls, margin=suite.margin,
     )  # fmt: skip
     return with_study(Table(*made), suite)
 

@@ -24,7 +24,7 @@ RUNS = (
 )  # fmt: skip
 CELLS = (
     "checkpoint", "label", "weights_sha256", "task", "version", "title", "protocol", "mode", "fraction", "per_class",
-    "protocol_hash", "metric", "higher_is_better", "reported", "mean", "low", "high", "sd", "values", "runs", "delta",
+    "protocol_hash", "metric", "higher_is_better", "reported", "mean", "low", "high", "sd", "values", "runs", "control", "delta",
     "delta_low", "delta_high", "p_holm", "comparisons", "verdict", "rank_first", "rank_last", "may_be_best", "within_noise",
     "noise_floor", "random_floor", "seen", "published", "source",
 )  # fmt: skip
@@ -114,7 +114,8 @@ def _placed(table: TableData) -> list[tuple[TableRow, Column, TableCell]]:
 
 def _cell_record(row: TableRow, column: Column, cell: TableCell) -> tuple[Any, ...]:
     found, interval = cell.statistics, cell.interval
-    against = None if found is None else found.difference
+    contrast = None if found is None else found.contrast
+    against = None if contrast is None else contrast.difference
     ranks = (None, None) if found is None or found.ranks is None else found.ranks
     of = column.statistics
     floor, random = (None, None) if of is None else (of.floor, of.random)
@@ -124,8 +125,9 @@ def _cell_record(row: TableRow, column: Column, cell: TableCell) -> tuple[Any, .
         metrics.metric(column.metric).higher_is_better, column.reported, cell.mean,
         None if interval is None else interval.low, None if interval is None else interval.high, cell.sd,
         *((len(cell.values), len(cell.runs)) if cell.published is None else (cell.published.n, cell.published.n)),
+        None if contrast is None else contrast.control,
         *((None,) * 3 if against is None else (against.delta, against.low, against.high)),
-        None if found is None else found.p_adjusted, None if against is None or found is None else found.family,
+        None if contrast is None else contrast.p_adjusted, None if contrast is None else contrast.family,
         None if against is None else against.verdict, *ranks,
         None if found is None or found.ranks is None else found.may_be_best,
         None if found is None or (floor, random) == (None, None) else found.within_noise, floor, random, cell.seen or None,

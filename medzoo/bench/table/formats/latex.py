@@ -3,6 +3,7 @@ r"""A table as LaTeX, for a paper: `\input{table.tex}` with the packages booktab
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from medzoo.bench.table.cell import MISSING, TableCell
@@ -82,16 +83,17 @@ def escaped(words: str) -> str:
     return re.sub("-(?=-)", "-{}", _ANY.sub(lambda match: signs[match[0]], words))  # two hyphens would print a dash
 
 
-def _differences(found: list[tuple[str, str, str, str, str]]) -> list[str]:
+def _differences(found: Sequence[tuple[str, ...]]) -> list[str]:
+    names = [r"$p$ (Holm)" if word == "p (Holm)" else word for word in found[0]]
     return [
         r"\begin{table}",
         r"\centering",
         r"\caption{Differences to the control}",
-        r"\begin{tabular}{llrrl}",
+        rf"\begin{{tabular}}{{{'l' * (len(names) - 3)}rrl}}",
         r"\toprule",
-        r"checkpoint & task & difference & $p$ (Holm) & verdict \\",
+        _line(names),
         r"\midrule",
-        *(_line([escaped(part) for part in line]) for line in found),
+        *(_line([escaped(part) for part in line]) for line in found[1:]),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",

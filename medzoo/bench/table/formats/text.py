@@ -36,9 +36,9 @@ def text(table: TableData, width: int | None = None) -> str:
         for source in sources
     ]
     compared: list[str] = []
-    if found := _differences(table):
-        compared = ["", *_aligned([("checkpoint", "task", "difference", "p (Holm)", "verdict"), *found[:MOST_LINES]])]
-        compared += [f"... and {len(found) - MOST_LINES} more in table.md"] * (len(found) > MOST_LINES)
+    if found := differences(table.rows, table.columns, table.grid):
+        compared = ["", *_aligned(found[: MOST_LINES + 1])]
+        compared += [f"... and {len(found) - MOST_LINES - 1} more in table.md"] * (len(found) > MOST_LINES + 1)
     return "\n".join([table.title, "", *lines, *compared, "", *_once(sizes), *table.footnotes]) + "\n"
 
 
@@ -74,10 +74,10 @@ def _once(lines: Sequence[str]) -> list[str]:
 def markdown(table: TableData, folder: Path | None) -> str:
     """A Markdown page: the table, its footnotes, and links to the result files of every cell."""
     lines = [f"# {_escaped(table.title)}", "", *_markdown_grid(table)]
-    if found := _differences(table):
-        lines += ["", "## Differences to the control", "", "| checkpoint | task | difference | p (Holm) | verdict |"]
-        lines += ["| --- | --- | ---: | ---: | --- |"]
-        lines += ["| " + " | ".join(map(_escaped, line)) + " |" for line in found]
+    if found := differences(table.rows, table.columns, table.grid):
+        rule = tuple("---:" if word in ("difference", "p (Holm)") else "---" for word in found[0])
+        lines += ["", "## Differences to the control", "", _markdown_line(found[0]), _markdown_line(rule)]
+        lines += [_markdown_line(tuple(map(_escaped, line))) for line in found[1:]]
     lines += ["", "## Columns", ""]
 
     # details of each column
@@ -136,8 +136,8 @@ def _body(table: TableData) -> list[list[str]]:
     ]
 
 
-def _differences(table: TableData) -> list[tuple[str, ...]]:
-    return [tuple(line) for line in differences(table.rows, table.columns, table.grid)]
+def _markdown_line(parts: Sequence[str]) -> str:
+    return f"| {' | '.join(parts)} |"
 
 
 def _parts(column: Column) -> list[str]:

@@ -18,10 +18,9 @@ function factsOf(row, column, cell) {
   if (cell.sd !== undefined) add("Spread between runs", `± ${number(cell.sd)} (${column.reported ? "standard deviation, as published" : "sample standard deviation"})`);
   if (!column.reported) add("Values in the mean", cell.n);
   if (cell.r) add("Possible ranks", `${span(cell.r)}${cell.t ? ", may be the best" : ""}`);
-  if (cell.d) {
-    const [delta, low, high, p, verdict] = cell.d;
+  for (const [delta, low, high, p, verdict, control] of cell.d ? [cell.d, ...cell.more || []] : []) {
     const ends = low === null ? "" : ` [${signed(low, column.digits)}, ${signed(high, column.digits)}]`;
-    add("Difference to the control", `${signed(delta, column.digits)}${ends}, ${VERDICTS[verdict]}` +
+    add(`Difference to ${DATA.texts[control]}`, `${signed(delta, column.digits)}${ends}, ${VERDICTS[verdict]}` +
       (p === null ? "" : `, adjusted p ${p < .001 ? "< 0.001" : p.toFixed(3)}`));
   }
   if (cell.noise) add("Noise", "permuted labels reach this value in one of 40 cases, or the mean of random weights reaches it");

@@ -17,6 +17,7 @@ from medzoo.bench.table.cell import MISSING, Run, TableCell
 from medzoo.bench.table.checkpoint_facts import FACETS, CheckpointFacts, checkpoint_facts
 from medzoo.bench.table.headings import MODES
 from medzoo.bench.table.model import Column, TableData, TableRow
+from medzoo.bench.table.statistics import Contrast
 from medzoo.bench.table.uncertainty.statistics_notes import column_lines
 
 CHECKPOINT = "{checkpoint}"  # stands in a command for the name of the row's checkpoint
@@ -219,14 +220,20 @@ def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: b
         data |= {"r": one.ranks, "t": tied, "noise": one.within_noise}
         data["v"] = [_short(value, 5) for value in one.run_values] or None
         data["rel"] = [_short(x, 3) for pair in one.reliability for x in pair] or None
-        if (found := one.difference) is not None:
-            p = _short(one.p_adjusted, 4)
-            data["d"] = [_short(found.delta, 5), _short(found.low, 5), _short(found.high, 5), p, found.verdict[0]]
+        made = [_contrast(contrast, texts) for contrast in one.contrasts]
+        data["d"], data["more"] = made[0] if made else None, made[1:] or None
     data["seen"] = texts.number(cell.seen) if cell.seen else None
     clocks = {f"{run.device}{', time of the device' * run.on_device}" for run in cell.runs if run.device}
     data["dev"] = texts.number("; ".join(sorted(clocks))) if clocks else None
     data["runs"] = [_run(row, run, texts) for run in cell.runs]
     return {key: value for key, value in data.items() if value is not None and value is not False and value != ""}
+
+
+def _contrast(one: Contrast, texts: _Texts) -> list[Any]:
+    """Difference, its ends, adjusted p, first letter of the verdict, and the number of the control's label."""
+    found = one.difference
+    numbers = [_short(value, 5) for value in (found.delta, found.low, found.high)]
+    return [*numbers, _short(one.p_adjusted, 4), found.verdict[0], texts.number(one.control)]
 
 
 def _run(row: TableRow, run: Run, texts: _Texts) -> list[Any]:

@@ -81,7 +81,7 @@ def _joined(study: PublishedStudy, suite: Suite) -> list[_Reported]:
     """One column for each data set, metric, protocol and fraction of the study."""
     found: dict[Key, _Reported] = {}
     for table in study.tables:
-        if table.mode != suite.mode:
+        if table.mode not in suite.modes():
             continue
         for column in table.columns:
             protocol = column.protocol or table.protocol

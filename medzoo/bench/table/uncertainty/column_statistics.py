@@ -22,7 +22,7 @@ from medzoo.bench.statistics.resolution import Resolution, resolution
 from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
 from medzoo.bench.table.cell import Run, TableCell
 from medzoo.bench.table.model import Column
-from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics
+from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics, Contrast
 from medzoo.bench.table.uncertainty.reliability import Reliability, reliability_of
 from medzoo.errors import ResultError
 
@@ -57,7 +57,8 @@ def with_statistics(
     grid: Sequence[Sequence[TableCell]],
     results: Results,
     *,
-    control: int | None = None,
+    labels: Sequence[str] = (),
+    controls: Sequence[Sequence[int]] = (),
     margin: float | None = None,
 ) -> tuple[list[Column], list[list[TableCell]]]:
     """The columns and cells with their statistics.
@@ -66,25 +67,25 @@ def with_statistics(
         columns: of the table.
         grid: of the table, a row for each checkpoint.
         results: the results by run_id.
-        control: the row that all others are compared with; None compares none with it.
+        labels: of the rows.
+        controls: of each row, the rows that it is compared with; empty compares none.
         margin: the largest difference that does not matter, chosen before the runs.
 
     Returns:
-        New columns and a new grid. The p-values of all comparisons with the control are adjusted together (Holm).
+        New columns and a new grid. The p-values of all comparisons with controls are adjusted together (Holm).
     """
     made_columns: list[Column] = []
     made: list[list[TableCell]] = [list(cells) for cells in grid]
-    differences: dict[tuple[int, int], Comparison | TTest] = {}
+    differences: dict[tuple[int, int, int], Comparison | TTest] = {}  # row, column, control
     for place, column in enumerate(columns):
         below = [cells[place] for cells in grid]
         measured = [_measured(cell, column, results) for cell in below]
         is_random = [_is_random(cell, results) for cell in below]
         cells, of_column = _column(measured, below, column, is_random)
-        if control is not None:
-            for row, one in enumerate(measured):
-                found = None if row == control else _against(one, measured[control], column, margin)
-                if found is not None:
-                    differences[row, place] = found
+        for row, others in enumerate(controls):
+            for other in others:
+                if (found := _against(measured[row], measured[other], column, margin)) is not None:
+                    differences[row, place, other] = found
         for row, statistics in enumerate(cells):
             if statistics is not None:
                 statistics = replace(statistics, reliability=measured[row].reliability)
@@ -94,15 +95,13 @@ def with_statistics(
     # one family of comparisons in the whole table
     tested = [key for key, found in differences.items() if found.p is not None]
     adjusted = dict(zip(tested, holm([differences[key].p or 0.0 for key in tested]), strict=True))
-    for (row, place), found in differences.items():
+    for key, found in differences.items():
+        row, place, other = key
         cell = made[row][place]
-        statistics = replace(
-            cell.statistics or CellStatistics(),
-            difference=_as_comparison(found, columns[place], adjusted.get((row, place))),
-            p_adjusted=adjusted.get((row, place)),
-            family=len(tested),
-        )
-        made[row][place] = replace(cell, statistics=statistics)
+        before = cell.statistics or CellStatistics()
+        compared = _as_comparison(found, columns[place], adjusted.get(key))
+        contrast = Contrast(labels[other], compared, adjusted.get(key), len(tested))
+        made[row][place] = replace(cell, statistics=replace(before, contrasts=(*before.contrasts, contrast)))
     return made_columns, made
 
 
@@ -147,7 +146,7 @@ def _column(
     of_column = ColumnStatistics(
         floor=_floor(measured, column),
         notes=tuple(dict.fromkeys(one.why for one in measured if one.why)),
-        random=_best_random(cells, is_random, column),
+        random=_best([cell for cell, random in zip(cells, is_random, strict=True) if random], column),
     )
 
     # ranks and resolution need cells with the same patients
@@ -170,7 +169,11 @@ def _column(
             resolution=_resolution(known, pairs),
         )
     statistics = [
-        one if one is None else replace(one, within_noise=_is_noise(cell, of_column, column, random))
+        one
+        if one is None
+        else replace(
+            one, within_noise=_is_noise(cell, of_column, column, None if random else _alike(cell, cells, is_random))
+        )
         for one, cell, random in zip(statistics, cells, is_random, strict=True)
     ]
     return statistics, of_column
@@ -216,19 +219,26 @@ def _is_random(cell: TableCell, results: Results) -> bool:
     return starts == {"random"}
 
 
-def _best_random(cells: Sequence[TableCell], is_random: Sequence[bool], column: Column) -> float | None:
-    """The best mean of a network with random weights."""
-    means = [cell.mean for cell, random in zip(cells, is_random, strict=True) if random and cell.mean is not None]
+def _alike(cell: TableCell, cells: Sequence[TableCell], is_random: Sequence[bool]) -> list[TableCell]:
+    """The cells of random weights with the architecture of a cell; those of all architectures, if there are none."""
+    of_random = [one for one, random in zip(cells, is_random, strict=True) if random]
+    mine = {run.architecture for run in cell.runs}
+    return [one for one in of_random if {run.architecture for run in one.runs} == mine] or of_random
+
+
+def _best(cells: Sequence[TableCell], column: Column) -> float | None:
+    """The best of several means."""
+    means = [cell.mean for cell in cells if cell.mean is not None]
     if not means:
         return None
     return max(means) if metrics.metric(column.metric).higher_is_better else min(means)
 
 
-def _is_noise(cell: TableCell, of_column: ColumnStatistics, column: Column, random: bool) -> bool:
-    """Whether permuted labels reach a mean, or, for weights that are not random, random weights."""
+def _is_noise(cell: TableCell, of_column: ColumnStatistics, column: Column, random: Sequence[TableCell] | None) -> bool:
+    """Whether permuted labels, or random weights, reach a mean."""
     if cell.mean is None:
         return False
-    floors = [of_column.floor, None if random else of_column.random]
+    floors = [of_column.floor, _best(random or (), column)]
     higher = metrics.metric(column.metric).higher_is_better
     return any(floor is not None and (cell.mean <= floor if higher else cell.mean >= floor) for floor in floors)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medzoo.bench.table.cell import TableCell
 from medzoo.bench.table.model import Column, TableRow
-from medzoo.bench.table.statistics import CellStatistics, digits_of
+from medzoo.bench.table.statistics import CellStatistics, Contrast, digits_of
 from medzoo.errors import listed
 
 LEAST_TASKS = 6  # with fewer, no test can separate two checkpoints across tasks
@@ -16,7 +16,6 @@ def statistics_notes(
     rows: Sequence[TableRow],
     columns: Sequence[Column],
     grid: Sequence[Sequence[TableCell]],
-    control: str | None,
     margin: float | None = None,
 ) -> list[str]:
     """Footnotes: how to read the intervals and marks, and what is missing.
@@ -25,7 +24,6 @@ def statistics_notes(
         rows: of the table.
         columns: of the table.
         grid: of the table.
-        control: label of the row that the others are compared with.
         margin: the largest difference that does not matter.
     """
     cells = [
@@ -40,11 +38,11 @@ def statistics_notes(
             "[low, high]: 95 % interval of the mean for other patients and other seeds (n); with one run, for other patients "
             "only. Digits follow its width."
         )
-    compared = [one for *_, one in found if one.difference is not None]
-    if compared and control is not None:
-        family = max(one.family for one in compared)
+    compared = [(row, one.contrasts) for row, _, one in found if one.contrasts]
+    if compared:
+        family = max(one.family for _, contrasts in compared for one in contrasts)
         notes.append(
-            f"▲ better, ▼ worse than {control} on the same patients"
+            f"▲ better, ▼ worse than {_controls(compared)} on the same patients"
             + (f"; ≈ equivalent: the difference is within ±{margin:g}, also where it is not zero" if margin else "")
             + f". No mark: undecided, which does not mean equal. The level of 5 % of ▲ and ▼ holds for all {family} comparisons "
             "together (Holm)"
@@ -54,7 +52,8 @@ def statistics_notes(
         )
     if any(one.within_noise for *_, one in found):
         notes.append(
-            "~: within the noise: permuted labels reach this value in one of 40 cases, or the mean of random weights reaches it."
+            "~: within the noise: permuted labels reach this value in one of 40 cases, or the mean of random weights reaches it "
+            "(of the same architecture, if there is one)."
         )
     without = [
         f"{row.label} on {column.title} ({one.interval.note})"
@@ -119,32 +118,56 @@ def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[Table
     return lines
 
 
+def _controls(compared: Sequence[tuple[TableRow, Sequence[Contrast]]]) -> str:
+    """The control that the marks are about; of several, each with the number of its rows."""
+    marked: dict[str, set[TableRow]] = {}
+    for row, contrasts in compared:
+        marked.setdefault(contrasts[0].control, set()).add(row)
+    if len(marked) == 1:
+        return next(iter(marked))
+    counts = [f"{label}: of {len(rows)} row{'s' * (len(rows) > 1)}" for label, rows in marked.items()]
+    return f"the control of the row ({'; '.join(counts)})"
+
+
 def differences(
     rows: Sequence[TableRow], columns: Sequence[Column], grid: Sequence[Sequence[TableCell]]
-) -> list[tuple[str, str, str, str, str]]:
-    """The comparisons with the control: checkpoint, task, difference with interval, adjusted p, verdict.
+) -> list[tuple[str, ...]]:
+    """The comparisons with controls: a line of headings, and one for each comparison; no lines without comparisons.
+
+    A comparison has checkpoint, task, difference with interval, adjusted p and verdict, and its control if there are several.
 
     Args:
         rows: of the table.
         columns: of the table.
         grid: of the table.
     """
-    lines = []
-    for row, cells in zip(rows, grid, strict=True):
-        for column, cell in zip(columns, cells, strict=True):
-            one = cell.statistics
-            if one is None or one.difference is None:
-                continue
-            found = one.difference
-            title = f"{column.title} ({column.detail})" if column.detail else column.title
-            if found.low is None or found.high is None:
-                lines.append((row.label, title, f"{found.delta:+.3f}", "—", f"{found.verdict}: {found.note}"))
-                continue
-            digits = digits_of(found.high - found.low, column.digits)
-            span = f"{found.delta:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-            p = "—" if one.p_adjusted is None else "< 0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
-            lines.append((row.label, title, span, p, found.verdict))
-    return lines
+    made = [
+        (
+            row.label,
+            one.control,
+            f"{column.title} ({column.detail})" if column.detail else column.title,
+            *_worded(one, column),
+        )
+        for row, cells in zip(rows, grid, strict=True)
+        for column, cell in zip(columns, cells, strict=True)
+        for one in (cell.statistics.contrasts if cell.statistics is not None else ())
+    ]
+    if not made:
+        return []
+    several = len({control for _, control, *_ in made}) > 1
+    lines: list[tuple[str, ...]] = [("checkpoint", "compared with", "task", "difference", "p (Holm)", "verdict"), *made]
+    return lines if several else [(line[0], *line[2:]) for line in lines]
+
+
+def _worded(one: Contrast, column: Column) -> tuple[str, str, str]:
+    """The difference with its interval, the adjusted p and the verdict."""
+    found = one.difference
+    if found.low is None or found.high is None:
+        return f"{found.delta:+.3f}", "—", f"{found.verdict}: {found.note}"
+    digits = digits_of(found.high - found.low, column.digits)
+    span = f"{found.delta:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    p = "—" if one.p_adjusted is None else "< 0.001" if one.p_adjusted < 0.001 else f"{one.p_adjusted:.3f}"
+    return span, p, found.verdict
 
 
 def _span(one: CellStatistics) -> str:

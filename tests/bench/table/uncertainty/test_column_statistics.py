@@ -128,13 +128,58 @@ def test_the_control_gives_differences_with_one_family(put):
     assert found["resnet18-imagenet", "phantom_chest"].worded(3).endswith("▲")
     assert found["resnet18-random", "phantom_ct"].statistics.difference is None
     compared = [cell.statistics for cell in found.values() if cell.statistics.difference is not None]
-    assert len(compared) == 4 and {one.family for one in compared} == {4}
+    assert len(compared) == 4 and {one.contrast.family for one in compared} == {4}
     assert [one.p_adjusted for one in compared] == pytest.approx(holm([one.difference.p for one in compared]))
     assert found["resnet18-imagenet", "phantom_ct"].statistics.ranks == (1, 1)
     assert found["resnet18-inat2021", "phantom_ct"].statistics.ranks == (2, 3)
     for text in (made.to_text(), made.to_markdown()):
         assert "better" in text and "undecided" in text and "power 80" in text and "too few to rank" in text
     assert made.to_html().count("▲") >= 2
+
+
+def test_rows_have_controls_of_their_own_in_one_family(put):
+    for seed in range(3):
+        put("resnet18-random", seed, 0.2)
+        put("resnet18-imagenet", seed, 2.5)
+        put("vit_small-random", seed, 2.4)
+        put("vit_small-imagenet", seed, 0.3)
+    own = {"vit_small-random": ["vit_small-random"], "vit_small-imagenet": ["vit_small-random", "resnet18-random"]}
+    made = table(put.store.root, control="resnet18-random", controls=own)
+    found = {label: cell.statistics.contrasts for (label, _), cell in cells(made).items()}
+    assert {label: [one.control for one in contrasts] for label, contrasts in found.items()} == {
+        "resnet18-random": [],
+        "vit_small-random": [],
+        "resnet18-imagenet": ["resnet18-random"],
+        "vit_small-imagenet": ["vit_small-random", "resnet18-random"],
+    }
+    every = [one for contrasts in found.values() for one in contrasts]
+    assert {one.family for one in every} == {3}
+    assert [one.p_adjusted for one in every] == pytest.approx(holm([one.difference.p for one in every]))
+    # the mark is that of the first control
+    marked = cells(made)["vit_small-imagenet", "phantom_chest"]
+    assert marked.worded(3).rstrip(" ~").endswith("▼") and every[-1].difference.delta > every[-2].difference.delta
+    for text in (made.to_text(), made.to_markdown(), made.to_latex()):
+        assert "compared with" in text
+    assert "vit_small-random: of 1 row" in made.to_text()
+    frame = made.to_frame("cells").set_index("checkpoint")
+    assert frame.control["vit_small-imagenet"] == "vit_small-random"
+
+
+def test_controls_that_are_no_rows_are_refused(put):
+    put()
+    with raises(UsageError, "control-not-a-row"):
+        table(put.store.root, controls={"resnet18-imagenet": ["resnet18-absent"]})
+
+
+def test_random_weights_of_the_same_architecture_are_the_floor(put):
+    for seed in range(3):
+        put("resnet18-random", seed, 2.5, checkpoint__init="random")
+        put("vit_small-random", seed, 0.5, checkpoint__init="random", checkpoint__arch="vit_small_patch16_224")
+        put("vit_small-imagenet", seed, 1.5, checkpoint__arch="vit_small_patch16_224")
+        put("swin_tiny-imagenet", seed, 1.5, checkpoint__arch="swin_tiny_patch4_window7_224")
+    found = {label: cell.statistics.within_noise for (label, _), cell in cells(table(put.store.root)).items()}
+    # of Swin there are no random weights, so those of every architecture count
+    assert not found["vit_small-imagenet"] and found["swin_tiny-imagenet"]
 
 
 def test_a_difference_that_all_patients_share_is_ranked(put, monkeypatch):
