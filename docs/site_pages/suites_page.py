@@ -72,7 +72,13 @@ def _suite(name: str, suite: Suite) -> str:
         f"{as_text(suite.title)}: {len(suite.cells()):,} runs with {shown}. Protocol: {linked}.\n",
     ]
     parts.append(
-        table(["checkpoint", "label in the table"], ([code(one), as_text(label)] for one, label in suite.checkpoints))
+        table(
+            ["checkpoint", "label in the table", *["compared with"] * bool(suite.controls)],
+            (
+                [code(one), as_text(label), *[", ".join(map(code, suite.controls.get(one, ())))] * bool(suite.controls)]
+                for one, label in suite.checkpoints
+            ),
+        )
     )
     rows = [[as_text(str(task["title"])), code(task["name"]), _options(task)] for task in suite.tasks]
     parts.append(table(["column", "task", "options"], rows))

@@ -101,6 +101,7 @@ def missing_of(suite: Suite, places: Places) -> Missing:
 def _plan(suite: Suite, places: Places, missing: list[SuiteCell], opened: Callable[[CellOptions], Task]) -> list[str]:
     """What each column can show, and how long the missing runs take."""
     lines: list[str | None] = []
+    runs = {str(task["title"]): len(suite.seeds_of(task)) for task in suite.tasks}
     done = set()
     for cell in suite.cells():
         if cell.title in done:
@@ -110,7 +111,7 @@ def _plan(suite: Suite, places: Places, missing: list[SuiteCell], opened: Callab
             task = opened(cell_options(suite, cell, places))
         except MedzooError:  # its runs are listed with the reason
             continue
-        lines.append(resolution_line(cell.title, task, len(suite.seeds)))
+        lines.append(resolution_line(cell.title, task, runs[cell.title]))
     lines = [line for line in lines if line is not None]
     lines += [ASSUMED] * bool(lines)
     results = [result for _, result in ResultStore(places.results).all()] if places.results.is_dir() else []

@@ -108,10 +108,10 @@ class Suite:
                 checkpoint, label, task["name"], task["title"], protocol, self.mode_of(task), seed, task.get("metric"),
                 {key: value for key, value in task.items() if key not in _NOT_OF_A_RUN} | repeat[number],
             )
-            for seed in dict.fromkeys((*self.seeds, *(one for task in self.tasks for one in task.get("seeds", ()))))
+            for seed in dict.fromkeys((*self.seeds, *(one for task in self.tasks for one in self.seeds_of(task))))
             for number in range(max(map(len, repeats), default=0))
             for task, repeat in zip(self.tasks, repeats, strict=True)
-            if number < len(repeat) and seed in task.get("seeds", self.seeds)
+            if number < len(repeat) and seed in self.seeds_of(task)
             for protocol in self.protocols
             for checkpoint, label in self.checkpoints
         ]  # fmt: skip
@@ -124,6 +124,14 @@ class Suite:
         """
         mode: Mode = task.get("mode", self.mode)
         return mode
+
+    def seeds_of(self, task: Mapping[str, Any]) -> tuple[int, ...]:
+        """The seeds of a task's runs.
+
+        Args:
+            task: of the suite.
+        """
+        return tuple(task.get("seeds", self.seeds))
 
     def modes(self) -> tuple[Mode, ...]:
         """The modes of its tasks, each once."""
