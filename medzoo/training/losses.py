@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -54,7 +55,7 @@ class TaskLoss:
             return (~label.isnan()).sum()
         if self.weights and not self.is_sigmoid:
             return self._weights(label.device)[label.long()].sum()
-        return torch.tensor(label.shape[0], device=label.device)
+        return torch.full((), label.shape[0], device=label.device)  # torch.tensor would wait for the device
 
     def __call__(
         self, logits: torch.Tensor, label: torch.Tensor, terms: torch.Tensor | None = None, mixed: Mixed | None = None
@@ -89,7 +90,22 @@ class TaskLoss:
         return summed if self.kind == "multilabel" else summed / logits.shape[1]
 
     def _weights(self, device: torch.device) -> torch.Tensor:
-        return torch.tensor(self.weights, dtype=torch.float32, device=device)
+        return weights_on(tuple(self.weights), device)
+
+
+@lru_cache(maxsize=64)
+def weights_on(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """The weights of classes as float32; cached, because each transfer would wait for the device.
+
+    Args:
+        values: of the classes.
+        device: of the tensor.
+
+    >>> weights_on((1.0, 2.5), torch.device("cpu")).tolist()
+    [1.0, 2.5]
+    """
+    with torch.inference_mode(False):  # the first call may be in an evaluation, a later one in training
+        return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def probabilities_of(logits: torch.Tensor, kind: str, *, sigmoid: bool) -> torch.Tensor:
@@ -140,7 +156,7 @@ def mix(
     draws = torch.rand(3, generator=generator, dtype=torch.float64)
     pasted = bool(cutmix) and (not mixup or bool(draws[0] < 0.5))
     share = _beta(cutmix if pasted else mixup, generator)
-    partner = torch.randperm(len(images), generator=generator).to(images.device)
+    partner = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
     if not pasted:
         return share * images + (1 - share) * images[partner], Mixed(share, partner)
     # a box with the other image's share of the area around a random centre; parts outside the image are cut off

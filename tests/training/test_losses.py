@@ -100,3 +100,12 @@ def test_the_loss_of_mixed_images_is_mixed():
     ours = TaskLoss("multiclass")(logits, LABELS, mixed=mixed)
     first, second = F.cross_entropy(logits, LABELS), F.cross_entropy(logits, LABELS[mixed.partner])
     assert float(ours) == pytest.approx(float(mixed.share * first + (1 - mixed.share) * second), rel=1e-9)
+
+
+@pytest.mark.parametrize("weights", [(), (1.0, 2.0, 0.5)])
+def test_no_step_copies_numbers_to_the_device(weights, monkeypatch):
+    """Each copy of a number waits for the device; weights are copied once."""
+    loss = TaskLoss("multiclass", weights=weights)
+    expected = loss(LOGITS, LABELS)
+    monkeypatch.setattr(torch, "tensor", lambda *given, **options: pytest.fail("a number is copied in every step"))
+    assert torch.equal(loss(LOGITS, LABELS), expected)

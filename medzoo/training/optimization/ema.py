@@ -32,12 +32,17 @@ class Ema:
     @torch.no_grad()
     def update(self) -> None:
         """Take one step towards the current weights; call it after every step of the optimizer."""
+        averages, values = [], []
         for name, value in self.model.state_dict().items():
             average = self.tensors[name]
             if average.is_floating_point():
-                average.mul_(self.decay).add_(value, alpha=1 - self.decay)
+                averages.append(average)
+                values.append(value)
             else:
                 average.copy_(value)
+        if averages:  # all in a few kernels; a kernel for each weight takes longer to start than to run
+            torch._foreach_mul_(averages, self.decay)
+            torch._foreach_add_(averages, values, alpha=1 - self.decay)
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
         """Continue from saved averages.

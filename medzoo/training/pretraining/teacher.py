@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import Self
 
 import torch
@@ -69,9 +68,11 @@ class Teacher(nn.Module):
             student: the network, with the same parameters.
             momentum: share of the old weights.
         """
-        mine: Iterable[nn.Parameter] = self.net.parameters()
-        for own, value in zip(mine, student.parameters(), strict=True):
-            own.mul_(momentum).add_(value, alpha=1 - momentum)
+        mine: list[torch.Tensor] = list(self.net.parameters())
+        values: list[torch.Tensor] = list(student.parameters())
+        if mine:  # all in a few kernels; a kernel for each weight takes longer to start than to run
+            torch._foreach_mul_(mine, momentum)
+            torch._foreach_add_(mine, values, alpha=1 - momentum)
 
 
 class Taught(Trainable):

@@ -174,22 +174,28 @@ def fit_attentive(
             start = first_weights(seed, tokens.shape[2], classes, queries=queries, heads=len(grid))
             weights = AttentiveWeights(*(part.to(tokens.device).requires_grad_() for part in start.parts()))
             moments = [(torch.zeros_like(part), torch.zeros_like(part)) for part in weights.parts()]
+            # of all steps at once, since each transfer would wait for the device
+            rates, decays = (values.to(tokens.device) for values in _schedules(grid, steps))
         loss = _losses(weights.scores(tokens), labels, kind, classes)
         slopes = torch.autograd.grad(loss.sum(), weights.parts())  # heads share nothing: each gets its own gradient
         losses.append(loss.detach())
-        share = 0.5 * (1 + math.cos(math.pi * step / steps))
         with torch.no_grad():
             for part, slope, (first, second) in zip(weights.parts(), slopes, moments, strict=True):
                 shape = (-1, *[1] * (part.ndim - 1))
-                rate = torch.tensor([share * rate for rate, _ in grid], device=part.device).view(shape)
-                decay = torch.tensor([1 - share * rate * decay for rate, decay in grid], device=part.device).view(shape)
-                _adamw(part, slope, first, second, rate, decay, step + 1)
+                _adamw(part, slope, first, second, rates[step].view(shape), decays[step].view(shape), step + 1)
     if len(losses) < steps:
         raise UsageError(f"{steps} steps need as many batches: there were {len(losses)}.", code="batches-too-few")
     assert weights is not None
     done = AttentiveWeights(*(part.detach() for part in weights.parts()))
-    rates, decays = zip(*grid, strict=True)
-    return AttentiveHeads(done, rates, decays, kind == "multilabel", torch.stack(losses))
+    first_rates, weight_decay = zip(*grid, strict=True)
+    return AttentiveHeads(done, first_rates, weight_decay, kind == "multilabel", torch.stack(losses))
+
+
+def _schedules(grid: Sequence[tuple[float, float]], steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The learning rate of every step and head, and the factor by which AdamW shrinks the weights: (steps, H) each."""
+    shares = [0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+    rates = torch.tensor([[share * rate for rate, _ in grid] for share in shares])
+    return rates, torch.tensor([[1 - share * rate * decay for rate, decay in grid] for share in shares])
 
 
 def _losses(scores: torch.Tensor, labels: Array, kind: str, classes: int) -> torch.Tensor:

@@ -118,7 +118,7 @@ def fit_head_grid(
     biases = [torch.zeros(len(rates), classes, device=device) for _ in inputs]
     speeds = [(torch.zeros_like(w), torch.zeros_like(b)) for w, b in zip(weights, biases, strict=True)]
     for step in range(steps):
-        chosen = torch.from_numpy(batch_rows(seed, step, batch_size, count)).to(device)
+        chosen = torch.from_numpy(batch_rows(seed, step, batch_size, count)).to(device, non_blocking=True)
         pace = rates * (0.5 * (1 + math.cos(math.pi * step / steps)))
         aims = targets[chosen]
         for part, weight, bias, speed in zip(inputs, weights, biases, speeds, strict=True):

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from medzoo.training.distributed import gathered
+from medzoo.training.losses import weights_on
 
 LossName = Literal["dice_ce", "dice", "ce", "dice_focal", "focal"]
 DiceOver = Literal["image", "batch"]
@@ -69,7 +70,8 @@ class SegmentationLoss:
             masks: (N, H, W) uint8.
         """
         known = self._weight(masks).sum()
-        return torch.stack([known, torch.tensor(len(masks), device=masks.device)]).float()
+        # torch.tensor would wait for the device
+        return torch.stack([known, torch.full((), len(masks), device=masks.device)]).float()
 
     def __call__(self, logits: torch.Tensor, masks: torch.Tensor, terms: torch.Tensor | None = None) -> torch.Tensor:
         """The loss of a batch.
@@ -109,7 +111,7 @@ class SegmentationLoss:
         known = masks != NOT_ANNOTATED
         if not self.weights:
             return known
-        table = torch.tensor(self.weights, device=masks.device)
+        table = weights_on(tuple(self.weights), masks.device)
         return table[masks.long().clamp_max(self.classes)] * known
 
     def _dice_sum(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:

@@ -80,3 +80,12 @@ def test_limits():
     assert float(loss(far, empty + 1)) == pytest.approx(0, abs=1e-6)
     nothing = torch.full_like(empty, NOT_ANNOTATED)
     assert float(SegmentationLoss(1, "ce")(far, nothing)) == 0
+
+
+@pytest.mark.parametrize("weights", [(), (1.0, 2.0, 0.5)])
+def test_no_step_copies_numbers_to_the_device(weights, monkeypatch):
+    """Each copy of a number waits for the device; weights are copied once."""
+    loss, (logits, masks) = SegmentationLoss(2, weights=weights), drawn(2)
+    expected = loss(logits, masks)
+    monkeypatch.setattr(torch, "tensor", lambda *given, **options: pytest.fail("a number is copied in every step"))
+    assert torch.equal(loss(logits, masks), expected)
