@@ -22,9 +22,13 @@ def option_of(device: str) -> str:
 
 def far(one, two) -> float:
     """The largest difference of two arrays or tensors, relative to the largest value of the second."""
-    first, second = (np.asarray(part.detach().double().cpu() if isinstance(part, torch.Tensor) else part, np.float64) for part in (one, two))
+    first, second = _array(one), _array(two)
     assert first.shape == second.shape
     return float(np.abs(first - second).max() / max(np.abs(second).max(), 1e-30))
+
+
+def _array(values) -> np.ndarray:
+    return np.asarray(values.detach().double().cpu() if isinstance(values, torch.Tensor) else values, np.float64)
 
 
 @contextmanager
@@ -39,8 +43,3 @@ def without_tf32() -> Iterator[None]:
     finally:
         for part, value in zip(parts, before, strict=True):
             part.fp32_precision = value
-
-
-def shuffled(seed: int, *shape: int) -> torch.Tensor:
-    """Normal numbers that are the same on every machine."""
-    return torch.from_numpy(np.random.RandomState(seed).standard_normal(shape).astype(np.float32))

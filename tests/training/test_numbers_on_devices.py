@@ -75,9 +75,7 @@ def test_outputs(device, precision, name):
     network = network.float().to(accelerator.device)
     given = place(rows, accelerator.device, "always") if device != "cpu" else rows
     with context(), accelerator.autocast():
-        outputs = evaluate_rows(
-            network, given, convention, size=SIDE, device=accelerator.device, batch_size=4
-        )
+        outputs = evaluate_rows(network, given, convention, size=SIDE, device=accelerator.device, batch_size=4)
     assert accelerator.device.type == device and outputs.dtype == np.float32
     assert far(outputs, expected) < limit
     if choice == "bf16":

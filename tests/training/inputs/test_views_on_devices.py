@@ -69,6 +69,10 @@ def batches(cls, rows, views, rule="unit", size=SIDE):
     return made
 
 
+def images_of(batch):
+    return [batch["image"]] if "image" in batch else batch["views"]
+
+
 @pytest.fixture
 def there(monkeypatch):
     """Rows on a device, and what is computed from them in its way."""
@@ -76,9 +80,9 @@ def there(monkeypatch):
     return lambda rows, device: place(rows, torch.device(device), "always")
 
 
-def parted(one, two, convention=InputConvention()):
+def parted(one, two):
     """The share of pixels that differ by more than LEVEL in [0, 1]."""
-    std = torch.tensor(convention.std).view(1, 3, 1, 1)
+    std = torch.tensor(InputConvention().std).view(1, 3, 1, 1)
     assert one.shape == two.shape and torch.isfinite(one).all()
     return float((((one.cpu() - two.cpu()).abs() * std) > LEVEL).float().mean())
 
@@ -95,7 +99,7 @@ def test_the_views_of_a_device_are_those_of_the_host(name, stored, device, reque
     for number, expected in enumerate(host):
         found = made[number]
         assert (found["index"] == expected["index"]).all() and torch.equal(found["label"], expected["label"])
-        parts = [(found["image"], expected["image"])] if "image" in found else list(zip(found["views"], expected["views"], strict=True))
+        parts = list(zip(images_of(found), images_of(expected), strict=True))
         assert len(parts) == len(views)
         for one, two in parts:
             assert one.device.type == device and one.is_contiguous()
