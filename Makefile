@@ -7,7 +7,7 @@ TESTS  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 # CPU threads and network settings are not changed; tests never contact a hub.
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install demo test test-all test-slurm tour docs check format wheel clean
+.PHONY: help install demo test test-all test-gpu test-slurm tour docs check format wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,6 +30,9 @@ test: install    ## the fast tests, in minutes: one network of each kind
 
 test-all: install ## all tests that need no GPU, in an hour: every network in every use
 	$(TESTS) -m "not gpu and not slurm and not parsl"
+
+test-gpu: install ## the tests that need a GPU, in minutes; they are skipped without one
+	CUBLAS_WORKSPACE_CONFIG=:4096:8 PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -q -rs -m gpu tests
 
 test-slurm: install ## suites on a real Slurm of two nodes, and through Parsl; it says which Debian packages are missing
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) -m pytest -q -rs -m "slurm or parsl" tests/cluster

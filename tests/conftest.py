@@ -19,6 +19,15 @@ settings.load_profile("medzoo")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the tests of a GPU where torch finds none."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch finds no GPU")
+
+
 @pytest.fixture(autouse=True)
 def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Each test has its own caches and receipts, gone when it ends, and no hub setting of the developer leaks in."""

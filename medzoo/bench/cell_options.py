@@ -27,6 +27,7 @@ NOT_IN_A_PROBE = {
     "num_workers": "a probe makes no training batches",
     "micro_batch_size": "a probe computes no gradients of the network",
     "compile": "a probe runs the network once",
+    "deterministic": "a probe always uses them",
     "tracker": "a probe has no steps to log",
     "replay": "a probe has no steps that could be repeated",
     "keep_weights": "a probe does not change the network",

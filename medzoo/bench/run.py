@@ -106,7 +106,7 @@ class CellRun:
         self.run = RunFolder(
             Path(options.out or _default_out(task, self.identity)).expanduser(),
             self.mode,
-            {**self.identity, "data": task_identity(task, options, self.size), **options.compiled()},
+            {**self.identity, "data": task_identity(task, options, self.size), **options.last_bits()},
             resolved_options(options, self.mode, self.protocol),
             options.resume,
             f"{short_task(weights.name)} on {short_task(task.name)}",
@@ -142,7 +142,9 @@ class CellRun:
             ResultError: if the number of this run differs from the one in the store; both are kept.
         """
         self.run.check()
-        self.site = compute.settle(self.run, self.protocol.precision, self.options.device)
+        self.site = compute.settle(
+            self.run, self.protocol.precision, self.options.device, deterministic=self.options.deterministic
+        )
         self._announce()
         for split in self.task.splits:  # find an unreadable image before the training
             decoded_split(self.task, split, self.side)
@@ -234,7 +236,7 @@ class CellRun:
             metrics=rows,
             predictions=table,
             train={**facts, **fold_facts(self.task, self.options), **draw_facts(self.task, self.options)},
-            environment=environment(self.protocol.precision),
+            environment=environment(self.protocol.precision, kind=self.site.device),
         )
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
         times = {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}

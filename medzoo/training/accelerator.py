@@ -22,10 +22,12 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
         UsageError: if fewer processes joined than the launcher started; they would train separate models; or for a plugin that
             splits a network.
     """
-    from accelerate.state import AcceleratorState
+    from accelerate.state import AcceleratorState, PartialState
 
     check_launcher()
-    AcceleratorState._reset_state(reset_partial_state=device == "cpu")
+    # the device stays in the process: without a reset, a run after one with "cpu" would be on the CPU, too
+    on_cpu = bool(PartialState._shared_state.get("_cpu"))
+    AcceleratorState._reset_state(reset_partial_state=device == "cpu" or on_cpu)
     try:
         accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
     except (ValueError, RuntimeError) as error:

@@ -104,6 +104,7 @@ class Compute:
         threads: of this process.
         processes: of the launch.
         note: a message about the threads of a resumed run, or empty.
+        deterministic: whether an accelerator uses deterministic algorithms only.
     """
 
     device: str
@@ -111,6 +112,7 @@ class Compute:
     threads: int
     processes: int
     note: str = ""
+    deterministic: bool = True
 
     def __str__(self) -> str:
         counts = (counted(self.threads, "thread"), counted(self.processes, "process", "processes"))
@@ -118,40 +120,44 @@ class Compute:
 
     @contextmanager
     def applied(self, run: RunFolder) -> Iterator[None]:
-        """Set the number of threads for a block, and write it to the log of a new run.
+        """Set the number of threads and the algorithms for a block, and write the threads to the log of a new run.
 
         Args:
             run: the open run folder.
         """
         import torch
 
+        from medzoo.training.optimization.deterministic import deterministic_algorithms
+
         if self.device == "cpu" and is_main_process() and _logged_threads(run) is None:
             run.log({"step": 0, _THREADS: self.threads})
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            yield
+            with deterministic_algorithms(self.deterministic, self.device):
+                yield
         finally:
             torch.set_num_threads(before)
 
 
-def settle(run: RunFolder, chosen: Precision, device: str) -> Compute:
+def settle(run: RunFolder, chosen: Precision, device: str, *, deterministic: bool = True) -> Compute:
     """The computing resources of a run; a resumed run keeps its number of threads.
 
     Args:
         run: the run folder, open or not.
         chosen: the resolved precision.
         device: "auto" or "cpu".
+        deterministic: whether an accelerator uses deterministic algorithms only.
     """
     kind = precision.device_kind(device)
     threads, earlier = cores.choose_threads(), _threads_of(run) if kind == "cpu" else None
     if earlier in (None, threads.count):
-        return Compute(kind, chosen, threads.count, processes())
+        return Compute(kind, chosen, threads.count, processes(), deterministic=deterministic)
     note = (
         f"{counted(earlier or 1, 'thread')}, as at the start of this run: {threads.count} ({threads.why}) would change "
         "the last bits"
     )
-    return Compute(kind, chosen, earlier or 1, processes(), note)
+    return Compute(kind, chosen, earlier or 1, processes(), note, deterministic)
 
 
 def _threads_of(run: RunFolder) -> int | None:

@@ -75,7 +75,7 @@ def pretrain(options: PretrainOptions, method_options: Any = None) -> Path:  # n
     run = job.run_folder()
     if options.resume == "never" or not run.done or not is_folder(run.checkpoint):
         run.check()
-        site = compute.settle(run, job.settings["precision"], options.device)
+        site = compute.settle(run, job.settings["precision"], options.device, deterministic=options.deterministic)
         job.announce(run, site)
         job.decode()  # an unreadable image raises before the run folder is claimed
         with run.open(), site.applied(run):
@@ -158,7 +158,7 @@ class _PretrainJob:
             "task": self.images.identity(self.size),
             **self.training,
             **compute.identity_of_processes(),
-            **self.options.compiled(),
+            **self.options.last_bits(),
         }
         unused = NOT_FROM_RANDOM if self.options.architecture else NOT_FROM_CHECKPOINT
         given = {key: value for key, value in self.options.as_dict().items() if key not in unused}

@@ -70,6 +70,15 @@ def training(tiny_hub, tmp_path):
     return options
 
 
+def test_a_run_after_one_on_the_cpu_takes_the_accelerator(monkeypatch):
+    """Accelerate keeps the first device of a process."""
+    assert make_accelerator("fp32", "cpu").device.type == "cpu"
+    with monkeypatch.context() as patch:
+        patch.setenv("ACCELERATE_TORCH_DEVICE", "meta")  # as if it were the accelerator of this machine
+        assert make_accelerator("fp32", "auto").device.type == "meta"
+    assert make_accelerator("fp32", "cpu").device.type == "cpu"
+
+
 @pytest.mark.parametrize(("wish", "suits"), [(None, "fp32"), ("auto", "bf16")])
 def test_results_say_a_precision_and_never_auto(machine, cell, wish, suits):
     machine(suits)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES, far, without_tf32
 from tiny import decoded_rows
 
 import medzoo
@@ -65,6 +66,17 @@ def test_what_changes_a_feature_is_computed_anew(net, computed, rows, change):
     assert len(computed) == 2 and not np.allclose(one.array, two.array)
     fresh = embed(other, data, size=size, cache=False)
     assert np.array_equal(two.array, fresh.array)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_features_of_a_device_are_those_of_a_plain_pass(net, rows, device):
+    """float32 against float64: one convolution and one layer round by about 1e-6."""
+    model = net().eval()
+    with torch.no_grad():
+        expected = model.double()(torch.from_numpy(np.repeat(rows.images[:, None], 3, 1) / 255.0 - 0.5) / 0.5)
+    with without_tf32():
+        found = embed(model.float(), rows, device=device, cache=False)
+    assert next(model.parameters()).device.type == device and far(found.array, expected) < 1e-5
 
 
 def test_features_are_those_of_evaluation_mode(net, rows):

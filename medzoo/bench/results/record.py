@@ -19,6 +19,7 @@ from medzoo.bench.metrics import headline
 from medzoo.bench.metrics.masks.rows import ORIGINAL, PARTS, MaskRows
 from medzoo.bench.results.schema import SCHEMA, run_id, validate, without_paths
 from medzoo.errors import MissingExtraError, ResultError
+from medzoo.precision import device_kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,21 +77,22 @@ def make_result(
     return checked
 
 
-def environment(precision: str, *, deterministic: bool | None = None) -> dict[str, Any]:
+def environment(precision: str, *, kind: str | None = None) -> dict[str, Any]:
     """Versions and hardware of this process, without the names of host and user, which are private.
 
     Args:
         precision: of the run, "fp32" or "bf16".
-        deterministic: whether torch was set to use deterministic algorithms; None takes torch's current setting.
+        kind: of the device that the run computed on, "cpu", "cuda", ...; None takes the accelerator of this machine.
     """
     import torch
 
-    cuda = torch.cuda.is_available()
+    from medzoo.training.optimization.deterministic import is_deterministic
+
+    kind = device_kind() if kind is None else kind
+    cuda = kind == "cuda"
     name, count = (
         (torch.cuda.get_device_name(), torch.cuda.device_count()) if cuda else (platform.machine() or "cpu", 1)
     )
-    if deterministic is None:
-        deterministic = not cuda or torch.are_deterministic_algorithms_enabled()
     return {
         "medzoo": _version("medzoo") or "unknown",
         "python": ".".join(map(str, sys.version_info[:3])),
@@ -101,7 +103,7 @@ def environment(precision: str, *, deterministic: bool | None = None) -> dict[st
         "device": {"name": name, "count": count},
         "precision": precision,
         "threads": torch.get_num_threads(),
-        "deterministic": deterministic,
+        "deterministic": kind == "cpu" or is_deterministic(),
     }
 
 

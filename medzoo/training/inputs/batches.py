@@ -138,7 +138,7 @@ class Batches(Dataset):
                 epoch=self.epoch,
                 indices=indices,
                 stream=f"view{number}",
-                device=on_device(data),
+                device=unit.device,
             )
             normalise(view(unit, augmentation, drawn, size), self.convention, out)
             if row_masks is not None:

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from medzoo.errors import DeviceMemoryError, UsageError
 from medzoo.progress import warn
 from medzoo.training.layers.trained_layers import has_batch_norm
+from medzoo.training.optimization.deterministic import allow_all, is_deterministic, refused_operation
 
 _WHY_NOT = {
     "batch-norm": "its BatchNorm layers compute statistics over a whole batch",
@@ -40,6 +41,9 @@ class MicroBatches:
     The sum of the pieces is the gradient of the whole batch, up to rounding. If a step does not fit into memory, the pieces are
     halved, and the run's result records their size. Objectives with a method `terms(batch)` can be computed in pieces.
 
+    If torch refuses an operation because it has no deterministic algorithm, the step is computed again with the usual one, and the
+    run's result records that it is not deterministic.
+
     Args:
         size: images of one forward pass; 0 computes the whole batch in one.
         objective: the trained module.
@@ -48,6 +52,7 @@ class MicroBatches:
 
     def __init__(self, size: int, objective: torch.nn.Module, accelerator: Accelerator) -> None:
         self.size, self.objective, self.accelerator = size, objective, accelerator
+        self._tried = False  # whether a step has succeeded
 
     def backward(self, model: torch.nn.Module, batch: dict[str, Any], step: int, seed: int) -> dict[str, torch.Tensor]:
         """Add the gradient of a batch to the parameters; returns the detached values of its forward pass.
@@ -63,15 +68,22 @@ class MicroBatches:
             UsageError: if the network is to be compiled, and cannot be.
         """
         images = len(batch["label"])
+        # a refused operation shows in the first step, whose forward pass has moved the running statistics
+        kept = [] if self._tried or not is_deterministic() else [value.clone() for value in self.objective.buffers()]
         while True:
             try:
                 seed_noise(seed, self.accelerator.device)
-                return self._accumulate(model, batch, step, images)
+                values = self._accumulate(model, batch, step, images)
+                self._tried = True
+                return values
             except RuntimeError as error:
                 if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                     why = str(error).strip().partition("\n")[0][:300]
                     text = f"torch.compile cannot compile this network here ({why}). Start again without --compile."
                     raise UsageError(text, code="network-not-compilable") from error
+                if is_deterministic() and (operation := refused_operation(error)):
+                    self._allow(operation, kept)
+                    continue
                 if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
                     raise
                 self._halve(images, step, error)
@@ -104,6 +116,18 @@ class MicroBatches:
             values = model(batch, step)
         values["loss"].backward()  # as accelerator.backward, which only adds scaling for fp16 and other engines
         return {key: value.detach() for key, value in values.items()}
+
+    def _allow(self, operation: str, kept: list[torch.Tensor]) -> None:
+        """Compute operations without a deterministic algorithm from now on, and start the step again."""
+        allow_all()
+        self.objective.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for value, before in zip(self.objective.buffers(), kept, strict=False):
+                value.copy_(before)
+        warn(
+            f"This network needs {operation}, which has no deterministic algorithm on this device. If the run is stopped and "
+            "resumed, its last digits differ from those of a run without a stop. The result records deterministic = false."
+        )
 
     def _why_not(self) -> str:
         """Why the batch cannot be computed in pieces; empty if it can."""

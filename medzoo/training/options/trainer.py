@@ -18,14 +18,27 @@ class TrainerOptions:
         False,
         section=DEVICE,
     )
+    deterministic: bool = option(
+        "deterministic algorithms on a GPU: a resumed run has the same bits as one without a stop; off is faster",
+        True,
+        section=DEVICE,
+    )
     tracker: Literal["none", "tensorboard", "trackio", "wandb"] = option(
         "also send the run's log to a tracker (offline): tensorboard, trackio or wandb", "none", section=OUTPUT
     )
 
     def compiled(self) -> dict[str, bool]:
-        """The part of a run folder's identity: a compiled network differs in the last bits, so a run stays with its choice.
+        """The part of a result that says that the network was compiled.
 
         >>> TrainerOptions().compiled(), TrainerOptions(compile=True).compiled()
         ({}, {'compiled': True})
         """
         return {"compiled": True} if self.compile else {}
+
+    def last_bits(self) -> dict[str, bool]:
+        """The part of a run folder's identity that changes the last bits only: a run stays with these choices.
+
+        >>> TrainerOptions().last_bits(), TrainerOptions(compile=True, deterministic=False).last_bits()
+        ({}, {'compiled': True, 'deterministic': False})
+        """
+        return self.compiled() | ({} if self.deterministic else {"deterministic": False})

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from devices import DEVICES, far, without_tf32
 from expect import raises
 from zoo_samples import CARD, small_model
 
@@ -135,6 +136,28 @@ def test_a_torch_without_cuda_is_named(monkeypatch):
         with raises(UsageError, "device-missing") as caught:
             devices.existing_device("cuda")
         assert ("built without CUDA" in str(caught.value)) is named
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("dtype", "limit"), [(None, 1e-5), ("bfloat16", 5e-2)])
+def test_a_network_on_a_device_computes_what_the_stored_one_does(folder, device, dtype, limit):
+    """Up to the rounding of float32, or of bfloat16 weights and values with 8 bits."""
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), without_tf32():
+        expected = medzoo.load(folder, num_classes="pretrained").double()(images.double())
+        model = medzoo.load(folder, num_classes="pretrained", device=device, dtype=dtype)
+        found = model(images.to(device, next(model.parameters()).dtype))
+    assert found.device.type == device and far(found.float(), expected) < limit
+    assert {value.device.type for value in model.state_dict().values()} == {device}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_network_on_a_device_is_saved_as_it_is(folder, device, tmp_path):
+    model = medzoo.load(folder, num_classes="pretrained", device=device)
+    medzoo.save(model, tmp_path / "again", card={**CARD, "name": "test_resnet-drawn", "input": {}})
+    again = medzoo.load(tmp_path / "again", num_classes="pretrained").state_dict()
+    assert all(torch.equal(value.cpu(), again[key]) for key, value in model.state_dict().items())
+    assert next(model.parameters()).device.type == device
 
 
 @pytest.mark.gpu

@@ -1,0 +1,41 @@
+"""Predictions on a device are those of the CPU, with embeddings and heat maps."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from devices import DEVICES, option_of, without_tf32
+from predict_samples import by_hand, pngs, trained
+
+import medzoo
+from medzoo.training.predict.network import Network
+
+NAMES = ["probability_a", "probability_b", "probability_c"]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_labels(tmp_path, device, workers):
+    """Logits of float32 are wrong by about 1e-6 of the largest one, which is below 10 here: so are probabilities, by 1e-5."""
+    folder, paths = trained(tmp_path / "net"), pngs(tmp_path / "films", 6)
+    with without_tf32():
+        frame = medzoo.predict(folder, paths, batch_size=4, num_workers=workers, device=option_of(device))
+    expected = by_hand(folder, paths)
+    assert isinstance(frame, pandas.DataFrame)
+    np.testing.assert_allclose(frame[NAMES].to_numpy(), expected, atol=1e-5)
+    assert frame.label.tolist() == ["abc"[k] for k in expected.argmax(1)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(("architecture", "explain"), [("test_resnet", "gradcam"), ("test_vit", "attention")])
+def test_embeddings_and_heat_maps(tmp_path, device, architecture, explain):
+    folder = trained(tmp_path / "net", architecture=architecture)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with without_tf32():
+        here, there = (
+            Network(folder, embeddings=True, explain=explain, device=where)(images)
+            for where in ("cpu", option_of(device))
+        )
+    for name in ("probabilities", "embeddings", "heat"):
+        np.testing.assert_allclose(getattr(there, name), getattr(here, name), atol=1e-4, err_msg=name)
+    assert there.explained == here.explained and here.heat.max() == pytest.approx(1)
