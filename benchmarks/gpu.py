@@ -35,6 +35,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -139,18 +140,20 @@ def main(arguments: Sequence[str] | None = None) -> Lab | None:
         if given.warm:
             builder(lab, given.warm)().window(0, 1)
             return lab
-        measured(lab, given, began)
-    command = " ".join(["python benchmarks/gpu.py", *(sys.argv[1:] if arguments is None else arguments)])
-    found = page.as_dict(lab, command, time.monotonic() - began)
-    print(page.as_page(found))
+        command = " ".join(["python benchmarks/gpu.py", *(sys.argv[1:] if arguments is None else arguments)])
+
+        def found() -> dict[str, Any]:
+            return page.as_dict(lab, command, time.monotonic() - began)
+
+        measured(lab, given, began, lambda: page.write(given.out, found()) if given.out else None)
+    print(page.as_page(found()))
     if given.out:
-        page.write(given.out, found)
         print(f"{given.out} and {given.out.with_suffix('.json')} are written.")
     return lab
 
 
-def measured(lab: Lab, given: argparse.Namespace, began: float) -> None:
-    """Run the parts; each has its share of the time that is left."""
+def measured(lab: Lab, given: argparse.Namespace, began: float, save: Callable[[], None]) -> None:
+    """Run the parts; each has its share of the time that is left. What was found is saved after each."""
     chosen = [name for name in PARTS if name == "matrix" or name in (given.only or PARTS)]
     end = began + 60 * given.budget
     if not given.no_warm_up and (names := compiled_ways(chosen)):
@@ -166,12 +169,14 @@ def measured(lab: Lab, given: argparse.Namespace, began: float) -> None:
         with lab.attempt("the whole part"):
             PARTS[name][0](lab)
         lab.free()
+        save()
     for name in given.profile or ():
         lab.part = "profile"
         print(f"[{time.monotonic() - began:4.0f} s] profile of {name}", flush=True)
         with lab.attempt(name):
             profile.part(lab, name, builder(lab, name)())
         lab.free()
+        save()
     print(f"[{time.monotonic() - began:4.0f} s] done", flush=True)
 
 

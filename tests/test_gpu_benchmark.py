@@ -151,3 +151,18 @@ def test_the_page_and_its_json(gpu, tmp_path):
 def test_idle_time_is_what_no_kernel_covers(gpu):
     assert gpu.profile.busy([(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)]) == 4.0
     assert gpu.profile.busy([(2.0, 8.0), (3.0, 4.0)]) == 6.0
+
+
+def test_operations_of_a_step_are_those_of_its_products(gpu, tmp_path):
+    """A linear layer: forward and its weight, as images need no gradient. A grouped convolution: three times forward."""
+    from gpu_parts.loops import count_flops
+
+    lab = gpu.Lab(torch.device("cpu"), True, tmp_path)
+    batch = {"image": torch.randn(2, 3, 4, 4), "label": torch.arange(2), "index": range(2)}
+
+    def counted(network):
+        return count_flops(gpu.steps.FineTuneObjective(network, gpu.steps.TaskLoss("multiclass")), batch, lab)
+
+    assert counted(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5))) == 2 * 2 * 48 * 5
+    grouped = torch.nn.Conv2d(3, 3, 4, groups=3)
+    assert counted(torch.nn.Sequential(grouped, torch.nn.Flatten())) == 3 * 2 * 48

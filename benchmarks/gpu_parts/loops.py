@@ -122,7 +122,7 @@ class LoopWay:
 
 
 def count_flops(objective: Trainable, batch: dict[str, Any], lab: Lab, images: int = 2) -> float:
-    """Floating point operations of a training step per image: forward and backward, counted by torch; a product is two.
+    """Floating point operations of a training step per image: forward and backward, counted by torch.
 
     Args:
         objective: it is copied.
@@ -142,8 +142,11 @@ def count_flops(objective: Trainable, batch: dict[str, Any], lab: Lab, images: i
     with FlopCounterMode(display=False) as counter:
         with lab.autocast():
             loss = objective(cut, 0)["loss"]
+        forward = counter.get_total_flops()
         loss.backward()
-    return counter.get_total_flops() / images
+    # torch counts the backward pass of grouped convolutions as if they had one group
+    grouped = any(getattr(module, "groups", 1) > 1 for module in objective.modules())
+    return (3 * forward if grouped else counter.get_total_flops()) / images
 
 
 def find_syncs(way: LoopWay, lab: Lab) -> dict[str, int] | None:

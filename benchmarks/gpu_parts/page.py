@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def machine(lab: Lab) -> dict[str, str]:
+@cache
+def machine(device: torch.device) -> dict[str, str]:
     """The device, its driver, and the versions of the packages."""
     facts = {"device": "CPU", "python": platform.python_version(), "cores": str(os.cpu_count())}
-    if lab.is_cuda:
-        held = torch.cuda.get_device_properties(lab.device)
+    if device.type == "cuda":
+        held = torch.cuda.get_device_properties(device)
         facts["device"] = (
             f"{held.name}, {held.total_memory / 2**30:.0f} GiB, {held.multi_processor_count} multiprocessors"
         )
@@ -60,7 +62,7 @@ def as_dict(lab: Lab, command: str, seconds: float) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "seconds": round(seconds),
         "tiny": lab.tiny,
-        "machine": machine(lab),
+        "machine": machine(lab.device),
         "targets": [{**asdict(one), "verdict": one.verdict} for one in lab.targets],
         "tables": [asdict(one) for one in lab.sections],
         "not_measured": lab.failures,
@@ -74,6 +76,7 @@ def as_page(found: dict[str, Any]) -> str:
         "# Training, features and analyses on a GPU", "",
         f"`{found['command']}`, {found['date']}, {found['seconds']} s. This script wrote the page; all values are of one run.", "",
         "; ".join(f"{name} {value}" for name, value in machine.items()) + ".", "",
+        *(["A tiny run, which tries the code: its values mean nothing.", ""] if found["tiny"] else []),
         "Each value is the median of up to five windows of some steps, in which the ways took turns. MFU is the number of "
         "operations of a step, counted by torch, divided by its time and by the rate of bf16 matrix products of the same run.", "",
         "## Targets", "",
@@ -112,4 +115,4 @@ def write(out: Path, found: dict[str, Any]) -> None:
     """Write the page, and the JSON file of the same name next to it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(as_page(found), encoding="utf-8")
-    out.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=True) + "\n", encoding="utf-8")
+    out.with_suffix(".json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")

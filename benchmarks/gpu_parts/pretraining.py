@@ -127,9 +127,9 @@ def part(lab: Lab) -> None:
     table = lab.table(
         "Pre-training steps, 224 px, bf16", COLUMNS,
         "`medzoo` is `Loop.fit` with its objective and its batches: the views are made on the device from grey bytes in every "
-        "step, and MFU counts the whole step. `lightly` is the loop of lightly's examples, with AdamW and bf16, and views that "
-        "were ready: it makes none. `medzoo-compiled` has --compile, which changes nothing for MAE. `views` are the milliseconds "
-        "of the views alone.",
+        "step, and MFU counts the whole step. `lightly` is the loop of lightly's examples, with AdamW, bf16, the settings of "
+        "timm's train.py, and views that were ready: it makes none. `medzoo-compiled` has --compile, which changes nothing for "
+        "MAE. `views` are the milliseconds of the views alone.",
         *[f"{name}: batch {images[name]}, {case.views}." for name, case in CASES.items()],
     )  # fmt: skip
     with lab.attempt("loss of SimCLR"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -168,7 +169,7 @@ def row(
 
 def mfu(one: Measured, flops: float | None, lab: Lab) -> float | None:
     """Per cent of the rate of matrix products of the same run."""
-    return None if flops is None else 100 * one.rate * flops / lab.rate
+    return None if flops is None or not math.isfinite(lab.rate) else 100 * one.rate * flops / lab.rate
 
 
 def best(found: Mapping[str, Measured], *names: str) -> Measured | None:

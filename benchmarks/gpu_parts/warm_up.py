@@ -45,8 +45,12 @@ def warm_up(lab: Lab, names: Sequence[str], seconds: float, script: Path) -> flo
                 failed += [name] if process.returncode else []
         time.sleep(0.1)
     for process in running.values():  # only those that this function started
-        process.kill()
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
     if missed := [*running, *waiting, *failed]:
         print(f"  not compiled before the measurement: {', '.join(missed)}", flush=True)
     return time.monotonic() - began

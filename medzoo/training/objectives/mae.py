@@ -150,7 +150,7 @@ class Objective(Trainable):
 
     def _masks(self, batch: dict[str, Any], step: int) -> torch.Tensor:
         numbers = self.random_numbers(batch, step, "mask", self.cells)
-        return random_masks(numbers, self.count).to(batch["image"].device)
+        return random_masks(numbers, self.count).to(batch["image"].device, non_blocking=True)
 
     def _targets(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The pixels of the patches as they are predicted, and what scales them back: mean and deviation."""
