@@ -22,7 +22,7 @@ from medzoo import store
 from medzoo.bench.suite_table import named_table
 from medzoo.bench.suites.read import load_suite
 from medzoo.bench.table.model import Column
-from medzoo.bench.table.statistics import MARKS, Contrast, digits_of
+from medzoo.bench.table.statistics import MARKS, ControlDifference, digits_of
 from medzoo.bench.table.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +70,7 @@ class Asked:
     question: str
     row: str
     column: Column
-    found: Contrast
+    found: ControlDifference
 
     @property
     def counts(self) -> bool:

@@ -13,7 +13,7 @@ MARKS = {"better": " ▲", "worse": " ▼", "equivalent": " ≈", "undecided": "
 
 
 @dataclass(frozen=True)
-class Contrast:
+class ControlDifference:
     """A cell compared with that of another row, on the same patients.
 
     Args:
@@ -44,7 +44,7 @@ class CellStatistics:
     """
 
     interval: Interval | None = None
-    contrasts: tuple[Contrast, ...] = ()
+    contrasts: tuple[ControlDifference, ...] = ()
     ranks: tuple[int, int] | None = None
     may_be_best: bool = False
     within_noise: bool = False
@@ -52,7 +52,7 @@ class CellStatistics:
     run_values: tuple[float, ...] = ()
 
     @property
-    def contrast(self) -> Contrast | None:
+    def contrast(self) -> ControlDifference | None:
         """The one that the table marks."""
         return self.contrasts[0] if self.contrasts else None
 

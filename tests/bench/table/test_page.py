@@ -14,7 +14,7 @@ from medzoo.bench.statistics.comparison import Comparison
 from medzoo.bench.statistics.intervals import Interval
 from medzoo.bench.table.checkpoint_facts import checkpoint_facts
 from medzoo.bench.table.page.page_data import page_data
-from medzoo.bench.table.statistics import CellStatistics, Contrast
+from medzoo.bench.table.statistics import CellStatistics, ControlDifference
 from medzoo.bench.table.table import table
 
 NETS = [f"resnet50-method{i}-dataset{i}" for i in range(25)]
@@ -30,7 +30,7 @@ def with_statistics(made):
     against = Comparison(0.0123456, -0.0212345, 0.0312345, 0.0123, "better", 10.0)
     found = CellStatistics(
         Interval(0.7, 0.6512345, 0.7512345, 9.0, 5, 80),
-        (Contrast("random", against, 0.4321, 288),),
+        (ControlDifference("random", against, 0.4321, 288),),
         (3, 17),
         True,
         reliability=((0.123456, 0.234567),) * 10,

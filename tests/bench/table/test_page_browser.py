@@ -9,7 +9,7 @@ from headless_browser import Browser, find_browser
 
 from medzoo.bench.statistics.comparison import Comparison
 from medzoo.bench.statistics.intervals import Interval
-from medzoo.bench.table.statistics import CellStatistics, Contrast
+from medzoo.bench.table.statistics import CellStatistics, ControlDifference
 from medzoo.bench.table.table import table
 
 pytestmark = pytest.mark.skipif(
@@ -37,7 +37,7 @@ def compared(value, control=0.6):
     against = Comparison(value - control, value - control - 0.03, value - control + 0.03, 0.01, verdict)
     return CellStatistics(
         Interval(value, value - 0.02, value + 0.02, 9.0, 2, 80),
-        (Contrast("random", against, 0.02, 6),),
+        (ControlDifference("random", against, 0.02, 6),),
         (1, 2) if value > 0.75 else (3, 4),
         value > 0.75,
         reliability=((0.1, 0.2), (0.5, 0.45), (0.9, 0.8)),

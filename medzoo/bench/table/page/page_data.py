@@ -17,7 +17,7 @@ from medzoo.bench.table.cell import MISSING, Run, TableCell
 from medzoo.bench.table.checkpoint_facts import FACETS, CheckpointFacts, checkpoint_facts
 from medzoo.bench.table.headings import MODES
 from medzoo.bench.table.model import Column, TableData, TableRow
-from medzoo.bench.table.statistics import Contrast
+from medzoo.bench.table.statistics import ControlDifference
 from medzoo.bench.table.uncertainty.statistics_notes import column_lines
 
 CHECKPOINT = "{checkpoint}"  # stands in a command for the name of the row's checkpoint
@@ -229,7 +229,7 @@ def _cell_data(row: TableRow, cell: TableCell, main: str, texts: _Texts, tied: b
     return {key: value for key, value in data.items() if value is not None and value is not False and value != ""}
 
 
-def _contrast(one: Contrast, texts: _Texts) -> list[Any]:
+def _contrast(one: ControlDifference, texts: _Texts) -> list[Any]:
     """Difference, its ends, adjusted p, first letter of the verdict, and the number of the control's label."""
     found = one.difference
     numbers = [_short(value, 5) for value in (found.delta, found.low, found.high)]

@@ -22,7 +22,7 @@ from medzoo.bench.statistics.resolution import Resolution, resolution
 from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
 from medzoo.bench.table.cell import Run, TableCell
 from medzoo.bench.table.model import Column
-from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics, Contrast
+from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics, ControlDifference
 from medzoo.bench.table.uncertainty.reliability import Reliability, reliability_of
 from medzoo.errors import ResultError
 
@@ -100,7 +100,7 @@ def with_statistics(
         cell = made[row][place]
         before = cell.statistics or CellStatistics()
         compared = _as_comparison(found, columns[place], adjusted.get(key))
-        contrast = Contrast(labels[other], compared, adjusted.get(key), len(tested))
+        contrast = ControlDifference(labels[other], compared, adjusted.get(key), len(tested))
         made[row][place] = replace(cell, statistics=replace(before, contrasts=(*before.contrasts, contrast)))
     return made_columns, made
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medzoo.bench.table.cell import TableCell
 from medzoo.bench.table.model import Column, TableRow
-from medzoo.bench.table.statistics import CellStatistics, Contrast, digits_of
+from medzoo.bench.table.statistics import CellStatistics, ControlDifference, digits_of
 from medzoo.errors import listed
 
 LEAST_TASKS = 6  # with fewer, no test can separate two checkpoints across tasks
@@ -118,7 +118,7 @@ def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[Table
     return lines
 
 
-def _controls(compared: Sequence[tuple[TableRow, Sequence[Contrast]]]) -> str:
+def _controls(compared: Sequence[tuple[TableRow, Sequence[ControlDifference]]]) -> str:
     """The control that the marks are about; of several, each with the number of its rows."""
     marked: dict[str, set[TableRow]] = {}
     for row, contrasts in compared:
@@ -159,7 +159,7 @@ def differences(
     return lines if several else [(line[0], *line[2:]) for line in lines]
 
 
-def _worded(one: Contrast, column: Column) -> tuple[str, str, str]:
+def _worded(one: ControlDifference, column: Column) -> tuple[str, str, str]:
     """The difference with its interval, the adjusted p and the verdict."""
     found = one.difference
     if found.low is None or found.high is None:
