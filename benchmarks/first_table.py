@@ -16,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from medzoo import store
@@ -30,7 +31,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "first_table"
 SUITES = {"first_table_cpu": "Fine-tuned", "first_table_cpu_probes": "Frozen, with a probe"}
 SATURATED = "Medical MNIST"  # a task that every network solves, and pre-training data of some rows: in no count
 BEGIN, END = "<!-- first table: {part} -->", "<!-- end of first table -->"
-PAGES = {ROOT / "README.md": ("summary",), ROOT / "benchmarks" / "results" / "first_table.md": ("answers", "columns")}
+PAGES = {ROOT / "README.md": ("summary",), RESULTS.with_suffix(".md"): ("answers", "columns")}
 
 # the end of a checkpoint's name and of its control → the question; every other comparison is with random weights
 QUESTIONS = {
@@ -102,6 +103,7 @@ def asked(table: Table, names: dict[str, str]) -> Iterator[Asked]:
                 yield Asked(known.get(pair, FIRST), row.label, column, one)
 
 
+@cache
 def tables() -> dict[str, tuple[Table, list[Asked]]]:
     """The tables of the suites with their comparisons, by name of the suite."""
     made = {}

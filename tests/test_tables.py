@@ -1,5 +1,8 @@
 """The committed tables: documents show what their results give."""
 
+import importlib.util
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,49 @@ def test_a_page_shows_what_the_results_give(page):
 
 def test_the_readme_has_a_table():
     assert ROOT / "README.md" in PAGES
+
+
+@pytest.fixture(scope="module")
+def first_table():
+    """The script benchmarks/first_table.py."""
+    spec = importlib.util.spec_from_file_location("first_table", ROOT / "benchmarks" / "first_table.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["first_table"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["first_table"]
+
+
+def test_the_answers_of_the_first_table_are_those_of_its_results(first_table):
+    for page, parts in first_table.PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        assert first_table.updated(text, parts) == text, page.name
+        changed = text.replace(" undecided", " better")
+        assert first_table.updated(changed, parts) == text, page.name
+
+
+def test_every_comparison_has_a_question(first_table):
+    """A pair that no question names is with random weights of its architecture."""
+    for name, (_, every) in first_table.tables().items():
+        assert every, name
+        for one in every:
+            assert one.question != first_table.FIRST or one.found.control.endswith("random"), (one.row, one.found.control)
+
+
+def test_the_cards_of_the_first_table_have_the_scores_of_its_results(first_table):
+    values = {
+        f"{value:.4f}"
+        for table, _ in first_table.tables().values()
+        for cells in table.grid
+        for cell in cells
+        for value in ([cell.mean] if cell.mean is not None else [])
+    }
+    cards = sorted((first_table.RESULTS / "cards").glob("*.md"))
+    assert len(cards) == 12
+    for card in cards:
+        shown = re.findall(r"^ +value: ([0-9.]+)$", card.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(shown) >= 4, card.name
+        assert {f"{float(one):.4f}" for one in shown} <= values, card.name
 
 
 def test_the_excerpts_of_a_page_are_what_the_commands_print():
