@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, cast, get_args
 
 from medzoo.errors import UsageError
@@ -35,6 +37,37 @@ def device_kind(device: str | None = "auto") -> str:
         return "cpu"
     accelerator = torch.accelerator.current_accelerator()
     return "cpu" if accelerator is None else accelerator.type
+
+
+@contextmanager
+def full_float32(kind: str) -> Iterator[None]:
+    """A block in which a GPU computes float32 with all its bits, so that fp32 means the same on every machine.
+
+    By default, torch lets a GPU round the factors of convolutions to 11 bits (TF32). Autocast is not affected.
+
+    Args:
+        kind: of the device, as `device_kind` gives it; only "cuda" has TF32.
+    """
+    import torch
+
+    if kind != "cuda":
+        yield
+        return
+    matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
+    products = matmul.fp32_precision
+    parts = [(part, part.fp32_precision) for part in (cudnn.conv, cudnn.rnn)]
+    if products not in ("none", "ieee"):
+        matmul.fp32_precision = "ieee"
+    cudnn.allow_tf32 = False  # the older setting of both parts: torch.compile reads it, and fails if they disagree
+    try:
+        yield
+    finally:
+        if matmul.fp32_precision != products:
+            matmul.fp32_precision = products
+        cudnn.allow_tf32 = "tf32" in [before for _, before in parts]
+        for part, before in parts:
+            if part.fp32_precision != before:
+                part.fp32_precision = before
 
 
 def is_native(kind: str) -> bool:

@@ -149,3 +149,18 @@ def test_emulation_is_told_with_its_cost(cpu):
 def test_this_machine_says_what_it_has():
     has = precision.cpu_capabilities()
     assert has and all(isinstance(name, str) for name in has)
+
+
+def test_full_float32_turns_tf32_off_on_a_gpu_only():
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = (matmul.fp32_precision, conv.fp32_precision)
+    matmul.fp32_precision = "tf32"
+    try:
+        with precision.full_float32("cuda"):
+            assert (matmul.fp32_precision, conv.fp32_precision) == ("ieee", "none")
+            assert torch.backends.cudnn.allow_tf32 is False
+        with precision.full_float32("cpu"):
+            assert matmul.fp32_precision == "tf32"
+        assert (matmul.fp32_precision, conv.fp32_precision) == ("tf32", before[1])
+    finally:
+        matmul.fp32_precision = before[0]

@@ -120,7 +120,7 @@ class Compute:
 
     @contextmanager
     def applied(self, run: RunFolder) -> Iterator[None]:
-        """Set the number of threads and the algorithms for a block, and write the threads to the log of a new run.
+        """Set the number of threads, the algorithms and full float32 for a block, and write the threads to the log of a new run.
 
         Args:
             run: the open run folder.
@@ -134,7 +134,7 @@ class Compute:
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            with deterministic_algorithms(self.deterministic, self.device):
+            with deterministic_algorithms(self.deterministic, self.device), precision.full_float32(self.device):
                 yield
         finally:
             torch.set_num_threads(before)

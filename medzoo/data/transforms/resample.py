@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from medzoo.precision import full_float32
+
 Form = Literal["taps", "matmul"]
 _SMALL = 1 << 21  # multiplications: up to this number, products with mostly empty matrices are faster than sums of rows
 _ONE_THREAD = 1 << 18  # multiplications: up to this number, OpenBLAS uses one thread for a product
@@ -185,17 +187,8 @@ def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Turn off autocast and TF32: both reduce the precision of pixels, and both are often on during an evaluation."""
-    matmul = torch.backends.cuda.matmul
-    before = matmul.fp32_precision
-    reduced = device.type == "cuda" and before not in ("none", "ieee")
-    if reduced:
-        matmul.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        if reduced:
-            matmul.fp32_precision = before
+    with full_float32(device.type), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def to_device(values: np.ndarray, device: torch.device | None) -> torch.Tensor:
