@@ -12,7 +12,9 @@ number (Holm). It takes seconds on a CPU.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from functools import cache
 from pathlib import Path
 
 from medzoo import store
+from medzoo.bench.results.store import ResultStore, predictions_path
+from medzoo.bench.suite import Suite
 from medzoo.bench.suite_table import named_table
 from medzoo.bench.suites.read import load_suite
 from medzoo.bench.table.model import Column
@@ -31,7 +35,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "first_table"
 SUITES = {"first_table_cpu": "Fine-tuned", "first_table_cpu_probes": "Frozen, with a probe"}
 SATURATED = "Medical MNIST"  # a task that every network solves, and pre-training data of some rows: in no count
 BEGIN, END = "<!-- first table: {part} -->", "<!-- end of first table -->"
-PAGES = {ROOT / "README.md": ("summary",), RESULTS.with_suffix(".md"): ("answers", "columns")}
+PAGES = {ROOT / "README.md": ("summary",), RESULTS.with_suffix(".md"): ("answers", "columns", "one seed")}
 
 # the end of a checkpoint's name and of its control → the question; every other comparison is with random weights
 QUESTIONS = {
@@ -109,10 +113,14 @@ def tables() -> dict[str, tuple[Table, list[Asked]]]:
     made = {}
     for name in SUITES:
         suite = load_suite(name)
-        labels = {**{label: key.rpartition("/")[2] for key, label in suite.checkpoints}, "unet-scratch": "unet-scratch"}
         table = named_table(suite, RESULTS)
-        made[name] = (table, list(asked(table, labels)))
+        made[name] = (table, list(asked(table, names_of(suite))))
     return made
+
+
+def names_of(suite: Suite) -> dict[str, str]:
+    """The checkpoints of a suite by label, without organisation."""
+    return {label: key.rpartition("/")[2] for key, label in suite.checkpoints}
 
 
 def answers() -> str:
@@ -166,6 +174,32 @@ def columns() -> str:
     return "\n".join(lines)
 
 
+def one_seed() -> str:
+    """How many differences are decided with the first seed alone, and with all seeds."""
+    name = next(iter(SUITES))
+    suite = load_suite(name)
+    found = [(path, result) for path, result in ResultStore(RESULTS).all() if result["identity"]["seed"] == 0]
+    with tempfile.TemporaryDirectory() as folder:
+        for path, _ in found:
+            for file in (path, predictions_path(path)):
+                copy = Path(folder) / file.relative_to(RESULTS)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+        alone = list(asked(named_table(suite, Path(folder)), names_of(suite)))
+    lines = ["| | better or worse, seed 0 alone | better or worse, all seeds | seeds |", "| --- | ---: | ---: | ---: |"]
+    table, every = tables()[name]
+    for place, column in enumerate(table.columns):
+        decided = [
+            sum(
+                one.column.title == column.title and one.found.difference.verdict in ("better", "worse") for one in some
+            )
+            for some in (alone, every)
+        ]
+        runs = max(len(cells[place].runs) for cells in table.grid)
+        lines.append(f"| {column.title} | {decided[0]} | {decided[1]} | {runs} |")
+    return "\n".join(lines)
+
+
 def summary() -> str:
     """One line for each question: counts over both suites."""
     made = tables()
@@ -177,7 +211,7 @@ def summary() -> str:
     return "\n".join(lines)
 
 
-PARTS = {"summary": summary, "answers": answers, "columns": columns}
+PARTS = {"summary": summary, "answers": answers, "columns": columns, "one seed": one_seed}
 
 
 def _capital(text: str) -> str:
