@@ -141,7 +141,7 @@ def _grid(title: str, table: Table, some: list[Asked]) -> list[str]:
         return []
     titles = [column.title for column in table.columns if any(one.column == column for one in some)]
     rows = dict.fromkeys((one.row, one.found.control) for one in some)
-    lines = [f"{title}: {_counted(some)}", "", f"| difference | {' | '.join(titles)} |"]
+    lines = [f"{title}, without {SATURATED}: {_verdicts(some)}.", "", f"| difference | {' | '.join(titles)} |"]
     lines.append(f"| --- |{' ---: |' * len(titles)}")
     for row, control in rows:
         at = {one.column.title: one.worded for one in some if (one.row, one.found.control) == (row, control)}
@@ -149,13 +149,12 @@ def _grid(title: str, table: Table, some: list[Asked]) -> list[str]:
     return [*lines, ""]
 
 
-def _counted(some: list[Asked]) -> str:
+def _verdicts(some: list[Asked]) -> str:
     """How many comparisons have which verdict, without the saturated task."""
     counts = Counter(one.found.difference.verdict for one in some if one.counts)
-    parts = [
+    return ", ".join(
         f"{counts[verdict]} {verdict}" for verdict in ("better", "worse", "equivalent", "undecided") if counts[verdict]
-    ]
-    return f"of {counts.total()} differences without {SATURATED}, {', '.join(parts)}."
+    )
 
 
 def columns() -> str:
@@ -201,21 +200,16 @@ def one_seed() -> str:
 
 
 def summary() -> str:
-    """One line for each question: counts over both suites."""
+    """A line for each question with its counts in both suites."""
     made = tables()
-    lines = []
+    lines = [f"| | {' | '.join(SUITES.values())} |", f"| --- |{' --- |' * len(SUITES)}"]
     for question in QUESTIONS:
-        every = {name: [one for one in some if one.question == question] for name, (_, some) in made.items()}
-        parts = [f"{SUITES[name].lower()}: {_counted(some)[:-1]}" for name, some in every.items() if some]
-        lines += [f"- {question} {_capital('; '.join(parts))}."] if parts else []
+        parts = [_verdicts([one for one in some if one.question == question]) for _, some in made.values()]
+        lines += [f"| {question} | {' | '.join(part or '—' for part in parts)} |"] if any(parts) else []
     return "\n".join(lines)
 
 
 PARTS = {"summary": summary, "answers": answers, "columns": columns, "one seed": one_seed}
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def updated(text: str, parts: tuple[str, ...]) -> str:
