@@ -173,6 +173,7 @@ def columns() -> str:
     return "\n".join(lines)
 
 
+@cache
 def one_seed() -> str:
     """How many differences are decided with the first seed alone, and with all seeds."""
     name = next(iter(SUITES))

@@ -33,7 +33,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> Lab | None:
         return None
     if given.tiny:  # torch.compile of a tiny network takes a minute on a CPU; TORCH_COMPILE_DISABLE=0 does it
         torch._dynamo.config.disable = os.environ.get("TORCH_COMPILE_DISABLE", "1") == "1"
-    logging.getLogger("medzoo").setLevel("WARNING")  # no progress lines of each training
-    warnings.simplefilter("ignore")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="medzoo-gpu-", ignore_cleanup_errors=True) as folder:
+    with quiet(), tempfile.TemporaryDirectory(prefix="medzoo-gpu-", ignore_cleanup_errors=True) as folder:
         lab = Lab(torch.device(given.device), given.tiny, Path(folder), given.batch)
         if given.warm:
             builder(lab, given.warm)().window(0, 1)
@@ -150,6 +149,22 @@ def main(arguments: Sequence[str] | None = None) -> Lab | None:
     if given.out:
         print(f"{given.out} and {given.out.with_suffix('.json')} are written.")
     return lab
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """A block without warnings and without the progress lines of each training."""
+    logger = logging.getLogger("medzoo")
+
+    def is_serious(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    logger.addFilter(is_serious)  # a level would stay: medzoo sets one at its first line
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logger.removeFilter(is_serious)
 
 
 def measured(lab: Lab, given: argparse.Namespace, began: float, save: Callable[[], None]) -> None:
