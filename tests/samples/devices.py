@@ -1,10 +1,7 @@
-"""What tests on a CPU and on a GPU share: the devices, exact float32, and how far numbers are apart.
+"""What tests on a CPU and on a GPU share: the devices, and how far numbers are apart.
 
 The same tests run on both. On the CPU they compare it with itself or with another way to compute the same; on a GPU, with the CPU.
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -29,17 +26,3 @@ def far(one, two) -> float:
 
 def _array(values) -> np.ndarray:
     return np.asarray(values.detach().double().cpu() if isinstance(values, torch.Tensor) else values, np.float64)
-
-
-@contextmanager
-def without_tf32() -> Iterator[None]:
-    """Products and convolutions of float32 with all 24 bits: by default, torch lets cuDNN round the factors to 11 bits."""
-    parts = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
-    before = [part.fp32_precision for part in parts]
-    for part in parts:
-        part.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        for part, value in zip(parts, before, strict=True):
-            part.fp32_precision = value

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from devices import DEVICES, far, without_tf32
+from devices import DEVICES, far
 from tiny import decoded_rows
 
 import medzoo
@@ -74,8 +74,7 @@ def test_features_of_a_device_are_those_of_a_plain_pass(net, rows, device):
     model = net().eval()
     with torch.no_grad():
         expected = model.double()(torch.from_numpy(np.repeat(rows.images[:, None], 3, 1) / 255.0 - 0.5) / 0.5)
-    with without_tf32():
-        found = embed(model.float(), rows, device=device, cache=False)
+    found = embed(model.float(), rows, device=device, cache=False)
     assert next(model.parameters()).device.type == device and far(found.array, expected) < 1e-5
 
 

@@ -9,18 +9,20 @@ mode or input gives differences above 0.3.
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from devices import CPU, DEVICES, GPU, far, option_of, without_tf32
+from devices import CPU, DEVICES, GPU, far, option_of
 from loop_samples import PLAN, STEPS, fit
 from tiny import decoded_rows
 
 from medzoo.data.decode_cache.device import place
 from medzoo.data.transforms.apply import InputConvention
+from medzoo.precision import full_float32
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.finetune import FineTuneObjective
 from medzoo.training.inputs.batches import evaluate_rows, to_device
@@ -36,8 +38,9 @@ NETWORKS = {
     "convnext_atto": {},
     "swin_tiny_patch4_window7_224": {"img_size": SIDE, "window_size": 2, "depths": (1, 1, 1, 1), "embed_dim": 48},
 }
+WHOLE = partial(full_float32, "cuda")
 PRECISIONS = {  # context, limit of outputs and loss, limit of gradients
-    "fp32": ("fp32", without_tf32, 1e-4, 5e-4),
+    "fp32": ("fp32", WHOLE, 1e-4, 5e-4),
     "fp32 as by default": ("fp32", nullcontext, 1e-2, 2e-2),
     "bf16": ("bf16", nullcontext, 4e-2, 4e-2),
 }
@@ -107,7 +110,7 @@ def test_loss_and_gradients_of_a_step(device, precision, name):
         assert float((value.grad.cpu().double() - expected[key]).abs().max()) < of_gradients * largest, key
 
 
-def curve(folder, net, make_batches, device, precision, context=without_tf32):
+def curve(folder, net, make_batches, device, precision, context=WHOLE):
     """The weights after some steps, and the loss of each."""
     losses = []
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from devices import DEVICES, option_of, without_tf32
+from devices import DEVICES, option_of
 from predict_samples import by_hand, pngs, trained
 
 import medzoo
+from medzoo.precision import full_float32
 from medzoo.training.predict.network import Network
 
 NAMES = ["probability_a", "probability_b", "probability_c"]
@@ -18,7 +19,7 @@ NAMES = ["probability_a", "probability_b", "probability_c"]
 def test_labels(tmp_path, device, workers):
     """Logits of float32 are wrong by about 1e-6 of the largest one, which is below 10 here: so are probabilities, by 1e-5."""
     folder, paths = trained(tmp_path / "net"), pngs(tmp_path / "films", 6)
-    with without_tf32():
+    with full_float32("cuda"):
         frame = medzoo.predict(folder, paths, batch_size=4, num_workers=workers, device=option_of(device))
     expected = by_hand(folder, paths)
     assert isinstance(frame, pandas.DataFrame)
@@ -31,7 +32,7 @@ def test_labels(tmp_path, device, workers):
 def test_embeddings_and_heat_maps(tmp_path, device, architecture, explain):
     folder = trained(tmp_path / "net", architecture=architecture)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with without_tf32():
+    with full_float32("cuda"):
         here, there = (
             Network(folder, embeddings=True, explain=explain, device=where)(images)
             for where in ("cpu", option_of(device))

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from devices import DEVICES, far, without_tf32
+from devices import DEVICES, far
 from expect import raises
 from zoo_samples import CARD, small_model
 
 import medzoo
 from medzoo.errors import DeviceMemoryError, UsageError
+from medzoo.precision import full_float32
 from medzoo.zoo.loading import devices, load
 from medzoo.zoo.loading.devices import existing_device, loaded_bytes
 
@@ -143,7 +144,7 @@ def test_a_torch_without_cuda_is_named(monkeypatch):
 def test_a_network_on_a_device_computes_what_the_stored_one_does(folder, device, dtype, limit):
     """Up to the rounding of float32, or of bfloat16 weights and values with 8 bits."""
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode(), without_tf32():
+    with torch.inference_mode(), full_float32("cuda"):
         expected = medzoo.load(folder, num_classes="pretrained").double()(images.double())
         model = medzoo.load(folder, num_classes="pretrained", device=device, dtype=dtype)
         found = model(images.to(device, next(model.parameters()).dtype))
