@@ -15,6 +15,7 @@ from medzoo.bench.results.store import ResultStore
 from medzoo.bench.suites.read import load_suite
 from medzoo.locks import process_alive
 from medzoo.paths import data_dir
+from medzoo.training.run_state.run_folder import RunFolder
 
 SUITE = """
 name = "cluster"
@@ -26,10 +27,11 @@ checkpoints = [{ name = "lab/tiny", label = "tiny" }, { name = "test_resnet-miss
 name = "phantom_oct,n=24,n_validation=12,n_test=20"
 title = "OCT"
 size = 32
-epochs = 80
+epochs = 120
 batch_size = 8
 """
 RUNS, FAILING = 9, 3  # the checkpoint "missing" does not exist
+STEPS = 120 * 3  # of a run
 
 
 class ClusterSuite:
@@ -105,8 +107,14 @@ class ClusterSuite:
 
 
 def is_training(pid, run):
-    """Whether the run of a worker has made its first step."""
+    """Whether the run of a worker has reached its training."""
     return (run / "log.jsonl").is_file()
+
+
+def is_early(pid, run):
+    """Whether a worker trains, and most of its run is still to come: a signal reaches it before its end."""
+    steps = [row["step"] for row in RunFolder(run, "finetune", {}, {}).rows()]
+    return bool(steps) and max(steps) < STEPS // 6
 
 
 def _heed_ctrl_c() -> None:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from cluster_suite import FAILING, RUNS, is_training
+from cluster_suite import FAILING, RUNS, is_early, is_training
 from expect import raises
 from slurm_cluster import SlurmCluster, why_not
 
@@ -49,7 +49,7 @@ def variable(pid, name):
 
 
 def on_node(node):
-    return lambda pid, run: variable(pid, "SLURMD_NODENAME") == node and is_training(pid, run)
+    return lambda pid, run: variable(pid, "SLURMD_NODENAME") == node and is_early(pid, run)
 
 
 class Meanwhile(SlurmScheduler):
