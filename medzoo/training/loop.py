@@ -16,6 +16,7 @@ from medzoo.errors import DivergedError, ResumeError
 from medzoo.training.distributed import share_buffers
 from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.layers.trained_layers import freeze_modes, set_trained
+from medzoo.training.optimization.compiled import compile_modules
 from medzoo.training.optimization.ema import Ema
 from medzoo.training.optimization.micro_batches import MicroBatches
 from medzoo.training.optimization.optimizer import make_optimizer, set_rate, set_weight_decay
@@ -70,8 +71,7 @@ class Loop:
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.micro = MicroBatches(plan.micro_batch_size, objective, accelerator)
         if plan.compiled:
-            # the compiler would draw the noise of dropout in its own way, and so train another network
-            objective.backbone.compile(options={"fallback_random": True})
+            compile_modules(objective.compiled_modules())
         self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None
 
     def fit(self) -> Fitted:

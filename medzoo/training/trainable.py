@@ -68,6 +68,10 @@ class Trainable(nn.Module):
     def finish(self) -> None:
         """Put the weights that the checkpoint keeps into the backbone, once, after the last step; by default it has them."""
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """The modules that a step calls and that do most of its work: --compile compiles them."""
+        return [called_part(self.backbone, whole=not self.masks_images)]
+
     def pictures(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """Images that show what the network is trained on, each (N,C,H,W) and normalised as the input: by default, the views.
 
@@ -92,6 +96,21 @@ class Trainable(nn.Module):
         """
         numbers = uniform(stream, self.seed, step // self.epoch_steps, batch["index"], count)
         return torch.from_numpy(numbers).float()
+
+
+def called_part(network: nn.Module, *, whole: bool) -> nn.Module:
+    """The module that an objective calls when it uses a network.
+
+    Args:
+        network: a timm model.
+        whole: whether it is called as a whole. Objectives with masks compute tokens, so they call its stack of layers.
+
+    >>> import timm
+    >>> type(called_part(timm.create_model("test_vit"), whole=False)).__name__
+    'Sequential'
+    """
+    stacks = [] if whole else [getattr(network, name, None) for name in ("blocks", "layers")]
+    return next((stack for stack in stacks if isinstance(stack, nn.Sequential)), network)
 
 
 def in_full(values: torch.Tensor) -> torch.Tensor:

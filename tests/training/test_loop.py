@@ -283,7 +283,7 @@ def test_resume_from_a_named_state(tmp_path, tiny_net, make_batches):
 
 def test_a_compiled_network_is_the_one_that_is_trained(tmp_path, tiny_net, make_batches, monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, options: compiled.append(self))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: compiled.append(self))
     objective, _, _ = run_once(tmp_path / "plain", tiny_net, make_batches)
     assert not compiled
     other, _, _ = run_once(tmp_path / "compiled", tiny_net, make_batches, plan=replace(PLAN, compiled=True))

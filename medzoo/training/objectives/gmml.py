@@ -65,6 +65,10 @@ class Objective(Trainable):
         )
         keep_unused_layers(backbone)
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """The layers of the network, and the decoder."""
+        return [*super().compiled_modules(), self.restore]
+
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The error in the corrupted blocks of a batch with "image" (N,C,H,W)."""
         images = batch["image"]

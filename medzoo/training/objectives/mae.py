@@ -129,6 +129,10 @@ class Objective(Trainable):
         self.decoder = Decoder(network.embed_dim, channels * self.side**2, embed.grid_size, self.prefix, options)
         keep_unused_layers(backbone)
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """The layers of the network, and the decoder."""
+        return [*super().compiled_modules(), self.decoder]
+
     def encoded(self, images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The tokens of the visible patches (N, prefix + visible, D).
 

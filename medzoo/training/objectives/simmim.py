@@ -81,6 +81,10 @@ class Objective(Trainable):
         self.decoder = PixelDecoder(network.num_features, convolution.in_channels, last_stride(network))
         keep_unused_layers(backbone)
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """The layers of the network, and the decoder."""
+        return [*super().compiled_modules(), self.decoder]
+
     def _masks(self, batch: dict[str, Any], step: int) -> torch.Tensor:
         """(N, rows, columns) on the grid of blocks."""
         rows, columns = self.cells

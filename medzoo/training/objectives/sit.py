@@ -91,6 +91,10 @@ class Objective(Taught):
         self.projector = _head(int(backbone.num_features), options.hidden, options.projection)  # type: ignore[arg-type]
         self.teacher = Teacher(self.student())
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """The layers of the network, the teacher and the decoder."""
+        return [*super().compiled_modules(), self.restore]
+
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with two "views", each (N,C,H,W)."""
         queries, keys, errors = [], [], []

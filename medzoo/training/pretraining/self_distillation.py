@@ -12,6 +12,7 @@ from medzoo.training.pretraining.distillation import linear_warmup
 from medzoo.training.pretraining.prototype_head import PrototypeHead
 from medzoo.training.pretraining.small_views import allow_sizes, patch_side
 from medzoo.training.pretraining.teacher import Taught, Teacher
+from medzoo.training.trainable import called_part
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,12 @@ class SelfDistillation(Taught):
     def student(self) -> nn.ModuleList:
         """What the teacher follows; the teacher's `net` has the same order."""
         return nn.ModuleList([self.backbone, *self.heads])
+
+    def compiled_modules(self) -> list[nn.Module]:
+        """The networks and the heads, of the student and of the teacher."""
+        networks = self.backbone, self.teacher.parts()[0]
+        called = [called_part(network, whole=not self.masks_images) for network in networks]
+        return [*called, *self.heads, *self.teacher.parts()[1:]]
 
     def temperature_at(self, step: int) -> float:
         """The temperature of the teacher in a step.

@@ -94,6 +94,10 @@ class Taught(Trainable):
         """What the teacher follows; the checkpoint keeps the backbone of the student."""
         return nn.Sequential(self.backbone, self.projector)
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """The network, and the teacher."""
+        return [*super().compiled_modules(), self.teacher.net]
+
     def momentum_at(self, step: int) -> float:
         """The momentum of the teacher after a step.
 
