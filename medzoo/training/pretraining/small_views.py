@@ -13,6 +13,7 @@ from medzoo.errors import UsageError
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
 from medzoo.training.pretraining.colour_jitter import colour_jitter, hue_option, solarize_option
+from medzoo.training.pretraining.position_table import fix_order_of_positions
 
 LARGE_VIEWS = 2
 
@@ -160,6 +161,7 @@ def allow_sizes(backbone: nn.Module) -> nn.Module:
         embed = backbone.patch_embed
         embed.strict_img_size, embed.flatten, embed.output_fmt = False, False, Format.NHWC  # type: ignore[union-attr, assignment]
         backbone.dynamic_img_size = True  # type: ignore[assignment]
+        fix_order_of_positions(backbone)
     return backbone
 
 

@@ -61,7 +61,7 @@ def test_a_mask_is_spread_over_its_pixels():
 
 
 def test_noise_depends_on_the_image_and_the_step_only():
-    images, numbers = torch.zeros(3, 3, 8, 8), torch.rand(3, 2)
+    images, numbers = torch.zeros(3, 3, 8, 8), torch.tensor([[0.1, 0.9], [0.6, 0.3], [0.8, 0.8]])
     whole = shifted_noise(images, numbers, 0, 5)
     assert torch.equal(whole[1:2], shifted_noise(images[1:2], numbers[1:2], 0, 5))
     assert not torch.equal(whole, shifted_noise(images, numbers, 0, 6)) and not torch.equal(whole[0], whole[1])
