@@ -1,7 +1,7 @@
 """Deterministic algorithms of an accelerator, so that a resumed run has the same bits as one that never stopped.
 
 The fastest kernels of a GPU add numbers in an order that differs from run to run. torch has others with a fixed order, and refuses
-the few operations without one: for example the gradient of a resized position table, or of pooling to several places.
+the few operations without one, such as the gradient of antialiased resizing. No method, network or decoder of medzoo has one.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medzoo.errors import MissingExtraError, UsageError
+from medzoo.training.layers.fixed_order_pool import fix_order_of_pools
 from medzoo.training.segmentation.encoders import Pyramid, Tokens
 
 Decoder = Literal["auto", "unet", "upernet", "dpt", "linear"]
@@ -86,4 +87,4 @@ def make_decoder(encoder: Pyramid | Tokens, decoder: str, outputs: int) -> tuple
         head = DPTSegmentationHead(256, outputs)
     initialization.initialize_decoder(network)
     initialization.initialize_head(head)
-    return network, head
+    return fix_order_of_pools(network), head

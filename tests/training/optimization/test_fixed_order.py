@@ -1,46 +1,13 @@
-"""A training step uses no operation whose result a GPU adds in a changing order and for which torch has no other algorithm.
-
-A CPU shows which operations a step has; torch's documentation of `use_deterministic_algorithms` lists those that a GPU refuses.
-Bilinear resizing is not listed here: with deterministic algorithms, torch replaces it on a GPU.
-"""
-
-import re
+"""A training step uses no operation whose result a GPU adds in a changing order and for which torch has no other algorithm."""
 
 import pytest
 import torch
 from contract_samples import net_for, small_options
+from fixed_order import operations, refused
 from tiny import TinyNet, tiny_vit
-from torch.utils._python_dispatch import TorchDispatchMode
 
+import medzoo
 from medzoo.training.objectives import list_methods, method
-
-REFUSED = re.compile(
-    r"aten::(_?upsample_(linear1d|bicubic2d|trilinear3d|bilinear2d_aa|bicubic2d_aa)_backward|_?adaptive_(avg|max)_pool[23]d_backward"
-    r"|avg_pool3d_backward|fractional_max_pool[23]d_backward|max_unpool\w+|reflection_pad\w+_backward|_?ctc_loss_backward|histc"
-    r"|grid_sampler_[23]d_backward|put_?|nll_loss2d_forward|kthvalue|median|bincount|scatter_reduce_?)$"
-)
-
-
-class Operations(TorchDispatchMode):
-    """The names of all operations, forward and backward."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = set()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.names.add(function.name().partition(".")[0])
-        return function(*args, **(kwargs or {}))
-
-
-def operations(call):
-    with Operations() as seen:
-        call().backward()
-    return seen.names
-
-
-def refused(names):
-    return sorted(name for name in names if REFUSED.match(name))
 
 
 @pytest.mark.parametrize("network", [TinyNet, tiny_vit], ids=["cnn", "vit"])
@@ -53,6 +20,22 @@ def test_a_step_of_each_method(name, network, make_batches):
     batch = make_batches(module.views(options))[0]
     names = operations(lambda: objective(batch, 0)["loss"])
     assert "aten::mul" in str(names) and not refused(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "decoder"),
+    [
+        ("resnet10t-random", "unet"),
+        ("resnet10t-random", "upernet"),
+        ("vit_tiny_patch16_224-random", "dpt"),
+        ("vit_tiny_patch16_224-random", "linear"),
+    ],
+)
+def test_a_step_of_each_decoder(name, decoder):
+    pytest.importorskip("segmentation_models_pytorch")
+    size = {} if decoder in ("unet", "upernet") else {"size": 64}
+    network = medzoo.segmenter(name, 3, decoder=decoder, **size).train()
+    assert not refused(operations(lambda: network(torch.randn(2, 3, 64, 64)).square().sum()))
 
 
 def test_the_check_sees_such_an_operation():

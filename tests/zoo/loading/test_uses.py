@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from expect import raises
+from fixed_order import operations, refused
 from PIL import Image
 from safetensors.torch import load_file
 from zoo_samples import draw_statistics
@@ -229,3 +230,9 @@ def test_as_the_encoder_of_a_segmenter(sample):
     wrong = "unet" if plain else "dpt"
     with raises(UsageError, "decoder-does-not-fit"):
         segmenter(str(sample.folder), 4, decoder=wrong)
+
+
+def test_a_training_step_has_a_fixed_order_on_a_gpu(sample):
+    with torch.inference_mode(False):
+        model, images = sample.load(num_classes=3).train(), torch.cat([sample.batch()] * 2).clone()
+        assert not refused(operations(lambda: model(images).square().sum()))
