@@ -8,8 +8,8 @@
 Parts, in their order (the rate of matrix products is measured in any case, since every MFU is divided by it):
 
     matrix        bf16 matrix products and copies: the limits of the device
-    steps         fine-tuning steps, images on the device: medzoo and timm's train.py, eager and compiled
-    pretraining   SimCLR, DINO and MAE with views made on the device; and the loops of lightly's examples
+    steps         fine-tuning steps, images on the device: medzoo by default and at its fastest, timm eager and compiled
+    pretraining   SimCLR, DINO and MAE with views made on the device, and the loops of lightly's examples
     data          fine-tuning from files: medzoo's decoded store, and timm's loader of JPEG files
     frozen        features, probes, neighbours, CCA and CKA
     masks         segmentation steps at 512 px
@@ -86,7 +86,7 @@ def builder(lab: Lab, name: str) -> Builder:
 
 def compiled_ways(chosen: Sequence[str]) -> list[str]:
     """The ways of some parts that compile a network."""
-    return [name for name in way_names() if name.endswith("-compiled") and name.split("/")[0] in chosen]
+    return [name for name in way_names() if name.endswith(("-compiled", "-fastest")) and name.split("/")[0] in chosen]
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

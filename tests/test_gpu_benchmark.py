@@ -36,7 +36,7 @@ def test_fine_tuning_steps_of_all_networks_and_ways(gpu):
     lab = tiny(gpu, "--only", "steps")
     assert not lab.failures
     names = {(row[0], row[1]) for row in rows_of(lab, "Fine-tuning steps")}
-    ways = ("medzoo", "timm", "medzoo-compiled", "timm-compiled")
+    ways = ("medzoo", "timm", "medzoo-fastest", "timm-compiled")
     assert names >= {(name, way) for name in gpu.steps.NETWORKS for way in ways}
     assert all(row[2] > 0 and row[7] > 0 for row in rows_of(lab, "Fine-tuning steps"))  # images/s and MFU
     targets = {one.name: one for one in lab.targets}
@@ -49,7 +49,7 @@ def test_pre_training_steps_of_all_methods(gpu):
     lab = tiny(gpu, "--only", "pretraining")
     assert not lab.failures
     ways = {(row[0], row[1]) for row in rows_of(lab, "Pre-training")}
-    assert ways >= {(name, way) for name in gpu.pretraining.CASES for way in ("medzoo", "medzoo-compiled", "lightly")}
+    assert ways >= {(name, way) for name in gpu.pretraining.CASES for way in ("medzoo", "medzoo-fastest", "lightly")}
 
 
 def test_training_from_files_on_the_device_on_the_host_and_with_timm(gpu):
@@ -85,7 +85,7 @@ def test_a_missing_package_is_reported_and_the_others_go_on(gpu, monkeypatch):
     monkeypatch.setattr(gpu.pretraining.lightly_steps, "Mae", None)
     lab = tiny(gpu, "--only", "pretraining")
     ways = [row[:2] for row in rows_of(lab, "Pre-training")]
-    assert ways == [["mae-vit-b", "medzoo"], ["mae-vit-b", "medzoo-compiled"]]
+    assert ways == [["mae-vit-b", "medzoo"], ["mae-vit-b", "medzoo-fastest"]]
     assert any("dino-vit-s, medzoo" in one["what"] and "ModuleNotFound" in one["why"] for one in lab.failures)
     page = gpu.page.as_page(gpu.page.as_dict(lab, "command", 1.0))
     assert "## Not measured" in page and "dino-vit-s, lightly" in page
@@ -114,7 +114,7 @@ def test_impossible_options(gpu, capsys, options, text):
 
 def test_ways_can_be_compiled_alone_before_the_measurement(gpu):
     names = gpu.compiled_ways(["steps"])
-    assert "steps/vit_base_patch16_224/medzoo-compiled" in names and "steps/resnet50/timm-compiled" in names
+    assert "steps/vit_base_patch16_224/medzoo-fastest" in names and "steps/resnet50/timm-compiled" in names
     assert not [name for name in names if name.startswith("pretraining")]
     assert gpu.main(["--device", "cpu", "--tiny", "--warm", names[0]]).folder.exists() is False
 

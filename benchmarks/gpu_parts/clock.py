@@ -137,7 +137,7 @@ class StepWay:
 
 @contextmanager
 def peer_settings(used: bool = True) -> Iterator[None]:
-    """Inside this block, torch has the settings of timm's train.py; medzoo sets none of them.
+    """Inside this block, torch has the settings of timm's train.py; medzoo sets the first only with --no-deterministic.
 
     Args:
         used: False changes nothing.

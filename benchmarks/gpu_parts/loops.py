@@ -16,8 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from gpu_parts.clock import Window
 from gpu_parts.lab import Lab
 from medzoo import progress
+from medzoo.precision import full_float32
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.loop import Loop
+from medzoo.training.optimization.deterministic import deterministic_algorithms
 from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.trainable import Trainable
@@ -47,11 +49,10 @@ class Clocked:
     Args:
         inner: batches, which are repeated.
         lab: of the run.
-        benchmark: whether cudnn's benchmark mode is on, which medzoo never sets: it shows what that costs.
     """
 
-    def __init__(self, inner: Any, lab: Lab, benchmark: bool = False) -> None:
-        self.inner, self.lab, self.batch_size, self.benchmark = inner, lab, inner.batch_size, benchmark
+    def __init__(self, inner: Any, lab: Lab) -> None:
+        self.inner, self.lab, self.batch_size = inner, lab, inner.batch_size
         self.warm, self.steps, self.epoch = 0, 1, 0
         self.taken: Window | None = None
 
@@ -85,19 +86,17 @@ class LoopWay:
         objective: what is trained.
         batches: `Batches` or `Ready`.
         lab: of the run.
-        compiled: as --compile of the recipes.
+        fastest: as with --compile and --no-deterministic of the recipes; else with deterministic algorithms, the default.
         workers: processes that make batches.
-        benchmark: as for `Clocked`.
         drain: as for `StepWay`.
     """
 
     def __init__(
-        self, objective: Trainable, batches: Any, lab: Lab, *, compiled: bool = False, workers: int = 0,
-        benchmark: bool = False, drain: int = 0,
+        self, objective: Trainable, batches: Any, lab: Lab, *, fastest: bool = False, workers: int = 0, drain: int = 0
     ) -> None:  # fmt: skip
-        self.images, self.drain = batches.batch_size, drain
-        self.clocked = Clocked(batches, lab, benchmark)
-        plan = TrainingPlan(1, "adamw", 1e-3, 0.05, 0.0, 1.0, 0, num_workers=workers, compiled=compiled)
+        self.images, self.drain, self.fastest, self.kind = batches.batch_size, drain, fastest, lab.device.type
+        self.clocked = Clocked(batches, lab)
+        plan = TrainingPlan(1, "adamw", 1e-3, 0.05, 0.0, 1.0, 0, num_workers=workers, compiled=fastest)
         self.run = RunFolder(lab.folder / f"run-{next(_numbers)}", "finetune", {}, {}, resume="never")
         self.run.path.mkdir(parents=True)
         accelerator = make_accelerator("bf16", "cpu" if lab.device.type == "cpu" else None)
@@ -110,13 +109,12 @@ class LoopWay:
         loop.epoch_steps = loop.steps = len(clocked)
         loop.step = 0
         self.run.saved(0, 0)  # no state is due inside the window
-        before = torch.backends.cudnn.benchmark
-        torch.backends.cudnn.benchmark = clocked.benchmark
-        try:
-            with progress.brief():
-                loop.fit()
-        finally:
-            torch.backends.cudnn.benchmark = before
+        settings = (
+            deterministic_algorithms(not self.fastest, self.kind),
+            full_float32(self.kind),
+        )  # as `Compute.applied`
+        with progress.brief(), settings[0], settings[1]:
+            loop.fit()
         assert clocked.taken is not None
         return clocked.taken
 

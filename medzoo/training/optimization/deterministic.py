@@ -21,10 +21,11 @@ _REFUSED = "does not have a deterministic implementation"
 
 @contextmanager
 def deterministic_algorithms(wanted: bool, kind: str) -> Iterator[None]:
-    """A block in which an accelerator uses deterministic algorithms, or not; those of a CPU stay as they are.
+    """A block in which an accelerator uses deterministic algorithms, or the fastest ones; those of a CPU stay as they are.
 
     Args:
-        wanted: whether an operation without a deterministic algorithm raises.
+        wanted: whether an operation without a deterministic algorithm raises; else cuDNN tries its algorithms and uses the
+            fastest.
         kind: of the device, as `precision.device_kind` gives it.
 
     >>> with deterministic_algorithms(True, "cuda"):
@@ -38,14 +39,16 @@ def deterministic_algorithms(wanted: bool, kind: str) -> Iterator[None]:
         os.environ.setdefault(WORKSPACE, FIXED_SIZE)
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic
-    filled = memory.fill_uninitialized_memory
+    filled, tries = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(wanted)
     memory.fill_uninitialized_memory = False  # batches are written completely before they are read
+    # the fastest algorithm can be another one in the next process; the sizes of a training hardly change, so it is found once
+    torch.backends.cudnn.benchmark = not wanted
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        memory.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark = filled, tries
 
 
 def is_deterministic() -> bool:

@@ -73,7 +73,8 @@ class AreaRows:
             batch: (N, channels, side, side), normalised.
         """
         images = batch.to(self.device, memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        kind, short = self.device.type, self.precision == "bf16"
+        with torch.inference_mode(), precision.full_float32(kind), torch.autocast(kind, torch.bfloat16, enabled=short):
             logits = self._slide(images)
             if self.flip:
                 logits = (logits + self._slide(images.flip(-1)).flip(-1)) / 2

@@ -135,7 +135,8 @@ class Network:
             lambda _, inputs: caught.append(inputs[0].detach().float().cpu())
         )
         try:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            kind, short = self.device.type, self.precision == "bf16"
+            with precision.full_float32(kind), torch.autocast(kind, torch.bfloat16, enabled=short):
                 logits, heat, explained = self._forward(first, others)
         finally:
             if handle:

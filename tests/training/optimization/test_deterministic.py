@@ -35,6 +35,7 @@ def settings():
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
         torch.utils.deterministic.fill_uninitialized_memory,
+        torch.backends.cudnn.benchmark,
     )
 
 
@@ -42,13 +43,14 @@ def settings():
 def test_a_block_sets_them_and_leaves_torch_as_it_was(kind):
     before = settings()
     with deterministic_algorithms(True, kind):
-        assert is_deterministic() and settings() == (True, False, False)
+        assert is_deterministic() and settings() == (True, False, False, False)
         assert os.environ.get(WORKSPACE) == (":4096:8" if kind == "cuda" else None)
         deterministic.allow_all()
         assert not is_deterministic()
     assert settings() == before
     with deterministic_algorithms(False, kind):
-        assert not is_deterministic()
+        assert not is_deterministic() and settings()[-1], "cuDNN may choose the fastest algorithm"
+    assert settings() == before
 
 
 def test_a_workspace_that_the_user_chose_stays(monkeypatch):
