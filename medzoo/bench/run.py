@@ -142,9 +142,7 @@ class CellRun:
             ResultError: if the number of this run differs from the one in the store; both are kept.
         """
         self.run.check()
-        self.site = compute.settle(
-            self.run, self.protocol.precision, self.options.device, deterministic=self.options.deterministic
-        )
+        self.site = self._settled()
         self._announce()
         for split in self.task.splits:  # find an unreadable image before the training
             decoded_split(self.task, split, self.side)
@@ -161,13 +159,19 @@ class CellRun:
             pass
         refuse_difference(self.outcome, self._known)
 
+    def _settled(self) -> compute.Compute:
+        """The device, precision and threads of this run; those of a stopped run stay."""
+        own = self.options
+        return compute.settle(self.run, self.protocol.precision, own.device, deterministic=own.deterministic)
+
     def replay(self) -> str:
         """Repeat the step at which this run diverged, and report where its numbers stop being finite; call it after `load`.
 
         Raises:
-            ResumeError: if the run folder holds no diverged run, or a run with other options.
+            ResumeError: if the run folder holds no diverged run, or one with other options.
         """
-        return replay_step(self.options, self.protocol, self.task, self.model, self.size, self.run)
+        with self._settled().applied():  # the same algorithms and threads, so the same bits
+            return replay_step(self.options, self.protocol, self.task, self.model, self.size, self.run)
 
     def train(self) -> None:
         """Fine-tune, or fit the probe; select the epoch or the penalty on validation."""
@@ -239,10 +243,9 @@ class CellRun:
             environment=environment(self.protocol.precision, kind=self.site.device),
         )
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
-        times = {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}
-        result["provenance"] |= times
+        result["provenance"] |= {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}
         path = self.results.path(self.identity)
-        if is_main_process():  # all processes of a launch have the same numbers; only the main one writes
+        if is_main_process():  # all processes of a launch have the same numbers
             path = self.results.put(result, table)
             write_copy(self.run.path / "result.json", result)
         self.outcome = Outcome(result, path, self.run.path, cached=False)
@@ -259,8 +262,7 @@ def run_cell(options: CellOptions, mode: Mode = "finetune", *, stored_is_enough:
             run folder or its trained checkpoint is missing.
 
     Returns:
-        The outcome. If it is already in the store, it is returned at once. A run whose loss was not finite is also an outcome,
-        with status "diverged" and without a value.
+        The outcome, from the store if it is there. A run whose loss was not finite has status "diverged" and no value.
 
     Raises:
         UsageError: before anything is loaded.

@@ -119,17 +119,17 @@ class Compute:
         return f"device {self.device}, precision {self.precision}, {', '.join(counts)}"
 
     @contextmanager
-    def applied(self, run: RunFolder) -> Iterator[None]:
+    def applied(self, run: RunFolder | None = None) -> Iterator[None]:
         """Set the number of threads, the algorithms and full float32 for a block, and write the threads to the log of a new run.
 
         Args:
-            run: the open run folder.
+            run: the open run folder; None writes nothing.
         """
         import torch
 
         from medzoo.training.optimization.deterministic import deterministic_algorithms
 
-        if self.device == "cpu" and is_main_process() and _logged_threads(run) is None:
+        if run is not None and self.device == "cpu" and is_main_process() and _logged_threads(run) is None:
             run.log({"step": 0, _THREADS: self.threads})
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)

@@ -1,6 +1,7 @@
 """One cell: a result with predictions, the test split opened once, exact resume, divergence kept as a result."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from PIL import Image
 
 import medzoo
 from medzoo.bench.results import store as results
-from medzoo.bench.run import CellOptions, run_cell
+from medzoo.bench.run import CellOptions, CellRun, run_cell
 from medzoo.data.split_counts import data_counts
-from medzoo.errors import DivergedError, IntegrityError, RunFolderError, UsageError
+from medzoo.errors import DivergedError, IntegrityError, ResumeError, RunFolderError, UsageError
+from medzoo.training.finetune import FineTuneObjective
+from medzoo.training.loop import Loop
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
@@ -128,11 +131,9 @@ def test_stopped_and_resumed_gives_the_same_predictions(options, tmp_path, monke
 
 
 def test_f35_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
-    from medzoo.training.finetune import FineTuneObjective as Objective
-
-    plain = Objective.forward
+    plain = FineTuneObjective.forward
     monkeypatch.setattr(
-        Objective, "forward", lambda self, batch, step: {"loss": plain(self, batch, step)["loss"] * np.nan}
+        FineTuneObjective, "forward", lambda self, batch, step: {"loss": plain(self, batch, step)["loss"] * np.nan}
     )
     outcome = run_cell(options())
     assert outcome.result["status"] == "diverged" and outcome.headline is None and "diverged" in str(outcome)
@@ -141,6 +142,28 @@ def test_f35_a_diverged_run_is_a_result_without_a_value(options, monkeypatch):
     assert run_cell(options()).cached
     assert json.loads((outcome.run / "status.json").read_text())["state"] == "diverged"
     assert len(json.loads((outcome.run / "diverged.json").read_text())["ids"]) > 1
+
+
+def test_a_replay_computes_like_the_run(options, monkeypatch):
+    """The number of threads changes the last bits, so a replay uses that of the run; without a diverged run nothing is written."""
+    cell = CellRun(options(replay=True), "finetune")
+    cell.load()
+    with raises(ResumeError, "replay-without-divergence"):
+        cell.replay()
+    assert not cell.run.path.exists()
+    plain, seen = Loop._train, []
+
+    def train(loop, batch, epoch):
+        seen.append(torch.get_num_threads())
+        return plain(loop, batch, epoch)
+
+    monkeypatch.setattr(Loop, "_train", train)
+    monkeypatch.setattr(FineTuneObjective, "forward", lambda *_: {"loss": torch.tensor(np.nan, requires_grad=True)})
+    with cell.running():
+        cell.train()
+    log = cell.run.path / "log.jsonl"
+    log.write_text(re.sub(r'"threads": \d+', '"threads": 3', log.read_text()))
+    assert "Step 1 diverged again" in cell.replay() and seen[-1] == 3 != seen[0]
 
 
 def test_the_test_split_is_predicted_once_after_the_selection(options, monkeypatch):

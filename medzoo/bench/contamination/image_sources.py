@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from medzoo.data.task_registry import split_name
 from medzoo.errors import MedzooError, UsageError
 from medzoo.training.options.names import slug
 
+# pixels at the end of a name, of one of the usual sizes: other numbers, such as years, are a part of the name
+SIDE = re.compile(r"_(28|32|48|56|64|96|112|128|160|192|224|256|299|320|336|384|448|512|640|768|1024)(px)?$")
 FILE = Path(__file__).with_name("image_sources.toml")
 
 
@@ -48,16 +51,17 @@ def image_sources() -> dict[str, ImageSources]:
 
 
 def collections_of(name: str) -> tuple[str, ...]:
-    """The collections of a task or data set: its own name, and those that it was made from.
+    """The collections of a task or data set: its own name, without a size of images at its end, and those that it was made from.
 
     Args:
         name: of a task without choices, or of a data set.
 
-    >>> collections_of("chestmnist"), collections_of("isic")
-    (('chestmnist', 'chestxray14'), ('isic',))
+    >>> collections_of("chestmnist"), collections_of("isic"), collections_of("medical_mnist_64")
+    (('chestmnist', 'chestxray14'), ('isic',), ('medical_mnist_64', 'medical_mnist'))
     """
-    known = image_sources().get(name)
-    return tuple(dict.fromkeys([name, *(known.collections if known else ())]))
+    names = [name, SIDE.sub("", name)]
+    known = [image_sources()[one].collections for one in names if one in image_sources()]
+    return tuple(dict.fromkeys([*names, *(collection for found in known for collection in found)]))
 
 
 def task_data(task: str) -> str:
