@@ -47,8 +47,10 @@ def match_checkpoints(
     matched = Matched([[] for _ in results])
     unmatched: list[str] = []
     for name in names:
-        known = _identified(name, hub)
-        own = [i for i, result in enumerate(results) if _is_of(result["identity"]["checkpoint"], name, known)]
+        known, registered = _identified(name, hub), _registered(name)
+        own = [
+            i for i, result in enumerate(results) if _is_of(result["identity"]["checkpoint"], name, registered, known)
+        ]
         for i in own:
             matched.places[i].append(name)
         if not own and known is not None and known.sha256:
@@ -70,7 +72,12 @@ def _identified(name: str, hub: str | os.PathLike[str] | None) -> Any:  # noqa: 
         return None
 
 
-def _is_of(checkpoint: Mapping[str, Any], name: str, known: Any) -> bool:  # noqa: ANN401 - Identified or None
+def _is_of(
+    checkpoint: Mapping[str, Any],
+    name: str,
+    registered: str,
+    known: Any,  # noqa: ANN401 - Identified or None
+) -> bool:
     """Whether a result's checkpoint is certainly the named one."""
     if known is not None and known.sha256 and checkpoint["weights_sha256"] == known.sha256:
         return True
@@ -80,7 +87,7 @@ def _is_of(checkpoint: Mapping[str, Any], name: str, known: Any) -> bool:  # noq
     plain, _, revision = name.removeprefix("hf-hub:").partition("@")
     if checkpoint.get("repo") is not None and checkpoint["repo"] == plain:
         return not revision or str(checkpoint.get("revision")).startswith(revision)
-    return checkpoint["id"] in (name, _registered(name))
+    return checkpoint["id"] in (name, registered)
 
 
 def _registered(name: str) -> str:

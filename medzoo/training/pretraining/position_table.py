@@ -43,7 +43,7 @@ def with_positions(network: Any, tokens: torch.Tensor) -> torch.Tensor:  # noqa:
     first = [token.expand(images, -1, -1) for token in (network.cls_token, network.reg_token) if token is not None]
     if network.pos_embed is None:
         return torch.cat([*first, patches], 1)
-    # rows of the table for tokens that are no patches
+    # leading rows of the table, which belong to no patch
     before = 0 if network.no_embed_class else network.num_prefix_tokens
     table = resized(network.pos_embed, network.patch_embed.grid_size, (grid[0], grid[1]), before)
     placed = torch.cat([*first, patches], 1) + table if before else torch.cat([*first, patches + table], 1)

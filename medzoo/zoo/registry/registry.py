@@ -168,6 +168,13 @@ def info(name: str) -> Checkpoint:
     """
     if not isinstance(name, str):
         raise UsageError(f"The name is {name!r}. Give the name of a checkpoint. {HOW}", code="name-not-text")
+    if (entry := _found(name)) is not None:
+        return entry
+    raise UnknownNameError("checkpoint", name, known_names(), f"{architecture_hint(name)}{HOW}")
+
+
+def _found(name: str) -> Checkpoint | None:
+    """The entry of a name or alias, if there is one."""
     if NAME.fullmatch(name):
         for folder in (config_dir(), own_dir()):
             if (path := folder / f"{name}.toml").is_file():
@@ -175,9 +182,7 @@ def info(name: str) -> Checkpoint:
     for entry in _entries():
         if name in entry.alias:
             return entry
-    if NAME.fullmatch(name) and (drawn := random_checkpoint(name)):
-        return drawn
-    raise UnknownNameError("checkpoint", name, known_names(), f"{architecture_hint(name)}{HOW}")
+    return random_checkpoint(name) if NAME.fullmatch(name) else None
 
 
 def known_names() -> list[str]:
@@ -191,13 +196,8 @@ def is_known(name: str) -> bool:
     >>> is_known("resnet50-imagenet"), is_known("org/name")
     (True, False)
     """
-    if not NAME.fullmatch(name):  # a path or a repository
-        return False
-    try:
-        info(name)
-    except UnknownNameError:
-        return False
-    return True
+    # a path or a repository has other characters
+    return bool(NAME.fullmatch(name)) and _found(name) is not None
 
 
 def list_models(

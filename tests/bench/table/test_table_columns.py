@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from medzoo.bench.results.store import ResultStore
+from medzoo.bench.table import matching
 from medzoo.bench.table.matching import match_checkpoints, match_tasks, task_key
 from medzoo.bench.table.table import table
 from medzoo.errors import UsageError
@@ -189,6 +190,15 @@ def test_random_starts_and_aliases_go_by_the_registrys_name(make_run):
     runs = [make_run(checkpoint="resnet18-random")[0], make_run(checkpoint="resnet50-simclr-radnet12m")[0]]
     names = ["resnet18-random", "resnet50-radnet-ct", "resnet34-random"]
     assert match_checkpoints(runs, names).places == [["resnet18-random"], ["resnet50-radnet-ct"]]
+
+
+def test_a_name_is_looked_up_once_and_not_for_each_result(make_run, monkeypatch):
+    """The registry reads a hundred files for a name that it does not have; a table has hundreds of results."""
+    looked, plain = [], matching.is_known
+    monkeypatch.setattr(matching, "is_known", lambda name: looked.append(name) or plain(name))
+    results = [make_run(checkpoint="suite-net", value=value / 10)[0] for value in range(9)]
+    assert match_checkpoints(results, ["lab/suite-net", "suite-net"]).places == [["suite-net"]] * 9
+    assert looked == ["lab/suite-net", "suite-net"]
 
 
 @pytest.mark.parametrize(

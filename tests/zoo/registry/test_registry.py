@@ -51,6 +51,13 @@ def test_a_typo_gets_a_hint(typo):
     assert caught.value.near
 
 
+def test_whether_a_name_is_known_is_asked_without_a_hint(monkeypatch):
+    """The search for near names takes 10 ms, and tables ask for each of their names."""
+    monkeypatch.setattr(registry, "UnknownNameError", None)
+    assert registry.is_known("resnet50-radnet-ct") and registry.is_known("resnet34-random")
+    assert not registry.is_known("resnet50-imagnet") and not registry.is_known("org/resnet50-imagenet")
+
+
 def test_alias(entry):
     name = entry('access = "direct"\nurl = "https://example.org/x"')
     path = registry.config_dir() / f"{name}.toml"
