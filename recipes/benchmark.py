@@ -4,15 +4,15 @@
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --out runs/real_small
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --engine slurm --workers 8 --partition gpu
 
-A suite names checkpoints, tasks, seeds and a protocol, and can pre-train its own checkpoints first (they are in
-OUT/hub, and load by name with --hub OUT/hub). Runs whose result is in the store are not repeated. You can stop at any
-time: the same command continues, in the precision of the first start. --workers N computes N runs at a time. Several
-machines with one disk can run the same command at the same time: each takes runs that no other has, and `medzoo
-status OUT` shows all of them. --engine slurm submits N workers as one array job, and --engine parsl gives them to
-Parsl; this command then prepares weights and images, and follows the workers. With Slurm it can be stopped and
-repeated while they work; with Parsl they end with it. Results do not depend on the engine. --dry-run lists the
-missing runs, and what the table will be able to show, without training, decoding or downloading. The exit code is 1
-if a run failed; the table is written in any case.
+A suite names checkpoints, tasks, seeds and a protocol, and can pre-train its own checkpoints first (they are in OUT/hub, and
+load by name with --hub OUT/hub). Runs whose result is in the store are not repeated. You can stop at any time: the same
+command continues, in the precision of the first start. --workers N computes N runs at a time. Several machines with one disk
+can run the same command at the same time: each takes runs that no other has, and `medzoo status OUT` shows all of them.
+--engine slurm submits N workers as one array job, and --engine parsl gives them to Parsl; this command then prepares weights
+and images, and follows the workers. With Slurm it can be stopped and repeated while they work; with Parsl they end with it.
+Results do not depend on the engine. --pretrain-only does the pre-trainings and ends, as a job with GPUs before such a
+command. --dry-run lists the missing runs, and what the table will be able to show, without training, decoding or downloading.
+The exit code is 1 if a run failed; the table is written in any case.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from typing import Literal
 from medzoo.bench.campaign.open_scheduler import open_scheduler
 from medzoo.bench.campaign.slurm_options import SlurmOptions
 from medzoo.bench.dry_run import missing_of
-from medzoo.bench.engines import fill_table
+from medzoo.bench.engines import fill_table, pretrain_only
 from medzoo.bench.suite_options import places_of
 from medzoo.bench.suites.read import load_suite
 from medzoo.errors import MedzooError, UsageError
@@ -37,11 +37,7 @@ class Options:
     """Options of filling a table."""
 
     suite: str = option(
-        "the suite's TOML file (can be the first argument, without --suite)",
-        "",
-        section=RUN,
-        metavar="FILE",
-        required=True,
+        "its TOML file (can be the first argument, without --suite)", "", section=RUN, metavar="FILE", required=True
     )
     root: str | None = option(
         "folder of the suite's relative data paths", section=RUN, metavar="DIR", shown="the working folder"
@@ -50,6 +46,7 @@ class Options:
         "directory hub for checkpoints that the suite does not train", section=RUN, metavar="DIR", shown="MEDZOO_HUB"
     )
     dry_run: bool = option("only list the missing runs", False, section=RUN)
+    pretrain_only: bool = option("only do the pre-trainings of the suite", False, section=RUN)
     engine: Literal["local", "slurm", "parsl"] = option(
         "what starts the workers: this command itself on this machine, Slurm, or Parsl", "local", section=DEVICE
     )
@@ -68,9 +65,7 @@ class Options:
         metavar="FILE",
         shown="processes of this machine",
     )
-    out: str | None = option(
-        "folder of runs, results, hub and table", section=OUTPUT, metavar="DIR", shown="runs/SUITE"
-    )
+    out: str | None = option("folder of all outputs", section=OUTPUT, metavar="DIR", shown="runs/SUITE")
 
     def check(self) -> None:
         """Refuse invalid options before anything is read."""
@@ -78,6 +73,8 @@ class Options:
         check_device(self.device)
         check_folder(self.root, "--root")
         check_folder(self.hub, "--hub")
+        if self.pretrain_only and self.engine != "local":
+            raise UsageError("--pretrain-only works on this machine: leave out --engine.", code="pretrain-only-engine")
         if self.parsl_config is not None and self.engine != "parsl":
             raise UsageError("--parsl-config needs --engine parsl.", code="parsl-config-unused")
         if self.out is not None:
@@ -104,6 +101,9 @@ def main() -> None:
         print(missing_of(suite, places_of(suite, out, device=options.device, hub=options.hub)))
         return
     device, workers = options.device, options.workers
+    if options.pretrain_only:
+        print("\n".join(pretrain_only(suite, out, device=device, hub=options.hub, workers=workers)))
+        return
     scheduler = open_scheduler(
         options.engine, out, of_slurm, device=device, workers=workers, parsl_config=options.parsl_config
     )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from medzoo.bench.campaign.pretrainings import missing_steps
 from medzoo.bench.identity import known_result
 from medzoo.bench.results.store import ResultStore
 from medzoo.bench.suite import Suite, SuiteCell
-from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names, pretrain_options
+from medzoo.bench.suite_options import Places, cell_options, check_suite, own_names
 from medzoo.bench.suites.opened_tasks import OpenedTasks
 from medzoo.bench.suites.plan import ASSUMED, resolution_line, time_line
 from medzoo.bench.suites.precision import settle_precision
 from medzoo.bench.suites.preflight import kinds_of, runs_of, with_baseline
 from medzoo.errors import MedzooError
-from medzoo.training.pretrain import is_done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,14 +69,7 @@ def missing_of(suite: Suite, places: Places) -> Missing:
     places = replace(places, precision=settle_precision(suite, places.runs, places.common, note=False)[0])
     kinds = kinds_of(suite, places)
     suite = with_baseline(suite, kinds)
-    missing = Missing()
-
-    # a step is missing if it is not done, or if it continues a missing step
-    for step in suite.pretrain:
-        base = str(step.get("checkpoint"))
-        if base in missing.steps or not is_done(*pretrain_options(suite, step, places)):
-            missing.steps.append(str(step["name"]))
-
+    missing = Missing(steps=missing_steps(suite, places))
     opened = OpenedTasks()
     for cell in runs_of(suite, kinds):
         if cell.checkpoint in missing.steps:  # weights that do not exist have no results

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from medzoo import progress
 from medzoo.bench.campaign.head import CampaignHead
 from medzoo.bench.campaign.local import fill_locally
 from medzoo.bench.campaign.pilots import Scheduler
+from medzoo.bench.campaign.pretrainings import missing_steps, run_pretraining
 from medzoo.bench.campaign.record import Campaign
-from medzoo.bench.campaign.worker import PAUSE
 from medzoo.bench.results.outcome import Outcome
 from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
-from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, places_of, pretrain_options
+from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, own_names, places_of
 from medzoo.bench.suites.opened_tasks import OpenedTasks
 from medzoo.bench.suites.precision import settle_precision
 from medzoo.bench.suites.preflight import (
@@ -32,39 +30,8 @@ from medzoo.bench.suites.preflight import (
 )
 from medzoo.bench.suites.prepare import prepare
 from medzoo.bench.table.table import Table, suite_table
-from medzoo.errors import RunFolderError, listed
+from medzoo.errors import listed
 from medzoo.precision import device_kind
-from medzoo.training.pretrain import pretrain
-
-
-def run_pretraining(suite: Suite, places: Places) -> None:
-    """Run the suite's pre-training steps that are not done, and push their folders to the directory hub.
-
-    Args:
-        suite: its [[pretrain]] steps run in order, so that a later one may continue an earlier one.
-        places: the folders of the suite; a step named NAME is loaded as SUITE/NAME from the hub.
-    """
-    from medzoo.zoo.publish.push import push
-
-    for number, step in enumerate(suite.pretrain, start=1):
-        with progress.brief(f"pre-training {number} of {len(suite.pretrain)}: {step['name']}"):
-            folder = _when_free(partial(pretrain, *pretrain_options(suite, step, places)))
-        push(folder / "checkpoint", hub_name(suite, str(step["name"])), hub=places.hub)
-
-
-def _when_free(call: Callable[[], Path]) -> Path:
-    """The result of a call; while another command of the same suite does the same work, wait for it."""
-    waited = False
-    while True:
-        try:
-            return call()
-        except RunFolderError as error:
-            if error.code != "lock-held":
-                raise
-            if not waited:
-                progress.say("another command does this pre-training; waiting for it")
-            waited = True
-            time.sleep(PAUSE)
 
 
 def fill(
@@ -96,7 +63,15 @@ def fill(
         say_added(kinds)
     for problem in foreseen(suite, places):
         progress.warn(problem)
-    run_pretraining(suite, places)
+    if scheduler is not None:  # its workers begin when the weights are there
+        if scheduler.uses_gpu and device_kind("auto") == "cpu" and (missing := missing_steps(suite, places)):
+            progress.warn(
+                f"This machine has no GPU, and does {progress.counted(len(missing), 'pre-training')} of the suite itself. For a "
+                "GPU, stop this command, and run it with --pretrain-only, and without --engine, as a job of its own first."
+            )
+        run_pretraining(suite, places)
+    else:
+        run_pretraining(suite, places, workers)
     cells, campaign = runs_of(suite, kinds), Campaign(places.runs.parent / "campaign")
     if scheduler is None:
         found = _locally(suite, places, cells, campaign, workers)
@@ -153,6 +128,27 @@ def _named(cells: Sequence[SuiteCell]) -> str:
     """The names of runs that failed for the same reason; of many, the first ones."""
     names = listed(cells, 3)
     return names if len(cells) == 1 else f"{len(cells)} runs ({names})"
+
+
+def pretrain_only(
+    suite: Suite, out: Path, *, device: str = "auto", hub: str | None = None, workers: int = 1
+) -> list[str]:
+    """Do the pre-trainings of a suite and nothing else, for example as one job of a cluster; returns their names in the hub.
+
+    The suite goes on in the precision of this machine.
+
+    Args:
+        suite: the suite.
+        out: the parent folder, as for `fill_table`.
+        device: "auto" or "cpu".
+        hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
+        workers: number of processes that compute pre-trainings.
+    """
+    places = places_of(suite, out, device=device, hub=hub)
+    check_suite(suite, places)
+    precision, _ = settle_precision(suite, places.runs, places.common)
+    run_pretraining(suite, replace(places, precision=precision), workers)
+    return [hub_name(suite, name) for name in own_names(suite)]
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def test_folds_are_runs_of_one_column(suite, nets, tmp_path):
     ],
 )
 def test_what_no_run_could_use_is_refused_before_any_training(suite, tmp_path, monkeypatch, mode, old, new):
-    monkeypatch.setattr("medzoo.bench.engines.pretrain", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("medzoo.bench.campaign.pretrainings.pretrain", lambda *_: pytest.fail("trained"))
     with pytest.raises(UsageError):
         chosen = suite({"random": "resnet10t-random"}, TASK.replace(old, new), mode)
         fill_table(chosen, tmp_path / "out", device="cpu")

@@ -1,5 +1,6 @@
 """A suite through a scheduler gives the rows of a suite on this machine, and the head computes none of them."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from medzoo.bench import engines
 from medzoo.bench.campaign import head as head_module
 from medzoo.bench.campaign.pilots import PilotJob
-from medzoo.bench.engines import fill_table
+from medzoo.bench.engines import fill_table, pretrain_only
 from medzoo.bench.suites.read import load_suite
 
 SUITE = """
@@ -88,3 +89,33 @@ def test_a_head_without_gpu_says_that_it_chose_the_precision_for_its_cpu(
         engines.progress.warn("start")
         fill_table(chosen, tmp_path / "out", device="cpu", hub=str(tiny_hub), scheduler=AtOnce())
     assert any("This machine has no GPU" in str(one.message) for one in said) == (precision is None)
+
+
+STEP = """
+[[pretrain]]
+name = "resnet10t-mine"
+method = "supervised"
+architecture = "resnet10t"
+task = "phantom_oct,n=8,n_validation=4,n_test=4"
+size = 32
+epochs = 1
+batch_size = 8
+"""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_head_without_gpu_says_that_it_pretrains_unless_that_is_done(tmp_path, monkeypatch, before):
+    monkeypatch.setattr(head_module, "PAUSE", 0.01)
+    monkeypatch.setattr(engines, "device_kind", lambda device: "cpu")
+    file = tmp_path / "mine.toml"
+    file.write_text(SUITE.replace('"lab/tiny", "lab/absent"', '"resnet10t-mine"').replace("[0, 1]", "[0]") + STEP)
+    suite, given = load_suite(file), {"device": "cpu"}
+    if before:
+        assert pretrain_only(suite, tmp_path / "out", **given) == ["mine/resnet10t-mine"]
+        assert not list((tmp_path / "out").glob("results/*")), "it computes no run"
+        assert (tmp_path / "out" / "hub" / "mine" / "resnet10t-mine").is_dir()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        filled = fill_table(suite, tmp_path / "out", **given, workers=1, scheduler=AtOnce())
+    assert len(filled.outcomes) == 1 and not filled.failures
+    assert any("--pretrain-only" in str(row.message) for row in told) != before

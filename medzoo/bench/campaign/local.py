@@ -5,8 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
+from types import FrameType
+from typing import Any
 
 import torch
 
@@ -38,19 +42,40 @@ def fill_locally(
     if workers > 1:
         cells = longest_first(cells, stored_results(places.results))
     mine = SuiteWorker(suite, places, cells, campaign, plan)
+    work_together(workers, _work_on_runs, (suite, places, list(cells), campaign, plan), mine=mine.work)
+    return mine
+
+
+def _work_on_runs(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str) -> None:
+    """What a started process does."""
+    SuiteWorker(suite, places, cells, campaign, plan).work()
+
+
+def work_together(
+    workers: int, work: Callable[..., None], given: tuple[Any, ...], *, mine: Callable[[], object] | None = None
+) -> None:
+    """Let this process and some that it starts do the same work, each with its share of the cores or with a GPU; wait for all.
+
+    Args:
+        workers: number of processes, with this one.
+        work: a function of a module; it shares the work with the other processes by claims.
+        given: its arguments.
+        mine: what this process does; by default the same.
+    """
+    own = mine or partial(work, *given)
     if workers == 1:
-        mine.work()
-        return mine
+        own()
+        return
     with _threads_each(workers):
         context = multiprocessing.get_context("spawn")
         children = [
-            context.Process(target=_work, args=(suite, places, list(cells), campaign, plan, number), daemon=False)
-            for number in range(1, workers)
+            context.Process(target=_start, args=(number, work, given), daemon=False) for number in range(1, workers)
         ]
         for child in children:
             child.start()
         try:
-            mine.work()
+            with _sigterm_ends():
+                own()
         except BaseException:
             for child in children:  # each saves its run, which can then be resumed
                 with suppress(ProcessLookupError):
@@ -62,15 +87,31 @@ def fill_locally(
     for number, child in enumerate(children, start=2):
         if child.exitcode:
             progress.warn(f"Worker {number} of {workers} ended with code {child.exitcode}; the others did its runs.")
-    return mine
 
 
-def _work(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str, number: int) -> None:
+@contextmanager
+def _sigterm_ends() -> Iterator[None]:
+    """Let SIGTERM end this process by an exception while it computes no run; otherwise it would leave the others behind."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # only this one can set what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _start(number: int, work: Callable[..., None], given: tuple[Any, ...]) -> None:
     """The target of a started process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then terminates this process
     if (device := device_of(number, os.environ.get(DEVICES), torch.cuda.device_count())) is not None:
         os.environ[DEVICES] = device  # read by CUDA at its first use, which is later
-    SuiteWorker(suite, places, cells, campaign, plan).work()
+    work(*given)
 
 
 def device_of(number: int, visible: str | None, count: int) -> str | None:
