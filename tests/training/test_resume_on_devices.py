@@ -10,7 +10,7 @@ import pytest
 import torch
 from devices import DEVICES, option_of
 from loop_samples import PLAN, fit, objective_of, same_weights
-from tiny import TinySegmenter, masked_rows
+from tiny import TinySegmenter, masked_rows, tiny_vit
 
 from medzoo.data.decode_cache.device import place
 from medzoo.training.accelerator import make_accelerator
@@ -29,8 +29,9 @@ PROTOCOL = Protocol(
 SEGMENT = replace(PROTOCOL, dropout=0.0, mixup=0.0, cutmix=0.0)
 
 
-def pretrained(method, folder, device, stop, net, make_batches):
-    objective, views = objective_of(method, net)
+def pretrained(way, folder, device, stop, net, make_batches):
+    method, _, network = way.partition("-")  # a vision transformer resizes its positions for small views
+    objective, views = objective_of(method, tiny_vit if network else net)
     accelerator = make_accelerator("fp32", option_of(device))
     run = RunFolder(folder, "pretrain", {"method": method}, {})
     run.stop_at_step = stop
@@ -82,7 +83,10 @@ def once(tiny_net, make_batches, rows, monkeypatch):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("way", ["finetune", "segmentation", "supervised", "simclr", "mae", "dino", "lejepa"])
+@pytest.mark.parametrize(
+    "way",
+    ["finetune", "segmentation", "supervised", "simclr", "mae", "dino", "dino-vit", "dinov2", "lejepa-vit", "swav-vit"],
+)
 def test_f38_a_run_resumes_bit_for_bit(way, device, once, tmp_path):
     straight = once(way, tmp_path / "straight", device)
     with pytest.raises(Interrupted):
