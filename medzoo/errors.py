@@ -162,7 +162,7 @@ class WorkerError(MedzooError):
 
 
 class DeviceMemoryError(MedzooError):
-    """The weights or a training step do not fit into the device's memory."""
+    """Weights, images or a step do not fit into the device's memory."""
 
 
 class ResultError(MedzooError):
@@ -242,6 +242,16 @@ def is_disk_full(error: BaseException) -> bool:
     match = re.search(r"\(os error (\d+)\)", str(error))  # safetensors has its own error class with this text
     code = int(match[1]) if match else getattr(error, "errno", None)
     return code in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch means that the memory of the device is full.
+
+    >>> is_out_of_memory(RuntimeError("MPS backend out of memory")), is_out_of_memory(RuntimeError("sizes differ"))
+    (True, False)
+    """
+    texts = "out of memory", "DefaultCPUAllocator"  # torch has a class for CUDA only
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
 
 
 def listed(names: Iterable[object], limit: int = 20) -> str:

@@ -176,7 +176,7 @@ class Loop:
         self.objective.before_update(self.step)
         if self.plan.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.gradient_clip)
-        self.optimizer.step()
+        self.micro.update(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
         self.objective.after_update(self.step)
         if self.ema is not None:

@@ -281,6 +281,15 @@ def test_resume_from_a_named_state(tmp_path, tiny_net, make_batches):
     assert saved_state.states(tmp_path / "cut" / "resume")  # the source of the state is left alone
 
 
+def test_the_state_of_an_optimizer_that_does_not_fit_is_named(tmp_path, tiny_net, make_batches, monkeypatch):
+    def full(self):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with raises(DeviceMemoryError, "optimizer-out-of-memory"):
+        run_once(tmp_path / "run", tiny_net, make_batches, plan=replace(PLAN, optimizer="adamw"))
+
+
 def test_a_compiled_network_is_the_one_that_is_trained(tmp_path, tiny_net, make_batches, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: compiled.append(self))

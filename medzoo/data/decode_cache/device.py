@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from medzoo.errors import DeviceMemoryError
+from medzoo.errors import DeviceMemoryError, is_out_of_memory
 
 if TYPE_CHECKING:
     from medzoo.data.decode_cache.decoded import Decoded
@@ -127,7 +127,7 @@ def place(data: Decoded, device: torch.device, choice: Placing = "auto") -> Deco
         masks = None if data.masks is None else DeviceRows(data.masks, device)
         return replace(data, images=DeviceRows(data.images, device), masks=masks)
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not is_out_of_memory(error):
             raise
         raise DeviceMemoryError(
             f"The {len(data.ids)} decoded images ({needed(data):,} bytes) do not fit into the memory of {device}. Set "

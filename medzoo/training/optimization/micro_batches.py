@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from medzoo.errors import DeviceMemoryError, UsageError
+from medzoo.errors import DeviceMemoryError, UsageError, is_out_of_memory
 from medzoo.progress import warn
 from medzoo.training.layers.trained_layers import has_batch_norm
 from medzoo.training.optimization.deterministic import allow_all, is_deterministic, refused_operation
@@ -84,10 +84,30 @@ class MicroBatches:
                 if is_deterministic() and (operation := refused_operation(error)):
                     self._allow(operation, kept)
                     continue
-                if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+                if not is_out_of_memory(error):
                     raise
                 self._halve(images, step, error)
                 self.objective.zero_grad(set_to_none=True)
+
+    def update(self, optimizer: torch.optim.Optimizer) -> None:
+        """Change the weights by their gradients.
+
+        Args:
+            optimizer: of the weights; its state is created in the first step.
+
+        Raises:
+            DeviceMemoryError: if that state does not fit into memory.
+        """
+        try:
+            optimizer.step()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceMemoryError(
+                "The state of the optimizer does not fit into memory; AdamW keeps two numbers for each weight. Start again with "
+                "--optimizer sgd (one number), a smaller network, or a smaller --batch-size, in another --out.",
+                code="optimizer-out-of-memory",
+            ) from error
 
     def _accumulate(
         self, model: torch.nn.Module, batch: dict[str, Any], step: int, images: int

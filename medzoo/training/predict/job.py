@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from medzoo import progress, store
 from medzoo.cores import usable_cores
-from medzoo.errors import ImageError, UsageError
+from medzoo.errors import DeviceMemoryError, ImageError, UsageError, is_out_of_memory
 from medzoo.training.inputs.input_transform import Transform
 from medzoo.training.predict.decode import Decoder, Failed, Ready, decoded, worker_pool
 from medzoo.training.predict.head import Columns
@@ -111,16 +111,19 @@ class Job:
                 summary.errors.append(dict(zip(ERROR_COLUMNS, row, strict=True)))
 
         def flush() -> None:
-            if batch:
-                for row in self.maker.rows(batch, summary.rows + 1):
-                    if isinstance(row, Failed):
-                        fail(row)
-                        continue
-                    summary.images += 1
-                    if row is not None:
-                        sink.write(row)
-                        summary.rows += 1
-                batch.clear()
+            if not batch:
+                return
+            with _memory_for(len(batch)):
+                rows = list(self.maker.rows(batch, summary.rows + 1))
+            for row in rows:
+                if isinstance(row, Failed):
+                    fail(row)
+                    continue
+                summary.images += 1
+                if row is not None:
+                    sink.write(row)
+                    summary.rows += 1
+            batch.clear()
 
         with ExitStack() as stack:
             pool = stack.enter_context(worker_pool(workers))
@@ -159,6 +162,21 @@ class Job:
                     f"{out} is inside the folder of images {folder}, so its pictures would be read as images. Give another folder.",
                     code="explain-out-inside-images",
                 )
+
+
+@contextmanager
+def _memory_for(images: int) -> Iterator[None]:
+    """A block whose batch may be too large for the device."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            f"A batch of {images} image{'s' * (images != 1)} does not fit into the memory of the device. Choose a smaller "
+            "--batch-size (batch_size=N), --precision bf16, or --device cpu; predictions are the same up to rounding.",
+            code="prediction-out-of-memory",
+        ) from error
 
 
 def _maker(name: Any, options: PredictOptions) -> RowMaker:  # noqa: ANN401

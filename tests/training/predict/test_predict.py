@@ -13,7 +13,7 @@ from PIL import Image
 from predict_samples import LABELS, as_stored, by_hand, cells, dicom, pngs, trained
 
 import medzoo
-from medzoo.errors import CardError, DataContractError, ImageError, IntegrityError, UsageError
+from medzoo.errors import CardError, DataContractError, DeviceMemoryError, ImageError, IntegrityError, UsageError
 
 CALIBRATION = {"temperature": 2.0, "thresholds": [0.2], "rule": "youden", "split": "validation"}
 
@@ -297,3 +297,15 @@ def test_the_main_thread_keeps_its_threads(tmp_path):
             assert pool.submit(torch.get_num_threads).result() == 1 and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_batch_that_does_not_fit_leads_to_a_smaller_one(tmp_path, monkeypatch):
+    from medzoo.training.predict.network import Network
+
+    def full(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    folder, films = trained(tmp_path / "net"), pngs(tmp_path / "films", 3)
+    monkeypatch.setattr(Network, "__call__", full)
+    with raises(DeviceMemoryError, "prediction-out-of-memory", match="--batch-size"):
+        medzoo.predict(folder, films, device="cpu")
