@@ -24,8 +24,9 @@ def model():
 
 @pytest.fixture
 def file(model, tmp_path):
-    path = tmp_path / "best.pth"
-    torch.save({"epoch": 3, "state_dict": model.state_dict()}, path)
+    """A safetensors file: each torch file is read in a process of its own, which takes seconds to start."""
+    path = tmp_path / "best.safetensors"
+    save_file(model.state_dict(), path)
     return path
 
 
@@ -34,8 +35,9 @@ def left_behind() -> list[str]:
     return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()) if home.exists() else []
 
 
-def test_one_command_makes_a_checkpoint_like_any_other(file, model, private_home, no_network):
-    report = add(file, NAME, method="simclr", images=1234, epochs=100, **FACTS)
+def test_one_command_makes_a_checkpoint_like_any_other(model, private_home, no_network, tmp_path):
+    torch.save({"epoch": 3, "state_dict": model.state_dict()}, tmp_path / "best.pth")
+    report = add(tmp_path / "best.pth", NAME, method="simclr", images=1234, epochs=100, **FACTS)
     assert report.passed and report.name == NAME and NAME in medzoo.list_models(method="simclr")
     entry = medzoo.info(NAME)
     assert (
@@ -97,14 +99,14 @@ def test_a_moving_average_beside_the_weights_is_asked_about(model, tmp_path, pri
 
 
 def test_what_is_no_part_of_the_network_is_dropped_only_when_told(model, tmp_path, private_home):
-    torch.save(model.state_dict() | {"projector.0.weight": torch.zeros(3)}, tmp_path / "last.pth")
+    save_file(model.state_dict() | {"projector.0.weight": torch.zeros(3)}, tmp_path / "last.safetensors")
     with raises(ConversionError, "weights-differ-from-architecture"):
-        add(tmp_path / "last.pth", NAME, **FACTS)
+        add(tmp_path / "last.safetensors", NAME, **FACTS)
     with raises(UsageError, "drop-not-a-regular-expression"):
-        add(tmp_path / "last.pth", NAME, drop=["("], **FACTS)
+        add(tmp_path / "last.safetensors", NAME, drop=["("], **FACTS)
     with raises(ConversionError, "prefix-without-tensors"):
-        add(tmp_path / "last.pth", NAME, prefix="net.", **FACTS)
-    assert add(tmp_path / "last.pth", NAME, drop=[r"projector\."], **FACTS).passed
+        add(tmp_path / "last.safetensors", NAME, prefix="net.", **FACTS)
+    assert add(tmp_path / "last.safetensors", NAME, drop=[r"projector\."], **FACTS).passed
 
 
 def test_an_older_entry_is_replaced_only_when_told(file, private_home, tmp_path):
@@ -112,8 +114,8 @@ def test_an_older_entry_is_replaced_only_when_told(file, private_home, tmp_path)
     with raises(UsageError, "name-taken", match=r"already.*--replace"):
         add(file, NAME, **FACTS)
     other = timm.create_model("test_resnet", num_classes=0)
-    torch.save(other.state_dict(), tmp_path / "other.pth")
-    add(tmp_path / "other.pth", NAME, replace_old=True, **FACTS)
+    save_file(other.state_dict(), tmp_path / "other.safetensors")
+    add(tmp_path / "other.safetensors", NAME, replace_old=True, **FACTS)
     assert torch.equal(medzoo.load(NAME).state_dict()["conv1.0.weight"], other.state_dict()["conv1.0.weight"])
 
 
@@ -159,9 +161,9 @@ def test_what_is_no_weights_file(tmp_path, private_home, content, cause):
 def test_not_a_number_is_refused(model, tmp_path, private_home):
     state = model.state_dict()
     state["layer1.0.conv1.weight"][0] = float("nan")
-    torch.save(state, tmp_path / "x.pth")
+    save_file(state, tmp_path / "x.safetensors")
     with raises(ConversionError, "weights-not-finite", match="NaN"):
-        add(tmp_path / "x.pth", NAME, **FACTS)
+        add(tmp_path / "x.safetensors", NAME, **FACTS)
     assert left_behind() == []
 
 
@@ -191,7 +193,7 @@ def test_an_older_entry_is_replaced_with_other_facts(file, model, private_home, 
     """The old entry still stands while the new folder is checked, and says otherwise."""
     add(file, NAME, **FACTS)
     other = timm.create_model("test_vit", num_classes=0)
-    torch.save(other.state_dict(), tmp_path / "other.pth")
+    save_file(other.state_dict(), tmp_path / "other.safetensors")
     facts = {
         **FACTS,
         "mean": [0.1, 0.2, 0.3],
@@ -200,7 +202,7 @@ def test_an_older_entry_is_replaced_with_other_facts(file, model, private_home, 
         "rule": "per_image_minmax",
         "license": "mit",
     }
-    report = add(tmp_path / "other.pth", NAME, architecture="test_vit", replace_old=True, **facts)
+    report = add(tmp_path / "other.safetensors", NAME, architecture="test_vit", replace_old=True, **facts)
     assert report.passed and {row.check: row.result for row in report.rows}["registry"] == "PASS"
     entry, loaded = medzoo.info(NAME), medzoo.load(NAME)
     assert (entry.architecture, entry.input.mean, entry.license.id) == ("test_vit", (0.1, 0.2, 0.3), "mit")
@@ -232,29 +234,31 @@ def test_numbers_that_cannot_be(file, private_home, change, says):
 
 def test_the_report_names_what_was_left_out(model, tmp_path, private_home):
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    torch.save({**state, "model.head.weight": torch.zeros(2), "ema.x": torch.zeros(1)}, tmp_path / "last.pth")
-    report = add(tmp_path / "last.pth", NAME, drop=[r"head\."], **FACTS)
+    save_file({**state, "model.head.weight": torch.zeros(2), "ema.x": torch.zeros(1)}, tmp_path / "last.safetensors")
+    report = add(tmp_path / "last.safetensors", NAME, drop=[r"head\."], **FACTS)
     row = report.rows[-1]
     assert (row.check, row.result) == ("left out", "PASS") and report.passed
-    assert row.detail == "2 tensors of last.pth: model.head.weight, ema.x" and "model.head.weight" in str(report)
-    torch.save(model.state_dict(), tmp_path / "last.pth")
-    row = add(tmp_path / "last.pth", NAME, replace_old=True, **FACTS).rows[-1]
-    assert row.detail == "every tensor of last.pth is in the folder"
+    assert row.detail == "2 tensors of last.safetensors: ema.x, model.head.weight" and "model.head.weight" in str(
+        report
+    )
+    save_file(model.state_dict(), tmp_path / "last.safetensors")
+    row = add(tmp_path / "last.safetensors", NAME, replace_old=True, **FACTS).rows[-1]
+    assert row.detail == "every tensor of last.safetensors is in the folder"
 
 
 @pytest.mark.parametrize("prefix", ["module", "module.", "net.module", ""])
 def test_a_prefix_may_lack_its_dot(model, tmp_path, private_home, prefix):
     names = model.state_dict().items()
     start = prefix + "." if prefix and not prefix.endswith(".") else prefix
-    torch.save({start + name: tensor for name, tensor in names}, tmp_path / "last.pth")
-    assert add(tmp_path / "last.pth", NAME, prefix=prefix, **FACTS).passed
+    save_file({start + name: tensor for name, tensor in names}, tmp_path / "last.safetensors")
+    assert add(tmp_path / "last.safetensors", NAME, prefix=prefix, **FACTS).passed
 
 
 def test_what_does_not_fit_leads_to_the_option_that_helps(model, tmp_path, private_home):
     def says(state, match, name=NAME, **change):
-        torch.save(state, tmp_path / "last.pth")
+        save_file(state, tmp_path / "last.safetensors")
         with raises(ConversionError, "weights-differ-from-architecture", match=match) as caught:
-            add(tmp_path / "last.pth", name, **{**FACTS, **change})
+            add(tmp_path / "last.safetensors", name, **{**FACTS, **change})
         text = str(caught.value)
         assert text.endswith(" Nothing was written.") and text.count("Nothing was") == 1
         assert "tmp-add" not in text and "medzoo convert" not in text and left_behind() == []
@@ -275,8 +279,10 @@ def test_what_does_not_fit_leads_to_the_option_that_helps(model, tmp_path, priva
 
 
 def test_grey_stems_and_pooled_tokens_then_go_in(tmp_path, private_home):
-    torch.save(timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict(), tmp_path / "grey.pth")
-    assert add(tmp_path / "grey.pth", NAME, **{**FACTS, "mean": [0.5], "std": [0.25]}).passed
-    torch.save(timm.create_model("test_vit", num_classes=0, global_pool="avg").state_dict(), tmp_path / "vit.pth")
+    save_file(timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict(), tmp_path / "grey.safetensors")
+    assert add(tmp_path / "grey.safetensors", NAME, **{**FACTS, "mean": [0.5], "std": [0.25]}).passed
+    save_file(
+        timm.create_model("test_vit", num_classes=0, global_pool="avg").state_dict(), tmp_path / "vit.safetensors"
+    )
     facts = {**FACTS, "size": 160, "model_kwargs": {"global_pool": "avg"}}
-    assert add(tmp_path / "vit.pth", "test_vit-ours", **facts).passed
+    assert add(tmp_path / "vit.safetensors", "test_vit-ours", **facts).passed
