@@ -3,7 +3,7 @@
 import pytest
 import torch
 from contract_samples import net_for, small_options
-from tiny import tiny_vit
+from tiny import TinyNet, tiny_swin, tiny_vit
 from torch.utils.flop_counter import FlopCounterMode
 
 from medzoo.training.objectives import list_methods, method
@@ -44,22 +44,24 @@ def captured(monkeypatch):
     torch._dynamo.reset()
 
 
-def sample(name, make_batches):
-    """An objective with a tiny vision transformer, and a batch."""
+def sample(name, network, make_batches):
+    """An objective with a tiny network, and a batch."""
     module = method(name)
     options = small_options(module)
     torch.manual_seed(0)
-    objective = module.Objective(net_for(module, net=tiny_vit), options, "multiclass").train()
+    objective = module.Objective(net_for(module, net=network), options, "multiclass").train()
     objective.start(steps=20, epoch_steps=4, seed=0)
     return objective, make_batches(module.views(options))[0]
 
 
-@pytest.mark.parametrize("name", list_methods())
-def test_most_of_a_step_is_compiled_and_gives_the_same(name, make_batches, captured):
-    objective, batch = sample(name, make_batches)
+@pytest.mark.parametrize(
+    ("name", "network"), [*((name, tiny_vit) for name in list_methods()), ("simmim", tiny_swin), ("dino", TinyNet)]
+)
+def test_most_of_a_step_is_compiled_and_gives_the_same(name, network, make_batches, captured):
+    objective, batch = sample(name, network, make_batches)
     with FlopCounterMode(display=False) as counter:
         plain = objective(batch, 0)["loss"]
-    objective, batch = sample(name, make_batches)
+    objective, batch = sample(name, network, make_batches)
     compile_modules(objective.compiled_modules())
     loss = objective(batch, 0)["loss"]
     loss.backward()
