@@ -17,6 +17,7 @@ from medzoo.locks import process_alive
 from medzoo.paths import data_dir
 from medzoo.training.run_state.run_folder import RunFolder
 
+EPOCHS = 120
 SUITE = """
 name = "cluster"
 seeds = [0, 1, 2]
@@ -27,11 +28,11 @@ checkpoints = [{ name = "lab/tiny", label = "tiny" }, { name = "test_resnet-miss
 name = "phantom_oct,n=24,n_validation=12,n_test=20"
 title = "OCT"
 size = 32
-epochs = 120
+epochs = EPOCHS
 batch_size = 8
 """
 RUNS, FAILING = 9, 3  # the checkpoint "missing" does not exist
-STEPS = 120 * 3  # of a run
+STEPS = 3 * EPOCHS  # of a run
 
 
 class ClusterSuite:
@@ -45,7 +46,7 @@ class ClusterSuite:
     def __init__(self, folder: Path, hub: Path) -> None:
         self.folder, self.hub = folder, hub
         self.file = folder / "cluster.toml"
-        self.file.write_text(SUITE)
+        self.file.write_text(SUITE.replace("EPOCHS", str(EPOCHS)))
         self.started: list[subprocess.Popen] = []
         self.environment = {"MEDZOO_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
 

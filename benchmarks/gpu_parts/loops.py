@@ -16,10 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from gpu_parts.clock import Window
 from gpu_parts.lab import Lab
 from medzoo import progress
-from medzoo.precision import full_float32
 from medzoo.training.accelerator import make_accelerator
+from medzoo.training.compute import Compute
 from medzoo.training.loop import Loop
-from medzoo.training.optimization.deterministic import deterministic_algorithms
 from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.run_state.run_folder import RunFolder
 from medzoo.training.trainable import Trainable
@@ -94,7 +93,8 @@ class LoopWay:
     def __init__(
         self, objective: Trainable, batches: Any, lab: Lab, *, fastest: bool = False, workers: int = 0, drain: int = 0
     ) -> None:  # fmt: skip
-        self.images, self.drain, self.fastest, self.kind = batches.batch_size, drain, fastest, lab.device.type
+        self.images, self.drain = batches.batch_size, drain
+        self.compute = Compute(lab.device.type, "bf16", torch.get_num_threads(), 1, deterministic=not fastest)
         self.clocked = Clocked(batches, lab)
         plan = TrainingPlan(1, "adamw", 1e-3, 0.05, 0.0, 1.0, 0, num_workers=workers, compiled=fastest)
         self.run = RunFolder(lab.folder / f"run-{next(_numbers)}", "finetune", {}, {}, resume="never")
@@ -109,11 +109,7 @@ class LoopWay:
         loop.epoch_steps = loop.steps = len(clocked)
         loop.step = 0
         self.run.saved(0, 0)  # no state is due inside the window
-        settings = (
-            deterministic_algorithms(not self.fastest, self.kind),
-            full_float32(self.kind),
-        )  # as `Compute.applied`
-        with progress.brief(), settings[0], settings[1]:
+        with progress.brief(), self.compute.applied():
             loop.fit()
         assert clocked.taken is not None
         return clocked.taken

@@ -30,7 +30,7 @@ from medzoo.bench.suites.preflight import (
 )
 from medzoo.bench.suites.prepare import prepare
 from medzoo.bench.table.table import Table, suite_table
-from medzoo.errors import listed
+from medzoo.errors import UsageError, listed
 from medzoo.precision import device_kind
 
 
@@ -63,15 +63,10 @@ def fill(
         say_added(kinds)
     for problem in foreseen(suite, places):
         progress.warn(problem)
-    if scheduler is not None:  # its workers begin when the weights are there
-        if scheduler.uses_gpu and device_kind("auto") == "cpu" and (missing := missing_steps(suite, places)):
-            progress.warn(
-                f"This machine has no GPU, and does {progress.counted(len(missing), 'pre-training')} of the suite itself. For a "
-                "GPU, stop this command, and run it with --pretrain-only, and without --engine, as a job of its own first."
-            )
-        run_pretraining(suite, places)
-    else:
-        run_pretraining(suite, places, workers)
+    if scheduler is not None:
+        _say_if_it_pretrains_without_gpu(suite, places, scheduler)
+    # the workers of a scheduler begin when the weights are there
+    run_pretraining(suite, places, workers if scheduler is None else 1)
     cells, campaign = runs_of(suite, kinds), Campaign(places.runs.parent / "campaign")
     if scheduler is None:
         found = _locally(suite, places, cells, campaign, workers)
@@ -84,6 +79,14 @@ def fill(
         if cell in found.outcomes:
             outcomes.append((cell, found.outcomes[cell]))
     return outcomes, [f"{_named(cells)}: {why}" for why, cells in failed.items()]
+
+
+def _say_if_it_pretrains_without_gpu(suite: Suite, places: Places, scheduler: Scheduler) -> None:
+    if scheduler.uses_gpu and device_kind("auto") == "cpu" and (missing := missing_steps(suite, places)):
+        progress.warn(
+            f"This machine has no GPU, and does {progress.counted(len(missing), 'pre-training')} of the suite itself. For a GPU, "
+            "stop this command, and run it with --pretrain-only, and without --engine, as a job of its own first."
+        )
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,15 @@ def pretrain_only(
         device: "auto" or "cpu".
         hub: directory hub for names that are not the suite's own; by default MEDZOO_HUB.
         workers: number of processes that compute pre-trainings.
+
+    Raises:
+        UsageError: if the suite has none.
     """
+    if not suite.pretrain:
+        raise UsageError(
+            f"Suite {suite.name} has no [[pretrain]] steps. Leave out --pretrain-only.",
+            code="suite-without-pretraining",
+        )
     places = places_of(suite, out, device=device, hub=hub)
     check_suite(suite, places)
     precision, _ = settle_precision(suite, places.runs, places.common)

@@ -4,12 +4,14 @@ import warnings
 from pathlib import Path
 
 import pytest
+from expect import raises
 
 from medzoo.bench import engines
 from medzoo.bench.campaign import head as head_module
 from medzoo.bench.campaign.pilots import PilotJob
 from medzoo.bench.engines import fill_table, pretrain_only
 from medzoo.bench.suites.read import load_suite
+from medzoo.errors import UsageError
 
 SUITE = """
 name = "mine"
@@ -119,3 +121,9 @@ def test_a_head_without_gpu_says_that_it_pretrains_unless_that_is_done(tmp_path,
         filled = fill_table(suite, tmp_path / "out", **given, workers=1, scheduler=AtOnce())
     assert len(filled.outcomes) == 1 and not filled.failures
     assert any("--pretrain-only" in str(row.message) for row in told) != before
+
+
+def test_a_suite_without_pretraining_has_nothing_to_do(suite, tmp_path):
+    with raises(UsageError, "suite-without-pretraining"):
+        pretrain_only(suite, tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -42,7 +41,7 @@ def fill_locally(
     if workers > 1:
         cells = longest_first(cells, stored_results(places.results))
     mine = SuiteWorker(suite, places, cells, campaign, plan)
-    work_together(workers, _work_on_runs, (suite, places, list(cells), campaign, plan), mine=mine.work)
+    work_together(workers, mine.work, _work_on_runs, (suite, places, list(cells), campaign, plan))
     return mine
 
 
@@ -51,20 +50,17 @@ def _work_on_runs(suite: Suite, places: Places, cells: Sequence[SuiteCell], camp
     SuiteWorker(suite, places, cells, campaign, plan).work()
 
 
-def work_together(
-    workers: int, work: Callable[..., None], given: tuple[Any, ...], *, mine: Callable[[], object] | None = None
-) -> None:
+def work_together(workers: int, mine: Callable[[], object], work: Callable[..., None], given: tuple[Any, ...]) -> None:
     """Let this process and some that it starts do the same work, each with its share of the cores or with a GPU; wait for all.
 
     Args:
         workers: number of processes, with this one.
-        work: a function of a module; it shares the work with the other processes by claims.
+        mine: what this process does; claims share the work with the others.
+        work: what the others do, a function of a module.
         given: its arguments.
-        mine: what this process does; by default the same.
     """
-    own = mine or partial(work, *given)
     if workers == 1:
-        own()
+        mine()
         return
     with _threads_each(workers):
         context = multiprocessing.get_context("spawn")
@@ -75,7 +71,7 @@ def work_together(
             child.start()
         try:
             with _sigterm_ends():
-                own()
+                mine()
         except BaseException:
             for child in children:  # each saves its run, which can then be resumed
                 with suppress(ProcessLookupError):

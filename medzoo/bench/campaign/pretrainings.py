@@ -38,7 +38,7 @@ def run_pretraining(suite: Suite, places: Places, workers: int = 1) -> None:
     is_on_cpu = device_kind(str(places.common.get("device", "auto"))) == "cpu"
     devices = workers if is_on_cpu else max(1, torch.cuda.device_count())
     count = max(1, min(workers, len(suite.pretrain), devices))
-    work_together(count, _work_in_a_child, (suite, places), mine=partial(work_on_steps, suite, places))
+    work_together(count, partial(work_on_steps, suite, places), _work_in_a_child, (suite, places))
 
 
 def missing_steps(suite: Suite, places: Places) -> list[str]:
@@ -62,17 +62,14 @@ def work_on_steps(suite: Suite, places: Places) -> None:
         suite: the suite.
         places: its folders.
     """
-    left, own, waits = list(suite.pretrain), own_names(suite), False
+    left, waits = list(suite.pretrain), False
     while left:
-        before, names = len(left), {str(step["name"]) for step in left}
+        before = len(left)
         for step in list(left):
-            base = step.get("checkpoint")
             # the base is done when this worker has seen it: its folder could be that of other options
-            if base in own and base in names:
-                continue
-            if _is_over(suite, places, step):
+            base_is_done = all(other["name"] != step.get("checkpoint") for other in left)
+            if base_is_done and _is_over(suite, places, step):
                 left.remove(step)
-                names.remove(str(step["name"]))
         if len(left) == before:
             if not waits:
                 progress.say(f"waiting for {progress.counted(before, 'pre-training')} of other workers")

@@ -71,8 +71,8 @@ def test_a_started_process_gives_the_same_weights(suite, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     one, two = (places_of(suite, tmp_path / name, device="cpu") for name in ("one", "two"))
     run_pretraining(suite, one)
-    work = pretrainings._work_in_a_child
-    work_together(2, work, (suite, two), mine=lambda: None)  # this process leaves all to the other one
+    # this process leaves all to the other one
+    work_together(2, lambda: None, pretrainings._work_in_a_child, (suite, two))
     expected, found = weights(one), weights(two)
     assert all(value.equal(found[name][key]) for name, tensors in expected.items() for key, value in tensors.items())
     assert not expected["first"]["conv1.0.weight"].equal(expected["second"]["conv1.0.weight"])
@@ -122,6 +122,6 @@ def test_a_signal_while_this_process_waits_ends_the_others_too():
 
     before, started = signal.getsignal(signal.SIGTERM), time.monotonic()
     with pytest.raises(SystemExit) as ended:
-        work_together(2, time.sleep, (600,), mine=wait)
+        work_together(2, wait, time.sleep, (600,))
     assert ended.value.code == 128 + signal.SIGTERM and time.monotonic() - started < 60
     assert signal.getsignal(signal.SIGTERM) == before and not multiprocessing.active_children()
