@@ -96,7 +96,8 @@ class Loop:
             epoch = self._start_epoch()
             # a resumed epoch continues at the batch after the saved step
             first = self.step - epoch * self.epoch_steps
-            for batch in progress.batches(self.batches.from_step(first, self.plan.num_workers)):
+            made = self.batches.from_step(first, self.plan.num_workers, self.accelerator.device)
+            for batch in progress.batches(made):
                 progress.step(self._train(batch, epoch))
                 if self.step % self.epoch_steps == 0:
                     break  # validate the epoch before a stop, so that no epoch is validated twice

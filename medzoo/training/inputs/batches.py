@@ -144,18 +144,20 @@ class Batches(Dataset):
             if row_masks is not None:
                 masks[number].copy_(view_of_masks(row_masks, augmentation, drawn, size))
 
-    def from_step(self, first: int, workers: int) -> Iterator[Batch]:
+    def from_step(self, first: int, workers: int, target: torch.device | None = None) -> Iterator[Batch]:
         """The batches of the epoch from number `first` on.
 
         Args:
             first: number of the first batch.
             workers: processes that make batches; 0 uses this process, which also makes batches of rows on a device.
+            target: where they go; for a GPU, batches of the host are in pinned memory, which is copied during the computation.
 
         Raises:
             WorkerError: if a process ended, or made no batch for ten minutes.
         """
         keep_memory()
-        workers = 0 if on_device(self.data) is not None else workers
+        on_host = on_device(self.data) is None
+        workers = workers if on_host else 0
         loader = DataLoader(
             self,
             batch_size=None,
@@ -163,6 +165,7 @@ class Batches(Dataset):
             num_workers=workers,
             multiprocessing_context=worker_start() if workers else None,
             timeout=SILENCE if workers else 0,
+            pin_memory=on_host and target is not None and target.type == "cuda",
         )
         try:
             yield from loader

@@ -12,6 +12,7 @@ from medzoo.data.label_policy import LabelPolicy
 from medzoo.data.transforms import apply as views
 from medzoo.data.transforms.apply import InputConvention, to_unit
 from medzoo.errors import UsageError
+from medzoo.training.inputs import batches
 from medzoo.training.inputs.batches import evaluate_rows
 
 
@@ -176,6 +177,30 @@ def test_batches_do_not_depend_on_where_rows_lie(rows, make_batches, monkeypatch
             for first, second in zip(one["views"], other["views"], strict=True):
                 assert (first - second).abs().max() <= difference
             assert all(torch.equal(first, second) for first, second in zip(one["masks"], other["masks"], strict=True))
+
+
+@pytest.mark.parametrize("target", [None, "cpu", "cuda"])
+@pytest.mark.parametrize("on_host", [True, False])
+def test_only_batches_of_the_host_that_go_to_a_gpu_are_pinned(rows, make_batches, monkeypatch, target, on_host):
+    """Rows on a device make batches there, which cannot be pinned."""
+    given = {}
+    monkeypatch.setattr(batches, "DataLoader", lambda dataset, **options: given.update(options) or [])
+    data = rows if on_host else place(rows, torch.device("cpu"), "always")
+    list(make_batches(workload=data).from_step(0, 2, None if target is None else torch.device(target)))
+    assert given["pin_memory"] == (on_host and target == "cuda")
+    assert given["num_workers"] == (2 if on_host else 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pinned_batches_are_the_same(make_batches, workers):
+    made = make_batches(views=2)
+    pairs = list(zip(made.from_step(0, workers, torch.device("cuda")), made.from_step(0, 0), strict=True))
+    for pinned, plain in pairs:
+        assert all(view.is_pinned() for view in pinned["views"]) and pinned["label"].is_pinned()
+        assert all(torch.equal(*both) for both in zip(pinned["views"], plain["views"], strict=True))
+        assert torch.equal(pinned["label"], plain["label"]) and (pinned["index"] == plain["index"]).all()
+    assert pairs
 
 
 def test_sixteen_bits_and_colour_survive_the_way_to_a_device(rows):
