@@ -1,8 +1,8 @@
 """What the first table of our own checkpoints says about the questions of the four studies, computed from its results.
 
     python benchmarks/first_table.py                print the comparisons and what each column can show
-    python benchmarks/first_table.py --update       write them into the pages, between their marks
-    python benchmarks/first_table.py --check        compare the pages with the results; exit code 1 if they differ
+    python benchmarks/first_table.py --update       write them into the pages, between their marks; write table.html and the picture
+    python benchmarks/first_table.py --check        compare all these with the results; exit code 1 if they differ
 
 The results are those of recipes/suites/first_table_cpu.toml and first_table_cpu_probes.toml, in benchmarks/results/first_table. The
 suites name each comparison. All comparisons of a suite are one family: a verdict of "better" or "worse" is corrected for their
@@ -16,10 +16,12 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+
+from PIL import Image
 
 from medzoo import store
 from medzoo.bench.results.store import ResultStore, predictions_path
@@ -230,22 +232,36 @@ def updated(text: str, parts: tuple[str, ...]) -> str:
     return text
 
 
+def kept() -> Iterator[tuple[Path, bool, Callable[[], object]]]:
+    """The files that are made from the results: whether each is what they give, and what writes it."""
+    for path, parts in PAGES.items():
+        old = path.read_text(encoding="utf-8")
+        new = updated(old, parts)
+        yield path, new == old, partial(store.write_text, path, new)
+    table, _ = tables()["first_table_cpu"]
+    page, new = RESULTS / "table.html", table.to_html(RESULTS)
+    yield page, page.read_text(encoding="utf-8") == new, partial(store.write_text, page, new)
+    # a picture contains its table as text: pixels depend on fonts and on the version of matplotlib
+    picture = RESULTS.with_suffix(".png")
+    with Image.open(picture) as image:
+        shown = image.info.get("Description")
+    yield picture, shown == table.to_text(), partial(table.to_png, picture)
+
+
 def main() -> None:
     """Parse the options; print, write or compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--update", action="store_true", help="write the pages")
-    parser.add_argument("--check", action="store_true", help="compare the pages")
+    parser.add_argument("--update", action="store_true", help="write pages and picture")
+    parser.add_argument("--check", action="store_true", help="compare them with the results")
     given = parser.parse_args()
     if not given.update and not given.check:
         print("\n\n".join([summary(), answers(), columns()]))
         return
     differ = []
-    for path, parts in PAGES.items():
-        old = path.read_text(encoding="utf-8")
-        new = updated(old, parts)
-        if given.update and new != old:
-            store.write_text(path, new)
-        elif new != old:
+    for path, is_true, write in kept():
+        if given.update and not is_true:
+            write()
+        elif not is_true:
             differ.append(path.name)
     if differ:
         sys.exit(f"Not what the results give: {', '.join(differ)}. Write them with --update.")

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner
 
+from medzoo.bench.suite_table import named_table
+from medzoo.bench.suites.read import load_suite
 from medzoo.bench.table.formats.markdown_blocks import END
 from medzoo.cli import app
 
@@ -52,9 +55,15 @@ def test_the_answers_of_the_first_table_are_those_of_its_results(first_table):
         assert emptied != text and first_table.updated(emptied, parts) == text, page.name
 
 
-def test_the_page_and_the_sentence_about_seeds_are_those_of_the_results(first_table):
-    table, _ = first_table.tables()["first_table_cpu"]
-    assert table.to_html(first_table.RESULTS) == (first_table.RESULTS / "table.html").read_text(encoding="utf-8")
+def test_pages_and_pictures_are_those_of_the_results(first_table):
+    kept = {path.name: is_true for path, is_true, _ in first_table.kept()}
+    assert kept == dict.fromkeys(("README.md", "first_table.md", "table.html", "first_table.png"), True)
+    real_small = named_table(load_suite("real_small"), ROOT / "benchmarks" / "tables" / "real_small")
+    with Image.open(first_table.RESULTS.with_name("real_small.png")) as image:
+        assert image.info["Description"] == real_small.to_text()
+
+
+def test_the_sentence_about_seeds_is_that_of_the_results(first_table):
     (row,) = [line for line in first_table.one_seed().splitlines() if line.startswith("| DRIVE")]
     alone, all_seeds = row.split("|")[2:4]
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

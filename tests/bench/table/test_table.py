@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from expect import raises
+from PIL import Image
 
 from medzoo.bench.results.store import ResultStore
 from medzoo.bench.table.table import table
@@ -220,7 +221,8 @@ def test_the_same_results_give_the_same_bytes(store, tmp_path):
     first, second = (table(store.root, title="T $x_$").write(tmp_path / "same" / name) for name in ("a", "b"))
     for kind in first:
         assert first[kind].read_bytes() == second[kind].read_bytes()
-    assert first["png"].read_bytes().startswith(b"\x89PNG")
+    with Image.open(first["png"]) as picture:
+        assert picture.format == "PNG" and picture.info["Description"] == table(store.root, title="T $x_$").to_text()
 
 
 def test_columns_that_do_not_fit_go_into_further_blocks(store):

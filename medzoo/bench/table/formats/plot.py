@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from medzoo.bench.table.cell import TableCell
+from medzoo.bench.table.formats.text import text
 from medzoo.bench.table.model import Column
 from medzoo.errors import MissingExtraError
 
@@ -65,9 +66,9 @@ def figure(table: TableData) -> Figure:
 
 
 def png(table: TableData) -> bytes:
-    """The figure as PNG; the same table gives the same bytes."""
+    """The figure as PNG, with the table as plain text in its field "Description"; the same table gives the same bytes."""
     buffer = io.BytesIO()
-    figure(table).savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    figure(table).savefig(buffer, format="png", dpi=150, metadata={"Software": None, "Description": text(table)})
     return buffer.getvalue()
 
 
