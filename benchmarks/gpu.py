@@ -35,6 +35,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,10 @@ def builder(lab: Lab, name: str) -> Builder:
 
 
 def compiled_ways(chosen: Sequence[str]) -> list[str]:
-    """The ways of some parts that compile a network."""
-    return [name for name in way_names() if name.endswith(("-compiled", "-fastest")) and name.split("/")[0] in chosen]
+    """The ways of some parts that compile a network, the first ones of each part first."""
+    found = [name for name in way_names() if name.endswith(("-compiled", "-fastest"))]
+    by_part = [[name for name in found if name.split("/")[0] == part] for part in CASES if part in chosen]
+    return [name for round_of in zip_longest(*by_part) for name in round_of if name is not None]
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -133,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> Lab | None:
         return None
     if given.tiny:  # torch.compile of a tiny network takes a minute on a CPU; TORCH_COMPILE_DISABLE=0 does it
         torch._dynamo.config.disable = os.environ.get("TORCH_COMPILE_DISABLE", "1") == "1"
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch reads it at the first product
     began = time.monotonic()
     with quiet(), tempfile.TemporaryDirectory(prefix="medzoo-gpu-", ignore_cleanup_errors=True) as folder:
         lab = Lab(torch.device(given.device), given.tiny, Path(folder), given.batch)
@@ -144,7 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> Lab | None:
         def found() -> dict[str, Any]:
             return page.as_dict(lab, command, time.monotonic() - began)
 
-        measured(lab, given, began, lambda: page.write(given.out, found()) if given.out else None)
+        if given.out:
+            lab.save = lambda: page.write(given.out, found())
+        measured(lab, given, began)
     print(page.as_page(found()))
     if given.out:
         print(f"{given.out} and {given.out.with_suffix('.json')} are written.")
@@ -167,7 +173,7 @@ def quiet() -> Iterator[None]:
         logger.removeFilter(is_serious)
 
 
-def measured(lab: Lab, given: argparse.Namespace, began: float, save: Callable[[], None]) -> None:
+def measured(lab: Lab, given: argparse.Namespace, began: float) -> None:
     """Run the parts; each has its share of the time that is left. What was found is saved after each."""
     chosen = [name for name in PARTS if name == "matrix" or name in (given.only or PARTS)]
     end = began + 60 * given.budget
@@ -184,14 +190,14 @@ def measured(lab: Lab, given: argparse.Namespace, began: float, save: Callable[[
         with lab.attempt("the whole part"):
             PARTS[name][0](lab)
         lab.free()
-        save()
+        lab.save()
     for name in given.profile or ():
         lab.part = "profile"
         print(f"[{time.monotonic() - began:4.0f} s] profile of {name}", flush=True)
         with lab.attempt(name):
             profile.part(lab, name, builder(lab, name)())
         lab.free()
-        save()
+        lab.save()
     print(f"[{time.monotonic() - began:4.0f} s] done", flush=True)
 
 

@@ -84,7 +84,7 @@ class FromFiles:
     def set_epoch(self, epoch: int) -> None:
         """Every epoch is the same."""
 
-    def from_step(self, first: int, workers: int) -> Iterator[dict[str, Any]]:
+    def from_step(self, first: int, workers: int, target: torch.device | None = None) -> Iterator[dict[str, Any]]:
         """The batches from number `first` on."""
         for number in range(first, self.steps):
             yield self.make(number)
@@ -108,7 +108,7 @@ class Ready:
     def set_epoch(self, epoch: int) -> None:
         """Every epoch is the same."""
 
-    def from_step(self, first: int, workers: int) -> Iterator[dict[str, Any]]:
+    def from_step(self, first: int, workers: int, target: torch.device | None = None) -> Iterator[dict[str, Any]]:
         """The batches from number `first` on."""
         for _ in range(first, self.steps):
             yield self.batch

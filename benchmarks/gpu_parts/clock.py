@@ -142,12 +142,15 @@ def peer_settings(used: bool = True) -> Iterator[None]:
     Args:
         used: False changes nothing.
     """
-    matmul = torch.backends.cuda.matmul
-    before = torch.backends.cudnn.benchmark, matmul.fp32_precision
+    before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
     if used:
-        torch.backends.cudnn.benchmark, matmul.fp32_precision = True, "tf32"
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision(
+            "high"
+        )  # TF32; of torch's two settings, the compilers of all versions can read this one
     try:
         yield
     finally:
         if used:
-            torch.backends.cudnn.benchmark, matmul.fp32_precision = before
+            torch.backends.cudnn.benchmark = before[0]
+            torch.set_float32_matmul_precision(before[1])

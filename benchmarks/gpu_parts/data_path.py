@@ -22,12 +22,8 @@ from medzoo.data.decode_cache.device import Placing, place
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.training.inputs.batches import Batches
 
-DRAWN, COPIES, SIDE, STORED = (
-    512,
-    16,
-    512,
-    224,
-)  # different files, names of each, pixels of a file, pixels of a decoded row
+DRAWN, SIDE, STORED = 512, 512, 224  # different files, pixels of a file, pixels of a decoded row
+COPIES = 32  # names of each file: an epoch has more batches than a window and those that workers have ready
 NETWORKS = ("resnet50", "vit_base_patch16_224")
 LOSS = 3.0  # per cent
 READY = 2  # batches that a worker prepares ahead
@@ -118,7 +114,7 @@ def ways_of(lab: Lab, name: str, rows: Decoded, files: Path) -> Mapping[str, Bui
 
     ways: dict[str, Builder] = {"compute only": ready, "store on the device": partial(full, "always")}
     if name == NETWORKS[0]:
-        ways |= {f"store on the host, {workers} workers": partial(full, "never", workers), "timm, JPEG files": theirs}
+        ways |= {"timm, JPEG files": theirs, f"store on the host, {workers} workers": partial(full, "never", workers)}
     return ways
 
 

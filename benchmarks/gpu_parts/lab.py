@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +64,7 @@ class Lab:
     targets: list[Target] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     part: str = ""
+    save: Callable[[], None] = lambda: None  # writes what was found
     clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +121,10 @@ class Lab:
         """Give unused memory back to the device."""
         gc.collect()
         if self.is_cuda:
-            torch.cuda.empty_cache()
+            with suppress(
+                RuntimeError
+            ):  # after some errors every call to the device fails; what was found has to be shown
+                torch.cuda.empty_cache()
 
 
 def number(value: float) -> str:

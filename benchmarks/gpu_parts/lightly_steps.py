@@ -1,6 +1,6 @@
 """The loops of lightly's examples for SimCLR, DINO and MAE: its heads, losses and masked network, a pass for each view.
 
-They get bf16 and medzoo's optimizer, and views of noise that are ready: making views costs them nothing.
+They get bf16, channels_last and medzoo's optimizer, and views of noise that are ready: making views costs them nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def way_of(method: str, name: str, lab: Lab, images: int) -> StepWay:
         images: of a step.
     """
     module = {"simclr": SimCLR, "dino": Dino, "mae": Mae}[method](name, lab)
-    module.to(lab.device).train()
+    module.to(lab.device, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(module, "adamw", 1e-3, 0.05)
     side = 32 if lab.tiny else 224
     views = module.views(images, side, lab)
@@ -42,7 +42,7 @@ def way_of(method: str, name: str, lab: Lab, images: int) -> StepWay:
 
 
 def noise(lab: Lab, images: int, side: int) -> torch.Tensor:
-    return torch.randn(images, 3, side, side, device=lab.device)
+    return torch.randn(images, 3, side, side, device=lab.device).to(memory_format=torch.channels_last)
 
 
 class SimCLR(torch.nn.Module):

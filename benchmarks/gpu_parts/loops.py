@@ -36,7 +36,7 @@ class Ready:
     def set_epoch(self, epoch: int) -> None:
         """Every epoch is the same."""
 
-    def from_step(self, first: int, workers: int) -> Iterator[dict[str, Any]]:
+    def from_step(self, first: int, workers: int, target: torch.device | None = None) -> Iterator[dict[str, Any]]:
         """The batch, without end."""
         while True:
             yield self.batch
@@ -61,9 +61,9 @@ class Clocked:
     def set_epoch(self, epoch: int) -> None:
         """The loop's epochs are windows; those of the data follow one another."""
 
-    def from_step(self, first: int, workers: int) -> Iterator[dict[str, Any]]:
+    def from_step(self, first: int, workers: int, target: torch.device | None = None) -> Iterator[dict[str, Any]]:
         """The batches of the window; the time to make a batch belongs to its step."""
-        endless = self._endless(workers)
+        endless = self._endless(workers, target)
         for number in range(first, len(self)):
             if number == self.warm:
                 self.lab.clock.start()
@@ -71,11 +71,11 @@ class Clocked:
                 self.taken = self.lab.clock.stop(self.steps)
             yield next(endless)
 
-    def _endless(self, workers: int) -> Iterator[dict[str, Any]]:
+    def _endless(self, workers: int, target: torch.device | None) -> Iterator[dict[str, Any]]:
         while True:
             self.inner.set_epoch(self.epoch)
             self.epoch += 1
-            yield from self.inner.from_step(0, workers)
+            yield from self.inner.from_step(0, workers, target)
 
 
 class LoopWay:
@@ -155,5 +155,7 @@ def find_syncs(way: LoopWay, lab: Lab) -> dict[str, int] | None:
         finally:
             lab.clock.around = None
             torch.cuda.set_sync_debug_mode(0)
-    waits = [one for one in caught if "synchroniz" in str(one.message)]
+    waits = [
+        one for one in caught if "called a synchronizing" in str(one.message)
+    ]  # and not torch's note on the mode itself
     return dict(Counter(f"{Path(one.filename).name}:{one.lineno}" for one in waits))

@@ -54,6 +54,7 @@ def measure(builders: Mapping[str, Builder], lab: Lab, seconds: float, what: str
         seconds: that the measurement should take; the first windows are taken in any case.
         what: is measured, for messages.
     """
+    lab.save()  # of the earlier work; this one may end the process
     end = time.monotonic() + seconds
     # build each way, and do its first steps: kernels are compiled and chosen
     ways: dict[str, Way] = {}

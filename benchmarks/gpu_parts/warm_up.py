@@ -14,7 +14,7 @@ from pathlib import Path
 from gpu_parts.data_path import cores
 from gpu_parts.lab import Lab
 
-AT_ONCE = 5  # processes; each needs the memory of a training step
+AT_ONCE = 4  # processes; each needs the memory of a training step
 
 
 def warm_up(lab: Lab, names: Sequence[str], seconds: float, script: Path) -> float:

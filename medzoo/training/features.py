@@ -15,7 +15,6 @@ from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
 from medzoo.errors import UsageError
-from medzoo.precision import full_float32
 from medzoo.training.inputs.batches import evaluate_rows
 from medzoo.training.inputs.input_transform import InputConvention, convention_of, input_size
 
@@ -135,7 +134,7 @@ def frozen_outputs(
     if cache and file.is_file():
         return load(file.read_bytes())["features"]
     network = network.to(device).eval()
-    with full_float32(device.type), progress.Steps("features", len(data.ids), "image") as steps:
+    with progress.Steps("features", len(data.ids), "image") as steps:
         array = evaluate_rows(
             network, data, convention, size=size, device=device, batch_size=batch_size, progress=steps.update
         )

@@ -70,12 +70,12 @@ def test_what_changes_a_feature_is_computed_anew(net, computed, rows, change):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_features_of_a_device_are_those_of_a_plain_pass(net, rows, device):
-    """float32 against float64: one convolution and one layer round by about 1e-6."""
+    """float32 against float64: one convolution and one layer round by about 1e-6, and by Winograd's method by up to 1e-4."""
     model = net().eval()
     with torch.no_grad():
         expected = model.double()(torch.from_numpy(np.repeat(rows.images[:, None], 3, 1) / 255.0 - 0.5) / 0.5)
     found = embed(model.float(), rows, device=device, cache=False)
-    assert next(model.parameters()).device.type == device and far(found.array, expected) < 1e-5
+    assert next(model.parameters()).device.type == device and far(found.array, expected) < 1e-4
 
 
 def test_features_are_those_of_evaluation_mode(net, rows):

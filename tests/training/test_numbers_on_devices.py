@@ -122,6 +122,7 @@ def curve(folder, net, make_batches, device, precision, context=WHOLE):
 
     network = net()
     network.drop.p = 0.0  # devices draw other noise from the same seed
+    network.conv.bias = None  # before a BatchNorm: its gradient is rounding alone, which Adam enlarges
     objective = Noted(network, supervised.Options(), "multiclass")
     with RunFolder(folder, "finetune", {}, {}).open() as run, context():
         fit(objective, make_batches(), replace(PLAN, patience=0), run, make_accelerator(precision, option_of(device)))

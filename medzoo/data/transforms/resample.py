@@ -139,7 +139,9 @@ def nearest_positions(start: torch.Tensor, length: torch.Tensor, target: int) ->
     """
     exact = exact_type(start.device)
     start, length = start.to(exact)[:, None], length.to(exact)[:, None]
-    middle = (torch.arange(target, device=start.device, dtype=exact) + 0.5) * (length / target)
+    # a GPU would multiply by the rounded inverse of a Python number, and take another pixel where the middle is a whole number
+    step = length / torch.full((), target, device=start.device, dtype=exact)
+    middle = (torch.arange(target, device=start.device, dtype=exact) + 0.5) * step
     return (start + middle.floor().minimum(length - 1)).long()
 
 

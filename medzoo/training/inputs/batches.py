@@ -17,6 +17,7 @@ from medzoo.data.rng import balanced_order, order
 from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
 from medzoo.data.transforms.random_params import draw
 from medzoo.errors import UsageError, WorkerError
+from medzoo.precision import full_float32
 from medzoo.training.inputs.views import View, as_views
 
 Batch = dict[str, Any]
@@ -161,6 +162,7 @@ class Batches(Dataset):
         loader = DataLoader(
             self,
             batch_size=None,
+            collate_fn=dict,  # as they were made: "index" stays an array of the host, random numbers are made from it there
             sampler=range(first, len(self)),
             num_workers=workers,
             multiprocessing_context=worker_start() if workers else None,
@@ -254,7 +256,7 @@ def evaluate_batches(
         images = data.images[first : first + batch_size]
         if isinstance(images, np.ndarray) and device.type != "cpu":
             images = to_tensor(images, device)  # copy bytes and convert them to floats on the device
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32(device.type):
             unit = to_unit(images, data.scale, convention.rule)
             unit = whole(unit, size) if view is None else view(unit)
             batch = to_device({"image": normalise(unit, convention)}, device)

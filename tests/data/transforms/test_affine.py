@@ -109,7 +109,7 @@ def test_packing_and_form_do_not_change_a_view():
     assert (together["taps"] - together["matmul"]).abs().max() < 1e-5
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_gives_the_same_views():
     batch = noise()
     known = {"seed": 1, "epoch": 2, "indices": np.arange(12), "stream": "view0"}

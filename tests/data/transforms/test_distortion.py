@@ -224,7 +224,7 @@ def test_the_fold_repeats_for_places_far_outside():
     assert np.abs(y[0].numpy() + 10 - mirrored(wanted[1], 21)).max() < 1e-3
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("law", [LAW, MOVED])
 def test_a_gpu_gives_the_same_views(law):
     batch = smooth(12, 3)

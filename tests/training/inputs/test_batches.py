@@ -9,6 +9,7 @@ from expect import raises
 
 from medzoo.data.decode_cache.device import place, to_tensor
 from medzoo.data.label_policy import LabelPolicy
+from medzoo.data.rng import uniform
 from medzoo.data.transforms import apply as views
 from medzoo.data.transforms.apply import InputConvention, to_unit
 from medzoo.errors import UsageError
@@ -177,6 +178,17 @@ def test_batches_do_not_depend_on_where_rows_lie(rows, make_batches, monkeypatch
             for first, second in zip(one["views"], other["views"], strict=True):
                 assert (first - second).abs().max() <= difference
             assert all(torch.equal(first, second) for first, second in zip(one["masks"], other["masks"], strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_numbers_of_images_stay_on_the_host(make_batches, workers):
+    """Random numbers are made from them there; a tensor would go to the device with the images."""
+    for batch in make_batches().from_step(0, workers):
+        there = batches.to_device(batch, torch.device("meta"))
+        assert there["image"].device.type == "meta" and uniform("", 0, 0, there["index"], 3).shape == (
+            len(batch["image"]),
+            3,
+        )
 
 
 @pytest.mark.parametrize("target", [None, "cpu", "cuda"])

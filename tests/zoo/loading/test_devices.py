@@ -140,9 +140,9 @@ def test_a_torch_without_cuda_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("dtype", "limit"), [(None, 1e-5), ("bfloat16", 5e-2)])
+@pytest.mark.parametrize(("dtype", "limit"), [(None, 1e-4), ("bfloat16", 5e-2)])
 def test_a_network_on_a_device_computes_what_the_stored_one_does(folder, device, dtype, limit):
-    """Up to the rounding of float32, or of bfloat16 weights and values with 8 bits."""
+    """Up to the rounding of float32 (cuDNN may convolve by Winograd's method), or of bfloat16 weights and values with 8 bits."""
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), full_float32("cuda"):
         expected = medzoo.load(folder, num_classes="pretrained").double()(images.double())
