@@ -229,8 +229,16 @@ class Steps:
         self.postfix(why)
         self._maybe_line(done, lambda: why)
 
-    def move_to(self, done: int) -> None:
-        """Set the number of finished steps, which another process may have changed."""
+    def move_to(self, done: int, ready: int | None = None) -> None:
+        """Set the number of finished steps, which another process may have changed.
+
+        Args:
+            done: finished steps.
+            ready: those of them that took no time, such as stored results: they say nothing about the speed. None leaves
+                what the start had.
+        """
+        if ready is not None:
+            self._from = self._bar.initial = ready
         self.done = self._bar.n = done
         self._bar.refresh()
 

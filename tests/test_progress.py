@@ -84,6 +84,16 @@ def test_work_that_goes_on_counts_its_own_speed(clock):
         assert steps.seconds_left == pytest.approx(10.0) and steps.ends() == ", ETA 10 s"
 
 
+def test_steps_that_took_no_time_say_nothing_about_the_speed(clock):
+    with Steps("x", 100, "step", bar=False) as steps:
+        clock[0] += 10.0
+        steps.move_to(60, ready=50)  # other processes did some of them
+        assert steps.seconds_left == pytest.approx(40.0)
+        clock[0] += 10.0
+        steps.move_to(70)
+        assert steps.seconds_left == pytest.approx(30.0)
+
+
 def test_parts_of_a_suite_are_brief(capsys, clock):
     with progress.brief("run 1 of 3"):
         progress.header("net on data: ...")

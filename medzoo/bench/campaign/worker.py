@@ -55,6 +55,7 @@ class SuiteWorker:
         ):
             while self.left and not self.stops():
                 before, ended = len(self.left), self.campaign.ended(self.plan)
+                self._count(steps)
                 self.left = [cell for cell in self.left if not self._is_over(cell, ended, worker, steps)]
                 if len(self.left) < before:
                     busy = time.monotonic()
@@ -73,7 +74,6 @@ class SuiteWorker:
                 self.failed[cell] = end["reason"]
             if end["status"] != "failed":
                 self.elsewhere.append(cell)
-            steps.update()
             return True
         if self.stops():
             return False
@@ -108,5 +108,11 @@ class SuiteWorker:
         seconds = time.monotonic() - started
         facts = {"reason": summary} if cell in self.failed else {}
         worker.note("end", run=cell.folder.as_posix(), status=status, seconds=round(seconds, 2), cached=cached, **facts)
-        steps.update()
+        self._count(steps)
         steps.line(f"{named}: {summary}, {progress.duration(seconds)}{steps.ends()}")
+
+    def _count(self, steps: progress.Steps) -> None:
+        """Show the runs that have ended at all workers, so that the expected time is that of all together."""
+        mine, ends = {cell.folder.as_posix() for cell in self.cells}, self.campaign.ended(self.plan)
+        cached = [bool(end.get("cached")) for folder, end in ends.items() if folder in mine]
+        steps.move_to(len(cached), ready=sum(cached))

@@ -46,6 +46,22 @@ def test_two_workers_share_the_runs_and_do_none_twice(make_worker, campaign, tmp
     assert campaign_state(tmp_path / "out").count("done") == 4
 
 
+def test_the_expected_time_is_that_of_all_workers(make_worker, monkeypatch):
+    """Two of the four runs are done by another worker meanwhile."""
+    moves, worker = [], make_worker()
+    monkeypatch.setattr(module.progress.Steps, "move_to", lambda steps, done, ready=None: moves.append((done, ready)))
+    other = make_worker(worker.plan)
+    other.stops = lambda: len(other.outcomes) == 2
+
+    def behave(seed):
+        if seed == 0:
+            other.work()  # it takes the next free runs
+
+    make_worker(worker.plan, behave)
+    worker.work()
+    assert (3, 0) in moves and moves[-1] == (4, 0) and len(worker.outcomes) == 2
+
+
 def test_a_run_of_another_worker_is_waited_for(make_worker, campaign):
     worker = make_worker()
     held = worker.cells[0]
