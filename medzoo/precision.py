@@ -22,6 +22,9 @@ SLOWER = (7, 30)
 # https://uxlfoundation.github.io/oneDNN/dev_guide_cpu_dispatcher_control.html
 _WITHOUT_BF16 = ("sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core", "avx512_core_vnni")
 _PLAIN_KERNELS = ("default", "avx2")  # of ATEN_CPU_CAPABILITY
+# cuBLAS uses a fixed order only with a workspace of fixed size. Older versions of torch read the variable once, at the first
+# matrix product of a process, so it is set before any. Source: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+WORKSPACE, FIXED_SIZE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 
 def device_kind(device: str | None = "auto") -> str:
@@ -53,6 +56,7 @@ def full_float32(kind: str) -> Iterator[None]:
     if kind != "cuda":
         yield
         return
+    os.environ.setdefault(WORKSPACE, FIXED_SIZE)
     matmul, cudnn = torch.backends.cuda.matmul, cast(Any, torch.backends.cudnn)
     products = matmul.fp32_precision
     parts = [(part, part.fp32_precision) for part in (cudnn.conv, cudnn.rnn)]
@@ -91,8 +95,8 @@ def is_native(kind: str) -> bool:
 def _card_has_bf16(card: int) -> bool:
     import torch
 
-    with torch.cuda.device(card):
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # by its properties: to switch to the card of another process would take memory there
+    return bool(torch.version.hip) or torch.cuda.get_device_properties(card).major >= 8
 
 
 def cpu_limit() -> str | None:

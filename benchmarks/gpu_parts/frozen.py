@@ -16,7 +16,7 @@ from gpu_parts.pretraining import rows
 from gpu_parts.steps import batch_of, mfu, network, objective_of
 from gpu_parts.turns import measure, seconds_of
 from medzoo.data.transforms.apply import InputConvention
-from medzoo.training.inputs.batches import evaluate_rows
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.probes import attentive
 from medzoo.training.probes.head_grid import LEARNING_RATES, batch_rows, first_weights, fit_head_grid
 from medzoo.training.probes.knn import vote

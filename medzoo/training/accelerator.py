@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 
 from medzoo.errors import UsageError
 from medzoo.precision import Precision
 from medzoo.training.launcher import check_launcher
+
+PATIENCE = timedelta(hours=2)  # one machine may decode images, and one process save a state, while the others wait
 
 
 def make_accelerator(precision: Precision, device: str | None = None) -> Accelerator:
@@ -29,7 +33,10 @@ def make_accelerator(precision: Precision, device: str | None = None) -> Acceler
     on_cpu = bool(PartialState._shared_state.get("_cpu"))
     AcceleratorState._reset_state(reset_partial_state=device == "cpu" or on_cpu)
     try:
-        accelerator = Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
+        accelerator = Accelerator(
+            mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )  # fmt: skip
     except (ValueError, RuntimeError) as error:
         raise UsageError(
             f"Precision {precision} on device {device or 'auto'} is not possible here: {error}",

@@ -5,10 +5,13 @@ DistributedDataParallel averages the gradients of the processes after each step.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import distributed
+
+from medzoo.errors import ResumeError
 
 
 def processes() -> int:
@@ -37,13 +40,13 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch's context
-        parts = [torch.empty_like(rows) for _ in range(processes())]
+        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(processes())]
         distributed.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-        total = gradient.clone()
+        total = gradient.clone(memory_format=torch.contiguous_format)  # NCCL refuses a transposed one
         distributed.all_reduce(total)
         return total.chunk(processes())[distributed.get_rank()]
 
@@ -57,6 +60,51 @@ def share_buffers(model: torch.nn.Module) -> None:
     if processes() > 1:
         for buffer in model.buffers():
             distributed.broadcast(buffer, 0)
+
+
+def of_first_process(values: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """The numbers of the first process; those of the others can differ in their last bits.
+
+    Args:
+        values: of this process, with the same ones None in all.
+
+    >>> of_first_process((0.5, None))
+    (0.5, None)
+    """
+    if processes() == 1:
+        return values
+    numbers = torch.tensor([math.nan if value is None else value for value in values], dtype=torch.float64)
+    numbers = numbers.to(_device())
+    distributed.broadcast(numbers, 0)
+    first, second = (None if value is None else found for value, found in zip(values, numbers.tolist(), strict=True))
+    return first, second
+
+
+def check_same_step(step: int) -> None:
+    """Check that all processes continue from the same step; each reads the saved states itself.
+
+    Args:
+        step: of this process.
+
+    Raises:
+        ResumeError: in all processes, if they have different steps.
+    """
+    if processes() == 1:
+        return
+    ends = torch.tensor([step, -step], device=_device())
+    distributed.all_reduce(ends, distributed.ReduceOp.MAX)
+    last, first = int(ends[0]), -int(ends[1])
+    if last != first:
+        raise ResumeError(
+            f"The processes found different saved states (steps {first} to {last}). --out must be a folder that all machines "
+            "share; if it is, start again.",
+            code="processes-at-different-steps",
+        )
+
+
+def _device() -> torch.device:
+    """Where the processes exchange numbers: NCCL needs tensors on a GPU."""
+    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
 
 
 def mean_over_processes(value: torch.Tensor) -> torch.Tensor:

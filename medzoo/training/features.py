@@ -15,7 +15,7 @@ from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
 from medzoo.errors import UsageError
-from medzoo.training.inputs.batches import evaluate_rows
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.inputs.input_transform import InputConvention, convention_of, input_size
 
 

@@ -17,8 +17,9 @@ from medzoo.progress import say_part
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.distributed import mean_over_processes
 from medzoo.training.inputs.augmentation import augmentation_of
-from medzoo.training.inputs.batches import Batches, evaluate_rows
+from medzoo.training.inputs.batches import Batches
 from medzoo.training.inputs.device_placement import place_rows
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.inputs.evaluation_views import View, evaluation_views
 from medzoo.training.inputs.input_transform import convention_of
 from medzoo.training.layers.head import add_dropout, rescale_output, start_head

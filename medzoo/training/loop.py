@@ -12,8 +12,8 @@ from accelerate import Accelerator
 
 from medzoo import store
 from medzoo.data.rng import noise_seed
-from medzoo.errors import DivergedError, ResumeError
-from medzoo.training.distributed import share_buffers
+from medzoo.errors import DivergedError
+from medzoo.training.distributed import check_same_step, of_first_process, share_buffers
 from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.layers.trained_layers import freeze_modes, set_trained
 from medzoo.training.optimization.compiled import compile_modules
@@ -24,7 +24,7 @@ from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.optimization.stopping import History
 from medzoo.training.run_state import saved_state
 from medzoo.training.run_state.progress import TrainingProgress
-from medzoo.training.run_state.run_folder import DIVERGED, RunFolder, other_processes
+from medzoo.training.run_state.run_folder import DIVERGED, RunFolder
 from medzoo.training.trainable import Trainable, half_cosine
 
 LOG_EVERY = 10
@@ -66,6 +66,7 @@ class Loop:
         self.epoch_steps = len(batches)
         self.schedule = plan.schedule_of(self.epoch_steps)
         self.steps, self.step = self.epoch_steps * plan.epochs, 0
+        self.checks_each_loss = accelerator.device.type == "cpu"  # there it costs nothing to read one
         objective.start(steps=self.steps, epoch_steps=self.epoch_steps, seed=plan.seed)
         self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -183,14 +184,15 @@ class Loop:
         if self.ema is not None:
             self.ema.update()
         self.step += 1
-        return values["loss"]
+        self.loss = values["loss"]
+        return self.loss
 
     def _log(self, values: dict[str, torch.Tensor], batch: dict[str, Any], epoch: int, rate: float) -> None:
         """Log the values of a step, and stop at a loss that is not finite."""
-        # reading a value waits for the device, so it is read only when it is logged; on the CPU it costs nothing
+        # reading a value waits for the device, so it is read only when it is logged, and before a validation
         done = self.step + 1
         due = done % LOG_EVERY == 0 or done == self.steps
-        if values["loss"].device.type != "cpu" and not due:
+        if not (due or self.checks_each_loss or done % self.epoch_steps == 0):
             return
         if self.accelerator.num_processes > 1:  # means over the batch, so that all processes stop at the same step
             values = {key: self.accelerator.reduce(value.clone(), "mean") for key, value in values.items()}
@@ -210,6 +212,7 @@ class Loop:
                 self._save()
             facts = {"step": self.step + 1, "epoch": epoch, "learning_rate": rate, "ids": ids}
             store.write_json(self.run.path / DIVERGED, {**facts, "identity": self.run.identity})
+        self.accelerator.wait_for_everyone()  # the launcher ends all processes soon after the first one
         raise DivergedError(
             f"The loss is {loss} at step {self.step + 1} of epoch {epoch} (learning rate {rate:.2g}, images {ids[:8]} ...). Try a "
             "lower --learning-rate, or --precision fp32. The same command with --replay repeats this step and reports every layer.",
@@ -227,7 +230,7 @@ class Loop:
         backbone: Any = self.objective.backbone
         with self.ema.applied() if self.ema is not None else nullcontext():
             share_buffers(self.objective)  # of the network that is validated: also the averages are a process's own
-            score, loss = self.validate()
+            score, loss = of_first_process(self.validate())  # the processes must decide the same
             is_best = self.fitted.history.add(score, loss)
             if is_best:
                 self.fitted.best_step = self.step
@@ -245,9 +248,13 @@ class Loop:
         """Save a state if it is due or the run has to stop; then stop, in all processes at the same step."""
         stop = self.run.stop_reason(self.step) is not None
         if self.accelerator.num_processes > 1:
+            if not self.checks_each_loss and self.step % LOG_EVERY and self.step % self.epoch_steps:
+                return  # the answer of the other processes waits for the device
             flag = torch.tensor([float(stop)], device=self.accelerator.device)
             stop = bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
-        if self.main and (stop or (self.run.save_due() and self.step < self.steps)):
+        due = stop or (self.run.save_due() and self.step < self.steps)
+        # a GPU may have diverged since the last look at the loss
+        if self.main and due and math.isfinite(float(self.loss)):
             self._save()
         if stop:
             self.accelerator.wait_for_everyone()
@@ -275,14 +282,10 @@ class Loop:
                 run.log({"step": 0, "skipped": line})
         if state is None:
             self._enter(frozen=self.plan.frozen_epochs > 0)
+            check_same_step(self.step)
             return
         facts = state.facts
-        if facts["identity"] != run.identity:
-            if difference := other_processes(facts["identity"], run.identity):
-                text = f"The state in {run.source} belongs to this run. {difference}"
-                raise ResumeError(text, code="number-of-processes-changed")
-            text = f"The state in {run.source} belongs to other options. Repeat those, or start with another --out."
-            raise ResumeError(text, code="state-of-other-run")
+        saved_state.check_identity(facts["identity"], run)
         self._enter(frozen=facts.get("frozen", False))
         saved_state.restore(state, self.objective, self.optimizer)
         if self.ema is not None:
@@ -293,3 +296,4 @@ class Loop:
         self.fitted = Fitted(0, facts["resumes"] + 1, history, best_step, best)
         self.micro.size = facts.get("micro_batch_size", self.plan.micro_batch_size)
         self.step = state.step
+        check_same_step(self.step)

@@ -256,7 +256,7 @@ class _PretrainJob:
         if validation is None:
             return None
         from medzoo.data.decode_cache.device import place
-        from medzoo.training.inputs.batches import evaluate_rows
+        from medzoo.training.inputs.evaluate import evaluate_rows
 
         rows = place(validation, accelerator.device, self.options.data_on_device)
         whole = partial(whole_in_window, size=self.size, augmentation=self.views[0].augmentation)

@@ -7,7 +7,7 @@ import socket
 import pytest
 import torch
 
-from medzoo.training.distributed import gathered, mean_over_processes, processes
+from medzoo.training.distributed import _Gathered, gathered, mean_over_processes, processes
 
 WORK = """
 import json, sys, torch
@@ -61,7 +61,14 @@ for name, (objective, batch) in cases.items():
     loss.backward()
     gradient = torch.cat([parameter.grad.flatten() for parameter in objective.parameters()])
     made[name] = [float(loss.detach()), gradient.tolist()]
-from medzoo.training.distributed import share_buffers
+from medzoo.errors import ResumeError
+from medzoo.training.distributed import check_same_step, of_first_process, share_buffers
+made["first"] = of_first_process((0.5 + rank, None))
+check_same_step(7)
+try:
+    check_same_step(rank)
+except ResumeError as error:
+    made["refused"] = error.code
 norm = nn.BatchNorm1d(12)
 norm(one[mine].flatten(1))
 share_buffers(norm)
@@ -102,6 +109,22 @@ def test_all_processes_choose_by_the_same_network(both):
     """Running statistics are a process's own until they are shared: else two processes would select other epochs."""
     alone, together = both
     assert together[0]["statistics"] == together[1]["statistics"] != alone["statistics"]
+
+
+@pytest.mark.slow
+def test_all_processes_decide_the_same(both):
+    alone, together = both
+    assert [made["first"] for made in (alone, *together)] == [[0.5, None]] * 3
+    assert "refused" not in alone and {made["refused"] for made in together} == {"processes-at-different-steps"}
+
+
+def test_gradients_of_transposed_rows_reach_the_others_in_order(monkeypatch):
+    """NCCL refuses tensors that are not contiguous; gloo takes them."""
+    seen = []
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda total: seen.append(total.is_contiguous()))
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    _Gathered.backward(None, torch.zeros(3, 4, 2).transpose(0, 1))
+    assert seen == [True]
 
 
 def test_one_process_shares_nothing():

@@ -25,7 +25,8 @@ from medzoo.data.transforms.apply import InputConvention
 from medzoo.precision import full_float32
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.finetune import FineTuneObjective
-from medzoo.training.inputs.batches import evaluate_rows, to_device
+from medzoo.training.inputs.batches import to_device
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.losses import TaskLoss
 from medzoo.training.objectives import supervised
 from medzoo.training.optimization.micro_batches import MicroBatches

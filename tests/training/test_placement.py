@@ -13,7 +13,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from medzoo.data.decode_cache.device import place
 from medzoo.data.transforms.apply import Augmentation, InputConvention
 from medzoo.training.finetune import FineTuneObjective
-from medzoo.training.inputs.batches import Batches, evaluate_batches, to_device
+from medzoo.training.inputs.batches import Batches, to_device
+from medzoo.training.inputs.evaluate import evaluate_batches
 from medzoo.training.inputs.views import View
 from medzoo.training.losses import TaskLoss
 from medzoo.training.objectives import list_methods

@@ -14,7 +14,7 @@ from medzoo.training.loop import Loop
 from medzoo.training.objectives import supervised
 from medzoo.training.replay import replay
 from medzoo.training.run_state import saved_state
-from medzoo.training.run_state.run_folder import RunFolder
+from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 
 
 class Broken(torch.nn.Module):
@@ -60,6 +60,27 @@ def test_the_step_is_repeated(tmp_path, make_loop):
     assert report["ids"] == facts["ids"] and report["outputs"]["backbone.norm"] > 0
     assert json.loads((tmp_path / "run" / "replay.json").read_text()) == report
     assert not replay(make_loop(at=99))["diverged_again"]
+
+
+def test_the_first_broken_step_is_found_where_a_training_reads_few_losses(tmp_path, make_loop):
+    """As on a GPU: the loss is read at the end of the epoch, step 8; its weights are broken since step 6."""
+    loop = make_loop()
+    loop.checks_each_loss = False
+    with pytest.raises(DivergedError), loop.run.open():
+        loop.fit()
+    seen = json.loads((tmp_path / "run" / "diverged.json").read_text())
+    report = replay(make_loop())
+    assert (seen["step"], report["step"]) == (8, 6) and report["first_layer_not_finite"] == "backbone.drop"
+    assert report["ids"] != seen["ids"] and report["diverged_again"] and report["gradients"]
+
+
+def test_a_state_with_broken_weights_is_not_saved(make_loop):
+    loop = make_loop()
+    loop.checks_each_loss, loop.run.stop_at_step = False, 7
+    with pytest.raises(Interrupted), loop.run.open():
+        loop.fit()
+    state, _ = saved_state.load_state(loop.run.states)
+    assert state is None or all(value.isfinite().all() for value in state.tensors["model"].values())
 
 
 def test_a_replay_needs_a_diverged_run(make_loop):

@@ -10,7 +10,7 @@ import torch
 
 from medzoo.analysis.inputs.networks import OpenedNetwork
 from medzoo.data.decode_cache.decoded import Decoded
-from medzoo.training.inputs.batches import evaluate_batches
+from medzoo.training.inputs.evaluate import evaluate_batches
 
 
 @contextmanager

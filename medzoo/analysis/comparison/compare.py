@@ -106,7 +106,7 @@ def _made(name: str, module: Analysis, inputs: ComparedInputs, options: Any) -> 
             "sentence": module.sentence(rows),
             "rows": rows,
             "table": module.table(rows),
-            "environment": environment(precision="fp32"),
+            "environment": environment(precision="fp32", kind=inputs.device.type),
         },
         _drawn(module.plot(rows)),
     )

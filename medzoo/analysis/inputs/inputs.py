@@ -24,7 +24,7 @@ from medzoo.errors import NotApplicableError
 from medzoo.precision import device_kind
 from medzoo.store import sha256_of
 from medzoo.training.features import frozen_outputs
-from medzoo.training.inputs.batches import evaluate_rows
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.zoo.loading.load import describe
 
 if TYPE_CHECKING:

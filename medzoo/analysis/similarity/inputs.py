@@ -115,7 +115,7 @@ def numpy_pair(x: Array, y: Array, *, least: int) -> tuple[np.ndarray, np.ndarra
     check_count(sides[0].shape[0], least)
     found = []
     for side, values in zip("xy", sides, strict=True):
-        array = np.asarray(values.cpu() if isinstance(values, torch.Tensor) else values, dtype=np.float64)
+        array = np.asarray(values.double().cpu() if isinstance(values, torch.Tensor) else values, dtype=np.float64)
         check_finite(array, side)
         check_varies(array, side)
         found.append(np.ldexp(array, -int(np.frexp(np.abs(array).max())[1])))  # exact

@@ -19,6 +19,7 @@ from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import SuiteWorker
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places
+from medzoo.training.run_state.run_folder import Interrupted
 
 THREADS, DEVICES = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
 
@@ -64,11 +65,10 @@ def work_together(workers: int, mine: Callable[[], object], work: Callable[..., 
         return
     with _threads_each(workers):
         context = multiprocessing.get_context("spawn")
-        children = [
-            context.Process(target=_start, args=(number, work, given), daemon=False) for number in range(1, workers)
-        ]
-        for child in children:
-            child.start()
+        children = [context.Process(target=_start, args=(work, given), daemon=False) for _ in range(1, workers)]
+        for number, child in enumerate(children, start=1):
+            with _gpu_of(number):
+                child.start()
         try:
             with _sigterm_ends():
                 mine()
@@ -102,12 +102,32 @@ def _sigterm_ends() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start(number: int, work: Callable[..., None], given: tuple[Any, ...]) -> None:
+def _start(work: Callable[..., None], given: tuple[Any, ...]) -> None:
     """The target of a started process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which then terminates this process
-    if (device := device_of(number, os.environ.get(DEVICES), torch.cuda.device_count())) is not None:
-        os.environ[DEVICES] = device  # read by CUDA at its first use, which is later
-    work(*given)
+    try:
+        work(*given)
+    except Interrupted as stop:  # its run is saved
+        progress.say(str(stop))
+        raise SystemExit(stop.code) from None
+
+
+@contextmanager
+def _gpu_of(number: int) -> Iterator[None]:
+    """Let a process that is started in this block see its GPU only; to look for GPUs could start CUDA in that process."""
+    before = os.environ.get(DEVICES)
+    device = device_of(number, before, torch.cuda.device_count())
+    if device is None:
+        yield
+        return
+    os.environ[DEVICES] = device
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[DEVICES]
+        else:
+            os.environ[DEVICES] = before
 
 
 def device_of(number: int, visible: str | None, count: int) -> str | None:

@@ -94,6 +94,8 @@ def fits(data: Decoded, device: torch.device, share: float = SHARE) -> bool:
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
+    # memory that an earlier run of this process holds and does not use is free for this one
+    free += max(torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), 0)
     return needed(data) <= share * free
 
 
@@ -129,6 +131,8 @@ def place(data: Decoded, device: torch.device, choice: Placing = "auto") -> Deco
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
+        if choice == "auto":  # another process has taken the memory in the meantime
+            return data
         raise DeviceMemoryError(
             f"The {len(data.ids)} decoded images ({needed(data):,} bytes) do not fit into the memory of {device}. Set "
             "--data-on-device to auto or never: they are then read from the store, with the same result.",

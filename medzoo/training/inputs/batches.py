@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,13 +12,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medzoo.data.decode_cache.decoded import Decoded
-from medzoo.data.decode_cache.device import on_device, to_tensor
+from medzoo.data.decode_cache.device import on_device
 from medzoo.data.decode_cache.malloc import keep_memory
 from medzoo.data.rng import balanced_order, order
-from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks, whole
+from medzoo.data.transforms.apply import Augmentation, InputConvention, normalise, to_unit, view, view_of_masks
 from medzoo.data.transforms.random_params import draw
 from medzoo.errors import UsageError, WorkerError
-from medzoo.precision import full_float32
 from medzoo.training.inputs.views import View, as_views
 
 Batch = dict[str, Any]
@@ -167,6 +167,7 @@ class Batches(Dataset):
             num_workers=workers,
             multiprocessing_context=worker_start() if workers else None,
             timeout=SILENCE if workers else 0,
+            worker_init_fn=_own_group,
             pin_memory=on_host and target is not None and target.type == "cuda",
         )
         try:
@@ -213,6 +214,12 @@ def worker_start() -> Literal["fork", "spawn"]:
     return "fork" if sys.platform == "linux" else "spawn"
 
 
+def _own_group(number: int) -> None:
+    """Let a signal to the group of a process reach that process alone: it needs its workers until its state is saved."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+
+
 def _tensor(rows: np.ndarray | torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows
 
@@ -229,70 +236,3 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         return value.to(device, non_blocking=True, memory_format=layout)
 
     return {key: move(value) for key, value in batch.items()}
-
-
-def evaluate_batches(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    data: Decoded,
-    convention: InputConvention,
-    *,
-    size: int,
-    device: torch.device,
-    batch_size: int = 256,
-    view: Callable[[torch.Tensor], torch.Tensor] | None = None,
-) -> Iterator[torch.Tensor]:
-    """The network's outputs for every row of a split in order, as float32 on the CPU, one batch at a time.
-
-    Args:
-        model: the network.
-        data: the decoded rows.
-        convention: of the network's input.
-        size: side of the input, pixels.
-        device: where to compute.
-        batch_size: images per forward pass.
-        view: from rows (N, C, H, W) in [0, 1] to the network's side; by default the whole image is resized.
-    """
-    for first in range(0, len(data.ids), batch_size):
-        images = data.images[first : first + batch_size]
-        if isinstance(images, np.ndarray) and device.type != "cpu":
-            images = to_tensor(images, device)  # copy bytes and convert them to floats on the device
-        with torch.inference_mode(), full_float32(device.type):
-            unit = to_unit(images, data.scale, convention.rule)
-            unit = whole(unit, size) if view is None else view(unit)
-            batch = to_device({"image": normalise(unit, convention)}, device)
-            outputs = model(batch["image"]).float().cpu()
-        yield outputs
-
-
-def evaluate_rows(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    data: Decoded,
-    convention: InputConvention,
-    *,
-    size: int,
-    device: torch.device,
-    batch_size: int = 256,
-    progress: Callable[[int], Any] | None = None,
-    view: Callable[[torch.Tensor], torch.Tensor] | None = None,
-) -> np.ndarray:
-    """The network's outputs for every row of a split, in order.
-
-    Args:
-        model: the network.
-        data: the decoded rows.
-        convention: of the network's input.
-        size: side of the input, pixels.
-        device: where to compute.
-        batch_size: images per forward pass.
-        progress: called with the number of images of each forward pass.
-        view: from rows (N, C, H, W) in [0, 1] to the network's side; by default the whole image is resized.
-
-    Returns:
-        (N, outputs) float32.
-    """
-    outputs = []
-    for batch in evaluate_batches(model, data, convention, size=size, device=device, batch_size=batch_size, view=view):
-        outputs.append(batch)
-        if progress is not None:
-            progress(len(batch))
-    return torch.cat(outputs).numpy()

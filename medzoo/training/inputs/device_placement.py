@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from medzoo.data.decode_cache import device as devices
 from medzoo.data.decode_cache.device import Placing
+from medzoo.errors import DeviceMemoryError
 from medzoo.training.run_state.run_folder import is_main_process
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ def place_rows(data: Decoded, device: torch.device, choice: Placing, run: RunFol
     if choice != "auto" or device.type == "cpu":
         return devices.place(data, device, choice)
     earlier = next((bool(row[_LOG_KEY]) for row in run.rows() if _LOG_KEY in row), None)
-    if earlier is None:
-        on_device = devices.fits(data, device)
-        if is_main_process():
-            run.log({"step": 0, _LOG_KEY: on_device})
-    else:
-        on_device = earlier and devices.fits(data, device, NEARLY_ALL)
-    return devices.place(data, device, "always" if on_device else "never")
+    on_device = earlier is not False and devices.fits(data, device, devices.SHARE if earlier is None else NEARLY_ALL)
+    try:
+        placed = devices.place(data, device, "always" if on_device else "never")
+    except DeviceMemoryError:  # another process has taken the memory in the meantime
+        on_device, placed = False, data
+    if earlier is None and is_main_process():
+        run.log({"step": 0, _LOG_KEY: on_device})
+    return placed

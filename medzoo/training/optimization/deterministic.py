@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-# cuBLAS uses a fixed order only with a workspace of fixed size; torch reads the variable at the first matrix product of a process.
-# Source: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
-WORKSPACE, FIXED_SIZE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+from medzoo.precision import FIXED_SIZE, WORKSPACE
+
 _REFUSED = "does not have a deterministic implementation"
 
 
@@ -35,7 +34,7 @@ def deterministic_algorithms(wanted: bool, kind: str) -> Iterator[None]:
     if kind == "cpu":
         yield
         return
-    if wanted and kind == "cuda":
+    if kind == "cuda":  # also if not wanted: the next run of this process may want it
         os.environ.setdefault(WORKSPACE, FIXED_SIZE)
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic

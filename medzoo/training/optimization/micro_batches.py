@@ -82,6 +82,12 @@ class MicroBatches:
                     text = f"torch.compile cannot compile this network here ({why}). Start again without --compile."
                     raise UsageError(text, code="network-not-compilable") from error
                 if is_deterministic() and (operation := refused_operation(error)):
+                    if self.accelerator.num_processes > 1:  # some gradients are with the other processes already
+                        raise UsageError(
+                            f"This network needs {operation}, which has no deterministic algorithm on this device. With several "
+                            "processes the step cannot be repeated: start again with --no-deterministic, in another --out.",
+                            code="deterministic-not-possible",
+                        ) from error
                     self._allow(operation, kept)
                     continue
                 if not is_out_of_memory(error):

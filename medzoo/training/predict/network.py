@@ -136,7 +136,9 @@ class Network:
         )
         try:
             kind, short = self.device.type, self.precision == "bf16"
-            with precision.full_float32(kind), torch.autocast(kind, torch.bfloat16, enabled=short):
+            # without its cache: weights that inference mode has cast are of no use for the gradient of Grad-CAM
+            rounded = torch.autocast(kind, torch.bfloat16, enabled=short, cache_enabled=False)
+            with precision.full_float32(kind), rounded:
                 logits, heat, explained = self._forward(first, others)
         finally:
             if handle:

@@ -15,7 +15,8 @@ from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.task import Task
 from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, normalise, to_unit, whole_in_window
 from medzoo.errors import UsageError
-from medzoo.training.inputs.batches import evaluate_rows, to_device
+from medzoo.training.inputs.batches import to_device
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.pretrain_run.health import feature_spread, lidar, rank_me
 from medzoo.training.probes.knn import vote
 from medzoo.training.probes.logistic import Problem, fit_logistic

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from medzoo import store
 from medzoo.errors import IntegrityError, ResumeError
+from medzoo.training.run_state.run_folder import RunFolder, other_processes
 from medzoo.zoo.models.weights import load_tensors
 
 KEEP = 2
@@ -129,6 +130,25 @@ def load_state(folder: Path) -> tuple[State | None, list[str]]:
             code="states-damaged",
         )
     return None, skipped
+
+
+def check_identity(saved: dict[str, Any], run: RunFolder) -> None:
+    """Check that a saved state belongs to a run.
+
+    Args:
+        saved: identity of the run that saved it.
+        run: that wants to continue.
+
+    Raises:
+        ResumeError: if they have other options, or another number of processes.
+    """
+    if saved == run.identity:
+        return
+    if difference := other_processes(saved, run.identity):
+        text = f"The state in {run.source} belongs to this run. {difference}"
+        raise ResumeError(text, code="number-of-processes-changed")
+    text = f"The state in {run.source} belongs to other options. Repeat those, or start with another --out."
+    raise ResumeError(text, code="state-of-other-run")
 
 
 def restore(state: State, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -13,10 +13,11 @@ from torch import nn
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.data.decode_cache.device import Placing, to_tensor
 from medzoo.data.transforms.apply import normalise, to_unit, whole
-from medzoo.errors import DataContractError, DivergedError, listed
+from medzoo.errors import DataContractError, DivergedError, is_out_of_memory, listed
 from medzoo.training.distributed import mean_over_processes
 from medzoo.training.finetune import FineTuner, Score
 from medzoo.training.inputs.batches import Batches
+from medzoo.training.inputs.evaluate import too_large
 from medzoo.training.loop import Validate
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.segmentation.counts import dice_of, pixel_counts
@@ -129,17 +130,24 @@ class SegmentationTuner(FineTuner):
 
         Raises:
             DivergedError: if logits are not finite.
+            DeviceMemoryError: if a single image does not fit into memory; before that, images and windows are halved.
         """
         flipped = self.protocol.augmented_test == "flip" if flipped is None else flipped
         masks = masks_of(data)
         self.model.eval()
-        for first in range(0, len(data.ids), IMAGES):
-            rows = range(first, min(first + IMAGES, len(data.ids)))
-            images = self._images(data.images[rows.start : rows.stop], data.scale)
-            with torch.inference_mode(), self.accelerator.autocast():
-                logits = self._slide(images)
-                if flipped:
-                    logits = (logits + self._slide(images.flip(-1)).flip(-1)) / 2
+        first, together = 0, IMAGES
+        while first < len(data.ids):
+            rows = range(first, min(first + together, len(data.ids)))
+            try:
+                logits = self._logits_of_rows(data, rows, flipped, together)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if together == 1:
+                    raise too_large(1, self.size, self.accelerator.device) from error
+                together //= 2
+                continue
+            first = rows.stop
             broken = int((~torch.isfinite(logits).flatten(1).all(1)).sum())
             if broken:
                 names = listed(data.ids[rows.start : rows.stop], 3)
@@ -149,6 +157,12 @@ class SegmentationTuner(FineTuner):
                     code="predictions-not-finite",
                 )
             yield Segmented(rows, logits, _tensor(masks[rows.start : rows.stop]).to(logits.device))
+
+    def _logits_of_rows(self, data: Decoded, rows: range, flipped: bool, together: int) -> torch.Tensor:
+        images = self._images(data.images[rows.start : rows.stop], data.scale)
+        with torch.inference_mode(), self.accelerator.autocast():
+            logits = self._slide(images, together)
+            return (logits + self._slide(images.flip(-1), together).flip(-1)) / 2 if flipped else logits
 
     def counts(self, data: Decoded, *, flipped: bool | None = None) -> np.ndarray:
         """The pixels (N, structures, 3) of a split, as in `pixel_counts`.
@@ -173,8 +187,8 @@ class SegmentationTuner(FineTuner):
             terms += loss.terms(part.masks).cpu()
         return float(dice_of(np.concatenate(counts)).mean()), float((sums / terms.clamp_min(1)).sum())
 
-    def _slide(self, images: torch.Tensor) -> torch.Tensor:
-        return slide(self.model, images, self.size, overlap=self.protocol.window_overlap, batch_size=IMAGES)
+    def _slide(self, images: torch.Tensor, together: int) -> torch.Tensor:
+        return slide(self.model, images, self.size, overlap=self.protocol.window_overlap, batch_size=together)
 
     def _images(self, rows: np.ndarray | torch.Tensor, scale: float) -> torch.Tensor:
         device = self.accelerator.device

@@ -13,7 +13,7 @@ import torch
 from medzoo import paths, progress, store
 from medzoo.data.decode_cache.decoded import Decoded
 from medzoo.errors import DataContractError, DiskFullError, UsageError
-from medzoo.training.inputs.batches import evaluate_batches
+from medzoo.training.inputs.evaluate import evaluate_batches
 from medzoo.training.inputs.input_transform import InputConvention
 from medzoo.training.tokens.network_tokens import TokenNetwork
 

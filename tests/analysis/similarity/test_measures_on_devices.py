@@ -28,6 +28,15 @@ def test_a_measure(name, device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", measures.__all__)
+def test_a_measure_of_bfloat16(name, device):
+    """numpy has no such type."""
+    x, y = (torch.from_numpy(side).to(device, torch.bfloat16) for side in related(1, n=200))
+    measure = getattr(measures, name)
+    assert measure(x, y) == pytest.approx(measure(x.double(), y.double()), abs=1e-9)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("products", ["float64", "float32"])
 def test_covariances_of_batches(device, products):
     """Products in float32 have 24 bits, and their sums are float64: 1e-6 of the largest one."""

@@ -11,10 +11,9 @@ from medzoo.data.decode_cache.device import place, to_tensor
 from medzoo.data.label_policy import LabelPolicy
 from medzoo.data.rng import uniform
 from medzoo.data.transforms import apply as views
-from medzoo.data.transforms.apply import InputConvention, to_unit
+from medzoo.data.transforms.apply import to_unit
 from medzoo.errors import UsageError
 from medzoo.training.inputs import batches
-from medzoo.training.inputs.batches import evaluate_rows
 
 
 def collect(batches, first=0, workers=0):
@@ -228,53 +227,3 @@ def test_masks_come_with_their_images(rows, make_batches):
     batch = make_batches(workload=with_masks(rows))[0]
     assert batch["mask"].shape == (5, 16, 16) and batch["mask"].dtype == torch.uint8
     assert set(batch["mask"].unique().tolist()) <= {0, 2} and "mask" not in make_batches()[0]
-
-
-class Asymmetric(torch.nn.Module):
-    """Answers that tell left from right, top from bottom and red from blue."""
-
-    def __init__(self, channels=3, side=16):
-        super().__init__()
-        self.weight = torch.randn(channels, side, side, generator=torch.Generator().manual_seed(0))
-
-    def forward(self, batch):
-        return torch.stack([(batch * self.weight).sum((1, 2, 3)), batch[:, 0, 0, 0], batch[:, -1, -1, 0]], 1)
-
-
-GREY = InputConvention((0.5,), (0.25,), "per_image_minmax")
-SHIFTED = InputConvention((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-
-
-@pytest.mark.parametrize("convention", [InputConvention(), SHIFTED, GREY], ids=["usual", "shifted", "grey minmax"])
-@pytest.mark.parametrize(("dtype", "colour"), [(np.uint8, False), (np.uint8, True), (np.uint16, False)])
-def test_an_evaluation_is_the_network_on_the_images_as_they_are(rows, convention, dtype, colour):
-    """Neither mirrored nor cropped nor turned; expected values by hand, in float64."""
-    top = np.iinfo(dtype).max
-    images = np.random.default_rng(0).integers(0, top // 2, (7, 16, 16, 3) if colour else (7, 16, 16)).astype(dtype)
-    data = replace(rows, images=images, ids=rows.ids[:7], scale=float(top))
-    unit = images.astype(np.float64) / top
-    if convention.rule == "per_image_minmax":
-        axes = tuple(range(1, unit.ndim))
-        low, high = unit.min(axes, keepdims=True), unit.max(axes, keepdims=True)
-        unit = (unit - low) / (high - low)
-    if colour and convention.channels == 1:
-        unit = unit @ np.array([0.299, 0.587, 0.114])
-    planes = np.moveaxis(unit, -1, 1) if unit.ndim == 4 else np.repeat(unit[:, None], convention.channels, 1)
-    mean, std = (np.array(values).reshape(-1, 1, 1) for values in (convention.mean, convention.std))
-    model = Asymmetric(convention.channels)
-    expected = model(torch.from_numpy((planes - mean) / std)).numpy()
-    made = evaluate_rows(model, data, convention, size=16, device=torch.device("cpu"), batch_size=3)
-    assert np.abs(made - expected).max() < 1e-3 * np.abs(expected).max()
-    assert np.abs(made[:, 1:] - expected[:, 1:]).max() < 1e-5  # two corners, to rounding
-
-
-@pytest.mark.parametrize("size", [16, 20])
-def test_an_evaluation_does_not_depend_on_where_rows_lie(rows, size):
-    def model(batch):
-        return batch.mean((2, 3))
-
-    outputs = [
-        evaluate_rows(model, data, InputConvention(), size=size, device=torch.device("cpu"), batch_size=7)
-        for data in (rows, place(rows, torch.device("cpu"), "always"))
-    ]
-    assert outputs[0].shape == (22, 3) and np.abs(outputs[0] - outputs[1]).max() < 1e-6

@@ -23,7 +23,7 @@ def gpu(monkeypatch, rows):
     """A device that exists in name; `share` of its memory that the rows would take, and where they were asked to go."""
 
     class Gpu:
-        share, asked = 0.1, []
+        share, asked, held = 0.1, [], 0
 
     found = Gpu()
     found.asked = []
@@ -32,6 +32,8 @@ def gpu(monkeypatch, rows):
         return int(needed(rows) / found.share), 0
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: found.held)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     monkeypatch.setattr(devices, "place", lambda data, device, choice: (found.asked.append(choice), data)[1])
     return found
 
@@ -47,6 +49,27 @@ def test_a_cpu_leaves_rows_in_the_store_unless_told(rows):
 def test_auto_wants_half_of_the_free_memory_at_most(gpu, rows, share, there):
     gpu.share = share
     assert fits(rows, GPU) == there
+
+
+def test_memory_that_this_process_holds_and_does_not_use_is_free(gpu, rows):
+    gpu.share, gpu.held = 0.51, needed(rows)
+    assert fits(rows, GPU)
+
+
+def test_rows_stay_in_the_store_if_another_process_was_faster(tmp_path, gpu, rows, monkeypatch):
+    class Full(DeviceRows):
+        def __init__(self, *_):
+            raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(devices, "place", place)
+    monkeypatch.setattr(devices, "DeviceRows", Full)
+    assert place(rows, GPU, "auto") is rows
+    with raises(DeviceMemoryError, "images-exceed-device-memory"):
+        place(rows, GPU, "always")
+    run = RunFolder(tmp_path / "run", "finetune", {}, {})
+    with run.open():
+        assert place_rows(rows, GPU, "auto", run) is rows
+    assert [row["data_on_device"] for row in run.rows() if "data_on_device" in row] == [False]
 
 
 @pytest.mark.parametrize(("began", "later", "then"), [(0.3, 0.7, "always"), (0.7, 0.1, "never"), (0.3, 0.95, "never")])

@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+import os
 import pickle
 import sys
 from dataclasses import FrozenInstanceError, replace
@@ -121,6 +122,16 @@ def test_how_workers_begin(make_batches, monkeypatch, platform, start):
     list(make_batches().from_step(0, 2))
     list(make_batches().from_step(0, 0))
     assert asked == [start, None]
+
+
+@pytest.mark.skipif(not hasattr(os, "getpgid"), reason="Windows has no process groups")
+def test_a_signal_to_the_group_of_a_process_leaves_its_workers(make_batches):
+    """torchrun sends SIGTERM to groups; the run saves its state first."""
+    batches = make_batches().from_step(0, 2)
+    next(batches), next(batches)  # one of each worker
+    groups = [os.getpgid(child.pid) for child in multiprocessing.active_children()]
+    assert len(groups) == 2 and os.getpgrp() not in groups
+    list(batches)
 
 
 def test_batches_of_mapped_rows_take_no_image_along(tmp_path):

@@ -1,17 +1,20 @@
 """A run on an accelerator uses deterministic algorithms; an operation without one is named, and the result says so."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from expect import raises
 from loop_samples import PLAN, STEPS, fit, same_weights
 from torch._prims_common import alert_not_deterministic
 
 from medzoo.bench.results.record import environment
 from medzoo.bench.run import CellOptions
 from medzoo.bench.run import run_cell as run
-from medzoo.errors import RunFolderError
+from medzoo.errors import RunFolderError, UsageError
 from medzoo.training import compute
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.objectives import supervised
@@ -22,6 +25,7 @@ from medzoo.training.optimization.deterministic import (
     is_deterministic,
     refused_operation,
 )
+from medzoo.training.optimization.micro_batches import MicroBatches
 from medzoo.training.run_state.run_folder import RunFolder
 
 
@@ -50,6 +54,8 @@ def test_a_block_sets_them_and_leaves_torch_as_it_was(kind):
     assert settings() == before
     with deterministic_algorithms(False, kind):
         assert not is_deterministic() and settings()[-1], "cuDNN may choose the fastest algorithm"
+        # a later run of the process may want them, and torch reads the variable once
+        assert os.environ.get(WORKSPACE) == (":4096:8" if kind == "cuda" else None)
     assert settings() == before
 
 
@@ -123,6 +129,14 @@ def test_a_refused_operation_is_named_once_and_the_step_starts_again(tmp_path, t
     assert len(said) == 1 and "pool_backward_cuda" in said[0]
     # also the running statistics and their counter: the refused pass has left nothing
     assert same_weights(usual, objective) and int(objective.backbone.norm.num_batches_tracked) == STEPS
+
+
+def test_several_processes_cannot_repeat_the_step(tiny_net, make_batches):
+    """Some gradients are with the other processes already."""
+    objective = Pooled(tiny_net(), supervised.Options(), "multiclass")
+    accelerator = SimpleNamespace(num_processes=2, device=torch.device("cpu"), autocast=nullcontext)
+    with deterministic_algorithms(True, "cuda"), raises(UsageError, "deterministic-not-possible"):
+        MicroBatches(0, objective, accelerator).backward(objective, make_batches()[0], 0, seed=0)
 
 
 def test_without_the_option_nothing_is_refused(tmp_path, tiny_net, make_batches, monkeypatch):

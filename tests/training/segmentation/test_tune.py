@@ -9,7 +9,7 @@ from expect import raises
 from loop_samples import same_weights
 from tiny import TinySegmenter, masked_rows
 
-from medzoo.errors import DataContractError, DivergedError, UsageError
+from medzoo.errors import DataContractError, DeviceMemoryError, DivergedError, UsageError
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import Interrupted, RunFolder
 from medzoo.training.segmentation.counts import dice_of
@@ -114,6 +114,27 @@ def test_a_mirror_image_is_averaged(tmp_path):
     turned = replace(data, images=data.images[..., ::-1].copy(), masks=data.masks[..., ::-1].copy())
     one, two = (next(iter(tuner.segment(rows, flipped=True))).logits for rows in (data, turned))
     assert torch.allclose(one, two.flip(-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [16, 24])
+def test_fewer_images_at_a_time_if_memory_is_too_small(tmp_path, side):
+    """Of images or, where they are larger than the input, of windows."""
+    tuner, *_ = tuned(tmp_path, replace(PROTOCOL, epochs=1))
+    data, most, forward = masked_rows(7, side=side), 3, tuner.model.forward
+    expected = torch.cat([part.logits for part in tuner.segment(data)])
+
+    def limited(images):
+        if len(images) > most:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return forward(images)
+
+    tuner.model.forward = limited
+    parts = list(tuner.segment(data))
+    assert [row for part in parts for row in part.rows] == list(range(7)) and len(parts) > 1
+    assert torch.allclose(torch.cat([part.logits for part in parts]), expected, atol=1e-5)
+    most = 0
+    with raises(DeviceMemoryError, "evaluation-out-of-memory"):
+        list(tuner.segment(data))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tiny import decoded_rows
 from medzoo import paths
 from medzoo.data.transforms.apply import InputConvention
 from medzoo.errors import DataContractError, DiskFullError, UsageError
-from medzoo.training.inputs.batches import evaluate_rows
+from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.tokens.token_file import stored_tokens
 
 
