@@ -171,8 +171,7 @@ class Steps:
         self._lines = main and bar is None and not on_terminal()
         show_bar = main and (on_terminal() if bar is None else bar)
         self._bar = tqdm(total=total, initial=done, unit=unit, desc=name, leave=False, disable=not show_bar)
-        self._next_line = self._start + FIRST_SECONDS
-        self._bar_updated = self._start
+        self._next_line, self._bar_updated = self._start + FIRST_SECONDS, self._start
 
     def __enter__(self) -> Steps:
         return self
@@ -230,12 +229,11 @@ class Steps:
         self._maybe_line(done, lambda: why)
 
     def move_to(self, done: int, ready: int | None = None) -> None:
-        """Set the number of finished steps, which another process may have changed.
+        """Set the number of finished steps.
 
         Args:
-            done: finished steps.
-            ready: those of them that took no time, such as stored results: they say nothing about the speed. None leaves
-                what the start had.
+            done: finished steps, here or in another process.
+            ready: those of them that took no time, and so say nothing about the speed; None leaves those of the start.
         """
         if ready is not None:
             self._from = self._bar.initial = ready
@@ -244,8 +242,7 @@ class Steps:
 
     def _maybe_line(self, done: int, words: Callable[[], str] | None) -> None:
         """Write a line if enough time has passed since the last one and the work is not finished."""
-        self.done = done
-        now = time.monotonic()
+        self.done, now = done, time.monotonic()
         if self._lines and now >= self._next_line and done < self.total:
             self._next_line = now + LINE_SECONDS
             values = f", {words()}" if words is not None else ""
@@ -271,14 +268,11 @@ class Steps:
 
 
 def hash_file(path: Path, algorithm: str = "sha256") -> str:
-    """The hash of a file's bytes. On a terminal, a bar shows bytes, rate and time left if it takes longer than a second.
+    """The hash of a file's bytes, hexadecimal. On a terminal, a bar shows bytes, rate and time left if it takes over a second.
 
     Args:
         path: the file.
         algorithm: a name that hashlib knows.
-
-    Returns:
-        Hexadecimal digits.
 
     >>> hash_file(Path(os.devnull), "md5")
     'd41d8cd98f00b204e9800998ecf8427e'

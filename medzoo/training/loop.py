@@ -16,7 +16,7 @@ from medzoo.errors import DivergedError
 from medzoo.training.distributed import check_same_step, of_first_process, share_buffers
 from medzoo.training.inputs.batches import Batches, to_device
 from medzoo.training.layers.trained_layers import freeze_modes, set_trained
-from medzoo.training.optimization.compiled import compile_modules
+from medzoo.training.optimization.compiled import compile_modules, undo_compilation
 from medzoo.training.optimization.ema import Ema
 from medzoo.training.optimization.micro_batches import MicroBatches
 from medzoo.training.optimization.optimizer import make_optimizer, set_rate, set_weight_decay
@@ -71,8 +71,7 @@ class Loop:
         self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.micro = MicroBatches(plan.micro_batch_size, objective, accelerator)
-        if plan.compiled:
-            compile_modules(objective.compiled_modules())
+        compile_modules(objective.compiled_modules() if plan.compiled else ())
         self.ema = Ema(objective.backbone, plan.ema) if plan.ema else None
 
     def fit(self) -> Fitted:
@@ -112,6 +111,7 @@ class Loop:
         if self.ema is not None:  # the averaged weights are the result
             self.objective.backbone.load_state_dict(self.ema.tensors)
         share_buffers(self.objective)
+        undo_compilation(self.objective.compiled_modules())
         self.fitted.steps, self.fitted.micro_batch_size = self.step, self.micro.size
         return self.fitted
 

@@ -110,7 +110,9 @@ def apply_taps(batch: torch.Tensor, rows: Taps, columns: Taps, form: Form) -> to
     """
     with full_precision(batch.device):
         if form == "matmul":
-            left, right = _matrix(rows, batch.shape[-2]), _matrix(columns, batch.shape[-1])
+            left = _matrix(rows, batch.shape[-2])
+            same = columns is rows and batch.shape[-2] == batch.shape[-1]  # as in a blur
+            right = left if same else _matrix(columns, batch.shape[-1])
             return left[:, None] @ batch @ right[:, None].transpose(-1, -2)
         columns_first = _transposed(_sum_rows(batch.permute(0, 2, 3, 1), rows))
         return _sum_rows(columns_first, columns).permute(0, 3, 2, 1)

@@ -113,6 +113,11 @@ class Objective(SelfDistillation):
         self.patch_centre = TokenCentre(options.prototypes, options.center_momentum)
         self.spread = KoLeoLoss()
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """Those of self-distillation, without the heads of patches: the number of masked patches differs from step to step."""
+        of_patches = self.heads[1], self.teacher.parts()[2]
+        return [module for module in super().compiled_modules() if module not in of_patches]
+
     def masks(self, batch: dict[str, Any], step: int) -> torch.Tensor:
         """The masks of both large views, (2 * N, rows, columns) bool on the CPU."""
         options = self.options

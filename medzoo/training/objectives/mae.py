@@ -93,12 +93,17 @@ class Decoder(nn.Module):
             mask: (N, patches) bool.
         """
         known = self.embed(tokens)
-        visible = visible_cells(mask, tokens.shape[1] - self.prefix)[..., None].expand(-1, -1, known.shape[-1])
+        visible = visible_cells(mask, tokens.shape[1] - self.prefix)
         every = self.mask_token.to(known.dtype).expand(*mask.shape, -1)
-        every = every.scatter(1, visible, known[:, self.prefix :]) + self.positions.to(known.dtype)
+        every = every.index_put((_rows(mask), visible), known[:, self.prefix :]) + self.positions.to(known.dtype)
         decoded = self.norm(self.blocks(torch.cat([known[:, : self.prefix], every], 1)))
         pixels: torch.Tensor = self.head(decoded[:, self.prefix :])
         return pixels
+
+
+def _rows(mask: torch.Tensor) -> torch.Tensor:
+    """The numbers (N, 1) of the images: deterministic algorithms sort the indices, and these are few."""
+    return torch.arange(len(mask), device=mask.device)[:, None]
 
 
 def _start(module: nn.Module) -> None:
@@ -145,8 +150,8 @@ class Objective(Trainable):
         network: Any = self.backbone
         tokens = network._pos_embed(network.patch_embed(images))  # with positions, and the prefix in front
         patches = tokens[:, self.prefix :]
-        where = visible_cells(mask, self.cells - self.count)[..., None].expand(-1, -1, patches.shape[-1])
-        tokens = network.norm_pre(torch.cat([tokens[:, : self.prefix], patches.gather(1, where)], 1))
+        where = _rows(mask), visible_cells(mask, self.cells - self.count)
+        tokens = network.norm_pre(torch.cat([tokens[:, : self.prefix], patches[where]], 1))
         again = getattr(network, "grad_checkpointing", False) and torch.is_grad_enabled()
         tokens = checkpoint_seq(network.blocks, tokens) if again else network.blocks(tokens)
         encoded: torch.Tensor = network.norm(tokens)

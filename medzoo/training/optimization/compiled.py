@@ -25,3 +25,13 @@ def compile_modules(modules: Iterable[nn.Module]) -> None:
         given["isolate_recompiles"] = True
     for module in modules:
         module.compile(**given)
+
+
+def undo_compilation(modules: Iterable[nn.Module]) -> None:
+    """Let compiled modules compute as they are again: what follows a training may be on another device, or of another size.
+
+    Args:
+        modules: of a training; those that were not compiled stay as they are.
+    """
+    for module in modules:
+        module._compiled_call_impl = None

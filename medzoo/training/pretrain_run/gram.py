@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from medzoo.errors import UsageError
 from medzoo.training.layers.joint_batch_norm import joint_batch_norm
+from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.tokens.network_tokens import patch_tokens
 from medzoo.training.trainable import Trainable, in_full
 
@@ -36,8 +37,9 @@ def gram_loss(tokens: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
     (0.0, 0.5)
     """
     ours, theirs = (F.normalize(in_full(part), dim=-1) for part in (tokens, anchor))
-    difference: torch.Tensor = ours @ ours.mT - theirs @ theirs.mT
-    return difference.square().mean()
+    with no_autocast(ours):  # similarities near 1 have two digits in bf16, and the drift is smaller
+        difference: torch.Tensor = ours @ ours.mT - theirs @ theirs.mT
+        return difference.square().mean()
 
 
 class GramAnchored(Trainable):
@@ -80,6 +82,10 @@ class GramAnchored(Trainable):
     def backbone(self) -> nn.Module:  # type: ignore[override]
         """The network of the objective."""
         return self.objective.backbone
+
+    def compiled_modules(self) -> list[nn.Module]:
+        """Those of the objective."""
+        return self.objective.compiled_modules()
 
     def start(self, *, steps: int, epoch_steps: int, seed: int) -> None:
         """See Trainable."""

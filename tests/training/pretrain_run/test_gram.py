@@ -357,3 +357,12 @@ def test_a_map_of_one_position_has_no_similarities():
 def test_options_without_an_effect_are_refused(changes, code):
     with raises(UsageError, code):
         PretrainOptions(method="simclr", task="phantom_ct", out="runs/x", **changes).check()
+
+
+def test_small_drifts_count_in_bf16_too():
+    torch.manual_seed(0)
+    anchor = torch.randn(2, 9, 16)
+    tokens = anchor + 1e-3 * torch.randn(2, 9, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gram_loss(tokens, anchor)
+    assert float(found) == pytest.approx(float(gram_loss(tokens, anchor)), rel=1e-4) and float(found) > 0
