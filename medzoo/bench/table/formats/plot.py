@@ -115,7 +115,13 @@ def _panel(axis: Any, table: TableData, column: Column, cells: list[TableCell], 
 
 
 def _short(label: str, longest: int = 44) -> str:
-    return label if len(label) <= longest else f"{label[: longest - 1]}…"
+    """A label in at most two lines; of a longer one, beginning and end, since rows often differ at the end only.
+
+    >>> _short("ResNet-18, CIFAR-10, then SimCLR", 20), _short("abcdefghijklmnop", 4)
+    ('ResNet-18, CIFAR-10,\\nthen SimCLR', 'abc…\\nmnop')
+    """
+    lines = textwrap.wrap(label, longest) or [""]
+    return "\n".join(lines) if len(lines) <= 2 else f"{label[: longest - 1]}…\n{label[-longest:]}"
 
 
 def _words(text: str, longest: int | None = None) -> str:
