@@ -69,7 +69,9 @@ def test_the_first_broken_step_is_found_where_a_training_reads_few_losses(tmp_pa
     with pytest.raises(DivergedError), loop.run.open():
         loop.fit()
     seen = json.loads((tmp_path / "run" / "diverged.json").read_text())
-    report = replay(make_loop())
+    again = make_loop()
+    again.checks_each_loss = False
+    report = replay(again)
     assert (seen["step"], report["step"]) == (8, 6) and report["first_layer_not_finite"] == "backbone.drop"
     assert report["ids"] != seen["ids"] and report["diverged_again"] and report["gradients"]
 
