@@ -10,7 +10,7 @@ from medzoo import cores, precision
 from medzoo.bench.run import CellOptions, run_cell
 from medzoo.cores import Threads
 from medzoo.errors import ResumeError, RunFolderError
-from medzoo.training import compute, loop
+from medzoo.training import accelerator, compute, loop
 from medzoo.training.accelerator import make_accelerator
 from medzoo.training.optimization.plan import TrainingPlan
 from medzoo.training.pretrain import PretrainOptions, pretrain
@@ -77,6 +77,24 @@ def test_a_run_after_one_on_the_cpu_takes_the_accelerator(monkeypatch):
         patch.setenv("ACCELERATE_TORCH_DEVICE", "meta")  # as if it were the accelerator of this machine
         assert make_accelerator("fp32", "auto").device.type == "meta"
     assert make_accelerator("fp32", "cpu").device.type == "cpu"
+
+
+def test_processes_wait_for_one_that_decodes(monkeypatch):
+    """NCCL's own limit is ten minutes."""
+    given = {}
+
+    class Started(Exception):  # noqa: N818
+        pass
+
+    def start(**options):
+        given.update(options)
+        raise Started
+
+    monkeypatch.setattr(accelerator, "Accelerator", start)
+    with pytest.raises(Started):
+        make_accelerator("fp32", "cpu")
+    (handler,) = given["kwargs_handlers"]
+    assert handler.timeout == accelerator.PATIENCE
 
 
 @pytest.mark.parametrize(("wish", "suits"), [(None, "fp32"), ("auto", "bf16")])

@@ -7,6 +7,7 @@ import pytest
 from expect import raises
 
 import medzoo
+from medzoo.analysis.comparison import compare
 from medzoo.analysis.comparison.compare import compare_checkpoints
 from medzoo.analysis.comparison.options import analysis_options, by_analysis
 from medzoo.analysis.comparison.report import write_report
@@ -33,6 +34,14 @@ def options_of(folder, **changes):
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
     return folder, compare_checkpoints(options_of(folder))
+
+
+def test_the_record_names_the_device_that_computed(tmp_path, monkeypatch):
+    """With --device cpu that is the CPU, also on a machine with a GPU."""
+    asked, usual = [], compare.environment
+    monkeypatch.setattr(compare, "environment", lambda **given: asked.append(given) or usual(**given))
+    compare_checkpoints(options_of(tmp_path, device="cpu"))
+    assert asked == [{"precision": "fp32", "kind": "cpu"}]
 
 
 def test_an_analysis_is_stored_and_not_made_again(done, monkeypatch):
