@@ -49,6 +49,8 @@ from gpu_parts.lab import Lab  # noqa: E402
 from gpu_parts.turns import Builder  # noqa: E402
 from gpu_parts.warm_up import warm_up  # noqa: E402
 
+from medzoo.precision import FIXED_SIZE, WORKSPACE  # noqa: E402
+
 # the parts, with their shares of the time
 PARTS: dict[str, tuple[Callable[[Lab], None], float]] = {
     "matrix": (matrix.part, 1), "steps": (steps.part, 36), "pretraining": (pretraining.part, 26), "data": (data_path.part, 17),
@@ -136,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> Lab | None:
         return None
     if given.tiny:  # torch.compile of a tiny network takes a minute on a CPU; TORCH_COMPILE_DISABLE=0 does it
         torch._dynamo.config.disable = os.environ.get("TORCH_COMPILE_DISABLE", "1") == "1"
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch reads it at the first product
+    os.environ.setdefault(WORKSPACE, FIXED_SIZE)  # torch reads it at the first product
     began = time.monotonic()
     with quiet(), tempfile.TemporaryDirectory(prefix="medzoo-gpu-", ignore_cleanup_errors=True) as folder:
         lab = Lab(torch.device(given.device), given.tiny, Path(folder), given.batch)

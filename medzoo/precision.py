@@ -9,9 +9,12 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from medzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["fp32", "bf16"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
@@ -40,6 +43,18 @@ def device_kind(device: str | None = "auto") -> str:
         return "cpu"
     accelerator = torch.accelerator.current_accelerator()
     return "cpu" if accelerator is None else accelerator.type
+
+
+def free_memory(device: torch.device) -> int:
+    """The bytes of a graphics card that this process can use: those that nobody has, and those that it has and does not use.
+
+    Args:
+        device: of the kind "cuda".
+    """
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free + max(torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), 0))
 
 
 @contextmanager

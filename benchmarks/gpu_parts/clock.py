@@ -145,9 +145,8 @@ def peer_settings(used: bool = True) -> Iterator[None]:
     before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
     if used:
         torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision(
-            "high"
-        )  # TF32; of torch's two settings, the compilers of all versions can read this one
+        # TF32; of torch's two settings, the compilers of all versions can read this one
+        torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:

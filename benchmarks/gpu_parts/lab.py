@@ -121,9 +121,8 @@ class Lab:
         """Give unused memory back to the device."""
         gc.collect()
         if self.is_cuda:
-            with suppress(
-                RuntimeError
-            ):  # after some errors every call to the device fails; what was found has to be shown
+            # after some errors every call to the device fails; what was found has to be shown
+            with suppress(RuntimeError):
                 torch.cuda.empty_cache()
 
 

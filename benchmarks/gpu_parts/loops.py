@@ -155,7 +155,6 @@ def find_syncs(way: LoopWay, lab: Lab) -> dict[str, int] | None:
         finally:
             lab.clock.around = None
             torch.cuda.set_sync_debug_mode(0)
-    waits = [
-        one for one in caught if "called a synchronizing" in str(one.message)
-    ]  # and not torch's note on the mode itself
+    # the words of a wait, and not of torch's note on the mode itself
+    waits = [one for one in caught if "called a synchronizing" in str(one.message)]
     return dict(Counter(f"{Path(one.filename).name}:{one.lineno}" for one in waits))

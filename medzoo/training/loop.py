@@ -83,6 +83,7 @@ class Loop:
             DeviceMemoryError: when a step does not fit into memory.
         """
         self.restore()
+        check_same_step(self.step)
         progress = TrainingProgress(
             self.run.title,
             step=self.step,
@@ -282,7 +283,6 @@ class Loop:
                 run.log({"step": 0, "skipped": line})
         if state is None:
             self._enter(frozen=self.plan.frozen_epochs > 0)
-            check_same_step(self.step)
             return
         facts = state.facts
         saved_state.check_identity(facts["identity"], run)
@@ -296,4 +296,3 @@ class Loop:
         self.fitted = Fitted(0, facts["resumes"] + 1, history, best_step, best)
         self.micro.size = facts.get("micro_batch_size", self.plan.micro_batch_size)
         self.step = state.step
-        check_same_step(self.step)

@@ -63,11 +63,13 @@ def work_together(workers: int, mine: Callable[[], object], work: Callable[..., 
     if workers == 1:
         mine()
         return
-    with _threads_each(workers):
+    gpus = gpus_of(workers)
+    with _environment(THREADS, _threads_of(workers)):
         context = multiprocessing.get_context("spawn")
         children = [context.Process(target=_start, args=(work, given), daemon=False) for _ in range(1, workers)]
         for number, child in enumerate(children, start=1):
-            with _gpu_of(number):
+            # set before the process exists: to look for GPUs could start CUDA in it
+            with _environment(DEVICES, gpus[number] if gpus else None):
                 child.start()
         try:
             with _sigterm_ends():
@@ -112,24 +114,6 @@ def _start(work: Callable[..., None], given: tuple[Any, ...]) -> None:
         raise SystemExit(stop.code) from None
 
 
-@contextmanager
-def _gpu_of(number: int) -> Iterator[None]:
-    """Let a process that is started in this block see its GPU only; to look for GPUs could start CUDA in that process."""
-    before = os.environ.get(DEVICES)
-    device = device_of(number, before, torch.cuda.device_count())
-    if device is None:
-        yield
-        return
-    os.environ[DEVICES] = device
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[DEVICES]
-        else:
-            os.environ[DEVICES] = before
-
-
 def device_of(number: int, visible: str | None, count: int) -> str | None:
     """The GPU of a worker as CUDA_VISIBLE_DEVICES names it; None if there are not several. Worker 0 uses the first one.
 
@@ -155,14 +139,23 @@ def gpus_of(workers: int) -> list[str]:
     return [device for number in range(workers) if (device := device_of(number, visible, count)) is not None]
 
 
+def _threads_of(workers: int) -> str | None:
+    """The threads of each worker, so that they divide the cores; None if the user has set them."""
+    return None if THREADS in os.environ else str(max(1, cores.usable_cores() // workers))
+
+
 @contextmanager
-def _threads_each(workers: int) -> Iterator[None]:
-    """Divide the cores between the workers, unless the user has set the number of threads."""
-    if THREADS in os.environ:
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """A block in which a variable has a value, also in processes that are started there; None leaves it as it is."""
+    if value is None:
         yield
         return
-    os.environ[THREADS] = str(max(1, cores.usable_cores() // workers))
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        del os.environ[THREADS]
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

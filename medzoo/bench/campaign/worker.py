@@ -55,7 +55,7 @@ class SuiteWorker:
         ):
             while self.left and not self.stops():
                 before, ended = len(self.left), self.campaign.ended(self.plan)
-                self._count(steps)
+                self._count(ended, steps)
                 self.left = [cell for cell in self.left if not self._is_over(cell, ended, worker, steps)]
                 if len(self.left) < before:
                     busy = time.monotonic()
@@ -108,11 +108,10 @@ class SuiteWorker:
         seconds = time.monotonic() - started
         facts = {"reason": summary} if cell in self.failed else {}
         worker.note("end", run=cell.folder.as_posix(), status=status, seconds=round(seconds, 2), cached=cached, **facts)
-        self._count(steps)
+        self._count(self.campaign.ended(self.plan), steps)
         steps.line(f"{named}: {summary}, {progress.duration(seconds)}{steps.ends()}")
 
-    def _count(self, steps: progress.Steps) -> None:
+    def _count(self, ended: Mapping[str, Mapping[str, Any]], steps: progress.Steps) -> None:
         """Show the runs that have ended at all workers, so that the expected time is that of all together."""
-        mine, ends = {cell.folder.as_posix() for cell in self.cells}, self.campaign.ended(self.plan)
-        cached = [bool(end.get("cached")) for folder, end in ends.items() if folder in mine]
-        steps.move_to(len(cached), ready=sum(cached))
+        ends = [end for cell in self.cells if (end := ended.get(cell.folder.as_posix())) is not None]
+        steps.move_to(len(ends), ready=sum(bool(end.get("cached")) for end in ends))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from medzoo.errors import DeviceMemoryError, is_out_of_memory
+from medzoo.precision import free_memory
 
 if TYPE_CHECKING:
     from medzoo.data.decode_cache.decoded import Decoded
@@ -93,10 +94,7 @@ def fits(data: Decoded, device: torch.device, share: float = SHARE) -> bool:
     """
     if device.type != "cuda":
         return False
-    free, _ = torch.cuda.mem_get_info(device)
-    # memory that an earlier run of this process holds and does not use is free for this one
-    free += max(torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), 0)
-    return needed(data) <= share * free
+    return needed(data) <= share * free_memory(device)
 
 
 def needed(data: Decoded) -> int:

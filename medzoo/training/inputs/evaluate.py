@@ -13,6 +13,7 @@ from medzoo.data.decode_cache.device import to_tensor
 from medzoo.data.transforms.apply import InputConvention, normalise, to_unit, whole
 from medzoo.errors import DeviceMemoryError, is_out_of_memory
 from medzoo.precision import full_float32
+from medzoo.progress import counted
 from medzoo.training.inputs.batches import to_device
 
 
@@ -68,8 +69,9 @@ def too_large(images: int, size: int, device: torch.device) -> DeviceMemoryError
         device: that computed.
     """
     return DeviceMemoryError(
-        f"A forward pass of {images} images of {size} px does not fit into the memory of {device}. End other processes that use "
-        "it (nvidia-smi lists those of a GPU), choose a smaller --size, or a smaller --batch-size where the command has one.",
+        f"A forward pass of {counted(images, 'image')} of {size} px does not fit into the memory of {device}. End other processes "
+        "that use it (nvidia-smi lists those of a GPU), choose a smaller --size, or a smaller --batch-size where the command has "
+        "one.",
         code="evaluation-out-of-memory",
     )
 

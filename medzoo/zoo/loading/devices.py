@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from medzoo.errors import DeviceMemoryError, UsageError
+from medzoo.precision import free_memory
 from medzoo.zoo.models.weights import DTYPE_BYTES, Entry
 
 if TYPE_CHECKING:
@@ -95,13 +96,10 @@ def check_memory(needed: int, device: torch.device, name: str, dtype: torch.dtyp
     Raises:
         DeviceMemoryError: with both amounts and what to do.
     """
-    import torch
 
     if device.type != "cuda":
         return
-    free, _ = torch.cuda.mem_get_info(device)
-    # memory that this process holds and does not use is free for it
-    free += max(torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), 0)
+    free = free_memory(device)
     if needed <= free:
         return
     half = dtype is None or dtype.itemsize > 2
