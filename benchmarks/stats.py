@@ -17,8 +17,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from medzoo.bench import stats
+from medzoo.bench.statistics.closed_form import contributions
 from medzoo.bench.statistics.comparison import compare_cells
-from medzoo.bench.statistics.influence import contributions
 from medzoo.bench.statistics.intervals import interval_of
 from medzoo.bench.statistics.noise_floor import permuted_values
 from medzoo.bench.statistics.ranking import ranking

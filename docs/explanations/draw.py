@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from medzoo.bench import stats
+from medzoo.bench.statistics.closed_form import contributions
 from medzoo.bench.statistics.crossed import estimate, t_quantile
-from medzoo.bench.statistics.influence import contributions
 from medzoo.bench.statistics.resolution import planned, resolution
 
 FOLDER = Path(__file__).parent

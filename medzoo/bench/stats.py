@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from medzoo.bench.statistics.bootstrap import combine_runs, draw_values
+from medzoo.bench.statistics.closed_form import CLOSED_FORM, contributions
 from medzoo.bench.statistics.comparison import Comparison, Verdict, compare_cells
-from medzoo.bench.statistics.influence import CLOSED_FORM, contributions
 from medzoo.bench.statistics.intervals import Interval, bootstrap_interval, check_level, interval_of
 
 __all__ = ["CLOSED_FORM", "Comparison", "Interval", "Verdict", "bootstrap", "compare", "interval"]
@@ -38,8 +38,9 @@ def interval(
         level: of the interval.
 
     Returns:
-        The interval. AUROC and accuracy use the logit scale, so that they stay within 0 and 1. There is no interval if a class has
-        fewer than 10 patients; such labels are not in a mean over labels.
+        The interval. AUROC and accuracy use the logit scale, so that they stay within 0 and 1. For AUROC and balanced accuracy there
+        is no interval if a class has fewer than 10 patients, and such labels are not in a mean over labels. Without any variance
+        there is no interval.
 
     Raises:
         ResultError: for another metric, level or shape, or scores that are not finite.

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from medzoo.bench import metrics, stats
 from medzoo.bench.statistics.bootstrap import METRICS, draw_values
-from medzoo.bench.statistics.influence import CLOSED_FORM
+from medzoo.bench.statistics.closed_form import CLOSED_FORM
 from medzoo.errors import ResultError
 
 
@@ -95,7 +95,8 @@ def test_the_verdict_knows_the_direction_of_the_metric():
     assert stats.compare(labels, good, poor, patients, metric="brier").delta < 0
     assert stats.compare(labels, poor, good, patients, metric="brier").verdict == "worse"
     assert stats.compare(labels, good, good, patients).verdict == "undecided"
-    assert stats.compare(labels, good, good, patients, margin=0.01).verdict == "equivalent"
+    assert stats.compare(labels, good, good, patients, margin=0.05).verdict == "equivalent"
+    assert stats.compare(labels, good, good, patients, margin=0.01).verdict == "undecided"  # both are exactly 1
 
 
 @pytest.mark.parametrize("metric", sorted(CLOSED_FORM))

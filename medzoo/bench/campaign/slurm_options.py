@@ -25,7 +25,8 @@ class SlurmOptions:
     partition: str | None = option("of the jobs", section=SECTION, metavar="NAME", shown="the cluster's")
     account: str | None = option("of the jobs", section=SECTION, metavar="NAME", shown="the user's")
     time_limit: int = option(
-        "of a worker; it takes new runs during 80 % of it, saves a run that is in progress at the end, and starts again",
+        "of a worker; it takes new runs during 80 % of it (less below 50 minutes), saves a run that is in progress at the end, and "
+        "starts again",
         240,
         section=SECTION,
         metavar="MINUTES",

@@ -59,9 +59,21 @@ def collections_of(name: str) -> tuple[str, ...]:
     >>> collections_of("chestmnist"), collections_of("isic"), collections_of("medical_mnist_64")
     (('chestmnist', 'chestxray14'), ('isic',), ('medical_mnist_64', 'medical_mnist'))
     """
-    names = [name, SIDE.sub("", name)]
+    names = [name, without_size(name)]
     known = [image_sources()[one].collections for one in names if one in image_sources()]
     return tuple(dict.fromkeys([*names, *(collection for found in known for collection in found)]))
+
+
+def without_size(name: str) -> str:
+    """The name of a data set without a size of images at its end.
+
+    Args:
+        name: of the data set.
+
+    >>> without_size("medical_mnist_64"), without_size("nih_2017")
+    ('medical_mnist', 'nih_2017')
+    """
+    return SIDE.sub("", name)
 
 
 def task_data(task: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medzoo.bench.contamination.image_sources import shared_data, task_data
+from medzoo.bench.contamination.image_sources import shared_data, task_data, without_size
 from medzoo.errors import UsageError
 
 
@@ -58,6 +58,19 @@ def read_overlap(file: Path) -> MeasuredOverlap:
     return MeasuredOverlap(task_data(task), task_data(str(against)), len(copies), tuple(sorted(kinds)))
 
 
+def is_of(overlap: MeasuredOverlap, data: str) -> bool:
+    """Whether an overlap was measured with a pre-training data set; a size of images at the end of a name does not matter.
+
+    Args:
+        overlap: that was measured.
+        data: name of the data set.
+
+    >>> is_of(MeasuredOverlap("busi_224", "medical_mnist_64", 1), "medical_mnist")
+    True
+    """
+    return without_size(overlap.data) == without_size(data)
+
+
 def contamination(data: Sequence[str], task: str, measured: Iterable[MeasuredOverlap] = ()) -> str:
     """What is known about test images of a task in the pre-training data; empty if nothing is known against it.
 
@@ -73,7 +86,7 @@ def contamination(data: Sequence[str], task: str, measured: Iterable[MeasuredOve
     >>> contamination(["own"], "pneumoniamnist", [MeasuredOverlap("pneumoniamnist", "own", 3)])
     '3 test images are in own (measured)'
     """
-    found = {one.data: one.copies for one in measured if one.task == task_data(task) and one.data in data}
+    found = {name: one.copies for one in measured for name in data if one.task == task_data(task) and is_of(one, name)}
     counted = [
         f"{copies:,} test image{'s are' if copies > 1 else ' is'} in {name}" for name, copies in found.items() if copies
     ]

@@ -49,13 +49,13 @@ class Frozen:
 
     def __post_init__(self) -> None:
         from medzoo.training.accelerator import make_accelerator
-        from medzoo.training.features import weights_hash
+        from medzoo.training.features import network_hash, weights_hash
         from medzoo.training.inputs.input_transform import convention_of
 
         self.accelerator = make_accelerator(self.protocol.precision, self.options.device)
         self.weights = weights_hash(self.network)
         self._places: dict[str, Any] = {
-            "weights": self.weights,
+            "network_key": network_hash(self.network),
             "size": self.size,
             "device": self.accelerator.device,
             "batch_size": self.protocol.batch_size,

@@ -13,6 +13,12 @@ from medzoo.training.options.shared import SharedOptions, part_identity
 if TYPE_CHECKING:
     from medzoo.data.task import Task
 
+# Text of the groups → its earlier text, which stays in the hash: the folds are the same, and old results keep their column.
+_EARLIER_TEXTS = {
+    "none: without pneumonia-challenge-dataset-mappings_2018.json nothing says which images are of one patient; a patientId names "
+    "one image": "the NIH patient where pneumonia-challenge-dataset-mappings_2018.json is there; else patientId, which names one "
+    "image",
+}
 _NUMBER = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)  # as in data/splits/split_file.py
 
 
@@ -35,7 +41,7 @@ def fold_facts(task: Task, options: SharedOptions) -> dict[str, Any]:
         # folds of the data are hashed with the usual number too, so that stored results keep their column
         made = {
             "folds": options.fold_count or FOLDS,
-            "groups": task.info.groups,
+            "groups": _EARLIER_TEXTS.get(task.info.groups, task.info.groups),
             "version": task.version,
             "data": task.fingerprint,
         }

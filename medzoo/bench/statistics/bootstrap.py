@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -49,7 +49,7 @@ def draw_values(
         threshold: of the decisions on one label.
 
     Returns:
-        (S, draws + 1); NaN where a draw has only one class.
+        (S, draws + 1); NaN where a draw has only one class of one of the labels.
 
     Raises:
         ResultError: for an unknown metric or other shapes.
@@ -80,11 +80,19 @@ def prepared_parts(
     if metric not in METRICS:
         raise ResultError(f"{metric!r} has no bootstrap. Metrics with one: {listed(METRICS)}.", code="metric-unknown")
     truth, runs, codes = checked(labels, scores, patients, metric)
-    return [list(_parts(truth, run, metric, codes, threshold)) for run in runs], int(codes.max()) + 1
+    count = int(codes.max()) + 1
+    return [_defined(_parts(truth, run, metric, codes, threshold), count) for run in runs], count
+
+
+def _defined(parts: Iterable[Part], patients: int) -> list[Part]:
+    """The parts that have a value in the data: a label with one class is not in the mean."""
+    each_once = np.ones((patients, 1), dtype=np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return [part for part in parts if not np.isnan(part(each_once)).any()]
 
 
 def values_of(parts: Sequence[Sequence[Part]], weights: np.ndarray) -> np.ndarray:
-    """The metric of each run in each draw, (S, D); NaN where a draw has only one class.
+    """The metric of each run in each draw, (S, D); NaN where a draw has only one class of one of the labels.
 
     Args:
         parts: of `prepared_parts`.
@@ -93,9 +101,8 @@ def values_of(parts: Sequence[Sequence[Part]], weights: np.ndarray) -> np.ndarra
     values = np.empty((len(parts), weights.shape[1]))
     with np.errstate(invalid="ignore", divide="ignore"):
         for run, some in enumerate(parts):
-            found = np.stack([part(weights) for part in some] or [np.full(weights.shape[1], np.nan)])
-            known = ~np.isnan(found)
-            values[run] = np.where(known, found, 0).sum(axis=0) / known.sum(axis=0)
+            found = [part(weights) for part in some] or [np.full(weights.shape[1], np.nan)]
+            values[run] = np.mean(found, axis=0)
     return values
 
 

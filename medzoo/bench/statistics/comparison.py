@@ -9,8 +9,8 @@ import numpy as np
 
 from medzoo.bench.metrics import METRICS
 from medzoo.bench.statistics.crossed import Estimate, estimate, t_tail
-from medzoo.bench.statistics.influence import Contributions
-from medzoo.bench.statistics.intervals import ONE_RUN, ends
+from medzoo.bench.statistics.influence import ROUNDING, Contributions
+from medzoo.bench.statistics.intervals import NO_VARIANCE, ONE_RUN, ends, unseen_share
 from medzoo.errors import ResultError
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
@@ -63,20 +63,28 @@ def compare_cells(
     note = first.lacking or second.lacking or ("fewer than 2 patients" if first.patients < 2 else "")
     if note:
         return Comparison(found.mean, None, None, None, "undecided", found.df, found.se, runs, first.patients, note)
-    low, high = ends(found, level, logit=False)
     p = p_value(found)
     higher_is_better = metric not in METRICS or METRICS[metric].higher_is_better
+    low: float | None
+    high: float | None
+    low, high = ends(found, level, logit=False)
+    note, unseen = _of_one_run(runs), 0.0
+    if first.constant and second.constant:  # such as two AUROCs of 1: few patients do not show that they are equal
+        unseen = unseen_share(min(first, second, key=lambda cell: cell.cases_df), level)
+        if found.se <= ROUNDING:
+            low, high, note = None, None, NO_VARIANCE
     verdict: Verdict = "undecided"
-    if margin is not None and _is_within(found, margin, 1 - level):
+    if margin is not None and _is_within(found, margin, 1 - level, unseen):
         verdict = "equivalent"
     elif p < 1 - level:
         verdict = "better" if (found.mean > 0) == higher_is_better else "worse"
-    note = ONE_RUN if min(runs) == 1 else ""
     return Comparison(found.mean, low, high, p, verdict, found.df, found.se, runs, first.patients, note)
 
 
 def difference(first: Contributions, second: Contributions) -> Estimate:
     """The estimate of a difference: run by run if both have equally many runs, else of the two means.
+
+    If one cell has a single run, the variance of the other cell's seeds stands for both.
 
     Args:
         first: of the checkpoint.
@@ -90,13 +98,18 @@ def difference(first: Contributions, second: Contributions) -> Estimate:
     one, two = (estimate(cell.values, cell.vectors, cell.cases_df) for cell in (first, second))
     means = [cell.vectors.mean(axis=0) for cell in (first, second)]
     paired = estimate(np.array([one.mean - two.mean]), (means[0] - means[1])[None], df)
-    seeds = [
-        (part.run_variance / len(cell.values), len(cell.values) - 1) for part, cell in ((one, first), (two, second))
-    ]
-    variance = paired.se**2 + sum(part for part, _ in seeds)
-    spread = paired.se**4 / max(df, 1.0) + sum(part**2 / max(count, 1) for part, count in seeds)
+    runs = np.array([len(cell.values) for cell in (first, second)])
+    if runs.min() == 1:  # one run says nothing about its seeds: those of the other cell stand for both
+        own = max(one.run_variance, two.run_variance)
+        seeds, known = np.array([own * (1 / runs).sum()]), np.array([runs.max() - 1])
+    else:
+        seeds, known = np.array([one.run_variance, two.run_variance]) / runs, runs - 1
+    variance = paired.se**2 + float(seeds.sum())
+    spread = paired.se**4 / max(df, 1.0) + float((seeds**2 / known).sum())
     joint = variance**2 / spread if spread else df
-    return Estimate(paired.mean, variance**0.5, joint, sum(part for part, _ in seeds), paired.se**2, paired.se**2)
+    # as if both had the smaller number of runs, for `resolution`
+    of_one_run = float(seeds.sum()) * int(runs.min())
+    return Estimate(paired.mean, variance**0.5, joint, of_one_run, paired.se**2, paired.se**2)
 
 
 def p_value(found: Estimate) -> float:
@@ -110,8 +123,16 @@ def p_value(found: Estimate) -> float:
     return min(1.0, 2 * t_tail(abs(found.mean) / found.se, found.df))
 
 
-def _is_within(found: Estimate, margin: float, alpha: float) -> bool:
-    """Two one-sided tests: the difference is above -margin and below margin."""
+def _of_one_run(runs: tuple[int, int]) -> str:
+    if max(runs) == 1:
+        return ONE_RUN
+    return "1 run of one of them: the variance of the other's seeds stands for both" if min(runs) == 1 else ""
+
+
+def _is_within(found: Estimate, margin: float, alpha: float, unseen: float) -> bool:
+    """Two one-sided tests: the difference is above -margin and below margin; `unseen` is what other patients may add to it."""
+    if unseen >= margin:
+        return False
     if not found.se:
-        return abs(found.mean) < margin
+        return abs(found.mean) + unseen < margin
     return max(t_tail((margin + sign * found.mean) / found.se, found.df) for sign in (1, -1)) < alpha

@@ -62,8 +62,9 @@ def estimate(values: np.ndarray, vectors: np.ndarray, cases_df: float) -> Estima
     patient_part = max(shared, 0.0)
     run_part = max(variance - patient_part, 0.0)
     spread = run_part**2 / (runs - 1) + patient_part**2 / max(cases_df, 1.0)
-    df = variance**2 / spread if spread > 0 else float(runs - 1)
-    return Estimate(float(values.mean()), sqrt(max(variance, 0.0)), max(df, runs - 1.0), seeds, patient_part, single)
+    least = min(runs - 1.0, max(cases_df, 1.0))  # Satterthwaite's formula gives no less, apart from rounding
+    df = max(variance**2 / spread, least) if spread > 0 else least
+    return Estimate(float(values.mean()), sqrt(max(variance, 0.0)), df, seeds, patient_part, single)
 
 
 def t_quantile(level: float, df: float) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medzoo.bench.statistics.placement import placements
-from medzoo.errors import ResultError, listed
+from medzoo.errors import ResultError
 
 LEAST_PATIENTS = 10  # of each class: with fewer, 95 % intervals of an AUROC cover far less than 95 %
+ROUNDING = 1e-12  # of a value that is the same for all patients
 LOGIT = frozenset({"auroc", "accuracy", "balanced_accuracy"})  # shares, whose intervals must stay within 0 and 1
 
 
@@ -39,32 +39,10 @@ class Contributions:
         """The number of patients."""
         return int(self.vectors.shape[1])
 
-
-def contributions(
-    labels: np.ndarray, scores: np.ndarray, patients: Sequence[object] | np.ndarray, metric: str
-) -> Contributions:
-    """The values and the patients' influences of all runs of a cell.
-
-    Args:
-        labels: (N,) of 0 and 1, or class numbers; (N, C) of 0, 1 and NaN; (N,) numbers for "mae"; ignored for "mean".
-        scores: (S, N), (S, N, K) or (S, N, C), of S runs on the same images; for "mean" the values of the images.
-        patients: (N,) the patient of each image.
-        metric: a name in `CLOSED_FORM`.
-
-    Raises:
-        ResultError: for an unknown metric, other shapes, or numbers that are not finite.
-
-    >>> found = contributions(np.array([0, 1, 1]), np.array([[0.2, 0.4, 0.9]]), ["a", "b", "b"], "accuracy")
-    >>> found.values.round(3), found.vectors.round(3)
-    (array([0.667]), array([[ 0.111, -0.111]]))
-    """
-    if metric not in CLOSED_FORM:
-        raise ResultError(
-            f"{metric!r} has no closed form. Metrics with one: {listed(sorted(CLOSED_FORM))}; use `stats.bootstrap` for others.",
-            code="metric-without-closed-form",
-        )
-    truth, runs, codes = checked(labels, scores, patients, metric)
-    return CLOSED_FORM[metric](truth, runs, codes)
+    @property
+    def constant(self) -> bool:
+        """Whether all patients have the same value, in each run."""
+        return not (np.abs(self.vectors) > ROUNDING).any()
 
 
 def contributions_of_values(values: np.ndarray, patients: Sequence[object] | np.ndarray) -> Contributions:
@@ -144,131 +122,49 @@ def per_patient(cases: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
     return np.bincount(codes, weights=cases, minlength=count)
 
 
-def _auroc(truth: np.ndarray, runs: np.ndarray, codes: np.ndarray) -> Contributions:
-    """One label, or the mean over labels, or over classes against the others."""
-    _check_labels(truth, runs)
-    if truth.ndim == 2:
-        known, positive = ~np.isnan(truth.astype(np.float64)), truth == 1
-    elif runs.ndim == 3 and runs.shape[2] > 2:
-        positive = truth[:, None] == np.arange(runs.shape[2])
-        known = np.ones_like(positive)
-    else:
-        runs = runs[..., -1] if runs.ndim == 3 else runs
-        runs, positive = runs[..., None], (truth == 1)[:, None]
-        known = np.ones_like(positive)
+def smaller_class(positive: np.ndarray, codes: np.ndarray) -> int:
+    """Patients with a positive image, or those with a negative one if they are fewer.
 
-    # labels with enough patients of both classes
-    count = int(codes.max()) + 1
-    smaller = np.array([_smaller_class(positive[known[:, k], k], codes[known[:, k]]) for k in range(positive.shape[1])])
-    defined = np.flatnonzero(smaller > 0)
-    used = np.flatnonzero(smaller >= LEAST_PATIENTS)
-    lacking = "" if len(used) else f"fewer than {LEAST_PATIENTS} positive or negative patients"
-    used = used if len(used) else defined
-    if not len(used):
-        empty = np.full(len(runs), np.nan)
-        return Contributions(empty, np.zeros((len(runs), count)), 0.0, 0, tuple(range(len(smaller))), "only one class")
+    Args:
+        positive: (N,) of the images.
+        codes: (N,) patients as numbers from 0.
 
-    # the mean over labels of values and influences
-    values, vectors = np.zeros((len(used), len(runs))), np.zeros((len(used), len(runs), count))
-    for place, k in enumerate(used):
-        rows = np.flatnonzero(known[:, k])
-        for run in range(len(runs)):
-            value, cases = placements(positive[rows, k], runs[run, rows, k])
-            values[place, run], vectors[place, run] = value, per_patient(cases, codes[rows], count)
-    mean = vectors.mean(axis=0)
-    left_out = tuple(int(k) for k in range(len(smaller)) if k not in set(used))
-    return Contributions(
-        values.mean(axis=0), mean, _joint_df(vectors, mean, smaller[used] - 1.0), len(used), left_out, lacking
-    )
-
-
-def _check_labels(truth: np.ndarray, runs: np.ndarray) -> None:
-    """Refuse labels that are not a class, so that they do not count as negatives."""
-    classes = np.arange(runs.shape[2]) if truth.ndim == 1 and runs.ndim == 3 else np.arange(2)
-    known = truth[~np.isnan(truth.astype(np.float64))] if truth.ndim == 2 else truth
-    if not np.isin(known, classes).all():
-        text = (
-            "0, 1, or NaN for cases without annotation" if truth.ndim == 2 else f"class numbers from 0 to {classes[-1]}"
-        )
-        raise ResultError(f"Labels must be {text}.", code="labels-invalid")
-
-
-def _smaller_class(positive: np.ndarray, codes: np.ndarray) -> int:
-    """Patients with a positive image, or those with a negative one if they are fewer."""
+    >>> smaller_class(np.array([True, True, False, False]), np.array([0, 0, 1, 2]))
+    1
+    """
     return min(len(np.unique(codes[positive])), len(np.unique(codes[~positive])))
 
 
-def _joint_df(vectors: np.ndarray, mean: np.ndarray, each: np.ndarray) -> float:
-    """Degrees of freedom of a mean over labels: each label's share of the variance has those of its smaller class."""
+def joint_df(vectors: np.ndarray, mean: np.ndarray, each: np.ndarray) -> float:
+    """Degrees of freedom of a mean over labels: each label's share of the variance has those of its smaller class.
+
+    Args:
+        vectors: (L, S, P) influences on each label.
+        mean: (S, P) their mean over labels.
+        each: (L,) degrees of freedom of each label.
+
+    >>> one = np.array([[[0.1, -0.1]]])
+    >>> joint_df(one, one[0], np.array([1.0]))
+    1.0
+    """
     shares = np.maximum(np.einsum("lsp,sp->l", vectors, mean), 0.0)
     if not shares.sum() or (each <= 0).any():
         return float(max(each.min(), 0.0))
     return min(float(shares.sum() ** 2 / (shares**2 / each).sum()), mean.shape[1] - 1.0)
 
 
-def _mean_of_cases(cases: np.ndarray, codes: np.ndarray) -> Contributions:
-    """A mean over images of a value of each run and image, (S, N)."""
-    return contributions_of_values(cases[..., None], codes)
+def used_labels(smaller: np.ndarray) -> tuple[np.ndarray, tuple[int, ...], str]:
+    """The labels that a mean over labels has, those that it leaves out, and why there is no interval (else empty).
 
+    Without a label that has enough patients, the mean is over all labels with two classes, and has no interval.
 
-def _decided(truth: np.ndarray, runs: np.ndarray) -> np.ndarray:
-    """Whether the decision of each run on each image is right, (S, N): the most probable class, or above one half."""
-    if runs.ndim == 3:
-        return runs.argmax(axis=2) == truth
-    return (runs > 0.5) == (truth == 1)
+    Args:
+        smaller: (L,) of `smaller_class`.
 
-
-def _accuracy(truth: np.ndarray, runs: np.ndarray, codes: np.ndarray) -> Contributions:
-    _check_labels(truth, runs)
-    return _mean_of_cases(_decided(truth, runs).astype(np.float64), codes)
-
-
-def _balanced_accuracy(truth: np.ndarray, runs: np.ndarray, codes: np.ndarray) -> Contributions:
-    """The mean over the classes that occur of the share of their images that is right."""
-    _check_labels(truth, runs)
-    right, count = _decided(truth, runs).astype(np.float64), int(codes.max()) + 1
-    classes = np.unique(truth)
-    values, vectors, sizes = [], [], []
-    for one in classes:
-        rows = np.flatnonzero(truth == one)
-        share = right[:, rows].mean(axis=1)
-        values.append(share)
-        vectors.append(
-            [
-                per_patient((run[rows] - mean) / len(rows), codes[rows], count)
-                for run, mean in zip(right, share, strict=True)
-            ]
-        )
-        sizes.append(len(np.unique(codes[rows])))
-    stacked = np.array(vectors)
-    mean = stacked.mean(axis=0)
-    few = min(sizes) < LEAST_PATIENTS
-    return Contributions(
-        np.mean(values, axis=0), mean, _joint_df(stacked, mean, np.array(sizes) - 1.0), len(classes),
-        lacking=f"a class with fewer than {LEAST_PATIENTS} patients" if few else "",
-    )  # fmt: skip
-
-
-def _brier(truth: np.ndarray, runs: np.ndarray, codes: np.ndarray) -> Contributions:
-    _check_labels(truth, runs)
-    if runs.ndim == 3:
-        return _mean_of_cases(((runs - np.eye(runs.shape[2])[truth.astype(np.int64)]) ** 2).sum(axis=2), codes)
-    return _mean_of_cases((runs - truth) ** 2, codes)
-
-
-def _mae(truth: np.ndarray, runs: np.ndarray, codes: np.ndarray) -> Contributions:
-    return _mean_of_cases(np.abs(runs - truth), codes)
-
-
-def _mean(truth: np.ndarray, runs: np.ndarray, codes: np.ndarray) -> Contributions:
-    return _mean_of_cases(runs, codes)
-
-
-CLOSED_FORM: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Contributions]] = {
-    "auroc": _auroc,
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced_accuracy,
-    "brier": _brier,
-    "mae": _mae,
-    "mean": _mean,
-}
+    >>> used_labels(np.array([12, 3]))
+    (array([0]), (1,), '')
+    """
+    used = np.flatnonzero(smaller >= LEAST_PATIENTS)
+    lacking = "" if len(used) else f"fewer than {LEAST_PATIENTS} positive or negative patients"
+    used = used if len(used) else np.flatnonzero(smaller > 0)
+    return used, tuple(k for k in range(len(smaller)) if k not in set(used.tolist())), lacking

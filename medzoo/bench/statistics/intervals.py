@@ -8,10 +8,11 @@ from math import exp, log
 import numpy as np
 
 from medzoo.bench.statistics.crossed import Estimate, estimate, t_quantile
-from medzoo.bench.statistics.influence import LOGIT, Contributions
+from medzoo.bench.statistics.influence import LOGIT, ROUNDING, Contributions
 from medzoo.errors import ResultError
 
 ONE_RUN = "1 run: without the variance of seeds"
+NO_VARIANCE = "all runs and patients have the same value"
 MOST_DEGENERATE = 0.05  # of the draws of a bootstrap may have no value
 
 
@@ -69,6 +70,8 @@ def interval_of(cell: Contributions, metric: str, level: float = 0.95) -> Interv
     low = high = None
     if not note and metric in LOGIT and not 0 < found.mean < 1:
         low, high, note = _one_sided(found, cell, level)
+    elif not note and found.se <= ROUNDING:
+        note = NO_VARIANCE
     elif not note:
         low, high = ends(found, level, metric in LOGIT)
         note = ONE_RUN if runs == 1 else ""
@@ -117,9 +120,22 @@ def ends(found: Estimate, level: float, logit: bool) -> tuple[float, float]:
 
 def _one_sided(found: Estimate, cell: Contributions, level: float) -> tuple[None, None, str]:
     """No interval of a mean of exactly 0 or 1; the bound of the rule of three on the smaller class."""
-    bound = (1 - level) ** (1 / (cell.cases_df + 1))
-    side = f"above {bound:.3f}" if found.mean == 1 else f"below {1 - bound:.3f}"
+    share = unseen_share(cell, level)
+    side = f"above {1 - share:.3f}" if found.mean == 1 else f"below {share:.3f}"
     return None, None, f"all runs are exactly {found.mean:g}; with {level:.0%} confidence {side} (one-sided)"
+
+
+def unseen_share(cell: Contributions, level: float) -> float:
+    """The share of other patients that may have another value, if all patients of a cell have the same one (rule of three).
+
+    Args:
+        cell: without variance.
+        level: of the bound.
+
+    >>> round(unseen_share(Contributions(np.ones(1), np.zeros((1, 30)), 29.0), 0.95), 3)
+    0.095
+    """
+    return float(1 - (1 - level) ** (1 / (cell.cases_df + 1)))
 
 
 def check_level(level: float) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 
 from medzoo.bench.metrics.probabilities import midranks
 from medzoo.bench.statistics.bootstrap import draw_values
-from medzoo.bench.statistics.influence import CLOSED_FORM, checked
+from medzoo.bench.statistics.closed_form import CLOSED_FORM
+from medzoo.bench.statistics.influence import checked, used_labels
+from medzoo.bench.statistics.jackknife import smaller_classes
 
 
 def permuted_values(
@@ -65,7 +67,13 @@ def _value_of(
 ) -> Callable[[np.ndarray], float | np.ndarray]:
     """The function of permuted labels that gives the metric."""
     if metric not in CLOSED_FORM:
-        return lambda mixed: draw_values(mixed, runs, codes, metric, draws=0)[0, 0]
+        if truth.ndim == 1 or not len(smaller := smaller_classes(truth, runs, codes, metric)):
+            return lambda mixed: draw_values(mixed, runs, codes, metric, draws=0)[0, 0]
+        used = used_labels(smaller)[0]  # those of the mean
+        return lambda mixed: draw_values(mixed[:, used], runs[..., used], codes, metric, draws=0)[0, 0]
+    if metric == "accuracy" and truth.ndim == 1:  # the decisions stay
+        decided = runs[0].argmax(axis=1) if runs.ndim == 3 else (runs[0] > 0.5)
+        return lambda mixed: (decided == mixed).mean()
     if metric != "auroc" or np.isnan(truth.astype(np.float64)).any():
         return lambda mixed: CLOSED_FORM[metric](mixed, runs, codes).values[0]
 
@@ -73,11 +81,11 @@ def _value_of(
     left_out = CLOSED_FORM[metric](truth, runs, codes).left_out
     several = truth.ndim == 2 or (runs.ndim == 3 and runs.shape[2] > 2)
     scores = runs[0] if several else runs[0].reshape(len(truth), -1)[:, -1:]
-    used = [k for k in range(scores.shape[1]) if k not in left_out]
-    ranks = np.stack([midranks(scores[:, k]) for k in used], axis=1)
+    kept = [k for k in range(scores.shape[1]) if k not in left_out]
+    ranks = np.stack([midranks(scores[:, k]) for k in kept], axis=1)
 
     def area(mixed: np.ndarray) -> np.ndarray:
-        positive = mixed[:, used] == 1 if mixed.ndim == 2 else mixed[:, None] == (np.array(used) if several else 1)
+        positive = mixed[:, kept] == 1 if mixed.ndim == 2 else mixed[:, None] == (np.array(kept) if several else 1)
         count = positive.sum(axis=0)
         wins = np.where(positive, ranks, 0).sum(axis=0) - count * (count + 1) / 2
         mean: np.ndarray = (wins / (count * (len(mixed) - count))).mean()

@@ -92,4 +92,4 @@ def planned(
     variance = shared + seeds / runs
     cases = max(min(positives, negatives) - 1, 1)
     spread = shared**2 / cases + ((seeds / runs) ** 2 / (runs - 1) if runs > 1 else 0.0)
-    return Estimate(0.0, sqrt(variance), max(variance**2 / spread, runs - 1.0), seeds, shared, shared)
+    return Estimate(0.0, sqrt(variance), variance**2 / spread, seeds, shared, shared)

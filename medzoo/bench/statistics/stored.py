@@ -15,7 +15,8 @@ from medzoo.bench.results.known_task import known_task
 from medzoo.bench.results.store import predictions_path
 from medzoo.bench.results.untrusted import read_predictions, unpacked
 from medzoo.bench.statistics.bootstrap import prepared_parts, values_of
-from medzoo.bench.statistics.influence import CLOSED_FORM, Contributions, contributions, contributions_of_values
+from medzoo.bench.statistics.closed_form import CLOSED_FORM, contributions
+from medzoo.bench.statistics.influence import Contributions, contributions_of_values
 from medzoo.bench.statistics.jackknife import jackknife
 from medzoo.errors import ResultError
 

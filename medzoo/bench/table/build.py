@@ -12,7 +12,7 @@ from medzoo.bench.contamination.measured import MeasuredOverlap
 from medzoo.bench.table import rows_columns
 from medzoo.bench.table.cell import Run, TableCell
 from medzoo.bench.table.cell_notes import cell_notes
-from medzoo.bench.table.contamination_marks import contamination_notes, with_contamination
+from medzoo.bench.table.contamination_marks import contamination_notes, unused_reports, with_contamination
 from medzoo.bench.table.headings import details
 from medzoo.bench.table.model import Column, TableRow
 from medzoo.bench.table.uncertainty.statistics_notes import statistics_notes
@@ -105,12 +105,13 @@ def build(
         for row in made_rows
     )
 
-    grid = with_contamination(made_rows, made_columns, grid, duplicates)
+    by_id = {item.result["run_id"]: item.result for item in placed}
+    names = {run_id: str(result["identity"]["checkpoint"]["id"]) for run_id, result in by_id.items()}
+    grid = with_contamination(made_rows, made_columns, grid, names, duplicates)
     compared = compared_rows(control, controls, margin, made_rows)
     if statistics:
         from medzoo.bench.table.uncertainty.column_statistics import with_statistics
 
-        by_id = {item.result["run_id"]: item.result for item in placed}
         labels = [row.label for row in made_rows]
         made_columns, made_cells = with_statistics(
             made_columns, grid, by_id, labels=labels, controls=compared, margin=margin
@@ -128,7 +129,10 @@ def build(
     of_statistics = statistics_notes(made_rows, detailed, grid, margin)
     if any(compared) and not statistics:
         notes = ("Nothing is compared, because the predictions were not read (--no-statistics).", *notes)
-    seen = contamination_notes(made_rows, detailed, grid)
+    seen = [
+        *contamination_notes(made_rows, detailed, grid),
+        *unused_reports(made_rows, detailed, grid, names, duplicates),
+    ]
     footnotes = (*of_statistics, *of_cells, *seen, *_same_runs(made_rows, detailed, grid), *notes)
     return title, tuple(made_rows), tuple(detailed), grid, footnotes, root
 

@@ -86,7 +86,9 @@ def _note(column: Column, cell: TableCell) -> str | None:
     if cell.incomplete:
         notes.append(f"{cell.count} runs have a value")
     if cell.interval is not None and cell.interval.left_out:
-        notes.append(f"without {len(cell.interval.left_out)} labels that have fewer than 10 positive patients")
+        notes.append(
+            f"without {len(cell.interval.left_out)} labels that have fewer than 10 positive or negative patients"
+        )
     if cell.statistics is not None and cell.statistics.within_noise:
         notes.append("permuted labels or random weights reach this value")
     if not metrics.metric(column.metric).higher_is_better:

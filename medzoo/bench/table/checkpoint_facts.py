@@ -48,7 +48,8 @@ class CheckpointFacts:
 def checkpoint_facts(name: str, architecture: str) -> CheckpointFacts:
     """The facts about a checkpoint.
 
-    For a checkpoint that medzoo trained and that is not in the registry, its name gives the method and the data.
+    For a checkpoint that medzoo trained and that is not in the registry, its name gives the method and the data; a revision
+    (`org/name@abc`) is not a part of them.
 
     Args:
         name: of the checkpoint.
@@ -60,7 +61,7 @@ def checkpoint_facts(name: str, architecture: str) -> CheckpointFacts:
     try:
         entry = info(name)
     except MedzooError:
-        tokens = name.rstrip("/").split("/")[-1].split("-")[1:]
+        tokens = name.rstrip("/").split("/")[-1].partition("@")[0].split("-")[1:]
         known = [token for token in tokens if token in list_methods()]
         data = tuple(token for token in tokens if token not in known)
         return CheckpointFacts(

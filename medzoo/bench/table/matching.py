@@ -36,8 +36,8 @@ def match_checkpoints(
     """Match results to the rows of a table.
 
     Results match a checkpoint if their weights have its sha256, even if they have another name. Random weights match by name
-    and architecture. A checkpoint whose weights are not on this machine matches by its name, or by the last part of its name
-    if that is unique.
+    and architecture. Results of other weights match by their name too, and a footnote says so. A checkpoint whose weights are not
+    on this machine matches by its name, or by the last part of its name if that is unique.
 
     Args:
         results: any.
@@ -53,6 +53,13 @@ def match_checkpoints(
         ]
         for i in own:
             matched.places[i].append(name)
+        if own and known is not None and known.sha256:
+            found = {results[i]["identity"]["checkpoint"]["weights_sha256"] for i in own}
+            if known.sha256 not in found:
+                matched.notes.append(
+                    f"{name}: its results are of other weights than those on this machine ({known.sha256[:8]}); they have the same "
+                    "name."
+                )
         if not own and known is not None and known.sha256:
             others = sum(result["identity"]["checkpoint"]["id"] == known.name for result in results)
             note = f"{name}: no result has its weights ({known.sha256[:8]})"

@@ -40,6 +40,7 @@ class CellStatistics:
         may_be_best: whether no checkpoint of the column is significantly better.
         within_noise: whether permuted labels, or random weights, reach its mean.
         reliability: mean probability and frequency of each bin; empty without probabilities.
+        floor: the value that the scores of its first run reach with permuted labels in one of 40 cases.
         run_values: of each run over the labels of the mean; empty if these are the values in the results.
     """
 
@@ -48,6 +49,7 @@ class CellStatistics:
     ranks: tuple[int, int] | None = None
     may_be_best: bool = False
     within_noise: bool = False
+    floor: float | None = None
     reliability: tuple[tuple[float, float], ...] = ()
     run_values: tuple[float, ...] = ()
 
@@ -72,20 +74,22 @@ class ColumnStatistics:
     """What a column can show.
 
     Args:
-        floor: the value that permuted labels reach in one of 40 cases.
         random: the best mean of a network with random weights.
         winner: row of the best mean.
         winner_value: its mean, corrected for having been chosen.
         resolution: of a typical pair of checkpoints.
         notes: why cells have no statistics.
+        not_compared: rows with a mean that cannot be compared with their control: other test images, or no predictions.
+        not_ranked: rows with a mean that have no rank, for the same reasons.
     """
 
-    floor: float | None = None
     winner: int | None = None
     winner_value: float | None = None
     resolution: Resolution | None = None
     notes: tuple[str, ...] = ()
     random: float | None = None
+    not_compared: tuple[int, ...] = ()
+    not_ranked: tuple[int, ...] = ()
 
 
 def digits_of(width: float, usual: int = 3) -> int:

@@ -1,6 +1,7 @@
 """Measured duplicates: only test images with a copy in the other data count, and measurements have priority over names."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medzoo.bench.contamination.measured import MeasuredOverlap, contamination, read_overlap
+from medzoo.bench.table.contamination_marks import with_contamination
 from medzoo.bench.table.table import table
 from medzoo.cli import app
 from medzoo.errors import UsageError
@@ -65,6 +67,33 @@ def test_marks_in_text_and_page(report, make_run):
     assert marks == {"resnet18-simclr-pool": " §", "resnet18-imagenet": ""}
     assert "2 test images are in pool (measured)" in made.to_text() and "<summary><em>seen</em>" in made.to_html()
     assert "§" not in table(runs).to_text()
+
+
+def test_a_size_at_the_end_of_a_name_does_not_matter():
+    some = MeasuredOverlap("busi_224", "medical_mnist_64", 3)
+    assert "3 test images" in contamination(["medical_mnist"], "parquet:busi_224", [some])
+    assert contamination(["own"], "parquet:busi_224", [some]) == ""
+
+
+def test_a_report_that_belongs_to_no_value_is_named(report, make_run):
+    run = make_run(checkpoint="resnet18-simclr-other", task="folder:scans")[0]
+    (note,) = [note for note in table([run], duplicates=[report]).footnotes if "belongs to no value" in note]
+    assert "pool" in note and "scans" in note
+    run = make_run(checkpoint="resnet18-simclr-pool", task="folder:scans")[0]
+    assert not any("belongs to no value" in note for note in table([run], duplicates=[report]).footnotes)
+
+
+@pytest.mark.parametrize("row", ["hf-hub:lab/resnet18-simclr-chestxray14@0123abc", "runs/anything/checkpoint"])
+def test_a_row_is_marked_however_it_is_spelled(make_run, row):
+    """A pinned address has a revision after the data, and a run folder has no data in its name; its results have."""
+    run = make_run(checkpoint="resnet18-simclr-chestxray14", task="chestxray14")[0]
+    made = table([run])
+    rows = [replace(made.rows[0], checkpoint=row)]
+    names = {run["run_id"]: run["identity"]["checkpoint"]["id"]}
+    ((cell,),) = with_contamination(rows, made.columns, made.grid, names)
+    assert cell.seen_mark == " §"
+    ((cell,),) = with_contamination(rows, made.columns, made.grid, {})
+    assert (cell.seen_mark == " §") == row.startswith("hf-hub:")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"task": "a"}', '{"against": "b", "task": "a", "groups": [1]}'])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from simulated_study import Study
 
+from medzoo.bench.statistics.closed_form import contributions
 from medzoo.bench.statistics.comparison import compare_cells
-from medzoo.bench.statistics.influence import contributions
 from medzoo.bench.statistics.ranking import covariance, ranking
 
 

@@ -5,9 +5,9 @@ import pytest
 from simulated_study import Study
 
 from medzoo.bench import stats
+from medzoo.bench.statistics.closed_form import contributions
 from medzoo.bench.statistics.comparison import difference
 from medzoo.bench.statistics.crossed import Estimate
-from medzoo.bench.statistics.influence import contributions
 from medzoo.bench.statistics.noise_floor import permuted_values
 from medzoo.bench.statistics.resolution import planned, resolution
 

@@ -4,6 +4,7 @@ import json
 import re
 import statistics
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -11,6 +12,7 @@ from expect import raises
 from PIL import Image
 
 from medzoo.bench.results.store import ResultStore
+from medzoo.bench.table import matching
 from medzoo.bench.table.table import table
 from medzoo.errors import ResultError, UnknownNameError, UsageError
 
@@ -247,3 +249,15 @@ def test_a_large_figure_is_drawn(make_run):
     runs = [make_run(checkpoint=f"net{i}", task=f"task{j}", value=0.5 + i / 20)[0] for i in range(3) for j in range(6)]
     figure = table(runs).plot()
     assert sum(axis.get_visible() for axis in figure.axes) == 6
+
+
+def test_results_of_other_weights_with_the_same_name_are_named(make_run, monkeypatch):
+    """A name whose weights on this machine differ from those of its results still shows them."""
+    run = make_run(checkpoint="resnet18-imagenet")[0]
+    own = run["identity"]["checkpoint"]["weights_sha256"]
+    for sha256, expected in (("f" * 64, True), (own, False)):
+        here = SimpleNamespace(name="resnet18-imagenet", architecture="resnet18", sha256=sha256)
+        monkeypatch.setattr(matching, "identify", lambda name, hub, here=here: here)
+        made = table([run], checkpoints=["resnet18-imagenet"])
+        assert made.grid[0][0].mean is not None
+        assert any("of other weights" in note for note in made.footnotes) == expected

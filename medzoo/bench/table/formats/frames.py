@@ -117,8 +117,8 @@ def _cell_record(row: TableRow, column: Column, cell: TableCell) -> tuple[Any, .
     contrast = None if found is None else found.contrast
     against = None if contrast is None else contrast.difference
     ranks = (None, None) if found is None or found.ranks is None else found.ranks
-    of = column.statistics
-    floor, random = (None, None) if of is None else (of.floor, of.random)
+    floor = None if found is None else found.floor
+    random = None if column.statistics is None else column.statistics.random
     return (
         row.checkpoint, row.label, row.weights, column.task, column.version, column.title, column.protocol, column.mode,
         column.fraction, column.per_class, column.protocol_hash, column.metric,

@@ -23,7 +23,7 @@ function factsOf(row, column, cell) {
     add(`Difference to ${DATA.texts[control]}`, `${signed(delta, column.digits)}${ends}, ${VERDICTS[verdict]}` +
       (p === null ? "" : `, adjusted p ${p < .001 ? "< 0.001" : p.toFixed(3)}`));
   }
-  if (cell.noise) add("Noise", "permuted labels reach this value in one of 40 cases, or the mean of random weights reaches it");
+  if (cell.noise) add("Noise", "with permuted labels, 1 of 40 values is this good, or the mean of random weights is");
   if (cell.seen !== undefined) add("Test images in pre-training", DATA.texts[cell.seen]);
   const seconds = meanSeconds(cell), device = cell.dev === undefined ? "" : DATA.texts[cell.dev];
   if (seconds !== null) {

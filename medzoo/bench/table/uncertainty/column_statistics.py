@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from medzoo.bench import metrics
 from medzoo.bench.statistics.comparison import Comparison, Verdict, compare_cells, difference, p_value
 from medzoo.bench.statistics.crossed import Estimate
-from medzoo.bench.statistics.hypothesis_tests import TTest, holm, nadeau_bengio
+from medzoo.bench.statistics.hypothesis_tests import holm, nadeau_bengio
 from medzoo.bench.statistics.influence import Contributions
 from medzoo.bench.statistics.intervals import Interval, interval_of
-from medzoo.bench.statistics.noise_floor import permuted_values
 from medzoo.bench.statistics.ranking import ranking
 from medzoo.bench.statistics.resolution import Resolution, resolution
-from medzoo.bench.statistics.stored import StoredRun, contributions_of_runs, read_run
-from medzoo.bench.table.cell import Run, TableCell
+from medzoo.bench.table.cell import TableCell
 from medzoo.bench.table.model import Column
 from medzoo.bench.table.statistics import CellStatistics, ColumnStatistics, ControlDifference
-from medzoo.bench.table.uncertainty.reliability import Reliability, reliability_of
-from medzoo.errors import ResultError
+from medzoo.bench.table.uncertainty.measured import Measured, Results, measured_cells
 
 LEVEL = 0.95
-PERMUTATIONS = 200
-Results = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A cell with the contributions of its patients; without them, the reason.
-
-    Args:
-        cell: its contributions; None without an interval.
-        samples: of the test split.
-        first: one of its runs, for the noise floor.
-        why: there are no contributions.
-        folds: the mean of each fold over its seeds; empty without folds.
-        reliability: of its runs together.
-    """
-
-    cell: Contributions | None
-    samples: tuple[str, ...] = ()
-    first: StoredRun | None = None
-    why: str = ""
-    folds: tuple[float, ...] = ()
-    reliability: Reliability = ()
 
 
 def with_statistics(
@@ -76,16 +49,21 @@ def with_statistics(
     """
     made_columns: list[Column] = []
     made: list[list[TableCell]] = [list(cells) for cells in grid]
-    differences: dict[tuple[int, int, int], Comparison | TTest] = {}  # row, column, control
+    differences: dict[tuple[int, int, int], Comparison] = {}  # row, column, control
     for place, column in enumerate(columns):
         below = [cells[place] for cells in grid]
-        measured = [_measured(cell, column, results) for cell in below]
+        measured = measured_cells(below, column, results)
         is_random = [_is_random(cell, results) for cell in below]
         cells, of_column = _column(measured, below, column, is_random)
+        without: list[int] = []
         for row, others in enumerate(controls):
             for other in others:
                 if (found := _against(measured[row], measured[other], column, margin)) is not None:
                     differences[row, place, other] = found
+                elif below[row].mean is not None and not column.reported and row not in without:
+                    without.append(row)
+        if without:
+            of_column = replace(of_column or ColumnStatistics(), not_compared=tuple(without))
         for row, statistics in enumerate(cells):
             if statistics is not None:
                 statistics = replace(statistics, reliability=measured[row].reliability)
@@ -99,36 +77,10 @@ def with_statistics(
         row, place, other = key
         cell = made[row][place]
         before = cell.statistics or CellStatistics()
-        compared = _as_comparison(found, columns[place], adjusted.get(key))
+        compared = _adjusted(found, columns[place], adjusted.get(key))
         contrast = ControlDifference(labels[other], compared, adjusted.get(key), len(tested))
         made[row][place] = replace(cell, statistics=replace(before, contrasts=(*before.contrasts, contrast)))
     return made_columns, made
-
-
-def _measured(cell: TableCell, column: Column, results: Results) -> Measured:
-    """The contributions of a cell's runs."""
-    runs = [run for run in cell.runs if run.value is not None and run.path is not None]
-    if not runs or cell.mixed or column.reported:
-        return Measured(None)
-    try:
-        stored = [read_run(run.path, results[run.run_id]) for run in runs if run.path is not None]
-        if cell.repeated == "fold":
-            folds = tuple(float(np.mean(values)) for _, values in sorted(cell.by_repeat.items()))
-            return Measured(None, (), stored[0], folds=folds)
-        joined = contributions_of_runs(stored, column.metric, [run.value for run in runs if run.value is not None])
-    except ResultError as error:
-        return Measured(None, why=str(error))
-    if cell.repeated == "draw":
-        joined = _mean_of_seeds(joined, runs)
-    return Measured(joined, stored[0].samples, stored[0], reliability=reliability_of(stored, results[runs[0].run_id]))
-
-
-def _mean_of_seeds(cell: Contributions, runs: Sequence[Run]) -> Contributions:
-    """Draws of the training images are the runs of a few-shot cell; the seeds of a draw are averaged."""
-    draws = sorted({run.draw for run in runs if run.draw is not None})
-    members = [[place for place, run in enumerate(runs) if run.draw == draw] for draw in draws]
-    values = np.array([cell.values[rows].mean() for rows in members])
-    return replace(cell, values=values, vectors=np.stack([cell.vectors[rows].mean(axis=0) for rows in members]))
 
 
 def _column(
@@ -140,11 +92,10 @@ def _column(
         return [None] * len(measured), ColumnStatistics(notes=reasons) if reasons else None
     intervals = [_interval(one, column) for one in measured]
     statistics = [
-        None if found is None else CellStatistics(interval=found, run_values=_run_values(one, found))
+        None if found is None else CellStatistics(interval=found, run_values=_run_values(one, found), floor=one.floor)
         for one, found in zip(measured, intervals, strict=True)
     ]
     of_column = ColumnStatistics(
-        floor=_floor(measured, column),
         notes=tuple(dict.fromkeys(one.why for one in measured if one.why)),
         random=_best([cell for cell, random in zip(cells, is_random, strict=True) if random], column),
     )
@@ -167,12 +118,13 @@ def _column(
             winner=places[found.winner],
             winner_value=found.winner_value,
             resolution=_resolution(known, pairs),
+            not_ranked=tuple(row for row, cell in enumerate(cells) if cell.mean is not None and row not in places),
         )
     statistics = [
         one
         if one is None
         else replace(
-            one, within_noise=_is_noise(cell, of_column, column, None if random else _alike(cell, cells, is_random))
+            one, within_noise=_is_noise(cell, one.floor, column, None if random else _alike(cell, cells, is_random))
         )
         for one, cell, random in zip(statistics, cells, is_random, strict=True)
     ]
@@ -196,21 +148,13 @@ def _interval(one: Measured, column: Column) -> Interval | None:
         return interval_of(one.cell, column.metric, LEVEL)
     if len(one.folds) < 2:
         return None
-    found = nadeau_bengio(one.folds, 1 / (len(one.folds) - 1), LEVEL)
+    found = nadeau_bengio(list(one.folds.values()), _test_per_train(column), LEVEL)
     return Interval(found.mean, found.low, found.high, found.df, len(one.folds), 0, found.name)
 
 
-def _floor(measured: Sequence[Measured], column: Column) -> float | None:
-    """What permuted labels reach in 39 of 40 cases; only for tasks with classes."""
-    first = next((one.first for one in measured if one.cell is not None), None)
-    if first is None or first.masks is not None or not column.metric:
-        return None
-    try:
-        values = permuted_values(first.labels, first.scores, first.patients, column.metric, draws=PERMUTATIONS)
-    except ResultError:
-        return None
-    higher = metrics.metric(column.metric).higher_is_better
-    return None if np.isnan(values).any() else float(np.quantile(values, 0.975 if higher else 0.025))
+def _test_per_train(column: Column) -> float:
+    """Test images per training image of a cross-validation."""
+    return 1 / (max(column.folds or 2, 2) - 1)
 
 
 def _is_random(cell: TableCell, results: Results) -> bool:
@@ -234,13 +178,13 @@ def _best(cells: Sequence[TableCell], column: Column) -> float | None:
     return max(means) if metrics.metric(column.metric).higher_is_better else min(means)
 
 
-def _is_noise(cell: TableCell, of_column: ColumnStatistics, column: Column, random: Sequence[TableCell] | None) -> bool:
+def _is_noise(cell: TableCell, floor: float | None, column: Column, random: Sequence[TableCell] | None) -> bool:
     """Whether permuted labels, or random weights, reach a mean."""
     if cell.mean is None:
         return False
-    floors = [of_column.floor, _best(random or (), column)]
+    reached = [floor, _best(random or (), column)]
     higher = metrics.metric(column.metric).higher_is_better
-    return any(floor is not None and (cell.mean <= floor if higher else cell.mean >= floor) for floor in floors)
+    return any(one is not None and (cell.mean <= one if higher else cell.mean >= one) for one in reached)
 
 
 def _resolution(cells: Sequence[Contributions], pairs: Mapping[tuple[int, int], Estimate]) -> Resolution | None:
@@ -251,20 +195,29 @@ def _resolution(cells: Sequence[Contributions], pairs: Mapping[tuple[int, int], 
     return resolution(found, runs, cells[0].patients) if found.se else None
 
 
-def _against(one: Measured, control: Measured, column: Column, margin: float | None) -> Comparison | TTest | None:
+def _against(one: Measured, control: Measured, column: Column, margin: float | None) -> Comparison | None:
     if one.cell is not None and control.cell is not None and one.samples == control.samples:
         return compare_cells(one.cell, control.cell, column.metric, margin, LEVEL)
-    if len(one.folds) > 1 and len(one.folds) == len(control.folds):
-        values = [a - b for a, b in zip(one.folds, control.folds, strict=True)]
-        return nadeau_bengio(values, 1 / (len(values) - 1), LEVEL)
-    return None
+    common = sorted(one.folds.keys() & control.folds.keys())
+    if len(common) < 2:
+        return None
+
+    # on the folds that both have: another fold has other patients
+    values, ratio = [one.folds[fold] - control.folds[fold] for fold in common], _test_per_train(column)
+    found = nadeau_bengio(values, ratio, LEVEL)
+    verdict: Verdict = "undecided"
+    if margin is not None:  # two one-sided tests at 5 % are an interval of 90 %
+        within = nadeau_bengio(values, ratio, 2 * LEVEL - 1)
+        verdict = "equivalent" if -margin < within.low and within.high < margin else verdict
+    note = found.name if len(common) == column.folds else f"{found.name}, {len(common)} folds that both have"
+    return Comparison(
+        found.mean, found.low, found.high, found.p, verdict, found.df, runs=(len(common), len(common)), note=note
+    )
 
 
-def _as_comparison(found: Comparison | TTest, column: Column, p: float | None) -> Comparison:
+def _adjusted(found: Comparison, column: Column, p: float | None) -> Comparison:
     """The comparison with the verdict of its adjusted p-value."""
     higher = metrics.metric(column.metric).higher_is_better
-    if isinstance(found, TTest):
-        found = Comparison(found.mean, found.low, found.high, found.p, "undecided", found.df, note=found.name)
     if found.verdict == "equivalent" or p is None:
         return found
     verdict: Verdict = "undecided" if p >= 1 - LEVEL else "better" if (found.delta > 0) == higher else "worse"

@@ -47,13 +47,12 @@ def statistics_notes(
             + f". No mark: undecided, which does not mean equal. The level of 5 % of ▲ and ▼ holds for all {family} comparisons "
             "together (Holm)"
             + ("; each ≈ is tested alone" if margin else "")
-            + "; the interval of a difference is not corrected for their number, so it can exclude zero where the verdict is "
-            "undecided."
+            + ". Intervals of differences are not corrected for their number: one can exclude 0 where the verdict is undecided."
         )
     if any(one.within_noise for *_, one in found):
         notes.append(
-            "~: within the noise: permuted labels reach this value in one of 40 cases, or the mean of random weights reaches it "
-            "(of the same architecture, if there is one)."
+            "~: within the noise: with permuted labels, 1 of 40 values is this good, or the mean of random weights is (of the same "
+            "architecture, if there is one)."
         )
     without = [
         f"{row.label} on {column.title} ({one.interval.note})"
@@ -62,13 +61,26 @@ def statistics_notes(
     ]
     if without:
         notes.append(f"Without an interval: {listed(without, 6)}.")
+    apart = [
+        f"{rows[place].label} on {column.title}"
+        for column in columns
+        if column.statistics is not None
+        for place in column.statistics.not_compared
+    ]
+    if apart:
+        notes.append(
+            f"Not compared, so without a mark (this row or its control has no result, no predictions, or other test images): "
+            f"{listed(apart, 6)}."
+        )
+    if any(one.difference.runs == (1, 1) and one.p_adjusted is not None for _, _, of in found for one in of.contrasts):
+        notes.append("A comparison of single runs is for other patients only: other seeds may give another verdict.")
     if left_out := [
         f"{column.title} (mean of {one.interval.labels} of {one.interval.labels + len(one.interval.left_out)} labels)"
         for _, column, one in found
         if one.interval is not None and one.interval.left_out
     ]:
         notes.append(
-            f"Labels with fewer than 10 positive patients are not in the mean: {', '.join(dict.fromkeys(left_out))}."
+            f"Labels with fewer than 10 positive or negative patients are not in the mean: {', '.join(dict.fromkeys(left_out))}."
         )
     notes += [
         f"{column.title}: {listed(column.statistics.notes, 2)}"
@@ -106,13 +118,18 @@ def column_lines(column: Column, rows: Sequence[TableRow], cells: Sequence[Table
             else "each may be the best: no difference shown"
         )
         lines.append(f"ranks: {'; '.join(f'{row.label} {_span(one)}' for row, one in ranked)}")
+    if statistics.not_ranked:
+        labels = listed([rows[place].label for place in statistics.not_ranked], 6)
+        lines.append(f"not ranked (without predictions, with other test images, or without an interval): {labels}")
     if statistics.winner is not None and statistics.winner_value is not None and len(ranked) > 1:
         label = rows[statistics.winner].label
         lines.append(f"best mean, corrected for having been chosen: {label} {statistics.winner_value:.3f}")
     if statistics.resolution is not None:
         lines.append(statistics.resolution.worded)
-    if statistics.floor is not None:
-        lines.append(f"permuted labels reach {statistics.floor:.3f} in one of 40 cases")
+    if floors := [one.floor for _, one in known if one.floor is not None]:
+        least, most = f"{min(floors):.3f}", f"{max(floors):.3f}"
+        reached = least if least == most else f"{least} to {most}, depending on the checkpoint,"
+        lines.append(f"permuted labels reach {reached} in one of 40 cases")
     if statistics.random is not None:
         lines.append(f"random weights reach {statistics.random:.3f} (mean)")
     return lines
@@ -125,8 +142,8 @@ def _controls(compared: Sequence[tuple[TableRow, Sequence[ControlDifference]]]) 
         marked.setdefault(contrasts[0].control, set()).add(row)
     if len(marked) == 1:
         return next(iter(marked))
-    counts = [f"{label}: of {len(rows)} row{'s' * (len(rows) > 1)}" for label, rows in marked.items()]
-    return f"the control of the row ({'; '.join(counts)})"
+    counts = [f"{len(rows)} row{'s' * (len(rows) > 1)} with {label}" for label, rows in marked.items()]
+    return f"the control of the row (compared are {'; '.join(counts)})"
 
 
 def differences(

@@ -160,7 +160,7 @@ def test_rows_have_controls_of_their_own_in_one_family(put):
     assert marked.worded(3).rstrip(" ~").endswith("▼") and every[-1].difference.delta > every[-2].difference.delta
     for text in (made.to_text(), made.to_markdown(), made.to_latex()):
         assert "compared with" in text
-    assert "vit_small-random: of 1 row" in made.to_text()
+    assert "1 row with vit_small-random" in made.to_text()
     frame = made.to_frame("cells").set_index("checkpoint")
     assert frame.control["vit_small-imagenet"] == "vit_small-random"
 
@@ -222,7 +222,7 @@ def test_a_value_that_random_weights_reach_is_marked(put):
     assert found == {"resnet18-random": False, "resnet18-better": False, "resnet18-worse": True}
     column = made.columns[0].statistics
     means = {row.label: cells[0].mean for row, cells in zip(made.rows, made.grid, strict=True)}
-    assert column.random == means["resnet18-random"] > column.floor
+    assert column.random == means["resnet18-random"] > made.grid[0][0].statistics.floor
     assert "random weights reach" in made.to_text() and 'class=" noise"' in made.to_html()
 
 
@@ -263,6 +263,58 @@ def test_checkpoints_on_other_images_are_not_compared(put):
     assert other.interval is not None and other.difference is None
 
 
+def test_rows_that_cannot_be_compared_or_ranked_are_named(put):
+    """Without a mark and without a rank they would look undecided, and the best of the others like the best of all."""
+    for seed in range(2):
+        put("resnet18-random", seed)
+        put("resnet18-inat2021", seed, 2.0)
+        put("resnet18-imagenet", seed, 3.0, samples="other-")
+        predictions_path(put("vit_small-imagenet", seed, 3.0)[0]).unlink()
+    made = table(put.store.root, control="resnet18-random")
+    labels = [row.label for row in made.rows]
+    column = made.columns[0].statistics
+    apart = {"resnet18-imagenet", "vit_small-imagenet"}
+    assert {labels[place] for place in column.not_compared} == apart
+    assert {labels[place] for place in column.not_ranked} == apart
+    note = next(note for note in made.footnotes if note.startswith("Not compared"))
+    assert all(label in note for label in apart) and "inat2021" not in note
+    assert "not ranked" in made.to_text()
+
+
+def test_each_checkpoint_has_its_own_noise_floor(put, monkeypatch):
+    """With nine of ten images in one class, permuted labels agree with a network that always answers this class."""
+    monkeypatch.setitem(globals(), "labels_of", lambda kind, rng: (np.arange(IMAGES) % 10 == 0).astype(int))
+    always = {"resnet18-random": 0.5, "resnet18-imagenet": 0.1}  # half of its answers, or none, are the rare class
+
+    def answers(kind, labels, quality, noise):
+        return np.where(np.arange(IMAGES) % 2 < 2 * quality, 0.9, 0.1) if quality == 0.5 else np.full(IMAGES, 0.1)
+
+    monkeypatch.setitem(globals(), "scores_of", answers)
+    for checkpoint, quality in always.items():
+        put(checkpoint, 0, quality, metric="accuracy")
+    made = table(put.store.root)
+    found = {label: cell.statistics for (label, _), cell in cells(made).items()}
+    assert found["resnet18-imagenet"].floor == pytest.approx(0.9) and found["resnet18-imagenet"].within_noise
+    assert found["resnet18-random"].floor != found["resnet18-imagenet"].floor
+    assert "depending on the checkpoint" in made.to_text()
+
+
+def test_a_metric_of_several_labels_that_is_a_share(put):
+    for seed in range(2):
+        put("resnet18-imagenet", seed, 2.0, kind="multilabel", metric="accuracy")
+    ((cell,),) = table(put.store.root).grid
+    assert cell.interval.low < cell.mean < cell.interval.high and cell.interval.labels == 3
+
+
+def test_single_runs_say_that_other_seeds_are_not_in_their_comparison(put):
+    for checkpoint, quality in (("resnet18-random", 0.2), ("resnet18-imagenet", 3.0)):
+        put(checkpoint, 0, quality)
+    assert any("single runs" in note for note in table(put.store.root, control="resnet18-random").footnotes)
+    for checkpoint, quality in (("resnet18-random", 0.2), ("resnet18-imagenet", 3.0)):
+        put(checkpoint, 1, quality)
+    assert not any("single runs" in note for note in table(put.store.root, control="resnet18-random").footnotes)
+
+
 def test_no_statistics_if_they_are_not_wanted(put):
     for seed in range(2):
         put(seed=seed)
@@ -280,6 +332,23 @@ def test_folds_use_the_corrected_test(put):
     ((cell,),) = table(put.store.root).grid
     expected = nadeau_bengio(values, 1 / 4)
     assert (cell.interval.low, cell.interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_only_common_folds_are_compared(put):
+    """Another fold has other patients."""
+    values = {}
+    for checkpoint, absent in (("resnet18-imagenet", 1), ("resnet18-random", 4)):
+        for fold in {0, 1, 2, 3, 4} - {absent}:
+            _, labels, scores, _ = put(
+                checkpoint, fold=fold, split=fold, samples=f"{fold}-", dataset__split_hash=f"split{fold}"
+            )
+            values[checkpoint, fold] = metrics.auroc(labels, scores)
+    found = cells(table(put.store.root, control="resnet18-random", margin=0.5))["resnet18-imagenet", "phantom_chest"]
+    differences = [values["resnet18-imagenet", fold] - values["resnet18-random", fold] for fold in (0, 2, 3)]
+    expected = nadeau_bengio(differences, 1 / 4)
+    compared = found.statistics.difference
+    assert (compared.delta, compared.low, compared.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert compared.runs == (3, 3) and compared.verdict == "equivalent"
 
 
 def test_draws_are_the_runs_of_a_few_shot_cell(put):
