@@ -38,9 +38,9 @@ def interval(
         level: of the interval.
 
     Returns:
-        The interval. AUROC and accuracy use the logit scale, so that they stay within 0 and 1. For AUROC and balanced accuracy there
-        is no interval if a class has fewer than 10 patients, and such labels are not in a mean over labels. Without any variance
-        there is no interval.
+        The interval. AUROC and accuracy use the logit scale, so that they stay within 0 and 1. AUROC and balanced accuracy have an
+        interval only if each class has 10 patients; a label with fewer is not in a mean over labels. Values without any variance
+        have no interval.
 
     Raises:
         ResultError: for another metric, level or shape, or scores that are not finite.

@@ -63,7 +63,7 @@ class TaskLike(Protocol):
 
     @property
     def split_hash(self) -> str:
-        """The sha256 of which row is in which split."""
+        """The sha256 of which group is in which split, and of the single rows of a group that a split file leaves out."""
 
     @property
     def label_policy(self) -> str | None:
@@ -83,6 +83,7 @@ class Task:
         name: the name with its choices; by default the info's.
         policy: the label policy for uncertain labels; None where there are none.
         notes: how the data were read (columns, source of the splits), where there was a choice; every run prints them.
+        dropped: ids of rows that a split file leaves out although it uses other rows of their group.
 
     Raises:
         DataContractError: for missing ids, groups, labels or classes; the message lists all offenders.
@@ -99,6 +100,7 @@ class Task:
         name: str | None = None,
         policy: LabelPolicy | None = None,
         notes: Sequence[str] = (),
+        dropped: Sequence[str] = (),
     ) -> None:
         if not isinstance(info, TaskInfo) or not isinstance(columns, Mapping):
             raise UsageError(
@@ -106,7 +108,7 @@ class Task:
                 code="task-arguments-wrong",
             )
         self.info, self.reader, self.fingerprint, self.policy = info, reader, fingerprint, policy
-        self.notes = tuple(notes)
+        self.notes, self.dropped = tuple(notes), tuple(dropped)
         self.name, self.kind, self.classes = name or info.name, info.kind, info.classes
         self.metric, self.unit, self.version = info.metric, info.unit, info.version
         tables = {split: arrow_table(columns[split]) for split in sorted(columns, key=_order)}
@@ -133,9 +135,13 @@ class Task:
 
     @cached_property
     def split_hash(self) -> str:
-        """The sha256 over sorted (hashed group, split): which patients are where."""
-        pairs = {(sha256_of(group)[:16], split) for split in self.tables for group in set(self.groups(split))}
-        return sha256_of(sorted(pairs))
+        """The sha256 over sorted (hashed group, split): which patients are where.
+
+        Where a split file leaves out single rows of a group, the groups do not say which rows are used. The hash then includes the
+        ids of these rows.
+        """
+        pairs = sorted({(sha256_of(group)[:16], split) for split in self.tables for group in set(self.groups(split))})
+        return sha256_of([pairs, sorted(self.dropped)] if self.dropped else pairs)
 
     def column(self, split: str, name: str) -> list[Any]:
         """All values of a column of a split.
@@ -214,12 +220,13 @@ class Task:
             raise DataContractError(f"Task {self.name} has no masks.", code="task-without-masks")
         return self.reader.read_mask(self._cell(split, index, "mask"))
 
-    def with_tables(self, tables: Mapping[str, pa.Table], *notes: str) -> Task:
+    def with_tables(self, tables: Mapping[str, pa.Table], *notes: str, dropped: Sequence[str] = ()) -> Task:
         """The same data with other splits, checked again.
 
         Args:
             tables: split → rows.
             notes: added to the task's notes.
+            dropped: added to the task's rows that a split file leaves out.
         """
         return Task(
             self.info,
@@ -229,6 +236,7 @@ class Task:
             name=self.name,
             policy=self.policy,
             notes=(*self.notes, *notes),
+            dropped=(*self.dropped, *dropped),
         )
 
     def _table(self, split: str) -> pa.Table:

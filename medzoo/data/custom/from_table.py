@@ -14,37 +14,16 @@ from medzoo.data.custom.image_table import NOTHING, ColumnChoice, CustomData, Im
 from medzoo.data.custom.infer import class_word, infer_labels, positive_class, read_class_names
 from medzoo.data.custom.label_columns import choose_label_columns, mark_of
 from medzoo.data.custom.split_columns import stated_split
+from medzoo.data.images.frame_key import file_of
 from medzoo.data.problems import complain, complain_of
-from medzoo.data.readers.image_file import FileReader
+from medzoo.data.readers.mask_formats import refuse_jpeg
+from medzoo.data.readers.masks import ClassMaskReader
 from medzoo.data.splits.assign import STATED_FOLD
-from medzoo.data.vocabulary import EXCLUDED
+from medzoo.data.vocabulary import EXCLUDED, UNCERTAIN
 from medzoo.errors import DataContractError, UsageError, listed
 
 FOREGROUND = ("foreground",)
-
-
-class ClassMaskReader(FileReader):
-    """Images under their paths, and masks whose values are classes, counted from 1."""
-
-    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # part of cache keys; do not change it
-
-    def read_mask(self, key: str) -> np.ndarray:
-        """(H, W) uint8: the values of the mask file.
-
-        Raises:
-            ImageError: if the mask is not an image of one channel and 8 bits.
-        """
-        from medzoo.data.images.ct_windows import ANY
-        from medzoo.data.images.volume_cache import read_cached
-        from medzoo.errors import ImageError
-
-        array = read_cached(self.root / key, window=ANY).array
-        if array.ndim != 2 or array.dtype.kind not in "ui" or (array.size and int(array.max()) > 255):
-            raise ImageError(
-                f"{self.root / key}: a mask of several classes needs one channel with class numbers from 0 to 255.",
-                code="mask-not-class-numbers",
-            )
-        return array.astype(np.uint8)
+_OWN = (UNCERTAIN, STATED_FOLD)  # names of columns that medzoo adds to a task
 
 
 def from_table(
@@ -74,7 +53,12 @@ def from_table(
     patients, stated = find_groups(table, groups, group, needed=not unlabelled)
     columns = {"id": table.ids, "image": table.keys, "patient_id": patients, **columns}
     extras = [name for name in header if name not in {*columns, *classes, table.image, group, "split"}]
-    columns |= {name: list(table.columns[name]) for name in extras}
+    columns |= {name: list(table.columns[name]) for name in extras if name not in _OWN}
+    table.notes += [
+        f"column {name}: not kept, because medzoo uses this name itself. Rename the column to keep it for subgroups"
+        for name in extras
+        if name in _OWN
+    ]
     # The split of each row; rows without a label are excluded.
     row_splits = split.row_splits or ["all"] * len(table.keys)
     if split.folds is not None:
@@ -233,7 +217,8 @@ class _Labels:
             )
         masks = [with_slashes(table.root, str(cell)) for cell in table.columns[str(self.mask)]]
         need_images(table.where, table.root, masks)
-        self.files = list(dict.fromkeys(masks))
+        self.files = list(dict.fromkeys(file_of(table.root, mask) for mask in masks))
+        refuse_jpeg(table.root, self.files, table.where)
         classes = named or FOREGROUND
         table.notes.append(f"masks: column {self.mask}, {len(classes)} classes ({listed(classes, 10)})")
         return "segmentation", classes, {"mask": masks}

@@ -11,6 +11,7 @@ from medzoo.data.custom.image_table import NOTHING, ImageTable
 from medzoo.data.files.dicom_identifiers import LEVELS, DicomIds, read_dicom_ids
 from medzoo.data.patient_ids import same_form
 from medzoo.data.problems import advise, complain
+from medzoo.data.splits.split_names import split_of
 from medzoo.data.vocabulary import is_empty
 from medzoo.errors import DataContractError, UsageError, listed
 
@@ -111,9 +112,17 @@ def _of_folders(table: ImageTable, files: Sequence[str], level: int) -> list[str
             code="patient-folder-missing",
         )
     names = [key.split("/")[-1 - level] for key in files]
+    if all(split_of(name) is not None for name in set(names)):
+        raise DataContractError(
+            f"{table.where}: the folders {listed(sorted(set(names)), 5)} are splits, not patients. Use the folders of the patients "
+            "(groups=parent is the folder of the image, groups=parent:2 the folder above it), or groups=COLUMN or groups=none.",
+            code="patient-folder-is-split",
+        )
+    # One patient in train and in test stays one patient, so that the checks of the task find the leak.
     above: dict[str, set[str]] = {}
     for key, name in zip(files, names, strict=True):
-        above.setdefault(name, set()).add("/".join(key.split("/")[table.class_depth : -1 - level]))
+        parts = [part for part in key.split("/")[table.class_depth : -1 - level] if split_of(part) is None]
+        above.setdefault(name, set()).add("/".join(parts))
     repeated = [name for name, places in above.items() if len(places) > 1]
     if repeated:
         places = sorted(above[repeated[0]])

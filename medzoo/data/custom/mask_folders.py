@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from medzoo.data.build_task import by_split
-from medzoo.data.custom.from_table import FOREGROUND, ClassMaskReader
+from medzoo.data.custom.from_table import FOREGROUND
 from medzoo.data.custom.groups import find_groups
 from medzoo.data.custom.image_table import CustomData, ImageTable
 from medzoo.data.custom.infer import read_class_names
 from medzoo.data.images.read import SUFFIXES
 from medzoo.data.readers.image_file import FileReader
-from medzoo.data.readers.masks import check_sizes, read_pairs
+from medzoo.data.readers.masks import ClassMaskReader, check_sizes, read_pairs
 from medzoo.data.vocabulary import SPLIT_WORDS
 from medzoo.errors import listed
 
@@ -36,13 +36,14 @@ def read_mask_folders(path: Path, groups: str | None) -> CustomData:
         groups: as for `find_groups`.
 
     Raises:
-        DataContractError: for images without a mask, masks without an image, and masks of another size.
+        DataContractError: for images without a mask, masks without an image, and masks of another size or in JPEG.
     """
-    pairs = read_pairs(path, tuple(SUFFIXES), path.name)
+    task = f"folder:{path}"
+    pairs = read_pairs(path, tuple(SUFFIXES), task)
     assert pairs is not None
     rows, parts = pairs
     names = rows["image"]
-    check_sizes(path, names, rows["mask"], path.name)
+    check_sizes(path, names, rows["mask"], task)
     named = read_class_names(path) or FOREGROUND
     reader = ClassMaskReader(path) if len(named) > 1 else FileReader(path)
     depth = 1 if parts is None else 2

@@ -79,7 +79,7 @@ class RowStore:
         self._known: dict[Path, tuple[dict[str, int], Part | None]] = {}
 
     def find(self, keys: Sequence[str]) -> FoundRows:
-        """Find the rows of keys; damaged parts are removed, so that their rows are missing.
+        """Find the rows of keys; damaged parts are removed, so that their rows are missing, as are rows that cannot be read.
 
         Args:
             keys: of the rows; a key can occur more than once.
@@ -124,13 +124,18 @@ class RowStore:
         return parts
 
     def _is_whole(self, part: Part) -> bool:
-        with suppress(OSError, IntegrityError):
+        """Whether a part has the right content. A damaged part is removed; one that cannot be read now is only not used."""
+        reason = "is damaged"
+        try:
             if part.is_whole():
                 return True
-        warnings.warn(f"{part.path} is damaged: its {part.shape[0]} images are decoded again.", stacklevel=2)
+        except (OSError, IntegrityError) as error:  # an error of the disk or network may pass, so the file stays
+            reason = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        else:
+            with suppress(OSError):  # a read-only store
+                part.path.unlink()
+        warnings.warn(f"{part.path} {reason}: its {part.shape[0]} images are decoded again.", stacklevel=2)
         self._known[part.path] = self._known[part.path][0], None
-        with suppress(OSError):  # a read-only store
-            part.path.unlink()
         return False
 
 

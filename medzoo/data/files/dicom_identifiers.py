@@ -67,7 +67,7 @@ def read_dicom_ids(root: Path, names: Iterable[str]) -> dict[str, DicomIds] | No
     if not ordered or not all(_is_dicom(root / name) for name in (ordered[0], ordered[-1])):
         return None
     try:
-        rows = look_up(root, ordered, "dicom", lambda name: _ids(root / name))
+        rows = look_up(root, ordered, "dicom", lambda name: _ids(root / name), "read headers")
     except OSError:
         return None
     if any(row is None for row in rows):

@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from medzoo.http_download import offline_variable
+
 _ALLOWED: ContextVar[bool] = ContextVar("downloads", default=True)
 
 
-def downloads_allowed() -> bool:
-    """Whether a task may download its data; False inside of `no_downloads`."""
-    return _ALLOWED.get()
+def why_no_downloads() -> str:
+    """Why a task may not download its data now, as a sentence; empty if it may.
+
+    Inside of `no_downloads` it may not, nor with HF_HUB_OFFLINE=1, which forbids the downloads of checkpoints too.
+    """
+    if variable := offline_variable():
+        return f"{variable} forbids all downloads while it is set."
+    return "" if _ALLOWED.get() else "This command downloads nothing."
 
 
 @contextmanager
@@ -19,8 +26,8 @@ def no_downloads() -> Iterator[None]:
     """Forbid downloads in the block: data that are not on this machine count as missing.
 
     >>> with no_downloads():
-    ...     downloads_allowed()
-    False
+    ...     bool(why_no_downloads())
+    True
     """
     token = _ALLOWED.set(False)
     try:

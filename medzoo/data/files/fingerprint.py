@@ -1,4 +1,4 @@
-"""One hash for the files of a data set. Each file is read once; its hash is stored until the file changes."""
+"""One hash for the files of a data set. The hash of each file is stored until the file changes, also if the rest is interrupted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fingerprint(root: Path, names: Iterable[str], images: Iterable[str] | None =
     if len(ordered) <= _FEW:
         hashes = [[name, verified_sha256(root / name)] for name in ordered]
     else:
-        found = look_up(root, ordered, "folder", lambda name: sha256_file(root / name))
+        found = look_up(root, ordered, "folder", lambda name: sha256_file(root / name), "hash files")
         hashes = [[name, str(digest)] for name, digest in zip(ordered, found, strict=True)]
     if images is None:
         return sha256_of(hashes)
@@ -86,13 +86,5 @@ def _changed(root: Path, names: Sequence[str], sizes: np.ndarray, times: np.ndar
 
 
 def _hashes(root: Path, names: Sequence[str]) -> list[str]:
-    """The sha256 of each file, with a progress bar if it takes long."""
-    from tqdm import tqdm
-
-    with tqdm(total=len(names), desc="hash changed files", unit="file", disable=None, delay=2, leave=False) as bar:
-
-        def hashed(name: str) -> str:
-            bar.update()
-            return sha256_file(root / name)
-
-        return look_up(root, names, "changed", hashed)
+    """The sha256 of each file."""
+    return look_up(root, names, "changed", lambda name: sha256_file(root / name), "hash changed files")

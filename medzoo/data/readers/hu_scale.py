@@ -83,7 +83,7 @@ def on_hu_scale(task: Task, option: str = "--ct-windows") -> Task:
         raise refused
     wide = Task(
         replace(task.info, window=HU_SCALE), task.tables, HUReader(task.reader), task.fingerprint,
-        name=task.name, policy=task.policy, notes=task.notes,
+        name=task.name, policy=task.policy, notes=task.notes, dropped=task.dropped,
     )  # fmt: skip
     try:
         wide.read("train", 0)

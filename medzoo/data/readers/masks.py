@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
 from medzoo.data.files.find import files_below
+from medzoo.data.images.ct_windows import ANY
+from medzoo.data.images.volume_cache import read_cached
 from medzoo.data.problems import complain
 from medzoo.data.readers.image_file import FileReader
+from medzoo.data.readers.mask_formats import MASKS, refuse_formats, refuse_jpeg
 from medzoo.data.vocabulary import SPLIT_WORDS
 from medzoo.errors import DataContractError, ImageError, listed
-
-MASKS = (".png", ".gif", ".tif", ".tiff", ".bmp")  # never JPEG: its black is not exactly 0
 
 
 class MaskReader(FileReader):
@@ -28,6 +30,26 @@ class MaskReader(FileReader):
             ImageError: if the files differ in size.
         """
         return np.maximum.reduce(same_size([FileReader.read_mask(self, part) for part in key.split("|")], key))
+
+
+class ClassMaskReader(FileReader):
+    """Images under their paths, and masks whose values are classes, counted from 1."""
+
+    ID = "medzoo.data.custom.from_sheet.ClassMaskReader"  # part of cache keys; do not change it
+
+    def read_mask(self, key: str) -> np.ndarray:
+        """(H, W) uint8: the values of the mask file.
+
+        Raises:
+            ImageError: if the mask is not an image of one channel and 8 bits.
+        """
+        array = read_cached(self.root / key, window=ANY).array
+        if array.ndim != 2 or array.dtype.kind not in "ui" or (array.size and int(array.max()) > 255):
+            raise ImageError(
+                f"{self.root / key}: a mask of several classes needs one channel with class numbers from 0 to 255.",
+                code="mask-not-class-numbers",
+            )
+        return array.astype(np.uint8)
 
 
 def same_size(parts: Sequence[np.ndarray], key: str) -> list[np.ndarray]:
@@ -105,7 +127,7 @@ def need_partners(
         complain(
             DataContractError(
                 f"Task {task}: {len(absent)} of {len(names)} images have no {what} below {where}: {listed(absent)}. "
-                f"`medzoo tasks info {task}` shows the expected files.",
+                f"`medzoo tasks info {quote(task)}` shows the expected files.",
                 code="partner-files-missing",
                 offenders=absent,
             )
@@ -160,12 +182,13 @@ def by_name(paths: Sequence[str], task: str, name_of: Callable[[str], str]) -> d
     return stems
 
 
-def splits_by_folder(paths: Sequence[str], task: str) -> list[str] | None:
+def splits_by_folder(paths: Sequence[str], task: str, least: int = 1) -> list[str] | None:
     """The split of each file by its folder train, val or test; None where there is no folder train.
 
     Args:
         paths: below the data's folder.
         task: for the message.
+        least: how many splits there must be; with fewer, the result is None.
 
     Raises:
         DataContractError: if some files are in such a folder and others are not (outside of `problems.collecting`).
@@ -175,7 +198,7 @@ def splits_by_folder(paths: Sequence[str], task: str) -> list[str] | None:
     """
     folders = [next((part for part in path.split("/")[:-1] if part in SPLIT_WORDS), "") for path in paths]
     splits = [SPLIT_WORDS[folder] for folder in folders if folder]
-    if "train" not in splits:
+    if "train" not in splits or len(set(splits)) < least:
         return None
     if len(splits) == len(paths):
         return splits
@@ -204,7 +227,7 @@ def read_pairs(root: Path, images: Sequence[str], task: str) -> tuple[dict[str, 
         such folder.
 
     Raises:
-        DataContractError: with the images without a mask, and the masks without an image.
+        DataContractError: with the images without a mask, the masks without an image, and the masks in a format that is not read.
     """
     folders = {folder: split for folder, split in SPLIT_WORDS.items() if (root / folder / "images").is_dir()}
     if not folders and not (root / "images").is_dir():
@@ -219,6 +242,9 @@ def read_pairs(root: Path, images: Sequence[str], task: str) -> tuple[dict[str, 
         below = [f"{(base / kind).relative_to(root).as_posix()}/" for kind in ("images", "masks")]
         name_of = [_path_below(folder) if repeats else _stem for folder in below]
         pictures, masks = (by_name(paths, task, name) for paths, name in zip(found, name_of, strict=True))
+        if lacking := pictures.keys() - masks.keys():
+            refuse_formats(base / "masks", root, lacking, task)
+        refuse_jpeg(root, masks.values(), f"Task {task}")
         need_partners(pictures, list(masks), task, "image (there is only a mask)", base / "images")
         for stem in need_partners(masks, list(pictures), task, "mask", base / "masks"):
             rows["id"].append(stem)

@@ -17,7 +17,7 @@ import numpy as np
 
 from medzoo.data.patient_ids import alike_form, spellings
 from medzoo.data.splits.split_file import read_splits
-from medzoo.data.vocabulary import SPLITS, UNCERTAIN
+from medzoo.data.vocabulary import EXCLUDED, SPLITS, UNCERTAIN
 from medzoo.errors import DataContractError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def arrange(
         )
     # A split file, a fold of the data, or a fold made by group.
     if split_file is not None:
-        task = task.with_tables(_from_file(task, Path(split_file).expanduser(), fold), f"splits: from {split_file}")
+        tables, dropped = _from_file(task, Path(split_file).expanduser(), fold)
+        task = task.with_tables(tables, f"splits: from {split_file}", dropped=dropped)
     elif fold is not None and stated:
         task = _stated_fold(task, fold)
     elif fold is not None:
@@ -73,7 +74,7 @@ def arrange(
             raise UsageError(f"The number of folds is {count}; it must be at least 2.", code="fold-count-too-small")
         if not 0 <= fold < count:
             raise UsageError(f"There is no fold {fold}. Give one of 0 to {count - 1}.", code="fold-out-of-range")
-        note = f"splits: fold {fold} of {count}, made here by patient (or group) with seed {seed}"
+        note = f"splits: fold {fold} of {count}, made here by {_unit(task)} with seed {seed}"
         chosen = _fold(task, fold, count, seed)
         if count > 2:
             return _regroup(task, chosen, "a fold", note)
@@ -99,14 +100,14 @@ def arrange(
     # Missing splits are made by group.
     if "all" in task.tables:
         shares = ", ".join(f"{share:.0%} {split}" for split, share in ALL_SHARES.items())
-        note = f"splits: none in the data; made here by patient (or group) with seed {seed}: {shares}"
+        note = f"splits: none in the data; made here by {_unit(task)} with seed {seed}: {shares}"
         return _regroup(task, _cut(ranked_strata(task, "all", seed, "split"), ALL_SHARES), "splits", note)
     if "validation" not in task.tables:
         chosen = _cut(ranked_strata(task, "train", seed, "validation"), VALIDATION_SHARE)
         parts = _divide(task, "train", chosen)
         rest = {name: table for name, table in task.tables.items() if name != "train"}
         share = f"{VALIDATION_SHARE['validation']:.0%} of train"
-        note = f"validation: none in the data; {share}, made here by patient (or group) with seed {seed}"
+        note = f"validation: none in the data; {share}, made here by {_unit(task)} with seed {seed}"
         return task.with_tables(_nonempty(task, parts, "a validation split") | rest, note)
     return task
 
@@ -278,12 +279,19 @@ def _nonempty(task: Task, parts: dict[str, pa.Table], what: str) -> dict[str, pa
     return parts
 
 
-def _from_file(task: Task, path: Path, fold: int | None) -> dict[str, pa.Table]:
-    """The task's rows, divided by a split file or a folder of lists."""
+def _unit(task: Task) -> str:
+    """What a split that is made here keeps together, for a note."""
+    return "image" if task.info.groups.startswith("none") else "patient (or group)"
+
+
+def _from_file(task: Task, path: Path, fold: int | None) -> tuple[dict[str, pa.Table], list[str]]:
+    """The task's rows, divided by a split file or a folder of lists; and the ids that it leaves out of groups that it uses."""
     pooled = _pool(task).tables["all"]
-    ids = pooled["id"].to_pylist()
+    ids, groups = pooled["id"].to_pylist(), pooled["patient_id"].to_pylist()
     assigned = read_splits(path, ids, task.name, fold)
     rows: dict[str, list[int]] = defaultdict(list)
     for row, key in enumerate(ids):
         rows[assigned[key]].append(row)
-    return {split: pooled.take(rows[split]) for split in SPLITS if rows[split]}
+    used = {groups[row] for split in SPLITS for row in rows[split]}
+    dropped = [ids[row] for row in rows[EXCLUDED] if groups[row] in used]
+    return {split: pooled.take(rows[split]) for split in SPLITS if rows[split]}, dropped

@@ -198,7 +198,8 @@ def _nifti(info: TaskInfo, root: Path, cases: dict[str, dict[str, str]], task: s
             rows["image"].append(f"{'|'.join(paths)}#{number}")
             rows["mask"].append(f"{parts['seg']}#{number}")
             rows["patient_id"].append(key)
-    return make_task(info, rows, None, root, (), reader=TumourReader(root), pooled=pooled)
+    splits = splits_by_folder(rows["mask"], task, least=2)
+    return make_task(info, rows, splits, root, (), reader=TumourReader(root), pooled=pooled)
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -18,17 +18,20 @@ from medzoo.data.problems import complain_of
 from medzoo.data.synthetic.files import save_picture
 from medzoo.data.task import Task
 from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
+from medzoo.data.vocabulary import SPLIT_WORDS
 from medzoo.errors import DataContractError, UsageError, listed
 
 CLASSES = {"covidx": ("normal", "pneumonia", "COVID-19"), "covidx_binary": ("negative", "positive")}
 VERSIONS = {"covidx": ("2", "3", "4", "5", "7A", "8A", "9A"), "covidx_binary": ("6", "7B", "8B", "9B")}
 CHOICES = {"version": Choice(("kaggle", *sorted((*VERSIONS["covidx"], *VERSIONS["covidx_binary"]))))}
 TAKES = LoadOptions(pooled=True)
+VALIDATION = "val.txt"  # only in newer copies of Kaggle, next to train.txt and test.txt
 _LAYOUT = """ROOT/
   train_COVIDx{version}.txt   (or train.txt and test.txt, as in the Kaggle copy)
   test_COVIDx{version}.txt
   train/SARS-10.1148rg.242035193-g04mr34g0-Fig8a-day0.jpeg
-  test/MIDRC-RICORD-1C-419639-003251-46647-0.png"""
+  test/MIDRC-RICORD-1C-419639-003251-46647-0.png
+  val.txt, val/...            (only in newer Kaggle copies)"""
 _COMMON: dict[str, Any] = {
     "unit": "image", "groups": "patient, the first field of a line", "channels": 1,
     "license": "the terms of each source, listed in https://github.com/lindawangg/COVID-Net/blob/master/docs/COVIDx.md",
@@ -36,13 +39,15 @@ _COMMON: dict[str, Any] = {
     "citation": "Wang, Lin and Wong, COVID-Net, Scientific Reports 10 (2020) 19549, https://doi.org/10.1038/s41598-020-76550-z",
     "how": "Download https://www.kaggle.com/andyczhao/covidx-cxr2 (or build the set with COVID-Net's notebooks), and take the two "
     "lists of a version from https://github.com/lindawangg/COVID-Net (folder labels).",
-    "split": "official, by patient: the lists of the version; 10 % of the training patients become validation (the studies "
-    "used the test list as validation). For other lists: --split-file FOLDER, for example with Ark's train_COVIDx9A_clean.txt "
+    "split": "official, by patient: the lists of the version. With Kaggle's val.txt next to train.txt and test.txt, that list is "
+    "the validation split; else 10 % of the training patients become validation (the studies used the test list as validation). "
+    "For other lists: --split-file FOLDER, for example with Ark's train_COVIDx9A_clean.txt "
     "and the test list.",
 }  # fmt: skip
 _NOTE = (
     "If ROOT has one pair of lists for this task, that pair decides the version. {name},version=9{letter} chooses one of several "
-    "pairs; version=kaggle means train.txt and test.txt. Classes come from different sources, so a model may learn the source."
+    "pairs; version=kaggle means train.txt and test.txt (and val.txt). Classes come from different sources, so a model may learn "
+    "the source."
 )
 
 TASKS: dict[str, TaskInfo] = {
@@ -70,7 +75,8 @@ def load(name: str, root: Path | None = None, *, version: str | None = None, poo
     Args:
         name: "covidx" (three classes) or "covidx_binary".
         root: the folder that holds the lists and the folders train and test.
-        version: the version of the lists, for example "9A", or "kaggle" for train.txt and test.txt; by default the only one found.
+        version: the version of the lists, for example "9A", or "kaggle" for train.txt, test.txt and, if there is one, val.txt; by
+            default the only one found.
         pooled: ignore the official split.
 
     Raises:
@@ -86,19 +92,19 @@ def load(name: str, root: Path | None = None, *, version: str | None = None, poo
         )
     lists = _lists(root, name, version)
     columns: dict[str, list[Any]] = {key: [] for key in ("id", "image", "label", "patient_id", "source", "split")}
-    for split, file in zip(("train", "test"), lists, strict=True):
+    for folder, file in lists.items():
         for patient, image, label, source in _lines(root / file, CLASSES[name]):
-            row = (image, f"{split}/{image}", CLASSES[name].index(label), patient, source, split)
+            row = (image, f"{folder}/{image}", CLASSES[name].index(label), patient, source, SPLIT_WORDS[folder])
             for cells, cell in zip(columns.values(), row, strict=True):
                 cells.append(cell)
     absent = need_files(root, columns["image"], name)
     rows: dict[str, Any] = select_rows(columns, [image not in absent for image in columns["image"]])
     full_name = name_with_choices(name, {"version": version}, CHOICES)
-    return make_task(info, rows, rows.pop("split"), root, lists, pooled=pooled, name=full_name)
+    return make_task(info, rows, rows.pop("split"), root, list(lists.values()), pooled=pooled, name=full_name)
 
 
-def _lists(root: Path, task: str, version: str | None) -> tuple[str, str]:
-    """The training list and the test list."""
+def _lists(root: Path, task: str, version: str | None) -> dict[str, str]:
+    """Folder of images → its list: train, test, and val where Kaggle's copy has it."""
     versions = [version] if version else [*VERSIONS[task], "kaggle"]
     pairs = {one: _pair(one) for one in versions}
     available = [one for one, pair in pairs.items() if all((root / file).is_file() for file in pair)]
@@ -115,7 +121,8 @@ def _lists(root: Path, task: str, version: str | None) -> tuple[str, str]:
             f"Task {task}: {root} has the lists of {len(available)} versions. Choose one: {names}.",
             code="version-ambiguous",
         )
-    return pairs[available[0]]
+    lists = dict(zip(("train", "test"), pairs[available[0]], strict=True))
+    return {**lists, "val": VALIDATION} if available == ["kaggle"] and (root / VALIDATION).is_file() else lists
 
 
 def _pair(version: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 from medzoo.data.build_task import make_task
 from medzoo.data.files.csv_rows import read_csv
 from medzoo.data.files.find import by_name, find_one, need_folder
-from medzoo.data.problems import complain_of
+from medzoo.data.problems import advise, complain_of
 from medzoo.data.task import Task
 from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
 
@@ -96,10 +96,14 @@ def load(name: str, root: Path | None = None, *, group: str | None = None, poole
     if group == "lesion" or (group is None and (root / LESIONS).is_file()):
         tables.append(find_one(root, (LESIONS,), name).name)
         rows["patient_id"] = _lesions(root / LESIONS, ids)
-    else:
-        info = replace(
-            info, groups=NO_GROUPS if group is None else "none: every image for itself, as asked for (group=image)"
+    elif group is None:
+        info = replace(info, groups=NO_GROUPS)
+        advise(
+            f"Task {name}: {root} has no {LESIONS}, so images of one lesion may be in two splits. Download the lesion groupings "
+            f"from {info.url}, or choose splits by image with {name},group=image."
         )
+    else:
+        info = replace(info, groups="none: every image for itself, as asked for (group=image)")
     full_name = f"{name},group=image" if group == "image" else name
     return make_task(info, rows, None, root, tables, pooled=pooled, name=full_name)
 

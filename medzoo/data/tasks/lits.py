@@ -173,7 +173,8 @@ def _nifti(info: TaskInfo, root: Path, volumes: dict[tuple[int, ...], str], task
             rows["image"].append(f"{names[key]}#{number}")
             rows["mask"].append(f"{masks[key]}#{number}")
             rows["patient_id"].append(key.rpartition("-")[2])
-    return make_task(info, rows, None, root, (), reader=LiverReader(root, WINDOW, "HU"), pooled=pooled)
+    splits = splits_by_folder(rows["image"], task, least=2)
+    return make_task(info, rows, splits, root, (), reader=LiverReader(root, WINDOW, "HU"), pooled=pooled)
 
 
 def fake(root: Path, n: int, seed: int = 0, name: str | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo import paths
-from medzoo.data.files.downloads import downloads_allowed
+from medzoo.data.files.downloads import why_no_downloads
 from medzoo.data.files.fingerprint import fingerprint
 from medzoo.data.readers.npz import NpzReader
 from medzoo.data.task import Task
@@ -118,9 +118,10 @@ def load(name: str, root: Path | None = None, *, size: int = 28, check_md5: bool
                 f"{folder / file} does not exist. Download it from {URL}{file} and give its folder as --root.",
                 code="data-file-missing",
             )
-        if not downloads_allowed():
+        if why := why_no_downloads():
             raise DataContractError(
-                f"{folder / file} does not exist, and downloads are disabled now.", code="downloads-disabled"
+                f"{folder / file} does not exist. {why} Download {URL}{file} yourself, and give its folder as --root.",
+                code="downloads-disabled",
             )
         _download(URL + file, folder / file, expected)
     if check_md5 and (got := _md5(folder / file)) != expected:

@@ -9,6 +9,7 @@ from https://github.com/mlmed/torchxrayvision; both agree on all 26,684 images.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from medzoo.data.files.csv_columns import read_columns
 from medzoo.data.files.csv_rows import read_list, read_text
 from medzoo.data.files.find import find_folder, need_folder
 from medzoo.data.files.image_variants import choose_variant, stems
-from medzoo.data.problems import complain_of
+from medzoo.data.problems import advise, complain_of
 from medzoo.data.synthetic.files import save_dicom
 from medzoo.data.task import Task
 from medzoo.data.task_info import Choice, LoadOptions, TaskInfo
@@ -29,9 +30,10 @@ CHOICES = {"images": Choice(("dicom", "png"))}
 TAKES = LoadOptions()
 CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")  # the order of the studies' lists: 0, 1, 2
 CLASS_TABLE, BOX_TABLE = "stage_2_detailed_class_info.csv", "stage_2_train_labels.csv"
-# https://s3.amazonaws.com/east1.public.rsna.org/AI/2018/pneumonia-challenge-dataset-mappings_2018.json
 MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
+MAPPING_URL = f"https://s3.amazonaws.com/east1.public.rsna.org/AI/2018/{MAPPING}"
 LISTS = {word: f"RSNAPneumonia_{word}.txt" for word in ("train", "val", "test")}
+NO_GROUPS = f"none: without {MAPPING} nothing says which images are of one patient; a patientId names one image"
 FOLDERS = {"dicom": ("stage_2_train_images", (".dcm",)), "png": ("stage_2_train_images_png", (".png",))}
 
 TASKS: dict[str, TaskInfo] = {
@@ -90,6 +92,12 @@ def load(name: str, root: Path | None = None, *, images: str | None = None) -> T
     )
     ids = [key for key in labels if key in files]
     patients = _patients(base, ids, name)
+    if patients is None:
+        info = replace(info, groups=NO_GROUPS)
+        advise(
+            f"Task {name}: {base} has no {MAPPING}, so images of one patient may be in two splits. Put the file there to make "
+            f"splits by patient: {MAPPING_URL}"
+        )
     columns: dict[str, Any] = {
         "id": ids,
         "image": [files[key] for key in ids],

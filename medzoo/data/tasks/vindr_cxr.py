@@ -34,6 +34,7 @@ LABELS = (
     "Nodule/Mass", "Pleural effusion", "Pleural thickening", "Pneumothorax", "Pulmonary fibrosis", "Rib fracture",
     "Other lesion", "COPD", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding",
 )  # fmt: skip
+OTHER = ("Other diseases", "Other disease")  # the name of one column in the training table and in the test table
 OUTER = ("1.0.0", "vindr-cxr/1.0.0", "physionet.org/files/vindr-cxr/1.0.0")
 TABLES = {split: f"annotations/image_labels_{split}.csv" for split in ("train", "test")}
 LISTS = {split: f"VinDrCXR_{split}_pe_global_one.txt" for split in ("train", "test")}
@@ -132,7 +133,7 @@ def load(
 
 def _voted(path: Path, votes: str) -> tuple[list[str], np.ndarray]:
     """Image ids in the order of the table, and their labels from the radiologists' votes."""
-    table = read_columns(path, ("image_id", *CLASSES), ("rad_id",))
+    table = _read_labels(path)
     images, raters = table["image_id"], table.get("rad_id", [""] * len(table["image_id"]))
     bad = [
         f"{image}: {name} = {cell!r}"
@@ -155,6 +156,18 @@ def _voted(path: Path, votes: str) -> tuple[list[str], np.ndarray]:
     marks = np.array([[cell == "1" for cell in table[name]] for name in CLASSES], np.float32).T
     share = np.array([marks[chosen].mean(axis=0) for chosen in rows.values()])
     return list(rows), (share > (0.5 if votes == "majority" else 0)).astype(np.float32)
+
+
+def _read_labels(path: Path) -> dict[str, list[str]]:
+    """The columns of a table, with the names of the training table."""
+    certain = [name for name in CLASSES if name not in OTHER]
+    table = read_columns(path, ("image_id", *certain), ("rad_id", *OTHER))
+    if not (given := [name for name in OTHER if name in table]):
+        raise DataContractError(
+            f"{path} has neither of the columns {listed(OTHER)}. Get the file again, or correct its header.",
+            code="columns-missing",
+        )
+    return {**table, OTHER[0]: table[given[0]]}
 
 
 def _listed(path: Path) -> tuple[list[str], np.ndarray]:

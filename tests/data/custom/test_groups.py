@@ -185,3 +185,22 @@ def test_parquet_of_paths_keeps_images_in_one_split(tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "d.parquet")
     with pytest.raises(SplitError):
         load_task(f"parquet:{tmp_path / 'd.parquet'}", groups="none")
+
+
+@pytest.mark.parametrize("path", ["{s}/P{p}/{k}.png", "{s}/site/P{p}/{k}.png", "site/{s}/P{p}/{k}.png"])
+def test_a_patient_in_two_folders_of_splits_of_a_table_is_a_leak(tmp_path, path):
+    def place(k):
+        return path.format(s="Train" if k < 22 else "test_set", p=k // 4, k=k)
+
+    name = table(tmp_path, ["image", "label"], [(place(k), "ab"[k // 4 % 2]) for k in range(40)])
+    with raises(SplitError, "patients-in-several-splits", match="P5"):
+        load_task(name, groups="parent")
+    assert undivided(load_task(f"{name},split=none", groups="parent"), lambda k: k // 4)
+
+
+def test_folders_of_splits_are_not_patients(tmp_path):
+    rows = [(f"{'train' if k < 20 else 'test'}/P{k // 4}/{k}.png", "ab"[k // 4 % 2]) for k in range(40)]
+    name = table(tmp_path, ["image", "label"], rows)
+    with raises(DataContractError, "patient-folder-is-split", match="train"):
+        load_task(name, groups="parent:2")
+    assert undivided(load_task(name, groups="parent"), lambda k: k // 4)

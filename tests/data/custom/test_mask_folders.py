@@ -1,12 +1,15 @@
 """Folders `images` and `masks` without a table."""
 
+import re
+import shlex
+
 import numpy as np
 import pytest
 from custom_samples import png
 from expect import raises
 from PIL import Image
 
-from medzoo.data.task_registry import load_task
+from medzoo.data.task_registry import load_task, task_info
 from medzoo.errors import DataContractError
 
 
@@ -75,3 +78,31 @@ def test_patients_number_their_images(tmp_path):
     (tmp_path / "masks" / "p3" / "1.png").unlink()
     with raises(DataContractError, "partner-files-missing", match="p3/1"):
         load_task(f"folder:{tmp_path}", groups="parent")
+
+
+@pytest.mark.parametrize("folder", ["Kvasir-SEG", "my scans"])
+def test_the_command_in_the_error_is_one_that_runs(tmp_path, folder):
+    name = pairs(tmp_path / folder)
+    (tmp_path / folder / "masks" / "i3.png").unlink()
+    with raises(DataContractError, "partner-files-missing") as caught:
+        load_task(name, groups="none")
+    [command] = re.findall("`medzoo (.*?)`", str(caught.value))
+    assert shlex.split(command) == ["tasks", "info", name] and task_info(name).title
+
+
+@pytest.mark.parametrize("ending", ["jpg", "JPEG", "npy", "nii.gz"])
+def test_masks_in_another_format_are_named(tmp_path, ending):
+    name = pairs(tmp_path)
+    for path in sorted((tmp_path / "masks").iterdir())[3:5]:
+        path.rename(path.with_suffix(f".{ending}"))
+    (tmp_path / "masks" / "notes.txt").write_text("of no image")
+    with raises(DataContractError, "mask-format-refused", match=r"2 masks.*\.png, \.gif") as caught:
+        load_task(name, groups="none")
+    assert len(caught.value.offenders) == 2 and "notes" not in str(caught.value)
+
+
+def test_a_jpeg_file_with_the_name_of_a_png_is_refused(tmp_path):
+    name = pairs(tmp_path)
+    Image.fromarray(np.full((6, 5), 255, np.uint8)).save(tmp_path / "masks" / "i3.png", "JPEG")
+    with raises(DataContractError, "mask-format-refused", match=r"masks/i3\.png.*128"):
+        load_task(name, groups="none")

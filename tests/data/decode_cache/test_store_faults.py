@@ -17,7 +17,7 @@ from medzoo.data.decode_cache import decode, part_file
 from medzoo.data.decode_cache import store as row_store
 from medzoo.data.decode_cache.cache import decoded
 from medzoo.data.decode_cache.store import StoreError
-from medzoo.errors import DiskFullError, ImageError, WorkerError
+from medzoo.errors import DiskFullError, ImageError, IntegrityError, WorkerError
 
 
 def test_an_unreadable_image_stops_the_build_and_the_rows_before_it_are_kept():
@@ -147,3 +147,28 @@ def test_parts_are_cut_by_time_and_size(tmp_path, monkeypatch):
     data = decoded(task, "train", size=8)  # rows of 64 bytes: 11 are more than 640
     assert sorted(json.loads(path.read_bytes()[8:4096])["images"]["shape"][0] for path in files()) == [3, 11, 11]
     assert right(data, 25) and np.asarray(data.images).shape == (25, 8, 8)
+
+
+@pytest.mark.parametrize("cause", [OSError(5, "Input/output error"), IntegrityError("x", code="changed-while-hashing")])
+def test_a_part_that_cannot_be_read_now_is_kept(tmp_path, monkeypatch, cause):
+    """Only a part whose content was read and differs is deleted: a network disk may answer again in a minute."""
+    there, causes, hashed = [], [cause], part_file.verified_sha256
+
+    class Watching(Slow):
+        def read(self, key):
+            there.append(len(files()))
+            return super().read(key)
+
+    task = task_with(Watching(tmp_path / "reads", 0.0), 5)
+    decoded(task, "train", size=8)
+    monkeypatch.setattr(part_file, "verified_sha256", lambda path: _raised(causes) or hashed(path))
+    with pytest.warns(UserWarning, match=r"part-.* cannot be read .*: its 5 images"):
+        assert right(decoded(task, "train", size=8), 5)
+    assert there == [0] * 5 + [1] * 5
+    assert right(decoded(task, "train", size=8), 5) and len(there) == 10
+
+
+def _raised(causes):
+    """Raise the first of the errors, each once."""
+    if causes:
+        raise causes.pop()

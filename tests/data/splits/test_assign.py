@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from medzoo.data.splits.assign import arrange
 from medzoo.data.splits.reduce_training import take_fraction
 from medzoo.errors import DataContractError, UsageError
+from medzoo.store import sha256_of
 
 
 def many(count=200, kind="all", classes=2, per_patient=3, seed=0):
@@ -210,3 +211,51 @@ def test_a_split_file_that_leaks_a_patient_is_refused(tmp_path):
 def test_too_few_groups_to_split():
     with raises(DataContractError, "groups-too-few"):
         arrange(make(train=rows(["a", "b"], [0, 1], ["p", "p"])))
+
+
+def split_by(tmp_path, name, **rows_of):
+    """A task of eight patients with two images each, divided by a file; `rows_of` are the splits of single images."""
+    task = make(
+        all=rows([f"i{n}" for n in range(16)], [n // 2 % 2 for n in range(16)], [f"p{n // 2}" for n in range(16)])
+    )
+    given = [f"i{n},{('train', 'train', 'val', 'test')[n // 4]}" for n in range(16)]
+    lines = [f"{key},{rows_of.get(key, split)}" for key, split in (line.split(",") for line in given)]
+    (tmp_path / f"{name}.csv").write_text("\n".join(["id,split", *lines]) + "\n")
+    return arrange(task, split_file=tmp_path / f"{name}.csv")
+
+
+def test_single_images_that_a_split_file_leaves_out_are_in_the_identity(tmp_path):
+    given = {"all": {}, "no i1": {"i1": "excluded"}, "no i0": {"i0": "excluded"}, "no i9": {"i9": "excluded"}}
+    hashes = [split_by(tmp_path, name, **rows_of).split_hash for name, rows_of in given.items()]
+    assert len(set(hashes)) == 4
+    part = split_by(tmp_path, "no i1", i1="excluded")
+    assert part.dropped == ("i1",) and part.with_tables(part.tables).split_hash == hashes[1]
+    assert take_fraction(part, 0.5).dropped == ("i1",)
+
+
+def test_the_identity_is_the_old_one_where_no_patient_is_divided(tmp_path):
+    """Written down: stored results name these splits by their hashes. A patient who is left out is no part of any split."""
+    whole, without = split_by(tmp_path, "all"), split_by(tmp_path, "no p0", i0="excluded", i1="excluded")
+    for task in (whole, without):
+        pairs = {(sha256_of(group)[:16], split) for split in task.tables for group in task.groups(split)}
+        assert task.dropped == () and task.split_hash == sha256_of(sorted(pairs))
+    assert (
+        whole.split_hash == "ac15222369cf7de5c0f26708d5fe23e4d28c3bbd82779710bd898cfd1dccdf74"
+        and without.split_hash == "57eee7bf9717d2ad6c0e52817cf5d2f2051302783cd1152da15682c93afcc717"
+    )
+
+
+@pytest.mark.parametrize("groups, unit", [("patient_id", "patient"), ("none: the data do not say it", "image")])
+def test_a_made_split_says_what_it_keeps_together(groups, unit):
+    info = INFO.__class__(**{**INFO.__dict__, "groups": groups})
+    columns = rows([f"i{n}" for n in range(40)], [n % 2 for n in range(40)])
+    opened = [
+        arrange(make(info, all=columns)),
+        arrange(make(info, train=columns)),
+        arrange(make(info, all=columns), fold=0),
+    ]
+    notes = [next(note for note in task.notes if "made here" in note) for task in opened]
+    assert all(f"by {unit}" in note for note in notes) and (
+        unit == "patient" or not any("patient (" in n for n in notes)
+    )
+    assert opened[0].split_hash == arrange(make(all=columns)).split_hash  # the words change, the split does not

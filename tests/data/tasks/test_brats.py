@@ -165,3 +165,17 @@ def test_the_reader_goes_to_other_processes_and_unpacks_a_volume_once(tmp_path, 
     assert len(calls) == 3 * len({key.partition("#")[0] for key in keys}) < 3 * len(keys)
     with raises(ImageError, "frame-out-of-range"):
         reader.read(keys[0].partition("#")[0] + "#99")
+
+
+def test_folders_of_volumes_are_the_splits(tmp_path):
+    fake_task("brats2020", tmp_path / "all")
+    cases = sorted(path.name for path in (tmp_path / "all").iterdir())
+    places = dict(zip(cases, ("train", "train", "train", "val", "test", "test"), strict=True))
+    for case, folder in places.items():
+        (tmp_path / "root" / folder).mkdir(parents=True, exist_ok=True)
+        shutil.move(tmp_path / "all" / case, tmp_path / "root" / folder / case)
+    task = load_task("brats2020", root=tmp_path / "root")
+    words = {"train": "train", "validation": "val", "test": "test"}
+    assert {split: sorted(set(task.groups(split))) for split in task.tables} == {
+        split: [case for case in cases if places[case] == folder] for split, folder in words.items()
+    }

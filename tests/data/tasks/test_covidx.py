@@ -109,3 +109,42 @@ def test_f34_a_file_listed_twice_and_a_patient_in_both_lists(copy):
     with raises(SplitError, "patients-in-several-splits"):
         load_task("covidx", root=copy)
     assert load_task("covidx", root=copy, fold=0)  # a fold replaces the lists
+
+
+@pytest.fixture
+def kaggle(roots, tmp_path):
+    """The copy of Kaggle with a list for validation, as published since 2023."""
+    root = tmp_path / "kaggle"
+    shutil.copytree(roots["covidx_binary"], root)
+    for split in ("train", "test"):
+        (root / f"{split}_COVIDx9B.txt").rename(root / f"{split}.txt")
+    return root
+
+
+def test_a_list_for_validation_is_the_validation_split(kaggle):
+    before = load_task("covidx_binary", root=kaggle)
+    lines = (kaggle / "train.txt").read_text().splitlines()
+    patients = {line.split(" A")[0].split()[0] for line in lines[-8:]}
+    held = [line for line in lines if line.split()[0] in patients]
+    (kaggle / "val").mkdir()
+    for line in held:
+        shutil.move(kaggle / "train" / line.split()[-3], kaggle / "val") if line.endswith("sirm") else shutil.move(
+            kaggle / "train" / line.split()[-2], kaggle / "val"
+        )
+    (kaggle / "train.txt").write_text("\n".join(line for line in lines if line not in held) + "\n")
+    (kaggle / "val.txt").write_text("\n".join(held) + "\n")
+    task = load_task("covidx_binary", root=kaggle)
+    assert {key.partition("/")[0] for key in task.column("validation", "image")} == {"val"}
+    assert task.tables["validation"].num_rows == len(held) and task.tables["test"].num_rows == 18
+    assert task.tables["train"].num_rows == len(lines) - len(held)
+    assert task.fingerprint != before.fingerprint and load_task("covidx_binary", root=kaggle, fold=0).tables
+    (kaggle / "val.txt").write_text("gone gone.png positive sirm\n")
+    with raises(DataContractError, "data-files-missing", match=r"val/gone\.png"):
+        load_task("covidx_binary", root=kaggle)
+
+
+def test_lists_of_a_version_do_not_use_the_list_of_kaggle(copy):
+    before = load_task("covidx", root=copy)
+    (copy / "val.txt").write_text("gone gone.png normal sirm\n")
+    after = load_task("covidx", root=copy)
+    assert (after.fingerprint, after.split_hash) == (before.fingerprint, before.split_hash)

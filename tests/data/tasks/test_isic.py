@@ -1,5 +1,8 @@
 """ISIC 2018: classes by the name of their column, lesions stay together."""
 
+import warnings
+
+import pytest
 from data_samples import fake_task
 from expect import raises
 
@@ -39,7 +42,11 @@ def test_images_of_one_lesion_stay_together(tmp_path):
 def test_without_the_file_of_lesions_that_is_said(tmp_path):
     fake_task("isic", tmp_path)
     (tmp_path / LESIONS).unlink()
-    assert "without the file of lesions" in load_task("isic", root=tmp_path).info.groups
+    with pytest.warns(UserWarning, match=LESIONS):
+        assert "without the file of lesions" in load_task("isic", root=tmp_path).info.groups
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_task("isic,group=image", root=tmp_path)  # the user chose it
     with raises(DataContractError, "data-layout-unknown", match=LESIONS):
         load_task("isic,group=lesion", root=tmp_path)
 

@@ -138,3 +138,26 @@ def test_what_is_asked_for_is_what_is_read(tmp_path):
     assert load_task("lits,files=png", root=tmp_path).name == "lits,files=png"
     with raises(DataContractError, "images-not-found"):
         load_task("lits,files=nifti", root=tmp_path / "png")
+
+
+def into_folders(root, number_of_split):
+    """Move each NIfTI volume and its segmentation to the folder of its split."""
+    for path in sorted(root.rglob("*.nii")):
+        folder = root / number_of_split(int(path.stem.rpartition("-")[2]))
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, folder / path.name)
+
+
+def test_folders_of_volumes_are_the_splits(tmp_path):
+    made = fake_task("lits", tmp_path)
+    into_folders(tmp_path, lambda number: ("train", "train", "train", "val", "test", "test")[number])
+    task = load_task("lits", root=tmp_path)
+    assert {split: set(task.groups(split)) for split in task.tables} == {
+        "train": {"0", "1", "2"}, "validation": {"3"}, "test": {"4", "5"},
+    }  # fmt: skip
+    assert load_task("lits", root=tmp_path, fold=1).split_hash == load_task("lits", root=tmp_path, fold=1).split_hash
+    into_folders(tmp_path, lambda number: "train")  # one folder is not a split: the identity of old results stays
+    assert load_task("lits", root=tmp_path).split_hash == made.split_hash
+    into_folders(tmp_path, lambda number: ("train", "val", "new")[min(number, 2)])
+    with raises(DataContractError, "files-outside-split-folders"):
+        load_task("lits", root=tmp_path)

@@ -45,6 +45,21 @@ def test_offline_names_url_and_root(monkeypatch):
         load_task("retinamnist")
 
 
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_a_variable_that_forbids_downloads_is_named(variable, tmp_path, monkeypatch):
+    monkeypatch.setattr(medmnist, "download", lambda *_, **__: pytest.fail("a download started"))
+    monkeypatch.setenv(variable, "1")
+    with raises(DataContractError, "downloads-disabled", match=rf"{variable}.*retinamnist\.npz.*--root"):
+        load_task("retinamnist")
+    monkeypatch.setenv(variable, "0")
+    with pytest.raises(pytest.fail.Exception, match="a download started"):
+        load_task("retinamnist")
+    # a file that is there is read
+    medmnist.fake(tmp_path, 8, name="breastmnist")
+    monkeypatch.setenv(variable, "1")
+    assert medmnist.load("breastmnist", tmp_path, check_md5=False).kind == "binary"
+
+
 def test_a_download_is_checked_before_it_is_kept(tmp_path, monkeypatch):
     medmnist.fake(tmp_path, 8, name="breastmnist")
     data = (tmp_path / "breastmnist.npz").read_bytes()

@@ -1,15 +1,20 @@
 import csv
 import json
 import shutil
+import warnings
 
 import pytest
 from expect import raises
 from PIL import Image
 
-from medzoo.data.task_registry import load_task
+from medzoo.bench.cell_options import CellOptions
+from medzoo.bench.results.folds import fold_facts
+from medzoo.data.split_counts import data_counts
+from medzoo.data.task_registry import load_task, task_info
 from medzoo.data.tasks import rsna_pneumonia
 from medzoo.data.tasks.rsna_pneumonia import BOX_TABLE, CLASS_TABLE, CLASSES, LISTS, MAPPING
 from medzoo.errors import DataContractError, SplitError
+from medzoo.store import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +126,28 @@ def test_two_copies_of_the_images_are_not_chosen_between(copy):
     with raises(DataContractError, "image-variant-ambiguous"):
         load_task("rsna_pneumonia", root=copy)
     assert load_task("rsna_pneumonia,images=dicom", root=copy).column("train", "image")[0].endswith(".dcm")
+
+
+def test_without_the_mapping_there_are_no_patients_and_that_is_said(root, copy):
+    with pytest.warns(UserWarning, match=MAPPING):
+        task = load_task("rsna_pneumonia", root=root)
+    assert task.info.groups.startswith("none") and "train patients" not in data_counts(task)
+    rows = [
+        {"subset_img_id": key, "img_id": f"{number // 3:08d}_000.png"} for number, key in enumerate(classes_of(root))
+    ]
+    (copy / MAPPING).write_text(json.dumps(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not load_task("rsna_pneumonia", root=copy).info.groups.startswith("none")
+
+
+def test_splits_and_folds_without_the_mapping_keep_their_identity(root):
+    """Written down: stored results name them by these hashes, from when the groups were called those of the NIH or patientId."""
+    fold = load_task("rsna_pneumonia", root=root, fold=1)
+    assert [load_task("rsna_pneumonia", root=root).split_hash, fold.split_hash] == [
+        "f1cae4c4794dc05b205af5b244113e29d83445b8cf2bf735722515484dc141e0",
+        "6057b2111999e21c3b6c8bdd5c972817bf0f14f4e4e4fb63a505092850b947b9",
+    ]
+    options = CellOptions(checkpoint="resnet10t-random", task="rsna_pneumonia", root=str(root), fold=1)
+    named = {"folds": 5, "groups": task_info("rsna_pneumonia").groups, "version": "1", "data": fold.fingerprint}
+    assert fold_facts(fold, options)["folds"] == {"count": 5, "sha256": sha256_of(named)}

@@ -98,6 +98,19 @@ def test_two_copies_of_the_images_are_not_chosen_between(copy):
         load_task("vindr_cxr,images=png", root=copy)
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("name", ["Other disease", "Other diseases"])
+def test_the_published_tables_name_a_column_in_two_ways(root, copy, split, name):
+    table = copy / TABLES[split]
+    table.write_text(table.read_text().replace("Other diseases", name))
+    one, other = load_task("vindr_cxr", root=root), load_task("vindr_cxr", root=copy)
+    assert one.classes == other.classes and one.split_hash == other.split_hash
+    assert all(np.array_equal(one.labels(split), other.labels(split)) for split in one.tables)
+    table.write_text(table.read_text().replace(name, "Others"))
+    with raises(DataContractError, "columns-missing"):
+        load_task("vindr_cxr", root=copy)
+
+
 @pytest.mark.parametrize("change, cause", [
     (lambda rows: [*rows, rows[0]], "rater-duplicated"),
     (lambda rows: [rows[0] | {"Pneumonia": "0.5"}, *rows[1:]], "label-invalid"),
