@@ -187,7 +187,7 @@ def view(
         batch = windowed(batch, drawn.windows)
     batch = adjust_tones(batch, augmentation, drawn)
     if len(drawn.blurred):
-        taps = blur_taps(drawn.sigma, size, blur_radius(size))
+        taps = blur_taps(drawn.sigma, size, blur_radius(augmentation, size))
         batch[drawn.blurred] = apply_taps(batch[drawn.blurred], taps, taps, form)
     if len(drawn.solarized):
         batch[drawn.solarized] = solarized(batch[drawn.solarized])

@@ -18,7 +18,8 @@ class Augmentation:
         saturation: factor drawn from [1 - s, 1 + s], for colour images.
         tone: probability that brightness, contrast, saturation and hue change.
         grey: probability of a conversion to grey.
-        blur: probability of a Gaussian blur with sigma up to `size`/32 pixels.
+        blur: probability of a Gaussian blur.
+        blur_sigma: its sigma is drawn from 0.1 pixels to 0.1 pixels and this share of the side.
         rotation: angle drawn from [-r, r] degrees.
         crop: probability of a crop.
         shift: distances to the right and down, each drawn from [-s, s], as a share of the side.
@@ -75,6 +76,7 @@ class Augmentation:
     solarize: float = 0.0
     windows: tuple[tuple[float, float], ...] = ()
     window_jitter: float = 0.0
+    blur_sigma: float = 1 / 32
 
     @property
     def is_affine(self) -> bool:

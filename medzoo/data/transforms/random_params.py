@@ -115,7 +115,7 @@ def draw(
     toned = tone < augmentation.tone
 
     def factor(draw: np.ndarray, strength: float) -> np.ndarray:
-        return np.where(toned, 1 + strength * (2 * draw - 1), 1.0)
+        return np.where(toned, np.maximum(1 + strength * (2 * draw - 1), 0.0), 1.0)
 
     # All parameters in one array, so that one transfer moves them.
     saturations = np.where(grey < augmentation.grey, 0.0, factor(saturation, augmentation.saturation))
@@ -135,7 +135,7 @@ def draw(
     blurred = np.flatnonzero(blur < augmentation.blur)
     named = dict(zip(columns, table.unbind(1), strict=True))
     named["flip"] = named["flip"] > 0
-    sigmas = to_device(0.1 + sigma[blurred] * size / 32, device)
+    sigmas = to_device(0.1 + sigma[blurred] * size * augmentation.blur_sigma, device)
     hued = np.flatnonzero(toned) if augmentation.hue else blurred[:0]
     # from the other end of the same number, so that an image gets both only where one of the two would be too rare
     bent = np.flatnonzero(tone >= 1 - augmentation.gamma_chance) if augmentation.gamma else blurred[:0]
@@ -167,9 +167,17 @@ def _windows(augmentation: Augmentation, which: np.ndarray, middle: np.ndarray, 
     return np.column_stack([centre - width / 2, width])
 
 
-def blur_radius(size: int) -> int:
-    """The radius in pixels of the largest blur for this size: three sigma."""
-    return round(3 * (0.1 + size / 32))
+def blur_radius(augmentation: Augmentation, size: int) -> int:
+    """The radius in pixels of the largest blur: three sigma.
+
+    Args:
+        augmentation: with its largest sigma.
+        size: side of the views, pixels.
+
+    >>> blur_radius(Augmentation(), 224), blur_radius(Augmentation(blur_sigma=0.0085), 224)
+    (21, 6)
+    """
+    return max(1, round(3 * (0.1 + size * augmentation.blur_sigma)))
 
 
 def crop_boxes(

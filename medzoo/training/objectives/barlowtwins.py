@@ -15,7 +15,7 @@ from torch import nn
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.colour_jitter import hue_option, solarize_option
+from medzoo.training.pretraining.colour_jitter import blur_sigma_option, hue_option, solarize_option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.paired_views import paired_views
@@ -38,13 +38,14 @@ class Options:
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
     hue: float = hue_option(0.1)
     solarize: float = solarize_option(0.2, "the second view")
+    blur_sigma: float = blur_sigma_option()
 
 
 def views(options: Options) -> list[View]:
     """Two views, of which the first is always blurred and the second seldom; only the second may be solarized."""
     return paired_views(
         min_area=options.min_area, flip=options.flip, tone=options.tone, grey=options.grey, blur=1.0, second_blur=0.1,
-        hue=options.hue, second_solarize=options.solarize,
+        hue=options.hue, second_solarize=options.solarize, blur_sigma=options.blur_sigma,
     )  # fmt: skip
 
 

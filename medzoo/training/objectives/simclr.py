@@ -19,7 +19,7 @@ from torch import nn
 from medzoo.training.distributed import gathered
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.colour_jitter import colour_jitter
+from medzoo.training.pretraining.colour_jitter import blur_sigma_option, colour_jitter
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images
@@ -58,10 +58,11 @@ class Options:
     )
     blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
+    blur_sigma: float = blur_sigma_option()
 
 
 def views(options: Options) -> list[View]:
-    """The paper's views; brightness, contrast and saturation change in four of five images."""
+    """Views as in the paper, with weaker changes; brightness, contrast and saturation change in four of five images."""
     augmentation = colour_jitter(
         options.tone,
         hue=options.hue,
@@ -69,6 +70,7 @@ def views(options: Options) -> list[View]:
         flip=options.flip,
         grey=options.grey,
         blur=options.blur,
+        blur_sigma=options.blur_sigma,
     )
     return [View(augmentation)] * 2
 

@@ -18,7 +18,7 @@ from medzoo.errors import UsageError
 from medzoo.training.distributed import gathered, processes
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.colour_jitter import colour_jitter, hue_option
+from medzoo.training.pretraining.colour_jitter import blur_sigma_option, colour_jitter, hue_option
 from medzoo.training.pretraining.loss_precision import no_autocast
 from medzoo.training.pretraining.measures import feature_std
 from medzoo.training.pretraining.requirements import needs_feature_vector, needs_images, needs_lightly
@@ -61,6 +61,7 @@ class Options:
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
     blur: float = option("probability of a Gaussian blur", 0.5, metavar="P", least=0, most=1)
     hue: float = hue_option(0.1)
+    blur_sigma: float = blur_sigma_option()
 
 
 def views(options: Options) -> list[View]:
@@ -72,6 +73,7 @@ def views(options: Options) -> list[View]:
         flip=options.flip,
         grey=options.grey,
         blur=options.blur,
+        blur_sigma=options.blur_sigma,
     )
     small = View(replace(large, min_area=0.05, max_area=options.small_area), share=options.small_share)
     return [View(large)] * 2 + [small] * options.small_views

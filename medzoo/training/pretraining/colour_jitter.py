@@ -37,6 +37,15 @@ def hue_option(default: float) -> Any:  # noqa: ANN401 - as `option`
     return option(text, default, metavar="SHARE", least=0, most=0.5, unused=0.0)
 
 
+def blur_sigma_option() -> Any:  # noqa: ANN401 - as `option`
+    """The option `blur_sigma` of a method that blurs; without it, runs had a larger sigma.
+
+    Source: SimCLR, BYOL, MoCo v3 and DINO draw sigma from [0.1, 2] pixels at 224 px: https://arxiv.org/abs/2002.05709 (Appendix A).
+    """
+    text = "largest sigma of a blur, as a share of the side of a view (2 of 224 px)"
+    return option(text, 0.0085, metavar="SHARE", above=0, most=0.125, unused=1 / 32)
+
+
 def solarize_option(default: float, views: str) -> Any:  # noqa: ANN401 - as `option`
     """The option `solarize` of a method that had none at first.
 

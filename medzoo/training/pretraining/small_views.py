@@ -12,7 +12,7 @@ from torch import nn
 from medzoo.errors import UsageError
 from medzoo.training.inputs.views import View
 from medzoo.training.options.fields import option
-from medzoo.training.pretraining.colour_jitter import colour_jitter, hue_option, solarize_option
+from medzoo.training.pretraining.colour_jitter import blur_sigma_option, colour_jitter, hue_option, solarize_option
 from medzoo.training.pretraining.position_table import fix_order_of_positions
 
 LARGE_VIEWS = 2
@@ -33,12 +33,13 @@ class SmallViewOptions:
     grey: float = option("probability of a conversion to grey", 0.2, metavar="P", least=0, most=1)
     hue: float = hue_option(0.1)
     solarize: float = solarize_option(0.2, "the second large view")
+    blur_sigma: float = blur_sigma_option()
 
     def views(self) -> list[View]:
         """Two large views, then the small ones."""
         return crops(
             area=self.min_area, small_area=self.small_area, small_views=self.small_views, small_side=self.small_side,
-            flip=self.flip, tone=self.tone, grey=self.grey, hue=self.hue, solarize=self.solarize,
+            flip=self.flip, tone=self.tone, grey=self.grey, hue=self.hue, solarize=self.solarize, blur_sigma=self.blur_sigma,
         )  # fmt: skip
 
 
@@ -53,6 +54,7 @@ def crops(
     grey: float,
     hue: float,
     solarize: float,
+    blur_sigma: float,
 ) -> list[View]:
     """The views of DINO: two large ones, of which the first is always blurred, and small ones.
 
@@ -66,6 +68,7 @@ def crops(
         grey: probability of a conversion to grey.
         hue: largest turn of the hue.
         solarize: probability of a solarization of the second large view.
+        blur_sigma: largest sigma of a blur, as a share of the side of a view.
 
     Source: https://arxiv.org/abs/2104.14294, its appendix.
 
@@ -76,7 +79,9 @@ def crops(
     [0.0, 0.2, 0.0]
     """
 
-    large = colour_jitter(tone, saturation=0.5, hue=hue, min_area=area, flip=flip, grey=grey, blur=1.0)
+    large = colour_jitter(
+        tone, saturation=0.5, hue=hue, min_area=area, flip=flip, grey=grey, blur=1.0, blur_sigma=blur_sigma
+    )
     small = replace(large, min_area=0.05, max_area=small_area, blur=0.5)
     return [
         View(large), View(replace(large, blur=0.1, solarize=solarize)), *[View(small, small_side)] * small_views,

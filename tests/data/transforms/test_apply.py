@@ -160,7 +160,7 @@ def test_blurs_equal_torchvision(form, size):
     unit = to_unit(images(side=size), 255.0)
     law = Augmentation(blur=1.0)
     drawn = draw(law, (size, size), size, seed=0, epoch=0, indices=np.arange(12), stream="v")
-    kernel = 2 * blur_radius(size) + 1
+    kernel = 2 * blur_radius(Augmentation(), size) + 1
     assert len(drawn.blurred) == 12 and drawn.sigma.min() >= 0.1 and drawn.sigma.max() <= 0.1 + size / 32
     for image, sigma, blurred in zip(unit, drawn.sigma.tolist(), one(law, unit, size, form=form), strict=True):
         assert (tv.gaussian_blur(image, [kernel, kernel], [sigma, sigma]) - blurred).abs().max() < 1e-5

@@ -115,7 +115,7 @@ def test_everything_equals_torchvision_in_this_order(colour):
         for rows, values in ((found.hued, found.hue), (found.bent, found.gamma))
     )
     sigmas = dict(zip(found.blurred.tolist(), found.sigma.tolist(), strict=True))
-    kernel = [2 * blur_radius(16) + 1] * 2
+    kernel = [2 * blur_radius(Augmentation(), 16) + 1] * 2
     assert all(5 < len(each) < 35 for each in (turns, exponents, sigmas, found.sharpened, found.solarized))
     for row, (image, ours) in enumerate(zip(unit, seen(EVERYTHING, unit.clone()), strict=True)):
         image = tv.adjust_brightness(image, float(found.brightness[row]))

@@ -93,6 +93,26 @@ def test_runs_without_hue_and_solarization_are_those_from_before_these_options()
     assert {view.augmentation.solarize for view in method("sit").views(method("sit").Options())} == {0.0}
 
 
+@pytest.mark.parametrize("name", [name for name in list_methods() if hasattr(method(name).Options(), "blur_sigma")])
+def test_a_blur_has_at_most_two_pixels_at_224(name):
+    """As published; 1/32 of the side, of runs from before the option, is 7 pixels there, and the identity of such runs."""
+    views = method(name).views(method(name).Options())
+    largest = {0.1 + 224 * one.augmentation.blur_sigma for one in views if one.augmentation.blur}
+    assert len(largest) == 1 and largest.pop() == pytest.approx(2.0, abs=0.01)
+    before = method(name).Options(blur_sigma=1 / 32)
+    assert "blur_sigma" not in options_in_use(before) and "blur_sigma" in options_in_use(method(name).Options())
+    assert {one.augmentation.blur_sigma for one in method(name).views(before)} == {1 / 32}
+
+
+def test_every_method_that_blurs_has_the_option():
+    blurring = {
+        name
+        for name in list_methods()
+        if any(one.augmentation.blur for one in method(name).views(method(name).Options()))
+    }
+    assert blurring and all(hasattr(method(name).Options(), "blur_sigma") for name in blurring)
+
+
 def test_views_of_the_methods():
     """What each method may do to an image, written down."""
     laws = [one.augmentation for one in simclr.views(simclr.Options())]

@@ -69,7 +69,7 @@ def test_views_of_equal_size_share_a_pass_and_keep_their_order():
 
 def test_crops_are_the_papers():
     made = crops(area=0.4, small_area=0.3, small_views=3, small_side=0.43, flip=0.5, tone=0.4, grey=0.2, hue=0.1,
-                 solarize=0.3)  # fmt: skip
+                 solarize=0.3, blur_sigma=0.01)  # fmt: skip
     laws = [one.augmentation for one in made]
     assert [(law.min_area, law.max_area, law.blur) for law in laws] == [
         (0.4, 1.0, 1.0), (0.4, 1.0, 0.1), *[(0.05, 0.3, 0.5)] * 3,
@@ -79,4 +79,5 @@ def test_crops_are_the_papers():
     }
     assert [law.solarize for law in laws] == [0.0, 0.3, 0.0, 0.0, 0.0] and {law.hue for law in laws} == {0.1}
     assert [one.side(224) for one in made] == [224, 224, 96, 96, 96]
+    assert {law.blur_sigma for law in laws} == {0.01}
     assert pytest.approx(0.2) == laws[0].saturation
