@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from medzoo.errors import UnknownNameError
 
@@ -17,7 +17,11 @@ _FOLDER = Path(__file__).parent
 
 
 class Analysis(Protocol):
-    """What a file in `medzoo/analysis` holds; `tests/typed_contracts.py` lets mypy check every one."""
+    """What a file in `medzoo/analysis` holds; `tests/typed_contracts.py` lets mypy check every one.
+
+    A file may also have `VERSION`, a number in the identity of the stored analysis: raise it from 1 when the same inputs give other
+    numbers, so that stored analyses are made again. An analysis that reads more data than `USES` can name has `other_inputs`.
+    """
 
     @property
     def TITLE(self) -> str:  # noqa: N802 - a constant of the file
@@ -49,6 +53,14 @@ class Analysis(Protocol):
 
     def sentence(self, rows: list[dict[str, Any]]) -> str:
         """The answer to the question, computed from these rows."""
+
+
+@runtime_checkable
+class ReadsOtherData(Protocol):
+    """An analysis whose options name further data."""
+
+    def other_inputs(self, inputs: ComparedInputs, options: Any) -> dict[str, Any]:  # noqa: ANN401 - the Options of the file
+        """What identifies these data: texts and numbers, added to the inputs in the identity."""
 
 
 def list_analyses() -> list[str]:

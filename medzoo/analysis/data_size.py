@@ -14,6 +14,7 @@ from medzoo.analysis.figures.style import interval, number
 from medzoo.analysis.gains.curves import DataPoint, common_conditions, conditions_of, data_points
 from medzoo.analysis.gains.data_curve import NeededImages, images_ratio, needed_images
 from medzoo.analysis.gains.draw_curves import draw_curves
+from medzoo.analysis.gains.points import is_higher_better
 from medzoo.analysis.inputs.setting import setting_of
 from medzoo.bench.table.matching import match_checkpoints
 from medzoo.errors import NotApplicableError, listed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 TITLE = "Effective data size"
 QUESTION = "How many training images does one checkpoint need for the score of the other?"
 USES = ("task_runs",)
+VERSION = 2  # 2: metrics where lower is better, and scores without an interval
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
             code="no-data-curve",
         )
     for first, second in ((0, 1), (1, 0)):
-        rows += _needed(labels[first], labels[second], curves[first], curves[second])
+        rows += _needed(labels[first], labels[second], curves[first], curves[second], is_higher_better(metric))
     empty = dict.fromkeys(rows[0]) | {"measure": "left_out", "checkpoint": "", "other": "", "part": ""}
     rows += [{**empty, "reason": note} for note in left_out]
     return [
@@ -102,11 +104,13 @@ def _score(label: str, one: DataPoint) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _needed(label: str, other: str, own: Sequence[DataPoint], targets: Sequence[DataPoint]) -> list[dict[str, Any]]:
+def _needed(
+    label: str, other: str, own: Sequence[DataPoint], targets: Sequence[DataPoint], higher_is_better: bool
+) -> list[dict[str, Any]]:
     """What a checkpoint needs for each score of the other one."""
     rows = []
     for target in targets:
-        needed = needed_images(target.point, [one.point for one in own])
+        needed = needed_images(target.point, [one.point for one in own], higher_is_better=higher_is_better)
         pairs: list[tuple[str, NeededImages]] = [
             ("needed", needed),
             ("ratio", images_ratio(needed, target.point.images)),

@@ -14,10 +14,9 @@ from medzoo.analysis.feature_map.figure import feature_space_figure
 from medzoo.analysis.feature_map.groups import class_names, targets
 from medzoo.analysis.feature_map.rows import map_rows, separability_rows
 from medzoo.analysis.figures.style import interval_of
-from medzoo.analysis.inputs.images import some_images
+from medzoo.analysis.inputs.images import image_facts, task_facts
 from medzoo.analysis.inputs.sides import Side, random_sides, two_sides
 from medzoo.analysis.sites.columns import check_values_differ, column_values, usual_column
-from medzoo.data.task_registry import load_task
 from medzoo.errors import UsageError
 from medzoo.training.options.fields import check_values, option
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from medzoo.analysis.inputs.inputs import ComparedInputs
+    from medzoo.data.decode_cache.decoded import Decoded
+    from medzoo.data.task import Task
 
 TITLE = "Feature space"
 QUESTION = "Do the features of the networks separate the classes, and do they separate where the images come from?"
@@ -77,9 +78,7 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
         UsageError: for an option outside its limits, an unknown column, or two kinds of domains.
         NotApplicableError: if all images have the same domain.
     """
-    check_values(options)
-    if options.domain_task and options.domain_column:
-        raise UsageError("Give --domain-task or --domain-column, not both.", code="two-kinds-of-domains")
+    _check(options)
     sides, random = two_sides(inputs), random_sides(inputs, options.feature_draws)
     shown, seed, data = (*sides, random[0]), inputs.options.seed, inputs.images
     patients = np.asarray(data.groups)
@@ -110,6 +109,31 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
     )
 
 
+def other_inputs(inputs: ComparedInputs, options: Options) -> dict[str, Any]:
+    """The images of the second task, for the identity; nothing without one.
+
+    Args:
+        inputs: of the comparison.
+        options: see Options.
+    """
+    _check(options)
+    if options.domain_task is None:
+        return {}
+    second, images = _second(inputs, options.domain_task, options)
+    return {"domain_images": {**task_facts(second), **image_facts(images, inputs.options.split, inputs.options.seed)}}
+
+
+def _check(options: Options) -> None:
+    check_values(options)
+    if options.domain_task and options.domain_column:
+        raise UsageError("Give --domain-task or --domain-column, not both.", code="two-kinds-of-domains")
+
+
+def _second(inputs: ComparedInputs, task: str, options: Options) -> tuple[Task, Decoded]:
+    """The second task, with as many images at most."""
+    return inputs.other_images(task, root=options.domain_root, groups=options.domain_groups)
+
+
 def _missing(measure: str, side: Side, reason: str) -> dict[str, Any]:
     return {"measure": measure, "role": side.role, "network": side.name, "value": None, "reason": reason}
 
@@ -127,9 +151,7 @@ def _domains(inputs: ComparedInputs, options: Options, sides: tuple[Side, ...]) 
         known = values != ""
         features = {id(side): inputs.outputs(side.network)[known] for side in sides}
         return _Domains(features, np.array([f"{column} {value}" for value in values[known]]), own[known])
-    # the second task, with as many images at most
-    second = load_task(options.domain_task, root=options.domain_root, groups=options.domain_groups)
-    images = some_images(second, split, size=inputs.size, count=inputs.options.images, seed=inputs.options.seed)
+    second, images = _second(inputs, options.domain_task, options)
     features = {
         id(side): np.concatenate([inputs.outputs(side.network), inputs.outputs_of(side.network, images)])
         for side in sides

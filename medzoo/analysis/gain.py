@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TITLE = "Gain against similarity"
 QUESTION = "Do networks that fine-tuning changes more gain more over random weights?"
 USES = ("analyses",)
+VERSION = 2  # 2: metrics where lower is better, and negative scores
 ALL = "all checkpoints"
 
 
@@ -41,8 +42,8 @@ def run(inputs: ComparedInputs, options: Options) -> list[dict[str, Any]]:
     """For each checkpoint and layer, the correlation of gain and similarity over the runs of all tasks in the store.
 
     The similarities come from stored analyses "representation" that compare a checkpoint with a run folder that began with it.
-    The gain is (score - random) / random, where random is the mean of the runs from random weights of the same architecture, task,
-    fold and protocol.
+    The gain is (score - random) / |random|, with the other sign where lower is better, so that an improvement is positive. Here
+    random is the mean of the runs from random weights of the same architecture, task, fold and protocol.
 
     Args:
         inputs: the store.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TITLE = "Transferability"
 QUESTION = "Which network should transfer better, by its features, and which did, by the stored runs?"
-USES = ("networks", "images", "all_runs")
+USES = ("networks", "training_images", "all_runs")
 
 
 @dataclass(frozen=True)

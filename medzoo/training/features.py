@@ -1,8 +1,9 @@
-"""Frozen, pooled features of a split, computed once for a set of weights and cached."""
+"""Frozen, pooled features of a split, computed once for a network and cached."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from medzoo.data.task import Task
 from medzoo.errors import UsageError
 from medzoo.training.inputs.evaluate import evaluate_rows
 from medzoo.training.inputs.input_transform import InputConvention, convention_of, input_size
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,36 @@ def weights_hash(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def network_hash(model: torch.nn.Module) -> str:
+    """The sha256 of what decides a network's outputs: its weights, its architecture with its keywords, and its modules.
+
+    The weights alone do not show a stride, a pooling or the number of heads. A compiled network, or one that is wrapped for
+    several devices, has the hash of the network inside.
+
+    Args:
+        model: a network, in any mode and on any device.
+    """
+    while (inner := _wrapped(model)) is not None:
+        model = inner
+    receipt = getattr(model, "load_receipt", None)
+    architecture = getattr(receipt, "architecture", None) or dict(getattr(model, "pretrained_cfg", {})).get(
+        "architecture"
+    )
+    keywords = (
+        getattr(model, "_model_args", {}) if receipt is None else receipt.model_args
+    )  # timm stores those of its call
+    parts = (weights_hash(model), str(architecture), repr(sorted(dict(keywords).items())), str(model))
+    # the address of a function differs between processes
+    return hashlib.sha256(_ADDRESS.sub("", "\n".join(parts)).encode()).hexdigest()
+
+
+def _wrapped(model: torch.nn.Module) -> torch.nn.Module | None:
+    """The network inside a compiled or a parallel one; None for others."""
+    if isinstance(model, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return model.module
+    return getattr(model, "_orig_mod", None)
+
+
 def _is_split(given: object) -> bool:
     return isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Task) and isinstance(given[1], str)
 
@@ -62,7 +95,7 @@ def embed(
     device: str | torch.device | None = None,
     cache: bool = True,
 ) -> Features:
-    """Pooled features of every image of a split; cached features of the same weights are read from disk.
+    """Pooled features of every image of a split; cached features of the same network are read from disk.
 
     Args:
         model: a headless model (`medzoo.load(name)`), used in eval mode.
@@ -90,7 +123,7 @@ def embed(
     data = task_split if isinstance(task_split, Decoded) else decoded(*task_split, size=side)
     where = torch.device(device) if device is not None else next(model.parameters()).device
     array = frozen_outputs(
-        model, data, convention_of(model), weights=weights_hash(model), size=side, device=where, batch_size=batch_size,
+        model, data, convention_of(model), network_key=network_hash(model), size=side, device=where, batch_size=batch_size,
         cache=cache,
     )  # fmt: skip
     return Features(array, np.asarray(data.labels), list(data.ids), list(data.groups))
@@ -101,7 +134,7 @@ def frozen_outputs(
     data: Decoded,
     convention: InputConvention,
     *,
-    weights: str,
+    network_key: str,
     size: int,
     device: torch.device,
     batch_size: int,
@@ -114,7 +147,7 @@ def frozen_outputs(
         network: gives (B, D); used in eval mode.
         data: the decoded rows.
         convention: of the network's input.
-        weights: `weights_hash` of the network.
+        network_key: `network_hash` of the network.
         size: side of the input, pixels.
         device: where to compute.
         batch_size: images per forward pass.
@@ -125,7 +158,7 @@ def frozen_outputs(
         UsageError: if the network does not give one vector per image.
     """
     # the cache key: everything that can change the features
-    key = {"weights": weights, "data": data.sha256, "size": size, "input": repr(convention)}
+    key = {"network": network_key, "data": data.sha256, "size": size, "input": repr(convention)}
     if torch.is_autocast_enabled(device.type):  # its numbers differ from those of full precision
         key["precision"] = str(torch.get_autocast_dtype(device.type))
     if readout is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from medzoo.training.layers.lora import add_lora, merge_lora
 from medzoo.training.layers.solved_head import PooledFeatures, solve_head
 from medzoo.training.layers.trained_layers import is_transformer
 from medzoo.training.loop import Loop, Validate
-from medzoo.training.losses import TaskLoss, class_weights, mix, probabilities_of
+from medzoo.training.losses import Mixed, TaskLoss, class_weights, mix, probabilities_of
 from medzoo.training.optimization.plan import Fitted, TrainingPlan
 from medzoo.training.options.protocol_options import Protocol
 from medzoo.training.run_state.run_folder import RunFolder
@@ -62,14 +63,33 @@ class FineTuneObjective(Trainable):
         """What the summed loss of this process is divided by, so that the mean over the processes is that of the whole batch."""
         return mean_over_processes(self.loss.terms(batch["label"]))
 
+    def before_pieces(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Mix the images before a batch is cut into pieces, since the partner of an image may be any of the batch."""
+        images, mixed = self._mix(batch["image"])
+        if mixed is None:
+            return batch
+        share = torch.full(
+            (len(images),), mixed.share, dtype=torch.float64
+        )  # on the CPU, where reading it costs nothing
+        labels = {"partner": mixed.partner, "partner_label": batch["label"][mixed.partner]}
+        return {**batch, "image": images, "share": share, **labels}
+
+    def _mix(self, images: torch.Tensor) -> tuple[torch.Tensor, Mixed | None]:
+        # the global generator is seeded by (seed, step) before each step
+        return mix(images, self.mixup, self.cutmix, torch.Generator().manual_seed(torch.initial_seed()))
+
+    def _scaled(self, label: torch.Tensor) -> torch.Tensor:
+        """The labels as the network learns them."""
+        return (label.float() - self.target[0]) / self.target[1] if self.loss.kind == "regression" else label
+
     def forward(self, batch: dict[str, Any], step: int) -> dict[str, torch.Tensor]:
         """The loss of a batch with "image" (N,C,H,W) and "label"; "terms" if it is a part of a batch."""
-        images, label = batch["image"], batch["label"]
-        if self.loss.kind == "regression":
-            label = (label.float() - self.target[0]) / self.target[1]
-        # the global generator is seeded by (seed, step) before each step
-        generator = torch.Generator().manual_seed(torch.initial_seed())
-        images, mixed = mix(images, self.mixup, self.cutmix, generator)
+        label = self._scaled(batch["label"])
+        if "partner" in batch:
+            images, other = batch["image"], self._scaled(batch["partner_label"])
+            mixed: Mixed | None = Mixed(float(batch["share"][0]), batch["partner"], other)
+        else:
+            images, mixed = self._mix(batch["image"])
         logits = self.backbone(images).float()
         terms = batch["terms"] if "terms" in batch else self.terms({"label": label})
         values = {"loss": self.loss(logits, label, terms, mixed)}
@@ -189,7 +209,10 @@ class FineTuner:
         protocol = self.protocol
         # the loss, with weights and targets from the training labels
         weights = class_weights(protocol.class_weights, train.labels, self.kind, self.classes)
-        self.loss = TaskLoss(self.kind, protocol.loss, protocol.label_smoothing, weights)
+        balanced = isinstance(
+            protocol.class_weights, str
+        )  # of labels: a list counts for both answers, as torch's `weight`
+        self.loss = TaskLoss(self.kind, protocol.loss, protocol.label_smoothing, weights, of_positives=balanced)
         if self.kind == "regression":
             self.target = (float(train.labels.mean()), float(train.labels.std()) or 1.0)
         objective = FineTuneObjective(self.model, self.loss, protocol.mixup, protocol.cutmix, self.target)
@@ -259,7 +282,7 @@ class FineTuner:
 
     def _validation_loss(self, objective: FineTuneObjective, logits: np.ndarray, labels: np.ndarray) -> float | None:
         """The training loss, without label smoothing, on validation; None if no label is annotated, or if it is not finite."""
-        loss = TaskLoss(self.kind, self.protocol.loss, weights=self.loss.weights)
+        loss = replace(self.loss, label_smoothing=0.0)
         target = torch.from_numpy(labels)
         if self.kind == "regression":
             target = (target.float() - objective.target[0]) / objective.target[1]

@@ -68,7 +68,7 @@ class Loop:
         self.steps, self.step = self.epoch_steps * plan.epochs, 0
         self.checks_each_loss = accelerator.device.type == "cpu"  # there it costs nothing to read one
         objective.start(steps=self.steps, epoch_steps=self.epoch_steps, seed=plan.seed)
-        self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience), None, {})
+        self.fitted = Fitted(0, 0, History(plan.monitor, plan.patience, frozen_epochs=plan.frozen_epochs), None, {})
         objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.micro = MicroBatches(plan.micro_batch_size, objective, accelerator)
         compile_modules(objective.compiled_modules() if plan.compiled else ())
@@ -290,9 +290,9 @@ class Loop:
         saved_state.restore(state, self.objective, self.optimizer)
         if self.ema is not None:
             self.ema.restore(state.tensors["ema"])
-        scores = facts["scores"]  # states of version 0.1.0 have no losses
-        history = History(self.plan.monitor, self.plan.patience, scores, facts.get("losses") or [None] * len(scores))
-        best_step, best = facts["best_step"], state.tensors["best"]
-        self.fitted = Fitted(0, facts["resumes"] + 1, history, best_step, best)
+        history = self.fitted.history
+        history.scores = facts["scores"]  # states of version 0.1.0 have no losses
+        history.losses = facts.get("losses") or [None] * len(history.scores)
+        self.fitted = Fitted(0, facts["resumes"] + 1, history, facts["best_step"], state.tensors["best"])
         self.micro.size = facts.get("micro_batch_size", self.plan.micro_batch_size)
         self.step = state.step

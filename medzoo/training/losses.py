@@ -28,7 +28,9 @@ class TaskLoss:
         kind: of the task: "binary", "multiclass", "multilabel" or "regression".
         name: "softmax" (one of K classes) or "sigmoid" (K separate outputs); "auto" takes sigmoid for several labels per image.
         label_smoothing: share of the target spread over all classes.
-        weights: one factor per class, or empty; for several labels per image, the factor of a positive label.
+        weights: one factor per class, or empty.
+        of_positives: whether the factors of several labels per image are those of positive answers only; without it, of both
+            answers.
 
     >>> loss = TaskLoss("multiclass")
     >>> round(float(loss(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]))), 4)
@@ -39,6 +41,7 @@ class TaskLoss:
     name: LossName = "auto"
     label_smoothing: float = 0.0
     weights: tuple[float, ...] = ()
+    of_positives: bool = True
 
     @property
     def is_sigmoid(self) -> bool:
@@ -71,7 +74,8 @@ class TaskLoss:
         count = (self.terms(label) if terms is None else terms).clamp_min(torch.finfo(torch.float32).tiny)
         total = self._sum(logits, label)
         if mixed is not None:
-            total = mixed.share * total + (1 - mixed.share) * self._sum(logits, label[mixed.partner])
+            other = label[mixed.partner] if mixed.label is None else mixed.label
+            total = mixed.share * total + (1 - mixed.share) * self._sum(logits, other)
         return total / count
 
     def _sum(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -85,7 +89,14 @@ class TaskLoss:
         smooth = (
             torch.where(known, target, 0.0).to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
         )
-        each = F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
+        of_both = self.kind == "multilabel" and not self.of_positives
+        each = F.binary_cross_entropy_with_logits(
+            logits,
+            smooth,
+            weight=weights if of_both else None,
+            pos_weight=None if of_both else weights,
+            reduction="none",
+        )
         summed = (each * known).sum()
         return summed if self.kind == "multilabel" else summed / logits.shape[1]
 
@@ -128,10 +139,14 @@ def probabilities_of(logits: torch.Tensor, kind: str, *, sigmoid: bool) -> torch
 
 @dataclass(frozen=True)
 class Mixed:
-    """How the images of a batch were mixed: image i is `share` of itself and the rest of image `partner[i]`."""
+    """How the images of a batch were mixed: image i is `share` of itself and the rest of image `partner[i]`.
+
+    In a part of a mixed batch, `label` has the labels of the partners, which may be in other parts.
+    """
 
     share: float
     partner: torch.Tensor
+    label: torch.Tensor | None = None
 
 
 def mix(
@@ -186,7 +201,8 @@ def class_weights(
     """The factors of the classes in the loss.
 
     Args:
-        given: "none", "balanced" (all classes count the same in total), or one factor per class.
+        given: "none", "balanced" (all classes count the same in total; of several labels per image, both answers of each
+            label), or one factor per class.
         labels: of the training split: (N,) class numbers, or (N, K) of 0, 1 and NaN.
         kind: of the task.
         classes: their names.

@@ -239,7 +239,7 @@ class _PretrainJob:
         joint_batch_norm(objective)
         validate, worded = self._score(accelerator), "accuracy {:.4f}".format
         watch = make_watch(
-            self.model, batches, options, watched, size=self.size, images=self.images.count, epochs=plan.epochs
+            objective, batches, options, watched, size=self.size, images=self.images.count, epochs=plan.epochs
         )
         loop = Loop(
             objective, batches, plan, run, accelerator, validate=validate, keep_best=False, worded=worded, watch=watch

@@ -207,12 +207,18 @@ class PretrainOptions(SharedOptions, TrainerOptions):
                 "random weights. Use recipes/continue_pretrain.py, or leave out --gram-weight.",
                 code="gram-without-checkpoint",
             )
+        if self.final_weight_decay and not self.weight_decay:  # the optimizer decides at the start which weights decay
+            raise UsageError(
+                f"--weight-decay 0 with --final-weight-decay {self.final_weight_decay} would never decay a weight. Give a small "
+                "--weight-decay above 0 for the start, such as 1e-8.",
+                code="weight-decay-starts-at-zero",
+            )
         if not self.out:
             raise UsageError("--out is missing: the folder of the run.", code="out-missing")
         check_place(self.out, "--out")
         check_terms(self.license)
         check_tracker(self.tracker)
-        from medzoo.zoo.folder.card_input import CARD_NAME
+        from medzoo.zoo.folder.card_fields import CARD_NAME
 
         if self.name and not CARD_NAME.fullmatch(self.name):
             raise UsageError(

@@ -144,7 +144,8 @@ def fit_ridge_probe(
 ) -> Probe[np.ndarray]:
     """Ridge regression on numbers or on one-hot classes; alpha is selected on validation.
 
-    The outputs for classes are clipped to [0, 1] and, for one class per image, divided by their sum.
+    Targets of one class per image are -1 and 1; the outputs are scaled to 0 and 1. The outputs for classes are clipped to [0, 1]
+    and, for one class per image, divided by their sum.
 
     Args:
         train: features (N, D) and labels.
@@ -167,6 +168,8 @@ def fit_ridge_probe(
         values = model.predict(rows)
         if kind == "regression":
             return values.numpy()
+        if kind != "multilabel":  # from the -1 and 1 of `one_hot`; those of several labels are 0 and 1
+            values = (values + 1) / 2
         values = values.clamp(0, 1)
         if kind != "multilabel":
             values = (values + 1e-9) / (values + 1e-9).sum(1, keepdim=True)

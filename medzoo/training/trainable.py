@@ -51,6 +51,14 @@ class Trainable(nn.Module):
         """
         raise NotImplementedError
 
+    def before_pieces(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Do what needs a whole batch, before it is computed in pieces; all tensors of the answer are cut by their first axis.
+
+        Args:
+            batch: as for `forward`.
+        """
+        return batch
+
     def before_update(self, step: int) -> None:
         """Change gradients, between the backward pass and the optimizer.
 
@@ -64,6 +72,11 @@ class Trainable(nn.Module):
         Args:
             step: of the optimizer, from 0.
         """
+
+    @property
+    def kept_network(self) -> nn.Module:
+        """The network whose weights the checkpoint gets: measurements during the training are of this one."""
+        return self.backbone
 
     def finish(self) -> None:
         """Put the weights that the checkpoint keeps into the backbone, once, after the last step; by default it has them."""

@@ -113,3 +113,34 @@ def test_without_a_curve(made, tmp_path):
     with raises(NotApplicableError, "several-protocols", match="long@"):
         analysed(made)
     assert {row["n_train"] for row in analysed(made, runs_of="long")} == {400, 800}
+
+
+@pytest.mark.parametrize(("better", "step", "few"), [(3.0, 0.1, "more than 400"), (1.5, 0.9, "training images")])
+def test_where_lower_is_better_the_smaller_error_needs_fewer_images(tmp_path, better, step, few):
+    """The MAE of net-a is smaller; in the first case net-b never reaches it, in the second with more images."""
+    made = StoreMaker(tmp_path / "results", kind="regression", images=300)
+    for name, quality in (("net-a", better), ("net-b", 1.0)):
+        for place, fraction in enumerate((0.25, 0.5, 1.0)):
+            for seed in range(3):
+                made.put(
+                    name, seed, quality * (1 + step * place), fraction=fraction, own=0.1, train=counts(400 * fraction)
+                )
+    rows = analysed(made)
+    error = {(row["checkpoint"], row["n_train"]): row["value"] for row in rows if row["measure"] == "score"}
+    assert error["net-a", 400] < error["net-a", 100] < error["net-b", 100]
+    assert few in data_size.sentence(rows) and "So net-a needs fewer images." in data_size.sentence(rows)
+    assert "So net-a needs fewer images." in data_size.sentence(analysed(made, first="net-b", second="net-a"))
+
+
+def test_cells_without_an_interval_conclude_nothing(tmp_path):
+    """With 8 patients the AUROC has no interval, and the number of images has none."""
+    made = StoreMaker(tmp_path / "results", images=16)
+    for name, quality in (("net-a", 1.0), ("net-b", 0.1)):
+        for fraction in (0.5, 1.0):
+            for seed in range(3):
+                made.put(name, seed, 2 * quality + fraction, fraction=fraction, own=0.1, train=counts(400 * fraction))
+    rows, few = analysed(made), "fewer than 10 positive or negative patients"
+    assert all(row["low"] is None and few in row["reason"] for row in rows if row["measure"] == "score")
+    needed = [row for row in rows if row["measure"] in ("needed", "ratio")]
+    assert all(row["low"] is row["high"] is None and few in row["reason"] for row in needed)
+    assert "So net-" not in data_size.sentence(rows) and "cannot be concluded" in data_size.sentence(rows)

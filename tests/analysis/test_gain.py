@@ -155,3 +155,11 @@ def test_few_tasks_conclude_nothing(store):
     store.made.put("resnet18-random", task=TASKS[0])
     store.add(TASKS[0], {"layer1": 0.5})
     assert "nothing can be concluded" in gain.sentence(store.run())
+
+
+def test_a_smaller_error_is_a_positive_gain(store):
+    store.made.put("resnet18-random", 0, 0.2, task=TASKS[0])
+    store.add(TASKS[0], {"layer1": 0.5}, quality=2.0)
+    (row,) = (row for row in store.run(gain_metric="brier") if row["measure"] == "point")
+    assert row["score"] < row["random_score"]
+    assert row["value"] == pytest.approx((row["random_score"] - row["score"]) / row["random_score"])

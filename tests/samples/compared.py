@@ -1,9 +1,12 @@
 """Two small networks in a comparison, without a registry: what an analysis asks of its inputs."""
 
+from dataclasses import replace
+
 import torch
 
 from medzoo.analysis.inputs.inputs import ComparedInputs
 from medzoo.analysis.inputs.options import CompareOptions
+from medzoo.training.features import network_hash, weights_hash
 
 PHANTOM = "phantom_ct,n=30,n_validation=6,n_test=36,image_size=32"
 
@@ -23,5 +26,8 @@ def compared(first="test_resnet-random", second="test_resnet-random", *, change=
         network = inputs.networks[1]
         with torch.no_grad():
             change(network.module)
-        object.__setattr__(network, "weights", f"{network.weights}-changed")
+        inputs.networks = (
+            inputs.networks[0],
+            replace(network, weights=weights_hash(network.module), network_hash=network_hash(network.module)),
+        )
     return inputs

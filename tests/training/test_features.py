@@ -10,7 +10,8 @@ from tiny import decoded_rows
 
 import medzoo
 from medzoo.errors import UsageError
-from medzoo.training.features import embed, weights_hash
+from medzoo.training.features import embed, network_hash, weights_hash
+from medzoo.zoo.models.receipt import LoadReceipt
 
 OTHER = {"mean": (0.2, 0.3, 0.4), "std": (0.5, 0.6, 0.7)}
 
@@ -47,7 +48,7 @@ def test_the_same_is_computed_once(net, computed, rows):
     assert len(computed) == 2
 
 
-@pytest.mark.parametrize("change", ["mean", "std", "rule", "weights", "statistics", "images", "size"])
+@pytest.mark.parametrize("change", ["mean", "std", "rule", "weights", "statistics", "images", "size", "stride", "pool"])
 def test_what_changes_a_feature_is_computed_anew(net, computed, rows, change):
     model, other, data, size = net(), net(), rows, 16
     if change in OTHER:
@@ -58,6 +59,11 @@ def test_what_changes_a_feature_is_computed_anew(net, computed, rows, change):
         other.conv.weight.data += 0.1
     elif change == "statistics":  # of the norm: no parameter, and part of the answer all the same
         other.norm.running_mean += 0.5
+    elif change == "stride":  # of a layer with the same weights
+        other.conv.stride = (1, 1)
+    elif change == "pool":  # an attribute, which only the keywords of the load show
+        other.load_receipt = LoadReceipt("tiny-ours", "tiny", model_args={"global_pool": "max"})
+        other.forward = lambda x: other.head(other.norm(other.conv(x)).relu().amax((2, 3)))
     elif change == "images":
         data = replace(rows, images=255 - rows.images, sha256="1" * 64)
     else:
@@ -97,6 +103,46 @@ def test_statistics_and_names_are_part_of_the_hash(net):
     model.head.bias.data[0] += 1e-6
     hashes.add(weights_hash(model))
     assert len(hashes) == 4 and all(len(text) == 64 for text in hashes)
+
+
+def net_of(kind):
+    """Networks with the same weights that compute something else."""
+    torch.manual_seed(0)
+    if kind == "other architecture":
+        return medzoo.load("resnet50_v1-random")
+    if kind == "other pooling":
+        return medzoo.load("resnet50-random", global_pool="max")
+    return medzoo.load("resnet50-random")
+
+
+@pytest.mark.parametrize("kind", ["other architecture", "other pooling"])
+def test_networks_with_the_same_weights_have_different_hashes(kind):
+    model, other = net_of("usual"), net_of(kind)
+    assert weights_hash(model) == weights_hash(other) and network_hash(model) != network_hash(other)
+    assert network_hash(model) == network_hash(net_of("usual"))
+
+
+class Activated(torch.nn.Module):
+    """A module that prints a function of this process, with its address."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.function = torch.nn.Linear(2, 2), lambda x: x
+        torch.nn.init.ones_(self.layer.weight), torch.nn.init.ones_(self.layer.bias)
+
+    def extra_repr(self):
+        return f"function={self.function}"
+
+
+def test_the_hash_of_a_network_is_that_of_any_process_device_and_wrapper(net):
+    assert str(Activated()) != str(Activated()) and network_hash(Activated()) == network_hash(Activated())
+    model = net()
+    expected = network_hash(model)
+    model.train()
+    model.compile()
+    assert network_hash(model) == expected
+    assert network_hash(torch.compile(model)) == expected == network_hash(torch.nn.DataParallel(model))
+    assert network_hash(torch.nn.DataParallel(torch.compile(model))) == expected
 
 
 def test_a_feature_is_the_network_on_the_transform(tiny_hub):

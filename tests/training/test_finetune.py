@@ -142,6 +142,27 @@ def test_an_option_changes_what_is_learnt(tmp_path, net, change):
     assert not same(one.model.state_dict(), other.model.state_dict())
 
 
+@pytest.mark.parametrize("given", ["balanced", (1.0, 0.001, 2.0)])
+def test_a_list_of_weights_counts_for_both_answers_of_a_label(tmp_path, net, given, monkeypatch):
+    """A label with a small weight is nearly left out; "balanced" makes both answers of each label equal in total."""
+    used = []
+    losses = finetune.FineTuner._validation_loss
+    monkeypatch.setattr(
+        finetune.FineTuner, "_validation_loss", lambda self, *a: used.append(losses(self, *a)) or used[-1]
+    )
+    labels = np.eye(3, dtype=np.float32)[decoded_rows().labels]
+    rows = replace(decoded_rows(), labels=labels)
+    protocol = replace(PLAIN, class_weights=given, epochs=1, label_smoothing=0.1)
+    tuner, _ = tuned(tmp_path, net(), protocol, kind="multilabel", data=(rows, rows))
+    logits, target = tuner._logits(rows, None), torch.from_numpy(labels).double()
+    weights = torch.tensor([2.0] * 3 if given == "balanced" else given, dtype=torch.float64)
+    assert tuner.loss.weights == pytest.approx(weights.tolist(), rel=0.2)
+    kind = "pos_weight" if given == "balanced" else "weight"
+    exact = {kind: torch.tensor(tuner.loss.weights, dtype=torch.float64)}
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(torch.from_numpy(logits).double(), target, **exact)
+    assert used == [pytest.approx(float(expected), rel=1e-6)]  # of validation, without label smoothing
+
+
 def test_probabilities_are_a_softmax_over_classes_or_a_sigmoid_a_label(net):
     def probabilities(logits, kind):
         return FineTuner(net(2), kind, ["a", "b"], PLAIN, size=16, device="cpu").outputs(logits)

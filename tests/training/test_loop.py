@@ -111,6 +111,19 @@ def test_frozen_epochs_change_the_head_only(tmp_path, tiny_net, make_batches):
     assert not torch.equal(objective.backbone.conv.weight, before["conv.weight"])
 
 
+def test_patience_counts_from_the_end_of_the_frozen_epochs(tmp_path, tiny_net, make_batches):
+    """Also in a resumed run: the best epoch trained the head only, and two epochs of all layers follow."""
+    plan = replace(PLAN, epochs=6, frozen_epochs=3, patience=2, monitor="loss")
+    losses = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    for stop in (None, 16):
+        folder = tmp_path / str(stop)
+        if stop:
+            with pytest.raises(Interrupted):
+                run_plan(folder, tiny_net, make_batches, plan, stop=stop, losses=losses)
+        _, fitted, _ = run_plan(folder, tiny_net, make_batches, plan, losses=losses)
+        assert fitted.steps == 5 * 4 and fitted.best_epoch == 0
+
+
 def test_a_batch_in_pieces_gives_the_same_gradient(tmp_path, tiny_net, make_batches):
     def trained(folder, size):
         objective, views = objective_of("supervised", tiny_net)

@@ -38,6 +38,16 @@ def test_a_sigmoid_per_label_leaves_out_what_nobody_annotated():
     assert float(nothing.detach()) == 0 and not LOGITS.grad.any()
 
 
+@pytest.mark.parametrize("of_positives", [False, True])
+def test_weights_of_labels_are_those_of_torch(of_positives):
+    """Of both answers, as `weight` of BCEWithLogitsLoss; or of the positive ones only, as `pos_weight`."""
+    logits, known, weights = LOGITS.detach(), ~MANY.isnan(), torch.tensor([1.0, 5.0, 0.001], dtype=torch.float64)
+    ours = TaskLoss("multilabel", weights=tuple(weights.tolist()), of_positives=of_positives)(logits, MANY)
+    given = {"pos_weight": weights} if of_positives else {"weight": weights}
+    each = F.binary_cross_entropy_with_logits(logits, MANY.nan_to_num().double(), reduction="none", **given)
+    assert float(ours) == pytest.approx(float(each[known].mean()), rel=1e-6)
+
+
 def test_sigmoid_outputs_for_classes():
     ours = TaskLoss("multiclass", "sigmoid")(LOGITS, LABELS)
     expected = F.binary_cross_entropy_with_logits(LOGITS, F.one_hot(LABELS, 3).double())
@@ -54,6 +64,7 @@ def test_regression_is_the_squared_error():
     [
         (TaskLoss("multiclass", weights=(1.0, 5.0, 0.2), label_smoothing=0.1), LABELS),
         (TaskLoss("multilabel", weights=(1.0, 5.0, 0.2)), MANY),
+        (TaskLoss("multilabel", weights=(1.0, 5.0, 0.2), of_positives=False), MANY),
         (TaskLoss("multiclass", "sigmoid"), LABELS),
         (TaskLoss("regression"), torch.arange(8.0)),
     ],

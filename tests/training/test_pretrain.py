@@ -244,12 +244,23 @@ def identity_of(tiny_hub, tmp_path, monkeypatch):
         {"seed": 1}, {"task": SMALL}, {"fraction": 1.0}, {"size": 40}, {"epochs": 2}, {"batch_size": 32}, {"learning_rate": 0.1},
         {"optimizer": "sgd"}, {"weight_decay": 0.5}, {"warmup_epochs": 0.0}, {"gradient_clip": 0.0}, {"method": "supervised"},
         {"precision": "bf16"}, {"final_weight_decay": 0.1}, {"final_learning_rate": 1e-5}, {"stored_size": 48},
-        {"gram_weight": 1.0}, {"recompute": True},
+        {"gram_weight": 1.0},
     ],
     ids=str,
 )  # fmt: skip
 def test_what_may_change_the_weights_is_another_run(identity_of, change):
     assert identity_of(**change) != identity_of()
+
+
+def test_layers_that_are_computed_again_are_another_run(identity_of, tiny_vit_folder):
+    shared = {"checkpoint": str(tiny_vit_folder)}
+    assert identity_of(**shared, recompute=True) != identity_of(**shared)
+
+
+def test_a_loaded_network_with_batch_norm_cannot_recompute(tiny_hub, tmp_path):
+    with raises(UsageError, "recompute-not-possible", match="BatchNorm"):
+        pretrain(options(tiny_hub, tmp_path / "run", recompute=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_later_options_that_are_not_used_leave_older_runs_the_same(identity_of):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from expect import raises
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -157,6 +158,40 @@ def test_ridge_fits_numbers_and_classes():
     probe = fit_ridge_probe(*halves, kind="binary", classes=2, regularisation=[1.0], score=accuracy)
     predicted = probe.predict(rows)
     assert predicted.sum(1) == pytest.approx(1) and (predicted >= 0).all() and probe.score > 0.9
+
+
+def overlapping(count, seed, classes=5):
+    """Classes whose features overlap, so that no estimate is near 1."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    return (np.eye(classes, 8)[labels] + rng.normal(size=(count, 8))).astype(np.float32), labels
+
+
+def mean_auroc(labels, scores):
+    return roc_auc_score(labels, scores, multi_class="ovr")
+
+
+def test_ridge_keeps_the_order_of_classes_that_overlap():
+    """Its estimates are means of 0 and 1, so that classes below one half are not all the same."""
+    train, test = overlapping(1000, 0), overlapping(1000, 1)
+    shared = {"kind": "multiclass", "classes": 5, "regularisation": [1.0], "score": lambda *_: 0.0}
+    ridge, logistic = (fit(train, train, **shared).predict(test[0]) for fit in (fit_ridge_probe, fit_probe))
+    features = StandardScaler().fit(train[0])
+    oracle = Ridge(1.0).fit(features.transform(train[0]), np.eye(5)[train[1]]).predict(features.transform(test[0]))
+    oracle = oracle.clip(0, 1) + 1e-9
+    assert np.abs(ridge - oracle / oracle.sum(1, keepdims=True)).max() < 1e-5
+    assert np.abs(ridge.mean(0) - np.bincount(test[1]) / 1000).max() < 0.05 and ridge.max(1).mean() < 0.6
+    assert mean_auroc(test[1], ridge) > 0.7 and abs(mean_auroc(test[1], ridge) - mean_auroc(test[1], logistic)) < 0.02
+    assert (ridge.argmax(1) == oracle.argmax(1)).all()
+
+
+def test_ridge_probabilities_of_two_classes_are_not_all_or_nothing():
+    train, test = overlapping(2000, 0, classes=2), overlapping(2000, 1, classes=2)
+    probe = fit_ridge_probe(train, train, kind="binary", classes=2, regularisation=[1.0], score=accuracy)
+    estimates = probe.predict(test[0])[:, 1]
+    for low in (0.2, 0.4, 0.6):  # the share of the class is about the estimate
+        near = (estimates >= low) & (estimates < low + 0.2)
+        assert near.sum() > 100 and abs(test[1][near].mean() - estimates[near].mean()) < 0.1
 
 
 def test_a_logistic_regression_needs_classes():

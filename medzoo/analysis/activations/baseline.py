@@ -10,7 +10,7 @@ from typing import Any
 from medzoo import paths, store
 from medzoo.analysis.activations.measured import LayerMeasure
 
-VERSION = 1  # increased when a measure changes
+VERSION = 2  # increased when a measure, the key or the activations change
 
 Baseline = list[dict[str, LayerMeasure]]  # of each pair of layers, by measure
 
@@ -19,7 +19,7 @@ def kept_baseline(key: Mapping[str, Any], make: Callable[[], Baseline]) -> Basel
     """The baseline of a key from the cache, or made now and kept.
 
     Args:
-        key: everything that decides the numbers: weights, images, layers, options.
+        key: what decides the numbers, apart from rounding: both networks with their input convention, images, layers, options.
         make: computes it.
 
     >>> import os, tempfile

@@ -17,6 +17,8 @@ from medzoo.training.inputs.evaluate import evaluate_batches
 def captured(module: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A dict that holds the outputs of some layers after each forward pass of the network.
 
+    The outputs are copies: a later operation in place, such as an activation or the addition of a shortcut, does not change them.
+
     Args:
         module: the network.
         layers: names of its modules.
@@ -34,7 +36,7 @@ def captured(module: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[st
         for name in dict.fromkeys(layers):
 
             def keep(_module: torch.nn.Module, _inputs: object, output: Any, name: str = name) -> None:  # noqa: ANN401
-                held[name] = output
+                held[name] = output.clone() if isinstance(output, torch.Tensor) else output
 
             stack.callback(known[name].register_forward_hook(keep).remove)
         yield held

@@ -68,7 +68,7 @@ def rows_of_layers(
 
     seed = inputs.options.seed
     key = {
-        "networks": [network.weights for network in inputs.random_pair], "images": inputs.images.sha256,
+        "networks": [network.key for network in inputs.random_pair], "images": inputs.images.sha256,
         "size": inputs.size, "seed": seed, "samples": samples, "pooled": pooled, "kernel_images": kernel_images,
         "layers": [[pair.first, pair.second] for pair in pairs],
     }  # fmt: skip

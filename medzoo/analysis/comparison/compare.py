@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from medzoo.analysis import Analysis, list_analyses, open_analysis
+from medzoo.analysis import Analysis, ReadsOtherData, list_analyses, open_analysis
 from medzoo.analysis.inputs.inputs import ComparedInputs
 from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.bench.analyses.record import StoredAnalysis, get_analysis, put_analysis
@@ -83,14 +83,7 @@ def _in_order() -> list[str]:
 
 def _made(name: str, module: Analysis, inputs: ComparedInputs, options: Any) -> StoredAnalysis:  # noqa: ANN401
     """An analysis from the store, or made now and stored."""
-    uses = module.USES
-    identity = {
-        "analysis": name,
-        "task": inputs.data(uses),
-        "subjects": list(inputs.titles),
-        "options": asdict(options),
-        "inputs": inputs.identity(uses),
-    }
+    identity = _identity(name, module, inputs, options)
     root = inputs.store.root
     if not inputs.options.again and (known := get_analysis(root, identity)) is not None:
         say(f"{name}: in the store ({known.path})")
@@ -112,6 +105,22 @@ def _made(name: str, module: Analysis, inputs: ComparedInputs, options: Any) -> 
     )
     say(f"{name}: {duration(time.monotonic() - started)}. {made.content['sentence']}")
     return made
+
+
+def _identity(name: str, module: Analysis, inputs: ComparedInputs, options: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What a stored analysis is found by."""
+    uses, version = module.USES, getattr(module, "VERSION", 1)
+    used = inputs.identity(uses)
+    if isinstance(module, ReadsOtherData):
+        used |= module.other_inputs(inputs, options)
+    identity = {
+        "analysis": name,
+        "task": inputs.data(uses),
+        "subjects": list(inputs.titles),
+        "options": asdict(options),
+        "inputs": used,
+    }
+    return identity if version == 1 else {**identity, "version": version}
 
 
 def _drawn(figure: Figure) -> dict[str, bytes]:

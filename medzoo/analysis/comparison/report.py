@@ -12,6 +12,7 @@ from medzoo import store
 from medzoo.analysis.comparison.compare import ComparedCheckpoints
 from medzoo.bench.analyses.section import section_html, shown, style, worded
 from medzoo.bench.page_style.assemble import COLOURS, template_of
+from medzoo.data.files.csv_cells import as_text
 
 FOLDER = Path(__file__).parent
 
@@ -62,9 +63,10 @@ def write_report(outcome: ComparedCheckpoints, folder: Path, command: str = "") 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
     """All rows; a row without a key has an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(as_text, names))
+    writer.writerows([as_text(row.get(name, "")) for name in names] for row in rows)
     return text.getvalue()
 
 

@@ -55,19 +55,22 @@ class NeededImages:
     reason: str = ""
 
 
-def needed_images(target: CurvePoint, curve: Sequence[CurvePoint], level: float = LEVEL) -> NeededImages:
+def needed_images(
+    target: CurvePoint, curve: Sequence[CurvePoint], level: float = LEVEL, *, higher_is_better: bool = True
+) -> NeededImages:
     """How many training images the curve needs for the score of another checkpoint.
 
     Between two points, the score is linear in the logarithm of the number of images. The value is the smallest number at which
     the curve reaches the score. The interval holds all numbers of images at which the difference between curve and score is not
     significant (the inversion of a test, as in Fieller's theorem), so that a flat curve gives a wide interval or none, not a wrong
     one. Outside of the measured numbers, only one end is known. All scores are of the same test patients, so that the test is
-    paired; the runs of each point are independent.
+    paired; the runs of each point are independent. If a score has no interval, the number of images has none.
 
     Args:
         target: the score to reach.
         curve: of the other checkpoint, at least two numbers of images, on the same test patients.
         level: of the interval.
+        higher_is_better: of the metric.
 
     Source: Fieller 1954 (https://www.jstor.org/stable/2984043).
 
@@ -81,14 +84,16 @@ def needed_images(target: CurvePoint, curve: Sequence[CurvePoint], level: float 
     sizes = np.log([point.images for point in ordered])
     scores = np.array([point.score for point in ordered])
     value = _first_reach(sizes, scores, target.score)
+    images, reason = None if value is None else exp(value), ""
+    if value is None:
+        side = "below" if target.score < scores[0] else "above"
+        reason = f"the score is {side} the curve, which has {ordered[0].images:g} to {ordered[-1].images:g} images"
+    if lacking := _lacking([target, *ordered]):
+        return NeededImages(images, None, None, f"{reason}; {lacking}" if reason else lacking)
 
     # the numbers of images whose difference from the target is not significant
     grid = np.linspace(sizes[0], sizes[-1], GRID)
     inside = _compatible(grid, sizes, ordered, target, level)
-    reason = ""
-    if value is None:
-        side = "below" if target.score < scores[0] else "above"
-        reason = f"the score is {side} the curve, which has {ordered[0].images:g} to {ordered[-1].images:g} images"
     low = high = None
     if inside.any():
         first, last = int(np.flatnonzero(inside)[0]), int(np.flatnonzero(inside)[-1])
@@ -99,9 +104,15 @@ def needed_images(target: CurvePoint, curve: Sequence[CurvePoint], level: float 
         elif low is None or high is None:
             reason = reason or f"the interval has no {'lower' if low is None else 'upper'} end within the curve"
     elif value is None:  # significantly different from the whole curve
-        above = target.score > scores.max()
-        low, high = (ordered[-1].images, None) if above else (None, ordered[0].images)
-    return NeededImages(None if value is None else exp(value), low, high, reason)
+        better = (target.score > scores.max()) == higher_is_better
+        low, high = (ordered[-1].images, None) if better else (None, ordered[0].images)
+    return NeededImages(images, low, high, reason)
+
+
+def _lacking(points: Sequence[CurvePoint]) -> str:
+    """Why a score has no interval; empty if all have one."""
+    why = [point.cell.lacking or ("fewer than 2 patients" if point.cell.patients < 2 else "") for point in points]
+    return next(filter(None, why), "")
 
 
 def _first_reach(sizes: np.ndarray, scores: np.ndarray, wanted: float) -> float | None:

@@ -10,6 +10,7 @@ from medzoo.analysis.gains.regression import relative_gain
 from medzoo.analysis.inputs.run_result import result_of_folder
 from medzoo.analysis.inputs.setting import setting_of, uses_all_training_images
 from medzoo.bench.analyses.record import StoredAnalysis
+from medzoo.bench.metrics import METRICS
 from medzoo.bench.table.matching import match_checkpoints
 from medzoo.errors import ResultError
 
@@ -32,6 +33,7 @@ class GainPoint:
         random_score: mean of the runs from random weights.
         random_runs: their number.
         run_id: of the run.
+        higher_is_better: of the metric.
     """
 
     checkpoint: str
@@ -45,11 +47,12 @@ class GainPoint:
     random_score: float
     random_runs: int
     run_id: str
+    higher_is_better: bool = True
 
     @property
     def gain(self) -> float:
-        """Relative to random weights."""
-        return relative_gain(self.score, self.random_score)
+        """Relative to random weights; an improvement is positive."""
+        return relative_gain(self.score, self.random_score, higher_is_better=self.higher_is_better)
 
 
 def gain_points(
@@ -102,6 +105,7 @@ def _points_of(
         yield GainPoint(
             identity["checkpoint"]["id"], identity["task"]["id"], identity["fold"], identity["seed"], str(row["layer"]),
             float(row["value"]), row.get("baseline"), score, random, len(others), str(run["run_id"]),
+            is_higher_better(metric),
         )  # fmt: skip
 
 
@@ -116,6 +120,18 @@ def score_of(result: Mapping[str, Any], metric: str) -> float | None:
         return None
     row = next((row for row in result["metrics"] if row["name"] == metric and row["label"] is None), None)
     return None if row is None or row["value"] is None else float(row["value"])
+
+
+def is_higher_better(metric: str) -> bool:
+    """Whether a higher value of a metric is better; also of a metric that medzoo does not know.
+
+    Args:
+        metric: its name.
+
+    >>> is_higher_better("auroc"), is_higher_better("mae")
+    (True, False)
+    """
+    return metric not in METRICS or METRICS[metric].higher_is_better
 
 
 def _is_reference(other: Mapping[str, Any], run: Mapping[str, Any]) -> bool:

@@ -14,20 +14,23 @@ LEAST_TASKS = 4  # with fewer, a jackknife over tasks has too few units
 LEVEL = 0.95
 
 
-def relative_gain(score: float, random_score: float) -> float:
-    """How much better than random weights, as a share of the score of random weights.
+def relative_gain(score: float, random_score: float, *, higher_is_better: bool = True) -> float:
+    """How much better than random weights, as a share of the score of random weights; an improvement is positive.
 
     Args:
         score: after fine-tuning a checkpoint.
-        random_score: of the same network trained from random weights; not 0.
+        random_score: of the same network trained from random weights; not 0. Its share is that of its absolute value.
+        higher_is_better: of the metric.
 
     Source: Juodelyte et al. 2023 (https://arxiv.org/abs/2302.08272); src/simVSauc_plot.py in
         https://github.com/DovileDo/revisiting-transfer.
 
     >>> round(relative_gain(0.9, 0.6), 3)
     0.5
+    >>> relative_gain(2.0, 4.0, higher_is_better=False)
+    0.5
     """
-    return (score - random_score) / random_score
+    return (score - random_score if higher_is_better else random_score - score) / abs(random_score)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,31 @@ def some_images(task: Task, split: str, *, size: int, count: int, seed: int) -> 
     return images
 
 
+def task_facts(task: Task) -> dict[str, str]:
+    """A task in an identity.
+
+    Args:
+        task: opened.
+    """
+    return {
+        "id": task.name,
+        "version": task.version,
+        "fingerprint": task.fingerprint,
+        "split_hash": task.split_hash,
+    }
+
+
+def image_facts(images: Decoded, split: str, seed: int) -> dict[str, str | int]:
+    """Drawn images in an identity.
+
+    Args:
+        images: of `some_images`.
+        split: that they are from.
+        seed: of the draw.
+    """
+    return {"sha256": images.sha256, "count": len(images.ids), "split": split, "seed": seed}
+
+
 def check_differ(images: Decoded) -> None:
     """Refuse images that are all the same: every network gives them the same features, and no similarity is defined.
 

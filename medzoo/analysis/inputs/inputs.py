@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from medzoo.analysis.inputs.images import some_images
+from medzoo.analysis.inputs.images import image_facts, some_images, task_facts
 from medzoo.analysis.inputs.networks import OpenedNetwork, open_network, random_twin, title_of
 from medzoo.analysis.inputs.options import CompareOptions
 from medzoo.analysis.inputs.run_result import result_of_folder
@@ -30,10 +30,11 @@ from medzoo.zoo.loading.load import describe
 if TYPE_CHECKING:
     from medzoo.data.task import Task
 
-# What decides the numbers of an analysis, and so its identity in the store.
+# What an analysis uses, and so its identity in the store.
 USES = {
-    "networks": "the weights of both checkpoints",
+    "networks": "both checkpoints, with their input conventions",
     "images": "the images of the split, and how many",
+    "training_images": "the images of the training split, and how many",
     "runs": "the stored runs of both checkpoints on the task",
     "all_runs": "all stored runs of the task",
     "task_runs": "all stored runs of the task, also those with a part of the training images",
@@ -54,6 +55,7 @@ class ComparedInputs:
         self.options = options
         self._outputs: dict[str, np.ndarray] = {}
         self._random: dict[tuple[int, int], OpenedNetwork] = {}
+        self._others: dict[tuple[str | None, ...], tuple[Task, Decoded]] = {}
 
     @cached_property
     def task(self) -> Task:
@@ -128,14 +130,14 @@ class ComparedInputs:
         Args:
             network: any.
         """
-        if network.weights not in self._outputs:
-            self._outputs[network.weights] = self._frozen(network, self.images)
-        return self._outputs[network.weights]
+        if network.key not in self._outputs:
+            self._outputs[network.key] = self._frozen(network, self.images)
+        return self._outputs[network.key]
 
     def _frozen(self, network: OpenedNetwork, images: Decoded) -> np.ndarray:
         """Pooled features, from the disk if they were computed before."""
         return frozen_outputs(
-            network.module, images, network.convention, weights=network.weights, size=self.size, device=self.device,
+            network.module, images, network.convention, network_key=network.network_hash, size=self.size, device=self.device,
             batch_size=self.options.batch_size,
         )  # fmt: skip
 
@@ -161,7 +163,7 @@ class ComparedInputs:
             network: that gave them.
             outputs: (N, D) of `images`.
         """
-        self._outputs[network.weights] = outputs
+        self._outputs[network.key] = outputs
 
     @cached_property
     def training_images(self) -> Decoded:
@@ -174,10 +176,25 @@ class ComparedInputs:
         Args:
             network: any.
         """
-        key = f"train {network.weights}"
+        key = f"train {network.key}"
         if key not in self._outputs:
             self._outputs[key] = self._frozen(network, self.training_images)
         return self._outputs[key]
+
+    def other_images(self, task: str, *, root: str | None, groups: str | None) -> tuple[Task, Decoded]:
+        """Another task, and images of its split of the same name, at most `--images`; opened once.
+
+        Args:
+            task: its name.
+            root: folder of its data.
+            groups: column with its patients, or none.
+        """
+        key = (task, root, groups)
+        if key not in self._others:
+            given, other = self.options, load_task(task, root=root, groups=groups)
+            images = some_images(other, given.split, size=self.size, count=given.images, seed=given.seed)
+            self._others[key] = other, images
+        return self._others[key]
 
     @cached_property
     def store(self) -> ResultStore:
@@ -220,40 +237,32 @@ class ComparedInputs:
         Args:
             uses: of the analysis.
         """
-        if {"images", "networks"} & set(uses):
-            task = self.task
-            return {
-                "id": task.name,
-                "version": task.version,
-                "fingerprint": task.fingerprint,
-                "split_hash": task.split_hash,
-            }
+        if {"images", "training_images", "networks"} & set(uses):
+            return task_facts(self.task)
         groups = self.runs if "runs" in uses else self.all_runs if "all_runs" in uses else None
         known = (self.task_runs if groups is None else groups[0].runs)[0].result["identity"]
         return {**known["task"], **{key: known["dataset"][key] for key in ("fingerprint", "split_hash")}}
 
     def identity(self, uses: tuple[str, ...]) -> dict[str, Any]:
-        """What decides the numbers of an analysis.
+        """The inputs of an analysis in its identity: with the task and the options, they decide its numbers.
+
+        The device and the size of a batch are not in it; they change the rounding, and which wrong pairs of images are drawn.
 
         Args:
             uses: of the analysis.
         """
         parts: dict[str, Any] = {}
         if "networks" in uses:
-            parts["networks"] = [network.weights for network in self.networks]
+            parts["networks"] = [network.key for network in self.networks]
             parts["files"] = [network.file_sha256 for network in self.networks]
             parts["size"] = self.size
             results = [result_of_folder(label) for label in self.labels]
             if any(results):  # so that the similarity of a network before and after its training finds its score
                 parts["run_ids"] = [None if result is None else result["run_id"] for result in results]
         if "images" in uses:
-            given = self.options
-            parts["images"] = {
-                "sha256": self.images.sha256,
-                "count": len(self.images.ids),
-                "split": given.split,
-                "seed": given.seed,
-            }
+            parts["images"] = image_facts(self.images, self.options.split, self.options.seed)
+        if "training_images" in uses:
+            parts["training_images"] = image_facts(self.training_images, "train", self.options.seed)
         # without usable runs there is nothing to add: an analysis that needs runs says so itself, others go on without them
         if "runs" in uses:
             with suppress(NotApplicableError):

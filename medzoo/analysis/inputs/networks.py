@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from medzoo import store
 from medzoo.data.transforms.apply import InputConvention
 from medzoo.errors import MedzooError
-from medzoo.training.features import weights_hash
+from medzoo.training.features import network_hash, weights_hash
 from medzoo.training.inputs.input_transform import convention_of, load_at_size
 from medzoo.zoo.loading.identify import identify
 from medzoo.zoo.models.build import create
@@ -28,6 +29,7 @@ class OpenedNetwork:
         convention: of its input.
         weights: sha256 of its tensors, as `weights_hash`.
         file_sha256: of the weights file; None for random weights.
+        network_hash: sha256 of its tensors, architecture and modules, as `medzoo.training.features.network_hash`.
     """
 
     label: str
@@ -37,6 +39,12 @@ class OpenedNetwork:
     convention: InputConvention
     weights: str
     file_sha256: str | None
+    network_hash: str
+
+    @property
+    def key(self) -> str:
+        """The sha256 of what decides its outputs for an image: the network and its input convention."""
+        return store.sha256_of({"network": self.network_hash, "input": asdict(self.convention)})
 
 
 def open_network(
@@ -69,6 +77,7 @@ def open_network(
         convention_of(module),
         weights_hash(module),
         receipt.sha256 or None,
+        network_hash(module),
     )
 
 
@@ -89,8 +98,9 @@ def random_twin(network: OpenedNetwork, *, seed: int) -> OpenedNetwork:
     module = module.to(device).eval().requires_grad_(False)
     name = f"{network.architecture}-random"
     return OpenedNetwork(
-        f"{name} (seed {seed})", name, network.architecture, module, network.convention, weights_hash(module), None
-    )
+        f"{name} (seed {seed})", name, network.architecture, module, network.convention, weights_hash(module), None,
+        network_hash(module),
+    )  # fmt: skip
 
 
 def title_of(label: str, hub: str | None) -> str:

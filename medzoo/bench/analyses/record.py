@@ -1,4 +1,7 @@
-"""Stored analyses, in the store of results: one JSON for each, next to its figure; written once and never changed."""
+"""Stored analyses, in the store of results: one JSON for each, next to its figure.
+
+A stored analysis is used again until its identity changes. Making it again (`medzoo compare --again`) replaces it.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ class StoredAnalysis:
 
     Args:
         path: of its JSON; `figure` is next to it.
-        content: schema, id, identity (analysis, task, subjects, options, inputs), title, question, sentence, rows (all numbers),
-            table (the rows that a page shows), environment.
+        content: schema, id, identity (analysis, task, subjects, options, inputs, version), title, question, sentence, rows
+            (all numbers), table (the rows that a page shows), environment.
     """
 
     path: Path
@@ -40,7 +43,7 @@ class StoredAnalysis:
 
     @property
     def subjects(self) -> list[str]:
-        """The checkpoints that were compared, as the user typed them."""
+        """The names of the two checkpoints, without paths of a machine."""
         return list(self.content["identity"]["subjects"])
 
     @property
@@ -58,10 +61,10 @@ class StoredAnalysis:
 
 
 def analysis_id(identity: Mapping[str, Any]) -> str:
-    """The key of an analysis: the sha256 of everything that decides its numbers.
+    """The key of an analysis: the sha256 of its identity.
 
     Args:
-        identity: analysis, task, subjects, options, inputs.
+        identity: analysis, task, subjects, options, inputs; and the version of the analysis, from 2.
     """
     return store.sha256_of(identity)
 

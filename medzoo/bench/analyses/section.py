@@ -119,7 +119,7 @@ def _facts(content: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     """How it was made, in lines."""
     identity, environment = content["identity"], content["environment"]
     options = ", ".join(f"{key.replace('_', '-')} {worded(value)}" for key, value in identity["options"].items())
-    images = identity["inputs"].get("images")
+    images = identity["inputs"].get("images") or identity["inputs"].get("training_images")
     rows = [
         ("compared", " and ".join(identity["subjects"])),
         ("task", f"{identity['task']['id']} {identity['task']['version']}"),

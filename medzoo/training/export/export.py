@@ -10,7 +10,7 @@ from typing import Any, Literal
 from medzoo import progress
 from medzoo.errors import LicenseError, UsageError
 from medzoo.training.export.check import TOLERANCES, largest_difference, references
-from medzoo.training.export.facts import SHARING, ExportSource, forbids_sharing, measured, metadata_of
+from medzoo.training.export.facts import SHARING, ExportSource, measured, metadata_of
 from medzoo.training.export.metadata import read_metadata
 from medzoo.training.export.network import open_network
 from medzoo.training.export.onnx_file import add_onnx_metadata, run_onnx, write_onnx
@@ -20,6 +20,7 @@ from medzoo.training.export.torch_export_file import add_torch_export_metadata, 
 from medzoo.training.export.trace import HalfNetwork, trace, with_bounds
 from medzoo.zoo.download.fetch import locate
 from medzoo.zoo.folder.config import read_config
+from medzoo.zoo.registry.licenses import forbids_sharing
 from medzoo.zoo.registry.registry import info, is_known, text_of
 
 STEPS = ("load", "trace", "write", "check")
@@ -139,8 +140,8 @@ def _source(text: str, named: bool, options: ExportOptions) -> ExportSource:
     config = read_config(located.folder)
     facts = config.facts
     terms = info(text).license if named else facts.license if facts else None
-    lineage = [{"license": step.license} for step in facts.lineage] if facts else []
-    if terms is not None and forbids_sharing(terms, lineage):
+    earlier = [step.license for step in facts.lineage] if facts else []
+    if terms is not None and forbids_sharing([terms.id, *earlier]):
         if not options.accept_license:
             raise LicenseError(
                 f"The licence of {config.name} ({terms.id}, {terms.url or 'no address'}) forbids to share changed versions of the "

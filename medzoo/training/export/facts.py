@@ -17,7 +17,7 @@ from medzoo.training.segmentation.network import Segmenter
 from medzoo.zoo.folder.config import FolderConfig
 from medzoo.zoo.folder.facts import FolderEvaluation
 from medzoo.zoo.registry.checkpoint import Input
-from medzoo.zoo.registry.licenses import License
+from medzoo.zoo.registry.licenses import License, forbids_sharing
 
 Activation = Literal["none", "softmax", "sigmoid", "sigmoid_over_sum"]
 WARNING = (
@@ -97,8 +97,9 @@ def metadata_of(network: ExportedNetwork, source: ExportSource, options: ExportO
     if isinstance(network.model, Segmenter):
         rows["decoder"] = network.model.decoder_name
     if terms is not None:
+        licenses = (terms.id, *(step.get("license") for step in receipt.lineage))
         rows |= {"license_id": terms.id, "license_url": terms.url, "license_note": terms.note}
-        rows |= {"warning": f"{WARNING} {SHARING}"} if forbids_sharing(terms, receipt.lineage) else {}
+        rows |= {"warning": f"{WARNING} {SHARING}"} if forbids_sharing(licenses) else {}
     rows["weights_sha256"] = receipt.sha256 or None
     if config is not None and config.facts is not None and config.facts.decoder is not None:
         rows["decoder_sha256"] = config.facts.decoder.sha256
@@ -116,20 +117,6 @@ def measured(difference: float, tolerance: float) -> dict[str, str]:
     '1.2e-07'
     """
     return {"tolerance": f"{tolerance:g}", "largest_difference": f"{difference:.1e}", "difference": DIFFERENCE}
-
-
-def forbids_sharing(terms: License, lineage: Any) -> bool:  # noqa: ANN401 - steps as tables
-    """Whether the licence of the weights, or of weights that they were trained from, forbids to share changed versions.
-
-    Args:
-        terms: of the weights.
-        lineage: the training steps.
-
-    >>> forbids_sharing(License("mit", True), [{"data": "x", "license": "cc-by-nd-4.0"}])
-    True
-    """
-    earlier = (License(str(step["license"]), redistributable=True) for step in lineage if step.get("license"))
-    return terms.forbids_derivatives or any(one.forbids_derivatives for one in earlier)
 
 
 def _input(network: ExportedNetwork, source: ExportSource) -> dict[str, Any]:

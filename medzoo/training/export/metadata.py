@@ -24,7 +24,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
       training run read, cropped and averaged images (window, crop_share, views, window_overlap); sizes: which heights and widths
       the file takes.
     * output, activation: the name of the output, and what turns it into probabilities (none, softmax, sigmoid, or
-      sigmoid_over_sum); temperature: the logits are divided by it.
+      sigmoid_over_sum). temperature T: with several views, it is applied to the mean of their probabilities. Each probability p
+      becomes p^(1/T), divided by the sum over the classes (of a sigmoid: by p^(1/T) + (1 - p)^(1/T)). For one softmax or sigmoid
+      this is the same as dividing the logits by T; for sigmoid_over_sum it is not.
     * labels: of the outputs, in order; thresholds: of the decisions.
     * license_id, license_url, license_note; lineage: the training steps of the weights.
     * weights_sha256, decoder_sha256: of the files that the network was loaded from; absent for random weights.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from medzoo.data.images.ct_windows import WindowChoice, checked_window, limits_of, parse_window
 from medzoo.data.transforms.apply import Augmentation, InputConvention, augment, normalise, to_unit, whole
 from medzoo.errors import ImageError, UsageError
-from medzoo.zoo.models.input_notes import from_notes
+from medzoo.zoo.models.input_notes import from_notes, window_of_notes
 
 if TYPE_CHECKING:
     import torch
@@ -263,7 +263,8 @@ def _facts(
             f"A {type(name_or_model).__name__} has no input convention; give a name, a folder or a timm model.",
             code="input-convention-missing",
         )
-    window = getattr(getattr(name_or_model, "load_receipt", None), "input_window", None)
+    receipt: Any = getattr(name_or_model, "load_receipt", None)
+    window = window_of_notes(dict(name_or_model.pretrained_cfg)) if receipt is None else receipt.input_window
     return convention_of(name_or_model), input_size(name_or_model), _pair(_rule_of(name_or_model)[1]), window
 
 

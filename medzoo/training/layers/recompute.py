@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from medzoo.errors import UsageError
-from medzoo.training.layers.trained_layers import has_batch_norm
 
 
 def recompute_layers(backbone: nn.Module) -> None:
@@ -21,7 +21,8 @@ def recompute_layers(backbone: nn.Module) -> None:
     """
     network: Any = backbone
     why = ""
-    if has_batch_norm(backbone):
+    # in any mode: a loaded network is in evaluation mode until the training begins
+    if any(isinstance(layer, _BatchNorm) for layer in backbone.modules()):
         why = "its BatchNorm layers would see every batch twice"
     elif not callable(getattr(backbone, "set_grad_checkpointing", None)):
         why = "timm has no such form of it"

@@ -23,7 +23,11 @@ class Options:
     """Options of supervised training."""
 
     label_smoothing: float = option(
-        "share of the target spread over all classes", 0.0, metavar="SHARE", least=0, most=0.99
+        "share of the target spread over all classes; of several labels per image, over yes and no",
+        0.0,
+        metavar="SHARE",
+        least=0,
+        most=0.99,
     )
     min_area: float = option("smallest share of the image in a random crop", 0.35, metavar="SHARE", above=0, most=1)
     flip: float = option("probability of a left-right flip", 0.5, metavar="P", least=0, most=1)
@@ -50,7 +54,7 @@ class Objective(Trainable):
     def __init__(self, backbone: nn.Module, options: Options, kind: str) -> None:
         super().__init__(backbone)
         self.options, self.kind = options, kind
-        self.loss = TaskLoss(kind, label_smoothing=0.0 if kind == "multilabel" else options.label_smoothing)
+        self.loss = TaskLoss(kind, label_smoothing=options.label_smoothing)
 
     def terms(self, batch: dict[str, Any]) -> torch.Tensor:
         """The number of loss terms of a batch: the mean over the processes, which may have different numbers of known labels."""

@@ -38,15 +38,16 @@ def seed_noise(seed: int, device: torch.device) -> None:
 class MicroBatches:
     """Computes the gradient of a batch, in pieces of `size` images whose gradients are added.
 
-    The sum of the pieces is the gradient of the whole batch, up to rounding. If a step does not fit into memory, the pieces are
-    halved, and the run's result records their size. Objectives with a method `terms(batch)` can be computed in pieces.
+    The sum of the pieces is the gradient of the whole batch, up to rounding; layers with noise, such as dropout, draw it anew in
+    each piece. Images are mixed (mixup, CutMix) before the batch is cut. If a step does not fit into memory, the pieces are halved,
+    and the run's result records their size. Objectives with a method `terms(batch)` can be computed in pieces.
 
     If torch refuses an operation because it has no deterministic algorithm, the step is computed again with the usual one, and the
     run's result records that it is not deterministic.
 
     Args:
         size: images of one forward pass; 0 computes the whole batch in one.
-        objective: the trained module.
+        objective: the trained module, a Trainable.
         accelerator: device, precision, processes.
     """
 
@@ -127,6 +128,7 @@ class MicroBatches:
                 code="micro-batches-not-possible",
             )
         terms = self.objective.terms(batch)  # type: ignore[operator]
+        batch = self.objective.before_pieces(batch)  # type: ignore[operator]
         total: dict[str, torch.Tensor] = {}
         for first in range(0, images, size):
             part = {key: value[first : first + size] for key, value in batch.items()}

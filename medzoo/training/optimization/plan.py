@@ -30,7 +30,7 @@ class TrainingPlan:
         decay: factor per epoch ("exponential") or per plateau.
         plateau_epochs: epochs without a lower validation loss that a plateau allows.
         monitor: what is best on validation: the score or the loss.
-        patience: epochs without a better one after which training stops; 0 never stops early.
+        patience: epochs without a better one after which training stops, counted after the frozen epochs; 0 never stops early.
         layer_decay: factor of the learning rate per layer, towards the stem.
         train_blocks: number of last blocks that are trained with the head; -1 trains all layers.
         head_bias: whether the bias of the head is trained.

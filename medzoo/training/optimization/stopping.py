@@ -17,6 +17,7 @@ class History:
         patience: epochs without a better one after which training stops; 0 never stops early.
         scores: the higher, the better; None where the metric is undefined.
         losses: None where the loss was not computed.
+        frozen_epochs: first epochs, which train the head only; patience begins after them.
 
     >>> history = History("loss", patience=2, scores=[0.5, 0.6, 0.6], losses=[1.0, 1.1, 1.2])
     >>> history.best_epoch, history.stops
@@ -27,6 +28,7 @@ class History:
     patience: int = 0
     scores: list[float | None] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
+    frozen_epochs: int = 0
 
     def add(self, score: float | None, loss: float | None) -> bool:
         """Add an epoch; returns whether it is the best so far (the first of equal ones).
@@ -48,6 +50,8 @@ class History:
 
     @property
     def stops(self) -> bool:
-        """Whether as many epochs as `patience` have passed since the best one."""
+        """Whether as many epochs as `patience` have passed since the best one, and since the last one of the head alone."""
         best = self.best_epoch
-        return bool(self.patience) and best is not None and len(self.scores) - 1 - best >= self.patience
+        if not self.patience or best is None:
+            return False
+        return len(self.scores) - 1 - max(best, self.frozen_epochs - 1) >= self.patience

@@ -76,9 +76,9 @@ class Protocol:
     shift: float = option("largest shift, as a share of the side", 0.0, least=0, most=1)
     shear: float = option("degrees; drawn from [-s, s]", 0.0, least=0, most=60)
     zoom: float = option("factor drawn from [1 - z, 1 + z]", 0.0, least=0, most=0.9)
-    brightness: float = option("factor drawn from [1 - b, 1 + b]", 0.0, least=0)
-    contrast: float = option("factor drawn from [1 - c, 1 + c]", 0.0, least=0)
-    saturation: float = option("factor drawn from [1 - s, 1 + s]; no effect on grey images", 0.0, least=0)
+    brightness: float = option("factor drawn from [1 - b, 1 + b]", 0.0, least=0, most=1)
+    contrast: float = option("factor drawn from [1 - c, 1 + c]", 0.0, least=0, most=1)
+    saturation: float = option("factor drawn from [1 - s, 1 + s]; no effect on grey images", 0.0, least=0, most=1)
     hue: float = option(
         "turn drawn from [-h, h], 1 is the whole circle; no effect on grey images", 0.0, least=0, most=0.5
     )

@@ -27,7 +27,7 @@ class PredictionHead:
     Args:
         kind: of its outputs.
         classes: names of the outputs, all different.
-        temperature: the logits are divided by it.
+        temperature: T; a probability p becomes p^(1/T), divided by the sum over the classes (see `probabilities`).
         thresholds: a probability of at least this value is a positive decision; one per label, or one for the second of two
             classes.
         sigmoid: whether the probabilities of classes that exclude each other are sigmoids divided by their sum, not a softmax.
@@ -61,7 +61,9 @@ class PredictionHead:
     def probabilities(self, *views: np.ndarray) -> np.ndarray:
         """Probabilities of the classes, or values of a regression: (N, K) float64, the mean over views of the same images.
 
-        The temperature is applied after the mean, because it was chosen for the mean.
+        The temperature T is applied after the mean, because it was chosen for the mean: p becomes p^(1/T), divided by the sum over
+        the classes, or for labels that do not exclude each other by p^(1/T) + (1 - p)^(1/T). For one view of a softmax or a
+        sigmoid, this is the same as dividing the logits by T.
 
         Args:
             views: logits (N, K) of each view.

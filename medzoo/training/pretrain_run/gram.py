@@ -83,6 +83,11 @@ class GramAnchored(Trainable):
         """The network of the objective."""
         return self.objective.backbone
 
+    @property
+    def kept_network(self) -> nn.Module:
+        """That of the objective."""
+        return self.objective.kept_network
+
     def compiled_modules(self) -> list[nn.Module]:
         """Those of the objective."""
         return self.objective.compiled_modules()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def make_watch(
-    network: Any,  # noqa: ANN401 - a timm model
+    objective: Trainable,
     batches: Batches,
     options: PretrainOptions,
     task: Task | None,
@@ -31,7 +31,7 @@ def make_watch(
     """What measures the features of a network after some epochs.
 
     Args:
-        network: the backbone.
+        objective: of the method; the network that the checkpoint keeps is measured.
         batches: of the training.
         options: of the pre-training.
         task: that probes read, if there is one.
@@ -41,7 +41,7 @@ def make_watch(
     """
     watched = None if task is None else watched_task(task, size, options.seed)
     return Watch(
-        network,
+        objective.kept_network,
         partial(batches.sample, SAMPLE),
         batches.convention,
         batches.views[0].augmentation,

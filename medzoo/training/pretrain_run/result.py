@@ -8,7 +8,7 @@ from typing import Any
 
 from medzoo.progress import warn
 from medzoo.training.pretrain_run.health import is_collapsed
-from medzoo.zoo.folder.facts import COLLAPSED, COLLAPSED_NOTE
+from medzoo.zoo.folder.facts import COLLAPSED, COLLAPSED_NOTE, NO_WINDOW
 
 
 def save_checkpoint(
@@ -49,6 +49,7 @@ def save_checkpoint(
         "lineage": lineage,
         "hyperparameters": dict(hyperparameters),
         "input": {"size": size, "crop_pct": 1.0, "interpolation": "bilinear"},
+        "evaluation": {"window": NO_WINDOW},  # not that of an earlier fine-tuning
     }
     if is_collapsed(measured or {}):
         card["hyperparameters"][COLLAPSED] = True

@@ -51,7 +51,7 @@ class Watch:
     """Measures a network after some epochs. Everything is a function of the weights and of (seed, sample).
 
     Args:
-        network: the backbone that is trained.
+        network: the one that the checkpoint keeps: the backbone that is trained, or its teacher.
         sample: gives some training images; called before the first measurement, in the main process only.
         convention: of its input.
         augmentation: of the first view, for LiDAR; the other values are of whole images, in its first CT window if it has some.

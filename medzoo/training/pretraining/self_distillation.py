@@ -79,8 +79,12 @@ class SelfDistillation(Taught):
                 prototypes: Any = head.prototypes
                 prototypes.weight.grad = None
 
+    @property
+    def kept_network(self) -> nn.Module:
+        """The network of the teacher, or of the student."""
+        return self.teacher.parts()[0] if self.schedule.keep == "teacher" else self.backbone
+
     def finish(self) -> None:
         """Put the weights of the teacher into the backbone, if the checkpoint keeps the teacher."""
         if self.schedule.keep == "teacher":
-            net: Any = self.teacher.net
-            self.backbone.load_state_dict(net[0].state_dict())
+            self.backbone.load_state_dict(self.kept_network.state_dict())

@@ -136,17 +136,24 @@ def segmenter(
     encoder = Tokens(model, side) if plain else Pyramid(model, channels, side)
     network = Segmenter(encoder, *make_decoder(encoder, chosen, classes), chosen, side or size or stored)
     if trained is not None:
-        from medzoo.zoo.folder.read_write import read_decoder
-
-        try:
-            network.load_state_dict({**network.state_dict(), **read_decoder(folder, trained)})
-        except RuntimeError as error:
-            raise IntegrityError(
-                f"The decoder in {folder} does not fit this version of segmentation-models-pytorch: {str(error)[:300]}",
-                code="decoder-does-not-match",
-            ) from error
+        _fill_decoder(network, folder, trained)
         network.classes = trained.classes
     return network.eval()
+
+
+def _fill_decoder(network: Segmenter, folder: Path, trained: TrainedDecoder) -> None:
+    """Copy the tensors of a trained decoder into a network; names and shapes must be the same in both."""
+    from medzoo.zoo.folder.read_write import read_decoder
+    from medzoo.zoo.models.weights import differences, shapes
+
+    state, need = read_decoder(folder, trained), decoder_state(network)
+    if off := differences(shapes(state.items()), shapes(need.items())):
+        raise IntegrityError(
+            f"The decoder in {folder} does not fit this version of segmentation-models-pytorch: {off}. Install the version that "
+            "wrote it, or train the network again.",
+            code="decoder-does-not-match",
+        )
+    network.load_state_dict({**network.state_dict(), **state})
 
 
 def decoder_state(network: Segmenter) -> dict[str, torch.Tensor]:

@@ -68,7 +68,7 @@ def stored_tokens(
     data: Decoded,
     convention: InputConvention,
     *,
-    weights: str,
+    network_key: str,
     size: int,
     device: torch.device,
     batch_size: int,
@@ -76,13 +76,13 @@ def stored_tokens(
     split: str,
     class_token: bool,
 ) -> TokenRows:
-    """The tokens of a split; they are computed once for the same weights, images, size and precision.
+    """The tokens of a split; they are computed once for the same network, images, size and precision.
 
     Args:
         network: gives tokens.
         data: decoded rows.
         convention: of the network's input.
-        weights: `weights_hash` of the network.
+        network_key: `network_hash` of the network that gives the tokens.
         size: side of the input, pixels.
         device: where to compute.
         batch_size: images per forward pass.
@@ -97,7 +97,7 @@ def stored_tokens(
     """
     key = {
         "tokens": 1,
-        "weights": weights,
+        "network": network_key,
         "data": data.sha256,
         "size": size,
         "input": repr(convention),

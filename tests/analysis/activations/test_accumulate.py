@@ -35,7 +35,9 @@ class OneLayer(nn.Module):
 
 def network(units, seed=0):
     convention = InputConvention((0.5,) * 3, (0.5,) * 3, "unit")
-    return OpenedNetwork(f"net{seed}", f"net{seed}", "tiny", OneLayer(units, seed).eval(), convention, f"w{seed}", None)
+    return OpenedNetwork(
+        f"net{seed}", f"net{seed}", "tiny", OneLayer(units, seed).eval(), convention, f"w{seed}", None, f"k{seed}"
+    )
 
 
 def images(count, seed=0):

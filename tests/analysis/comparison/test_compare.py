@@ -121,3 +121,12 @@ def test_options_of_analyses_have_different_names():
             assert field not in seen, f"{name} and {seen[field]} both have --{field}"
             seen[field] = name
     assert by_analysis([analysis_options()["representation"]()])["representation"].samples == 10_000
+
+
+def test_another_version_of_an_analysis_is_made_again(done, monkeypatch):
+    folder, outcome = done
+    monkeypatch.setattr("medzoo.analysis.representation.VERSION", 2, raising=False)
+    monkeypatch.setattr("medzoo.analysis.representation.run", None)  # fails because it is called
+    with pytest.raises(TypeError):
+        compare_checkpoints(options_of(folder))
+    assert stored_analyses(folder / "results") == outcome.made

@@ -1,5 +1,7 @@
 """How many images a curve needs for a score: the value, and an interval that covers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -85,3 +87,38 @@ def test_the_test_is_paired():
         return np.log((found.high or 3200) / (found.low or 50))
 
     assert width(0.99) < 0.5 * width(0.1)
+
+
+def lacking(images, score, why):
+    one = point(images, score)
+    return CurvePoint(images, replace(one.cell, lacking=why))
+
+
+def test_an_error_below_the_whole_curve_needs_more_images():
+    curve = [point(100, 6.0), point(1000, 5.5)]
+    small, large = (needed_images(point(1, error), curve, higher_is_better=False) for error in (3.0, 7.0))
+    assert (small.images, small.low, small.high) == (None, 1000, None) and "below the curve" in small.reason
+    assert (large.images, large.low, large.high) == (None, None, 100) and "above the curve" in large.reason
+    assert needed_images(point(1, 5.75), curve, higher_is_better=False).images == pytest.approx(1000 / 10**0.5)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_without_an_interval_of_a_score_there_are_no_ends(place):
+    scores = [0.6, 0.8, 0.9]
+    points = [
+        (lacking(10 ** (2 + n), one, "few") if n == place else point(10 ** (2 + n), one))
+        for n, one in enumerate(scores)
+    ]
+    found = needed_images(points[2], points[:2])
+    assert (found.images, found.low, found.high) == (None, None, None)
+    assert found.reason == "the score is above the curve, which has 100 to 1000 images; few"
+    inside = needed_images(replace(points[2], cell=replace(points[2].cell, values=np.array([0.7]))), points[:2])
+    assert (
+        inside.images == pytest.approx(1000 / 10**0.5) and inside.low is inside.high is None and inside.reason == "few"
+    )
+
+
+def test_one_patient_gives_no_ends():
+    alone = [CurvePoint(n, Contributions(np.array([s]), np.zeros((1, 1)), 0.0)) for n, s in ((100, 0.6), (1000, 0.8))]
+    found = needed_images(replace(alone[0], cell=replace(alone[0].cell, values=np.array([0.9]))), alone)
+    assert found.low is found.high is None and found.reason.endswith("; fewer than 2 patients")

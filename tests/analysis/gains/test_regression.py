@@ -72,3 +72,12 @@ def test_wild_points_give_finite_numbers_or_a_reason(points):
     for value in (line.r, line.r_low, line.r_high, line.slope, line.slope_low, line.slope_high):
         assert value is None or np.isfinite(value)
     assert line.r_low is not None or line.reason
+
+
+@pytest.mark.parametrize(
+    ("score", "random", "higher_is_better", "gain"),
+    [(0.9, 0.6, True, 0.5), (2.0, 4.0, False, 0.5), (6.0, 4.0, False, -0.5), (0.1, -0.2, True, 1.5)],
+)
+def test_an_improvement_is_a_positive_gain(score, random, higher_is_better, gain):
+    """Also of an error, and of a score that random weights leave below 0 (kappa, R²)."""
+    assert relative_gain(score, random, higher_is_better=higher_is_better) == pytest.approx(gain)

@@ -73,3 +73,12 @@ def test_a_changed_file_is_left_out_with_a_warning(tmp_path, change):
     made.path.write_text(json.dumps({**made.content, **change}))
     with pytest.warns(UserWarning, match=made.path.name):
         assert stored_analyses(tmp_path) == []
+
+
+def test_an_analysis_that_is_made_again_replaces_the_first(tmp_path):
+    first = put_analysis(tmp_path, analysis_content(), FIGURES)
+    second = put_analysis(
+        tmp_path, analysis_content(sentence="layer1 moved most: 0.600."), {"svg": b"<svg/>", "png": b"\x89PNG2"}
+    )
+    assert second.path == first.path and stored_analyses(tmp_path) == [second]
+    assert second.figure("svg").read_bytes() == b"<svg/>"

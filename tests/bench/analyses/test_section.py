@@ -37,3 +37,10 @@ def test_a_long_table_is_cut_with_a_note(tmp_path, monkeypatch):
 def test_an_analysis_without_a_table_is_shown(tmp_path):
     (one,) = shown([put_analysis(tmp_path, analysis_content(table=[]), {"svg": SVG, "png": b"p"})])
     assert one.lines == () and "<table" not in section_html(one)
+
+
+def test_an_analysis_of_training_images_says_which(tmp_path):
+    content = analysis_content()
+    content["identity"]["inputs"]["training_images"] = {"sha256": "0" * 64, "count": 1200, "split": "train", "seed": 3}
+    (one,) = shown([put_analysis(tmp_path, content, {"svg": SVG, "png": b"p"})])
+    assert ("images", "1,200 of the train split, seed 3") in one.facts

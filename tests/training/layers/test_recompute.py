@@ -1,6 +1,7 @@
 """Layers that are computed again give the same gradient; networks with BatchNorm are refused."""
 
 import pytest
+import timm
 import torch
 from contract_samples import small_options
 from expect import raises
@@ -41,6 +42,7 @@ def test_the_gradient_is_the_same_with_the_same_noise(name, net, make_batches):
 
 
 def test_networks_that_cannot_recompute():
-    for net in (TinyNet(8), torch.nn.Linear(2, 2)):
+    """In both modes: a network that was just loaded is in evaluation mode, and trains afterwards."""
+    for net in (TinyNet(8), TinyNet(8).eval(), timm.create_model("resnet18").eval(), torch.nn.Linear(2, 2)):
         with raises(UsageError, "recompute-not-possible"):
             recompute_layers(net)

@@ -179,6 +179,7 @@ def test_finish_keeps_the_chosen_network(keep):
 def test_finish_reaches_an_objective_with_gram_anchoring():
     objective = made(plain_vit)
     anchored = GramAnchored(objective, 1.0)
+    assert anchored.kept_network is objective.kept_network is objective.teacher.net[0]
     with torch.no_grad():
         objective.teacher.net[0].cls_token.add_(1.0)
     anchored.finish()

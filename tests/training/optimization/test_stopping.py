@@ -29,6 +29,16 @@ def test_training_stops_after_so_many_epochs_without_a_better_one(patience, epoc
     assert len(history.losses) == epochs
 
 
+@pytest.mark.parametrize(("frozen", "epochs"), [(0, 4), (1, 4), (2, 5), (4, 7), (20, 12)])
+def test_patience_begins_with_the_first_epoch_that_trains_more_than_the_head(frozen, epochs):
+    """The best epoch is the first one; those that train the head only cannot end the run."""
+    history = History("metric", 3, frozen_epochs=frozen)
+    for epoch in range(12):
+        if not history.stops:
+            history.add(1.0 / (1 + epoch), None)
+    assert len(history.scores) == epochs and history.best_epoch == 0
+
+
 def test_adding_says_whether_an_epoch_is_the_best():
     history = History()
     assert [history.add(score, None) for score in (None, 0.5, 0.5, 0.7)] == [False, True, False, True]

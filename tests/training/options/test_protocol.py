@@ -115,6 +115,9 @@ def test_the_hash_of_a_dense_probe_is_not_that_of_its_former_form(mode):
         ("[linear]\n", "protocol-table-missing"),
         ("[finetune", "toml-invalid"),
         ("[finetune]\nepochs = 0", "out-of-range"),
+        ("[finetune]\nbrightness = 1.2", "out-of-range"),  # the factor would be negative
+        ("[finetune]\ncontrast = 1.2", "out-of-range"),
+        ("[finetune]\nsaturation = 1.2", "out-of-range"),
         ("finetune = 3", "not-a-table"),
         ("[finetune]\ntasks = 3", "not-a-table"),
         ("[finetune]\n[finetune.task.knee]\nepochs = 3", "unknown-key"),

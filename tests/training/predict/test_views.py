@@ -72,6 +72,19 @@ def test_the_temperature_is_applied_to_the_mean(kind, sigmoid):
     np.testing.assert_allclose(tempered.probabilities(views[0]), single, atol=1e-9)
 
 
+@pytest.mark.parametrize("sigmoid", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_temperature_is_a_power_of_the_probability(sigmoid, count):
+    """As the docstrings and the metadata of an export say; only for one view of a softmax, the logits may be divided instead."""
+    views = [np.random.default_rng(k).normal(0, 3, (5, 3)) for k in range(count)]
+    plain, tempered = (PredictionHead("multiclass", ("a", "b", "c"), t, sigmoid=sigmoid) for t in (1.0, 1.7))
+    powers = plain.probabilities(*views) ** (1 / 1.7)
+    found = tempered.probabilities(*views)
+    np.testing.assert_allclose(found, powers / powers.sum(1, keepdims=True), atol=1e-12)
+    divided = plain.probabilities(*(one / 1.7 for one in views))
+    assert np.allclose(found, divided) == (count == 1 and not sigmoid)
+
+
 def test_regression_is_the_mean_of_the_views(tmp_path):
     folder, paths = trained(tmp_path / "net", "regression", evaluation=TEN), squares(tmp_path / "films")
     flipped = []

@@ -1,6 +1,7 @@
 """What a pre-training shows of itself: measurements by their formulas, probes on a watched task, pictures, and marks."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from contract_samples import small_options
 from expect import raises
 from PIL import Image
+from safetensors.torch import load_file
 from tiny import TinyNet, decoded_rows
 
 import medzoo
@@ -148,6 +150,35 @@ def test_watching_changes_no_weight(tiny_hub, tmp_path):
         for every in (1, 3)
     )
     assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("keep", ["teacher", "student"])
+def test_the_network_that_the_checkpoint_keeps_is_measured(tiny_hub, tmp_path, monkeypatch, keep):
+    """Of DINO that is the teacher, unless the student is kept."""
+    seen, call = {}, Watch.__call__
+
+    def noting(self, epoch):
+        seen.update({name: value.clone() for name, value in self.network.state_dict().items()})
+        return call(self, epoch)
+
+    monkeypatch.setattr(Watch, "__call__", noting)
+    chosen = replace(small_options(method("dino")), keep=keep, momentum=0.5)
+    folder = pretrain(options(tiny_hub, tmp_path / "run", method="dino", epochs=2, watch_every=2), chosen)
+    stored = load_file(folder / "checkpoint" / "model.safetensors")
+    assert stored.keys() <= seen.keys() and all(torch.equal(value, seen[name]) for name, value in stored.items())
+
+
+@pytest.mark.parametrize("name", list_methods())
+def test_an_objective_finishes_with_the_network_that_it_keeps(name, tiny_net):
+    from loop_samples import objective_of
+
+    objective, _ = objective_of(name, tiny_net)
+    with torch.no_grad():
+        for value in objective.kept_network.parameters():
+            value.add_(1.0)
+    kept = {name: value.clone() for name, value in objective.kept_network.state_dict().items()}
+    objective.finish()
+    assert all(torch.equal(value, kept[name]) for name, value in objective.backbone.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Patches(torch.nn.Module):
 
 def ask(network, data=None, **changes):
     usual = {
-        "weights": "w", "size": 16, "device": torch.device("cpu"), "batch_size": 5, "most_gb": 1.0, "split": "train",
+        "network_key": "n", "size": 16, "device": torch.device("cpu"), "batch_size": 5, "most_gb": 1.0, "split": "train",
         "class_token": True,
     }  # fmt: skip
     data = decoded_rows() if data is None else data
@@ -64,7 +64,7 @@ def test_the_same_tokens_are_computed_once_and_read_with_and_without_class_token
     patches = ask(network, class_token=False)
     assert network.calls == calls == 5 and len(files()) == 1
     assert patches.shape == (22, 4, 6) and torch.equal(patches[slice(0, 9)], whole[slice(0, 9)][:, 1:])
-    for change in ({"weights": "other"}, {"size": 8}, {"data": decoded_rows(10)}):
+    for change in ({"network_key": "other"}, {"size": 8}, {"data": decoded_rows(10)}):
         if "data" in change:
             change = {"data": type(decoded_rows())(**{**vars(decoded_rows(10)), "sha256": "1" * 64})}
         ask(network, **change)
