@@ -1,7 +1,8 @@
 """Claims: a lock file with one holder at a time, on this machine or on another one with the same disk.
 
 The holder updates the file's mtime while it works. Another process takes a claim over if its holder was a process of this
-machine that has ended, or if it is from another machine and was not updated for `lease` seconds.
+machine that has ended, or if it is from another machine and was not updated for `lease` seconds. Two containers are two
+machines, even with one host name, because a process id of one means nothing in the other.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from medzoo.errors import RunFolderError
 
@@ -49,6 +51,44 @@ def process_birth(pid: int) -> str | None:
     return None
 
 
+def this_process() -> dict[str, Any]:
+    """What names this process to others with the same disk: machine, process id, and what gives the id its meaning."""
+    pid = os.getpid()
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid_namespace": _pid_namespace(),
+        "pid": pid,
+        "born": process_birth(pid),
+    }
+
+
+def _boot() -> str | None:
+    """The id of this start of the system; None if it has none."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return None
+
+
+def _pid_namespace() -> str | None:
+    """The namespace of this process's id, which differs between containers; None if the system has none."""
+    with suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return None
+
+
+def runs_here(holder: Mapping[str, Any]) -> bool | None:
+    """Whether a process runs, if this process can ask for it; None if its id belongs to another machine or container.
+
+    Args:
+        holder: from `this_process`; an earlier medzoo wrote only host, pid and born.
+    """
+    here = {"host": socket.gethostname(), "boot": _boot(), "pid_namespace": _pid_namespace()}
+    if holder.get("host") != here["host"] or any(holder.get(key, value) != value for key, value in here.items()):
+        return None
+    return process_alive(int(holder.get("pid", -1)), holder.get("born"))
+
+
 @contextmanager
 def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
     """Hold `path` as a lock file while the block runs, so that two workers never do the same work.
@@ -61,14 +101,7 @@ def claim(path: Path, *, lease: float = LEASE) -> Iterator[None]:
         RunFolderError: if a live process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    pid = os.getpid()
-    mine = {
-        "host": socket.gethostname(),
-        "pid": pid,
-        "born": process_birth(pid),
-        "started": time.time(),
-        "token": uuid.uuid4().hex,
-    }
+    mine = {**this_process(), "started": time.time(), "token": uuid.uuid4().hex}
     # only one process can create the file; a stale file is removed and the creation is tried again
     for attempt in range(100):
         try:
@@ -198,6 +231,5 @@ def is_live(path: Path, content: str, lease: float = LEASE) -> bool:
         holder = json.loads(content)
     except ValueError:
         return age < 5  # just created, not yet written
-    if holder.get("host") == socket.gethostname():
-        return process_alive(int(holder.get("pid", -1)), holder.get("born"))
-    return age < lease
+    runs = runs_here(holder)
+    return age < lease if runs is None else runs

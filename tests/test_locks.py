@@ -5,12 +5,13 @@ import json
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from medzoo import locks
 from medzoo.errors import RunFolderError
-from medzoo.locks import claim, is_live, process_birth, wait_for
+from medzoo.locks import claim, is_live, process_birth, this_process, wait_for
 
 
 def mine(**changes):
@@ -139,3 +140,38 @@ def test_waiting_has_an_end(tmp_path):
     with claim(path), pytest.raises(RunFolderError), wait_for(path, pause=0.01, at_most=0.05):
         pass
     assert not path.exists()
+
+
+@pytest.mark.parametrize("other", [{"boot": "another"}, {"pid_namespace": "pid:[1]"}, {"boot": None}])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1])
+def test_another_container_with_this_host_name_is_another_machine(tmp_path, other, pid):
+    """Its process ids mean nothing here, so that only the time counts: neither a live claim is taken nor a dead one kept."""
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**this_process(), "pid": pid, "born": "1", "token": "theirs", **other}))
+    assert is_live(path, path.read_text())
+    with pytest.raises(RunFolderError), claim(path):
+        pass
+    aged(path, 601)
+    with claim(path):
+        pass
+
+
+def test_a_claim_names_its_machine_and_what_its_process_ids_mean(tmp_path):
+    path = tmp_path / "x.json"
+    with claim(path):
+        holder = json.loads(path.read_text())
+    assert {key: holder[key] for key in this_process()} == this_process()
+    assert {"host", "boot", "pid_namespace", "pid", "born"} == set(this_process())
+    if Path("/proc/self/ns/pid").exists():
+        assert holder["pid_namespace"].startswith("pid:[") and len(holder["boot"]) == 36
+
+
+def test_a_system_without_proc_still_has_claims(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_boot", lambda: None)
+    monkeypatch.setattr(locks, "_pid_namespace", lambda: None)
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(this_process()))
+    aged(path, 10**6)
+    assert is_live(path, path.read_text())
+    path.write_text(json.dumps({**this_process(), "pid": 2**22 + 1}))
+    assert not is_live(path, path.read_text())

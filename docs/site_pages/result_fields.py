@@ -68,6 +68,7 @@ FIELDS = {
     "predictions": "the Parquet file next to the result",
     "predictions.sha256": "of the file",
     "predictions.rows": "images",
+    "labels_stay": "whether the terms of the data forbid to publish the labels, where the name of the task does not say it",
     "train": "how the training went; it does not identify the run",
     "train.steps": "of the optimizer",
     "train.best_step": "the step whose weights were tested",

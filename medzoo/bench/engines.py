@@ -12,7 +12,9 @@ from medzoo.bench.campaign.local import fill_locally
 from medzoo.bench.campaign.pilots import Scheduler
 from medzoo.bench.campaign.pretrainings import missing_steps, run_pretraining
 from medzoo.bench.campaign.record import Campaign
+from medzoo.bench.identity import known_result
 from medzoo.bench.results.outcome import Outcome
+from medzoo.bench.results.store import ResultStore
 from medzoo.bench.run import run_cell
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places, cell_options, check_suite, hub_name, own_names, places_of
@@ -40,7 +42,7 @@ def fill(
     """Run the missing parts of a suite: first pre-training, then every cell and seed that has no result.
 
     A suite that fine-tunes on masks gets the plain U-Net from scratch as a row, if it does not name it.
-    A failed run does not stop the others.
+    A failed run does not stop the others. After an unexpected error on a GPU, other processes compute them.
 
     Args:
         suite: the suite.
@@ -100,10 +102,18 @@ class _Found:
 def _locally(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, workers: int) -> _Found:
     """Run all cells without a result on this machine, and collect the outcomes of all workers."""
     worker = fill_locally(suite, places, cells, campaign, workers=workers)
-    others = {
-        cell: run_cell(cell_options(suite, cell, places), cell.mode, stored_is_enough=True) for cell in worker.elsewhere
-    }
-    return _Found(others | worker.outcomes, worker.failed)
+    others, failed, opened = dict[SuiteCell, Outcome](), dict(worker.failed), OpenedTasks()
+    for cell in worker.elsewhere:
+        options = cell_options(suite, cell, places)
+        if not worker.must_restart:
+            others[cell] = run_cell(options, cell.mode, stored_is_enough=True)
+        # with a broken GPU this process loads no network
+        elif (result := known_result(options, cell.mode, opened)) is not None:
+            path = ResultStore(places.results).path(result["identity"])
+            others[cell] = Outcome(dict(result), path, None, cached=True)
+        else:
+            failed[cell] = f"ResultError: {places.results} has no result of it. Run the same command again."
+    return _Found(others | worker.outcomes, failed)
 
 
 def _by_pilots(

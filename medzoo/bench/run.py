@@ -19,22 +19,10 @@ from medzoo.bench.probing.checks import check_probe
 from medzoo.bench.probing.steps import train_probe
 from medzoo.bench.results.completeness import missing_parts, refuse_difference
 from medzoo.bench.results.folds import draw_facts, fold_facts
+from medzoo.bench.results.known_task import recorded_labels_stay
 from medzoo.bench.results.outcome import Outcome
-from medzoo.bench.results.store import (
-    ResultStore,
-    environment,
-    make_result,
-    predictions,
-    run_id,
-    write_copy,
-)
-from medzoo.bench.run_steps import (
-    check_finite,
-    decoded_split,
-    load_network,
-    replay_step,
-    train_network,
-)
+from medzoo.bench.results.store import ResultStore, environment, make_result, predictions, run_id, write_copy
+from medzoo.bench.run_steps import check_finite, decoded_split, load_network, replay_step, train_network
 from medzoo.bench.segmentation.draw_masks import draw_masks
 from medzoo.bench.segmentation.evaluate import evaluate_masks
 from medzoo.bench.suite import short_task
@@ -241,6 +229,7 @@ class CellRun:
             predictions=table,
             train={**facts, **fold_facts(self.task, self.options), **draw_facts(self.task, self.options)},
             environment=environment(self.protocol.precision, kind=self.site.device),
+            labels_stay=recorded_labels_stay(self.task.info),
         )
         result["train"]["wall_s"] = round(time.monotonic() - self._clock, 1)
         result["provenance"] |= {"started": self._started.isoformat(), "finished": datetime.now(UTC).isoformat()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from medzoo import progress
 from medzoo.bench import metrics
 from medzoo.bench.cell_options import CellOptions
 from medzoo.bench.run_steps import Trained, check_finite, decoded_split, outputs_of
@@ -12,8 +13,10 @@ from medzoo.bench.segmentation.steps import saved_parts
 from medzoo.data.images.ct_windows import limits_of, window_text
 from medzoo.data.images.window_rules import parse_rule
 from medzoo.data.task import Task
+from medzoo.errors import listed
 from medzoo.training.options.names import slug, trained_name
 from medzoo.training.options.protocol_options import Protocol
+from medzoo.zoo.folder.facts import NO_WINDOW
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from medzoo.bench.metrics import Calibration
     from medzoo.training.run_state.run_folder import RunFolder
 
+HALF = 0.5  # the threshold of a label that has none
 PROBLEMS = {"multilabel": "multi_label_classification", "regression": "regression"}
 
 
@@ -44,24 +48,30 @@ def calibrate_on_validation(task: Task, trained: Trained, side: int) -> Calibrat
 
 def _folder_calibration(task: Task, calibration: Calibration) -> dict[str, Any]:
     """A calibration as a folder stores it: thresholds for all labels in their order, or none."""
-    names = list(task.classes[1:] if task.kind == "binary" else task.classes)
-    every = task.kind != "multiclass" and all(name in calibration.thresholds for name in names)
-    thresholds = [calibration.thresholds[name] for name in names] if every else []
+    names = {"binary": task.classes[1:], "multilabel": task.classes}.get(task.kind, ())
+    missing = [name for name in names if name not in calibration.thresholds]
+    if missing:
+        progress.warn(
+            f"{listed(missing, 20)}: no threshold was chosen, because {calibration.chosen_on} has only one class of it. The folder "
+            f"of the run uses {HALF}. Use a validation split with both classes."
+        )
+    # a folder without thresholds uses 0.5 for all labels
+    chosen = len(missing) < len(names)
+    thresholds = [calibration.thresholds.get(name, HALF) for name in names] if chosen else []
     facts = {"temperature": calibration.temperature, "rule": calibration.rule, "split": calibration.chosen_on}
     return {**facts, "thresholds": thresholds}
 
 
-def _folder_evaluation(protocol: Protocol, task: Task) -> dict[str, Any] | None:
-    """How the test looked at an image; None for one view of the whole image, which folders without this key have."""
+def _folder_evaluation(protocol: Protocol, task: Task) -> dict[str, Any]:
+    """How the test looked at an image; the window of an earlier fine-tuning of the network does not count."""
     facts: dict[str, Any] = {
         "crop_share": protocol.crop_share,
         "views": protocol.augmented_test,
-        "window": _window(task),
+        "window": _window(task) or NO_WINDOW,
     }
     if task.kind == "segmentation":
         return {**facts, "window_overlap": protocol.window_overlap}
-    facts["sigmoid"] = protocol.loss == "sigmoid" and task.kind in ("binary", "multiclass")
-    return None if facts == {"crop_share": 1.0, "views": "none", "window": None, "sigmoid": False} else facts
+    return {**facts, "sigmoid": protocol.loss == "sigmoid" and task.kind in ("binary", "multiclass")}
 
 
 def _window(task: Task) -> str | None:
@@ -123,14 +133,13 @@ def save_checkpoint(
         "labels": outputs_of(task),
         "hyperparameters": {"protocol": settings.pop("name"), **settings, "seed": options.seed},
         "input": {"size": size, "crop_pct": protocol.crop_share, "interpolation": "bilinear"},
+        "evaluation": _folder_evaluation(protocol, task),
         "results": [
             {"task": task.name, "metric": row["name"], "label": row["label"], "value": row["value"], "n": row["n"]}
             for row in rows
             if row["label"] is None and row["value"] is not None
         ],
     }
-    if (evaluation := _folder_evaluation(protocol, task)) is not None:
-        card["evaluation"] = evaluation
     if calibration is not None:
         card["calibration"] = _folder_calibration(task, calibration)
     if task.kind in PROBLEMS:

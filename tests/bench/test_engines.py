@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -9,6 +10,7 @@ import torch
 
 import medzoo
 from medzoo import cli
+from medzoo.bench import engines
 from medzoo.bench.dry_run import missing_of
 from medzoo.bench.engines import fill_table
 from medzoo.bench.suite_options import places_of
@@ -278,3 +280,20 @@ def test_a_class_that_is_too_small_fails_only_its_column(suite, nets, tmp_path):
         filled = fill_table(suite({"net": str(nets / "own" / "net")}, tasks), tmp_path / "out", device="cpu")
     assert len(filled.failures) == 1 and "--per-class" in filled.failures[0] and len(filled.outcomes) == 10
     assert [cell.worded(3).rstrip(" ~")[-10:] for cell in filled.table.grid[0]] == ["(10 draws)", "—"]
+
+
+def test_results_of_other_processes_are_read_without_a_network_if_the_gpu_is_broken(suite, nets, tmp_path, monkeypatch):
+    """After an error of CUDA, this process cannot compute; other processes have stored the results."""
+    one, hub = suite({"a": "a/net", "drawn": "resnet10t-random"}), str(nets / "hub")
+    first = fill_table(one, tmp_path / "out", device="cpu", hub=hub)
+
+    def filled_elsewhere(suite, places, cells, campaign, *, workers):
+        return SimpleNamespace(outcomes={}, failed={}, elsewhere=cells, must_restart=True)
+
+    monkeypatch.setattr(engines, "run_cell", None)  # would fail if it were called
+    monkeypatch.setattr(engines, "fill_locally", filled_elsewhere)
+    again = fill_table(one, tmp_path / "out", device="cpu", hub=hub)
+    assert again.failures == [] and words(again.table) == words(first.table)
+    shutil.rmtree(tmp_path / "out" / "results")
+    lost = fill_table(one, tmp_path / "out", device="cpu", hub=hub)
+    assert [line.partition(" (")[0] for line in lost.failures] == ["2 runs"] and "no result" in lost.failures[0]

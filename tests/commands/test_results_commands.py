@@ -81,6 +81,8 @@ def test_export_and_import(here, run):
     assert code == 0 and out == "flat.parquet: 8 runs, 393 rows\n"
     assert run("export", "--out", "flat.csv")[0] == 0 and (here / "flat.csv").read_text().count("\n") == 394
     assert run("import", "flat.parquet", "--to", "again")[1] == "8 runs added, 0 known in again\n"
+    taken = "0 runs added, 2 known, 6 completed with their predictions in again\n"
+    assert run("import", "results", "--to", "again")[1] == taken
     assert run("import", "results", "--to", "again")[1] == "0 runs added, 8 known in again\n"
     assert run("export", "again", "--out", "same.parquet")[0] == 0
     assert run("export", "results", "--out", "flat.xlsx")[0] == 2

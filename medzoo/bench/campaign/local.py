@@ -19,6 +19,7 @@ from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import SuiteWorker
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places
+from medzoo.errors import WorkerError
 from medzoo.training.run_state.run_folder import Interrupted
 
 THREADS, DEVICES = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
@@ -42,8 +43,26 @@ def fill_locally(
     if workers > 1:
         cells = longest_first(cells, stored_results(places.results))
     mine = SuiteWorker(suite, places, cells, campaign, plan)
-    work_together(workers, mine.work, _work_on_runs, (suite, places, list(cells), campaign, plan))
+    given = (suite, places, list(cells), campaign, plan)
+    work_together(workers, mine.work, _work_on_runs, given)
+    # an error may have broken the GPU for this process and others: new processes do the rest
+    while mine.must_restart and (left := mine.look()):
+        progress.warn(
+            "After an unexpected error on a GPU, its process takes no other run. New processes compute what is left: "
+            f"{progress.counted(left, 'run')}."
+        )
+        work_together(workers + 1, _nothing, _work_on_runs, given)
+        if mine.look() == left:
+            raise WorkerError(
+                f"All worker processes ended before they finished a run; {progress.counted(left, 'run')} of {len(cells)} are "
+                f"left. See {campaign.folder / 'errors'}, correct the cause, then run the same command again: it continues.",
+                code="workers-ended",
+            )
     return mine
+
+
+def _nothing() -> None:
+    """The share of this process where others do all the work."""
 
 
 def _work_on_runs(suite: Suite, places: Places, cells: Sequence[SuiteCell], campaign: Campaign, plan: str) -> None:
@@ -74,6 +93,8 @@ def work_together(workers: int, mine: Callable[[], object], work: Callable[..., 
         try:
             with _sigterm_ends():
                 mine()
+                for child in children:
+                    child.join()
         except BaseException:
             for child in children:  # each saves its run, which can then be resumed
                 with suppress(ProcessLookupError):

@@ -14,7 +14,7 @@ from typing import Any
 from medzoo import cores
 from medzoo.bench.campaign.local import THREADS, gpus_of
 from medzoo.bench.campaign.pilots import Pilot, PilotJob
-from medzoo.errors import MissingExtraError, UsageError
+from medzoo.errors import MissingExtraError, UsageError, WorkerError
 
 LAST_LOOK = 10.0  # seconds
 RETRIES = 3  # of a pilot whose process died, with the configuration of this file
@@ -118,12 +118,18 @@ class ParslScheduler:
 
 
 def run_pilot(pilot: Pilot) -> None:
-    """The function that Parsl calls in its workers.
+    """The function that Parsl calls in its workers. Parsl uses their processes again, so one with a broken GPU ends.
 
     Args:
         pilot: the work.
     """
-    pilot()
+    try:
+        pilot()
+    except WorkerError as error:
+        if error.code != "worker-must-restart":
+            raise
+        print(error, file=sys.stderr, flush=True)
+        os._exit(1)  # Parsl starts a new process, and tries the pilot again
 
 
 def read_config(file: Path) -> Any:  # noqa: ANN401 - parsl.Config

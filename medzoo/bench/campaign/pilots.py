@@ -16,6 +16,7 @@ from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.worker import SuiteWorker
 from medzoo.bench.suite import Suite, SuiteCell
 from medzoo.bench.suite_options import Places
+from medzoo.errors import WorkerError
 from medzoo.locks import BEAT, LEASE
 
 # seconds without a free run until a pilot gives its machine back; the run of a dead one is free by then
@@ -57,12 +58,21 @@ class Pilot:
 
         Args:
             stops: whether to take no new run.
+
+        Raises:
+            WorkerError: "worker-must-restart" if runs are left, and an unexpected error may have broken the GPU for this process.
         """
         os.chdir(self.folder)
         os.environ.update(self.environment)
         worker = SuiteWorker(self.suite, self.places, self.cells, Campaign(self.campaign), self.plan, stops=stops)
         worker.patience = PATIENCE
         worker.work()
+        if worker.must_restart and worker.left:
+            raise WorkerError(
+                f"After an unexpected error on a GPU ({list(worker.failed.values())[-1]}), this worker takes no other run. The "
+                "command that follows the workers replaces it.",
+                code="worker-must-restart",
+            )
         return worker.left
 
 

@@ -4,6 +4,7 @@
     OUT/campaign/jobs/<ns>-<id>.json         the workers that were submitted to a scheduler: job, number, folder of the logs
     OUT/campaign/workers/<host>-<pid>-<id>.jsonl   a line for each event; the file's mtime is the worker's heartbeat
     OUT/campaign/claims/<run>.json           the runs that are being computed
+    OUT/campaign/errors/<ns>-<run>.txt       the traceback of a run that an unexpected error ended
 
 Nothing is overwritten, so that several machines with one disk need no other coordination.
 """
@@ -15,6 +16,7 @@ import os
 import socket
 import subprocess
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,8 +28,8 @@ from typing import Any, Literal
 from medzoo import store
 from medzoo.bench.results.store import safe_name
 from medzoo.bench.suite import SuiteCell
-from medzoo.errors import ResultError
-from medzoo.locks import BEAT, LEASE, claim, keep_fresh, process_alive, process_birth
+from medzoo.errors import ResultError, printable
+from medzoo.locks import BEAT, LEASE, claim, keep_fresh, runs_here, this_process
 
 SCHEMA = "medzoo.campaign/1"
 
@@ -160,7 +162,7 @@ class Campaign:
         name = f"{safe_name(socket.gethostname(), 60)}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         worker = Worker(self.folder / "workers" / f"{name}.jsonl", plan)
         worker.file.parent.mkdir(parents=True, exist_ok=True)
-        worker.note("start", host=socket.gethostname(), pid=os.getpid(), born=process_birth(os.getpid()), role=role)
+        worker.note("start", **this_process(), role=role)
         with keep_fresh(worker.file, BEAT):
             try:
                 yield worker
@@ -179,6 +181,20 @@ class Campaign:
         """
         with claim(self.folder / "claims" / f"{safe_name(cell.folder.as_posix().replace('/', '_'))}.json"):
             yield
+
+    def keep_traceback(self, cell: SuiteCell, error: BaseException) -> Path | None:
+        """Write the traceback of a run that an error ended; returns its file, or None if it cannot be written.
+
+        Args:
+            cell: the run.
+            error: that ended it.
+        """
+        name = safe_name(cell.folder.as_posix().replace("/", "_"))
+        file = self.folder / "errors" / f"{time.time_ns():020d}-{name}.txt"
+        with suppress(OSError):  # a full disk may be the cause
+            store.write_text(file, printable("".join(traceback.format_exception(error))))
+            return file
+        return None
 
     def events(self, plan: str | None = None) -> dict[str, list[dict[str, Any]]]:
         """The events of each worker, oldest first; a line that is not complete yet is left for the next call.
@@ -248,10 +264,8 @@ def worker_state(lines: Sequence[Mapping[str, Any]], seconds: float, lease: floa
     """
     if lines[-1]["event"] == "stop":
         return "ended"
-    first = lines[0]
-    if first.get("host") == socket.gethostname():  # of this machine the process itself is asked
-        return "running" if process_alive(int(first["pid"]), first.get("born")) else "stale"
-    return "running" if seconds < lease else "stale"
+    runs = runs_here(lines[0])  # of this machine the process itself is asked
+    return "running" if (seconds < lease if runs is None else runs) else "stale"
 
 
 def _version() -> str | None:

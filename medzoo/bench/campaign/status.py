@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -23,7 +24,7 @@ class WorkerState:
     Args:
         name: host, process id and a random part.
         state: "running", "stale" (no heartbeat, or the process is gone) or "ended".
-        run: that it computes; empty between runs.
+        run: folder of the run that it computes; empty between runs.
         done: number of runs that it ended.
         seconds: since its last heartbeat.
     """
@@ -41,11 +42,12 @@ class CampaignState:
 
     Args:
         suite: its name.
-        runs: the state of each run by name.
-        reasons: why runs failed, by name.
+        runs: the state of each run by its folder.
+        reasons: why runs failed, by folder.
         workers: of the plan.
         seconds_left: at the speed so far; None before the first run.
         jobs: workers that were submitted to a scheduler; those that wait in its queue are not among `workers` yet.
+        names: of the runs, by folder; runs that differ in the protocol only have their folder in the name.
     """
 
     suite: str
@@ -54,6 +56,7 @@ class CampaignState:
     workers: Sequence[WorkerState]
     seconds_left: float | None
     jobs: Sequence[Mapping[str, Any]] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, state: str) -> int:
         """The number of runs in a state.
@@ -72,15 +75,18 @@ class CampaignState:
             lines.append(f"  {job['engine']} job {job['job']}: {counted} submitted, output in {job['logs']}")
         for worker in self.workers:
             beat = f", last heartbeat {progress.duration(worker.seconds)} ago" if worker.state != "ended" else ""
-            run = f", {worker.run}" if worker.run else ""
+            run = f", {self._name(worker.run)}" if worker.run else ""
             lines.append(f"  {worker.name}: {worker.state}, {progress.counted(worker.done, 'run')}{run}{beat}")
-        lines += [f"  failed: {name}: {why}" for name, why in self.reasons.items()]
+        lines += [f"  failed: {self._name(run)}: {why}" for run, why in self.reasons.items()]
         lines += [
-            f"  stale: {name}: its worker has ended or sends no heartbeat; the same command continues it"
-            for name, state in self.runs.items()
+            f"  stale: {self._name(run)}: its worker has ended or sends no heartbeat; the same command continues it"
+            for run, state in self.runs.items()
             if state == "stale"
         ]
         return "\n".join(lines)
+
+    def _name(self, run: str) -> str:
+        return self.names.get(run, run)
 
 
 def campaign_state(out: Path, *, lease: float = LEASE) -> CampaignState:
@@ -103,26 +109,34 @@ def campaign_state(out: Path, *, lease: float = LEASE) -> CampaignState:
     events = campaign.events(str(plan["plan"]))
     workers = [_worker_state(name, lines, campaign.heartbeat(name), lease) for name, lines in events.items()]
     ended = campaign.ended(str(plan["plan"]))
-    begun = {worker.run: worker.state for worker in workers if worker.run}
+    # the file of a killed worker still names its run, which another worker may have taken over
+    begun = {worker.run for worker in workers if worker.run}
+    running = {worker.run for worker in workers if worker.state == "running"}
 
     runs, reasons = {}, {}
-    for run in plan["runs"]:
-        end = ended.get(run["folder"])
+    for folder in (run["folder"] for run in plan["runs"]):
+        end = ended.get(folder)
         if end is not None:
-            runs[run["name"]] = "failed" if end["status"] == "failed" else "done"
+            runs[folder] = "failed" if end["status"] == "failed" else "done"
             if "reason" in end:
-                reasons[run["name"]] = end["reason"]
+                reasons[folder] = end["reason"]
         else:
-            state = begun.get(run["name"])
-            runs[run["name"]] = "waiting" if state is None else "running" if state == "running" else "stale"
+            runs[folder] = "running" if folder in running else "stale" if folder in begun else "waiting"
     left = _seconds_left(runs, ended.values(), workers)
-    return CampaignState(str(plan["suite"]), runs, reasons, workers, left, campaign.jobs(str(plan["plan"])))
+    jobs = campaign.jobs(str(plan["plan"]))
+    return CampaignState(str(plan["suite"]), runs, reasons, workers, left, jobs, _names(plan["runs"]))
+
+
+def _names(runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The name of each run by its folder."""
+    count = Counter(run["name"] for run in runs)
+    return {run["folder"]: run["name"] + f" ({run['folder']})" * (count[run["name"]] > 1) for run in runs}
 
 
 def _worker_state(name: str, lines: Sequence[Mapping[str, Any]], seconds: float, lease: float) -> WorkerState:
     run = ""
     for line in lines:
-        run = str(line["name"]) if line["event"] == "begin" else "" if line["event"] in ("end", "left") else run
+        run = str(line["run"]) if line["event"] == "begin" else "" if line["event"] in ("end", "left") else run
     done = sum(line["event"] == "end" for line in lines)
     return WorkerState(name, worker_state(lines, seconds, lease), run, done, seconds)
 

@@ -22,7 +22,7 @@ class Calibration:
     """What was chosen on validation: a temperature, and thresholds for the probabilities after that temperature.
 
     Args:
-        temperature: the logits are divided by it; 1 changes nothing.
+        temperature: the logarithms of the probabilities (of a label: their log odds) are divided by it; 1 changes nothing.
         thresholds: label → threshold; a case is positive if its probability is at least the threshold. Labels without
             a threshold had only one class on the split. A binary task has one threshold, of its second class.
         rule: which thresholds are best, "youden" or "f1".

@@ -36,6 +36,7 @@ def make_result(
     train: Mapping[str, Any],
     environment: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
+    labels_stay: bool | None = None,
 ) -> dict[str, Any]:
     """Make a result and check it against the schema.
 
@@ -49,6 +50,7 @@ def make_result(
         train: steps, times, counts, and the reason of a run that is not ok (paths in it are cut to names).
         environment: from `environment`.
         provenance: origin and times; None for your own run.
+        labels_stay: from `known_task.recorded_labels_stay`; None is not written.
 
     Raises:
         ResultError: naming the field that breaks the schema.
@@ -69,6 +71,7 @@ def make_result(
         "train": train,
         "environment": environment,
         "provenance": provenance or {"origin": "run"},
+        **({} if labels_stay is None else {"labels_stay": labels_stay}),
     }
     checked: dict[str, Any] = plain(result)
     if isinstance(reason := checked["train"].get("reason"), str):
@@ -197,14 +200,20 @@ def read_result(path: Path) -> dict[str, Any]:
     """Read and check one result file.
 
     Raises:
-        ResultError: if it is not JSON, or breaks the schema.
+        ResultError: "result-unreadable" if the system does not let this process read it; otherwise it is not JSON, or breaks
+            the schema.
     """
     try:
         result = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ResultError(
+            f"{path} cannot be read: {error}. Check the file, its permissions and its disk, then try again.",
+            code="result-unreadable",
+        ) from error
+    except ValueError as error:
         raise ResultError(
             f"{path} is not a readable result: {error}. Restore it, or move it out of the store.",
-            code="result-unreadable",
+            code="result-not-json",
         ) from error
     try:
         validate(result)

@@ -74,6 +74,7 @@ RESULT: dict[str, Any] = {
     },
     "metrics": [METRIC],
     "predictions": {"sha256": "sha256|null", "rows": "int"},
+    "labels_stay?": "bool",  # if the name of the task does not say it; an earlier medzoo does not read results with it
     "train": {
         "steps?": "int",
         "best_step?": "int|null",

@@ -25,7 +25,7 @@ from medzoo.bench.results.record import (
 )
 from medzoo.bench.results.schema import run_id, validate
 from medzoo.errors import OtherVersionError, ResultError
-from medzoo.locks import wait_for
+from medzoo.locks import BEAT, LEASE, wait_for
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,8 +45,10 @@ __all__ = [
 ]
 # These may differ between two correct runs of one identity. The identity itself is compared by its key, because the
 # source of the weights (repo, revision) may differ.
-NOT_COMPARED = ("environment", "provenance", "train", "identity")
+NOT_COMPARED = ("environment", "provenance", "train", "identity", "labels_stay")
 _NAME = re.compile(r"[0-9a-f]{16}(\.r[0-9]+)?\.json")
+# the file may be intact: it cannot be read at the moment, or a newer medzoo wrote it
+_STAYS = {"result-unreadable": "", "result-field-unknown": " If a newer medzoo wrote it, update medzoo."}
 
 
 def safe_name(name: str, longest: int = 80) -> str:
@@ -66,10 +68,10 @@ def safe_name(name: str, longest: int = 80) -> str:
 class ResultStore:
     """A folder of results: TASK@VERSION/CHECKPOINT/PROTOCOL/RUN_ID.json, each with RUN_ID.predictions.parquet.
 
-    A file is written once and never changed. If a second run of the same identity differs only in environment,
-    provenance and training times, nothing is added. If it differs in more, it is stored as a replicate (RUN_ID.r2.json),
-    which never counts as another seed. A failed run does not count as a result: the next run replaces it, and the failed
-    file is renamed to RUN_ID.failed-1.json. A diverged run counts as a result.
+    A file is written once and never changed; only predictions that a run lacks are added to it. If a second run of the same
+    identity differs only in environment, provenance and training times, nothing is added. If it differs in more, it is
+    stored as a replicate (RUN_ID.r2.json), which never counts as another seed. A failed run does not count as a result: the
+    next run replaces it, and the failed file is renamed to RUN_ID.failed-1.json. A diverged run counts as a result.
 
     Args:
         root: the folder; created on the first write.
@@ -86,7 +88,10 @@ class ResultStore:
         return self.root.joinpath(folder, *names, f"{key[:16]}.json")
 
     def get(self, run: Mapping[str, Any] | str) -> dict[str, Any] | None:
-        """The result of an identity or a run_id, or None; a file that breaks the schema is moved to quarantine."""
+        """The result of an identity or a run_id, or None; a file that breaks the schema is moved to quarantine.
+
+        A file that cannot be read at the moment, or that a newer medzoo wrote, stays and is reported.
+        """
         if isinstance(run, str):
             files = sorted(self.root.glob(f"*@*/*/*/{run[:16]}.json"))
             path, key = files[0] if files else None, run
@@ -106,11 +111,7 @@ class ResultStore:
         """
         row: dict[str, Any] = plain(result)
         validate(row)
-        content = None if predictions is None else parquet_bytes(predictions)
-        if row["predictions"]["sha256"] != (None if content is None else hashlib.sha256(content).hexdigest()):
-            raise ResultError(
-                "The predictions do not match predictions.sha256 of the result.", code="predictions-hash-mismatch"
-            )
+        content = _checked_content(row, predictions)
         final = self.path(row["identity"])
         with self._write_lock(row["run_id"]):
             first = self._read(final) if final.is_file() else None
@@ -119,16 +120,25 @@ class ResultStore:
             if first is not None and first["status"] == "failed" and row["status"] != "failed":
                 os.replace(final, _unused_name(final, "failed-", 1))
                 first = None
-            if first is None:
+            if not final.exists():
                 _write(final, row, content)
                 return final
 
             # a run that differs from all stored runs of its identity is a replicate
-            others = [self._read(path) for path in sorted(final.parent.glob(f"{final.stem}.r*.json"))]
-            if any(other is not None and _compared(other) == _compared(row) for other in [first, *others]):
-                return final
+            others = {path: self._read(path) for path in sorted(final.parent.glob(f"{final.stem}.r*.json"))}
+            for path, other in {final: first, **others}.items():
+                if other is not None and _compared(other) == _compared(row):
+                    return final
+                if other is not None and content is not None and _lacks_predictions_of(row, other):
+                    _add_predictions(path, other, row, content)
+                    return final
             replicate = _unused_name(final, "r", 2)
             _write(replicate, row, content)
+        if first is None:
+            warnings.warn(
+                f"{final} cannot be read, so this run is stored as {replicate.name} and not counted.", stacklevel=2
+            )
+            return final
         differing = [key for key, value in _compared(row).items() if _compared(first)[key] != value]
         warnings.warn(
             f"A second run of {final} differs in {', '.join(differing)}; it is stored as {replicate.name} and not counted. "
@@ -136,6 +146,28 @@ class ResultStore:
             stacklevel=2,
         )
         return final
+
+    def complete(self, path: Path, result: Mapping[str, Any], predictions: pa.Table) -> bool:
+        """Add predictions to a stored run that has none, because it came from a flat table.
+
+        Args:
+            path: of the stored run.
+            result: the same run, with the sha256 of its predictions.
+            predictions: their table.
+
+        Returns:
+            Whether the stored run had none.
+
+        Raises:
+            ResultError: if the predictions do not match the sha256.
+        """
+        content = _checked_content(result, predictions)
+        with self._write_lock(result["run_id"]):
+            stored = self._read(path)
+            if content is None or stored is None or stored["predictions"]["sha256"] is not None:
+                return False
+            _add_predictions(path, stored, result, content)
+            return True
 
     @contextmanager
     def claim(self, identity: Mapping[str, Any]) -> Iterator[None]:
@@ -167,6 +199,9 @@ class ResultStore:
             warnings.warn(f"{error} It is not counted.", stacklevel=3)
             return None
         except ResultError as error:
+            if error.code in _STAYS:
+                warnings.warn(f"{error} It is not counted.{_STAYS[error.code]}", stacklevel=3)
+                return None
             moved = self._quarantine(path)
             warnings.warn(f"{error} It is not counted{f' and was moved to {moved}' if moved else ''}.", stacklevel=3)
             return None
@@ -184,8 +219,9 @@ class ResultStore:
 
     @contextmanager
     def _write_lock(self, key: str) -> Iterator[None]:
-        """Wait for the lock to write. A write takes milliseconds, so a lock that is one minute old is stale."""
-        with wait_for(self.root / "claims" / f"{key}.put.json", lease=60, pause=0.02, at_most=60):
+        """Wait for the lock to write. A writer of another machine that died is waited for until its lock is stale."""
+        path = self.root / "claims" / f"{key}.put.json"
+        with wait_for(path, lease=LEASE, pause=0.02, at_most=LEASE + 2 * BEAT):
             yield
 
 
@@ -196,6 +232,31 @@ def predictions_path(path: Path) -> Path:
 
 def _compared(result: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key not in NOT_COMPARED}
+
+
+def _checked_content(result: Mapping[str, Any], predictions: pa.Table | None) -> bytes | None:
+    """The predictions as the bytes of their file."""
+    content = None if predictions is None else parquet_bytes(predictions)
+    if result["predictions"]["sha256"] != (None if content is None else hashlib.sha256(content).hexdigest()):
+        raise ResultError(
+            "The predictions do not match predictions.sha256 of the result.", code="predictions-hash-mismatch"
+        )
+    return content
+
+
+def _lacks_predictions_of(row: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Whether a stored result is that of `row` without predictions."""
+    lacks = stored["predictions"]["sha256"] is None
+    return lacks and _compared({**stored, "predictions": row["predictions"]}) == _compared(row)
+
+
+def _add_predictions(path: Path, stored: Mapping[str, Any], row: Mapping[str, Any], content: bytes) -> None:
+    """Write the predictions of a stored result, and then the result with their hash; its numbers stay."""
+    complete = {**stored, "predictions": row["predictions"]}
+    if "labels_stay" in row:
+        complete["labels_stay"] = row["labels_stay"] or stored.get("labels_stay", False)
+    store.write_bytes(predictions_path(path), content)
+    store.write_json(path, complete)
 
 
 def _unused_name(path: Path, kind: str, number: int) -> Path:

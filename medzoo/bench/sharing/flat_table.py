@@ -11,6 +11,7 @@ from medzoo import store
 from medzoo.bench.results.record import parquet_bytes
 from medzoo.bench.results.untrusted import open_parquet, parse_result
 from medzoo.bench.sharing.layout import predictions_file, replicate_of, run_file
+from medzoo.data.files.csv_cells import as_text
 from medzoo.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -149,8 +150,13 @@ def export(results: Iterable[tuple[str, Mapping[str, Any]]], out: Path) -> int:
     elif out.suffix == ".csv":
         import pyarrow.csv
 
+        table = table.drop_columns(["result"])
+        for place, name in enumerate(table.column_names):
+            if name in TEXT:
+                texts = [as_text(text) for text in table[name].to_pylist()]
+                table = table.set_column(place, name, pyarrow.array(texts, pyarrow.string()))
         buffer = io.BytesIO()
-        pyarrow.csv.write_csv(table.drop_columns(["result"]), buffer)
+        pyarrow.csv.write_csv(table, buffer)
         store.write_bytes(out, buffer.getvalue())
     else:
         raise UsageError(f"--out {out}: use the extension .parquet or .csv.", code="file-extension-unsupported")

@@ -30,16 +30,19 @@ class Taken:
         added: files of the store with new runs.
         replicates: number of runs with other numbers than the same run in the store; they are stored, but not counted.
         known: number of runs that the store already had.
+        completed: number of runs that the store already had without predictions, and that got them.
         left_out: rejected runs, with the reason.
     """
 
     added: list[Path] = field(default_factory=list)
     replicates: int = 0
     known: int = 0
+    completed: int = 0
     left_out: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f"{len(self.added)} {'run' if len(self.added) == 1 else 'runs'} added, {self.known} known"
+        text += f", {self.completed} completed with their predictions" if self.completed else ""
         return text + (f", {self.replicates} stored as replicates" if self.replicates else "")
 
 
@@ -60,14 +63,14 @@ def take(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) -> 
             if (expected := run_file(result["identity"], replicate_of(name))) != name:
                 raise ResultError(f"Wrong path: expected {expected} for this identity.", code="run-path-wrong")
             table = _predictions(result, files.get(predictions_file(name)), unreadable) if name in new else None
-            _put(store, taken, result, table)
+            _put(store, taken, result, table, replicate_of(name))
         except ResultError as error:
             taken.left_out.append(f"{name}: {error}")
     return taken
 
 
 def lacking(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) -> list[str]:
-    """The runs that a store does not have; only their predictions are needed.
+    """The runs that a store does not have, or has without their predictions; only their predictions are needed.
 
     Args:
         store: the target.
@@ -80,7 +83,8 @@ def lacking(store: ResultStore, runs: Iterable[str], files: Mapping[str, Path]) 
             result = parse_result(files[name].read_bytes())
         except ResultError:
             return True  # an invalid result is rejected, so its predictions are not needed
-        return any(same_run(known, result) for known in _stored_runs(store.path(result["identity"])).values())
+        stored = [one for one in _stored_runs(store.path(result["identity"])).values() if same_run(one, result)]
+        return any(not _lacks_predictions(one, result) for one in stored)
 
     return [name for name in runs if not has(name)]
 
@@ -104,8 +108,11 @@ def import_results(source: Path | str, store: ResultStore | Path | str) -> Taken
         taken = Taken()
         if why := check_in_sandbox([source], predictions=False).get(source):
             raise ResultError(f"{source}: {why}", code="parquet-unsafe")
-        for _, result in sorted(read_flat(source), key=lambda pair: (replicate_of(pair[0]), pair[0])):
-            _put(target, taken, result | {"predictions": {"sha256": None, "rows": 0}}, None)
+        for name, result in sorted(read_flat(source), key=lambda pair: (replicate_of(pair[0]), pair[0])):
+            try:
+                _put(target, taken, result | {"predictions": {"sha256": None, "rows": 0}}, None, replicate_of(name))
+            except ResultError as error:
+                taken.left_out.append(f"{name}: {error}")
         return taken
 
     # a folder in the layout of a repository
@@ -125,7 +132,8 @@ def import_results(source: Path | str, store: ResultStore | Path | str) -> Taken
     for path in sorted(stored, key=lambda path: (replicate_of(path.name), path)):
         try:
             result = read_result(path)
-            _put(target, taken, result, _predictions(result, predictions_path(path), unreadable))
+            table = _predictions(result, predictions_path(path), unreadable)
+            _put(target, taken, result, table, replicate_of(path.name))
         except ResultError as error:
             taken.left_out.append(f"{path}: {error}")
     return taken
@@ -147,15 +155,42 @@ def _predictions(result: Mapping[str, Any], path: Path | None, unreadable: Mappi
     return read_predictions(path)
 
 
-def _put(store: ResultStore, taken: Taken, result: dict[str, Any], table: pa.Table | None) -> None:
+def _lacks_predictions(stored: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a stored run came from a flat table, and the same run now has predictions."""
+    return stored["predictions"]["sha256"] is None and result["predictions"]["sha256"] is not None
+
+
+def _put(store: ResultStore, taken: Taken, result: dict[str, Any], table: pa.Table | None, number: int) -> None:
+    """Add a run, or its predictions if the store has the run without them.
+
+    Args:
+        store: the target.
+        taken: the outcome so far.
+        result: of the run.
+        table: its predictions.
+        number: 1 for the run that counts, 2 and up for its replicates.
+
+    Raises:
+        ResultError: for a replicate of a run that the store does not have.
+    """
     final = store.path(result["identity"])
     before = _stored_runs(final)
-    if any(same_run(known, result) for known in before.values()):
-        taken.known += 1
-        return
     if table is not None:  # the bytes of a Parquet file depend on the version of pyarrow
         digest = hashlib.sha256(parquet_bytes(table)).hexdigest()
         result = result | {"predictions": {"sha256": digest, "rows": table.num_rows}}
+    if same := [path for path, stored in before.items() if same_run(stored, result)]:
+        lacking = [path for path in same if _lacks_predictions(before[path], result)]
+        if table is not None and len(lacking) == len(same) and store.complete(lacking[0], result, table):
+            taken.completed += 1
+        else:
+            taken.known += 1
+        return
+    if number > 1 and (final not in before or before[final]["status"] == "failed"):
+        raise ResultError(
+            "This is a replicate, which is not counted, and the store does not have the run that is counted: its file is missing "
+            "or was rejected. Import both together.",
+            code="replicate-without-run",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         store.put(result, table)

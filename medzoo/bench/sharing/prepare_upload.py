@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo import store
-from medzoo.bench.results.known_task import known_task
+from medzoo.bench.results.known_task import labels_stay
 from medzoo.bench.results.record import parquet_bytes, read_result
 from medzoo.bench.results.store import predictions_path
 from medzoo.bench.results.untrusted import read_predictions
@@ -54,7 +54,7 @@ def prepare_upload(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing],
 
     Raises:
         UsageError: if there is no such store.
-        ResultError: for a result that breaks the schema, or without its predictions.
+        ResultError: for a result that breaks the schema, or whose predictions are missing or changed.
         PublishError: if one contains a token, a path of this machine or an identifier of a patient.
     """
     if not root.is_dir():
@@ -68,6 +68,13 @@ def prepare_upload(root: Path, folder: Path, salt: str) -> tuple[list[Outgoing],
         if result["status"] == "failed":
             why = result["train"].get("reason") or "no reason given"
             stays.append(f"{path}: the run failed ({why}); run it again")
+            continue
+        own = result["provenance"]["origin"] == "run"  # a number of a publication has no predictions
+        if own and result["status"] == "ok" and result["predictions"]["sha256"] is None:
+            stays.append(
+                f"{path}: the run has no predictions, because it came from a flat table. Import it again from a store or pull it "
+                "from its repository, with its predictions."
+            )
             continue
 
         # write the run and its predictions; search both for private information
@@ -101,8 +108,7 @@ def _outgoing(path: Path, result: dict[str, Any], folder: Path, salt: str) -> tu
 
         # new ids; no labels if the terms of the data forbid publishing them
         columns = table.column_names
-        facts = known_task(result)
-        if facts is not None and facts.labels_stay and has_labels(table):
+        if labels_stay(result) and has_labels(table):
             content = parquet_bytes(without_labels(salted(table, salt)))
         else:
             content = predictions.read_bytes() if is_salted(table) else parquet_bytes(salted(table, salt))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from medzoo.bench.campaign.pilots import PilotJob
 from medzoo.bench.campaign.status import campaign_state
 from medzoo.bench.suite_options import places_of
 from medzoo.errors import ResultError, WorkerError
+from medzoo.training.run_state.run_folder import Interrupted
 
 
 class Threads:
@@ -33,7 +35,7 @@ class Threads:
             try:
                 self.before(int(job))
                 pilot()
-            except RuntimeError as error:
+            except (RuntimeError, Interrupted) as error:
                 (self.folder / f"{job}.err").write_text(f"Traceback\n{error}\n")
 
         self._pilots[job] = [threading.Thread(target=work) for _ in range(count)]
@@ -153,7 +155,7 @@ def test_a_finished_run_makes_new_replacements_possible(made, monkeypatch):
     def one_run_only(seed):
         if len(one.computed.names) > len(ended):
             ended.append(seed)
-            raise RuntimeError("the time is over")
+            raise Interrupted("the end of the time limit", 143, Path("runs"))
 
     one = made(one_run_only)
     with pytest.warns(UserWarning):

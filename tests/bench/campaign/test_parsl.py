@@ -1,12 +1,13 @@
 """Pilots through Parsl: the user's configuration, and a real campaign with a worker that is killed."""
 
+import os
 import sys
 
 import pytest
 from expect import raises
 
-from medzoo.bench.campaign.parsl import ParslScheduler, read_config
-from medzoo.errors import MissingExtraError, UsageError
+from medzoo.bench.campaign.parsl import ParslScheduler, read_config, run_pilot
+from medzoo.errors import MissingExtraError, UsageError, WorkerError
 
 
 def test_without_parsl(monkeypatch, tmp_path):
@@ -32,3 +33,19 @@ def test_the_users_file_has_a_config_object(tmp_path):
 def test_jobs_of_an_earlier_process_have_ended(tmp_path):
     pytest.importorskip("parsl")
     assert ParslScheduler(tmp_path, 1).is_active(["1"]) is False
+
+
+def test_a_process_with_a_broken_gpu_is_not_used_again(monkeypatch):
+    exits = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+
+    def pilot(code):
+        def work():
+            raise WorkerError("", code=code)
+
+        return work
+
+    run_pilot(pilot("worker-must-restart"))
+    assert exits == [1]
+    with raises(WorkerError, "pilots-gone"):
+        run_pilot(pilot("pilots-gone"))

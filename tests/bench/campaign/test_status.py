@@ -3,12 +3,14 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from expect import raises
 
 from medzoo.bench.campaign.status import campaign_state
 from medzoo.errors import ResultError, UsageError
+from medzoo.locks import this_process
 
 
 @pytest.fixture
@@ -77,3 +79,60 @@ def test_a_plan_that_cannot_be_read(campaign, suite, content):
     file.write_text(content)
     with raises(ResultError, "campaign-plan-unreadable"):
         state(campaign)
+
+
+def test_a_worker_in_another_container_with_this_host_name_is_not_asked_for_its_process(running, campaign):
+    """Its process id may be free here, or that of another process."""
+    lines = [json.loads(line) for line in running.read_text().splitlines()]
+    lines[0] |= {**this_process(), "pid": 2**22 + 1, "pid_namespace": "pid:[1]"}
+    running.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert state(campaign).count("running") == 1
+    old = time.time() - 3600
+    os.utime(running, (old, old))
+    assert state(campaign).count("stale") == 1
+
+
+def test_a_worker_names_its_machine(campaign, suite):
+    plan = campaign.start(suite.name, suite.cells())
+    with campaign.worker(plan):
+        ((first, *_),) = campaign.events(plan).values()
+        assert {key: first[key] for key in this_process()} == this_process()
+
+
+def write_worker(campaign, plan, name, lines):
+    file = campaign.folder / "workers" / f"{name}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    host = {"event": "start", "host": name, "pid": 1, "born": "1"}
+    file.write_text(
+        "".join(json.dumps({**line, "plan": plan, "time": number}) + "\n" for number, line in enumerate([host, *lines]))
+    )
+    return file
+
+
+def test_each_run_of_a_suite_with_two_protocols_counts(campaign, suite):
+    """Two runs that differ in the protocol only have the same words, and different folders."""
+    cells = replace(suite, protocols=("medzoo", "juodelyte2023"), seeds=(0,)).cells()
+    assert len(cells) == 2 and str(cells[0]) == str(cells[1])
+    plan = campaign.start(suite.name, cells)
+    one, other = (cell.folder.as_posix() for cell in cells)
+    end = {"event": "end", "run": one, "status": "failed", "seconds": 1.0, "cached": False, "reason": "no value"}
+    write_worker(campaign, plan, "node7", [end, {"event": "begin", "run": other, "name": str(cells[1])}])
+    found = state(campaign)
+    assert dict(found.runs) == {one: "failed", other: "running"} and dict(found.reasons) == {one: "no value"}
+    text = str(found)
+    assert "2 runs" in text and f"failed: {cells[0]} ({one}): no value" in text
+    assert f"1 run, {cells[1]} ({other})" in text
+
+
+def test_a_run_that_another_worker_took_over_is_running(campaign, suite):
+    """In both orders of the names of the workers: the file of the killed one still names the run."""
+    cells = suite.cells()
+    plan = campaign.start(suite.name, cells)
+    begin = {"event": "begin", "run": cells[0].folder.as_posix(), "name": str(cells[0])}
+    alive, *killed = (write_worker(campaign, plan, name, [begin]) for name in ("node2", "node1", "node3"))
+    for file in killed:
+        os.utime(file, (time.time() - 3600,) * 2)
+    found = state(campaign)
+    assert (found.count("running"), found.count("stale")) == (1, 0) and "stale: " not in str(found)
+    os.utime(alive, (time.time() - 3600,) * 2)
+    assert state(campaign).count("stale") == 1

@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medzoo.bench.campaign import worker as module
 from medzoo.bench.campaign.record import Campaign
 from medzoo.bench.campaign.status import campaign_state
 from medzoo.errors import DivergedError, ResultError
+from medzoo.training.run_state.run_folder import Interrupted
 
 
 @pytest.fixture(autouse=True)
@@ -192,3 +195,68 @@ def test_a_worker_gives_its_machine_back_if_others_have_all_runs(make_worker, ca
     with campaign.claim(worker.cells[3]):
         worker.work()
     assert [cell.seed for cell in worker.left] == [3] and len(worker.outcomes) == 3
+
+
+def breaking(error):
+    def behave(seed):
+        if seed == 1:
+            raise error
+
+    return behave
+
+
+ERRORS = [
+    RuntimeError("CUDA error: device-side assert triggered\nCompile with TORCH_USE_CUDA_DSA"),
+    np.linalg.LinAlgError("SVD did not converge"),
+    OSError(5, "Input/output error"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_unexpected_error_fails_its_run_only(make_worker, tmp_path, error):
+    worker = make_worker(behave=breaking(error))
+    worker.work()
+    assert make_worker.computed.names == [0, 1, 2, 3] and len(worker.outcomes) == 3 and not worker.must_restart
+    (why,) = worker.failed.values()
+    assert why.startswith(type(error).__name__) and "\n" not in why
+    (file,) = (tmp_path / "out" / "campaign" / "errors").iterdir()
+    assert str(file.parent) in why and worker.cells[1].folder.name in file.name and "in behave" in file.read_text()
+    state = campaign_state(tmp_path / "out")
+    assert (state.count("failed"), state.count("done")) == (1, 3)
+
+
+def test_an_unexpected_error_on_a_full_disk_is_recorded_without_its_traceback(make_worker, tmp_path):
+    (tmp_path / "out" / "campaign").mkdir(parents=True)
+    (tmp_path / "out" / "campaign" / "errors").write_text("")  # a folder cannot be made here
+    worker = make_worker(behave=breaking(ValueError("x")))
+    worker.work()
+    assert list(worker.failed.values()) == ["ValueError: x"]
+
+
+def test_a_run_that_was_saved_after_a_signal_has_not_failed(make_worker, tmp_path):
+    with pytest.raises(Interrupted):
+        make_worker(behave=breaking(Interrupted("SIGTERM", 143, Path("runs/x")))).work()
+    state = campaign_state(tmp_path / "out")
+    assert state.count("failed") == 0 and state.count("stale") == 1
+
+
+def test_after_an_unexpected_error_on_a_gpu_another_process_goes_on(make_worker, monkeypatch):
+    """An error of CUDA makes every later call in its process fail, so the process takes no other run."""
+    monkeypatch.setattr(module, "device_kind", lambda device: "cuda")
+    worker = make_worker(behave=breaking(ERRORS[0]))
+    worker.work()
+    assert (
+        worker.must_restart and make_worker.computed.names == [0, 1] and [cell.seed for cell in worker.left] == [2, 3]
+    )
+    fresh = make_worker(worker.plan, breaking(ERRORS[0]))
+    fresh.work()
+    assert make_worker.computed.names == [0, 1, 2, 3] and not fresh.left and not fresh.must_restart
+    assert worker.look() == 0 and [cell.seed for cell in worker.elsewhere] == [2, 3] and len(worker.failed) == 1
+
+
+def test_an_expected_error_on_a_gpu_does_not_end_the_worker(make_worker, monkeypatch):
+    monkeypatch.setattr(module, "device_kind", lambda device: "cuda")
+    worker = make_worker(behave=failing)
+    worker.work()
+    assert len(worker.outcomes) == 3 and not worker.must_restart

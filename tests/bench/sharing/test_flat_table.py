@@ -1,11 +1,12 @@
 """Results as one flat table: a row for every number, one of them the run's own, and the whole result once."""
 
+import csv
 import json
 
 import pytest
 import sharing_samples as samples
 
-from medzoo.bench.sharing.flat_table import flat_table, results_of
+from medzoo.bench.sharing.flat_table import export, flat_table, read_flat, results_of
 from medzoo.bench.sharing.layout import run_file
 
 
@@ -56,3 +57,17 @@ def test_the_results_come_out_as_they_went_in(found):
     assert sum(text is not None for text in table["result"].to_pylist()) == len(found)
     back = {file: json.loads(json.dumps(result)) for file, result in results_of(table)}
     assert back == {file: json.loads(json.dumps(result)) for file, result in found}
+
+
+def test_a_spreadsheet_shows_names_as_text(tmp_path):
+    """Only in CSV, which `import` does not read: the Parquet file keeps the name, and numbers stay numbers."""
+    result, _ = samples.run(checkpoint="@SUM(1+1)")
+    result["metrics"][0] |= {"value": -0.25, "undefined": None}
+    found = [(run_file(result["identity"]), result)]
+    export(found, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["checkpoint"] for row in rows} == {"'@SUM(1+1)"}
+    assert rows[0]["value"] == "-0.25" and rows[0]["task"] == "phantom_chest" and rows[0]["source_url"] == ""
+    export(found, tmp_path / "a.parquet")
+    assert read_flat(tmp_path / "a.parquet") == found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo.bench import metrics
 from medzoo.bench.table.cell import TableCell
 from medzoo.bench.table.model import Column, TableRow
+from medzoo.data.files.csv_cells import as_text
 from medzoo.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def csv(table: TableData) -> str:
     Args:
         table: with its cells.
     """
-    return str(cells_frame(table).to_csv(index=False, lineterminator="\n"))
+    frame = cells_frame(table)
+    texts = {name: frame[name].map(as_text) for name in frame.select_dtypes(["object", "string"])}
+    return str(frame.assign(**texts).to_csv(index=False, lineterminator="\n"))
 
 
 def parquet(table: TableData, folder: Path | None = None) -> bytes:

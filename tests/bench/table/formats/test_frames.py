@@ -60,3 +60,12 @@ def test_the_parquet_file_has_the_same_types_for_every_table(made, make_run, tmp
     for name in ("value", "seed", "fold", "draw", "size", "n"):
         assert both[name].dtype == first[name].dtype == second[name].dtype, name
     assert all((tmp_path / path).is_file() for path in first.path) and str(tmp_path) not in "".join(first.path)
+
+
+def test_a_spreadsheet_shows_names_as_text(make_run):
+    """Only in CSV: the frame keeps the name, and numbers stay numbers."""
+    name = '=HYPERLINK("http://x.example","open")'
+    made = table([make_run(checkpoint=name, value=-0.5)[0], make_run(checkpoint="net-b", value=0.7)[0]])
+    assert name in set(made.to_frame("cells").checkpoint)
+    read = pd.read_csv(io.StringIO(made.to_csv()))
+    assert set(read.checkpoint) == {f"'{name}", "net-b"} and sorted(read["mean"]) == [-0.5, 0.7]
