@@ -24,6 +24,8 @@ CHUNK = 1024 * 1024  # bytes
 TRIES, TIMEOUT, PATIENCE = 5, 30.0, 120.0  # times, seconds of silence, longest pause in seconds
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
 SLOWEST, GRACE = 1024, 60.0  # bytes per second; a download that is slower after so many seconds is stopped
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")  # variables of huggingface_hub
+TRUE = ("1", "ON", "YES", "TRUE")
 
 
 class RefusedError(WeightsUnavailableError):
@@ -49,6 +51,11 @@ class _SameSite(urllib.request.HTTPRedirectHandler):
 def _origin(url: str) -> tuple[str, str]:
     parts = urllib.parse.urlsplit(url)
     return parts.scheme, parts.netloc
+
+
+def offline_variable() -> str:
+    """The environment variable that forbids all downloads, of checkpoints and of data; empty if none does."""
+    return next((key for key in OFFLINE if os.environ.get(key, "").upper() in TRUE), "")
 
 
 def download(url: str, path: Path, *, headers: Mapping[str, str] | None = None, tries: int | None = None) -> None:

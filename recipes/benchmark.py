@@ -1,6 +1,6 @@
 """Fill a table: do all missing runs of a suite, then write table.md, .html, .png, .csv, .tex and .parquet.
 
-    python recipes/benchmark.py recipes/suites/mini.toml
+    python recipes/benchmark.py recipes/suites/mini.toml    # or its name: mini
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --out runs/real_small
     python recipes/benchmark.py recipes/suites/real_small.toml --root DATA --engine slurm --workers 8 --partition gpu
 
@@ -12,7 +12,7 @@ can run the same command at the same time: each takes runs that no other has, an
 and images, and follows the workers. With Slurm it can be stopped and repeated while they work; with Parsl they end with it.
 Results do not depend on the engine. --pretrain-only does the pre-trainings and ends, as a job with GPUs before such a
 command. --dry-run lists the missing runs, and what the table will be able to show, without training, decoding or downloading.
-The exit code is 1 if a run failed; the table is written in any case.
+The exit code is 1 if a run failed; the table is written in any case. MEDZOO_ACCEPT_LICENSE=NAME,NAME accepts terms of weights.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Options:
     """Options of filling a table."""
 
     suite: str = option(
-        "its TOML file (can be the first argument, without --suite)", "", section=RUN, metavar="FILE", required=True
+        "file or name (can be the first argument, without --suite)", "", section=RUN, metavar="FILE", required=True
     )
     root: str | None = option(
         "folder of the suite's relative data paths", section=RUN, metavar="DIR", shown="the working folder"

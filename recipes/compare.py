@@ -1,6 +1,6 @@
 """Compare two checkpoints on a task: what their layers represent, which images both get right, their weights, ...
 
-    python recipes/compare.py --checkpoints resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
+    python recipes/compare.py --checkpoints resnet50-imagenet resnet50-barlowtwins-imagenet --task pneumoniamnist
     python recipes/compare.py --checkpoints resnet18-random runs/pneumoniamnist/resnet18-random/RUN --task pneumoniamnist
     python recipes/compare.py --checkpoints A B --task T --only representation --setting juodelyte2023
     python recipes/compare.py --checkpoints A B --task folder:SCANS --only predictions weights

@@ -1,9 +1,9 @@
 """Fine-tune all layers of a checkpoint on a classification or segmentation task, test once, and save result and checkpoint.
 
     accelerate launch recipes/finetune.py --checkpoint resnet18_cifar-random --task pneumoniamnist --size 28 --epochs 5
-    accelerate launch recipes/finetune.py --checkpoint resnet50-radimagenet --task folder:IMAGES --groups patient --seed 1
+    accelerate launch recipes/finetune.py --checkpoint resnet50-imagenet --task folder:IMAGES --groups patient --seed 1
     accelerate launch recipes/finetune.py --checkpoint resnet50-imagenet --task drive --root DRIVE --size 512 --batch-size 4
-    accelerate launch recipes/finetune.py --checkpoint resnet50-radimagenet --task folder:IMAGES --groups patient --folds all
+    accelerate launch recipes/finetune.py --checkpoint resnet50-imagenet --task folder:IMAGES --groups patient --folds all
 
 From a wheel: `accelerate launch -m medzoo.recipes.finetune ...`. Options can be in a file: --config FILE.toml.
 The epoch is selected on validation, and the test split is used once. The same command continues a stopped run, with the

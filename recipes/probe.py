@@ -1,11 +1,12 @@
-"""Fit a probe on a checkpoint's frozen network, to measure how well its features fit a task without fine-tuning.
+r"""Fit a probe on a checkpoint's frozen network, to measure how well its features fit a task without fine-tuning.
 
-    accelerate launch recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist
-    python recipes/probe.py --checkpoint vit_base-mae-imagenet --task pneumoniamnist --probe attentive
-    python recipes/probe.py --checkpoint resnet50-radimagenet --task knee --probe ridge
+    accelerate launch recipes/probe.py --checkpoint resnet50-imagenet --task pneumoniamnist
+    python recipes/probe.py --checkpoint vit_base-mae-imagenet --accept-license --task pneumoniamnist --probe attentive
+    python recipes/probe.py --checkpoint resnet50-imagenet --task knee --root KNEE --probe ridge
     python recipes/probe.py --checkpoint vit_small-imagenet --task busi_seg --root BUSI --probe dense
-    python recipes/probe.py --checkpoint vit_base-dinov2-lvd142m --task isic --probe head_grid --protocol dinov2_linear
-    python recipes/probe.py --checkpoint resnet50-radimagenet --task pneumoniamnist --per-class 5 --draws 10
+    python recipes/probe.py --checkpoint vit_base-dinov2-lvd142m --task isic --root ISIC --probe head_grid \
+        --protocol dinov2_linear
+    python recipes/probe.py --checkpoint resnet50-imagenet --task pneumoniamnist --per-class 5 --draws 10
 
 Which probe to use:
 - linear (the default): a logistic regression on pooled features; solved exactly, so that no learning rate decides.

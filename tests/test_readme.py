@@ -50,6 +50,8 @@ def test_the_counts_of_checkpoints_are_those_of_the_registry(private_home):
     table = page.partition("## The checkpoints\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| (download|by hand|recipe|drawn) \| (\d+) \|", table, re.MULTILINE))
     assert {how: int(count) for how, count in rows.items()} == Counter(availability(info(name)) for name in names())
+    asked = [name for name in names() if availability(info(name)) == "download" and info(name).license.needs_acceptance]
+    assert re.findall(r"(\d+) of them need your acceptance", table) == [str(len(asked))]
     assert re.findall(r"The registry has (\d+) names", table) == [str(len(names()))]
     assert re.findall(r"shows all (\d+)", (REPOSITORY / "README.md").read_text()) == [str(len(names()))]
 

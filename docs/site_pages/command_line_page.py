@@ -24,7 +24,7 @@ OTHERS = """
 VARIABLES = {
     "MEDZOO_HOME": "folder of everything that medzoo keeps: checkpoints, decoded images, features; by default `~/.cache/medzoo`",
     "MEDZOO_HUB": "directory hub that commands and `medzoo.load` use instead of the Hub",
-    "HF_HUB_OFFLINE": "1 forbids any access to the Hub",
+    "HF_HUB_OFFLINE": "1 forbids all downloads: from the Hub, of upstream checkpoints, and of MedMNIST",
     "HF_TOKEN": "token of the Hub, for private and gated repositories; `hf auth login` stores one",
 }
 

@@ -16,7 +16,7 @@ HELP = """Compare two checkpoints on a task: representation, predictions, weight
 
 Examples:
 
-    medzoo compare resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
+    medzoo compare resnet50-imagenet resnet50-barlowtwins-imagenet --task pneumoniamnist
     medzoo compare resnet18-random runs/pneumoniamnist/resnet18-random/RUN --task pneumoniamnist --images 200
     medzoo compare A B --task T --only predictions --results results
 
@@ -37,7 +37,7 @@ def compare(
 ) -> None:
     """Compare two checkpoints on a task: representation, predictions, weights, ...; one HTML report.
 
-    Example: medzoo compare resnet50-imagenet resnet50-radimagenet --task pneumoniamnist
+    Example: medzoo compare resnet50-imagenet resnet50-barlowtwins-imagenet --task pneumoniamnist
     """
     from medzoo.analysis.comparison.compare import compare_checkpoints
     from medzoo.analysis.comparison.options import analysis_options, by_analysis, command_of
