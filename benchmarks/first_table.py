@@ -164,11 +164,13 @@ def columns() -> str:
     head = "| | | permuted labels reach | random weights reach | smallest visible difference | comparisons |"
     lines = [head, "| --- | --- | ---: | ---: | ---: | ---: |"]
     for name, (table, every) in tables().items():
-        for column in table.columns:
+        for column, cells in zip(table.columns, zip(*table.grid, strict=True), strict=True):
             one = column.statistics
             if one is None:
                 continue
-            numbers = [one.floor, one.random, None if one.resolution is None else one.resolution.detectable]
+            floors = [cell.statistics.floor for cell in cells if cell.statistics is not None]
+            floor = next((found for found in floors if found is not None), None)  # of an AUROC, all are the same
+            numbers = [floor, one.random, None if one.resolution is None else one.resolution.detectable]
             words = ["—" if number is None else f"{number:.3f}" for number in numbers]
             count = sum(found.column == column for found in every)
             lines.append(f"| {SUITES[name]} | {column.title}, {column.heading[:-2]} | {' | '.join(words)} | {count} |")

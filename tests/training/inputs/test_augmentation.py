@@ -19,5 +19,12 @@ CHANGES = {
 def test_every_option_keeps_its_name_and_value():
     made = augmentation_of(replace(load_protocol("medzoo", "finetune"), **CHANGES))
     assert made == Augmentation(**CHANGES)
-    assert {one.name for one in fields(Augmentation)} == {*CHANGES, "max_area", "solarize", "windows", "window_jitter"}
-    # the last four are set by no protocol
+    assert {one.name for one in fields(Augmentation)} == {
+        *CHANGES,
+        "max_area",
+        "solarize",
+        "windows",
+        "window_jitter",
+        "blur_sigma",
+    }
+    # the last five are set by no protocol
