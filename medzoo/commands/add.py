@@ -31,6 +31,9 @@ def add(
     drop: Annotated[
         list[str] | None, typer.Option(help="names that do not belong to the network, as regular expression")
     ] = None,
+    channel_order: Annotated[
+        str | None, typer.Option(help="order of the input channels in training, rgb or bgr: for Keras and RadImageNet")
+    ] = None,
     rule: Annotated[str, typer.Option(help="scaling to [0, 1]: unit or per_image_minmax")] = "unit",
     clip: Annotated[str | None, typer.Option(help="lowest and highest HU, for CT: -1024,3072")] = None,
     interpolation: Annotated[
@@ -79,6 +82,7 @@ def add(
         format=format,
         prefix=prefix,
         drop=drop or (),
+        channel_order=channel_order,  # type: ignore[arg-type]
         interpolation=interpolation,  # type: ignore[arg-type]
         crop_pct=crop_pct,
         rule=rule,  # type: ignore[arg-type]

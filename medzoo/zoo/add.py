@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,18 +15,14 @@ from medzoo import paths, store
 from medzoo.errors import ConversionError, IntegrityError, RegistryError, UsageError, listed, printable
 from medzoo.zoo.check.check import check
 from medzoo.zoo.check.report import CheckReport, CheckRow
-from medzoo.zoo.convert.convert import Converted, convert_file
+from medzoo.zoo.convert.layout import ChannelOrder, check_channel_order, check_patterns, convert_any
 from medzoo.zoo.convert.mismatch_hints import NOTHING
 from medzoo.zoo.convert.readers.tensorbundle import is_bundle
-from medzoo.zoo.convert.recognise import look
-from medzoo.zoo.models import build
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.license_acceptance import require_acceptance
 from medzoo.zoo.registry.licenses import check_license
-from medzoo.zoo.registry.locations import WEIGHTS, cached_folder
+from medzoo.zoo.registry.locations import cached_folder
 from medzoo.zoo.registry.registry import NAME, config_dir, is_known, own_dir, read_checkpoint
-
-CANDIDATES = 6  # the most formats that are tried for one file
 
 
 def add(
@@ -43,6 +38,7 @@ def add(
     format: str | None = None,
     prefix: str | None = None,
     drop: Sequence[str] = (),
+    channel_order: ChannelOrder | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None,
     crop_pct: float | None = None,
@@ -76,6 +72,8 @@ def add(
         prefix: the prefix of the network's tensor names in the file ("state_dict.module.", the last dot may be absent); by
             default it is searched for.
         drop: regular expressions of names after the prefix that do not belong to the network (a projection head).
+        channel_order: "rgb" or "bgr", the order of the input channels in training; needed for the layouts of Keras and RadImageNet,
+            which do not show it. "bgr" reverses the channels of the first convolution, because medzoo's input is RGB.
         model_kwargs: keywords of the architecture (num_heads, img_size, ...).
         interpolation: of the resize.
         crop_pct: share of the image that a centre crop keeps.
@@ -96,7 +94,7 @@ def add(
 
     Raises:
         UsageError: for a name that is taken or invalid, an unknown architecture, statistics that are not for inputs in [0, 1],
-            or a file with several copies of the network (weights and their moving average).
+            a file with several copies of the network (weights and their moving average), or a missing channel order.
         CardError: for an unknown licence.
         RegistryError: for facts that contradict one another.
         ConversionError: if the file does not have the network's weights.
@@ -107,6 +105,7 @@ def add(
         raise UsageError(f"There is no file {path}. Check the path.", code="file-not-found")
     _check_name(name, replace_old)
     mean, std = _statistics(mean, "mean"), _statistics(std, "std")
+    check_channel_order(channel_order, len(mean))
     architecture = architecture or name.partition("-")[0]
     _check_architecture(architecture)
     # the facts, as the registry's TOML files have them
@@ -123,7 +122,7 @@ def add(
             "images": images, "epochs": epochs, "init": init,
         },
         "upstream": {
-            "access": "manual", "format": format or "timm", "file": file_name,
+            "access": "manual", "format": format or "timm", "file": file_name, "channel_order": channel_order,
             "instructions": f"These are your own weights: run `medzoo add {file_name} {name} --replace` with the same facts "
             "on the machine that has the file, or copy the folder.",
         },
@@ -133,7 +132,7 @@ def add(
     own_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-add-", dir=own_dir().parent) as work, _clean_errors(work, name):
         entry = _entry(table, Path(work) / f"{name}.toml")
-        (folder, left_out), chosen = _convert(entry, path, Path(work), format, prefix, _check_patterns(drop))
+        (folder, left_out), chosen = convert_any(entry, path, Path(work), format, prefix, check_patterns(drop))
         table["upstream"]["format"] = chosen
         _entry(table, Path(work) / f"{name}.toml")
         report = check(folder)
@@ -149,7 +148,15 @@ def add(
         os.replace(Path(work) / f"{name}.toml", own_dir() / f"{name}.toml")  # last: now the name exists
         store.fsync_folder(own_dir())
     report = check(name)
-    return replace(report, rows=(*report.rows, _left_out_row(left_out, path)))
+    return replace(report, rows=(*report.rows, *_order_row(channel_order), _left_out_row(left_out, path)))
+
+
+def _order_row(order: ChannelOrder | None) -> list[CheckRow]:
+    details = {
+        "rgb": "the file takes RGB, as medzoo does",
+        "bgr": "the file takes BGR: the input channels of its first convolution were reversed, so that the folder takes RGB",
+    }
+    return [CheckRow("channel order", "PASS", details[order])] if order else []
 
 
 def _left_out_row(names: Sequence[str], file: Path) -> CheckRow:
@@ -242,59 +249,3 @@ def _entry(table: Mapping[str, Any], path: Path) -> Checkpoint:
     }
     store.write_text(path, tomli_w.dumps(rows))
     return read_checkpoint(path)
-
-
-def _check_patterns(drop: Sequence[str]) -> tuple[str, ...]:
-    for pattern in drop:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UsageError(
-                f"drop: {pattern!r} is not a regular expression: {error}.", code="drop-not-a-regular-expression"
-            ) from error
-    return tuple(drop)
-
-
-def _convert(
-    entry: Checkpoint, path: Path, work: Path, format: str | None, prefix: str | None, drop: tuple[str, ...]
-) -> tuple[Converted, str]:
-    """The converted folder and the format of the file; if several formats fit, all must give the same weights."""
-    assert entry.upstream is not None
-    given = format or prefix is not None
-    candidates = [(format or "timm", prefix or "")] if given else _candidates(entry, path, drop)
-    converted: dict[tuple[str, str], Converted] = {}
-    errors: list[ConversionError] = []
-    for number, (name, start) in enumerate(candidates):
-        tried = replace(entry, upstream=replace(entry.upstream, format=name))
-        try:
-            converted[name, start] = convert_file(tried, path, work / str(number), prefix=start, drop=drop, adding=True)
-        except ConversionError as error:
-            errors.append(error)
-    # one must fit, and all that fit must agree
-    if not converted:
-        raise errors[-1]
-    if len({store.sha256_file(result.folder / WEIGHTS) for result in converted.values()}) > 1:
-        options = listed([f"--format {name}" + (f" --prefix {start}" if start else "") for name, start in converted], 8)
-        raise UsageError(
-            f"{path} can be read in several ways that give different weights: {options}. Choose one.",
-            code="format-ambiguous",
-        )
-    chosen = min(converted, key=lambda candidate: (candidate[0] != "timm", candidate))
-    return converted[chosen], chosen[0]
-
-
-def _candidates(entry: Checkpoint, path: Path, drop: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Candidate formats and prefixes of a file: published layouts, and every prefix with all of timm's names."""
-    seen = look(path, drop=drop)
-    known = [(name, "") for name in seen.looks_like if name != "timm"][:CANDIDATES]
-    # the names that timm's network needs, except counters
-    arguments = {**entry.model.kwargs, "in_chans": entry.input.channels, "num_classes": 0}
-    config = build.timm_config(entry.architecture, entry.input, num_classes=0)
-    state = build.twin(entry.architecture, config, arguments).state_dict()
-    needed = [name for name in state if not name.endswith("num_batches_tracked")]
-    # prefixes with all of them; otherwise the nearest one, for its error message
-    names = set(seen.names)
-    starts = [name.removesuffix(needed[0]) for name in seen.names if f".{name}".endswith(f".{needed[0]}")]
-    complete = [start for start in starts if all(start + name in names for name in needed)]
-    nearest = max(starts, key=lambda start: sum(start + name in names for name in needed), default="")
-    return [*known, *(("timm", start) for start in complete)] or [("timm", nearest)]

@@ -46,3 +46,17 @@ def entry(configs: Path):
         return "test_resnet-drawn"
 
     return write
+
+
+@pytest.fixture
+def segmentation_folder(tmp_path: Path) -> Path:
+    """A folder as a segmentation run leaves it."""
+    from medzoo.training.segmentation.network import decoder_state
+    from medzoo.zoo.folder.facts import TrainedDecoder
+
+    network = medzoo.segmenter("resnet10t-random", classes=1, size=64)
+    whole = medzoo.load("resnet10t-random")
+    whole.load_state_dict({**whole.state_dict(), **network.encoder.model.state_dict()})
+    facts = TrainedDecoder("unet", ("vessel",), 64, "0" * 64)
+    card = {"name": "resnet10t-vessels", "license": "mit", "data": ["drive"], "input": {"size": 64}}
+    return medzoo.save(whole, tmp_path / "run" / "checkpoint", card=card, decoder=(facts, decoder_state(network)))

@@ -69,7 +69,9 @@ def check(
     hub: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> CheckReport:
-    """Run all checks on a checkpoint of this machine; nothing is downloaded or changed.
+    """Run all checks on a checkpoint of this machine; nothing is downloaded, and the folder is not changed.
+
+    The terms of the weights need not be accepted, and no acceptance is recorded.
 
     Args:
         name: as for `load`: a registry name, a folder, a run folder.
@@ -92,7 +94,7 @@ def check(
         folder: Path | None = path / "checkpoint" if (path / "checkpoint").is_dir() else path
         entry = revision = None
     else:
-        located = locate(text, hub=hub, cache_dir=cache_dir, download=False, accept_license=True)
+        located = locate(text, hub=hub, cache_dir=cache_dir, download=False)
         folder, entry, revision = located.folder, located.checkpoint, located.revision
     if folder is None:
         assert entry is not None

@@ -146,7 +146,8 @@ def _converted(
     from medzoo.closed_schema import parse, plain
     from medzoo.zoo.convert.formats import FORMATS
     from medzoo.zoo.convert.readers.detect import files_of
-    from medzoo.zoo.folder.card_input import facts_of, read_card
+    from medzoo.zoo.folder.card_fields import read_card
+    from medzoo.zoo.folder.card_input import facts_of
     from medzoo.zoo.folder.config import FolderConfig
     from medzoo.zoo.folder.facts import Source, Step
     from medzoo.zoo.folder.read_write import write_folder
@@ -259,7 +260,7 @@ def _match_network(
         )
     refuse_impossible(state, str(path))
     state = {name: tensor.to(need[name].dtype) for name, tensor in state.items()}
-    if rules.bgr:  # medzoo's input is RGB
+    if rules.takes_bgr(source.channel_order if source else None):  # medzoo's input is RGB
         first = f"{config['first_conv']}.weight"
         state[first] = state[first].flip(1)
     return state, entry, classes, config

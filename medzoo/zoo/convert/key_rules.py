@@ -82,7 +82,7 @@ class Format:
         needs: regular expressions that must each match a key; they distinguish similar formats.
         shapes: (regular expression, shape) of keys whose shape distinguishes similar formats; 0 is any, -n at most n.
         steps: functions that change the renamed tensors, in order.
-        bgr: whether the first convolution takes BGR; its input channels are then reversed.
+        bgr: whether the first convolution takes BGR in the published files of this layout; its input channels are then reversed.
         counters: whether files may lack BatchNorm's num_batches_tracked (then 0; eval mode does not use it).
         head: whether the classifier belongs to the network, not to a training objective.
         adapt: gives the network's keywords that depend on the tensors, not on the checkpoint's name.
@@ -102,6 +102,14 @@ class Format:
     head: bool = False
     adapt: Callable[[Mapping[str, Tensor]], dict[str, Any]] | None = None
     source: str = ""
+
+    def takes_bgr(self, order: str | None) -> bool:
+        """Whether the first convolution of a file takes BGR.
+
+        Args:
+            order: "rgb" or "bgr", if it is known for this file; None is the order of the published files.
+        """
+        return self.bgr if order is None else order == "bgr"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def locate(
         local_files_only: use no network.
         accept_license: accept non-commercial or contested terms.
         cache_dir: instead of MEDZOO_HOME and the Hugging Face cache.
-        download: False finds only what is on this machine.
+        download: False finds only what is on this machine, and neither needs nor records the acceptance of terms.
 
     Raises:
         UnknownNameError: if the name is unknown.
@@ -77,7 +77,7 @@ def locate(
         if is_known(name):
             entry = info(name)
             revision = None if revision is None else check_revision(revision)
-            return _registered(entry, directory, revision, token, offline, accept_license, cache_dir)
+            return _registered(entry, directory, revision, token, offline, accept_license, cache_dir, download)
         # a folder comes before a repository, except one in the directory hub
         path = Path(name).expanduser()
         is_dir = os.path.isdir(path)  # noqa: PTH112 - False, not an error, for a name that no file could have
@@ -149,6 +149,7 @@ def _registered(
     offline: bool,
     accept_license: bool,
     cache_dir: PathLike | None,
+    download: bool,
 ) -> LocatedFolder:
     if entry.random:
         return LocatedFolder(entry.name, None, entry)
@@ -163,7 +164,8 @@ def _registered(
         manual and directory is None and not is_folder(cached)
     ):  # say how to get the weights before asking for acceptance
         return upstream_folder()
-    require_acceptance(entry.name, entry.license, accept_license)
+    if download:  # a caller that only looks does not use the weights
+        require_acceptance(entry.name, entry.license, accept_license)
     # the cache, the directory hub, the Hub, the authors' site
     if revision is None and is_folder(cached):
         return LocatedFolder(entry.name, cached, entry)

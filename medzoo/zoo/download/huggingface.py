@@ -15,11 +15,12 @@ from functools import partial
 from pathlib import Path
 
 from medzoo import store
-from medzoo.errors import IntegrityError, WeightsUnavailableError
-from medzoo.http_download import download
+from medzoo.errors import IntegrityError, LicenseError, WeightsUnavailableError
+from medzoo.http_download import download, offline_variable
 from medzoo.zoo.download.download_lock import download_lock
 from medzoo.zoo.download.hub_client import Head, look_up, verified
 from medzoo.zoo.download.resolved_revisions import describe_cached, note_commit, note_repo, noted_commit
+from medzoo.zoo.folder.config import read_config
 from medzoo.zoo.registry.locations import (
     CARD,
     CONFIG,
@@ -33,12 +34,10 @@ from medzoo.zoo.registry.locations import (
 )
 from medzoo.zoo.registry.registry import HEX40
 
-TRUE = ("1", "ON", "YES", "TRUE")
-
 
 def is_offline_by_environment() -> bool:
     """Whether HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids the network."""
-    return any(os.environ.get(key, "").upper() in TRUE for key in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return bool(offline_variable())
 
 
 def not_here(name: str, more: str = "") -> WeightsUnavailableError:
@@ -106,22 +105,36 @@ def _download_files(
 ) -> tuple[Path, str]:  # fmt: skip
     offline = offline or is_offline_by_environment()
     # a known commit in the cache needs no network
-    pinned = known = revision if revision and HEX40.fullmatch(revision) else None
+    known = revision if revision and HEX40.fullmatch(revision) else None
     if known is None and (revision is None or offline):  # the commit of a branch is looked up again each time
         known = noted_commit(repo, revision, cache_dir)
-    if known and (folder := _cached_folder(repo, known, needed, cache_dir)):
-        return folder, known
+    part = _cached_folder(repo, known, needed, cache_dir) if known else None
+    if known and part and (offline or _is_whole(part, optional, repo_folders(repo, cache_dir))):
+        return part, known
     if offline:
         folder = None if known else _cached_folder(repo, revision, needed, cache_dir)
         if folder is None:
             raise not_here(repo, describe_cached(repo, revision, cache_dir))
         return folder, folder.name
-    # look up the commit and its files on the Hub
+    try:
+        return _from_hub(repo, needed, optional, revision, known, token, cache_dir)
+    except (WeightsUnavailableError, LicenseError) as error:
+        if not known or part is None:
+            raise
+        print(f"{error} The files of {repo} on this machine are used; others may be missing.", file=sys.stderr)
+        return part, known
+
+
+def _from_hub(
+    repo: str, needed: Sequence[str], optional: Sequence[str], revision: str | None, known: str | None,
+    token: str | bool | None, cache_dir: str | os.PathLike[str] | None,
+) -> tuple[Path, str]:  # fmt: skip
+    """Look up the commit and its files on the Hub, and download those that are not on this machine."""
     head = look_up(repo, "model", known or revision, token)
     commit = head.commit
-    if pinned and commit != pinned:
+    if known and known == revision and commit != known:
         raise IntegrityError(
-            f"{hub_address()} gave the commit {commit} of {repo} for {pinned}. Nothing was downloaded.",
+            f"{hub_address()} gave the commit {commit} of {repo} for {known}. Nothing was downloaded.",
             code="hub-gave-other-commit",
         )
     if missing := [name for name in needed if name not in head.files]:
@@ -130,18 +143,38 @@ def _download_files(
             f"{repo} on the Hub has no {' and no '.join(missing)} at {commit}{more}.", code="file-not-in-repository"
         )
     # download what is missing, and note repository and commit
-    folder = _cached_folder(repo, commit, needed, cache_dir) or snapshot_folder(repo, commit, cache_dir)
-    if not all((folder / name).is_file() for name in needed):
-        chosen = [name for name in (*needed, *optional) if name in head.files]
+    chosen = [name for name in (*needed, *optional) if name in head.files]
+    folder = _cached_folder(repo, commit, chosen, cache_dir) or snapshot_folder(repo, commit, cache_dir)
+    if not all((folder / name).is_file() for name in chosen):
+        part = _cached_folder(repo, commit, needed, cache_dir)  # huggingface_hub may have some of them
         with download_lock(folder.with_name(f".{commit}.lock"), repo):
-            if not all((folder / name).is_file() for name in needed):
-                _download_to(folder, head, chosen, token)
+            if not all((folder / name).is_file() for name in chosen):
+                _download_to(folder, head, chosen, token, part)
     if folder == snapshot_folder(repo, commit, cache_dir):  # also after a process that was killed before this line
         note_repo(repo, cache_dir)
     if commit != revision:
         print(f"{repo}: {revision or 'main'} is {commit}", file=sys.stderr)
         note_commit(repo, revision, commit, cache_dir)
     return folder, commit
+
+
+def _is_whole(folder: Path, optional: Sequence[str], own: Sequence[Path]) -> bool:
+    """Whether a cached folder has the card and the decoder of its commit: huggingface_hub may have downloaded only other files.
+
+    Args:
+        folder: with the needed files.
+        optional: the files that a repository may lack.
+        own: medzoo's folders of the repository, in which a card is missing only if the repository has none.
+    """
+    if CARD in optional and folder.parent not in own and not (folder / CARD).is_file():
+        return False
+    if DECODER not in optional or (folder / DECODER).is_file():
+        return True
+    try:
+        facts = read_config(folder).facts
+    except IntegrityError:  # reported when the folder is verified
+        return True
+    return facts is None or facts.decoder is None
 
 
 def _cached_folder(
@@ -170,8 +203,18 @@ def hub_cache(cache_dir: str | os.PathLike[str] | None) -> Path | None:
     return cache_root(cache_dir) / "hub" if cache_dir is not None else None
 
 
-def _download_to(folder: Path, head: Head, names: Sequence[str], token: str | bool | None) -> None:
-    """Download files into a folder that appears when all are complete; partial files stay for the next try."""
+def _download_to(
+    folder: Path, head: Head, names: Sequence[str], token: str | bool | None, other: Path | None = None
+) -> None:
+    """Download files into a folder that appears when all are complete; partial files stay for the next try.
+
+    Args:
+        folder: for the files.
+        head: the repository.
+        names: of the files.
+        token: of the Hub.
+        other: folder of another cache, whose intact files are copied instead.
+    """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers
 
@@ -180,7 +223,13 @@ def _download_to(folder: Path, head: Head, names: Sequence[str], token: str | bo
 
     def get(name: str) -> Path:
         path = parts / name
-        if not path.is_file():
+        if path.is_file():
+            return path
+        if other is not None and (other / name).is_file() and head.files[name].matches(other / name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with store.atomic_path(path) as temporary:
+                shutil.copyfile(other / name, temporary)
+        else:
             download(hf_hub_url(head.repo, name, revision=head.commit), path, headers=login)
         return path
 

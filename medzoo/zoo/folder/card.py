@@ -6,7 +6,6 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from medzoo import paths, store
 from medzoo.closed_schema import parse, plain
 from medzoo.errors import CardError, UnknownNameError
-from medzoo.zoo.folder.card_input import facts_of, read_card
+from medzoo.zoo.folder.card_citation import bibtex
+from medzoo.zoo.folder.card_fields import read_card
+from medzoo.zoo.folder.card_input import facts_of
 from medzoo.zoo.folder.card_results import check_rows, model_index
 from medzoo.zoo.folder.facts import Step
-from medzoo.zoo.registry.checkpoint import Checkpoint, Citation, architecture_facts
+from medzoo.zoo.registry.checkpoint import Checkpoint, architecture_facts
 from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.licenses import License, check_license
 from medzoo.zoo.registry.locations import CARD, folder_of, hub_folder, next_step, trained_folder
@@ -192,12 +193,13 @@ def _render(subject: Subject) -> str:
     facts = subject.facts
     check_license(facts.license.id, f"The card of {facts.name}")
     known = architecture_facts().get(subject.architecture, {})
+    window = _window_text(facts.evaluation.window) if facts.evaluation and facts.evaluation.window else None
     text: str = _environment(paths.data_dir("model_cards")).get_template("template.md").render(
         front=_front_matter(subject), card=subject, facts=facts, input=subject.input, unknown=UNKNOWN,
         variant=known.get("variant", False) or (not known and _is_variant(subject.architecture)),
         parameters=known.get("parameters"), features=known.get("features"), data=data_facts(),
-        head=_head(subject), extra_rule=_extra_rule(subject.input), results=check_rows(facts.results),
-        bibtex=_bibtex(facts.citation) if facts.citation else None,
+        head=_head(subject), extra_rule=_extra_rule(subject.input, window), window=window, results=check_rows(facts.results),
+        bibtex=bibtex(facts.citation) if facts.citation else None,
         binding=[step for step in facts.lineage if _is_binding(step.license) and step.name != facts.name],
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", text)
@@ -216,10 +218,18 @@ def _environment(folder: Path) -> jinja2.Environment:
     return environment
 
 
-def _extra_rule(shape: Input) -> str:
+def _window_text(window: str) -> str:
+    """The window of a fine-tuning in words: "-45 to 105 HU", or the rule."""
+    return window if window[0].isalpha() else window.replace(":", " to ", 1)
+
+
+def _extra_rule(shape: Input, window: str | None) -> str:
     """The input steps that the transforms of timm and transformers do not have; empty if there are none."""
     rows = ["the scaling by each image's minimum and maximum"] if shape.rule == "per_image_minmax" else []
-    rows += ["the clipping of Hounsfield units"] if shape.clip else []
+    if window:
+        rows.append(f"the clipping to the window {window}")
+    elif shape.clip:
+        rows.append("the clipping of Hounsfield units")
     return " and ".join(rows)
 
 
@@ -279,18 +289,6 @@ def _is_variant(architecture: str) -> bool:
     import medzoo.zoo.variants as variants
 
     return timm.models.model_entrypoint(architecture).__module__ == variants.__name__
-
-
-def _bibtex(paper: Citation) -> str:
-    names = [name.strip() for name in (paper.authors or "").split(",")]
-    names = [re.sub(r"^and ", "", name) for name in names if name]
-    last = re.sub(r"\W", "", names[0].split()[-1]).lower() if names else "unknown"
-    word = next((word for word in re.findall(r"\w+", paper.title.lower()) if len(word) > 3), "paper")
-    fields: Mapping[str, object] = {
-        "title": paper.title, "author": " and ".join(names) or None, "year": paper.year, "url": paper.paper,
-    }  # fmt: skip
-    lines = [f"  {key} = {{{value}}}," for key, value in fields.items() if value]
-    return "\n".join([f"@misc{{{last}{paper.year or ''}{word},", *lines, "}"])
 
 
 def _cell(value: object) -> str:

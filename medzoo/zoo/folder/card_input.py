@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from medzoo.closed_schema import parse, plain
-from medzoo.errors import CardError, UsageError, WeightsMismatchError, printable
-from medzoo.zoo.folder.card_results import ResultRow, check_rows
-from medzoo.zoo.folder.config import PROBLEMS, RESERVED, FolderConfig
+from medzoo.closed_schema import parse
+from medzoo.errors import CardError, UsageError, WeightsMismatchError
+from medzoo.zoo.folder.card_fields import Card, read_card
+from medzoo.zoo.folder.config import RESERVED, FolderConfig
 from medzoo.zoo.folder.facts import (
-    FolderCalibration,
+    NO_WINDOW,
     FolderEvaluation,
     FolderFacts,
     Rule,
@@ -26,126 +24,16 @@ from medzoo.zoo.folder.facts import (
     wrong_evaluation,
 )
 from medzoo.zoo.models import build
-from medzoo.zoo.models.input_notes import from_notes
-from medzoo.zoo.registry.checkpoint import NO_KEYWORDS, Checkpoint, Citation, Input, Model, input_problems
-from medzoo.zoo.registry.licenses import License, check_license
+from medzoo.zoo.models.input_notes import from_notes, window_of_notes
+from medzoo.zoo.registry.checkpoint import Checkpoint, Input, input_problems
+from medzoo.zoo.registry.licenses import License
 
 if TYPE_CHECKING:
     from torch import nn
 
     from medzoo.zoo.models.receipt import LoadReceipt
 
-CARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 UNSTATED = "The card has no mean and std: these are from timm's configuration of the architecture."
-
-
-@dataclass(frozen=True)
-class CardInput:
-    """The input convention of a card; missing values are taken from the model."""
-
-    size: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    channels: Literal[3, 1] | None = None
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
-    crop_pct: float | None = None
-    rule: Literal["unit", "per_image_minmax"] | None = None
-    clip: tuple[float, ...] | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True)
-class Card:
-    """The card that `save` takes: at least name, license and data; labels for a head."""
-
-    name: str
-    license: License | str
-    data: tuple[str, ...] | str
-    labels: tuple[str, ...] = ()
-    problem_type: str | None = None
-    method: str | None = None
-    modalities: tuple[str, ...] = ()
-    images: int | None = None
-    epochs: int | None = None
-    lineage: tuple[Step, ...] | None = None
-    input: CardInput = CardInput()
-    model: Model = NO_KEYWORDS
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    results: tuple[ResultRow, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    citation: Citation | None = None
-    note: str | None = None
-    calibration: FolderCalibration | None = None
-    evaluation: FolderEvaluation | None = None
-
-
-def read_card(card: Checkpoint | Mapping[str, Any]) -> Card:
-    """A card from a Checkpoint or a dict.
-
-    Args:
-        card: with at least name, license and data.
-
-    Raises:
-        CardError: for a missing or unknown fact.
-    """
-    if isinstance(card, Checkpoint):
-        past = card.pretraining
-        rows: dict[str, Any] = {
-            "name": card.name, "license": card.license, "data": past.data if past else (),
-            "method": past.method if past else None, "lineage": card.lineage(), "input": plain(card.input),
-            "model": plain(card.model), "citation": plain(card.citation) if card.citation else None,
-        }  # fmt: skip
-    elif isinstance(card, Mapping):
-        rows = dict(card)
-    else:
-        raise CardError(f"A card must be a dict or a Checkpoint, not {type(card).__name__}.", code="card-wrong-type")
-    for key, example in (("name", "'resnet50-simclr-mydata'"), ("license", "'apache-2.0'"), ("data", "['mydata']")):
-        if rows.get(key) in (None, "", [], ()):
-            raise CardError(f"The card has no {key}. Add it, for example {key}={example}.", code="card-fact-missing")
-    # every value must be valid in JSON and in the schema
-    rows = {key: _json_value(plain(value), f"The card's {key}") for key, value in rows.items() if value is not None}
-    read = parse(Card, rows, "The card", CardError)
-    if not CARD_NAME.fullmatch(read.name):
-        raise CardError(
-            f"The card's name is {read.name!r}. Use at most 96 letters, digits and . _ - (no slash).",
-            code="card-name-invalid",
-        )
-    # a plain id becomes a License: redistributable unless it is unknown
-    terms = read.license if isinstance(read.license, License) else None
-    identifier = check_license(terms.id if terms else read.license, f"The card of {read.name}")
-    if terms is None:
-        terms = License(identifier, redistributable=identifier != "unknown")
-    data = (read.data,) if isinstance(read.data, str) else read.data
-    if read.problem_type is not None and read.problem_type not in PROBLEMS:
-        raise CardError(
-            f"The card's problem_type is {read.problem_type!r}; it must be one of {', '.join(PROBLEMS)}.",
-            code="problem-type-unknown",
-        )
-    return replace(read, license=terms, data=data, results=check_rows(read.results))
-
-
-def _json_value(value: Any, where: str) -> Any:  # noqa: ANN401
-    """A value in a form that JSON can store.
-
-    Raises:
-        CardError: for a number that is not finite, or a value of another type; the message has its position.
-    """
-    if isinstance(value, Mapping):
-        return {printable(key): _json_value(row, f"{where}: {key}") for key, row in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(row, f"{where}[{number}]") for number, row in enumerate(value)]
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():  # a NumPy scalar
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise CardError(f"{where} is {value}. Leave out numbers that are not finite.", code="card-number-not-finite")
-    if isinstance(value, str):
-        return printable(value)
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    raise CardError(
-        f"{where} is {value!r} ({type(value).__name__}). Give text, a number, a list or a table.",
-        code="card-value-type",
-    )
 
 
 def facts_of(card: Card, shape: Input, lineage: tuple[Step, ...], source: Source | None = None) -> FolderFacts:
@@ -188,6 +76,7 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
     shape = _input(read, config, channels, receipt, model)
     for problem in input_problems(shape):
         raise CardError(f"The card's input: {problem}", code="input-invalid")
+    read = replace(read, evaluation=_evaluation(read.evaluation, config, receipt))
     # the head and its labels
     arguments = _arguments(model, read, channels, shape)
     if not read.labels and len(read.model.labels) == classes and receipt and not receipt.fresh:
@@ -211,7 +100,8 @@ def folder_config(model: nn.Module, card: Checkpoint | Mapping[str, Any]) -> Fol
     forbidden = not isinstance(given, str) and not read.license.redistributable  # type: ignore[union-attr]
     lineage = _lineage(read, receipt, forbidden)
     assert isinstance(read.license, License)
-    cfg = build.timm_config(architecture, shape, num_classes=classes, license_id=read.license.id.lower())
+    window = read.evaluation.window if read.evaluation else None
+    cfg = build.timm_config(architecture, shape, num_classes=classes, license_id=read.license.id.lower(), window=window)
     return FolderConfig(
         Path(), architecture, classes, arguments, cfg, read.labels, read.problem_type, facts_of(read, shape, lineage)
     )
@@ -243,6 +133,18 @@ def _input(
         rule=given.rule or rule, clip=_given(given.clip, clip),
         note=given.note or (None if receipt or given.mean else UNSTATED),
     )  # fmt: skip
+
+
+def _evaluation(
+    given: FolderEvaluation | None, config: Mapping[str, Any], receipt: LoadReceipt | None
+) -> FolderEvaluation | None:
+    """The card's evaluation, by default with the window of the loaded network; "none" in a card means: without a window."""
+    window = receipt.input_window if receipt else window_of_notes(config)
+    if given is None:
+        return FolderEvaluation(window=window) if window else None
+    if given == FolderEvaluation(window=NO_WINDOW):
+        return None
+    return replace(given, window=None if given.window == NO_WINDOW else given.window or window)
 
 
 def _given(value: Any, default: Any) -> Any:  # noqa: ANN401

@@ -22,7 +22,7 @@ from medzoo.zoo.folder.facts import (
     wrong_evaluation,
 )
 from medzoo.zoo.folder.strict_json import strict_json
-from medzoo.zoo.models.input_notes import from_notes
+from medzoo.zoo.models.input_notes import from_notes, window_of_notes
 from medzoo.zoo.registry.checkpoint import Input, number_problems
 from medzoo.zoo.registry.locations import CONFIG, WEIGHTS
 from medzoo.zoo.registry.registry import SHA256
@@ -94,7 +94,9 @@ class FolderConfig:
     @property
     def window(self) -> str | None:
         """The range to which the images of the fine-tuning were clipped."""
-        return self.facts.evaluation.window if self.facts and self.facts.evaluation else None
+        if self.facts is None:
+            return window_of_notes(self.pretrained_cfg)
+        return self.facts.evaluation.window if self.facts.evaluation else None
 
     @property
     def input(self) -> Input:

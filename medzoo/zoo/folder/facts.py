@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from medzoo.zoo.folder.card_results import ResultRow
+from medzoo.zoo.models.input_notes import WINDOW
 from medzoo.zoo.registry.checkpoint import Citation, Golden
 from medzoo.zoo.registry.licenses import License
 
@@ -21,9 +21,9 @@ SCHEMA: Schema = "medzoo.folder/1"
 SCHEMA_2: Schema = "medzoo.folder/2"
 SCHEMA_3: Schema = "medzoo.folder/3"
 SCHEMAS: tuple[Schema, ...] = (SCHEMA, SCHEMA_2, SCHEMA_3)
-_WINDOW = re.compile(r"[a-z0-9.,:+-]{1,80}( HU)?")
 # the key in the hyperparameters of a pre-training whose features collapsed, and the sentence for its card and for `load`
 COLLAPSED, COLLAPSED_NOTE = "collapsed", "The features collapsed in training: they are nearly the same for all images."
+NO_WINDOW = "none"  # the window of a card that has none, as for `medzoo.transform`
 LARGEST_SIDE = 16_384  # pixels, of the images of an evaluation
 
 
@@ -105,7 +105,8 @@ class FolderCalibration:
     """How the outputs of a stored head become probabilities and decisions.
 
     Args:
-        temperature: the logits are divided by it.
+        temperature: T; after the mean over views, a probability p becomes p^(1/T), divided by the sum over the classes
+            (multi-label: by p^(1/T) + (1 - p)^(1/T)). For one view of a softmax or a sigmoid, the logits are divided by T.
         thresholds: a probability of at least this value is a positive decision. Multi-label: one per label; two classes: one, for
             the second class. Empty means 0.5, and is the only choice for three or more classes.
         rule: by which the thresholds were chosen, such as "youden".
@@ -172,7 +173,7 @@ class FolderEvaluation:
         window_overlap: of a segmentation, the smallest share of a window that the next one covers again.
         sigmoid: whether the probabilities of classes that exclude each other are sigmoids divided by their sum, not a softmax.
         window: the range to which the images of the training were clipped: "-45:105 HU" for CT, "0:4095" in other units, or a rule
-            such as "percentile:1,99".
+            such as "percentile:1,99". A card without it gets that of the loaded network; "none" in a card means: without a window.
     """
 
     crop_share: float = 1.0
@@ -200,7 +201,7 @@ def wrong_evaluation(evaluation: FolderEvaluation | None, size: int, *, masks: b
         return f"crop_share is {share}; it must be above 0 and at most 1, and size / crop_share at most {LARGEST_SIDE}."
     if not 0 <= evaluation.window_overlap < 0.95:
         return f"window_overlap is {evaluation.window_overlap}; it must be at least 0 and below 0.95."
-    if evaluation.window is not None and not _WINDOW.fullmatch(evaluation.window):
+    if evaluation.window is not None and not WINDOW.fullmatch(evaluation.window):
         return f"window is {evaluation.window!r}; it must be LOW:HIGH, LOW:HIGH HU, or a rule."
     if masks and evaluation.views == "ten_crop":
         return "views is 'ten_crop'; a segmentation takes 'none' or 'flip'."

@@ -60,7 +60,8 @@ def check_decoder(folder: Path, facts: TrainedDecoder) -> Path:
     path = folder / DECODER
     if not path.is_file():
         raise IntegrityError(
-            f"{path} is missing, but config.json names a trained decoder. Copy the whole folder.",
+            f"{path} is missing, but config.json names a trained decoder. Copy the whole folder; "
+            "for a repository of the Hub, run `medzoo fetch org/name` with a network.",
             code="decoder-file-missing",
         )
     if (digest := store.sha256_file(path)) != facts.sha256:
@@ -168,7 +169,7 @@ def save(
         directory: the folder to write.
         card: a Checkpoint, or a dict with at least name, license and data (and labels for a head). Optional keys: method,
             lineage, input (size, mean, std, ...), hyperparameters, results, problem_type, citation, note, calibration (temperature,
-            thresholds, rule, split) and evaluation (crop_share, views); `medzoo.predict` applies both.
+            thresholds, rule, split) and evaluation (crop_share, views, window); `medzoo.predict` applies both.
         decoder: of a segmentation network whose encoder is the model: its facts and tensors.
 
     Returns:

@@ -65,7 +65,11 @@ def _no_stored_head(name: str) -> UsageError:
 
 
 def assemble(
-    located: LocatedFolder, config: FolderConfig, request: LoadRequest, hashed: Mapping[str, int]
+    located: LocatedFolder,
+    config: FolderConfig,
+    request: LoadRequest,
+    hashed: Mapping[str, int],
+    dtype: torch.dtype | None = None,
 ) -> nn.Module:
     """The network of a verified folder, with the requested head and stem.
 
@@ -74,11 +78,14 @@ def assemble(
         config: its configuration; its sha256 is already checked.
         request: the arguments of `load`.
         hashed: the weights file's fingerprint from before it was hashed.
+        dtype: to which the caller converts the network; the network itself is float32, or float64 if that is stored and requested.
 
     Raises:
         IntegrityError: if the file has changed since it was hashed.
         WeightsMismatchError: if the file's names or shapes differ from the architecture's.
     """
+    import torch
+
     stored_head = request.num_classes == "pretrained"
     if stored_head and not config.num_classes:
         raise _no_stored_head(config.name)
@@ -90,10 +97,12 @@ def assemble(
     notes = list(located.notes)
     if config.facts is None:
         notes.append("config.json has no sha256: the weights were not verified")
-    narrow = sorted({str(t.dtype) for t in state.values() if t.is_floating_point() and t.element_size() < 4})
-    if narrow:
-        notes.append(f"stored as {', '.join(narrow)}; loaded as torch.float32")
-        state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    other = {t.dtype for t in state.values() if t.is_floating_point()} - {torch.float32}
+    if dtype == torch.float64:
+        other -= {torch.float64}  # float32 would round them
+    if other:
+        notes.append(f"stored as {', '.join(sorted(map(str, other)))}; loaded as torch.float32")
+        state = {name: t.float() if t.dtype in other else t for name, t in state.items()}
     # build the requested network and fill it
     if request.features_only or request.timm_kwargs:
         model, dropped, fresh, more = through_timm(config, state, request, classes, channels)

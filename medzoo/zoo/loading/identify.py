@@ -35,7 +35,8 @@ class Identified:
 def identify(name: str, *, hub: str | os.PathLike[str] | None = None) -> Identified:
     """The weights of a name on this machine; nothing is fetched, converted or initialised.
 
-    The weights are hashed only if their size, time or inode changed since the last hash.
+    The weights are hashed only if their size, time or inode changed since the last hash. Their terms need not be accepted, and
+    no acceptance is recorded.
 
     Args:
         name: as for `medzoo.load`.
@@ -47,9 +48,7 @@ def identify(name: str, *, hub: str | os.PathLike[str] | None = None) -> Identif
     >>> identify("resnet18-random").sha256
     ''
     """
-
-    # this does not use the weights, so it does not need acceptance of their terms
-    located = locate(name, hub=hub, download=False, accept_license=True)
+    located = locate(name, hub=hub, download=False)
     if located.folder is None:
         assert located.checkpoint is not None
         return Identified(located.checkpoint.name, located.checkpoint.architecture, "", located.checkpoint.input)

@@ -113,7 +113,7 @@ def load(
         # the fingerprint from before the hash shows if the file changes before it is read
         hashed = store.fingerprint(weights) if (weights := located.folder / WEIGHTS).is_file() else {}
         config = verify_folder(located, always=verify == "always")
-        model = assemble.assemble(located, config, request, hashed)
+        model = assemble.assemble(located, config, request, hashed, parameter_dtype)
     receipt: Any = model.load_receipt
     if place is not None:
         devices.check_memory(devices.loaded_bytes(model, parameter_dtype), place, receipt.name, parameter_dtype)

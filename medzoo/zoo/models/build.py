@@ -45,8 +45,9 @@ def known_architecture(name: str, where: str) -> None:
 
 
 def timm_config(
-    architecture: str, shape: Input, *, num_classes: int, license_id: str | None = None, origin: str | None = None
-) -> dict[str, Any]:
+    architecture: str, shape: Input, *, num_classes: int, license_id: str | None = None, origin: str | None = None,
+    window: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """A complete pretrained_cfg with a checkpoint's facts; only the names of layers come from timm's pretrained_cfg.
 
     Args:
@@ -55,6 +56,7 @@ def timm_config(
         num_classes: of the stored head.
         license_id: of the weights.
         origin: address of the original weights.
+        window: the range to which the images of a fine-tuning were clipped.
     """
     from timm.models import get_pretrained_cfg
 
@@ -77,7 +79,7 @@ def timm_config(
         "classifier": own.classifier if own else None,
         **({"license": license_id} if license_id else {}),
         **({"origin_url": origin} if origin else {}),
-        **({"notes": notes} if (notes := to_notes(shape.rule, shape.clip)) else {}),
+        **({"notes": notes} if (notes := to_notes(shape.rule, shape.clip, window)) else {}),
     }
 
 

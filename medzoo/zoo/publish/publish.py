@@ -21,15 +21,13 @@ from medzoo.zoo.publish.upload_plan import prepare
 from medzoo.zoo.registry import registry
 from medzoo.zoo.registry.checkpoint import Checkpoint, Golden, Hub
 from medzoo.zoo.registry.hub_names import check_repo
+from medzoo.zoo.registry.licenses import WITH_TEXT
 from medzoo.zoo.registry.locations import ORGANISATION, WEIGHTS
 from medzoo.zoo.registry.registry import info, read_checkpoint
 
 if TYPE_CHECKING:
     from medzoo.zoo.folder.config import FolderConfig
     from medzoo.zoo.folder.facts import Source
-
-# Licences that require their own text, with the holder's line, in every copy.
-WITH_TEXT = ("mit", "isc", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "ncsa", "zlib")
 
 
 @dataclass(frozen=True)
@@ -153,11 +151,16 @@ def notice(entry: Checkpoint, config: FolderConfig) -> str:
         rows += [f"Source: {address}, file {source.file if source else upstream.file}"]
     rows += [f"Licence of the weights: {entry.license.id}, {entry.license.url or 'no address'}"]
     rows += [entry.license.note] if entry.license.note else []
-    rows += ["", "Changes: " + "; ".join(_changes(source)) + ". All other numbers are as published."]
+    rows += [
+        "",
+        "Changes: "
+        + "; ".join(_changes(source, upstream.channel_order if upstream else None))
+        + ". All other numbers are as published.",
+    ]
     return "\n".join(rows) + "\n"
 
 
-def _changes(source: Source | None) -> list[str]:
+def _changes(source: Source | None, order: str | None) -> list[str]:
     changes = ["the tensors have timm's names and are stored as safetensors"]
     if source is None:
         return changes
@@ -166,7 +169,7 @@ def _changes(source: Source | None) -> list[str]:
     dropped = sorted({drop.why for drop in rules.drop if "training" not in drop.why})
     if dropped:
         changes.append(f"removed, if the file had it: {', '.join(dropped)}")
-    if rules.bgr:
+    if rules.takes_bgr(order):
         changes.append("the input channels of the first convolution are in the order RGB, not BGR")
     descriptions = {
         "fold_conv_biases": "biases of convolutions are folded into the means of the following normalisation",

@@ -20,7 +20,9 @@ from medzoo.zoo.publish.upload_plan import copied, prepare
 from medzoo.zoo.registry.checkpoint import Checkpoint
 from medzoo.zoo.registry.hints import no_checkpoint
 from medzoo.zoo.registry.hub_names import check_repo, check_revision
-from medzoo.zoo.registry.locations import CARD, CONFIG, LocatedFolder, hub_address, is_folder
+from medzoo.zoo.registry.license_acceptance import require_acceptance
+from medzoo.zoo.registry.licenses import WITH_TEXT, forbids_sharing
+from medzoo.zoo.registry.locations import CARD, CONFIG, TERMS, LocatedFolder, hub_address, is_folder
 from medzoo.zoo.registry.registry import is_known
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ def push(
         The address of the commit or pull request, or the folder in the directory hub.
 
     Raises:
-        LicenseError: if the licence of the weights, or of weights in their lineage, is unknown or forbids publishing.
+        LicenseError: if the licence of the weights, or of weights in their lineage, is unknown or forbids publishing, or if it
+            requires its text and the folder has no LICENSE.
         PublishError: if the files have private data, or the Hub refuses.
     """
     return pushed(
@@ -152,6 +155,7 @@ def plan_push(
     if paths.directory_hub(hub) is not None:
         return copied(config, old, _check_target(repo_id))
     check_publishable(config)
+    _check_license_text(config)
     return prepare(config, _check_target(repo_id), old=old)
 
 
@@ -194,6 +198,8 @@ def _verified(
         located = locate(str(folder), download=False) if is_known(str(folder)) else None
         if located is None or located.folder is None:
             raise no_checkpoint(folder)
+        if located.checkpoint is not None:
+            require_acceptance(located.checkpoint.name, located.checkpoint.license)
         folder = located.folder
     config = verify_folder(LocatedFolder(str(folder), folder), always=True)
     if config.facts is None:
@@ -214,6 +220,7 @@ def _push(verified: tuple[FolderConfig, FolderConfig], target: _Target) -> Pushe
             copy_folder(old.path, folder, {name: upload.texts[name] for name in (CARD, CONFIG)})
         return Pushed(str(folder), "")
     check_publishable(config)
+    _check_license_text(config)
     upload = prepare(config, target.repo, old=old)
     if target.dry_run:
         return Pushed(f"{hub_address()}/{target.repo}", "")
@@ -248,4 +255,24 @@ def check_publishable(config: FolderConfig) -> None:
             f"The weights of {facts.name} may not be published again ({facts.license.note or facts.license.id}).{source} "
             "Others can convert their own copy. You can copy this one into a directory hub on your machines (hub=DIR).",
             code="not-redistributable",
+        )
+    earlier = [step for step in facts.lineage[:-1] if forbids_sharing([step.license])]
+    if earlier:
+        names = ", ".join(f"{step.name or step.data} ({step.license})" for step in earlier)
+        raise LicenseError(
+            f"{facts.name} was trained from {names}, whose licence forbids to share changed versions of the weights. You can copy "
+            "it into a directory hub on your machines (hub=DIR).",
+            code="license-forbids-derivatives",
+        )
+
+
+def _check_license_text(config: FolderConfig) -> None:
+    """Refuse weights that others made if their licence requires its text and the folder has none."""
+    facts = config.facts
+    assert facts is not None
+    if facts.source and facts.license.id.lower() in WITH_TEXT and not (config.path / TERMS[0]).is_file():
+        raise LicenseError(
+            f"{facts.license.id} requires its text, with the line of the copyright holders, in every copy. Save it"
+            f"{f' from {facts.license.url}' if facts.license.url else ''} as {config.path / TERMS[0]}.",
+            code="license-text-required",
         )

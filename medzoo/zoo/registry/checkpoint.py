@@ -124,6 +124,7 @@ class Upstream:
         sha256: of the published file.
         md5: of the published file; the first digits are enough.
         instructions: what the user does, or the recipe's command.
+        channel_order: of the input in training; absent where the format shows it.
     """
 
     access: Literal["direct", "manual", "recipe"]
@@ -136,6 +137,7 @@ class Upstream:
     sha256: str | None = None
     md5: str | None = None
     instructions: str | None = None
+    channel_order: Literal["rgb", "bgr"] | None = None
 
 
 @dataclass(frozen=True)
@@ -239,12 +241,8 @@ class Checkpoint:
         if past is None:
             return ()
         steps: list[dict[str, Any]] = [{"data": data} for data in past.data]
-        last = {
-            "method": past.method,
-            "images": past.images,
-            "epochs": past.epochs,
-            "modalities": list(past.modalities),
-        }
+        modalities = list(past.modalities)
+        last = {"method": past.method, "images": past.images, "epochs": past.epochs, "modalities": modalities}
         last |= {"name": self.name, "license": self.license.id, "redistributable": self.license.redistributable}
         if past.init:
             steps[0]["init"] = past.init

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medzoo.errors import CardError
@@ -22,6 +23,8 @@ _IDS = (
     "llama4 grok2-community gemma unknown other"
 )
 HUB_IDS = frozenset(_IDS.split())
+# Licences that require their own text, with the holder's line, in every copy.
+WITH_TEXT = ("mit", "isc", "bsd-2-clause", "bsd-3-clause", "bsd-3-clause-clear", "ncsa", "zlib")
 NO_DERIVATIVES = re.compile(r"(^|-)nd(-|$)")
 NONCOMMERCIAL = re.compile(r"(^|-)nc(-|$)|noncommercial|non-commercial")
 
@@ -55,6 +58,18 @@ class License:
         (True, False)
         """
         return bool(NO_DERIVATIVES.search(self.id.lower()))
+
+
+def forbids_sharing(licenses: Iterable[str | None]) -> bool:
+    """Whether a licence of weights, or of weights that they were trained from, forbids to share changed versions.
+
+    Args:
+        licenses: SPDX or Hub ids; None is unknown.
+
+    >>> forbids_sharing(["mit", None, "cc-by-nd-4.0"]), forbids_sharing(["mit", "cc-by-nc-4.0"])
+    (True, False)
+    """
+    return any(License(one, redistributable=True).forbids_derivatives for one in licenses if one)
 
 
 def known_license(identifier: str) -> bool:

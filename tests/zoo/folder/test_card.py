@@ -70,6 +70,28 @@ def test_a_full_card(tmp_path):
     assert "None" not in text and "{{" not in text
 
 
+@pytest.mark.parametrize(("window", "shown"), [("-45:105 HU", "-45 to 105 HU"), ("percentile:1,99", "percentile:1,99")])
+def test_the_window_of_a_fine_tuning(tmp_path, window, shown):
+    _, text = card(tmp_path, evaluation={"window": window})
+    assert f"| clipped first to | {shown}, the window of its fine-tuning |" in text
+    assert "AutoImageProcessor.from_pretrained" not in text
+    assert f"transform do not do the clipping to the window {shown}." in text
+
+
+def test_temperature_and_thresholds(tmp_path):
+    chosen = {"temperature": 1.37, "rule": "youden", "split": "validation"}
+    _, text = card(tmp_path, calibration=chosen)
+    assert "| temperature | 1.37 |" in text and "chosen on validation" in text and "threshold" not in text
+    several = {"problem_type": "multi_label_classification", "calibration": {**chosen, "thresholds": [0.3, 0.5, 0.71]}}
+    _, text = card(tmp_path / "several", **several)
+    for label, value in zip(CARD["labels"], (0.3, 0.5, 0.71), strict=True):
+        assert f"| threshold of {label} | {value} (youden) |" in text
+    model, two = small_model(num_classes=2), {**chosen, "thresholds": [0.4]}
+    folder = medzoo.save(model, tmp_path / "two", card={**CARD, "labels": ["no", "a|b"], "calibration": two})
+    assert "| threshold of a\\|b | 0.4 (youden) |" in card_of(str(folder))
+    assert "temperature" not in card(tmp_path / "none")[1]
+
+
 def test_nothing_is_invented(tmp_path):
     front, text = card(tmp_path)
     assert set(front) == {"license", "library_name", "pipeline_tag", "tags"}

@@ -61,6 +61,28 @@ def test_types_by_their_name(folder, name):
     assert next(model.parameters()).dtype == getattr(torch, name.removeprefix("torch."))
 
 
+@pytest.mark.parametrize("stored", [torch.float64, torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("options", [{}, {"features_only": True}, {"in_chans": 1}, {"num_classes": "pretrained"}])
+def test_any_stored_type_is_loaded_as_float32(tmp_path, stored, options):
+    folder = medzoo.save(small_model().to(stored), tmp_path / "net", card=CARD)
+    model = medzoo.load(str(folder), **options)
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    noted = [note for note in model.load_receipt.notes if note.startswith(f"stored as {stored}")]
+    assert len(noted) == (stored != torch.float32)
+    channels = options.get("in_chans", 3)
+    medzoo.load(str(folder), **options)(torch.zeros(1, channels, 64, 64))  # a float32 image goes in
+
+
+def test_float64_weights_are_whole_where_float64_is_asked_for(tmp_path):
+    original = small_model().double()
+    torch.nn.init.normal_(original.fc.bias)
+    folder = medzoo.save(original, tmp_path / "net", card=CARD)
+    whole = medzoo.load(str(folder), num_classes="pretrained", dtype="float64")
+    assert torch.equal(whole.fc.bias, original.fc.bias) and not whole.load_receipt.notes
+    rounded = medzoo.load(str(folder), num_classes="pretrained", dtype="float16")
+    assert torch.equal(rounded.fc.bias, original.fc.bias.float().half())
+
+
 @pytest.mark.parametrize("wish", [{}, {"features_only": True}])
 def test_a_summed_stem_is_the_same_function_of_grey_where_channels_agree(tmp_path, wish):
     folder = medzoo.save(small_model(), tmp_path / "same", card=SAME)

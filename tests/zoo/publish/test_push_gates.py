@@ -1,5 +1,6 @@
 """What a push and a publication are told by their options and facts: each gate on each way, and nothing pinned unproved."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import medzoo
 from medzoo.errors import LicenseError, PublishError
 from medzoo.zoo.download import hub_client
 from medzoo.zoo.download.hub_client import RemoteFile
+from medzoo.zoo.folder.card import render
 from medzoo.zoo.folder.facts import Source
 from medzoo.zoo.folder.read_write import read_folder
 from medzoo.zoo.publish.publish import notice, publish
@@ -48,6 +50,9 @@ BARRED = {
     "barred weights behind it": {
         "lineage": [{"data": "a", "name": "base", "redistributable": False}, {"data": "drawn"}]
     },
+    "an earlier licence without derivatives": {
+        "lineage": [{"data": "a", "name": "base", "license": "CC-BY-NC-ND-4.0"}, {"data": "drawn"}]
+    },
 }
 
 
@@ -66,6 +71,37 @@ def test_every_way_to_the_hub_has_the_gate(run, tmp_path, hub, why):
         assert code == 1 and "Traceback" not in err
     assert hub.log == []
     assert plan_push(folder, "org/name", hub=tmp_path / "hub").texts  # a directory of one's own is no publication
+
+
+@pytest.mark.parametrize("identifier", ["cc-by-nd-4.0", "CC-BY-NC-ND-3.0"])
+def test_terms_without_derivatives_are_for_the_weights_themselves(tmp_path, hub, identifier):
+    lineage = [{"data": "a", "name": "base", "license": identifier}, {"data": "drawn"}]
+    changed = medzoo.save(small_model(), tmp_path / "changed", card={**CARD, "license": identifier, "lineage": lineage})
+    with raises(LicenseError, "license-forbids-derivatives", match="base"):
+        plan_push(changed, "org/name")
+    own = medzoo.save(small_model(), tmp_path / "own", card={**CARD, "license": identifier})
+    assert plan_push(own, "org/name").texts
+
+
+@pytest.mark.parametrize(
+    ("identifier", "source", "needed"),
+    [("MIT", True, True), ("bsd-3-clause", True, True), ("mit", False, False), ("cc-by-4.0", True, False)],
+)
+def test_a_licence_that_needs_its_text(tmp_path, hub, identifier, source, needed):
+    """Of weights that others made: the text names the holders of the copyright."""
+    folder = medzoo.save(small_model(), tmp_path / "f", card={**CARD, "license": identifier})
+    config = json.loads((folder / "config.json").read_text())
+    if source:
+        config["medzoo"]["source"] = {"format": "timm", "file": "x.pt", "sha256": "0" * 64, "size": 1}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "README.md").write_text(render(read_folder(folder)))
+    if needed:
+        for call in (lambda: medzoo.push(folder, "org/name", dry_run=True), lambda: plan_push(folder, "org/name")):
+            with raises(LicenseError, "license-text-required", match="LICENSE"):
+                call()
+        assert medzoo.push(folder, "lab/name", hub=tmp_path / "hub")  # a directory of the user is not a publication
+        (folder / "LICENSE").write_text("Copyright (c) 2020 The authors")
+    assert ("LICENSE" in plan_push(folder, "org/name").texts) == needed
 
 
 def test_a_card_is_judged_with_an_exit_code(run, folder):

@@ -23,7 +23,11 @@ NORM = r"(?=(gamma|beta|moving_mean|moving_variance)$)"
 
 
 def keras(*keep: Keep, rank: tuple[Rank, ...] = (), more: tuple[object, ...] = ()) -> Format:
-    """Kernels are (H, W, in, out); counters are absent; the networks take BGR."""
+    """Kernels are (H, W, in, out); counters are absent.
+
+    RadImageNet's files and Keras's own ResNet50 take BGR. Keras's own DenseNet and Inception take RGB and have the same layout:
+    `medzoo add` asks for the order.
+    """
     return Format(
         prepare=PREPARE,
         drop=TRAINING,

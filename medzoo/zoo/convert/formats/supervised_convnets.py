@@ -16,7 +16,7 @@ INCEPTION = (  # the children of torchvision's inception_v3(aux_logits=False) th
 
 
 def radimagenet(*keep: Keep) -> Format:
-    """Child modules below `backbone`, by position; the network takes BGR."""
+    """Child modules below `backbone`, by position; RadImageNet's networks take BGR, and `medzoo add` asks for the order."""
     return Format(keep=keep, bgr=True, source=RADIMAGENET)
 
 

@@ -1,10 +1,9 @@
 """A file as Keras writes it, made from a network by hand: the converted network answers to RGB as Keras' own to BGR."""
 
-import h5py
-import numpy as np
 import pytest
 import timm
 import torch
+from keras_file import write_keras
 from zoo_samples import draw_statistics
 
 import medzoo
@@ -25,20 +24,6 @@ instructions = "Ask."
 id = "mit"
 redistributable = true
 """
-PARAMETERS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-
-
-def keras_layer(module):
-    """The name of a layer in keras.applications.DenseNet121, and whether it is a norm."""
-    parts = module.split(".")
-    if parts[1] in ("conv0", "norm0", "norm5"):
-        return {"conv0": ("conv1/conv", False), "norm0": ("conv1/bn", True), "norm5": ("bn", True)}[parts[1]]
-    stage = int(parts[1][-1]) + 1
-    if parts[1].startswith("transition"):
-        return f"pool{stage}_{'bn' if parts[2] == 'norm' else 'conv'}", parts[2] == "norm"
-    block = parts[2].removeprefix("denselayer")
-    place = {"norm1": "0_bn", "conv1": "1_conv", "norm2": "1_bn", "conv2": "2_conv"}[parts[3]]
-    return f"conv{stage}_block{block}_{place}", place.endswith("bn")
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +35,7 @@ def network():
 @pytest.fixture
 def converted(network, configs, tmp_path):
     (configs / "densenet121-keras_drawn.toml").write_text(ENTRY)
-    with h5py.File(tmp_path / "weights.h5", "w") as file:
-        for key, tensor in network.state_dict().items():
-            module, _, name = key.rpartition(".")
-            if name == "num_batches_tracked":
-                continue
-            layer, norm = keras_layer(module)
-            # Keras: kernels are (height, width, in, out)
-            value = tensor.numpy() if norm else np.transpose(tensor.numpy(), (2, 3, 1, 0))
-            file[f"model_weights/{layer}/{layer}/{PARAMETERS[name] if norm else 'kernel'}:0"] = value
+    write_keras(network, tmp_path / "weights.h5")
     return medzoo.convert(tmp_path / "weights.h5", "densenet121-keras_drawn", out=tmp_path / "folder")
 
 
