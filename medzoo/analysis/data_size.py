@@ -14,8 +14,8 @@ from medzoo.analysis.figures.style import interval, number
 from medzoo.analysis.gains.curves import DataPoint, common_conditions, conditions_of, data_points
 from medzoo.analysis.gains.data_curve import NeededImages, images_ratio, needed_images
 from medzoo.analysis.gains.draw_curves import draw_curves
-from medzoo.analysis.gains.points import is_higher_better
 from medzoo.analysis.inputs.setting import setting_of
+from medzoo.bench.metrics.facts import is_higher_better
 from medzoo.bench.table.matching import match_checkpoints
 from medzoo.errors import NotApplicableError, listed
 from medzoo.training.options.fields import check_values, option

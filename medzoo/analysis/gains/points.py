@@ -10,7 +10,7 @@ from medzoo.analysis.gains.regression import relative_gain
 from medzoo.analysis.inputs.run_result import result_of_folder
 from medzoo.analysis.inputs.setting import setting_of, uses_all_training_images
 from medzoo.bench.analyses.record import StoredAnalysis
-from medzoo.bench.metrics import METRICS
+from medzoo.bench.metrics.facts import is_higher_better
 from medzoo.bench.table.matching import match_checkpoints
 from medzoo.errors import ResultError
 
@@ -120,18 +120,6 @@ def score_of(result: Mapping[str, Any], metric: str) -> float | None:
         return None
     row = next((row for row in result["metrics"] if row["name"] == metric and row["label"] is None), None)
     return None if row is None or row["value"] is None else float(row["value"])
-
-
-def is_higher_better(metric: str) -> bool:
-    """Whether a higher value of a metric is better; also of a metric that medzoo does not know.
-
-    Args:
-        metric: its name.
-
-    >>> is_higher_better("auroc"), is_higher_better("mae")
-    (True, False)
-    """
-    return metric not in METRICS or METRICS[metric].higher_is_better
 
 
 def _is_reference(other: Mapping[str, Any], run: Mapping[str, Any]) -> bool:

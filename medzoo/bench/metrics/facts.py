@@ -89,6 +89,18 @@ def metric(name: str) -> Metric:
     return METRICS[name]
 
 
+def is_higher_better(name: str) -> bool:
+    """Whether a higher value of a metric is better; also of a metric that medzoo does not know.
+
+    Args:
+        name: of the metric.
+
+    >>> is_higher_better("auroc"), is_higher_better("mae")
+    (True, False)
+    """
+    return name not in METRICS or METRICS[name].higher_is_better
+
+
 def row(
     name: str,
     label: str | None,

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from medzoo.bench.metrics import METRICS
+from medzoo.bench.metrics.facts import is_higher_better
 from medzoo.bench.statistics.crossed import Estimate, estimate, t_tail
 from medzoo.bench.statistics.influence import ROUNDING, Contributions
 from medzoo.bench.statistics.intervals import NO_VARIANCE, ONE_RUN, ends, unseen_share
@@ -64,21 +64,18 @@ def compare_cells(
     if note:
         return Comparison(found.mean, None, None, None, "undecided", found.df, found.se, runs, first.patients, note)
     p = p_value(found)
-    higher_is_better = metric not in METRICS or METRICS[metric].higher_is_better
-    low: float | None
-    high: float | None
-    low, high = ends(found, level, logit=False)
+    span: tuple[float | None, float | None] = ends(found, level, logit=False)
     note, unseen = _of_one_run(runs), 0.0
     if first.constant and second.constant:  # such as two AUROCs of 1: few patients do not show that they are equal
         unseen = unseen_share(min(first, second, key=lambda cell: cell.cases_df), level)
         if found.se <= ROUNDING:
-            low, high, note = None, None, NO_VARIANCE
+            span, note = (None, None), NO_VARIANCE
     verdict: Verdict = "undecided"
     if margin is not None and _is_within(found, margin, 1 - level, unseen):
         verdict = "equivalent"
     elif p < 1 - level:
-        verdict = "better" if (found.mean > 0) == higher_is_better else "worse"
-    return Comparison(found.mean, low, high, p, verdict, found.df, found.se, runs, first.patients, note)
+        verdict = "better" if (found.mean > 0) == is_higher_better(metric) else "worse"
+    return Comparison(found.mean, *span, p, verdict, found.df, found.se, runs, first.patients, note)
 
 
 def difference(first: Contributions, second: Contributions) -> Estimate:

@@ -65,6 +65,8 @@ def unused_reports(
         names: as for `with_contamination`.
         measured: overlaps that were measured.
     """
+    if not measured:
+        return []
     tasks = {task_data(column.task) for column in columns}
     data = {name for row, cells in zip(rows, grid, strict=True) for name in _data_of(row, cells, names)}
     return [

@@ -115,7 +115,7 @@ def draw(
     toned = tone < augmentation.tone
 
     def factor(draw: np.ndarray, strength: float) -> np.ndarray:
-        return np.where(toned, np.maximum(1 + strength * (2 * draw - 1), 0.0), 1.0)
+        return np.where(toned, 1 + strength * (2 * draw - 1), 1.0)
 
     # All parameters in one array, so that one transfer moves them.
     saturations = np.where(grey < augmentation.grey, 0.0, factor(saturation, augmentation.saturation))
